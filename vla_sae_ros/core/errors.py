@@ -1,0 +1,37 @@
+"""Errors that tell a user what was wrong, what was got, what is allowed and what to do next."""
+
+from __future__ import annotations
+
+
+class VlaSaeError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class ConfigurationError(VlaSaeError):
+    """A file, parameter or argument cannot be used; nothing was started."""
+
+
+class SteeringRefused(VlaSaeError):
+    """A steering request was refused; the steering state is unchanged."""
+
+
+class ContractError(VlaSaeError):
+    """An observation/action contract is invalid or asks for something not implemented."""
+
+
+class ObservationError(VlaSaeError):
+    """An observation is missing, stale or malformed; no inference was made from it."""
+
+
+class SimulationError(VlaSaeError):
+    """The simulator failed, or did not answer within its limit."""
+
+
+class RecordingError(VlaSaeError):
+    """A recording could not be started or had to be stopped."""
+
+
+def complaint(what: str, got: object, allowed: object, next_step: str = "") -> str:
+    """Return one sentence: what was wrong, the value got, what is allowed, what to do next."""
+    text = f"{what}: got {got!r}; allowed: {allowed}."
+    return f"{text} {next_step}" if next_step else text

@@ -1,0 +1,34 @@
+"""What a tap read at one site in one inference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class SiteReadout:
+    """Active features of one site in one inference, at its last denoising step.
+
+    Attributes:
+        site: site name.
+        index: (n,) uint32, ascending: every active feature and every edited one.
+        natural: (n,) float32, z before any edit; for a per-token SAE the largest over its tokens.
+        applied: (n,) float32, z' after the edits and their weights.
+        fvu: ||x - x_hat||^2 / ||x - b_dec||^2 of this sample, normalised as the SAE sees it.
+        residual_norm: mean ||x|| over the tokens the SAE reads, before the edits.
+        edit_norm_ratio: mean ||dx|| / ||x|| over the edited tokens, after the cap; largest of the steps.
+        capped: some token's edit was scaled down to the cap.
+        tap_ms: [ms] spent in the tap, all denoising steps together.
+    """
+
+    site: str
+    index: np.ndarray
+    natural: np.ndarray
+    applied: np.ndarray
+    fvu: float
+    residual_norm: float
+    edit_norm_ratio: float
+    capped: bool
+    tap_ms: float

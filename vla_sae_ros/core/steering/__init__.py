@@ -1,0 +1,30 @@
+"""The steering core: pure Python, no ROS and no torch."""
+
+from vla_sae_ros.core.steering.edit import TOKEN_GROUPS, AppliedEdit, Edit, Mode, Unit
+from vla_sae_ros.core.steering.event import Event, EventKind
+from vla_sae_ros.core.steering.limits import SteeringLimits
+from vla_sae_ros.core.steering.preset import Preset, format_preset, parse_preset
+from vla_sae_ros.core.steering.site import SteeringSite
+from vla_sae_ros.core.steering.slot import Phase
+from vla_sae_ros.core.steering.snapshot import Snapshot, StandingEdit, StateView
+from vla_sae_ros.core.steering.steering import Steering
+
+__all__ = [
+    "TOKEN_GROUPS",
+    "AppliedEdit",
+    "Edit",
+    "Event",
+    "EventKind",
+    "Mode",
+    "Phase",
+    "Preset",
+    "Snapshot",
+    "StandingEdit",
+    "StateView",
+    "Steering",
+    "SteeringLimits",
+    "SteeringSite",
+    "Unit",
+    "format_preset",
+    "parse_preset",
+]

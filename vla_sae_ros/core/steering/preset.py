@@ -1,0 +1,116 @@
+"""Presets: named sets of edits as YAML text, checked by key before they reach the steering.
+
+    format: 1
+    name: lift higher
+    edits:
+      - {site: backbone.1, feature: 12, mode: clamp, value: 4.0, unit: observed_max, ramp: 0.5}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from vla_sae_ros.core.errors import SteeringRefused, complaint
+from vla_sae_ros.core.steering.edit import Edit, Mode, Unit
+
+FORMAT = 1
+_EDIT_KEYS = {
+    "site",
+    "feature",
+    "mode",
+    "value",
+    "unit",
+    "token_groups",
+    "denoising_steps",
+    "ramp",
+    "duration",
+    "window",
+    "hold",
+}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named set of edits."""
+
+    name: str
+    edits: tuple[Edit, ...]
+
+
+def parse_preset(text: str) -> Preset:
+    """Return the preset in this YAML text.
+
+    Raises:
+        SteeringRefused: not YAML, an unknown key, a missing one or a wrong type, named by its place.
+    """
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SteeringRefused(f"the preset is not YAML: {error}") from error
+    if not isinstance(data, dict) or set(data) != {"format", "name", "edits"}:
+        raise SteeringRefused(complaint("keys of a preset", data, "format, name and edits"))
+    if data["format"] != FORMAT:
+        raise SteeringRefused(complaint("preset format", data["format"], FORMAT))
+    if not isinstance(data["edits"], list):
+        raise SteeringRefused(complaint("edits of the preset", data["edits"], "a list"))
+    edits = tuple(_parse_edit(entry, f"edits[{i}]") for i, entry in enumerate(data["edits"]))
+    return Preset(str(data["name"]), edits)
+
+
+def format_preset(name: str, edits: Sequence[Edit]) -> str:
+    """Return YAML text that `parse_preset` reads back into the same edits."""
+    entries = [
+        {
+            "site": edit.site,
+            "feature": edit.feature,
+            "mode": edit.mode.name.lower(),
+            "value": edit.value,
+            "unit": edit.unit.name.lower(),
+            "token_groups": list(edit.token_groups),
+            "denoising_steps": list(edit.denoising_steps),
+            "ramp": edit.ramp,
+            "duration": edit.duration,
+            "window": list(edit.window),
+            "hold": edit.hold,
+        }
+        for edit in edits
+    ]
+    return yaml.safe_dump({"format": FORMAT, "name": name, "edits": entries}, sort_keys=False)
+
+
+def _parse_edit(entry: Any, where: str) -> Edit:
+    if not isinstance(entry, dict) or not {"feature", "mode"} <= set(entry) <= _EDIT_KEYS:
+        raise SteeringRefused(
+            complaint(f"keys of {where}", entry, f"feature, mode and of {sorted(_EDIT_KEYS)}")
+        )
+    try:
+        return Edit(
+            feature=_integer(entry["feature"]),
+            mode=Mode[str(entry["mode"]).upper()],
+            value=float(entry.get("value", 0.0)),
+            site=str(entry.get("site", "")),
+            unit=Unit[str(entry.get("unit", "natural")).upper()],
+            token_groups=tuple(str(group) for group in entry.get("token_groups", ())),
+            denoising_steps=tuple(_integer(step) for step in entry.get("denoising_steps", ())),
+            ramp=float(entry.get("ramp", 0.0)),
+            duration=float(entry.get("duration", 0.0)),
+            window=_pair(entry.get("window", (0.0, 0.0))),
+            hold=bool(entry.get("hold", False)),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise SteeringRefused(f"{where} of the preset cannot be read: {error!r} in {entry!r}.") from error
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{value!r} is not a whole number")
+    return value
+
+
+def _pair(value: Any) -> tuple[float, float]:
+    start, end = value
+    return float(start), float(end)

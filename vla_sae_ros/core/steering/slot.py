@@ -1,0 +1,79 @@
+"""One standing edit on its way: its value and weight move with observation time."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from vla_sae_ros.core.steering.edit import AppliedEdit, Edit
+
+
+class Phase(enum.IntEnum):
+    """Where a standing edit is. Values equal the wire's (SteeringEditState.msg)."""
+
+    RAMPING_IN = 0
+    HOLDING = 1
+    RELEASING = 2
+    WAITING = 3  # outside its window
+
+
+@dataclass
+class Slot:
+    """A standing edit and what has become of it.
+
+    The edit's effect is `weight` times its full effect: 0 is natural, 1 fully applied. Its value v
+    moves linearly towards `target`, both in the SAE's activation units.
+    """
+
+    edit: Edit
+    owner: str
+    target: float
+    value: float
+    value_rate: float  # [activation / s]
+    ramp: float  # [s] for the weight to go from 0 to 1, and back
+    weight: float = 0.0
+    age: float = 0.0  # [s] of observation time since it was set
+    releasing: bool = False
+    inside: bool = True
+
+    def advance(self, seconds: float, episode_time: float) -> None:
+        """Move value and weight on by this much observation time."""
+        self.age += seconds
+        self.inside = self.edit.inside_window(episode_time)
+        step = self.value_rate * seconds
+        gap = self.target - self.value
+        self.value = self.target if abs(gap) <= step else self.value + (step if gap > 0 else -step)
+        wanted = 0.0 if self.releasing or not self.inside else 1.0
+        self.weight = _towards(self.weight, wanted, seconds, self.ramp)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the edit has been released and natural is reached."""
+        return self.releasing and self.weight == 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether its own duration has passed."""
+        return not self.releasing and 0.0 < self.edit.duration <= self.age
+
+    @property
+    def phase(self) -> Phase:
+        if self.releasing:
+            return Phase.RELEASING
+        if not self.inside:
+            return Phase.WAITING
+        settled = self.weight == 1.0 and self.value == self.target
+        return Phase.HOLDING if settled else Phase.RAMPING_IN
+
+    def applied(self) -> AppliedEdit:
+        edit = self.edit
+        return AppliedEdit(
+            edit.feature, edit.mode, self.value, self.weight, edit.token_groups, edit.denoising_steps
+        )
+
+
+def _towards(weight: float, wanted: float, seconds: float, ramp: float) -> float:
+    if ramp <= 0.0:
+        return wanted
+    step = seconds / ramp
+    return min(wanted, weight + step) if wanted > weight else max(wanted, weight - step)

@@ -1,0 +1,342 @@
+"""The steering state: accepts or refuses requests, ramps edits, and hands each inference its view.
+
+Two clocks: ramps, durations and windows run in observation time, so that a lockstep experiment is
+reproducible; leases run in wall time, because they tell whether an owner is alive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from vla_sae_ros.core.errors import SteeringRefused, complaint
+from vla_sae_ros.core.steering.edit import AppliedEdit, Edit, Mode
+from vla_sae_ros.core.steering.event import Event, EventKind
+from vla_sae_ros.core.steering.lease import LeaseBook
+from vla_sae_ros.core.steering.limits import SteeringLimits
+from vla_sae_ros.core.steering.site import SteeringSite
+from vla_sae_ros.core.steering.slot import Slot
+from vla_sae_ros.core.steering.snapshot import Snapshot, StandingEdit, StateView
+from vla_sae_ros.core.steering.validation import resolve_edit, resolve_site
+
+# An accepted change acts from the very next inference on, even one made from the same observation:
+# its first step is at least one control period of a 20 Hz robot.
+FIRST_STEP = 0.05
+
+
+class Steering:
+    """Thread-safe steering state. Every request is all-or-nothing.
+
+    Args:
+        sites: the sites that have an SAE.
+        limits: what requests are held to.
+        clock: monotonic wall time [s], for leases.
+    """
+
+    def __init__(
+        self,
+        sites: Iterable[SteeringSite],
+        limits: SteeringLimits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.sites = {site.name: site for site in sites}
+        self.limits = limits or SteeringLimits()
+        self._leases = LeaseBook(clock)
+        self._lock = threading.RLock()
+        self._slots: list[Slot] = []
+        self._events: list[Event] = []
+        self._revision = 0
+        self._bypass = False
+        self._now: float | None = None
+        self._capped: set[str] = set()
+
+    @property
+    def revision(self) -> int:
+        with self._lock:
+            return self._revision
+
+    def set(
+        self,
+        edits: Sequence[Edit],
+        owner: str,
+        release: Sequence[tuple[str, int]] = (),
+        lease: float = 0.0,
+        release_ramp: float | None = None,
+    ) -> int:
+        """Set edits and release others in one step; return the new revision.
+
+        Args:
+            edits: to set; each replaces a standing edit of the same site and feature.
+            owner: under whose lease the edits stand.
+            release: (site, feature) of standing edits to ramp back to natural.
+            lease: [s] first lease; 0 = the default.
+            release_ramp: [s] ramp of the releases; None = each edit's own.
+
+        Raises:
+            SteeringRefused: with the reason; the state is unchanged and the refusal is logged.
+        """
+        with self._lock, self._refusals_logged(owner):
+            lease = self._check_owner(owner, lease)
+            if not edits and not release:
+                raise SteeringRefused("the request names no edit to set and none to release.")
+            resolved = [resolve_edit(edit, self.sites, self.limits) for edit in edits]
+            leaving = [self._standing_key(key) for key in release]
+            self._check_together(resolved, leaving)
+            self._leases.renew(owner, lease)
+            return self._commit(resolved, leaving, owner, release_ramp)
+
+    def apply_preset(self, edits: Sequence[Edit], name: str, owner: str, lease: float = 0.0) -> int:
+        """Set these edits and release every other edit of this owner; return the new revision.
+
+        Raises:
+            SteeringRefused: with the reason; the state is unchanged and the refusal is logged.
+        """
+        with self._lock, self._refusals_logged(owner):
+            lease = self._check_owner(owner, lease)
+            resolved = [resolve_edit(edit, self.sites, self.limits) for edit in edits]
+            wanted = {edit.key for edit in resolved}
+            leaving = [s.edit.key for s in self._standing() if s.owner == owner and s.edit.key not in wanted]
+            self._check_together(resolved, leaving)
+            self._leases.renew(owner, lease)
+            revision = self._commit(resolved, leaving, owner, None)
+            self._log(EventKind.PRESET, owner, reason=name)
+            return revision
+
+    def reset(self, owner: str) -> int:
+        """Release every edit, whoever set it, and lift the bypass; return the new revision."""
+        with self._lock:
+            self._revision += 1
+            self._bypass = False
+            for slot in self._standing():
+                slot.releasing = True
+            self._log(EventKind.RESET, owner, reason="every edit ramps back to natural")
+            return self._revision
+
+    def set_bypass(self, bypass: bool, owner: str) -> int:
+        """Let no edit act (True) or all again (False), keeping them; return the revision."""
+        with self._lock:
+            if bypass != self._bypass:
+                self._bypass = bypass
+                self._revision += 1
+                self._log(EventKind.BYPASS, owner, reason="on" if bypass else "off")
+            return self._revision
+
+    def heartbeat(self, owner: str, duration: float) -> None:
+        """Renew an owner's lease.
+
+        Raises:
+            SteeringRefused: empty owner, or a duration outside the limits.
+        """
+        with self._lock:
+            self._leases.renew(owner, self._check_owner(owner, duration))
+
+    def expire_leases(self) -> bool:
+        """Release the edits of owners that were not heard of in time; return whether any were."""
+        with self._lock:
+            expired = [
+                slot
+                for slot in self._standing()
+                if not slot.edit.hold and self._leases.remaining(slot.owner) == 0.0
+            ]
+            if not expired:
+                return False
+            self._revision += 1
+            for slot in expired:
+                self._release(slot, EventKind.LEASE_EXPIRED, "no heartbeat from its owner")
+            for owner in {slot.owner for slot in expired}:
+                self._leases.forget(owner)
+            return True
+
+    def begin_inference(self, observation_time: float, episode_start: float | None = None) -> Snapshot:
+        """Move ramps on to this observation's time and return what the inference applies.
+
+        Args:
+            observation_time: [s] stamp of the observation. Time that runs backwards moves nothing.
+            episode_start: [s] stamp of the episode's first observation; None = this one.
+        """
+        with self._lock:
+            seconds = 0.0 if self._now is None else max(0.0, observation_time - self._now)
+            self._now = observation_time
+            start = observation_time if episode_start is None else episode_start
+            for slot in self._slots:
+                step = max(seconds, FIRST_STEP) if slot.age == 0.0 else seconds
+                slot.advance(step, observation_time - start)
+            self._release_due()
+            self._remove_spent()
+            return Snapshot(self._revision, self._acting(), self.limits.cap, self._bypass)
+
+    def report_capped(self, site: str, capped: bool) -> None:
+        """Tell that this inference's edit of a site was, or was not, scaled down to the cap."""
+        with self._lock:
+            if capped and site not in self._capped:
+                self._log(
+                    EventKind.CAPPED, site=site, reason=f"scaled down to ||dx||/||x|| = {self.limits.cap}"
+                )
+            (self._capped.add if capped else self._capped.discard)(site)
+
+    def drain_events(self) -> list[Event]:
+        """Return the events since the last call, oldest first."""
+        with self._lock:
+            events, self._events = self._events, []
+            return events
+
+    def view(self) -> StateView:
+        """Return the whole state as people see it."""
+        with self._lock:
+            return StateView(
+                self._revision,
+                self._bypass,
+                self.limits.cap,
+                self.limits.slew_limit,
+                self._now,
+                tuple(self._standing_edit(slot) for slot in self._slots),
+            )
+
+    def _standing(self) -> list[Slot]:
+        return [slot for slot in self._slots if not slot.releasing]
+
+    def _acting(self) -> dict[str, tuple[AppliedEdit, ...]]:
+        if self._bypass:
+            return {}
+        acting: dict[str, list[AppliedEdit]] = {}
+        for slot in self._slots:
+            applied = slot.applied()
+            if not applied.is_neutral:
+                acting.setdefault(slot.edit.site, []).append(applied)
+        return {site: tuple(edits) for site, edits in acting.items()}
+
+    def _standing_edit(self, slot: Slot) -> StandingEdit:
+        remaining = math.inf if slot.edit.hold else self._leases.remaining(slot.owner)
+        return StandingEdit(
+            slot.edit, slot.owner, slot.phase, slot.target, slot.value, slot.weight, remaining
+        )
+
+    def _check_owner(self, owner: str, lease: float) -> float:
+        if not owner:
+            raise SteeringRefused(complaint("no owner named", owner, "any non-empty name"))
+        if not 0.0 <= lease <= self.limits.max_lease:
+            raise SteeringRefused(
+                complaint("bad lease [s]", lease, f"0 (the default) to {self.limits.max_lease}")
+            )
+        return lease or self.limits.default_lease
+
+    def _standing_key(self, key: tuple[str, int]) -> tuple[str, int]:
+        site, feature = resolve_site(key[0], self.sites).name, key[1]
+        standing = sorted(slot.edit.key for slot in self._standing())
+        if (site, feature) not in standing:
+            raise SteeringRefused(
+                complaint("no standing edit to release", (site, feature), standing or "none stands now")
+            )
+        return site, feature
+
+    def _check_together(self, edits: Sequence[Edit], leaving: Sequence[tuple[str, int]]) -> None:
+        keys = [edit.key for edit in edits] + list(leaving)
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            raise SteeringRefused(complaint("named twice in one request", twice, "each feature once"))
+        staying = {slot.edit.key for slot in self._standing()} - set(leaving)
+        total = len(staying | {edit.key for edit in edits})
+        if total > self.limits.max_edits:
+            raise SteeringRefused(complaint("too many edits at once", total, self.limits.max_edits))
+
+    def _commit(
+        self,
+        edits: Sequence[Edit],
+        leaving: Sequence[tuple[str, int]],
+        owner: str,
+        release_ramp: float | None,
+    ) -> int:
+        self._revision += 1
+        for slot in self._standing():
+            if slot.edit.key in leaving:
+                slot.ramp = slot.ramp if release_ramp is None else release_ramp
+                self._release(slot, EventKind.RELEASED, "on request", owner)
+        for edit in edits:
+            self._set_one(edit, owner)
+        return self._revision
+
+    def _set_one(self, edit: Edit, owner: str) -> None:
+        site = self.sites[edit.site]
+        target = site.natural_value(edit)
+        old = next((slot for slot in self._standing() if slot.edit.key == edit.key), None)
+        if old is not None and old.edit.acts_like(edit):
+            new = self._retargeted(old, edit, owner, target, site)
+            self._slots[self._slots.index(old)] = new
+        else:
+            if old is not None:  # another mode or scope: the old one fades out as the new one fades in
+                old.releasing = True
+            new = Slot(edit, owner, target, target, 0.0, self._travel_time(edit, site, target))
+            self._slots.append(new)
+        self._log(
+            EventKind.SET,
+            owner,
+            edit.site,
+            edit.feature,
+            math.nan if old is None else old.value,
+            target,
+            f"{edit.mode.name.lower()} over {new.ramp:.3g} s",
+        )
+
+    def _travel_time(self, edit: Edit, site: SteeringSite, target: float) -> float:
+        """Return the seconds from natural to fully applied, and back."""
+        neutral = 1.0 if edit.mode is Mode.SCALE else 0.0
+        distance = 1.0 if edit.mode is Mode.PROJECT_OUT else site.distance(edit, neutral, target)
+        return max(edit.ramp, distance / self.limits.slew_limit)
+
+    def _retargeted(self, old: Slot, edit: Edit, owner: str, target: float, site: SteeringSite) -> Slot:
+        """Return the slot with its value turned to the new target; its weight goes on from where it is."""
+        seconds = max(edit.ramp, site.distance(edit, old.value, target) / self.limits.slew_limit)
+        return replace(
+            old,
+            edit=edit,
+            owner=owner,
+            target=target,
+            value=target if seconds == 0.0 else old.value,
+            value_rate=abs(target - old.value) / seconds if seconds > 0.0 else 0.0,
+            ramp=self._travel_time(edit, site, target),
+            age=0.0,
+        )
+
+    def _release(self, slot: Slot, kind: EventKind, reason: str, owner: str = "") -> None:
+        slot.releasing = True
+        self._log(
+            kind, owner or slot.owner, slot.edit.site, slot.edit.feature, slot.value, math.nan, reason
+        )
+
+    def _release_due(self) -> None:
+        due = [slot for slot in self._slots if slot.is_due]
+        if due:
+            self._revision += 1
+        for slot in due:
+            self._release(slot, EventKind.RELEASED, "its duration has passed")
+
+    def _remove_spent(self) -> None:
+        for slot in [slot for slot in self._slots if slot.is_spent]:
+            self._slots.remove(slot)
+            self._log(
+                EventKind.REMOVED, slot.owner, slot.edit.site, slot.edit.feature, reason="back to natural"
+            )
+
+    def _log(
+        self,
+        kind: EventKind,
+        owner: str = "",
+        site: str = "",
+        feature: int = 0,
+        from_value: float = math.nan,
+        to_value: float = math.nan,
+        reason: str = "",
+    ) -> None:
+        self._events.append(Event(kind, self._revision, owner, site, feature, from_value, to_value, reason))
+
+    @contextlib.contextmanager
+    def _refusals_logged(self, owner: str) -> Iterator[None]:
+        try:
+            yield
+        except SteeringRefused as refusal:
+            self._log(EventKind.REFUSED, owner, reason=str(refusal))
+            raise

@@ -1,0 +1,100 @@
+"""Every reason for which one edit is refused, checked before anything changes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from vla_sae_ros.core.errors import SteeringRefused, complaint
+from vla_sae_ros.core.steering.edit import Edit, Mode
+from vla_sae_ros.core.steering.limits import SteeringLimits
+from vla_sae_ros.core.steering.site import SteeringSite
+
+
+def resolve_site(name: str, sites: Mapping[str, SteeringSite]) -> SteeringSite:
+    """Return the site of this name; an empty name means the only steerable one.
+
+    Raises:
+        SteeringRefused: no such site, none named among several, or it cannot be steered.
+    """
+    steerable = [site for site in sites.values() if site.can_steer]
+    if not name:
+        if len(steerable) != 1:
+            raise SteeringRefused(
+                complaint("no site named", name, sorted(s.name for s in steerable), "Name one.")
+            )
+        return steerable[0]
+    site = sites.get(name)
+    if site is None:
+        raise SteeringRefused(complaint("unknown site", name, sorted(sites), "Name one of these."))
+    if not site.can_steer:
+        raise SteeringRefused(
+            complaint(
+                f"this site cannot be steered ({site.why_not})", name, sorted(s.name for s in steerable)
+            )
+        )
+    return site
+
+
+def resolve_edit(edit: Edit, sites: Mapping[str, SteeringSite], limits: SteeringLimits) -> Edit:
+    """Return the edit with its site filled in, or refuse it.
+
+    Raises:
+        SteeringRefused: with what was wrong, the value got and what is allowed.
+    """
+    site = resolve_site(edit.site, sites)
+    _check_feature(edit.feature, site)
+    _check_numbers(edit, limits)
+    _check_scope(edit, site)
+    resolved = replace(edit, site=site.name)
+    _check_strength(resolved, site, limits)
+    return resolved
+
+
+def _check_feature(feature: int, site: SteeringSite) -> None:
+    if not 0 <= feature < site.dictionary_size:
+        raise SteeringRefused(
+            complaint(f"unknown feature of {site.name}", feature, f"0 to {site.dictionary_size - 1}")
+        )
+
+
+def _check_numbers(edit: Edit, limits: SteeringLimits) -> None:
+    if not math.isfinite(edit.value):
+        raise SteeringRefused(complaint("the value is not a finite number", edit.value, "finite numbers"))
+    if not 0.0 <= edit.ramp <= limits.max_ramp:  # also refuses NaN
+        raise SteeringRefused(complaint("bad ramp [s]", edit.ramp, f"0 to {limits.max_ramp}"))
+    if not 0.0 <= edit.duration < math.inf:
+        raise SteeringRefused(complaint("bad duration [s]", edit.duration, "0 (until released) or more"))
+    start, end = edit.window
+    if not (0.0 <= start < math.inf and (end == 0.0 or start < end < math.inf)):
+        raise SteeringRefused(
+            complaint("bad window [s]", edit.window, "0 <= start < end, or end = 0 for an open one")
+        )
+
+
+def _check_scope(edit: Edit, site: SteeringSite) -> None:
+    unknown = set(edit.token_groups) - set(site.token_groups)
+    if unknown:
+        raise SteeringRefused(
+            complaint(f"token groups that {site.name} does not have", sorted(unknown), site.token_groups)
+        )
+    outside = [step for step in edit.denoising_steps if not 0 <= step < site.denoising_steps]
+    if outside:
+        raise SteeringRefused(
+            complaint(
+                f"denoising steps that {site.name} does not run", outside, f"0 to {site.denoising_steps - 1}"
+            )
+        )
+
+
+def _check_strength(edit: Edit, site: SteeringSite, limits: SteeringLimits) -> None:
+    if edit.mode is Mode.PROJECT_OUT:
+        return
+    natural = site.natural_value(edit)
+    strength = abs(natural) if edit.mode is Mode.SCALE else site.distance(edit, 0.0, natural)
+    if strength > limits.max_multiple:
+        what = "factor" if edit.mode is Mode.SCALE else "value in observed maxima"
+        raise SteeringRefused(
+            complaint(f"{what} over the limit", round(strength, 3), f"at most {limits.max_multiple}")
+        )
