@@ -1,0 +1,131 @@
+"""Inference with taps and publishing over plain inference, in one run, pair by pair.
+
+    python bench/inference_overhead.py [--rounds 100]
+
+Plain is the same policy without hooks, publishing its chunk. Each round measures every arm once, in
+an order that changes, so that a drift of the machine hits all arms alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from vla_sae_ros.environment import prepare
+
+prepare()
+
+import rclpy  # noqa: E402  (the environment has to be prepared first)
+import torch  # noqa: E402
+from tqdm import trange  # noqa: E402
+
+from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot  # noqa: E402
+from vla_sae_ros.msg import ActionChunk, FeatureActivations  # noqa: E402
+from vla_sae_ros.nodes import qos  # noqa: E402
+from vla_sae_ros.nodes.inference_worker import Job  # noqa: E402
+from vla_sae_ros.nodes.policy_messages import to_chunk, to_features  # noqa: E402
+from vla_sae_ros.policy.engine import PolicyEngine  # noqa: E402
+from vla_sae_ros.policy.loading import load_policy  # noqa: E402
+from vla_sae_ros.resources import resource  # noqa: E402
+from vla_sae_ros.sae import SaeBundle  # noqa: E402
+
+EDITS = 16
+
+
+def main() -> None:
+    """Print the table and write it as JSON."""
+    arguments = _parser().parse_args()
+    torch.set_num_threads(arguments.threads)
+    arms = _arms(arguments.policy, arguments.bundles)
+    for run in arms.values():
+        for _ in range(5):
+            run()
+    timings: dict[str, list[float]] = {name: [] for name in arms}
+    for _ in trange(arguments.rounds, desc="rounds"):
+        for name in random.sample(list(arms), len(arms)):
+            started = time.perf_counter()
+            arms[name]()
+            timings[name].append((time.perf_counter() - started) * 1e3)
+    print(json.dumps(_table(timings), indent=2))
+
+
+def _arms(policy: Path, bundle_folders: list[Path]) -> dict[str, Callable[[], None]]:
+    # Two copies of the policy: hooks on the one cannot slow the other down.
+    bundles = [SaeBundle.load(folder) for folder in bundle_folders]
+    plain = PolicyEngine(load_policy(policy))
+    tapped = PolicyEngine(load_policy(policy), bundles)
+    rclpy.init()
+    node = rclpy.create_node("bench")
+    chunks = node.create_publisher(ActionChunk, "policy/action_chunk", qos.CHUNK)
+    features = node.create_publisher(FeatureActivations, "policy/features", qos.FEATURES)
+    frame = _frame(plain)
+
+    def run(engine: PolicyEngine, snapshot: Snapshot) -> None:
+        job = Job(frame, "pick up the butter and place it in the basket", "bench", 0, 0, 0, 0)
+        inference = engine.infer(frame, job.instruction, (0, 0), snapshot)
+        chunks.publish(to_chunk(job, inference, 1, 20.0))
+        for site in inference.sites:
+            features.publish(to_features(job, inference, site, 1, False))
+
+    edited = Snapshot(1, _edits(tapped), cap=1.5)
+    return {
+        "plain": lambda: run(plain, Snapshot()),
+        "tap": lambda: run(tapped, Snapshot()),
+        f"{EDITS} edits": lambda: run(tapped, edited),
+    }
+
+
+def _edits(engine: PolicyEngine) -> dict[str, tuple[AppliedEdit, ...]]:
+    sites = [site for site in engine.steering_sites() if site.can_steer]
+    each = EDITS // len(sites)
+    edits = {}
+    for site in sites:
+        alive = np.argsort(site.observed_max)[::-1][:each]
+        edits[site.name] = tuple(
+            AppliedEdit(int(f), Mode.CLAMP, float(site.observed_max[f]), 1.0) for f in alive
+        )
+    return edits
+
+
+def _frame(engine: PolicyEngine) -> dict[str, np.ndarray]:
+    random_numbers = np.random.default_rng(0)
+    frame = {}
+    for key, feature in engine.loaded.policy.config.input_features.items():
+        if feature.type.name == "VISUAL":
+            frame[key] = random_numbers.integers(0, 256, (256, 256, 3), dtype=np.uint8)
+        else:
+            frame[key] = random_numbers.normal(size=feature.shape).astype(np.float32)
+    return frame
+
+
+def _table(timings: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+    plain = np.array(timings["plain"])
+    return {
+        name: {
+            "median ms": round(float(np.median(values)), 2),
+            "p99 ms": round(float(np.percentile(values, 99)), 2),
+            "ratio to plain, median of pairs": round(float(np.median(np.array(values) / plain)), 4),
+            "ratio to plain, of medians": round(float(np.median(values) / np.median(plain)), 4),
+        }
+        for name, values in timings.items()
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    demo = resource("models", "demo")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--policy", type=Path, default=demo / "policy")
+    parser.add_argument("--bundles", type=Path, nargs="*", default=sorted((demo / "sae").glob("*")))
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=1)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

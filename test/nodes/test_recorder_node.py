@@ -1,0 +1,243 @@
+"""The recorder over real DDS: start, record, stop, read back; and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rosbags.highlevel import AnyReader
+from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
+
+from vla_sae_ros.msg import EpisodeState, FeatureActivations
+from vla_sae_ros.nodes import qos
+from vla_sae_ros.nodes.conversions import to_floats, to_image, to_unsigned
+from vla_sae_ros.nodes.recorder_node import RecorderNode
+from vla_sae_ros.srv import StartRecording
+
+LIMIT = 20.0  # [s] that anything may take
+
+
+class Graph:
+    """A recorder and a publishing node, each with its own context, spun by threads."""
+
+    def __init__(self, folder: Path, **parameters: Any) -> None:
+        given = {"output_folder": str(folder), "min_free_disk": 0, **parameters}
+        arguments = ["--ros-args"]
+        for name, value in given.items():
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            arguments += ["-p", f"{name}:={text}"]
+        rclpy.init(args=arguments)  # the recorder lives in the default context, as in its process
+        source_context = Context()
+        rclpy.init(context=source_context)
+        self.source = Node("source", context=source_context)
+        self._diagnosed = threading.Condition()
+        self._diagnosis = DiagnosticStatus()
+        self.source.create_subscription(
+            DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
+        self._threads: list[tuple[SingleThreadedExecutor, threading.Thread]] = []
+        self._spin(self.source)
+        self.recorder = RecorderNode()
+        self._spin(self.recorder)
+
+    def call(self, kind: Any, name: str, request: Any) -> Any:
+        client = self.source.create_client(kind, name)
+        assert client.wait_for_service(LIMIT), f"no service {name}"
+        done = threading.Event()
+        future = client.call_async(request)
+        future.add_done_callback(lambda _: done.set())
+        assert done.wait(LIMIT), f"{name} did not answer"
+        return future.result()
+
+    def start(self, **fields: Any) -> Any:
+        return self.call(StartRecording, "record/start", StartRecording.Request(**fields))
+
+    def stop(self) -> Any:
+        return self.call(Trigger, "record/stop", Trigger.Request())
+
+    def diagnosis(self, condition: Callable[[DiagnosticStatus], bool]) -> DiagnosticStatus:
+        with self._diagnosed:
+            assert self._diagnosed.wait_for(lambda: condition(self._diagnosis), LIMIT)
+            return self._diagnosis
+
+    def close(self) -> None:
+        for executor, thread in self._threads:
+            executor.shutdown()
+            thread.join(LIMIT)
+        self.recorder.destroy_node()
+        rclpy.shutdown()
+        self.source.destroy_node()
+        rclpy.shutdown(context=self.source.context)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        with self._diagnosed:
+            for status in message.status:
+                if status.name == "recorder: recording":
+                    self._diagnosis = status
+            self._diagnosed.notify_all()
+
+    def _spin(self, node: Node) -> None:
+        executor = SingleThreadedExecutor(context=node.context)
+        executor.add_node(node)
+        thread = threading.Thread(target=executor.spin, daemon=True)
+        thread.start()
+        self._threads.append((executor, thread))
+
+
+@pytest.fixture
+def make_graph(tmp_path: Path) -> Iterator[Callable[..., Graph]]:
+    made: list[Graph] = []
+
+    def make(**parameters: Any) -> Graph:
+        made.append(Graph(tmp_path, **parameters))
+        return made[-1]
+
+    yield make
+    for graph in made:
+        graph.close()
+
+
+def matched(publisher: Any) -> None:
+    """Wait until a subscription has found the publisher."""
+    for _ in range(int(LIMIT / 0.02)):
+        if publisher.get_subscription_count():
+            return
+        threading.Event().wait(0.02)
+    raise AssertionError(f"nobody subscribed to {publisher.topic_name}")
+
+
+def read(folder: str | Path) -> dict[str, list[Any]]:
+    """Return the messages of a bag by topic."""
+    found: dict[str, list[Any]] = {}
+    with AnyReader([Path(folder)]) as reader:
+        for connection, _, raw in reader.messages():
+            found.setdefault(connection.topic, []).append(
+                reader.deserialize(raw, connection.msgtype))
+    return found
+
+
+def features(inference: int) -> FeatureActivations:
+    return FeatureActivations(
+        site="backbone.1", inference=inference, index=to_unsigned([1, 5]),
+        natural=to_floats([0.5, 2.0]), applied=to_floats([0.5, 4.0]))
+
+
+def test_every_message_between_start_and_stop_is_in_the_bag(make_graph) -> None:
+    graph = make_graph()
+    publisher = graph.source.create_publisher(FeatureActivations, "policy/features", qos.FEATURES)
+    started = graph.start(uri="run")
+    assert started.success, started.message
+    matched(publisher)
+    for inference in range(1, 301):
+        publisher.publish(features(inference))
+        assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=LIMIT))
+    stopped = graph.stop()
+
+    assert stopped.success, stopped.message
+    recorded = read(started.uri)
+    messages = recorded["/policy/features"]
+    assert [message.inference for message in messages] == list(range(1, 301))
+    np.testing.assert_array_equal(messages[0].applied, [0.5, 4.0])
+    total = sum(len(of_topic) for of_topic in recorded.values())
+    assert f"{total} messages" in stopped.message and "0 dropped" in stopped.message
+
+
+def test_a_latched_message_from_before_the_start_is_in_the_bag(make_graph) -> None:
+    graph = make_graph()
+    publisher = graph.source.create_publisher(EpisodeState, "episode", qos.LATCHED)
+    publisher.publish(EpisodeState(episode_id="e1"))
+    started = graph.start()
+    matched(publisher)
+    graph.diagnosis(lambda status: values(status).get("messages") == "1")
+    graph.stop()
+
+    assert [message.episode_id for message in read(started.uri)["/episode"]] == ["e1"]
+    with AnyReader([Path(started.uri)]) as reader:
+        offered = next(c for c in reader.connections if c.topic == "/episode").ext
+    assert offered.offered_qos_profiles[0].durability.name == "TRANSIENT_LOCAL"
+
+
+def test_pictures_are_recorded_only_when_asked_for(make_graph) -> None:
+    graph = make_graph()
+    publisher = graph.source.create_publisher(
+        Image, "observation/image/wrist", qos.OBSERVATION)
+    picture = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    without = graph.start(uri="without")
+    graph.diagnosis(lambda status: values(status).get("phase") == "writing")
+    assert publisher.get_subscription_count() == 0
+    graph.stop()
+    started = graph.start(uri="with", images=True)
+    matched(publisher)
+    publisher.publish(to_image(picture, EpisodeState().header))
+    graph.diagnosis(lambda status: values(status).get("messages") == "1")
+    graph.stop()
+
+    assert "/observation/image/wrist" not in read(without.uri)
+    recorded = read(started.uri)["/observation/image/wrist"][0]
+    np.testing.assert_array_equal(recorded.data.reshape(4, 6, 3), picture)
+
+
+def test_a_second_start_is_refused_and_the_first_goes_on(make_graph) -> None:
+    graph = make_graph()
+    first = graph.start(uri="first")
+    second = graph.start(uri="second")
+    assert not second.success and first.uri in second.message
+    assert graph.stop().success
+    assert not (Path(first.uri).parent / "second").exists()
+
+
+def test_an_existing_folder_and_a_bad_topic_name_are_refused(make_graph, tmp_path: Path) -> None:
+    graph = make_graph()
+    (tmp_path / "old").mkdir()
+    existing = graph.start(uri="old")
+    bad_topic = graph.start(uri="new", topics=["not a topic"])
+    assert not existing.success and "exists already" in existing.message
+    assert not bad_topic.success and "not a topic" in bad_topic.message
+    assert not (tmp_path / "new").exists()
+    assert not graph.stop().success
+
+
+def test_a_disk_with_too_little_room_ends_the_recording_with_a_clear_state(make_graph) -> None:
+    graph = make_graph(min_free_disk=10**9)  # a petabyte must stay free: no disk has that
+    started = graph.start(uri="run")
+    assert started.success
+    status = graph.diagnosis(lambda status: status.level == DiagnosticStatus.ERROR)
+    assert "min_free_disk" in status.message
+    stopped = graph.stop()
+    assert not stopped.success and "min_free_disk" in stopped.message
+    assert read(started.uri) == {}
+
+
+def test_sigint_closes_the_bag(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vla_sae_ros.nodes.recorder_node", "--ros-args", "-p",
+         f"output_folder:={tmp_path}", "-p", "record_on_start:=true", "-p", "min_free_disk:=0"],
+        stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+    assert process.stderr is not None
+    try:
+        assert any("recording into" in line for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=LIMIT)
+    finally:
+        process.kill()
+    assert process.returncode == 0, rest
+    (folder,) = tmp_path.iterdir()
+    assert (folder / "metadata.yaml").exists()
+    read(folder)
+
+
+def values(status: DiagnosticStatus) -> dict[str, str]:
+    return {value.key: value.value for value in status.values}

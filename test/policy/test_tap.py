@@ -1,0 +1,199 @@
+"""One tap against arithmetic written out in numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from vla_sae_ros.core.steering import AppliedEdit, Mode
+from vla_sae_ros.policy.probe import Probe
+from vla_sae_ros.policy.site import Site
+from vla_sae_ros.policy.tap import Tap
+from vla_sae_ros.sae import TopKSAE
+
+WIDTH, FEATURES, K, TOKENS = 12, 30, 5, 7
+BACKBONE = Site("backbone.0", WIDTH, ("camera", "language"), 1)
+EXPERT = Site("expert.0", WIDTH, ("action",), 3)
+NO_CAP = float("inf")
+
+
+@pytest.fixture
+def sae() -> TopKSAE:
+    generator = torch.Generator().manual_seed(3)
+    rows = torch.nn.functional.normalize(torch.randn(FEATURES, WIDTH, generator=generator), dim=-1)
+    bias = 0.1 * torch.randn(WIDTH, generator=generator)
+    return TopKSAE(rows.T.clone(), torch.zeros(FEATURES), rows, bias, K, "layer_norm")
+
+
+@pytest.fixture
+def stream() -> torch.Tensor:
+    return 3.0 * torch.randn(1, TOKENS, WIDTH, generator=torch.Generator().manual_seed(4)) + 0.5
+
+
+@pytest.fixture
+def masks() -> dict[str, torch.Tensor]:
+    """Four camera tokens, two words and one padded slot."""
+    camera = torch.tensor([[1, 1, 1, 1, 0, 0, 0]]).bool()
+    language = torch.tensor([[0, 0, 0, 0, 1, 1, 0]]).bool()
+    return {"camera": camera, "language": language}
+
+
+def encode(sae: TopKSAE, x: np.ndarray) -> tuple[np.ndarray, float]:
+    """Dense code and scale of one vector, in numpy, independently of the module."""
+    scale = x.std(ddof=1)
+    normalised = (x - x.mean()) / (scale + 1e-5)
+    hidden = (normalised - sae.b_dec.numpy()) @ sae.W_enc.numpy() + sae.b_enc.numpy()
+    code = np.zeros(FEATURES)
+    top = np.argsort(hidden)[-K:]
+    code[top] = np.maximum(hidden[top], 0.0)
+    return code, scale
+
+
+def test_without_an_edit_nothing_is_added(
+    sae: TopKSAE, stream: torch.Tensor, masks: dict[str, torch.Tensor]
+) -> None:
+    tap = Tap(BACKBONE, sae, pooled=True)
+    tap.begin(masks, (), NO_CAP)
+    assert tap(stream) is None
+
+
+def test_what_is_read_is_the_code_of_the_mean_over_real_tokens(
+    sae: TopKSAE, stream: torch.Tensor, masks: dict[str, torch.Tensor]
+) -> None:
+    tap = Tap(BACKBONE, sae, pooled=True)
+    tap.begin(masks, (), NO_CAP)
+    tap(stream)
+    readout = tap.readout()
+    code, _ = encode(sae, stream[0, :6].mean(0).numpy())
+    assert readout.index.tolist() == np.flatnonzero(code).tolist()
+    np.testing.assert_allclose(readout.natural, code[readout.index], rtol=1e-4)
+    np.testing.assert_array_equal(readout.natural, readout.applied)
+    assert readout.edit_norm_ratio == 0.0
+    assert not readout.capped
+    assert readout.residual_norm == pytest.approx(float(stream[0, :6].norm(dim=-1).mean()), rel=1e-5)
+
+
+def test_padded_tokens_have_no_say(
+    sae: TopKSAE, stream: torch.Tensor, masks: dict[str, torch.Tensor]
+) -> None:
+    tap = Tap(BACKBONE, sae, pooled=True)
+    edits = (AppliedEdit(2, Mode.CLAMP, 5.0, 1.0),)
+    deltas = []
+    for padding in (0.0, 1e6):
+        stream[0, 6] = padding
+        tap.begin(masks, edits, NO_CAP)
+        deltas.append(tap(stream))
+        assert (deltas[-1][0, 6] == 0).all()
+    assert torch.equal(*deltas)
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "weight"),
+    [(Mode.CLAMP, 4.0, 1.0), (Mode.CLAMP, 4.0, 0.25), (Mode.ADD, 2.0, 1.0), (Mode.SCALE, 3.0, 0.5)],
+)
+@pytest.mark.parametrize("pooled", [True, False])
+def test_the_residual_changes_by_the_codes_difference(
+    sae: TopKSAE,
+    stream: torch.Tensor,
+    masks: dict[str, torch.Tensor],
+    mode: Mode,
+    value: float,
+    weight: float,
+    pooled: bool,
+) -> None:
+    active = int(encode(sae, stream[0, :6].mean(0).numpy())[0].argmax())
+    edited = [active, (active + 1) % FEATURES]
+    tap = Tap(BACKBONE, sae, pooled)
+    tap.begin(masks, tuple(AppliedEdit(f, mode, value, weight) for f in edited), NO_CAP)
+    delta = tap(stream)[0].numpy()
+    for token in range(6):
+        source = stream[0, :6].mean(0) if pooled else stream[0, token]
+        code, scale = encode(sae, source.numpy())
+        changed = code.copy()
+        for f in edited:
+            wanted = {Mode.CLAMP: value, Mode.ADD: code[f] + value, Mode.SCALE: code[f] * value}[mode]
+            changed[f] = code[f] + weight * (wanted - code[f])
+        expected = (changed - code) @ sae.W_dec.numpy() * scale
+        np.testing.assert_allclose(delta[token], expected, atol=2e-4)
+    if pooled:
+        readout = tap.readout()
+        shown = dict(zip(readout.index.tolist(), readout.applied.tolist(), strict=True))
+        assert [shown[f] for f in edited] == pytest.approx([changed[f] for f in edited], abs=1e-4)
+
+
+def test_project_out_leaves_no_component_along_the_direction(
+    sae: TopKSAE, stream: torch.Tensor, masks: dict[str, torch.Tensor]
+) -> None:
+    tap = Tap(BACKBONE, sae, pooled=True)
+    tap.begin(masks, (AppliedEdit(3, Mode.PROJECT_OUT, 0.0, 1.0),), NO_CAP)
+    after = stream + tap(stream)
+    along = after[0, :6] @ sae.W_dec[3]
+    torch.testing.assert_close(along, torch.zeros(6), atol=1e-5, rtol=0)
+
+
+def test_an_edit_reaches_only_the_tokens_in_its_scope(
+    sae: TopKSAE, stream: torch.Tensor, masks: dict[str, torch.Tensor]
+) -> None:
+    tap = Tap(BACKBONE, sae, pooled=True)
+    edits = (AppliedEdit(1, Mode.ADD, 2.0, 1.0, ("language",)), AppliedEdit(2, Mode.ADD, 2.0, 1.0))
+    tap.begin(masks, edits, NO_CAP)
+    delta = tap(stream)[0]
+    scale = encode(sae, stream[0, :6].mean(0).numpy())[1]
+    torch.testing.assert_close(delta[0], 2.0 * sae.W_dec[2] * scale, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        delta[4], 2.0 * (sae.W_dec[1] + sae.W_dec[2]) * scale, atol=1e-4, rtol=1e-4
+    )
+    assert (delta[6] == 0).all()
+
+
+def test_an_edit_acts_only_at_its_denoising_steps(sae: TopKSAE, stream: torch.Tensor) -> None:
+    masks = {"action": torch.ones(1, TOKENS).bool()}
+    tap = Tap(EXPERT, sae, pooled=True)
+    tap.begin(masks, (AppliedEdit(1, Mode.ADD, 2.0, 1.0, (), (1,)),), NO_CAP)
+    assert [tap(stream) is not None for _ in range(3)] == [False, True, False]
+    assert tap.readout().edit_norm_ratio > 0.0
+
+
+def test_no_token_changes_by_more_than_the_cap(
+    sae: TopKSAE, stream: torch.Tensor, masks: dict[str, torch.Tensor]
+) -> None:
+    tap = Tap(BACKBONE, sae, pooled=True)
+    tap.begin(masks, (AppliedEdit(1, Mode.ADD, 500.0, 1.0),), 0.3)
+    delta = tap(stream)
+    ratio = (delta.norm(dim=-1) / stream.norm(dim=-1))[0]
+    torch.testing.assert_close(ratio[:6], torch.full((6,), 0.3))
+    readout = tap.readout()
+    assert readout.capped
+    assert readout.edit_norm_ratio == pytest.approx(0.3)
+
+
+def test_a_probe_hands_over_what_an_sae_would_read(
+    stream: torch.Tensor, masks: dict[str, torch.Tensor]
+) -> None:
+    got: list[tuple[torch.Tensor, float]] = []
+    for pooled in (True, False):
+        probe = Probe(BACKBONE, pooled, ("camera", "language"), lambda *read: got.append(read))
+        probe.begin(masks)
+        assert probe(stream) is None
+    torch.testing.assert_close(got[0][0], stream[:, :6].mean(1))
+    torch.testing.assert_close(got[1][0], stream[0, :6])
+    assert got[0][1] == got[1][1] == pytest.approx(float(stream[0, :6].norm(dim=-1).mean()))
+
+
+def test_a_probe_on_an_expert_reads_the_last_denoising_step_only(stream: torch.Tensor) -> None:
+    got: list[torch.Tensor] = []
+    probe = Probe(EXPERT, True, ("action",), lambda read, _norm: got.append(read))
+    probe.begin({"action": torch.ones(1, TOKENS).bool()})
+    for step in range(3):
+        probe(stream + step)
+    (read,) = got
+    torch.testing.assert_close(read, (stream + 2).mean(1))
+
+
+def test_a_site_that_did_not_run_as_often_as_it_should_is_an_error(sae: TopKSAE, stream: torch.Tensor) -> None:
+    tap = Tap(EXPERT, sae, pooled=True)
+    tap.begin({"action": torch.ones(1, TOKENS).bool()}, (), NO_CAP)
+    tap(stream)
+    with pytest.raises(RuntimeError, match="ran 1 times, not 3"):
+        tap.readout()

@@ -1,0 +1,153 @@
+"""A small bag with a plain and a steered episode, written by the recorder's own writer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from vla_sae_ros.nodes.bag_writer import BagWriter
+from vla_sae_ros.nodes.message_definitions import definition_of
+
+RATE = 20.0
+START = 1_700_000_000 * 10**9
+PERIOD = 50_000_000
+# Wall clock: the simulation runs four times faster than real time.
+WALL_PERIOD = PERIOD // 4
+
+OURS = ("EpisodeState", "ExecutedAction", "FeatureActivations", "FeatureCatalogue", "FeatureInfo",
+        "SteeringState", "SteeringEditState", "SteeringEdit", "SteeringEvent")
+
+
+class SyntheticBag:
+    """Writes messages given as plain fields; a field left out is zero or empty."""
+
+    def __init__(self, folder: Path) -> None:
+        self.types = get_typestore(Stores.ROS2_JAZZY)
+        for name in OURS:
+            full = f"vla_sae_ros/msg/{name}"
+            found = get_types_from_msg(definition_of(full).text, full)
+            self.types.register({k: v for k, v in found.items() if k not in self.types.types})
+        self.writer = BagWriter(folder, 2 * 2**20)
+
+    def make(self, msgtype: str, **fields: Any) -> Any:
+        kind = self.types.types[msgtype]
+        values = {}
+        for name, (nodetype, detail) in self.types.fielddefs[msgtype][1]:
+            values[name] = fields.pop(name, None)
+            if values[name] is None:
+                values[name] = self._nothing(nodetype.name, detail)
+        assert not fields, f"{msgtype} has no {fields}"
+        return kind(**values)
+
+    def write(self, received: int, topic: str, msgtype: str, **fields: Any) -> None:
+        self.writer.add_topic(topic, msgtype)
+        data = self.types.serialize_cdr(self.make(msgtype, **fields), msgtype)
+        self.writer.write(topic, received, bytes(data))
+
+    def header(self, stamp: int) -> Any:
+        return self.make("std_msgs/msg/Header", stamp=self.time(stamp))
+
+    def time(self, stamp: int) -> Any:
+        return self.make("builtin_interfaces/msg/Time", sec=stamp // 10**9, nanosec=stamp % 10**9)
+
+    def _nothing(self, nodetype: str, detail: Any) -> Any:
+        if nodetype == "BASE":
+            return {"string": "", "bool": False}.get(detail[0], 0)
+        if nodetype == "NAME":
+            return self.make(detail)
+        inner = detail[0]
+        if nodetype == "ARRAY":
+            return np.zeros(detail[1])
+        if inner[0].name == "BASE" and inner[1][0] != "string":
+            return np.zeros(0, {"float32": np.float32, "float64": np.float64}.get(
+                inner[1][0], inner[1][0]))
+        return []
+
+
+def write_episode(bag: SyntheticBag, name: str, number: int, begin: int, steps: int) -> int:
+    """Write one episode that starts at `begin` by the wall clock; return the wall clock's end."""
+    steered = name == "steered"
+
+    def state(received: int, step: int, status: int) -> None:
+        bag.write(
+            received, "/episode", "vla_sae_ros/msg/EpisodeState", header=bag.header(begin),
+            start=bag.time(begin), episode_id=name, suite="libero_object", task=3, seed=7,
+            instruction="pick up the soup", step=step, max_steps=60, status=status,
+            control_rate=RATE)
+
+    state(begin - 1000, 0, 1)
+    for step in range(steps + 1):
+        received, stamp = begin + step * WALL_PERIOD, begin + step * PERIOD
+        if step % 5 == 0:
+            observe(bag, received, stamp, step, number)
+        if step % 5 == 0 and step < steps:
+            activate(bag, received + 10, stamp, step, name, steered and 10 <= step < 30)
+        if steered and step in (10, 30):
+            steer(bag, received + 5, stamp, step == 10)
+        if step < steps:
+            bag.write(received + 20, "/executed_action", "vla_sae_ros/msg/ExecutedAction",
+                      header=bag.header(stamp), episode_id=name, step=step, chunk_id=1,
+                      action=np.array([step / 100, 0, 0, 0, 0, 0, -1], np.float32))
+            state(received + 30, step + 1, 2)
+    state(received + 40, steps, 4 if steered else 5)
+    return received + 50
+
+
+def observe(bag: SyntheticBag, received: int, stamp: int, step: int, number: int) -> None:
+    point = bag.make("geometry_msgs/msg/Point", x=float(number), z=0.9 + step / 1000)
+    pose = bag.make("geometry_msgs/msg/Pose", position=point)
+    bag.write(received, "/ee_pose", "geometry_msgs/msg/PoseStamped", header=bag.header(stamp),
+              pose=pose)
+    opening = 0.04 if step < 25 or not number else 0.01
+    bag.write(received, "/gripper", "sensor_msgs/msg/JointState", header=bag.header(stamp),
+              name=["left", "right"], position=np.array([opening, -opening]))
+    rows, columns = np.mgrid[0:64, 0:64]
+    picture = np.stack([np.full_like(rows, step), 200 - 2 * rows, columns + number], axis=2)
+    bag.write(received, "/observation/image/agentview", "sensor_msgs/msg/Image",
+              header=bag.header(stamp), height=64, width=64, encoding="rgb8", step=192,
+              data=picture.astype(np.uint8).ravel())
+
+
+def activate(
+    bag: SyntheticBag, received: int, stamp: int, step: int, name: str, edited: bool
+) -> None:
+    natural = np.array([3 + np.sin(step / 8), 1.0, 0.5 * (step > 15) + 0.1], np.float32)
+    applied = natural.copy()
+    applied[1] = 8.0 if edited else 1.0
+    bag.write(received, "/policy/features", "vla_sae_ros/msg/FeatureActivations",
+              header=bag.header(stamp), episode_id=name, site="backbone.1",
+              inference=step // 5 + 1, observation_step=step,
+              index=np.array([3, 7, 11], np.uint32), natural=natural, applied=applied,
+              edit_norm_ratio=0.2 if edited else 0.0)
+
+
+def steer(bag: SyntheticBag, received: int, stamp: int, on: bool) -> None:
+    edit = bag.make("vla_sae_ros/msg/SteeringEdit", site="backbone.1", feature=7, value=4.0)
+    standing = bag.make("vla_sae_ros/msg/SteeringEditState", edit=edit, owner="test",
+                        commanded=8.0, applied=8.0, weight=1.0)
+    bag.write(received, "/steering/state", "vla_sae_ros/msg/SteeringState",
+              header=bag.header(stamp), revision=1 if on else 2, edits=[standing] if on else [])
+    bag.write(received, "/steering/events", "vla_sae_ros/msg/SteeringEvent",
+              header=bag.header(stamp), kind=0 if on else 2, owner="test", site="backbone.1",
+              feature=7)
+
+
+@pytest.fixture(scope="session")
+def synthetic_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a bag with the episodes "plain" (60 steps) and "steered" (40)."""
+    folder = tmp_path_factory.mktemp("bags") / "synthetic"
+    bag = SyntheticBag(folder)
+    labels = {3: "hand above the basket", 7: "gripper closes", 11: ""}
+    bag.write(START - 10, "/policy/catalogue", "vla_sae_ros/msg/FeatureCatalogue",
+              sites=["backbone.1"], features=[
+                  bag.make("vla_sae_ros/msg/FeatureInfo", site="backbone.1", feature=feature,
+                           label=label, observed_max=2.0, coverage=0.5)
+                  for feature, label in labels.items()])
+    end = write_episode(bag, "plain", 0, START, 60)
+    write_episode(bag, "steered", 1, end + 100_000_000, 40)
+    bag.writer.close()
+    return folder

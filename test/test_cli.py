@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vla_sae_ros import cli
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.name)
+def test_every_subcommand_has_a_module_that_keeps_the_agreement(command: cli.Command) -> None:
+    spec = importlib.util.find_spec(command.module)
+    assert spec is not None and spec.origin is not None, f"{command.module} does not exist"
+    tree = ast.parse(Path(spec.origin).read_text())
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert [argument.arg for argument in functions["add_arguments"].args.args] == ["parser"]
+    assert [argument.arg for argument in functions["run"].args.args] == ["args"]
+
+
+def test_without_a_subcommand_the_usage_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main([])
+    assert end.value.code == 2
+    assert "usage: vla-sae" in capsys.readouterr().err
+
+
+def test_an_unknown_subcommand_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["fly"])
+    assert end.value.code == 2
+    assert "invalid choice: 'fly'" in capsys.readouterr().err
+
+
+def test_a_wrong_argument_is_one_line_and_status_two(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["up", "sim", "--task", "third"]) == 2
+    complaint = capsys.readouterr().err
+    assert complaint == (
+        "vla-sae up: argument 'task': got 'third'; allowed: an integer from 0.\n"
+    )
+
+
+def test_a_wrong_policy_folder_is_said_before_anything_starts(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert cli.main(["up", "sim", "--policy", str(tmp_path)]) == 2
+    assert f"not a policy folder: got '{tmp_path}'" in capsys.readouterr().err
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys; from vla_sae_ros.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'rclpy', 'numpy', 'PyQt5', 'libero'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "steer" in done.stdout

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vla_sae_ros.environment import missing_variables
+
+
+@pytest.fixture
+def wheels(tmp_path: Path) -> Path:
+    (tmp_path / "share" / "ament_index").mkdir(parents=True)
+    return tmp_path
+
+
+def test_the_wheels_prefix_and_this_machine_only_are_set(wheels: Path) -> None:
+    assert missing_variables({}, wheels) == {
+        "AMENT_PREFIX_PATH": str(wheels),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "MUJOCO_GL": "osmesa",
+        "HF_HUB_OFFLINE": "1",
+    }
+
+
+def test_a_sourced_ros_install_keeps_its_prefix_and_its_network(wheels: Path) -> None:
+    missing = missing_variables({"AMENT_PREFIX_PATH": "/opt/ros/jazzy"}, wheels)
+    assert set(missing) == {"MUJOCO_GL", "HF_HUB_OFFLINE"}
+
+
+def test_what_the_user_set_stays(wheels: Path) -> None:
+    theirs = {"MUJOCO_GL": "egl", "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}
+    assert not set(missing_variables(theirs, wheels)) & set(theirs)
+
+
+def test_without_wheels_no_prefix_is_invented(tmp_path: Path) -> None:
+    assert "AMENT_PREFIX_PATH" not in missing_variables({}, tmp_path)

@@ -1,0 +1,137 @@
+"""What is known about the features of one site: names, evidence, ranges."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+
+CATALOGUE_FILE = "catalogue.json"
+FEATURE_CLASSES = ("", "general", "memorized", "dead")
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class FeatureEntry:
+    """What is known about one feature of an SAE.
+
+    label: short name, empty when nobody named it. description: one sentence of evidence or empty.
+    feature_class: one of FEATURE_CLASSES, empty when not classified.
+    observed_max: largest code in the bundle's data, in the SAE's units; 0 for a dead feature.
+    coverage: share of episodes in which it fires, 0 to 1; NaN when unknown.
+    """
+
+    feature: int
+    label: str = ""
+    description: str = ""
+    feature_class: str = ""
+    observed_max: float = 0.0
+    coverage: float = math.nan
+
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError naming the first field that cannot be."""
+        _require(
+            self, "feature", type(self.feature) is int and self.feature >= 0, "an integer from 0 on"
+        )
+        for name in ("label", "description"):
+            _require(self, name, isinstance(getattr(self, name), str), "text")
+        _require(self, "feature_class", self.feature_class in FEATURE_CLASSES, FEATURE_CLASSES)
+        largest = self.observed_max
+        fine = _is_number(largest) and math.isfinite(largest) and largest >= 0
+        _require(self, "observed_max", fine, "a finite number from 0 on")
+        share = self.coverage
+        fine = _is_number(share) and (math.isnan(share) or 0 <= share <= 1)
+        _require(self, "coverage", fine, "0 to 1, or NaN when unknown")
+
+
+class Catalogue:
+    """The entries of one site in the order of their feature; a feature without one is unknown."""
+
+    def __init__(self, site: str, entries: Iterable[FeatureEntry]) -> None:
+        """Raise ConfigurationError when a feature has two entries."""
+        self.site = site
+        self._by_feature: dict[int, FeatureEntry] = {}
+        for entry in entries:
+            if entry.feature in self._by_feature:
+                raise ConfigurationError(
+                    f"The catalogue of {site} has two entries for feature {entry.feature}. "
+                    "Keep one of them."
+                )
+            self._by_feature[entry.feature] = entry
+        self.entries = tuple(self._by_feature[f] for f in sorted(self._by_feature))
+
+    def get(self, feature: int) -> FeatureEntry | None:
+        """Return the entry of `feature`, or None when nothing is known about it."""
+        return self._by_feature.get(feature)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Catalogue):
+            return NotImplemented
+        return self.to_json() == other.to_json()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def to_json(self) -> str:
+        """Return the text of catalogue.json; an unknown coverage is null."""
+        rows = [asdict(entry) for entry in self.entries]
+        for row in rows:
+            row["coverage"] = None if math.isnan(row["coverage"]) else row["coverage"]
+        lines = ",\n".join(json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows)
+        head = json.dumps({"format": _FORMAT, "site": self.site})[:-1]
+        return f'{head}, "features": [\n{lines}\n]}}\n'
+
+    def save(self, path: Path) -> None:
+        """Write catalogue.json to `path`, replacing it whole."""
+        part = path.with_name(path.name + ".part")
+        part.write_text(self.to_json(), encoding="utf-8")
+        part.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Catalogue:
+        """Read catalogue.json. Raises ConfigurationError saying which entry is wrong and how."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigurationError(f"Cannot read the catalogue {path}: {error}.") from error
+        except ValueError as error:
+            raise ConfigurationError(f"The catalogue {path} is not JSON: {error}.") from error
+        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+            got = content.get("format") if isinstance(content, dict) else content
+            raise ConfigurationError(complaint(f"format of the catalogue {path}", got, _FORMAT))
+        site, rows = content.get("site"), content.get("features")
+        if not isinstance(site, str) or not isinstance(rows, list):
+            raise ConfigurationError(f"The catalogue {path} needs text `site` and list `features`.")
+        return cls(site, (_entry(row, number, path) for number, row in enumerate(rows)))
+
+
+def _entry(row: Any, number: int, path: Path) -> FeatureEntry:
+    known = {field.name for field in fields(FeatureEntry)}
+    if not isinstance(row, dict) or "feature" not in row or not set(row) <= known:
+        got = sorted(row) if isinstance(row, dict) else row
+        raise ConfigurationError(
+            complaint(f"entry {number} of {path}", got, f"`feature` and any of {sorted(known)}")
+        )
+    if row.get("coverage", 0) is None:
+        row = {**row, "coverage": math.nan}
+    try:
+        return FeatureEntry(**row)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"Entry {number} of {path}: {error}") from error
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _require(entry: FeatureEntry, name: str, fine: bool, allowed: object) -> None:
+    if not fine:
+        what = f"{name} of feature {entry.feature}"
+        raise ConfigurationError(complaint(what, getattr(entry, name), allowed))

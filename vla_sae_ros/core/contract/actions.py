@@ -1,0 +1,73 @@
+"""From the policy's action vector to what is sent on the contract's channels, and what is sent
+when there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vla_sae_ros.core.contract.schema import Entry, Source
+from vla_sae_ros.core.errors import ContractError, complaint
+
+Vector = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Command:
+    """What goes out on the channels of an action entry, one after another."""
+
+    values: npt.NDArray[np.float32]
+    """(C,) float32 in the channels' units."""
+    clipped: bool
+    """A clamp changed a value."""
+
+
+def command(entry: Entry, action: Vector) -> Command:
+    """Take an action (A,) in the policy's units to the channels' units.
+
+    The operators of each source are undone from the last to the first. Raises ContractError for
+    an action of another length or with a number that is not finite.
+    """
+    if action.shape != (entry.width,) or not np.isfinite(action).all():
+        raise ContractError(complaint(f"The action for '{entry.key}'", action.tolist(),
+                                      f"{entry.width} finite numbers"))
+    parts, clipped = [], False
+    for source, part in zip(entry.sources, _split(entry, action), strict=True):
+        values, changed = _to_channel(source, part)
+        parts.append(values)
+        clipped |= changed
+    return Command(np.concatenate(parts).astype(np.float32), clipped)
+
+
+def safe_command(entry: Entry, last: Vector | None) -> npt.NDArray[np.float32]:
+    """Return what to send while there is no valid action, (C,) float32 in the channels' units.
+
+    A source with safety `hold` repeats its part of the last command and falls back to `zeros`
+    before there was one; `zeros` is the policy's zero action in the channels' units; with `none`
+    nothing should be sent, which a robot that must be given a command every tick takes as zeros.
+    """
+    parts, start = [], 0
+    for source in entry.sources:
+        width = source.channel_width
+        if source.channel.safety == "hold" and last is not None:
+            parts.append(last[start : start + width])
+        else:
+            parts.append(_to_channel(source, np.zeros(source.width))[0])
+        start += width
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _split(entry: Entry, action: Vector) -> list[Vector]:
+    ends = np.cumsum([source.width for source in entry.sources])
+    return np.split(action, ends[:-1])
+
+
+def _to_channel(source: Source, values: Vector) -> tuple[Vector, bool]:
+    clipped = False
+    for operator in reversed(source.apply):
+        before, values = values, operator.inverse(values)
+        clipped |= operator.name == "clamp" and not np.array_equal(before, values)
+    return values, clipped

@@ -1,0 +1,176 @@
+"""What `apply` can do to a value on its way from a channel to the policy, and back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vla_sae_ros.core.errors import ContractError, complaint
+
+Array = npt.NDArray[Any]
+LARGEST_SIDE = 8192
+SMALLEST_SINE = 1e-9
+
+
+class Operator(Protocol):
+    """One step of an `apply` pipeline."""
+
+    name: ClassVar[str]
+    for_images: ClassVar[bool]
+    invertible: ClassVar[bool]
+    """Only invertible operators may stand on an action, which is read back to front."""
+
+    def width(self, width: int) -> int:
+        """Return the number of values after the operator; raises ContractError if it cannot."""
+        ...
+
+    def forward(self, value: Array) -> Array:
+        """Go from the channel's units to the policy's."""
+        ...
+
+    def inverse(self, value: Array) -> Array:
+        """Go from the policy's units to the channel's."""
+        ...
+
+
+class _Elementwise:
+    for_images: ClassVar[bool] = False
+    invertible: ClassVar[bool] = True
+
+    def width(self, width: int) -> int:
+        return width
+
+
+@dataclass(frozen=True)
+class RadiansToDegrees(_Elementwise):
+    """rad2deg: radians on the channel, degrees for the policy."""
+
+    name: ClassVar[str] = "rad2deg"
+
+    def forward(self, value: Array) -> Array:
+        return np.rad2deg(value)
+
+    def inverse(self, value: Array) -> Array:
+        return np.deg2rad(value)
+
+
+@dataclass(frozen=True)
+class Clamp(_Elementwise):
+    """clamp: {min, max}; bounds every value, in both directions."""
+
+    name: ClassVar[str] = "clamp"
+    low: float
+    high: float
+
+    def forward(self, value: Array) -> Array:
+        return np.clip(value, self.low, self.high)
+
+    def inverse(self, value: Array) -> Array:
+        return np.clip(value, self.low, self.high)
+
+
+class _ForwardOnly:
+    name: ClassVar[str]
+    invertible: ClassVar[bool] = False
+
+    def inverse(self, value: Array) -> Array:
+        raise ContractError(f"'{self.name}' has no inverse; it cannot stand on an action.")
+
+
+@dataclass(frozen=True)
+class Resize(_ForwardOnly):
+    """resize: [height, width]; nearest neighbour by pixel centres, for pictures."""
+
+    name: ClassVar[str] = "resize"
+    for_images: ClassVar[bool] = True
+    height: int
+    columns: int
+
+    def width(self, width: int) -> int:
+        return width
+
+    def forward(self, value: Array) -> Array:
+        rows = _nearest(value.shape[0], self.height)
+        columns = _nearest(value.shape[1], self.columns)
+        return value[rows[:, None], columns]
+
+
+@dataclass(frozen=True)
+class QuaternionToAxisAngle(_ForwardOnly):
+    """quat2axisangle: (x, y, z, w) to axis times angle (3,) rad; an addition to the format.
+
+    The angle is 2 acos(w), in [0, 2 pi], and no sign is normalised: LIBERO's policies are
+    trained on exactly this.
+    """
+
+    name: ClassVar[str] = "quat2axisangle"
+    for_images: ClassVar[bool] = False
+
+    def width(self, width: int) -> int:
+        if width != 4:
+            raise ContractError(complaint("'quat2axisangle' needs a quaternion", f"{width} values",
+                                          "4 selected values: x, y, z, w"))
+        return 3
+
+    def forward(self, value: Array) -> Array:
+        w = float(np.clip(value[3], -1.0, 1.0))
+        sine = math.sqrt(1.0 - w * w)
+        if sine < SMALLEST_SINE:
+            return np.zeros(3, dtype=value.dtype)
+        return value[:3] * (2.0 * math.acos(w) / sine)
+
+
+def parse_operator(item: object, where: str) -> Operator:
+    """Return the operator that one item of an `apply` list describes; raises ContractError."""
+    name, argument = _name_and_argument(item, where)
+    if name == "rad2deg" and argument is None:
+        return RadiansToDegrees()
+    if name == "quat2axisangle" and argument is None:
+        return QuaternionToAxisAngle()
+    if name == "clamp":
+        return _clamp(argument, where)
+    if name == "resize":
+        return _resize(argument, where)
+    raise ContractError(complaint(
+        f"{where}: operator", item,
+        "rad2deg, clamp: {min: .., max: ..}, resize: [height, width], quat2axisangle",
+    ))
+
+
+def _name_and_argument(item: object, where: str) -> tuple[str, object]:
+    if isinstance(item, str):
+        return item, None
+    if isinstance(item, dict) and len(item) == 1:
+        (name, argument), = item.items()
+        return str(name), argument
+    raise ContractError(complaint(f"{where}: operator", item, "a name or {name: argument}"))
+
+
+def _clamp(argument: object, where: str) -> Clamp:
+    if isinstance(argument, dict) and set(argument) == {"min", "max"}:
+        low, high = argument["min"], argument["max"]
+        if _is_number(low) and _is_number(high) and low <= high:
+            return Clamp(float(low), float(high))
+    raise ContractError(complaint(f"{where}: clamp", argument,
+                                  "{min: low, max: high}, both finite, low <= high"))
+
+
+def _resize(argument: object, where: str) -> Resize:
+    if isinstance(argument, list) and len(argument) == 2:
+        height, width = argument
+        if all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in (height, width)):
+            return Resize(height, width)
+    raise ContractError(complaint(f"{where}: resize", argument,
+                                  f"[height, width], integers from 1 to {LARGEST_SIDE}"))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _nearest(old: int, new: int) -> npt.NDArray[np.intp]:
+    return ((np.arange(new) + 0.5) * (old / new)).astype(np.intp)

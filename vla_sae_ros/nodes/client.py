@@ -1,0 +1,221 @@
+"""A plain Python client of a running system: run episodes, steer, record, without writing ROS code.
+
+    with Client("my_script") as client:
+        client.wait_until_ready()
+        client.set_steering([Edit(feature=12, mode=Mode.CLAMP, value=4.0, unit=Unit.OBSERVED_MAX)])
+        result = client.run_episode(suite="libero_object", task=0, init_state=41, seed=7)
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
+
+import rclpy
+from action_msgs.msg import GoalStatus
+from rclpy.action import ActionClient
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.task import Future
+from std_srvs.srv import SetBool, Trigger
+
+from vla_sae_ros.action import RunEpisode
+from vla_sae_ros.core.errors import RecordingError, SimulationError, SteeringRefused, VlaSaeError
+from vla_sae_ros.core.steering import Edit
+from vla_sae_ros.msg import EpisodeState, SteeringEdit, SteeringLease
+from vla_sae_ros.nodes import qos
+from vla_sae_ros.nodes.steering_messages import from_edit
+from vla_sae_ros.srv import SetSteering, StartRecording
+
+SERVICE_TIMEOUT = 10.0  # [s]
+LEASE = 5.0  # [s]
+
+
+class NoAnswer(VlaSaeError):
+    """A service or action of the system did not answer in time."""
+
+
+class Client:
+    """Talks to a running system from a script; every call blocks until answered or timed out.
+
+    Args:
+        name: node name, and the owner of the edits set through this client. While the client lives,
+            its heartbeat keeps them; when it is gone they ramp back to natural.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context)
+        self._node = rclpy.create_node(name, context=self._context)
+        self._episodes = ActionClient(self._node, RunEpisode, "run_episode")
+        self._services = {
+            "steering/set": self._node.create_client(SetSteering, "steering/set"),
+            "steering/bypass": self._node.create_client(SetBool, "steering/bypass"),
+            "steering/reset": self._node.create_client(Trigger, "steering/reset"),
+            "record/start": self._node.create_client(StartRecording, "record/start"),
+            "record/stop": self._node.create_client(Trigger, "record/stop"),
+        }
+        self._heartbeat = self._node.create_publisher(SteeringLease, "steering/heartbeat", qos.HEARTBEAT)
+        self._node.create_timer(LEASE / 5, self._beat)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._executor.spin, name=f"{name} executor", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._executor.shutdown()
+        self._thread.join()
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+    def wait_until_ready(
+        self, timeout: float = 120.0, recording: bool = False, keep_waiting: Callable[[], None] = lambda: None
+    ) -> None:
+        """Wait until policy and bridge (and recorder) offer their services.
+
+        Args:
+            timeout: [s].
+            recording: wait for the recorder, too.
+            keep_waiting: called now and then; whatever it raises ends the wait.
+
+        Raises:
+            NoAnswer: naming what is missing.
+        """
+        wanted = {name: c.service_is_ready for name, c in self._services.items() if name != "record/stop"}
+        if not recording:
+            del wanted["record/start"]
+        wanted["run_episode"] = self._episodes.server_is_ready
+        deadline = time.monotonic() + timeout
+        pause = threading.Event()
+        while missing := sorted(name for name, is_ready in wanted.items() if not is_ready()):
+            keep_waiting()
+            if time.monotonic() > deadline:
+                raise NoAnswer(f"after {timeout:.0f} s nobody offers {', '.join(missing)}. Is it running?")
+            pause.wait(0.2)
+
+    def run_episode(
+        self,
+        suite: str,
+        task: int,
+        init_state: int = 0,
+        seed: int = 0,
+        instruction: str = "",
+        max_steps: int = 0,
+        clock: str = "",
+        timeout: float = 600.0,
+        on_state: Callable[[EpisodeState], None] = lambda state: None,
+    ) -> RunEpisode.Result:
+        """Run one episode and return its result; the arguments are those of RunEpisode.action.
+
+        Args:
+            timeout: [s] after which the episode is canceled.
+            on_state: called on another thread with every feedback.
+
+        Raises:
+            SimulationError: the bridge refused the goal or the episode broke off.
+            NoAnswer: no result within the timeout.
+        """
+        goal = RunEpisode.Goal(
+            suite=suite,
+            task=task,
+            init_state=init_state,
+            seed=seed,
+            instruction=instruction,
+            max_steps=max_steps,
+            clock=clock,
+        )
+        sent = self._episodes.send_goal_async(goal, lambda message: on_state(message.feedback.state))
+        handle = self._wait(sent, SERVICE_TIMEOUT, "run_episode")
+        if not handle.accepted:
+            raise SimulationError(
+                f"the bridge refused {suite} task {task}, initial state {init_state}; its log says why."
+            )
+        try:
+            answer = self._wait(handle.get_result_async(), timeout, "run_episode")
+        except (NoAnswer, KeyboardInterrupt):
+            handle.cancel_goal_async()
+            raise
+        if answer.status != GoalStatus.STATUS_SUCCEEDED:
+            raise SimulationError(f"the episode broke off: {answer.result.message}")
+        return answer.result
+
+    def set_steering(self, edits: Sequence[Edit], release: Sequence[tuple[str, int]] = ()) -> int:
+        """Set and release edits in one step; return the new revision.
+
+        Raises:
+            SteeringRefused: with the policy's reason; nothing was changed.
+        """
+        request = SetSteering.Request(
+            edits=[from_edit(edit) for edit in edits],
+            release=[SteeringEdit(site=site, feature=feature) for site, feature in release],
+            owner=self.name,
+            lease=LEASE,
+        )
+        response = self._call("steering/set", request)
+        if not response.accepted:
+            raise SteeringRefused(response.reason)
+        return response.revision
+
+    def bypass(self, on: bool) -> None:
+        """Let no edit act, or all again."""
+        self._call("steering/bypass", SetBool.Request(data=on))
+
+    def reset_steering(self) -> None:
+        """Let every edit ramp back to natural."""
+        self._call("steering/reset", Trigger.Request())
+
+    def start_recording(self, uri: str = "", images: bool = True, topics: Sequence[str] = ()) -> str:
+        """Start a bag and return its folder.
+
+        Raises:
+            RecordingError: with the recorder's reason.
+        """
+        request = StartRecording.Request(uri=uri, images=images, topics=list(topics))
+        response = self._call("record/start", request)
+        if not response.success:
+            raise RecordingError(response.message)
+        return response.uri
+
+    def stop_recording(self) -> str:
+        """Close the bag; return what the recorder says about it.
+
+        Raises:
+            RecordingError: with the recorder's reason.
+        """
+        response = self._call("record/stop", Trigger.Request())
+        if not response.success:
+            raise RecordingError(response.message)
+        return response.message
+
+    def _call(self, name: str, request: Any) -> Any:
+        client = self._services[name]
+        if not client.wait_for_service(SERVICE_TIMEOUT):
+            raise NoAnswer(f"nobody offers {name}. Is the system running?")
+        return self._wait(client.call_async(request), SERVICE_TIMEOUT, name)
+
+    def _wait(self, future: Future, timeout: float, name: str) -> Any:
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        if not done.wait(timeout):
+            raise NoAnswer(f"{name} did not answer within {timeout:.0f} s.")
+        return future.result()
+
+    def _beat(self) -> None:
+        message = SteeringLease(owner=self.name, duration=LEASE)
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._heartbeat.publish(message)

@@ -1,0 +1,170 @@
+"""What the bridge knows about an episode; no ROS here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vla_sae_ros.core.chunk_queue import PlannedAction
+from vla_sae_ros.sim.environment import ImageArray, Observation, TaskSpec
+
+
+class Status(IntEnum):
+    """As EpisodeState numbers them."""
+
+    IDLE = 0
+    RESETTING = 1
+    RUNNING = 2
+    HOLDING = 3
+    SUCCEEDED = 4
+    FAILED = 5
+    CANCELED = 6
+    ERROR = 7
+
+
+class EpisodeClock(StrEnum):
+    """Who waits for whom."""
+
+    LOCKSTEP = "lockstep"
+    REALTIME = "realtime"
+
+
+@dataclass(frozen=True)
+class EpisodeGoal:
+    """An episode that was asked for and can be run."""
+
+    episode_id: str
+    task: TaskSpec
+    init_state: int
+    seed: int
+    instruction: str
+    max_steps: int
+    clock: EpisodeClock
+
+
+@dataclass(frozen=True)
+class Pacing:
+    """When chunks are asked for; steps are control ticks, times seconds."""
+
+    control_rate: float
+    """Hz."""
+    execute_steps: int = 5
+    """Ticks of a chunk that are executed before the next one is due."""
+    request_lead: int = 3
+    """Realtime: the next chunk is asked for at least this many ticks before the present one ends."""
+    chunk_timeout: float = 30.0
+    """Lockstep: the longest wait for a chunk."""
+    resend_after: float = 2.0
+    """A request without an answer is sent again after this time."""
+    image_rate: float = 0.0
+    """Hz, pictures between requests, for people; 0: none."""
+
+    @property
+    def period(self) -> float:
+        """Return the time between ticks in seconds."""
+        return 1.0 / self.control_rate
+
+
+@dataclass
+class Counts:
+    """What went otherwise than planned in one episode."""
+
+    missed_deadlines: int = 0
+    held_ticks: int = 0
+    dropped_chunks: int = 0
+    resent_requests: int = 0
+    clipped_actions: int = 0
+    worst_lateness: float = 0.0
+    """Realtime: the latest start of a tick, seconds after its deadline."""
+    last_refusal: str = ""
+    """Why the last chunk was not taken."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an episode has come."""
+
+    goal: EpisodeGoal | None = None
+    status: Status = Status.IDLE
+    detail: str = ""
+    start_ns: int = 0
+    """Stamp of the first observation; 0 before there is one."""
+    stamp_ns: int = 0
+    """Stamp of the newest observation."""
+    step: int = 0
+    counts: Counts = field(default_factory=Counts)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A chunk is wanted for the observation with this stamp."""
+
+    goal: EpisodeGoal
+    stamp_ns: int
+    start_ns: int
+    step: int
+
+
+@dataclass(frozen=True)
+class ExecutedTick:
+    """One control tick as it was executed."""
+
+    episode_id: str
+    stamp_ns: int
+    """Of the observation before the action."""
+    step: int
+    action: npt.NDArray[np.float32]
+    """(A,) as sent to the environment."""
+    planned: PlannedAction | None
+    """What it comes from; None: there was no valid action and the bridge held still."""
+
+
+@dataclass(frozen=True)
+class EpisodeResult:
+    """How an episode ended."""
+
+    progress: Progress
+    actions_sha256: str
+    """Of the executed actions, float32 little-endian, in order."""
+
+
+class EpisodeOutput(Protocol):
+    """Where an episode's news go; called on the episode's thread."""
+
+    def observation(
+        self, stamp_ns: int, observation: Observation, pictures: dict[str, ImageArray]
+    ) -> None:
+        """Publish an observation; every message of it carries the stamp."""
+        ...
+
+    def request(self, request: Request) -> None:
+        """Ask for a chunk; its observation was published before."""
+        ...
+
+    def executed(self, tick: ExecutedTick) -> None:
+        """Tell what was executed."""
+        ...
+
+    def progress(self, progress: Progress) -> None:
+        """Tell how far the episode is."""
+        ...
+
+
+class EpisodeCanceled(Exception):
+    """Raised in the episode's thread wherever it waits, once it was canceled."""
+
+
+class TimeSource(Protocol):
+    """The two clocks of an episode."""
+
+    def wall_ns(self) -> int:
+        """Return nanoseconds since the epoch."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never jump."""
+        ...

@@ -1,0 +1,112 @@
+"""The thread that infers, so that no callback ever waits for the model."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from vla_sae_ros.core.errors import ObservationError
+from vla_sae_ros.core.steering import Steering
+from vla_sae_ros.policy.engine import Inference, PolicyEngine
+
+NANOSECONDS = 1e9
+
+
+@dataclass(frozen=True)
+class Job:
+    """One observation to infer from.
+
+    Attributes:
+        frame: policy feature -> value, see `PolicyEngine.infer`.
+        instruction: what the policy is told to do.
+        episode_id: of the episode the observation belongs to.
+        stamp_ns, start_ns: [ns] stamps of the observation and of the episode's first one.
+        seed: of the episode.
+        step: control ticks executed when the observation was made.
+        replan: asked for by a steering change, not by the bridge.
+    """
+
+    frame: Mapping[str, np.ndarray]
+    instruction: str
+    episode_id: str
+    stamp_ns: int
+    start_ns: int
+    seed: int
+    step: int
+    replan: bool = False
+
+
+class InferenceWorker:
+    """Runs the newest job; one that waits when a newer one comes is superseded and counted.
+
+    Args:
+        engine: used by this thread only.
+        steering: asked for its snapshot when a job starts, so that the newest change always counts.
+        on_done: called on the worker's thread with the job and its inference.
+        on_refused: called on the worker's thread when the observation was refused.
+    """
+
+    def __init__(
+        self,
+        engine: PolicyEngine,
+        steering: Steering,
+        on_done: Callable[[Job, Inference], None],
+        on_refused: Callable[[Job, ObservationError], None],
+    ) -> None:
+        self._engine, self._steering = engine, steering
+        self._on_done, self._on_refused = on_done, on_refused
+        self._condition = threading.Condition()
+        self._waiting: Job | None = None
+        self._stopping = False
+        self.superseded = 0
+        self.failure: BaseException | None = None
+        """What killed the thread; whoever owns the worker must look at it."""
+        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Infer from this job next, unless one from a newer observation waits already."""
+        with self._condition:
+            waiting = self._waiting
+            if waiting is not None:
+                self.superseded += 1
+                # A waiting job takes the steering as it is when it starts, so a replan from the same
+                # or an older observation has nothing to add to it.
+                if waiting.stamp_ns > job.stamp_ns or (job.replan and waiting.stamp_ns == job.stamp_ns):
+                    return
+            self._waiting = job
+            self._condition.notify()
+
+    def stop(self) -> None:
+        """Finish the running inference, drop the waiting one and end the thread."""
+        with self._condition:
+            self._stopping = True
+            self._condition.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while (job := self._next()) is not None:
+                self._infer(job)
+        except BaseException as error:  # reported by the owner, which sees `failure`
+            self.failure = error
+
+    def _next(self) -> Job | None:
+        with self._condition:
+            self._condition.wait_for(lambda: self._stopping or self._waiting is not None)
+            job, self._waiting = self._waiting, None
+            return None if self._stopping else job
+
+    def _infer(self, job: Job) -> None:
+        snapshot = self._steering.begin_inference(job.stamp_ns / NANOSECONDS, job.start_ns / NANOSECONDS)
+        try:
+            inference = self._engine.infer(job.frame, job.instruction, (job.seed, job.step), snapshot)
+        except ObservationError as error:
+            self._on_refused(job, error)
+            return
+        for site in inference.sites:
+            self._steering.report_capped(site.site, site.capped)
+        self._on_done(job, inference)

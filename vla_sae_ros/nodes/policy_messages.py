@@ -1,0 +1,89 @@
+"""What the policy node publishes, from what the engine returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vla_sae_ros.core.catalogue import FeatureEntry
+from vla_sae_ros.core.readout import SiteReadout
+from vla_sae_ros.msg import ActionChunk, FeatureActivations, FeatureCatalogue, FeatureInfo
+from vla_sae_ros.nodes.conversions import to_floats, to_header, to_unsigned
+from vla_sae_ros.nodes.inference_worker import Job
+from vla_sae_ros.policy.engine import Inference, PolicyEngine
+
+
+def to_chunk(job: Job, inference: Inference, chunk_id: int, control_rate: float) -> ActionChunk:
+    """Return the message of an action chunk."""
+    horizon, action_dim = inference.actions.shape
+    return ActionChunk(
+        header=to_header(job.stamp_ns),
+        episode_id=job.episode_id,
+        chunk_id=chunk_id,
+        steering_revision=inference.revision,
+        observation_step=job.step,
+        replan=job.replan,
+        control_rate=control_rate,
+        horizon=horizon,
+        action_dim=action_dim,
+        actions=to_floats(inference.actions),
+    )
+
+
+def to_features(
+    job: Job, inference: Inference, site: SiteReadout, chunk_id: int, bypassed: bool
+) -> FeatureActivations:
+    """Return the message of one site's active features. Inferences and chunks are counted together."""
+    return FeatureActivations(
+        header=to_header(job.stamp_ns),
+        episode_id=job.episode_id,
+        site=site.site,
+        inference=chunk_id,
+        chunk_id=chunk_id,
+        steering_revision=inference.revision,
+        observation_step=job.step,
+        index=to_unsigned(site.index),
+        natural=to_floats(site.natural),
+        applied=to_floats(site.applied),
+        fvu=site.fvu,
+        residual_norm=site.residual_norm,
+        edit_norm_ratio=site.edit_norm_ratio,
+        capped=site.capped,
+        bypassed=bypassed,
+        inference_ms=inference.milliseconds,
+        tap_ms=site.tap_ms,
+    )
+
+
+def to_catalogue(engine: PolicyEngine, stamp_ns: int) -> FeatureCatalogue:
+    """Return the message of everything known about the tapped features."""
+    sites = engine.steering_sites()
+    return FeatureCatalogue(
+        header=to_header(stamp_ns),
+        policy_id=engine.loaded.policy_id,
+        sites=[site.name for site in sites],
+        bundle_ids=[bundle.bundle_id for bundle in engine.bundles],
+        dictionary_sizes=to_unsigned([site.dictionary_size for site in sites]),
+        can_steer=[site.can_steer for site in sites],
+        mean_residual_norms=to_floats([bundle.card.mean_residual_norm for bundle in engine.bundles]),
+        features=[
+            info
+            for bundle in engine.bundles
+            for info in _infos(bundle.card.site, bundle.catalogue.entries)
+        ],
+    )
+
+
+def _infos(site: str, entries: Sequence[FeatureEntry]) -> list[FeatureInfo]:
+    return [
+        FeatureInfo(
+            site=site,
+            feature=entry.feature,
+            label=entry.label,
+            description=entry.description,
+            feature_class=entry.feature_class,
+            observed_max=entry.observed_max,
+            coverage=entry.coverage,
+        )
+        for entry in entries
+        if entry.observed_max > 0.0
+    ]

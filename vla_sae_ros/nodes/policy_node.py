@@ -1,0 +1,169 @@
+"""The policy node: a lifecycle node round a tapped policy."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from vla_sae_ros.core.contract import load_contract
+from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
+from vla_sae_ros.core.steering import Steering
+from vla_sae_ros.nodes.activation_collector import ActivationCollector
+from vla_sae_ros.nodes.parameters import declare_parameters
+from vla_sae_ros.nodes.policy_parameters import PARAMETERS, steering_limits
+from vla_sae_ros.nodes.policy_server import PolicyServer
+from vla_sae_ros.nodes.running import run_node
+from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.policy.loading import load_policy
+from vla_sae_ros.resources import resource
+from vla_sae_ros.sae import SaeBundle
+
+Result = TransitionCallbackReturn
+
+
+class PolicyNode(LifecycleNode):
+    """Configure loads the policy and warms it up; activate serves; deactivate stops; cleanup unloads."""
+
+    def __init__(self) -> None:
+        super().__init__("policy")
+        self._values = declare_parameters(self, PARAMETERS)
+        self._engine: PolicyEngine | None = None
+        self._server: PolicyServer | None = None
+        self._collector: ActivationCollector | None = None
+        self._refusal: VlaSaeError | None = None
+
+    def start(self) -> None:
+        """Configure and activate, as the parameter `autostart` says.
+
+        Raises:
+            VlaSaeError: why the policy cannot be served.
+        """
+        if not self._values["autostart"]:
+            return
+        for trigger in (self.trigger_configure, self.trigger_activate):
+            if trigger() is not Result.SUCCESS:
+                raise self._refusal or ConfigurationError("the policy node could not be started.")
+
+    def on_configure(self, state: LifecycleState) -> Result:
+        try:
+            self._configure()
+        except VlaSaeError as refusal:
+            # rclpy drops what a transition raises, so the reason is kept and told here.
+            self._refusal = refusal
+            self.get_logger().error(str(refusal))
+            return Result.FAILURE
+        return Result.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> Result:
+        assert self._engine is not None
+        steering = Steering(self._engine.steering_sites(), steering_limits(self._values))
+        timeout = float(self._values["frame_timeout"])  # type: ignore[arg-type]
+        self._server = PolicyServer(
+            self, self._engine, steering, self._contract, timeout, self._collector
+        )
+        self.get_logger().info(f"serving {self._engine.loaded.name}")
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> Result:
+        self._stop_serving()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> Result:
+        self._unload()
+        return Result.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> Result:
+        self._stop_serving()
+        self._unload()
+        return Result.SUCCESS
+
+    def destroy_node(self) -> None:
+        self._stop_serving()
+        self._unload()
+        super().destroy_node()
+
+    def _configure(self) -> None:
+        values = self._values
+        torch.set_num_threads(int(values["torch_threads"]))  # type: ignore[call-overload]
+        device = _device(str(values["device"]))
+        self._contract = load_contract(str(values["contract"]) or resource("config", "contracts", "libero.yaml"))
+        loaded = load_policy(_policy_folder(str(values["policy"])), device)
+        bundles = [SaeBundle.load(folder, device) for folder in values["bundles"]]  # type: ignore[union-attr]
+        self._engine = PolicyEngine(loaded, bundles)
+        self._check_contract()
+        self._engine.warm_up()
+        if values["activations_folder"]:
+            self._collector = ActivationCollector(
+                self._engine,
+                Path(str(values["activations_folder"])),
+                values["activations_sites"],  # type: ignore[arg-type]
+                str(values["activations_pooling"]),
+                self._contract.fps,
+            )
+
+    def _check_contract(self) -> None:
+        assert self._engine is not None
+        offered = {entry.key for entry in self._contract.observations}
+        wanted = set(self._engine.loaded.policy.config.input_features)
+        if not wanted <= offered:
+            raise ConfigurationError(
+                complaint(
+                    "the contract does not offer what the policy needs",
+                    sorted(offered),
+                    sorted(wanted),
+                    "Add the missing observations to the contract.",
+                )
+            )
+
+    def _stop_serving(self) -> None:
+        if self._server is not None:
+            self._server.destroy()
+            self._server = None
+
+    def _unload(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+        if self._collector is not None:
+            self._collector.close()
+            self._collector = None
+
+
+def _policy_folder(given: str) -> Path:
+    if not given:
+        raise ConfigurationError(
+            complaint("no policy named", given, "a folder", "Set the parameter `policy`.")
+        )
+    return Path(given)
+
+
+def _device(name: str) -> str:
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigurationError(
+            complaint("torch cannot use this device", name, "cpu, or a device of this machine", str(error))
+        ) from error
+    return name
+
+
+def _make_node() -> PolicyNode:
+    node = PolicyNode()
+    try:
+        node.start()
+    except VlaSaeError:
+        node.destroy_node()
+        raise
+    return node
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the policy node; return the exit status."""
+    return run_node(_make_node, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""A configured policy at work: requests in, chunks, features and steering out."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
+
+from vla_sae_ros.core.contract import Contract
+from vla_sae_ros.core.errors import ObservationError
+from vla_sae_ros.core.steering import Steering
+from vla_sae_ros.msg import ActionChunk, EpisodeState, FeatureActivations, FeatureCatalogue
+from vla_sae_ros.nodes import qos
+from vla_sae_ros.nodes.activation_collector import ActivationCollector
+from vla_sae_ros.nodes.conversions import to_header
+from vla_sae_ros.nodes.inference_worker import InferenceWorker, Job
+from vla_sae_ros.nodes.observation_intake import ObservationIntake
+from vla_sae_ros.nodes.policy_messages import to_catalogue, to_chunk, to_features
+from vla_sae_ros.nodes.steering_service import SteeringService
+from vla_sae_ros.policy.engine import Inference, PolicyEngine
+
+WATCH_PERIOD = 0.25  # [s]
+TIMINGS_KEPT = 200
+
+
+class PolicyServer:
+    """Serves one engine until `destroy`.
+
+    Args:
+        node: whose topics and services these are.
+        engine: warmed up.
+        steering: over the engine's sites.
+        contract: topics to policy features.
+        frame_timeout: [s] after which a request without its observation is reported.
+        collector: writes activations, when they are to be collected.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        engine: PolicyEngine,
+        steering: Steering,
+        contract: Contract,
+        frame_timeout: float,
+        collector: ActivationCollector | None = None,
+    ) -> None:
+        self._node, self._engine, self._steering, self._collector = node, engine, steering, collector
+        self._control_rate, self._frame_timeout = contract.fps, frame_timeout
+        self._chunk_id = 0
+        self._timings: deque[float] = deque(maxlen=TIMINGS_KEPT)
+        self._refused = 0
+        self._chunks = node.create_publisher(ActionChunk, "policy/action_chunk", qos.CHUNK)
+        self._features = node.create_publisher(FeatureActivations, "policy/features", qos.FEATURES)
+        self._catalogue = node.create_publisher(FeatureCatalogue, "policy/catalogue", qos.LATCHED)
+        self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
+        self._catalogue.publish(to_catalogue(engine, self._now()))
+        self._service = SteeringService(node, steering, self._replan)
+        self._episode = collector and node.create_subscription(
+            EpisodeState, "episode", collector.episode_changed, qos.LATCHED
+        )
+        self._worker = InferenceWorker(engine, steering, self._done, self._refuse)
+        self._intake = ObservationIntake(node, contract, self._worker.submit)
+        self._watch = node.create_timer(WATCH_PERIOD, self._look)
+        self._status = node.create_timer(1.0, self._diagnose)
+
+    def destroy(self) -> None:
+        """Stop inferring and take everything off the node."""
+        self._node.destroy_timer(self._watch)
+        self._node.destroy_timer(self._status)
+        self._intake.destroy()
+        if self._episode is not None:
+            self._node.destroy_subscription(self._episode)
+        self._worker.stop()
+        self._service.destroy()
+        for publisher in (self._chunks, self._features, self._catalogue, self._diagnostics):
+            self._node.destroy_publisher(publisher)
+
+    def _replan(self) -> None:
+        newest = self._intake.newest_job()
+        if newest is not None:
+            self._worker.submit(replace(newest, replan=True))
+
+    def _done(self, job: Job, inference: Inference) -> None:
+        """Publish, on the worker's thread; the chunk first, because the robot waits for it."""
+        self._chunk_id += 1
+        self._chunks.publish(to_chunk(job, inference, self._chunk_id, self._control_rate))
+        bypassed = self._steering.view().bypass
+        for site in inference.sites:
+            self._features.publish(to_features(job, inference, site, self._chunk_id, bypassed))
+        self._timings.append(inference.milliseconds)
+        if self._collector is not None:
+            self._collector.add(job, inference)
+        self._service.after_inference()
+
+    def _refuse(self, job: Job, error: ObservationError) -> None:
+        self._refused += 1
+        self._node.get_logger().error(f"no chunk for step {job.step} of {job.episode_id}: {error}")
+
+    def _look(self) -> None:
+        if self._worker.failure is not None:
+            # Ends the process: a policy node without a policy must not look alive.
+            raise RuntimeError("the inference thread died") from self._worker.failure
+        if self._intake.waited > self._frame_timeout:
+            self._node.get_logger().warning(
+                f"holding: {self._intake.report.waiting_for}", throttle_duration_sec=2.0
+            )
+
+    def _diagnose(self) -> None:
+        level, message = self._state()
+        report = self._intake.report
+        timings = np.array(self._timings) if self._timings else np.array([np.nan])
+        values = {
+            "inferences": self._chunk_id,
+            "inference p50 [ms]": f"{np.percentile(timings, 50):.1f}",
+            "inference p99 [ms]": f"{np.percentile(timings, 99):.1f}",
+            "superseded requests": self._worker.superseded,
+            "refused observations": self._refused + report.refused,
+            "last refusal": report.last_refusal,
+            "steering revision": self._steering.revision,
+        }
+        status = DiagnosticStatus(
+            level=level,
+            name=f"{self._node.get_name()}: inference",
+            hardware_id=self._engine.loaded.name,
+            message=message,
+            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+        )
+        self._diagnostics.publish(DiagnosticArray(header=to_header(self._now()), status=[status]))
+
+    def _state(self) -> tuple[bytes, str]:
+        if self._intake.waited > self._frame_timeout:
+            return DiagnosticStatus.ERROR, self._intake.report.waiting_for
+        if self._steering.view().bypass:
+            return DiagnosticStatus.WARN, "serving; steering is bypassed"
+        return DiagnosticStatus.OK, "serving" if self._chunk_id else "waiting for the first request"
+
+    def _now(self) -> int:
+        return self._node.get_clock().now().nanoseconds

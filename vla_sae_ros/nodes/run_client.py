@@ -1,0 +1,65 @@
+"""`vla-sae run`: run one episode in a running system, with a progress bar."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from vla_sae_ros.msg import EpisodeState
+from vla_sae_ros.nodes.client import Client
+
+STATUS = {
+    EpisodeState.IDLE: "idle",
+    EpisodeState.RESETTING: "setting up the scene",
+    EpisodeState.RUNNING: "running",
+    EpisodeState.HOLDING: "holding still: no action",
+    EpisodeState.SUCCEEDED: "succeeded",
+    EpisodeState.FAILED: "failed",
+    EpisodeState.CANCELED: "canceled",
+    EpisodeState.ERROR: "error",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the fields of a RunEpisode goal."""
+    parser.add_argument("--suite", default="libero_object")
+    parser.add_argument("--task", type=int, default=0, help="index within the suite")
+    parser.add_argument("--init-state", type=int, default=0, help="index of the initial state")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--instruction", default="", help="default: the task's own")
+    parser.add_argument("--max-steps", type=int, default=0, help="default: the suite's own limit")
+    parser.add_argument("--clock", default="", choices=("lockstep", "realtime", ""))
+    parser.add_argument("--timeout", type=float, default=600.0, metavar="S",
+                        help="cancel after this many seconds (default 600)")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the episode; return 0 when the task succeeded, 1 when not. Ctrl-C cancels it."""
+    with Client(f"run_{os.getpid()}") as client, _progress() as progress:
+        bar = progress.add_task("sending the goal", total=None)
+        result = client.run_episode(
+            args.suite, args.task, args.init_state, args.seed, args.instruction, args.max_steps,
+            args.clock, args.timeout, on_state=lambda state: _show(progress, bar, state),
+        )  # fmt: skip
+    print(f"{'success' if result.success else 'no success'} after {result.steps} steps")
+    print(f"actions_sha256 {result.actions_sha256}")
+    print(
+        f"missed deadlines {result.missed_deadlines}, held ticks {result.held_ticks}, "
+        f"dropped chunks {result.dropped_chunks}"
+    )
+    return 0 if result.success else 1
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}"),
+        TimeElapsedColumn(), console=Console(stderr=True),
+    )  # fmt: skip
+
+
+def _show(progress: Progress, bar: TaskID, state: EpisodeState) -> None:
+    words = f"{STATUS.get(state.status, '?')}: {state.instruction}"
+    progress.update(bar, description=words, completed=state.step, total=state.max_steps or None)

@@ -1,0 +1,80 @@
+"""How every node's process starts, spins and ends."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
+from rclpy.utilities import try_shutdown
+
+from vla_sae_ros.core.errors import VlaSaeError
+
+FAILED = 1
+"""Exit status when a callback raised."""
+REFUSED = 2
+"""Exit status when the node refused its configuration."""
+
+
+def run_node(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
+    """Make the node, spin it until SIGINT or SIGTERM, destroy it; return the exit status.
+
+    A VlaSaeError while the node is made ends the process with its message and status 2. The
+    node's destroy_node still finds a valid context: it may publish. Signals that follow the first
+    are ignored: interrupting rclpy while it destroys a node aborts the process.
+    """
+    stop = threading.Event()
+    # rclpy's own handlers would invalidate the context before the node could say its last words
+    # (a latched state, the end of a bag).
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        node = make_node()
+    except VlaSaeError as error:
+        print(error, file=sys.stderr, flush=True)
+        try_shutdown()
+        return REFUSED
+    try:
+        return spin_until(node, stop)
+    finally:
+        node.destroy_node()
+        try_shutdown()
+
+
+def spin_until(node: Node, stop: threading.Event) -> int:
+    """Spin the node on a thread of its own until the event is set; return the exit status.
+
+    The main thread only waits: a Python signal handler cannot run while it is inside rclpy's wait.
+    """
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    # A future ends the spinning at once; waking the executor alone would let it wait on.
+    stopped = Future()
+    failures: list[BaseException] = []
+
+    def spin() -> None:
+        try:
+            executor.spin_until_future_complete(stopped)
+        except BaseException as error:  # reported by the main thread
+            failures.append(error)
+        finally:
+            stop.set()
+
+    thread = threading.Thread(target=spin, name="executor", daemon=True)
+    thread.start()
+    stop.wait()
+    stopped.set_result(None)
+    thread.join()
+    executor.remove_node(node)
+    executor.shutdown()
+    for error in failures:
+        traceback.print_exception(error)
+    return FAILED if failures else 0

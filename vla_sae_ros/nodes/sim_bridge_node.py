@@ -1,0 +1,34 @@
+"""The process of the simulation bridge: LIBERO behind `run_episode`."""
+
+from __future__ import annotations
+
+import sys
+
+from vla_sae_ros.nodes.parameters import Value
+from vla_sae_ros.nodes.running import run_node
+from vla_sae_ros.nodes.sim_bridge import SimBridge
+from vla_sae_ros.sim.libero import LiberoEnvironment
+from vla_sae_ros.sim.suites import find_task
+
+
+def make_environment(values: dict[str, Value]) -> LiberoEnvironment:
+    """Return LIBERO with the limits and the quality that the parameters say."""
+    return LiberoEnvironment(
+        values["render_quality"],  # type: ignore[arg-type]
+        reset_limit_s=float(values["reset_timeout"]),  # type: ignore[arg-type]
+        step_limit_s=float(values["step_timeout"]),  # type: ignore[arg-type]
+    )
+
+
+def make_node() -> SimBridge:
+    """Return the bridge over LIBERO."""
+    return SimBridge(make_environment, find_task)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the bridge; return the exit status."""
+    return run_node(make_node, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Between the steering core's values and the wire's messages."""
+
+from __future__ import annotations
+
+from array import array
+
+from std_msgs.msg import Header
+
+from vla_sae_ros.core.errors import SteeringRefused, complaint
+from vla_sae_ros.core.steering import Edit, Event, Mode, StandingEdit, StateView, Unit
+from vla_sae_ros.msg import SteeringEdit, SteeringEditState, SteeringEvent, SteeringState
+from vla_sae_ros.nodes.conversions import NANOSECONDS, to_header
+
+
+def to_edit(message: SteeringEdit) -> Edit:
+    """Return the edit in a message.
+
+    Raises:
+        SteeringRefused: a mode or unit that does not exist.
+    """
+    modes, units = {int(mode) for mode in Mode}, {int(unit) for unit in Unit}
+    if message.mode not in modes:
+        raise SteeringRefused(complaint("unknown mode", message.mode, {m.name: int(m) for m in Mode}))
+    if message.unit not in units:
+        raise SteeringRefused(complaint("unknown unit", message.unit, {u.name: int(u) for u in Unit}))
+    return Edit(
+        feature=message.feature,
+        mode=Mode(message.mode),
+        value=message.value,
+        site=message.site,
+        unit=Unit(message.unit),
+        token_groups=tuple(message.token_groups),
+        denoising_steps=tuple(message.denoising_steps),
+        ramp=message.ramp,
+        duration=message.duration,
+        window=(message.window_start, message.window_end),
+        hold=message.hold,
+    )
+
+
+def from_edit(edit: Edit) -> SteeringEdit:
+    """Return the message of an edit."""
+    return SteeringEdit(
+        site=edit.site,
+        feature=edit.feature,
+        mode=int(edit.mode),
+        unit=int(edit.unit),
+        value=edit.value,
+        token_groups=list(edit.token_groups),
+        denoising_steps=array("i", edit.denoising_steps),
+        ramp=edit.ramp,
+        duration=edit.duration,
+        window_start=edit.window[0],
+        window_end=edit.window[1],
+        hold=edit.hold,
+    )
+
+
+def from_state(view: StateView) -> SteeringState:
+    """Return the message of the whole state, stamped with the observation it was evaluated for."""
+    stamp_ns = round((view.observation_time or 0.0) * NANOSECONDS)
+    return SteeringState(
+        header=to_header(stamp_ns),
+        revision=view.revision,
+        bypass=view.bypass,
+        cap=view.cap,
+        slew_limit=view.slew_limit,
+        edits=[_from_standing(edit) for edit in view.edits],
+    )
+
+
+def from_event(event: Event, header: Header) -> SteeringEvent:
+    """Return the message of one line of the audit trail."""
+    return SteeringEvent(
+        header=header,
+        revision=event.revision,
+        kind=int(event.kind),
+        owner=event.owner,
+        site=event.site,
+        feature=event.feature,
+        from_value=event.from_value,
+        to_value=event.to_value,
+        reason=event.reason,
+    )
+
+
+def _from_standing(standing: StandingEdit) -> SteeringEditState:
+    return SteeringEditState(
+        edit=from_edit(standing.edit),
+        owner=standing.owner,
+        phase=int(standing.phase),
+        commanded=standing.commanded,
+        applied=standing.applied,
+        weight=standing.weight,
+        lease_remaining=standing.lease_remaining,
+    )

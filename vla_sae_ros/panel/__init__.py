@@ -1,0 +1,1 @@
+"""The operator's panel: Qt over the messages; imports no torch."""

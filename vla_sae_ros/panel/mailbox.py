@@ -1,0 +1,51 @@
+"""Hand-over between the ROS thread and the GUI timer, without a backlog."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+
+class Mailbox(Generic[K, T]):
+    """One slot per key: a newer value replaces one that was not taken, which is counted."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._lock = threading.Lock()
+        self._slots: dict[K, T] = {}
+        self.replaced = 0
+
+    def put(self, key: K, value: T) -> None:
+        """Leave the newest value of `key`."""
+        with self._lock:
+            self.replaced += key in self._slots
+            self._slots[key] = value
+
+    def take(self) -> dict[K, T]:
+        """Return what has come since the last call, and empty the slots."""
+        with self._lock:
+            taken, self._slots = self._slots, {}
+            return taken
+
+
+class Inbox(Generic[T]):
+    """A short queue for what must not replace one another; the oldest beyond `limit` are lost."""
+
+    def __init__(self, limit: int = 200) -> None:
+        """Keep at most `limit` values."""
+        self._values: deque[T] = deque(maxlen=limit)  # append and popleft are atomic
+
+    def put(self, value: T) -> None:
+        """Append a value."""
+        self._values.append(value)
+
+    def take(self) -> list[T]:
+        """Return what is there, oldest first, and empty the queue."""
+        taken: list[T] = []
+        while self._values:
+            taken.append(self._values.popleft())
+        return taken

@@ -1,0 +1,51 @@
+"""What a policy family must offer to be read and steered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from vla_sae_ros.policy.site import Site
+
+ResidualFunction = Callable[[Tensor], Tensor | None]
+"""Gets the residual stream x (B, T, d) after a layer; returns what to add to it, or None for nothing."""
+
+TokenMasks = Mapping[str, Tensor]
+"""Token group -> (B, T) bool: the real (neither padded nor masked) tokens of that group."""
+
+
+class Detachable(Protocol):
+    """Something attached to a model that can be taken off again."""
+
+    def remove(self) -> None: ...
+
+
+class PolicyAdapter(Protocol):
+    """One policy family: where its residual stream is and how its tokens lie."""
+
+    @property
+    def sites(self) -> Mapping[str, Site]:
+        """Every site by name, in the order of the layers."""
+
+    @property
+    def noise_shape(self) -> tuple[int, int]:
+        """(H, A) of the noise from which one chunk is denoised."""
+
+    def attach(self, site: str, function: ResidualFunction) -> Detachable:
+        """Call `function` with the residual stream after the site's layer, whenever it runs."""
+
+    def token_masks(self, site: str, batch: Mapping[str, Tensor]) -> TokenMasks:
+        """Return where the site's token groups lie for this preprocessed batch."""
+
+    def predict(self, batch: dict[str, Tensor], noise: Tensor) -> Tensor:
+        """Return the normalised action chunk (B, H, A), computed from noise (B, H, A_max)."""
+
+
+def full_mask(batch_size: int, length: int, start: int, stop: int, device: torch.device) -> Tensor:
+    """Return a (B, T) bool mask that is true from start to stop."""
+    mask = torch.zeros(batch_size, length, dtype=torch.bool, device=device)
+    mask[:, start:stop] = True
+    return mask

@@ -1,0 +1,179 @@
+"""One inference of a tapped policy: an observation in, a chunk and the active features out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vla_sae_ros.core.errors import ConfigurationError, ObservationError, complaint
+from vla_sae_ros.core.readout import SiteReadout
+from vla_sae_ros.core.steering import Snapshot, SteeringSite
+from vla_sae_ros.policy.adapter import Detachable
+from vla_sae_ros.policy.families import adapter_for
+from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.probe import Probe
+from vla_sae_ros.policy.site import Site
+from vla_sae_ros.policy.tap import Tap
+from vla_sae_ros.sae import SaeBundle
+
+NO_STEERING = Snapshot()
+WARM_UPS = 2
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What one inference gave.
+
+    Attributes:
+        actions: (H, A) float32, in the units of the policy's data set.
+        sites: one read-out per tapped site, in the order of the bundles.
+        revision: of the steering state that was applied.
+        milliseconds: [ms] wall time.
+    """
+
+    actions: np.ndarray
+    sites: tuple[SiteReadout, ...]
+    revision: int
+    milliseconds: float
+
+
+class PolicyEngine:
+    """A loaded policy with an SAE tap on each bundle's site.
+
+    Not thread-safe: one thread infers. Hooks stay on the policy until `close`.
+
+    Raises:
+        ConfigurationError: a bundle that does not fit the policy, or two on one site.
+    """
+
+    def __init__(self, loaded: LoadedPolicy, bundles: Sequence[SaeBundle] = ()) -> None:
+        self.loaded = loaded
+        self.bundles = tuple(bundles)
+        self.adapter = adapter_for(loaded.policy.name, loaded.policy)
+        self._device = next(loaded.policy.parameters()).device
+        self._taps = [self._make_tap(bundle) for bundle in self.bundles]
+        names = [tap.site.name for tap in self._taps]
+        if len(set(names)) != len(names):
+            raise ConfigurationError(complaint("two bundles on one site", names, "one bundle per site"))
+        self._probes: list[Probe] = []
+        self._handles: list[Detachable] = [self.adapter.attach(tap.site.name, tap) for tap in self._taps]
+
+    def close(self) -> None:
+        """Take every hook off the policy."""
+        while self._handles:
+            self._handles.pop().remove()
+
+    def steering_sites(self) -> list[SteeringSite]:
+        """Return what the steering needs to know about each tapped site."""
+        return [_steering_site(tap, bundle) for tap, bundle in zip(self._taps, self.bundles, strict=True)]
+
+    def attach_probe(self, site: str, pooled: bool, sink: Callable[[Tensor, float], None]) -> Site:
+        """Hand every inference's activations of a site, over all its tokens, to `sink` from now on.
+
+        Raises:
+            ConfigurationError: no such site.
+        """
+        place = self._site(site)
+        probe = Probe(place, pooled, place.token_groups, sink)
+        self._probes.append(probe)
+        self._handles.append(self.adapter.attach(place.name, probe))
+        return place
+
+    def warm_up(self) -> None:
+        """Infer on blank pictures, so that the first real inference is not the slow one."""
+        frame: dict[str, np.ndarray] = {}
+        for key, feature in self.loaded.policy.config.input_features.items():
+            if feature.type.name == "VISUAL":
+                frame[key] = np.zeros((256, 256, 3), np.uint8)
+            else:
+                frame[key] = np.zeros(feature.shape, np.float32)
+        for _ in range(WARM_UPS):
+            self.infer(frame, "warm up", (0, 0))
+
+    def infer(
+        self,
+        frame: Mapping[str, np.ndarray],
+        instruction: str,
+        noise_seed: tuple[int, int],
+        steering: Snapshot = NO_STEERING,
+    ) -> Inference:
+        """Compute one action chunk.
+
+        Args:
+            frame: policy feature -> (H, W, 3) uint8 picture or (n,) float vector, as the contract makes it.
+            instruction: what the policy is told to do.
+            noise_seed: (episode seed, control step); the same pair gives the same noise.
+            steering: what to apply.
+
+        Raises:
+            ObservationError: a feature the policy needs is missing, of a wrong shape or not finite.
+        """
+        started = time.perf_counter()
+        with torch.inference_mode():
+            batch = self.loaded.preprocessor(self._to_batch(frame, instruction))
+            for probe in self._probes:
+                probe.begin(self.adapter.token_masks(probe.site.name, batch))
+            for tap in self._taps:
+                masks = self.adapter.token_masks(tap.site.name, batch)
+                tap.begin(masks, tuple(steering.edits.get(tap.site.name, ())), steering.cap)
+            chunk = self.adapter.predict(batch, self._noise(noise_seed))
+            actions = self.loaded.postprocessor(chunk)[0].to(torch.float32).cpu().numpy()
+            readouts = tuple(tap.readout() for tap in self._taps)
+        milliseconds = (time.perf_counter() - started) * 1e3
+        return Inference(actions, readouts, steering.revision, milliseconds)
+
+    def _make_tap(self, bundle: SaeBundle) -> Tap:
+        site = self._site(bundle.card.site)
+        bundle.check_fits(self.loaded.policy_id, site.name, site.width)
+        sae = bundle.sae.to(self._device)
+        return Tap(site, sae, bundle.card.pooling == "mean", bundle.card.token_groups)
+
+    def _site(self, name: str) -> Site:
+        if name not in self.adapter.sites:
+            raise ConfigurationError(
+                complaint("not a site of this policy", name, list(self.adapter.sites))
+            )
+        return self.adapter.sites[name]
+
+    def _noise(self, seed: tuple[int, int]) -> Tensor:
+        # SeedSequence mixes the pair; adding or shifting would make different pairs share their noise.
+        state = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]) >> 1
+        generator = torch.Generator().manual_seed(state)
+        return torch.randn(1, *self.adapter.noise_shape, generator=generator).to(self._device)
+
+    def _to_batch(self, frame: Mapping[str, np.ndarray], instruction: str) -> dict[str, object]:
+        features = self.loaded.policy.config.input_features
+        missing = sorted(set(features) - set(frame))
+        if missing:
+            raise ObservationError(complaint("features missing from the frame", sorted(frame), sorted(features)))
+        batch: dict[str, object] = {"task": instruction}
+        for key, feature in features.items():
+            batch[key] = _to_tensor(key, frame[key], feature.type.name == "VISUAL", tuple(feature.shape))
+        return batch
+
+
+def _to_tensor(key: str, value: np.ndarray, is_picture: bool, shape: tuple[int, ...]) -> Tensor:
+    """Return a (C, H, W) float picture in [0, 1] or an (n,) float32 vector."""
+    if is_picture:
+        if value.dtype != np.uint8 or value.ndim != 3 or value.shape[2] != 3:
+            raise ObservationError(complaint(f"picture {key}", (value.dtype, value.shape), "(H, W, 3) uint8"))
+        return torch.from_numpy(np.ascontiguousarray(value)).permute(2, 0, 1).to(torch.float32) / 255.0
+    if value.shape != shape or not np.isfinite(value).all():
+        raise ObservationError(complaint(f"vector {key}", value, f"{shape[0]} finite numbers"))
+    return torch.from_numpy(value.astype(np.float32))
+
+
+def _steering_site(tap: Tap, bundle: SaeBundle) -> SteeringSite:
+    return SteeringSite(
+        tap.site.name,
+        bundle.observed_max,
+        bundle.residual_norm_activation,
+        tap.site.token_groups,
+        tap.site.runs_per_inference,
+        tap.site.why_not,
+    )

@@ -1,0 +1,28 @@
+"""Sites: places on the residual stream that can be read and, mostly, edited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Site:
+    """The residual stream after one decoder layer.
+
+    Attributes:
+        name: "backbone.<layer>" or "expert.<layer>", from 0.
+        width: d of the residual stream.
+        token_groups: kinds of tokens that pass through, of `core.steering.TOKEN_GROUPS`.
+        runs_per_inference: 1 for a backbone layer, the number of denoising steps for an expert layer.
+        why_not: why editing here cannot change an action; empty when it can.
+    """
+
+    name: str
+    width: int
+    token_groups: tuple[str, ...]
+    runs_per_inference: int
+    why_not: str = ""
+
+    @property
+    def can_steer(self) -> bool:
+        return not self.why_not

@@ -1,0 +1,195 @@
+"""A tap: an SAE on one site, which reads the active features and adds the edits' difference.
+
+The residual changes by the difference only, x' = x + sum_j (z'_j - z_j) d_j in the SAE's own
+normalisation; the reconstruction is never substituted. Without an edit that changes something the tap
+returns nothing, so the policy's actions are bit-identical to the untapped ones.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from vla_sae_ros.core.readout import SiteReadout
+from vla_sae_ros.core.steering import AppliedEdit
+from vla_sae_ros.policy.adapter import TokenMasks
+from vla_sae_ros.policy.edit_plan import EditGroup, plan_edits
+from vla_sae_ros.policy.pooling import mean_over, union
+from vla_sae_ros.policy.site import Site
+from vla_sae_ros.sae.topk import TopKSAE, code_of
+
+@dataclass(frozen=True)
+class _Change:
+    """Edited features of one scope: ids (n,), z and z' - z, each (..., n)."""
+
+    features: Tensor
+    natural: Tensor
+    difference: Tensor
+
+    def of(self, samples: Tensor) -> _Change:
+        """Return the change of these samples only."""
+        return _Change(self.features, self.natural[samples], self.difference[samples])
+
+
+@dataclass
+class _Reading:
+    """What one run of the site leaves for the read-out, over N samples; tensors stay on their device.
+
+    A sample is a pooled vector or a token that the SAE reads.
+    """
+
+    index: Tensor  # (N, k)
+    natural: Tensor  # (N, k)
+    edited: tuple[_Change, ...]
+    fvu: Tensor
+    residual_norm: Tensor
+
+
+@dataclass
+class _Effect:
+    """How strong the edits of one inference were."""
+
+    ratio: list[Tensor] = field(default_factory=list)
+    capped: list[Tensor] = field(default_factory=list)
+
+
+class Tap:
+    """Reads and edits one site. One inference is `begin`, the site's runs, then `readout`.
+
+    Args:
+        site: where it sits.
+        sae: the autoencoder, in float32 on the policy's device.
+        pooled: True: z comes from the mean over the tokens and the same difference goes to every token
+            in scope. False: every token has its own z.
+        token_groups: tokens the SAE reads; empty = all of the site.
+    """
+
+    def __init__(self, site: Site, sae: TopKSAE, pooled: bool, token_groups: tuple[str, ...] = ()) -> None:
+        self.site = site
+        self.sae = sae
+        self.pooled = pooled
+        self.token_groups = token_groups or site.token_groups
+        self._edits: tuple[AppliedEdit, ...] = ()
+        self._plan: tuple[EditGroup, ...] = ()
+        self._cap = float("inf")
+
+    def begin(self, masks: TokenMasks, edits: tuple[AppliedEdit, ...], cap: float) -> None:
+        """Prepare for one inference.
+
+        Args:
+            masks: token group -> (B, T) bool.
+            edits: those of this site, none of them neutral.
+            cap: largest ||dx|| / ||x|| per token.
+        """
+        if edits != self._edits:
+            self._edits, self._plan = edits, plan_edits(edits, self.sae.W_dec.detach())
+        self._cap = cap
+        self._masks = masks
+        self._read_mask = union(masks, self.token_groups)
+        self._step = 0
+        self._seconds = 0.0
+        self._effect = _Effect()
+        self._reading: _Reading | None = None
+
+    def __call__(self, x: Tensor) -> Tensor | None:
+        """Read the residual stream x (B, T, d); return what to add to it, or None."""
+        started = time.perf_counter()
+        delta = self._run(x)
+        self._step += 1
+        self._seconds += time.perf_counter() - started
+        return delta
+
+    def _run(self, x: Tensor) -> Tensor | None:
+        groups = [group for group in self._plan if group.acts_at(self._step)]
+        is_last = self._step == self.site.runs_per_inference - 1
+        if not groups and not is_last:
+            return None
+        stream = x.to(torch.float32)
+        read = self._what_the_sae_reads(stream)
+        normalised, scale, _shift = self.sae.normalize(read)
+        index, natural = self.sae.encode_normalized(normalised)
+        changes = tuple(self._change(group, index, natural) for group in groups)
+        if is_last:
+            self._keep(stream, normalised, index, natural, changes)
+        if not groups:
+            return None
+        return self._delta(stream, groups, changes, scale).to(x.dtype)
+
+    def _change(self, group: EditGroup, index: Tensor, natural: Tensor) -> _Change:
+        z = code_of(index, natural, group.features)
+        return _Change(group.features, z, group.code_change(z))
+
+    def _what_the_sae_reads(self, stream: Tensor) -> Tensor:
+        """Return (B, d) pooled over the SAE's tokens, or the stream (B, T, d) itself."""
+        return mean_over(stream, self._read_mask) if self.pooled else stream
+
+    def _delta(
+        self,
+        stream: Tensor,
+        groups: list[EditGroup],
+        changes: tuple[_Change, ...],
+        scale: Tensor,
+    ) -> Tensor:
+        delta = torch.zeros_like(stream)
+        touched = torch.zeros_like(self._read_mask)
+        for group, change in zip(groups, changes, strict=True):
+            mask = union(self._masks, group.token_groups or self.site.token_groups)
+            by_code = (change.difference @ group.rows) * scale
+            by_code = by_code[:, None, :] if self.pooled else by_code
+            whole = by_code + group.project_out(stream) if len(group.directions) else by_code
+            delta = delta + whole * mask[..., None]
+            touched = touched | mask
+        return self._capped(stream, delta, touched)
+
+    def _capped(self, stream: Tensor, delta: Tensor, touched: Tensor) -> Tensor:
+        ratio = delta.norm(dim=-1) / stream.norm(dim=-1).clamp_min(1e-12)
+        factor = (self._cap / ratio.clamp_min(1e-12)).clamp_max(1.0)
+        self._effect.ratio.append((ratio * factor)[touched].mean())
+        self._effect.capped.append((ratio > self._cap).any())
+        return delta * factor[..., None]
+
+    def _keep(
+        self,
+        stream: Tensor,
+        normalised: Tensor,
+        index: Tensor,
+        natural: Tensor,
+        changes: tuple[_Change, ...],
+    ) -> None:
+        if not self.pooled:
+            kept = (tensor[self._read_mask] for tensor in (normalised, index, natural))
+            normalised, index, natural = kept
+            changes = tuple(change.of(self._read_mask) for change in changes)
+        norm = stream.norm(dim=-1)[self._read_mask].mean()
+        fvu = self.sae.fraction_unexplained(normalised, index, natural)
+        self._reading = _Reading(index, natural, changes, fvu, norm)
+
+    def readout(self) -> SiteReadout:
+        """Return what was read in the inference since `begin`; z is the largest over the samples."""
+        reading = self._reading
+        if reading is None:
+            raise RuntimeError(f"{self.site.name} ran {self._step} times, not {self.site.runs_per_inference}")
+        dense = torch.zeros(self.sae.W_dec.shape[0], device=reading.index.device)
+        dense.scatter_reduce_(0, reading.index.flatten(), reading.natural.flatten(), "amax")
+        change = torch.zeros_like(dense)
+        shown = dense > 0
+        for edited in reading.edited:
+            difference = (edited.natural + edited.difference).amax(0) - edited.natural.amax(0)
+            change.index_add_(0, edited.features, difference)
+            shown[edited.features] = True
+        index = shown.nonzero().flatten()
+        ratio, capped = self._effect.ratio, self._effect.capped
+        return SiteReadout(
+            self.site.name,
+            index.cpu().numpy().astype("uint32"),
+            dense[index].cpu().numpy(),
+            (dense + change)[index].cpu().numpy(),
+            float(reading.fvu),
+            float(reading.residual_norm),
+            float(torch.stack(ratio).max()) if ratio else 0.0,
+            bool(torch.stack(capped).any()) if capped else False,
+            self._seconds * 1e3,
+        )

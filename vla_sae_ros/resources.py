@@ -1,0 +1,45 @@
+"""Where the package's files are: the checkout, or the share folder of an installed package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+
+PACKAGE = Path(__file__).parent
+
+
+def share_folder(package: Path = PACKAGE) -> Path:
+    """Return the folder that holds config/, launch/, models/ and package.xml.
+
+    In a checkout that is the repository root. Installed, the package is at
+    <prefix>/lib/.../vla_sae_ros and the files are at <prefix>/share/vla_sae_ros. Paths are not
+    resolved: with `colcon build --symlink-install` the links are what is installed.
+
+    Raises:
+        ConfigurationError: neither is there.
+    """
+    if (package.parent / "package.xml").is_file():
+        return package.parent
+    for prefix in package.parents:
+        share = prefix / "share" / "vla_sae_ros"
+        if (share / "package.xml").is_file():
+            return share
+    raise ConfigurationError(
+        complaint(
+            "the package's own files are missing", str(package),
+            "a checkout, or a prefix with share/vla_sae_ros", "Install the package again.",
+        )
+    )  # fmt: skip
+
+
+def resource(*parts: str) -> Path:
+    """Return the path of an existing file or folder of the package, e.g. resource("models").
+
+    Raises:
+        ConfigurationError: it is not there.
+    """
+    path = share_folder().joinpath(*parts)
+    if not path.exists():
+        raise ConfigurationError(f"a file of the package is missing: {path}. Install it again.")
+    return path

@@ -1,0 +1,217 @@
+"""An SAE bundle: a folder with an autoencoder, what it was made for, and what is known of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.sae.saelens_format import load_sae, save_sae
+from vla_sae_ros.sae.topk import TopKSAE
+
+BUNDLE_FILE = "bundle.yaml"
+POOLINGS = ("mean", "token")
+_FORMAT = 1
+# The fields that decide where a code belongs; together with the weights they are the content id.
+_IDENTITY = ("policy_id", "site", "pooling", "token_groups", "normalization", "k")
+
+
+@dataclass(frozen=True)
+class BundleCard:
+    """The content of bundle.yaml.
+
+    policy_id: content id of the policy the samples came from. site: e.g. "backbone.1".
+    pooling: "mean" (one vector per inference) or "token". token_groups: the groups of tokens that
+    were read, e.g. camera, language, state, action.
+    mean_residual_norm: mean ||x|| in the data; over tokens where the data tell, see `data`.
+    mean_scale: mean over the data of the normalisation's scale; 1 without one.
+    data: where the samples came from. metrics: fvu, l0, dead_share and others, floats.
+    """
+
+    policy_id: str
+    policy_name: str
+    site: str
+    d_in: int
+    dictionary_size: int
+    k: int
+    pooling: str
+    token_groups: tuple[str, ...]
+    normalization: str
+    mean_residual_norm: float
+    mean_scale: float
+    data: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError naming the first field that cannot be."""
+        for name in ("policy_id", "policy_name", "site", "normalization"):
+            value = getattr(self, name)
+            _require(name, value, isinstance(value, str) and bool(value), "non-empty text")
+        for name in ("d_in", "dictionary_size", "k"):
+            value = getattr(self, name)
+            _require(name, value, type(value) is int and value >= 1, "an integer from 1 on")
+        _require("pooling", self.pooling, self.pooling in POOLINGS, POOLINGS)
+        groups = self.token_groups
+        fine = bool(groups) and all(isinstance(group, str) and group for group in groups)
+        _require("token_groups", groups, fine, "a list of at least one name")
+        for name in ("mean_residual_norm", "mean_scale"):
+            value = getattr(self, name)
+            fine = isinstance(value, float) and math.isfinite(value) and value > 0
+            _require(name, value, fine, "a number with a decimal point, above 0")
+        for name in ("data", "metrics"):
+            _require(name, getattr(self, name), isinstance(getattr(self, name), dict), "a mapping")
+
+
+@dataclass(frozen=True)
+class SaeBundle:
+    """An autoencoder with its card and catalogue; fields that disagree are refused."""
+
+    sae: TopKSAE
+    card: BundleCard
+    catalogue: Catalogue
+
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError when card, weights and catalogue are not of one another."""
+        for name in ("d_in", "dictionary_size", "k", "normalization"):
+            said, is_ = getattr(self.card, name), getattr(self.sae, name)
+            if said != is_:
+                raise ConfigurationError(
+                    complaint(f"{name} in {BUNDLE_FILE}", said, f"{is_!r}, as the weights say")
+                )
+        if self.catalogue.site != self.card.site:
+            raise ConfigurationError(
+                complaint(f"site in {CATALOGUE_FILE}", self.catalogue.site, repr(self.card.site))
+            )
+        if (
+            self.catalogue.entries
+            and self.catalogue.entries[-1].feature >= self.sae.dictionary_size
+        ):
+            raise ConfigurationError(
+                complaint(
+                    f"largest feature in {CATALOGUE_FILE}",
+                    self.catalogue.entries[-1].feature,
+                    f"below {self.sae.dictionary_size}",
+                    "The catalogue belongs to another bundle.",
+                )
+            )
+
+    @property
+    def bundle_id(self) -> str:
+        """Content id, 16 hex digits: weights and what decides a code, not names or metrics."""
+        identity = {name: getattr(self.card, name) for name in _IDENTITY}
+        identity["apply_b_dec_to_input"] = self.sae.apply_b_dec_to_input
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
+        for name in ("W_enc", "b_enc", "W_dec", "b_dec"):
+            digest.update(getattr(self.sae, name).detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    @property
+    def observed_max(self) -> np.ndarray:
+        """Return (F,) float32: the largest code seen per feature; 0 where dead or unknown."""
+        largest = np.zeros(self.sae.dictionary_size, np.float32)
+        for entry in self.catalogue.entries:
+            largest[entry.feature] = entry.observed_max
+        return largest
+
+    @property
+    def residual_norm_activation(self) -> float:
+        """Code of a unit decoder row whose contribution is as long as the mean residual vector."""
+        return self.card.mean_residual_norm / self.card.mean_scale
+
+    def check_fits(self, policy_id: str, site: str, width: int) -> None:
+        """Raise ConfigurationError naming everything in which this bundle is for another use."""
+        wanted = {"policy id": policy_id, "site": site, "width": width}
+        has = {"policy id": self.card.policy_id, "site": self.card.site, "width": self.card.d_in}
+        differing = [
+            f"{name} (bundle {has[name]!r}, policy {wanted[name]!r})"
+            for name in wanted
+            if has[name] != wanted[name]
+        ]
+        if differing:
+            raise ConfigurationError(
+                f"The SAE bundle for {self.card.policy_name} {self.card.site} does not fit: "
+                f"{', '.join(differing)} differ. Train an SAE on this policy and site, or load "
+                "the policy it was trained on."
+            )
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the bundle to `folder`, which must not exist; it appears whole or not at all."""
+        folder = Path(folder)
+        refuse_existing(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            save_sae(self.sae, part)
+            self.catalogue.save(part / CATALOGUE_FILE)
+            content = {"format": _FORMAT, **asdict(self.card)}
+            content["token_groups"] = list(self.card.token_groups)
+            (part / BUNDLE_FILE).write_text(
+                yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8"
+            )
+            part.chmod(0o755)
+            part.rename(folder)
+        except BaseException:
+            shutil.rmtree(part)
+            raise
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], device: str | torch.device = "cpu") -> SaeBundle:
+        """Read a bundle folder. Raises ConfigurationError naming the file and field at fault."""
+        folder = Path(folder)
+        card = _read_card(folder / BUNDLE_FILE)
+        catalogue = Catalogue.load(folder / CATALOGUE_FILE)
+        return cls(load_sae(folder, device), card, catalogue)
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise ConfigurationError when `folder` exists: a bundle is never overwritten."""
+    if folder.exists():
+        raise ConfigurationError(
+            f"The bundle folder {folder} exists already. Give another one, or delete it first."
+        )
+
+
+def _read_card(path: Path) -> BundleCard:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot read {path}: {error.strerror}. A bundle folder holds {BUNDLE_FILE}, "
+            f"{CATALOGUE_FILE} and the SAE's files."
+        ) from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is not YAML: {error}.") from error
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        got = content.get("format") if isinstance(content, dict) else content
+        raise ConfigurationError(complaint(f"format in {path}", got, _FORMAT))
+    names = {one.name for one in fields(BundleCard)}
+    given = set(content) - {"format"}
+    if given != names:
+        differing = sorted(given ^ names)
+        raise ConfigurationError(
+            complaint(f"fields of {path} that are missing or unknown", differing, "none")
+        )
+    groups = content["token_groups"]
+    groups = tuple(groups) if isinstance(groups, list) else groups
+    card = {name: content[name] for name in names} | {"token_groups": groups}
+    try:
+        return BundleCard(**card)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+
+
+def _require(name: str, got: object, fine: bool, allowed: object) -> None:
+    if not fine:
+        raise ConfigurationError(complaint(f"{name} of the SAE bundle", got, allowed))

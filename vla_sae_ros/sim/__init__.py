@@ -1,0 +1,1 @@
+"""Simulated robots behind one Environment protocol; no ROS."""

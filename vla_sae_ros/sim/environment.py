@@ -1,0 +1,122 @@
+"""What every simulated robot offers; the bridge and the offline tools know only this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+ImageArray = npt.NDArray[np.uint8]
+
+Predicate = tuple[str, ...]
+"""One LIBERO goal predicate, for example ("in", "butter_1", "basket_1_contain_region")."""
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """One task of one suite: what is said to the policy and when it counts as done."""
+
+    suite: str
+    task_index: int
+    name: str
+    instruction: str
+    max_steps: int
+    """Control steps after the settle steps, as the benchmark limits an episode."""
+    problem_file: Path = field(repr=False)
+    init_states_file: Path = field(repr=False)
+    goal: tuple[Predicate, ...] = ()
+    """Predicates that must all hold; empty: the goal written in the problem file."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a reset departs from the benchmark's init state; the default does not.
+
+    The draw depends on the seed of the reset alone, so that a layout can be repeated.
+    """
+
+    move_objects_m: float = 0.0
+    """Every object is shifted by up to this distance in x and in y, metres."""
+    exchange: tuple[str, str] | None = None
+    """Two objects whose places are exchanged before they are moved."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Proprioception after a control step; pictures are rendered only on demand.
+
+    Positions are in the world frame (metres), the quaternion is (x, y, z, w).
+    """
+
+    joint_position: FloatArray
+    """(7,) rad."""
+    ee_position: FloatArray
+    """(3,) m, the point between the finger tips."""
+    ee_quaternion: FloatArray
+    """(4,) xyzw, orientation of the hand."""
+    gripper_qpos: FloatArray
+    """(2,) m, finger displacements; about (0.04, -0.04) is open."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one control step led to."""
+
+    observation: Observation
+    success: bool
+
+
+@dataclass(frozen=True)
+class ObjectPose:
+    """Where an object is, in the world frame (privileged: no policy sees it)."""
+
+    position: FloatArray
+    """(3,) m."""
+    quaternion: FloatArray
+    """(4,) xyzw."""
+
+
+class Environment(Protocol):
+    """A simulated robot that is stepped at its control rate.
+
+    The same (task, init_state, seed, layout) and the same actions give the same observations
+    and pictures to the bit, whatever ran before in this process.
+    """
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Names that `render` accepts."""
+        ...
+
+    @property
+    def control_rate_hz(self) -> float: ...
+
+    def reset(
+        self, task: TaskSpec, init_state: int, seed: int, layout: Layout = Layout()
+    ) -> Observation:
+        """Start an episode from one of the task's recorded init states.
+
+        Raises ConfigurationError for an unknown init state or object, SimulationError when the
+        simulator fails or does not answer within its limit.
+        """
+        ...
+
+    def step(self, action: FloatArray) -> StepResult:
+        """Execute one control step; action is (7,) in [-1, 1], gripper -1 open, +1 close."""
+        ...
+
+    def render(self, camera: str) -> ImageArray:
+        """Return (256, 256, 3) uint8 RGB, rotated by 180 degrees as LIBERO policies expect."""
+        ...
+
+    def object_positions(self) -> dict[str, FloatArray]:
+        """Return the position (3,) in metres of every object (privileged)."""
+        ...
+
+    def close(self) -> None:
+        """Free the simulator; calling it twice is harmless."""
+        ...

@@ -1,0 +1,272 @@
+"""LIBERO and LIBERO-PRO scenes behind the Environment protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import mujoco
+import numpy as np
+
+from vla_sae_ros.core.errors import ConfigurationError, SimulationError, VlaSaeError, complaint
+from vla_sae_ros.sim.environment import (
+    FloatArray,
+    ImageArray,
+    Layout,
+    ObjectPose,
+    Observation,
+    StepResult,
+    TaskSpec,
+)
+from vla_sae_ros.sim.layout import rearranged
+from vla_sae_ros.sim.quiet import prepare_simulator_imports
+from vla_sae_ros.sim.suites import load_init_state
+from vla_sae_ros.sim.worker import SimulationThread
+
+prepare_simulator_imports()
+
+from libero.libero.envs import OffScreenRenderEnv  # noqa: E402
+from robosuite.utils.errors import RandomizationError  # noqa: E402
+
+CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
+"""Our camera names and LIBERO's."""
+IMAGE_SIZE = 256
+CONTROL_RATE_HZ = 20.0
+SETTLE_STEPS = 10
+SETTLE_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
+"""LIBERO policies are evaluated after ten such steps, while the objects come to rest."""
+RESET_ATTEMPTS = 20
+"""Placement sampling can fail by bad luck; LIBERO would try for ever."""
+
+Quality = Literal["quick", "full"]
+
+
+class LiberoEnvironment:
+    """One LIBERO scene at a time, rebuilt when a task of another scene is reset.
+
+    quality "quick" renders without reflections and multisampling (three times faster, visibly
+    plainer); "full" renders as LIBERO does. reset_limit_s bounds a reset including the building
+    of the scene; step_limit_s bounds a step and a picture.
+    """
+
+    def __init__(
+        self, quality: Quality = "quick", reset_limit_s: float = 120.0, step_limit_s: float = 20.0
+    ) -> None:
+        if quality not in ("quick", "full"):
+            raise ConfigurationError(complaint("Unknown render quality", quality, "quick, full"))
+        self._quality = quality
+        self._reset_limit_s = reset_limit_s
+        self._step_limit_s = step_limit_s
+        self._thread = SimulationThread()
+        self._scene: _Scene | None = None
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        return tuple(CAMERAS)
+
+    @property
+    def control_rate_hz(self) -> float:
+        return CONTROL_RATE_HZ
+
+    def reset(
+        self, task: TaskSpec, init_state: int, seed: int, layout: Layout = Layout()
+    ) -> Observation:
+        """Start an episode; see Environment.reset."""
+        state = load_init_state(task, init_state)
+
+        def start() -> Observation:
+            if self._scene is None or self._scene.problem_file != task.problem_file:
+                self._drop_scene()
+                self._scene = _Scene(task, self._quality)
+            return self._scene.reset(task, state, seed, layout)
+
+        try:
+            return self._thread.call(f"reset to {task.name}", start, self._reset_limit_s)
+        except VlaSaeError:
+            raise
+        except Exception as error:
+            raise SimulationError(
+                f"LIBERO failed to reset {task.suite} task {task.task_index} to init state "
+                f"{init_state} with seed {seed}: {type(error).__name__}: {error}"
+            ) from error
+
+    def step(self, action: FloatArray) -> StepResult:
+        """Execute one control step; raises ConfigurationError for a malformed action."""
+        values = np.asarray(action, dtype=np.float64)
+        if values.shape != (7,) or not np.isfinite(values).all() or np.abs(values).max() > 1.0:
+            raise ConfigurationError(
+                complaint("An action cannot be executed", np.asarray(action).tolist(),
+                          "7 finite numbers in [-1, 1]")
+            )
+        return self._on_scene("step", lambda scene: scene.step(values))
+
+    def render(self, camera: str) -> ImageArray:
+        """Render one camera; raises ConfigurationError for an unknown name."""
+        if camera not in CAMERAS:
+            raise ConfigurationError(complaint("Unknown camera", camera, ", ".join(CAMERAS)))
+        return self._on_scene(f"render {camera}", lambda scene: scene.render(CAMERAS[camera]))
+
+    def object_positions(self) -> dict[str, FloatArray]:
+        """Return every object's position (3,) in the world frame, metres."""
+        return {name: pose.position for name, pose in self.object_poses().items()}
+
+    def object_poses(self) -> dict[str, ObjectPose]:
+        """Return every object's pose in the world frame."""
+        return self._on_scene("read the objects", lambda scene: scene.object_poses())
+
+    def grasped_objects(self) -> frozenset[str]:
+        """Return the objects that touch both finger pads."""
+        return self._on_scene("read the contacts", lambda scene: scene.grasped_objects())
+
+    def close(self) -> None:
+        """Free the simulator."""
+        try:
+            self._thread.call("close", self._drop_scene, self._step_limit_s)
+        except SimulationError:
+            pass  # already closed, or stuck: nothing more can be freed from here
+        self._thread.close()
+
+    def _on_scene(self, what: str, function: Callable[[_Scene], Any]) -> Any:
+        scene = self._scene
+        if scene is None:
+            raise SimulationError(f"Cannot {what}: no episode was started. Call reset first.")
+        return self._thread.call(what, lambda: function(scene), self._step_limit_s)
+
+    def _drop_scene(self) -> None:
+        if self._scene is not None:
+            self._scene.close()
+            self._scene = None
+
+
+class _Scene:
+    """One loaded LIBERO problem; used on the simulation thread only."""
+
+    def __init__(self, task: TaskSpec, quality: Quality) -> None:
+        self.problem_file = task.problem_file
+        self._quality = quality
+        with _preserved_numpy_state():
+            self._wrapper = OffScreenRenderEnv(
+                bddl_file_name=str(task.problem_file),
+                camera_heights=IMAGE_SIZE,
+                camera_widths=IMAGE_SIZE,
+                ignore_done=True,
+                hard_reset=False,
+            )
+        self._env = self._wrapper.env
+        # Observables would render both cameras at every control step; state is read directly.
+        for name in self._env.observation_names:
+            self._env.modify_observable(name, "enabled", False)
+            self._env.modify_observable(name, "active", False)
+        self._goal: tuple[tuple[str, ...], ...] = ()
+
+    def reset(
+        self, task: TaskSpec, state: FloatArray, seed: int, layout: Layout
+    ) -> Observation:
+        expected = 1 + self._env.sim.model.nq + self._env.sim.model.nv
+        if state.shape != (expected,):
+            raise SimulationError(
+                f"An init state of {task.suite} task {task.task_index} has {state.size} numbers, "
+                f"its scene needs {expected}; the installed task and init files do not belong "
+                "together."
+            )
+        self._goal = task.goal
+        with _preserved_numpy_state():
+            self._sample_fixtures(task, seed)
+        # The gripper integrates its command, and a soft reset keeps the last episode's.
+        gripper = self._env.robots[0].gripper
+        gripper.current_action = np.zeros(gripper.dof)
+        self._env.sim.set_state_from_flattened(state)
+        self._env.sim.forward()
+        self._arrange(layout, seed)
+        self._apply_quality()
+        observation = self._observe()
+        for _ in range(SETTLE_STEPS):
+            observation = self.step(SETTLE_ACTION).observation
+        return observation
+
+    def step(self, action: FloatArray) -> StepResult:
+        _, _, success, _ = self._env.step(action)
+        if self._goal:
+            success = all(self._env._eval_predicate(list(state)) for state in self._goal)
+        return StepResult(self._observe(), bool(success))
+
+    def render(self, camera: str) -> ImageArray:
+        picture = self._env.sim.render(IMAGE_SIZE, IMAGE_SIZE, camera_name=camera)
+        return np.ascontiguousarray(picture[::-1, ::-1])
+
+    def object_poses(self) -> dict[str, ObjectPose]:
+        data = self._env.sim.data
+        return {
+            name: ObjectPose(
+                np.array(data.body_xpos[body]), np.roll(np.array(data.body_xquat[body]), -1)
+            )
+            for name, body in self._env.obj_body_id.items()
+        }
+
+    def grasped_objects(self) -> frozenset[str]:
+        gripper = self._env.robots[0].gripper
+        return frozenset(
+            name
+            for name, entity in self._env.objects_dict.items()
+            if self._env._check_grasp(gripper, entity)
+        )
+
+    def close(self) -> None:
+        self._wrapper.close()
+
+    def _sample_fixtures(self, task: TaskSpec, seed: int) -> None:
+        # Fixtures are not part of an init state: they come from this seeded sampling. LIBERO's own
+        # reset() swallows every exception and tries again for ever, hence the inner one here.
+        self._wrapper.seed(seed)
+        for _ in range(RESET_ATTEMPTS):
+            try:
+                self._env.reset()
+                return
+            except RandomizationError:
+                continue
+        raise SimulationError(
+            f"LIBERO could not place the objects of {task.suite} task {task.task_index} in "
+            f"{RESET_ATTEMPTS} attempts with seed {seed}; try another seed."
+        )
+
+    def _arrange(self, layout: Layout, seed: int) -> None:
+        if layout == Layout():
+            return
+        sim = self._env.sim
+        movable = {name: self._env.objects_dict[name].joints[-1] for name in self._env.objects_dict}
+        starts = {name: np.array(sim.data.get_joint_qpos(joint)) for name, joint in movable.items()}
+        places = rearranged(starts, layout, seed)
+        for name, joint in movable.items():
+            sim.data.set_joint_qpos(joint, np.concatenate([places[name], starts[name][2:]]))
+        sim.forward()
+
+    def _apply_quality(self) -> None:
+        if self._quality == "full":
+            return
+        context = self._env.sim._render_context_offscreen
+        context.scn.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
+        if self._env.sim.model.vis.quality.offsamples:
+            # Multisampling is a property of the GL context: it has to be made anew.
+            self._env.sim.model.vis.quality.offsamples = 0
+            context.con.free()
+            context._set_mujoco_context_and_buffers()
+
+    def _observe(self) -> Observation:
+        sim, robot = self._env.sim, self._env.robots[0]
+        hand = sim.model.body_name2id(robot.robot_model.eef_name)
+        return Observation(
+            joint_position=np.array(sim.data.qpos[robot._ref_joint_pos_indexes]),
+            ee_position=np.array(sim.data.site_xpos[robot.eef_site_id]),
+            ee_quaternion=np.roll(np.array(sim.data.body_xquat[hand]), -1),
+            gripper_qpos=np.array(sim.data.qpos[robot._ref_gripper_joint_pos_indexes]),
+        )
+
+
+class _preserved_numpy_state:
+    """LIBERO seeds numpy's global generator; a caller's own draws must not notice."""
+
+    def __enter__(self) -> None:
+        self._state = np.random.get_state()
+
+    def __exit__(self, *_: object) -> None:
+        np.random.set_state(self._state)

@@ -1,0 +1,150 @@
+"""The LIBERO and LIBERO-PRO suites that are installed: tasks, instructions, limits, init states."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.sim.environment import FloatArray, TaskSpec
+from vla_sae_ros.sim.quiet import prepare_simulator_imports
+
+prepare_simulator_imports()
+
+from libero.libero import get_libero_path  # noqa: E402
+from libero.libero.benchmark import task_maps  # noqa: E402
+from libero.libero.envs.bddl_utils import robosuite_parse_problem  # noqa: E402
+
+STEP_LIMITS = {
+    "libero_spatial": 220,
+    "libero_object": 280,
+    "libero_goal": 300,
+    "libero_10": 520,
+    "libero_90": 400,
+}
+"""Control steps per episode as the benchmark's evaluations limit them; by longest prefix."""
+
+OTHER_STEP_LIMIT = 400
+"""For suites outside the five families, such as libero_study_table."""
+
+PERTURBED_LANGUAGE = ("_lan", "_task")
+"""Suites whose instruction is in the problem file; elsewhere it is in the task's file name."""
+
+
+@cache
+def suite_names() -> tuple[str, ...]:
+    """Return the suites whose problem files and init states are all installed, sorted.
+
+    Several suites (the `_env` ones among them) are registered by LIBERO-PRO without files.
+    """
+    return tuple(sorted(name for name in task_maps if _is_complete(name)))
+
+
+@cache
+def suite_tasks(suite: str) -> tuple[TaskSpec, ...]:
+    """Return the tasks of a suite in the benchmark's order.
+
+    Raises ConfigurationError naming the installed suites when there is no such suite.
+    """
+    if suite not in suite_names():
+        registered = " (registered without files)" if suite in task_maps else ""
+        raise ConfigurationError(
+            complaint(f"Unknown suite{registered}", suite, ", ".join(suite_names()))
+        )
+    return tuple(
+        _task_spec(suite, index, entry) for index, entry in enumerate(task_maps[suite].values())
+    )
+
+
+def find_task(suite: str, task_index: int) -> TaskSpec:
+    """Return one task; raises ConfigurationError naming the suite's tasks when there is none."""
+    tasks = suite_tasks(suite)
+    if not 0 <= task_index < len(tasks):
+        listing = "; ".join(f"{task.task_index}: {task.instruction}" for task in tasks)
+        raise ConfigurationError(complaint(f"Unknown task of {suite}", task_index, listing))
+    return tasks[task_index]
+
+
+def retarget(task: TaskSpec, target: str) -> TaskSpec:
+    """Return the same libero_object scene with another object to bring.
+
+    `target` is an object of the scene, for example "butter_1". The instruction is worded
+    as the benchmark words it and success is the benchmark's `in` predicate for that object.
+    """
+    problem = robosuite_parse_problem(str(task.problem_file))
+    objects = {name for names in problem["objects"].values() for name in names}
+    goal = problem["goal_state"]
+    if len(goal) != 1 or goal[0][0] != "in" or target not in objects - {"basket_1"}:
+        raise ConfigurationError(
+            complaint(f"Cannot make another object the target of {task.suite} "
+                      f"task {task.task_index}", target, ", ".join(sorted(objects - {"basket_1"})))
+        )
+    words = target.rsplit("_", 1)[0].replace("_", " ")
+    return replace(
+        task,
+        name=f"pick_up_the_{words.replace(' ', '_')}_and_place_it_in_the_basket",
+        instruction=f"pick up the {words} and place it in the basket",
+        goal=(("in", target, goal[0][2]),),
+    )
+
+
+def goal_predicates(task: TaskSpec) -> tuple[tuple[str, ...], ...]:
+    """Return the predicates that make the task a success."""
+    if task.goal:
+        return task.goal
+    problem = robosuite_parse_problem(str(task.problem_file))
+    return tuple(tuple(str(word) for word in state) for state in problem["goal_state"])
+
+
+def load_init_state(task: TaskSpec, init_state: int) -> FloatArray:
+    """Return one recorded simulator state (time, qpos, qvel flattened) of the task.
+
+    Raises ConfigurationError naming the range when there is no such init state.
+    """
+    states = _init_states(task.init_states_file)
+    if not 0 <= init_state < len(states):
+        raise ConfigurationError(
+            complaint(f"Unknown init state of {task.suite} task {task.task_index}", init_state,
+                      f"0 to {len(states) - 1}")
+        )
+    return states[init_state]
+
+
+@cache
+def _init_states(path: Path) -> FloatArray:
+    with np.load(path, allow_pickle=False) as archive:
+        return np.asarray(archive["states"], dtype=np.float64)
+
+
+def _task_spec(suite: str, index: int, entry) -> TaskSpec:
+    problem_file = _problem_file(entry)
+    instruction = entry.language
+    if suite.endswith(PERTURBED_LANGUAGE):
+        words = robosuite_parse_problem(str(problem_file))["language_instruction"]
+        instruction = words if isinstance(words, str) else " ".join(words)
+    return TaskSpec(suite, index, entry.name, instruction, _step_limit(suite), problem_file,
+                    _init_states_file(entry))
+
+
+def _step_limit(suite: str) -> int:
+    fitting = [family for family in STEP_LIMITS if suite.startswith(family)]
+    return STEP_LIMITS[max(fitting, key=len)] if fitting else OTHER_STEP_LIMIT
+
+
+def _problem_file(entry) -> Path:
+    return Path(get_libero_path("bddl_files")).resolve() / entry.problem_folder / entry.bddl_file
+
+
+def _init_states_file(entry) -> Path:
+    folder = Path(get_libero_path("init_states")).resolve() / entry.problem_folder
+    return folder / f"{entry.init_states_file}.npz"
+
+
+def _is_complete(suite: str) -> bool:
+    entries = task_maps[suite].values()
+    return bool(entries) and all(
+        _problem_file(entry).is_file() and _init_states_file(entry).is_file() for entry in entries
+    )

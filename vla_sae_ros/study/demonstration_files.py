@@ -1,0 +1,87 @@
+"""Demonstrations on disk: one .npz per episode and an index that says what each one is."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vla_sae_ros.core.errors import ConfigurationError
+
+INDEX_NAME = "index.jsonl"
+
+
+@dataclass(frozen=True)
+class EpisodeInfo:
+    """One line of the index."""
+
+    file: str
+    suite: str
+    task_index: int
+    instruction: str
+    target: str
+    init_state: int
+    seed: int
+    moved_m: float
+    exchanged: tuple[str, str] | None
+    source: str
+    """"expert" or "dagger": who drove; the labels are the expert's either way."""
+    steps: int
+    success: bool
+
+
+@dataclass(frozen=True)
+class Episode:
+    """The arrays of one episode of T control steps with P pictures."""
+
+    pictures: npt.NDArray[np.uint8]
+    """(P, cameras, 128, 128, 3) RGB, cameras in the order of the environment."""
+    picture_steps: npt.NDArray[np.int32]
+    """(P,) the control step each picture was taken before."""
+    states: npt.NDArray[np.float32]
+    """(T, 8) as sim.conventions.libero_state."""
+    labels: npt.NDArray[np.float32]
+    """(T, 7) what the expert would do in each state."""
+    executed: npt.NDArray[np.float32]
+    """(T, 7) what was done."""
+    pushed: npt.NDArray[np.bool_]
+    """(T,) whether the executed action ignored the expert."""
+    landmarks: npt.NDArray[np.float32]
+    """(T, 6) target and basket relative to the hand, metres (privileged; for training only)."""
+
+
+def write_episode(folder: Path, info: EpisodeInfo, episode: Episode) -> None:
+    """Write one episode and add it to the index; an interrupted write leaves no half file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{info.file}.partial"
+    with partial.open("wb") as stream:
+        np.savez(stream, **{name: getattr(episode, name) for name in Episode.__annotations__})
+    os.replace(partial, folder / info.file)
+    with (folder / INDEX_NAME).open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(asdict(info)) + "\n")
+
+
+def read_index(folder: Path) -> list[EpisodeInfo]:
+    """Return what the folder holds; raises ConfigurationError when it holds no demonstrations."""
+    path = folder / INDEX_NAME
+    if not path.is_file():
+        raise ConfigurationError(
+            f"{folder} holds no demonstrations ({INDEX_NAME} is missing). "
+            "Make some with: vla-sae demos --out " + str(folder)
+        )
+    infos = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        fields = json.loads(line)
+        exchanged = fields.pop("exchanged")
+        infos.append(EpisodeInfo(**fields, exchanged=tuple(exchanged) if exchanged else None))
+    return infos
+
+
+def read_episode(folder: Path, info: EpisodeInfo) -> Episode:
+    """Load one episode's arrays."""
+    with np.load(folder / info.file, allow_pickle=False) as archive:
+        return Episode(**{name: archive[name] for name in Episode.__annotations__})

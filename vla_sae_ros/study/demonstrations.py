@@ -1,0 +1,248 @@
+"""Scripted demonstrations in LIBERO: disturbed execution, undisturbed labels, moved objects."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.sim.conventions import libero_state
+from vla_sae_ros.sim.environment import FloatArray, Layout, Observation, TaskSpec
+from vla_sae_ros.sim.expert import PrivilegedState, expert_action
+from vla_sae_ros.sim.libero import LiberoEnvironment
+from vla_sae_ros.sim.noise import ActionNoise, NoiseSettings
+from vla_sae_ros.sim.suites import find_task, goal_predicates, retarget
+from vla_sae_ros.study.demonstration_files import (
+    INDEX_NAME,
+    Episode,
+    EpisodeInfo,
+    read_index,
+    write_episode,
+)
+
+TRAINING_INIT_STATES = range(0, 40)
+"""Init states 40 to 49 are held out for evaluation and never used here."""
+TRAINING_SEEDS = range(0, 1_000_000)
+"""Evaluation draws its layouts from seeds of a million and more."""
+PICTURE_STRIDE = 4
+"""Control steps between pictures: rendering is what a demonstration costs."""
+MAX_STEPS = 170
+"""A disturbed expert that needs longer is stuck, and teaches the same frame over and over."""
+PICTURE_SIZE = 128
+
+Behaviour = Callable[[Observation, FloatArray], tuple[FloatArray, bool]]
+"""From the observation and the expert's action to the executed action and "was it a push"."""
+
+
+@dataclass(frozen=True)
+class EpisodePlan:
+    """One demonstration to make."""
+
+    task_index: int
+    target: str
+    init_state: int
+    seed: int
+    layout: Layout
+    suite: str = "libero_object"
+
+
+@dataclass(frozen=True)
+class SceneTargets:
+    """Which objects to bring in one task's scene."""
+
+    task_index: int
+    targets: tuple[str, ...]
+
+
+def plan_episodes(
+    scenes: Iterable[SceneTargets],
+    rounds: int,
+    first_seed: int,
+    move_objects_m: float = 0.04,
+    moved_share: float = 0.7,
+    exchange_share: float = 0.3,
+) -> list[EpisodePlan]:
+    """Return a plan of `rounds` episodes per target, shuffled within each scene.
+
+    A share of the episodes moves all objects; a share exchanges the places of the target and
+    another of the scene's targets, so that neither place nor scene gives the target away.
+    """
+    plans = []
+    for scene in scenes:
+        wishes = [target for target in scene.targets for _ in range(rounds)]
+        for target in np.random.default_rng(first_seed).permutation(wishes):
+            seed = first_seed + len(plans)
+            if seed not in TRAINING_SEEDS:
+                raise ConfigurationError(complaint("A seed is not for training", seed, "0-999999"))
+            draw = np.random.default_rng(seed)
+            others = [name for name in scene.targets if name != target]
+            exchange = None
+            if others and draw.random() < exchange_share:
+                exchange = (str(target), str(draw.choice(others)))
+            distance = move_objects_m if draw.random() < moved_share else 0.0
+            init_state = int(draw.choice(TRAINING_INIT_STATES))
+            plans.append(
+                EpisodePlan(scene.task_index, str(target), init_state, seed,
+                            Layout(distance, exchange))
+            )
+    return plans
+
+
+def task_of(plan: EpisodePlan) -> TaskSpec:
+    """Return the plan's task: the benchmark's own, or the same scene with another target."""
+    task = find_task(plan.suite, plan.task_index)
+    own_target = goal_predicates(task)[0][1]
+    return task if own_target == plan.target else retarget(task, plan.target)
+
+
+def demonstrate(
+    environment: LiberoEnvironment, plan: EpisodePlan, behaviour: Behaviour, source: str
+) -> tuple[EpisodeInfo, Episode]:
+    """Run one episode to success or MAX_STEPS and label every step with the expert."""
+    task = task_of(plan)
+    observation = environment.reset(task, plan.init_state, plan.seed, plan.layout)
+    recorder = _Recorder(environment, offset=plan.seed % PICTURE_STRIDE)
+    success = False
+    while not success and recorder.steps < MAX_STEPS:
+        state = PrivilegedState(
+            observation, environment.object_poses(), environment.grasped_objects()
+        )
+        label = expert_action(state, plan.target)
+        executed, pushed = behaviour(observation, label)
+        recorder.add(state, plan.target, label, executed, pushed)
+        result = environment.step(executed)
+        observation, success = result.observation, result.success
+    info = EpisodeInfo(
+        file=f"episode_{source}_{plan.suite}_{plan.task_index}_{plan.seed:06d}.npz",
+        suite=plan.suite, task_index=plan.task_index, instruction=task.instruction,
+        target=plan.target, init_state=plan.init_state, seed=plan.seed,
+        moved_m=plan.layout.move_objects_m, exchanged=plan.layout.exchange, source=source,
+        steps=recorder.steps, success=success,
+    )
+    return info, recorder.episode()
+
+
+def make_demonstrations(
+    folder: Path, plans: list[EpisodePlan], noise: NoiseSettings = NoiseSettings()
+) -> list[EpisodeInfo]:
+    """Make the planned demonstrations, skipping those already there; returns the new ones.
+
+    An episode that fails is kept: its labels are the expert's all the same.
+    """
+    have = {info.file for info in read_index(folder)} if (folder / INDEX_NAME).exists() else set()
+    environment = LiberoEnvironment()
+    made = []
+    try:
+        for plan in tqdm(plans, desc="demonstrations", unit="episode"):
+            name = f"episode_expert_{plan.suite}_{plan.task_index}_{plan.seed:06d}.npz"
+            if name in have:
+                continue
+            disturbance = ActionNoise(noise, np.random.default_rng([plan.seed, 1]))
+            info, episode = demonstrate(
+                environment, plan, lambda _, label: disturbance.disturb(label), "expert"  # noqa: B023
+            )
+            write_episode(folder, info, episode)
+            made.append(info)
+    finally:
+        environment.close()
+    return made
+
+
+def halved(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return (128, 128, 3) from (256, 256, 3) by averaging blocks of 2 x 2 pixels.
+
+    The same as the policy's own bilinear resize by a factor of two, up to rounding.
+    """
+    blocks = picture.reshape(PICTURE_SIZE, 2, PICTURE_SIZE, 2, 3).astype(np.uint16)
+    return ((blocks.sum(axis=(1, 3)) + 2) // 4).astype(np.uint8)
+
+
+class _Recorder:
+    """Collects one episode's arrays."""
+
+    def __init__(self, environment: LiberoEnvironment, offset: int) -> None:
+        self._environment = environment
+        self._offset = offset
+        self._columns: dict[str, list] = {name: [] for name in Episode.__annotations__}
+
+    @property
+    def steps(self) -> int:
+        return len(self._columns["labels"])
+
+    def add(
+        self, state: PrivilegedState, target: str, label: FloatArray, executed: FloatArray,
+        pushed: bool,
+    ) -> None:
+        columns, hand = self._columns, state.observation.ee_position
+        if self.steps % PICTURE_STRIDE == self._offset:
+            views = [halved(self._environment.render(name)) for name in self._environment.cameras]
+            columns["pictures"].append(np.stack(views))
+            columns["picture_steps"].append(self.steps)
+        columns["states"].append(libero_state(state.observation))
+        columns["labels"].append(label)
+        columns["executed"].append(executed)
+        columns["pushed"].append(pushed)
+        marks = [state.poses[name].position - hand for name in (target, "basket_1")]
+        columns["landmarks"].append(np.concatenate(marks))
+
+    def episode(self) -> Episode:
+        types = {"pictures": np.uint8, "picture_steps": np.int32, "pushed": np.bool_}
+        return Episode(**{
+            name: np.asarray(column, dtype=types.get(name, np.float32))
+            for name, column in self._columns.items()
+        })
+
+
+DEFAULT_SCENES = (
+    SceneTargets(0, ("alphabet_soup_1", "butter_1", "cream_cheese_1")),
+    SceneTargets(6, ("butter_1",)),
+    SceneTargets(1, ("cream_cheese_1",)),
+)
+"""Three official tasks; the first one's scene holds all three objects, so language decides."""
+
+
+def parse_scene(text: str) -> SceneTargets:
+    """Parse "0:alphabet_soup_1,butter_1"; raises ConfigurationError when it reads otherwise."""
+    index, _, targets = text.partition(":")
+    if not index.isdigit() or not targets:
+        raise ConfigurationError(
+            complaint("A scene cannot be read", text, "<task index>:<object>,<object>...")
+        )
+    scene = SceneTargets(int(index), tuple(targets.split(",")))
+    for target in scene.targets:
+        retarget(find_task("libero_object", scene.task_index), target)
+    return scene
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `vla-sae demos`."""
+    parser.add_argument("--out", type=Path, required=True, help="folder for the demonstrations")
+    parser.add_argument("--rounds", type=int, default=30, help="episodes per scene and target")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--scene", action="append", metavar="TASK:OBJECT,...",
+                        help="repeatable; default: 0 with three objects, 6 and 1 with their own")
+    parser.add_argument("--move", type=float, default=0.04, metavar="METRES")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the demonstrations and print how many the expert solved."""
+    scenes = [parse_scene(text) for text in args.scene] if args.scene else DEFAULT_SCENES
+    plans = plan_episodes(scenes, args.rounds, args.first_seed, args.move)
+    made = make_demonstrations(args.out, plans)
+    for target in sorted({info.target for info in made}):
+        mine = [info for info in made if info.target == target]
+        solved = sum(info.success for info in mine)
+        print(f"{target}: the disturbed expert solved {solved} of {len(mine)}")
+    return 0
+
+
+if __name__ == "__main__":
+    PARSER = argparse.ArgumentParser(description=__doc__)
+    add_arguments(PARSER)
+    raise SystemExit(run(PARSER.parse_args()))

@@ -1,0 +1,36 @@
+"""Which features a plot or a video shows, and in which unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vla_sae_ros.core.catalogue import Catalogue
+from vla_sae_ros.study.traces import EpisodeTrace
+
+FeatureName = tuple[str, int]
+"""(site, feature)."""
+
+
+def chosen_features(
+    trace: EpisodeTrace, catalogues: Mapping[str, Catalogue], count: int
+) -> list[FeatureName]:
+    """Return the edited features and then the strongest others, `count` at most.
+
+    Strength is the largest applied activation, in multiples of the observed maximum where known.
+    """
+    edited = [(site, feature) for site, stream in trace.features.items()
+              for feature in stream.edited()]
+    peaks: dict[FeatureName, float] = {}
+    for site, stream in trace.features.items():
+        for feature, peak in stream.peaks().items():
+            unit = observed_max(catalogues, (site, feature)) or 1.0
+            peaks[site, feature] = peak / unit
+    ranked = sorted(peaks, key=lambda name: (-peaks[name], name))
+    return (edited + [name for name in ranked if name not in edited])[:count]
+
+
+def observed_max(catalogues: Mapping[str, Catalogue], name: FeatureName) -> float | None:
+    """Return the largest activation seen in the SAE's data; None when unknown or zero."""
+    catalogue = catalogues.get(name[0])
+    entry = catalogue.get(name[1]) if catalogue else None
+    return entry.observed_max if entry and entry.observed_max > 0 else None

@@ -1,0 +1,106 @@
+"""What each feature does over a set of episodes: how often, how strongly, and with what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from vla_sae_ros.sae import TopKSAE
+from vla_sae_ros.study.activation_dataset import SiteActivations
+from vla_sae_ros.study.state_variables import StateVariable
+
+
+@dataclass(frozen=True)
+class FeatureStatistics:
+    """Statistics of F features over n inferences of some episodes.
+
+    An inference of several rows (tokens) counts once, with the largest code among them.
+    observed_max: (F,) float32, largest code. density: (F,) share of inferences in which it fires.
+    coverage: (F,) share of episodes in which it fires. inferences and episodes: (F,) int64, how
+    many those are. variables: (V,) names. correlation: (V, F) float64 Pearson's r of the code with
+    each variable where that is known; NaN where either is constant.
+    """
+
+    observed_max: np.ndarray
+    density: np.ndarray
+    coverage: np.ndarray
+    inferences: np.ndarray
+    episodes: np.ndarray
+    variables: tuple[str, ...]
+    correlation: np.ndarray
+
+
+def feature_statistics(
+    sae: TopKSAE,
+    data: SiteActivations,
+    variables: Sequence[StateVariable] = (),
+    chunk: int = 1024,
+) -> FeatureStatistics:
+    """Return the statistics of every feature over `data`; codes are made `chunk` steps at a time.
+
+    Each variable's values belong to `data.steps`.
+    """
+    size, n = sae.dictionary_size, len(data.steps)
+    largest = np.zeros(size, np.float32)
+    fired = np.zeros(size, np.int64)
+    fired_in = np.zeros((int(data.episode.max(initial=-1)) + 1, size), bool)
+    sums = _CorrelationSums(size, variables)
+    for start in range(0, n, chunk):
+        chosen = slice(start, min(start + chunk, n))
+        code = _codes(sae, data, chosen)
+        active = code > 0
+        largest = np.maximum(largest, code.max(axis=0))
+        fired += active.sum(axis=0)
+        for number in np.unique(data.episode[chosen]):
+            fired_in[number] |= active[data.episode[chosen] == number].any(axis=0)
+        sums.add(code.astype(np.float64), chosen)
+    return FeatureStatistics(
+        observed_max=largest,
+        density=fired / n,
+        coverage=fired_in.mean(axis=0),
+        inferences=fired,
+        episodes=fired_in.sum(axis=0),
+        variables=tuple(one.name for one in variables),
+        correlation=sums.pearson(),
+    )
+
+
+@torch.inference_mode()
+def _codes(sae: TopKSAE, data: SiteActivations, steps: slice) -> np.ndarray:
+    """Return (steps, F) float32, the largest code of each inference's rows."""
+    first = data.first_row
+    begin = first[steps.start]
+    end = first[steps.stop] if steps.stop < len(first) else len(data.rows)
+    code = sae.encode(torch.from_numpy(data.rows[begin:end]).to(sae.b_dec.device)).cpu().numpy()
+    return np.maximum.reduceat(code, first[steps] - begin, axis=0)
+
+
+class _CorrelationSums:
+    """Sums for Pearson's r of F codes with V variables, each over its known steps only."""
+
+    def __init__(self, size: int, variables: Sequence[StateVariable]) -> None:
+        values = np.array([one.values for one in variables], np.float64).reshape(len(variables), -1)
+        self._known = np.isfinite(values).astype(np.float64)
+        # About the mean of the known values, so that their sum with anything is a covariance.
+        filled = np.nan_to_num(values, nan=0.0)
+        count = np.maximum(self._known.sum(axis=1, keepdims=True), 1)
+        mean = filled.sum(axis=1, keepdims=True) / count
+        self._values = (filled - mean) * self._known
+        self._z, self._zz, self._zv = (np.zeros((len(variables), size)) for _ in range(3))
+
+    def add(self, code: np.ndarray, steps: slice) -> None:
+        self._z += self._known[:, steps] @ code
+        self._zz += self._known[:, steps] @ np.square(code)
+        self._zv += self._values[:, steps] @ code
+
+    def pearson(self) -> np.ndarray:
+        n = self._known.sum(axis=1, keepdims=True)
+        square = np.square(self._values).sum(axis=1, keepdims=True)
+        spread = self._zz - np.square(self._z) / np.maximum(n, 1)
+        floor = 1e-12 * np.maximum(self._zz, 1e-30)
+        usable = (spread > floor) & (square > 1e-20)
+        below = np.sqrt(np.where(usable, spread * square, 1.0))
+        return np.where(usable, self._zv / below, np.nan)

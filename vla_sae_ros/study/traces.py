@@ -1,0 +1,205 @@
+"""What one recorded episode says, as plain arrays."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+Float32Array = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+UintArray = npt.NDArray[np.uint64]
+IndexArray = npt.NDArray[np.uint32]
+BoolArray = npt.NDArray[np.bool_]
+Picture = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class FeatureStream:
+    """The features of one site over N inferences; triple j belongs to inference i for which
+    offset[i] <= j < offset[i + 1].
+    """
+
+    site: str
+    step: IntArray
+    """(N,) control ticks executed when the observation was made; repeats after a replan."""
+    inference: UintArray
+    """(N,) number of the inference within the policy process."""
+    revision: UintArray
+    """(N,) steering revision that was applied."""
+    offset: IntArray
+    """(N + 1,)."""
+    index: IndexArray
+    """(M,) feature ids."""
+    natural: Float32Array
+    """(M,) activation before the edits, in the SAE's units."""
+    applied: Float32Array
+    """(M,) activation after the edits."""
+    fvu: Float32Array
+    """(N,) fraction of variance unexplained; NaN when not measured."""
+    edit_norm_ratio: Float32Array
+    """(N,) ||dx|| / ||x||."""
+    capped: BoolArray
+    """(N,) the edit was scaled down to the cap."""
+    bypassed: BoolArray
+    """(N,) steering was bypassed."""
+
+    def dense(self, features: Sequence[int]) -> tuple[Float32Array, Float32Array]:
+        """Return (natural, applied), each (N, len(features)); 0 where a feature is not listed."""
+        columns = {feature: column for column, feature in enumerate(features)}
+        natural = np.zeros((len(self.step), len(features)), np.float32)
+        applied = np.zeros_like(natural)
+        rows = self._rows()
+        for triple in np.flatnonzero(np.isin(self.index, np.asarray(features, np.uint32))):
+            cell = rows[triple], columns[int(self.index[triple])]
+            natural[cell], applied[cell] = self.natural[triple], self.applied[triple]
+        return natural, applied
+
+    def at(self, step: int) -> int | None:
+        """Return the row of the newest inference at or before `step`; None before the first."""
+        earlier = np.flatnonzero(self.step <= step)
+        return int(earlier[-1]) if len(earlier) else None
+
+    def row(self, row: int) -> tuple[IndexArray, Float32Array, Float32Array]:
+        """Return the (index, natural, applied) triples of one inference."""
+        part = slice(int(self.offset[row]), int(self.offset[row + 1]))
+        return self.index[part], self.natural[part], self.applied[part]
+
+    def peaks(self) -> dict[int, float]:
+        """Return feature -> largest applied activation, of every feature that was ever listed."""
+        peak: dict[int, float] = {}
+        for feature, value in zip(self.index.tolist(), self.applied.tolist(), strict=True):
+            peak[feature] = max(peak.get(feature, value), value)
+        return peak
+
+    def edited(self) -> list[int]:
+        """Return the features that an edit changed in any inference, ascending."""
+        return sorted(set(self.index[self.applied != self.natural].tolist()))
+
+    def steered(self) -> BoolArray:
+        """Return (N,): an edit acted in this inference."""
+        changed = np.zeros(len(self.step), bool)
+        changed[self._rows()[self.applied != self.natural]] = True
+        return (changed | (self.edit_norm_ratio > 0)) & ~self.bypassed
+
+    def _rows(self) -> IntArray:
+        return np.repeat(np.arange(len(self.step)), np.diff(self.offset))
+
+
+@dataclass(frozen=True)
+class EditSnapshot:
+    """One standing edit at one moment; values in the SAE's units."""
+
+    site: str
+    feature: int
+    owner: str
+    commanded: float
+    applied: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class SteeringSnapshot:
+    """The steering state at one step."""
+
+    step: int
+    revision: int
+    bypass: bool
+    edits: tuple[EditSnapshot, ...]
+
+
+@dataclass(frozen=True)
+class SteeringNote:
+    """One line of the steering audit trail."""
+
+    step: int
+    kind: str
+    owner: str
+    site: str
+    feature: int
+    from_value: float
+    to_value: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Series:
+    """Values over control steps: step (N,), values (N, ...)."""
+
+    step: IntArray
+    values: FloatArray
+
+
+@dataclass(frozen=True)
+class EpisodeTrace:
+    """One episode of a bag. A step is a number of executed control ticks since its start."""
+
+    episode_id: str
+    suite: str
+    task: int
+    instruction: str
+    init_state: int
+    seed: int
+    control_rate: float
+    """[Hz]."""
+    status: str
+    """Name of the last EpisodeState status, e.g. "SUCCEEDED"."""
+    steps: int
+    """Executed control ticks."""
+    action_step: IntArray
+    """(T,)."""
+    actions: Float32Array
+    """(T, A) as executed, in the units of the contract."""
+    held: BoolArray
+    """(T,) ticks without a valid action."""
+    position: Series
+    """(P, 3) end effector [m]."""
+    quaternion: Series
+    """(P, 4) end effector, x y z w."""
+    gripper: Series
+    """(G, fingers) finger positions [m]."""
+    joints: Series
+    """(J, joints) [rad]."""
+    features: Mapping[str, FeatureStream] = field(default_factory=dict)
+    """By site."""
+    pictures: Mapping[str, Mapping[int, Picture]] = field(default_factory=dict)
+    """Camera -> step -> (H, W, 3) RGB."""
+    steering: tuple[SteeringSnapshot, ...] = ()
+    notes: tuple[SteeringNote, ...] = ()
+
+    @property
+    def succeeded(self) -> bool:
+        """The task's own predicate became true."""
+        return self.status == "SUCCEEDED"
+
+    @property
+    def actions_sha256(self) -> str:
+        """Hash of the executed actions, float32 little-endian, in order."""
+        return hashlib.sha256(self.actions.astype("<f4").tobytes()).hexdigest()
+
+    def opening(self) -> Series:
+        """Return the gripper's opening [m], (G,): the distance between the fingers."""
+        return Series(self.gripper.step, np.abs(self.gripper.values).sum(axis=1))
+
+    def steering_windows(self) -> list[tuple[int, int]]:
+        """Return the [first, last) steps whose actions came from a steered inference, merged."""
+        spans: list[tuple[int, int]] = []
+        for stream in self.features.values():
+            ends = np.append(stream.step[1:], self.steps)
+            acted = stream.steered() & (ends > stream.step)
+            spans += zip(stream.step[acted].tolist(), ends[acted].tolist(), strict=True)
+        return _merged(spans)
+
+
+def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(last, merged[-1][1])
+        else:
+            merged.append((first, last))
+    return merged

@@ -1,0 +1,45 @@
+"""`vla-sae up <system>`: run a system as supervised processes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vla_sae_ros.arguments import Argument
+from vla_sae_ros.supervision.supervisor import Supervisor, dated_log_folder
+from vla_sae_ros.system import SYSTEMS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare one sub-subcommand per system, with its arguments as options."""
+    systems = parser.add_subparsers(dest="system", metavar="system", required=True)
+    for name, kind in SYSTEMS.items():
+        subparser = systems.add_parser(name, help=kind.summary, description=kind.summary)
+        for argument in kind.arguments:
+            _add_option(subparser, argument)
+        subparser.add_argument("--log-folder", type=Path, help="default: out/log/<date>")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the system until Ctrl-C; return an exit status."""
+    kind = SYSTEMS[args.system]
+    given = {
+        argument.name: value
+        for argument in kind.arguments
+        if (value := getattr(args, argument.name)) is not None
+    }
+    return Supervisor(kind.describe(given), args.log_folder or dated_log_folder()).run()
+
+
+def _add_option(parser: argparse.ArgumentParser, argument: Argument) -> None:
+    option = "--" + argument.name.replace("_", "-")
+    text = f"{argument.description} (default: {argument.default!r})".replace("%", "%%")
+    if isinstance(argument.default, bool):
+        parser.add_argument(
+            option, action=argparse.BooleanOptionalAction, default=None, help=text
+        )
+    elif isinstance(argument.default, tuple):
+        parser.add_argument(option, nargs="+", metavar="FOLDER", help=text)
+    else:
+        # Ranges and choices are the argument's own to check: the message is the same everywhere.
+        parser.add_argument(option, metavar=type(argument.default).__name__.upper(), help=text)

@@ -1,0 +1,162 @@
+"""Which nodes make a system, with which parameters and remappings: plain data, said once.
+
+`vla-sae up` runs a description as supervised processes, launch/sim.launch.py as launch actions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from vla_sae_ros.arguments import Argument, values_of
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.resources import share_folder
+
+ParameterValue = bool | int | float | str | tuple[str, ...]
+OnExit = Literal["shutdown", "restart", "ignore"]
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One process with one node.
+
+    `module` is what `python -m` runs; an installed package has the same as
+    lib/vla_sae_ros/<executable>.
+    `on_exit` says what the end of the process means for the system. A process that ends with status
+    2 has refused its configuration: it is never restarted, starting again cannot mend it.
+    """
+
+    name: str
+    executable: str
+    module: str
+    parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
+    remappings: tuple[tuple[str, str], ...] = ()
+    on_exit: OnExit = "shutdown"
+
+
+@dataclass(frozen=True)
+class System:
+    """Nodes that run together in one namespace ("" = the root namespace)."""
+
+    name: str
+    nodes: tuple[NodeSpec, ...]
+    namespace: str = ""
+
+
+SIMULATION_ARGUMENTS = (
+    Argument("suite", "libero_object", "LIBERO or LIBERO-PRO suite"),
+    Argument("task", 0, "index of the task within the suite", minimum=0),
+    Argument("init_state", 0, "index of the initial state", minimum=0),
+    Argument("seed", 0, "seeds the simulation and the policy's noise", minimum=0),
+    Argument("clock", "lockstep", "lockstep: reproducible; realtime: at the control rate",
+             choices=("lockstep", "realtime")),
+    Argument("policy", "", "folder of the policy; empty = the demonstration policy"),
+    Argument("bundles", (), "folders of SAE bundles; empty = every bundle beside the policy"),
+    Argument("device", "cpu", "torch device of the policy, e.g. cpu or cuda:0"),
+    Argument("record", False, "record a bag from the start"),
+    Argument("record_folder", "out/bags", "folder of the bags"),
+    Argument("panel", False, "open the panel"),
+    Argument("autorun", True, "run the episode at once; otherwise wait for a run_episode goal"),
+    Argument("namespace", "", "namespace of every node, e.g. left"),
+)  # fmt: skip
+
+
+def simulation_system(given: Mapping[str, object]) -> System:
+    """Return the system that runs a policy in LIBERO; `given` overrides SIMULATION_ARGUMENTS.
+
+    Values may be texts, as launch files and shells give them.
+
+    Raises:
+        ConfigurationError: an unknown argument, a value out of range, or a folder that is not what
+            it should be.
+    """
+    values = values_of(SIMULATION_ARGUMENTS, given)
+    policy = _policy_folder(str(values["policy"]))
+    nodes = [
+        _policy_node(policy, _bundle_folders(policy, _texts(values["bundles"])), values),
+        _bridge_node(values),
+        _recorder_node(values),
+    ]
+    if values["panel"]:
+        nodes.append(NodeSpec("panel", "panel", "vla_sae_ros.panel.app", on_exit="ignore"))
+    return System("sim", tuple(nodes), _namespace(str(values["namespace"])))
+
+
+@dataclass(frozen=True)
+class SystemKind:
+    """A system that can be asked for by name: `describe` takes values for `arguments`."""
+
+    summary: str
+    arguments: tuple[Argument, ...]
+    describe: Callable[[Mapping[str, object]], System]
+
+
+SYSTEMS = {
+    "sim": SystemKind(
+        "a policy in LIBERO, its features and the recorder", SIMULATION_ARGUMENTS, simulation_system
+    )
+}
+
+
+def _policy_node(
+    policy: Path, bundles: tuple[str, ...], values: Mapping[str, ParameterValue]
+) -> NodeSpec:
+    parameters: dict[str, ParameterValue] = {"policy": str(policy), "device": values["device"]}
+    if bundles:  # rcl knows no type for an empty list
+        parameters["bundles"] = bundles
+    # Without its policy the bridge holds still, so there is time to start it again.
+    module = "vla_sae_ros.nodes.policy_node"
+    return NodeSpec("policy", "policy_node", module, parameters, on_exit="restart")
+
+
+def _bridge_node(values: Mapping[str, ParameterValue]) -> NodeSpec:
+    names = ("suite", "task", "init_state", "seed", "clock", "autorun")
+    parameters = {name: values[name] for name in names}
+    return NodeSpec("bridge", "sim_bridge_node", "vla_sae_ros.nodes.sim_bridge_node", parameters)
+
+
+def _recorder_node(values: Mapping[str, ParameterValue]) -> NodeSpec:
+    parameters: dict[str, ParameterValue] = {
+        "output_folder": str(Path(str(values["record_folder"])).absolute()),
+        "record_on_start": values["record"],
+    }
+    module = "vla_sae_ros.nodes.recorder_node"
+    return NodeSpec("recorder", "recorder_node", module, parameters, on_exit="restart")
+
+
+def _namespace(given: str) -> str:
+    if given and not re.fullmatch(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", given, re.ASCII):
+        raise ConfigurationError(
+            complaint("argument 'namespace'", given,
+                      "names of letters, digits and _ that begin with no digit, joined by /")
+        )  # fmt: skip
+    return given.strip("/")
+
+
+def _policy_folder(given: str) -> Path:
+    folder = Path(given).expanduser().absolute() if given else share_folder() / "models/demo/policy"
+    return _folder_with(folder, "config.json", "policy", "--policy")
+
+
+def _bundle_folders(policy: Path, given: tuple[str, ...]) -> tuple[str, ...]:
+    beside = sorted(path.parent for path in (policy.parent / "sae").glob("*/bundle.yaml"))
+    folders = [Path(text).expanduser().absolute() for text in given] or beside
+    return tuple(
+        str(_folder_with(folder, "bundle.yaml", "SAE bundle", "--bundles")) for folder in folders
+    )
+
+
+def _folder_with(folder: Path, file: str, what: str, option: str) -> Path:
+    if not (folder / file).is_file():
+        raise ConfigurationError(
+            complaint(f"not a {what} folder", str(folder), f"a folder that contains {file}",
+                      f"Name another with {option}.")
+        )  # fmt: skip
+    return folder
+
+
+def _texts(value: ParameterValue) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else (str(value),)
