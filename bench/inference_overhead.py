@@ -69,7 +69,7 @@ def _arms(policy: Path, bundle_folders: list[Path]) -> dict[str, Callable[[], No
     def run(engine: PolicyEngine, snapshot: Snapshot) -> None:
         job = Job(frame, "pick up the butter and place it in the basket", "bench", 0, 0, 0, 0)
         inference = engine.infer(frame, job.instruction, (0, 0), snapshot)
-        chunks.publish(to_chunk(job, inference, 1, 20.0))
+        chunks.publish(to_chunk(job, inference, 1, 20.0, 0))
         for site in inference.sites:
             features.publish(to_features(job, inference, site, 1, False))
 
@@ -119,7 +119,9 @@ def _table(timings: dict[str, list[float]]) -> dict[str, dict[str, float]]:
 
 def _parser() -> argparse.ArgumentParser:
     demo = resource("models", "demo")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--policy", type=Path, default=demo / "policy")
     parser.add_argument("--bundles", type=Path, nargs="*", default=sorted((demo / "sae").glob("*")))
     parser.add_argument("--rounds", type=int, default=100)

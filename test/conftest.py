@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,8 +14,11 @@ from vla_sae_ros.environment import prepare
 if TYPE_CHECKING:
     from rclpy.context import Context
 
-# Before numpy, rclpy or Qt are imported by a test. Two runs on one machine must not hear each other,
-# and domains above 101 would take ports that the system gives to others.
+    from vla_sae_ros.policy.loading import LoadedPolicy
+    from vla_sae_ros.sae import SaeBundle
+
+# Before numpy, rclpy or Qt are imported by a test. Two runs on one machine must not hear each
+# other, and domains above 101 would take ports that the system gives to others.
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 101)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")
@@ -32,3 +36,64 @@ def ros_context() -> Iterator[Context]:
     rclpy.init(context=context)
     yield context
     context.try_shutdown()
+
+
+@pytest.fixture(scope="session")
+def tiny_policy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shrunken, random policy of lerobot's own SmolVLA class, as a checkpoint folder."""
+    import torch
+
+    from vla_sae_ros.policy.checkpoint import save_checkpoint
+    from vla_sae_ros.policy.tiny_smolvla import TinySize, build_tiny_smolvla, write_vlm_folder
+
+    size = TinySize(
+        image_size=64, patch_size=16, vision_width=48, vision_layers=1, text_width=48,
+        text_layers=3, heads=3, mlp_width=64, chunk=6, denoising_steps=3, vocabulary=300,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("tiny")
+    write_vlm_folder(folder / "vlm", ["pick up the butter and place it in the basket"], size)
+    policy = build_tiny_smolvla(folder / "vlm", size)
+    stats = {
+        "observation.state": {"mean": torch.zeros(8), "std": torch.ones(8)},
+        "action": {"mean": torch.zeros(7), "std": torch.ones(7)},
+    }
+    save_checkpoint(policy, stats, folder / "vlm", folder / "policy")
+    return folder / "policy"
+
+
+@pytest.fixture(scope="session")
+def loaded(tiny_policy_folder: Path) -> LoadedPolicy:
+    """The tiny policy, loaded as a user's would be."""
+    from vla_sae_ros.policy.loading import load_policy
+
+    return load_policy(tiny_policy_folder)
+
+
+@pytest.fixture
+def make_bundle() -> Callable[..., SaeBundle]:
+    """Make a random SAE bundle: what it means does not matter, what it does to the stream does."""
+    import torch
+
+    from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry
+    from vla_sae_ros.policy.families import adapter_for
+    from vla_sae_ros.sae import SaeBundle, TopKSAE
+    from vla_sae_ros.sae.bundle import BundleCard
+
+    def make(
+        loaded: LoadedPolicy, site: str, pooling: str = "mean", policy_id: str = ""
+    ) -> SaeBundle:
+        place = adapter_for("smolvla", loaded.policy).sites[site]
+        width, size = place.width, 2 * place.width
+        generator = torch.Generator().manual_seed(5)
+        rows = torch.nn.functional.normalize(torch.randn(size, width, generator=generator), dim=-1)
+        sae = TopKSAE(rows.T.clone(), torch.zeros(size), rows, torch.zeros(width), 8, "layer_norm")
+        card = BundleCard(
+            policy_id or loaded.policy_id, loaded.name, site, width, size, 8, pooling,
+            place.token_groups, "layer_norm", 3.0, 1.0,
+        )  # fmt: skip
+        entries = [
+            FeatureEntry(f, label=f"feature {f}", observed_max=2.0) for f in range(0, size, 2)
+        ]
+        return SaeBundle(sae, card, Catalogue(site, entries))
+
+    return make

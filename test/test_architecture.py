@@ -11,6 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "vla_sae_ros"
 ROOT = "vla_sae_ros"
 MESSAGES = {"msg", "srv", "action"}
+SYSTEM_MODULES = {"system", "arguments"}
 
 ROOMS = {
     "core": set(),
@@ -21,20 +22,17 @@ ROOMS = {
     "study": {"core", "sae", "sim", "robot", "policy"},
     "nodes": {"core", "sae", "sim", "robot", "policy", "study", *MESSAGES},
     "panel": {"core", *MESSAGES},
-    "supervision": {"core"},
-}
+    "supervision": {"core", *SYSTEM_MODULES},
+    "live": {"core", "sae", "sim", "policy", "study", "nodes", "supervision", *SYSTEM_MODULES,
+             *MESSAGES},
+}  # fmt: skip
 """Rooms that a room may import from, besides itself."""
 
 SHARED_MODULES = {"resources", "environment"}
 """Modules at the top that every room but core may use."""
 
-SYSTEM_MODULES = {"system", "arguments"}
-
 PANEL_MAY_USE = {"nodes.qos", "nodes.steering_messages", "nodes.conversions"}
 """Modules of nodes that say the wire contract once, for the panel too; they import no torch."""
-
-DEMO_MAY_USE = {"nodes.client"}
-"""The demonstration drives the running system, as any user's script would."""
 
 ROS = {"rclpy", "std_msgs", "sensor_msgs", "geometry_msgs", "diagnostic_msgs", "std_srvs",
        "lifecycle_msgs", "action_msgs", "rcl_interfaces", "builtin_interfaces"}  # fmt: skip
@@ -57,6 +55,7 @@ FORBIDDEN = {
     "nodes": QT,
     "panel": TORCH | SIMULATOR,
     "supervision": ROS | QT | TORCH | SIMULATOR,
+    "live": QT,
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -90,10 +89,6 @@ def allowed_in(path: Path) -> set[str]:
     allowed = ROOMS[room] | {room}
     if room != "core":
         allowed |= SHARED_MODULES
-    if room == "supervision" or path.name.startswith("demo"):
-        allowed |= SYSTEM_MODULES
-    if path.name.startswith("demo"):
-        allowed |= {"supervision"}
     return allowed
 
 
@@ -103,7 +98,7 @@ def test_a_module_imports_from_lower_rooms_only(path: Path) -> None:
     if not room:
         return
     assert room in ROOMS, f"a new room: say in {__file__} what it may import"
-    exceptions = {"panel": PANEL_MAY_USE, "study": DEMO_MAY_USE}.get(room, set())
+    exceptions = PANEL_MAY_USE if room == "panel" else set()
     for parts in own_imports(path):
         fine = parts[0] in allowed_in(path) or ".".join(parts[:2]) in exceptions
         assert fine, f"{path.name} imports {'.'.join(parts)}: not below {room}"
@@ -115,7 +110,7 @@ def test_a_module_leaves_foreign_libraries_to_their_rooms(path: Path) -> None:
     room = room_of(path)
     assert not names & FORBIDDEN.get(room, set())
     if not path.name.startswith("rqt_"):
-        assert not names & ROS_INSTALL_ONLY, "only launch/ and the rqt plugin may need a ROS install"
+        assert not names & ROS_INSTALL_ONLY, "for launch/ and the rqt plugin only"
 
 
 def test_the_command_line_and_the_system_import_nothing_heavy() -> None:
@@ -141,4 +136,4 @@ def test_what_the_panel_uses_of_nodes_imports_no_torch() -> None:
 
 def test_every_room_is_a_package() -> None:
     for folder in {path.parent for path in MODULES}:
-        assert (folder / "__init__.py").is_file(), f"{folder.relative_to(PACKAGE)} has no __init__.py"
+        assert (folder / "__init__.py").is_file(), f"{folder} has no __init__.py"

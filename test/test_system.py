@@ -78,7 +78,8 @@ def test_a_wrong_argument_is_refused(policy: Path, given: dict[str, str], words:
 
 def test_a_namespace_is_taken_with_or_without_its_slash(policy: Path) -> None:
     for given in ("left/arm", "/left/arm"):
-        assert simulation_system({"policy": str(policy), "namespace": given}).namespace == "left/arm"
+        system = simulation_system({"policy": str(policy), "namespace": given})
+        assert system.namespace == "left/arm"
 
 
 @pytest.mark.parametrize("name", ["policy", "bridge", "recorder", "panel"])
@@ -101,8 +102,10 @@ def test_every_executable_exists_as_module_and_script(policy: Path, name: str) -
 def test_every_parameter_is_one_that_its_node_declares(
     policy: Path, name: str, table: str
 ) -> None:
-    declared = {parameter.name: parameter for parameter in importlib.import_module(table).PARAMETERS}
-    for parameter, value in node(simulation_system({"policy": str(policy)}), name).parameters.items():
+    parameters = importlib.import_module(table).PARAMETERS
+    declared = {parameter.name: parameter for parameter in parameters}
+    spec = node(simulation_system({"policy": str(policy)}), name)
+    for parameter, value in spec.parameters.items():
         assert type(value) is type(declared[parameter].default), parameter
         assert not declared[parameter].objection(value)
 

@@ -34,10 +34,10 @@ find_python() {
 
 uv_works() { "$1" --version >/dev/null 2>&1; }
 
-# Sets UV: the user's own, or a pinned one in .venv-uv.
+# Sets UV: the user's own, or a pinned one in build/uv.
 find_uv() {
   local candidate
-  for candidate in uv "$HOME/.local/bin/uv" .venv-uv/bin/uv; do
+  for candidate in uv "$HOME/.local/bin/uv" build/uv/bin/uv; do
     candidate=$(command -v "$candidate" 2>/dev/null) || continue
     if uv_works "$candidate"; then UV=$candidate; return; fi
   done
@@ -45,11 +45,11 @@ find_uv() {
   [ -n "$base" ] || base=$(command -v python3) ||
     die "there is no Python at all. Install Python 3.12: apt-get install python3.12 python3.12-venv"
   say "installing uv $UV_VERSION"
-  "$base" -m venv .venv-uv ||
+  "$base" -m venv build/uv ||
     die "Python's venv module is missing. Install it: apt-get install python3-venv" \
         "or install uv yourself, then run make again."
-  .venv-uv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION"
-  UV=.venv-uv/bin/uv
+  build/uv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION"
+  UV=build/uv/bin/uv
 }
 
 # Sets PYTHON_312: one that is there, or one that uv downloads.

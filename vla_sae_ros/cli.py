@@ -22,7 +22,7 @@ class Command:
 
 
 COMMANDS = (
-    Command("demo", "vla_sae_ros.study.demo", "one task, plain and steered; leaves out/demo/"),
+    Command("demo", "vla_sae_ros.live.demo", "one task, plain and steered; leaves out/demo/"),
     Command("doctor", "vla_sae_ros.doctor", "what is missing on this machine, and how to mend it"),
     Command("up", "vla_sae_ros.supervision.up", "start a system and stop it with Ctrl-C"),
     Command("run", "vla_sae_ros.nodes.run_client", "run one episode in a running system"),
@@ -31,7 +31,7 @@ COMMANDS = (
     Command("demos", "vla_sae_ros.study.demonstrations", "make scripted LIBERO demonstrations"),
     Command("train-policy", "vla_sae_ros.study.train_policy", "train a policy from demonstrations"),
     Command("rollout", "vla_sae_ros.study.rollout", "measure a policy's success, without ROS"),
-    Command("collect", "vla_sae_ros.study.collect", "collect a policy's activations"),
+    Command("collect", "vla_sae_ros.live.collect", "collect a policy's activations"),
     Command("train-sae", "vla_sae_ros.study.train_sae", "train a sparse autoencoder"),
 )
 

@@ -9,6 +9,7 @@ from vla_sae_ros.arguments import Value
 from vla_sae_ros.system import NodeSpec
 
 RESPAWN_DELAY = 2.0  # [s]
+RESPAWNS = 3
 
 
 def as_text(value: Value) -> str:
@@ -25,7 +26,7 @@ def node_keywords(
 
     Args:
         shutdown: launch.actions.Shutdown. A node that may be restarted is respawned by launch,
-            which knows no limit and no status that forbids it.
+            which knows no status that forbids it: hence the limit.
     """
     keywords: dict[str, Any] = {
         "package": "vla_sae_ros",
@@ -40,7 +41,9 @@ def node_keywords(
         "output": "screen",
     }  # fmt: skip
     if spec.on_exit == "restart":
-        keywords |= {"respawn": True, "respawn_delay": RESPAWN_DELAY}
+        keywords |= {
+            "respawn": True, "respawn_delay": RESPAWN_DELAY, "respawn_max_retries": RESPAWNS,
+        }  # fmt: skip
     elif spec.on_exit == "shutdown":
         keywords["on_exit"] = [shutdown(reason=f"{spec.name} has ended")]
     return keywords

@@ -12,12 +12,12 @@ RATE = 20.0
 
 def chunk(
     chunk_id: int, observation_step: int, horizon: int = 10, revision: int = 0,
-    episode: str = "e1", rate: float = RATE,
+    episode: str = "e1", rate: float = RATE, policy_start: int = 0,
 ) -> Chunk:
     """The action for tick t of chunk c is (c, t): a wrong row shows in the value."""
     ticks = np.arange(observation_step, observation_step + horizon)
     actions = np.stack([np.full(horizon, chunk_id), ticks], axis=1).astype(np.float32)
-    return Chunk(chunk_id, episode, observation_step, revision, actions, rate)
+    return Chunk(chunk_id, episode, observation_step, revision, actions, rate, policy_start)
 
 
 @pytest.fixture
@@ -100,6 +100,16 @@ def test_a_chunk_with_an_older_steering_revision_is_refused(queue):
     queue.push(chunk(1, 0, revision=2))
     assert queue.push(chunk(2, 0, revision=1)).reason is Refusal.OLD_REVISION
     assert queue.push(chunk(3, 0, revision=2)).accepted
+
+
+def test_a_restarted_policy_counts_chunks_and_revisions_anew(queue):
+    queue.push(chunk(7, 0, revision=5, policy_start=100))
+    assert queue.push(chunk(1, 2, revision=0, policy_start=200)).accepted
+    assert run(queue, 0, 4) == [(7, 0), (7, 1), (1, 0), (1, 1)]
+    refusal = queue.push(chunk(8, 4, revision=5, policy_start=100))
+    assert refusal.reason is Refusal.OUT_OF_ORDER
+    assert "restarted" in refusal.detail
+    assert queue.push(chunk(1, 2, policy_start=200)).reason is Refusal.DUPLICATE
 
 
 @pytest.mark.parametrize(

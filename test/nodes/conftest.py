@@ -39,7 +39,7 @@ class FakeEnvironment:
         self.on_step = lambda: None
 
     def reset(
-        self, task: TaskSpec, init_state: int, seed: int, layout: Layout = Layout()
+        self, task: TaskSpec, init_state: int, seed: int, layout: Layout | None = None
     ) -> Observation:
         if init_state >= self.init_states:
             raise ConfigurationError(f"Unknown init state: got {init_state}; allowed: 0 to 2.")

@@ -258,6 +258,19 @@ def test_a_slow_tick_is_a_missed_deadline_and_is_not_caught_up(world, run, envir
     assert min(np.diff(starts)) == pytest.approx(PERIOD), "ticks were executed in a burst"
 
 
+@pytest.mark.parametrize("clock", ["lockstep", "realtime"])
+def test_stamps_ascend_after_an_episode_that_ran_ahead_of_the_wall_clock(
+    world, environment, task, clock
+):
+    FakePolicy(world)
+    ahead = START_NS + 7_000_000_000
+    goal = EpisodeGoal("e1", task, 0, 7, "reach", task.max_steps, EpisodeClock(clock))
+    EpisodeRunner(goal, environment, ACTION, Pacing(20.0), world, world, world, ahead).run()
+    assert world.requests[0].start_ns == ahead
+    assert world.observations == sorted(world.observations)
+    assert world.observations[0] == ahead
+
+
 def test_an_episode_succeeds_when_the_task_says_so(world, run, environment):
     FakePolicy(world)
     environment.succeed_at = 0.07 + 0.001 + 0.002

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 import torch
 
-from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry
 from vla_sae_ros.core.errors import ConfigurationError, ObservationError
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import LoadedPolicy
-from vla_sae_ros.sae import SaeBundle, TopKSAE
-from vla_sae_ros.sae.bundle import BundleCard
+from vla_sae_ros.sae import SaeBundle
+
+MakeBundle = Callable[..., SaeBundle]
 
 INSTRUCTION = "pick up the butter and place it in the basket"
 SITES = [f"{kind}.{layer}" for kind in ("backbone", "expert") for layer in range(3)]
@@ -36,19 +36,6 @@ def plain(loaded: LoadedPolicy, frame: dict[str, np.ndarray]) -> np.ndarray:
     return PolicyEngine(loaded).infer(frame, INSTRUCTION, (1, 0)).actions
 
 
-def make_bundle(loaded: LoadedPolicy, site: str, pooling: str = "mean", policy_id: str = "") -> SaeBundle:
-    """A random SAE: what it means does not matter here, what it does to the stream does."""
-    width = PolicyEngine(loaded).adapter.sites[site].width
-    generator = torch.Generator().manual_seed(5)
-    rows = torch.nn.functional.normalize(torch.randn(2 * width, width, generator=generator), dim=-1)
-    sae = TopKSAE(rows.T.clone(), torch.zeros(2 * width), rows, torch.zeros(width), 8, "layer_norm")
-    groups = ("action",) if site.startswith("expert") else ("camera", "language", "state")
-    card = BundleCard(
-        policy_id or loaded.policy_id, loaded.name, site, width, 2 * width, 8, pooling, groups, "layer_norm", 3.0, 1.0
-    )
-    return SaeBundle(sae, card, Catalogue(site, [FeatureEntry(0, observed_max=2.0)]))
-
-
 @pytest.fixture
 def engines() -> Iterator[list[PolicyEngine]]:
     """Engines to close after the test, so that no hook outlives it."""
@@ -66,6 +53,7 @@ def edit_of(site: str, value: float = 8.0) -> Snapshot:
 @pytest.mark.parametrize("site", SITES)
 def test_a_tap_without_edits_leaves_every_action_bit_identical(
     loaded: LoadedPolicy,
+    make_bundle: MakeBundle,
     frame: dict[str, np.ndarray],
     plain: np.ndarray,
     engines: list[PolicyEngine],
@@ -81,6 +69,7 @@ def test_a_tap_without_edits_leaves_every_action_bit_identical(
 @pytest.mark.parametrize("site", SITES)
 def test_an_edit_changes_actions_everywhere_but_after_the_last_backbone_layer(
     loaded: LoadedPolicy,
+    make_bundle: MakeBundle,
     frame: dict[str, np.ndarray],
     plain: np.ndarray,
     engines: list[PolicyEngine],
@@ -122,7 +111,9 @@ def test_adding_a_direction_equals_a_bias_on_the_mlp(
     """The independent implementation: the layer's own weights are changed to add the vector."""
     engine = PolicyEngine(loaded)
     engines.append(engine)
-    direction = torch.randn(engine.adapter.sites["expert.1"].width, generator=torch.Generator().manual_seed(1))
+    direction = torch.randn(
+        engine.adapter.sites["expert.1"].width, generator=torch.Generator().manual_seed(1)
+    )
     handle = engine.adapter.attach("expert.1", lambda x: direction.expand_as(x))
     tapped = engine.infer(frame, INSTRUCTION, (1, 0)).actions
     handle.remove()
@@ -137,47 +128,58 @@ def test_adding_a_direction_equals_a_bias_on_the_mlp(
 
 
 def test_hooks_are_gone_after_close(
-    loaded: LoadedPolicy, frame: dict[str, np.ndarray], plain: np.ndarray
+    loaded: LoadedPolicy, make_bundle: MakeBundle, frame: dict[str, np.ndarray], plain: np.ndarray
 ) -> None:
     engine = PolicyEngine(loaded, [make_bundle(loaded, "expert.0")])
     engine.infer(frame, INSTRUCTION, (1, 0), edit_of("expert.0"))
     engine.close()
     modules = list(loaded.policy.modules())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in modules)
-    assert PolicyEngine(loaded).infer(frame, INSTRUCTION, (1, 0)).actions.tobytes() == plain.tobytes()
+    assert (
+        PolicyEngine(loaded).infer(frame, INSTRUCTION, (1, 0)).actions.tobytes() == plain.tobytes()
+    )
 
 
-def test_noise_is_the_seeds_and_nothing_elses(loaded: LoadedPolicy, frame: dict[str, np.ndarray]) -> None:
+def test_noise_is_the_seeds_and_nothing_elses(
+    loaded: LoadedPolicy, frame: dict[str, np.ndarray]
+) -> None:
     engine = PolicyEngine(loaded)
-    first, other, again = (engine.infer(frame, INSTRUCTION, seed).actions for seed in ((1, 5), (5, 1), (1, 5)))
+    first, other, again = (
+        engine.infer(frame, INSTRUCTION, seed).actions for seed in ((1, 5), (5, 1), (1, 5))
+    )
     assert first.tobytes() == again.tobytes()
     assert first.tobytes() != other.tobytes()
 
 
-def test_padding_of_the_instruction_never_enters_a_pooled_value(
+def test_token_groups_cover_the_real_stream_once_and_leave_padding_out(
     loaded: LoadedPolicy, frame: dict[str, np.ndarray]
 ) -> None:
     engine = PolicyEngine(loaded)
+    lengths: list[int] = []
+    handle = engine.adapter.attach("backbone.0", lambda x: lengths.append(x.shape[1]))
+    engine.infer(frame, INSTRUCTION, (1, 0))
+    handle.remove()
     batch = loaded.preprocessor(engine._to_batch(frame, INSTRUCTION))
+    attended = batch["observation.language.attention_mask"]
     masks = engine.adapter.token_masks("backbone.0", batch)
-    words = batch["observation.language.attention_mask"].numel()
-    batch["observation.language.attention_mask"][:, -3:] = 0
-    padded = engine.adapter.token_masks("backbone.0", batch)
-    assert masks["language"].sum() == words
-    assert padded["language"].sum() == words - 3
-    assert masks["camera"].sum() == 2 * 16
-    assert masks["state"].sum() == 1
     together = torch.stack(list(masks.values())).sum(0)
-    assert together.max() == 1
+    assert together.shape == (1, lengths[0])
+    assert bool((together == 1).all())
+    assert (masks["language"].sum(), masks["state"].sum()) == (attended.numel(), 1)
+    attended[:, -3:] = 0
+    padded = engine.adapter.token_masks("backbone.0", batch)
+    assert padded["language"].sum() == attended.numel() - 3
 
 
-def test_two_bundles_on_one_site_are_refused(loaded: LoadedPolicy) -> None:
+def test_two_bundles_on_one_site_are_refused(loaded: LoadedPolicy, make_bundle: MakeBundle) -> None:
     bundle = make_bundle(loaded, "expert.0")
     with pytest.raises(ConfigurationError, match="one bundle per site"):
         PolicyEngine(loaded, [bundle, bundle])
 
 
-def test_a_bundle_of_another_policy_is_refused_by_name(loaded: LoadedPolicy) -> None:
+def test_a_bundle_of_another_policy_is_refused_by_name(
+    loaded: LoadedPolicy, make_bundle: MakeBundle
+) -> None:
     with pytest.raises(ConfigurationError, match="policy id"):
         PolicyEngine(loaded, [make_bundle(loaded, "expert.0", policy_id="another")])
 
@@ -190,17 +192,24 @@ def test_a_frame_without_a_camera_is_refused_by_name(
         PolicyEngine(loaded).infer(half, INSTRUCTION, (0, 0))
 
 
-def test_a_state_that_is_not_finite_is_refused(loaded: LoadedPolicy, frame: dict[str, np.ndarray]) -> None:
+def test_a_state_that_is_not_finite_is_refused(
+    loaded: LoadedPolicy, frame: dict[str, np.ndarray]
+) -> None:
     broken = {**frame, "observation.state": np.full(8, np.nan, np.float32)}
     with pytest.raises(ObservationError, match=r"observation\.state"):
         PolicyEngine(loaded).infer(broken, INSTRUCTION, (0, 0))
 
 
 def test_a_probe_changes_nothing_and_reads_once_per_inference(
-    loaded: LoadedPolicy, frame: dict[str, np.ndarray], plain: np.ndarray, engines: list[PolicyEngine]
+    loaded: LoadedPolicy,
+    frame: dict[str, np.ndarray],
+    plain: np.ndarray,
+    engines: list[PolicyEngine],
 ) -> None:
     engines.append(PolicyEngine(loaded))
     read: list[torch.Tensor] = []
     engines[0].attach_probe("expert.1", True, lambda values, _norm: read.append(values))
     assert engines[0].infer(frame, INSTRUCTION, (1, 0)).actions.tobytes() == plain.tobytes()
-    assert [tuple(values.shape) for values in read] == [(1, engines[0].adapter.sites["expert.1"].width)]
+    assert [tuple(values.shape) for values in read] == [
+        (1, engines[0].adapter.sites["expert.1"].width)
+    ]

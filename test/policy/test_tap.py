@@ -71,7 +71,9 @@ def test_what_is_read_is_the_code_of_the_mean_over_real_tokens(
     np.testing.assert_array_equal(readout.natural, readout.applied)
     assert readout.edit_norm_ratio == 0.0
     assert not readout.capped
-    assert readout.residual_norm == pytest.approx(float(stream[0, :6].norm(dim=-1).mean()), rel=1e-5)
+    assert readout.residual_norm == pytest.approx(
+        float(stream[0, :6].norm(dim=-1).mean()), rel=1e-5
+    )
 
 
 def test_padded_tokens_have_no_say(
@@ -112,7 +114,9 @@ def test_the_residual_changes_by_the_codes_difference(
         code, scale = encode(sae, source.numpy())
         changed = code.copy()
         for f in edited:
-            wanted = {Mode.CLAMP: value, Mode.ADD: code[f] + value, Mode.SCALE: code[f] * value}[mode]
+            wanted = {Mode.CLAMP: value, Mode.ADD: code[f] + value, Mode.SCALE: code[f] * value}[
+                mode
+            ]
             changed[f] = code[f] + weight * (wanted - code[f])
         expected = (changed - code) @ sae.W_dec.numpy() * scale
         np.testing.assert_allclose(delta[token], expected, atol=2e-4)
@@ -191,7 +195,9 @@ def test_a_probe_on_an_expert_reads_the_last_denoising_step_only(stream: torch.T
     torch.testing.assert_close(read, (stream + 2).mean(1))
 
 
-def test_a_site_that_did_not_run_as_often_as_it_should_is_an_error(sae: TopKSAE, stream: torch.Tensor) -> None:
+def test_a_site_that_did_not_run_as_often_as_it_should_is_an_error(
+    sae: TopKSAE, stream: torch.Tensor
+) -> None:
     tap = Tap(EXPERT, sae, pooled=True)
     tap.begin({"action": torch.ones(1, TOKENS).bool()}, (), NO_CAP)
     tap(stream)

@@ -1,7 +1,7 @@
 """Makes the folders in test/sae/saelens: TopK autoencoders and their codes by SAELens itself.
 
-Run by hand in an environment of its own, `pip install sae-lens`, never beside this package (it moves
-transformers out of lerobot's range): `python test/sae/make_saelens_fixture.py`.
+Run by hand in an environment of its own, `pip install sae-lens`, never beside this package (it
+moves transformers out of lerobot's range): `python test/sae/make_saelens_fixture.py`.
 The stored ones were made with sae-lens 6.54.12 and torch 2.11.0. With a folder as argument it
 instead prints how far SAELens' codes are from the `expected.safetensors` of the autoencoder there.
 """
@@ -34,7 +34,9 @@ def make(folder: Path) -> None:
         x = torch.randn(6, 8) * 3 + 1
         code = sae.encode(x)
         expected = {"x": x, "code": code, "reconstruction": sae.decode(code)}
-        save_file({k: v.detach() for k, v in expected.items()}, folder / name / "expected.safetensors")
+        save_file(
+            {k: v.detach() for k, v in expected.items()}, folder / name / "expected.safetensors"
+        )
 
 
 def compare(folder: Path) -> None:

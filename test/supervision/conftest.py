@@ -36,7 +36,8 @@ time.sleep(60)
 """,
     "fake_parent": """
 import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+deaf = "import signal, time; signal.signal(2, signal.SIG_IGN); print('deaf', flush=True)"
+child = subprocess.Popen([sys.executable, "-c", deaf + "; time.sleep(60)"])
 print("child", child.pid, flush=True)
 time.sleep(60)
 """,

@@ -130,6 +130,7 @@ def test_no_limit_of_the_standard_ones_lets_a_stop_take_five_seconds() -> None:
 def test_children_of_a_node_end_with_it(fake: Fake, run, heard, is_gone) -> None:
     running = run(fake("parent"))
     child = int(heard.wait_for("parent", "child").split()[1])
+    heard.wait_for("parent", "deaf")
     running.supervisor.stop()
     running.end()
     assert is_gone(child)

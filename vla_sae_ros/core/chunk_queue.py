@@ -18,7 +18,7 @@ class Chunk:
     """H actions computed from one observation; row i is for tick observation_step + i."""
 
     chunk_id: int
-    """Greater than 0; grows within one policy process."""
+    """Greater than 0; grows while one policy serves."""
     episode_id: str
     observation_step: int
     """Control ticks executed when the observation was made."""
@@ -27,6 +27,8 @@ class Chunk:
     """(H, A) in the units of the contract's action entry."""
     control_rate: float
     """Hz."""
+    policy_start_ns: int = 0
+    """When the policy began to serve; a restarted one counts its chunks and revisions anew."""
 
     @property
     def end(self) -> int:
@@ -114,6 +116,8 @@ class ChunkQueue:
         self._chunks = [old for old in self._chunks
                         if old.observation_step < chunk.observation_step]
         self._chunks.append(chunk)
+        if self._is_from_restarted_policy(chunk):
+            self._taken.clear()
         self._taken.add(chunk.chunk_id)
         self._newest = chunk
         return Push(True)
@@ -144,19 +148,29 @@ class ChunkQueue:
         if chunk.episode_id != self._episode_id:
             return Refusal.WRONG_EPISODE, (f"it is for episode {chunk.episode_id!r}, "
                                            f"{self._episode_id!r} is running.")
-        newest = self._newest
-        if chunk.chunk_id in self._taken:
-            return Refusal.DUPLICATE, "it was already taken."
-        if newest is not None and chunk.chunk_id < newest.chunk_id:
-            return Refusal.OUT_OF_ORDER, f"chunk {newest.chunk_id} was taken before it."
-        if newest is not None and chunk.steering_revision < newest.steering_revision:
-            return Refusal.OLD_REVISION, (f"it was computed with revision "
-                                          f"{chunk.steering_revision}, "
-                                          f"{newest.steering_revision} is in use.")
         if chunk.end <= self._next_step:
             return Refusal.TOO_LATE, (f"it ends before tick {chunk.end}, the next one is "
                                       f"{self._next_step}.")
+        if self._newest is None or self._is_from_restarted_policy(chunk):
+            return None, ""
+        return self._objection_beside(chunk, self._newest)
+
+    def _objection_beside(self, chunk: Chunk, newest: Chunk) -> tuple[Refusal | None, str]:
+        """Return why the chunk has no place after the one taken last."""
+        if chunk.policy_start_ns < newest.policy_start_ns:
+            return Refusal.OUT_OF_ORDER, "the policy that computed it has been restarted since."
+        if chunk.chunk_id in self._taken:
+            return Refusal.DUPLICATE, "it was already taken."
+        if chunk.chunk_id < newest.chunk_id:
+            return Refusal.OUT_OF_ORDER, f"chunk {newest.chunk_id} was taken before it."
+        if chunk.steering_revision < newest.steering_revision:
+            return Refusal.OLD_REVISION, (f"it was computed with revision "
+                                          f"{chunk.steering_revision}, "
+                                          f"{newest.steering_revision} is in use.")
         return None, ""
+
+    def _is_from_restarted_policy(self, chunk: Chunk) -> bool:
+        return self._newest is not None and chunk.policy_start_ns > self._newest.policy_start_ns
 
     def _malformed(self, chunk: Chunk) -> str:
         """Return what is wrong with the chunk in itself, or an empty text."""

@@ -18,7 +18,8 @@ class SiteReadout:
         applied: (n,) float32, z' after the edits and their weights.
         fvu: ||x - x_hat||^2 / ||x - b_dec||^2 of this sample, normalised as the SAE sees it.
         residual_norm: mean ||x|| over the tokens the SAE reads, before the edits.
-        edit_norm_ratio: mean ||dx|| / ||x|| over the edited tokens, after the cap; largest of the steps.
+        edit_norm_ratio: mean ||dx|| / ||x|| over the edited tokens, after the cap;
+            the largest of the denoising steps.
         capped: some token's edit was scaled down to the cap.
         tap_ms: [ms] spent in the tap, all denoising steps together.
     """

@@ -13,21 +13,21 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.msg import EpisodeState
 from vla_sae_ros.nodes.inference_worker import Job
 from vla_sae_ros.policy.engine import Inference, PolicyEngine
-from vla_sae_ros.study.activation_format import Collection
+from vla_sae_ros.study.activation_format import CollectedSite, Collection
 from vla_sae_ros.study.activation_writer import ActivationWriter
 
 _SUCCESS = {EpisodeState.SUCCEEDED: True, EpisodeState.FAILED: False}
 
 
 class ActivationCollector:
-    """Writes the activations of every inference of some sites, one folder per site.
+    """Writes the activations of every inference at some sites.
 
     The activations of an inference are kept until the inference is done, because its action belongs
     to the record.
 
     Args:
         engine: gets a probe on each site.
-        folder: <folder>/<site>/ holds each site's collection; an existing one is continued.
+        folder: an existing collection in it is continued.
         sites: site names.
         pooling: "mean" or "token".
         control_rate: [Hz] of the control ticks.
@@ -37,7 +37,12 @@ class ActivationCollector:
     """
 
     def __init__(
-        self, engine: PolicyEngine, folder: Path, sites: Sequence[str], pooling: str, control_rate: float
+        self,
+        engine: PolicyEngine,
+        folder: Path,
+        sites: Sequence[str],
+        pooling: str,
+        control_rate: float,
     ) -> None:
         if not sites:
             raise ConfigurationError(
@@ -45,23 +50,22 @@ class ActivationCollector:
             )
         self._lock = threading.Lock()
         self._read: dict[str, tuple[Tensor, float]] = {}
-        self._writers: dict[str, ActivationWriter] = {}
         self._episode = ""
-        loaded = engine.loaded
+        collected = {}
         for name in sites:
             site = engine.attach_probe(name, pooling == "mean", partial(self._keep, name))
-            collection = Collection(
-                loaded.policy_id, loaded.name, {name: site.width}, pooling, site.token_groups, control_rate
-            )
-            self._writers[name] = ActivationWriter(folder / name, collection)
+            collected[name] = CollectedSite(site.width, pooling, site.token_groups)
+        loaded = engine.loaded
+        self._writer = ActivationWriter(
+            folder, Collection(loaded.policy_id, loaded.name, collected, control_rate)
+        )
 
     def close(self) -> None:
         """Write what is left; an episode that did not end is kept as incomplete."""
-        for writer in self._writers.values():
-            writer.close()
+        self._writer.close()
 
     def add(self, job: Job, inference: Inference) -> None:
-        """Write the activations of this inference, unless its episode is complete already."""
+        """Write the activations of this inference."""
         context = {
             "episode_id": job.episode_id,
             "step": job.step,
@@ -72,17 +76,15 @@ class ActivationCollector:
         }
         with self._lock:
             self._episode = job.episode_id
-            for name, writer in self._writers.items():
-                read, norm = self._read[name]
-                writer(name, read.cpu().numpy(), {**context, "residual_norm": norm})
+            for name, (read, norm) in self._read.items():
+                self._writer(name, read.cpu().numpy(), {**context, "residual_norm": norm})
 
     def episode_changed(self, state: EpisodeState) -> None:
-        """End the episode in the folders when the bridge says that it has ended."""
+        """End the episode in the folder when the bridge says that it has ended."""
         with self._lock:
             if state.status in _SUCCESS and state.episode_id == self._episode:
                 self._episode = ""
-                for writer in self._writers.values():
-                    writer.end_episode(_SUCCESS[state.status])
+                self._writer.end_episode(_SUCCESS[state.status])
 
     def _keep(self, site: str, read: Tensor, norm: float) -> None:
         self._read[site] = (read, norm)

@@ -1,9 +1,9 @@
 """A plain Python client of a running system: run episodes, steer, record, without writing ROS code.
 
-    with Client("my_script") as client:
-        client.wait_until_ready()
-        client.set_steering([Edit(feature=12, mode=Mode.CLAMP, value=4.0, unit=Unit.OBSERVED_MAX)])
-        result = client.run_episode(suite="libero_object", task=0, init_state=41, seed=7)
+with Client("my_script") as client:
+    client.wait_until_ready()
+    client.set_steering([Edit(feature=12, mode=Mode.CLAMP, value=4.0, unit=Unit.OBSERVED_MAX)])
+    result = client.run_episode(suite="libero_object", task=0, init_state=41, seed=7)
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 
 import rclpy
 from action_msgs.msg import GoalStatus
-from rclpy.action import ActionClient
+from rclpy.action.client import ActionClient
+from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
@@ -30,6 +31,7 @@ from vla_sae_ros.nodes.steering_messages import from_edit
 from vla_sae_ros.srv import SetSteering, StartRecording
 
 SERVICE_TIMEOUT = 10.0  # [s]
+CHECK_PERIOD = 0.2  # [s]
 LEASE = 5.0  # [s]
 
 
@@ -43,11 +45,13 @@ class Client:
     Args:
         name: node name, and the owner of the edits set through this client. While the client lives,
             its heartbeat keeps them; when it is gone they ramp back to natural.
+        check: called now and then while a call waits; whatever it raises ends the wait.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, check: Callable[[], None] = lambda: None) -> None:
         self.name = name
-        self._context = rclpy.Context()
+        self._check = check
+        self._context = Context()
         rclpy.init(context=self._context)
         self._node = rclpy.create_node(name, context=self._context)
         self._episodes = ActionClient(self._node, RunEpisode, "run_episode")
@@ -58,11 +62,15 @@ class Client:
             "record/start": self._node.create_client(StartRecording, "record/start"),
             "record/stop": self._node.create_client(Trigger, "record/stop"),
         }
-        self._heartbeat = self._node.create_publisher(SteeringLease, "steering/heartbeat", qos.HEARTBEAT)
+        self._heartbeat = self._node.create_publisher(
+            SteeringLease, "steering/heartbeat", qos.HEARTBEAT
+        )
         self._node.create_timer(LEASE / 5, self._beat)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
-        self._thread = threading.Thread(target=self._executor.spin, name=f"{name} executor", daemon=True)
+        self._thread = threading.Thread(
+            target=self._executor.spin, name=f"{name} executor", daemon=True
+        )
         self._thread.start()
 
     def __enter__(self) -> Client:
@@ -83,30 +91,31 @@ class Client:
         self._node.destroy_node()
         self._context.try_shutdown()
 
-    def wait_until_ready(
-        self, timeout: float = 120.0, recording: bool = False, keep_waiting: Callable[[], None] = lambda: None
-    ) -> None:
+    def wait_until_ready(self, timeout: float = 300.0, recording: bool = False) -> None:
         """Wait until policy and bridge (and recorder) offer their services.
 
         Args:
-            timeout: [s].
+            timeout: [s]; loading a policy takes its time.
             recording: wait for the recorder, too.
-            keep_waiting: called now and then; whatever it raises ends the wait.
 
         Raises:
             NoAnswer: naming what is missing.
         """
-        wanted = {name: c.service_is_ready for name, c in self._services.items() if name != "record/stop"}
+        wanted = {
+            name: c.service_is_ready for name, c in self._services.items() if name != "record/stop"
+        }
         if not recording:
             del wanted["record/start"]
         wanted["run_episode"] = self._episodes.server_is_ready
         deadline = time.monotonic() + timeout
         pause = threading.Event()
         while missing := sorted(name for name, is_ready in wanted.items() if not is_ready()):
-            keep_waiting()
+            self._check()
             if time.monotonic() > deadline:
-                raise NoAnswer(f"after {timeout:.0f} s nobody offers {', '.join(missing)}. Is it running?")
-            pause.wait(0.2)
+                raise NoAnswer(
+                    f"after {timeout:.0f} s nobody offers {', '.join(missing)}. Is it running?"
+                )
+            pause.wait(CHECK_PERIOD)
 
     def run_episode(
         self,
@@ -139,11 +148,13 @@ class Client:
             max_steps=max_steps,
             clock=clock,
         )
-        sent = self._episodes.send_goal_async(goal, lambda message: on_state(message.feedback.state))
+        sent = self._episodes.send_goal_async(
+            goal, lambda message: on_state(message.feedback.state)
+        )
         handle = self._wait(sent, SERVICE_TIMEOUT, "run_episode")
         if not handle.accepted:
             raise SimulationError(
-                f"the bridge refused {suite} task {task}, initial state {init_state}; its log says why."
+                f"the bridge refused {suite} task {task}, state {init_state}; its log says why."
             )
         try:
             answer = self._wait(handle.get_result_async(), timeout, "run_episode")
@@ -179,7 +190,9 @@ class Client:
         """Let every edit ramp back to natural."""
         self._call("steering/reset", Trigger.Request())
 
-    def start_recording(self, uri: str = "", images: bool = True, topics: Sequence[str] = ()) -> str:
+    def start_recording(
+        self, uri: str = "", images: bool = True, topics: Sequence[str] = ()
+    ) -> str:
         """Start a bag and return its folder.
 
         Raises:
@@ -211,8 +224,11 @@ class Client:
     def _wait(self, future: Future, timeout: float, name: str) -> Any:
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
-        if not done.wait(timeout):
-            raise NoAnswer(f"{name} did not answer within {timeout:.0f} s.")
+        deadline = time.monotonic() + timeout
+        while not done.wait(CHECK_PERIOD):
+            self._check()
+            if time.monotonic() > deadline:
+                raise NoAnswer(f"{name} did not answer within {timeout:.0f} s.")
         return future.result()
 
     def _beat(self) -> None:

@@ -55,7 +55,7 @@ class Pacing:
     execute_steps: int = 5
     """Ticks of a chunk that are executed before the next one is due."""
     request_lead: int = 3
-    """Realtime: the next chunk is asked for at least this many ticks before the present one ends."""
+    """Realtime: the next chunk is asked for at least so many ticks before the present one ends."""
     chunk_timeout: float = 30.0
     """Lockstep: the longest wait for a chunk."""
     resend_after: float = 2.0

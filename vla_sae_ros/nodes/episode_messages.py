@@ -21,7 +21,7 @@ def from_chunk(message: ActionChunk) -> Chunk:
     if actions.size == message.horizon * message.action_dim:
         actions = actions.reshape(message.horizon, message.action_dim)
     return Chunk(message.chunk_id, message.episode_id, message.observation_step,
-                 message.steering_revision, actions, message.control_rate)
+                 message.steering_revision, actions, message.control_rate, message.policy_start)
 
 
 def to_request(request: Request) -> ChunkRequest:

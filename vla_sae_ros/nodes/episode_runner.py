@@ -71,7 +71,7 @@ class EpisodeRunner:
         self._status = Status.RESETTING
         self._detail = ""
         self._step = 0
-        self._start_ns = self._stamp_ns = self._pictured_ns = 0
+        self._start_ns = self._stamp_ns = self._pictured_ns = self._ahead_ns = 0
         self._requested = 0
         self._requested_at = 0.0
         self._last: npt.NDArray[np.float32] | None = None
@@ -104,7 +104,9 @@ class EpisodeRunner:
     def _reset(self) -> None:
         goal = self._goal
         self._observation = self._environment.reset(goal.task, goal.init_state, goal.seed)
-        self._start_ns = self._stamp_ns = max(self._time.wall_ns(), self._no_earlier_than_ns)
+        now_ns = self._time.wall_ns()
+        self._start_ns = self._stamp_ns = max(now_ns, self._no_earlier_than_ns)
+        self._ahead_ns = self._start_ns - now_ns
         self._status = Status.RUNNING
         self._take_chunks()  # also notices a cancel that came during the reset
         self._report()
@@ -173,7 +175,7 @@ class EpisodeRunner:
     def _stamp_now(self) -> int:
         """Return the time of the observation after the ticks executed so far."""
         if self._goal.clock is EpisodeClock.REALTIME:
-            return self._time.wall_ns()
+            return self._time.wall_ns() + self._ahead_ns
         return self._start_ns + round(self._step * self._pacing.period * 1e9)
 
     def _observe(self) -> None:

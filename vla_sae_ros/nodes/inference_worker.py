@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vla_sae_ros.core.errors import ObservationError
-from vla_sae_ros.core.steering import Steering
+from vla_sae_ros.core.steering import Snapshot, Steering
 from vla_sae_ros.policy.engine import Inference, PolicyEngine
 
 NANOSECONDS = 1e9
@@ -60,6 +60,7 @@ class InferenceWorker:
         self._on_done, self._on_refused = on_done, on_refused
         self._condition = threading.Condition()
         self._waiting: Job | None = None
+        self._running: tuple[Job, int] | None = None  # with the steering revision it started with
         self._stopping = False
         self.superseded = 0
         self.failure: BaseException | None = None
@@ -70,12 +71,16 @@ class InferenceWorker:
     def submit(self, job: Job) -> None:
         """Infer from this job next, unless one from a newer observation waits already."""
         with self._condition:
+            if self._is_running(job):
+                return
             waiting = self._waiting
             if waiting is not None:
                 self.superseded += 1
-                # A waiting job takes the steering as it is when it starts, so a replan from the same
-                # or an older observation has nothing to add to it.
-                if waiting.stamp_ns > job.stamp_ns or (job.replan and waiting.stamp_ns == job.stamp_ns):
+                # A waiting job takes the steering as it is when it starts, so a replan from the
+                # same or an older observation has nothing to add to it.
+                if waiting.stamp_ns > job.stamp_ns or (
+                    job.replan and waiting.stamp_ns == job.stamp_ns
+                ):
                     return
             self._waiting = job
             self._condition.notify()
@@ -100,10 +105,32 @@ class InferenceWorker:
             job, self._waiting = self._waiting, None
             return None if self._stopping else job
 
+    def _is_running(self, job: Job) -> bool:
+        """Whether this observation is being inferred from already, with the present steering.
+
+        A bridge that waits asks again; a model that is slower than its patience must not fall
+        behind by working twice.
+        """
+        if self._running is None:
+            return False
+        running, revision = self._running
+        return running.stamp_ns == job.stamp_ns and revision == self._steering.revision
+
     def _infer(self, job: Job) -> None:
-        snapshot = self._steering.begin_inference(job.stamp_ns / NANOSECONDS, job.start_ns / NANOSECONDS)
+        snapshot = self._steering.begin_inference(
+            job.stamp_ns / NANOSECONDS, job.start_ns / NANOSECONDS
+        )
+        self._running = (job, snapshot.revision)
         try:
-            inference = self._engine.infer(job.frame, job.instruction, (job.seed, job.step), snapshot)
+            self._work(job, snapshot)
+        finally:
+            self._running = None
+
+    def _work(self, job: Job, snapshot: Snapshot) -> None:
+        try:
+            inference = self._engine.infer(
+                job.frame, job.instruction, (job.seed, job.step), snapshot
+            )
         except ObservationError as error:
             self._on_refused(job, error)
             return

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 
 from vla_sae_ros.core.alignment import FrameIncomplete
-from vla_sae_ros.core.contract import Channel, Contract, FrameBuilder, Qos
-from vla_sae_ros.core.contract.messages import message_type
+from vla_sae_ros.core.contract import Channel, Contract, FrameBuilder
 from vla_sae_ros.core.errors import ObservationError
 from vla_sae_ros.msg import ChunkRequest
 from vla_sae_ros.nodes import qos
+from vla_sae_ros.nodes.contract_channels import message_class, qos_profile
 from vla_sae_ros.nodes.conversions import to_ns
 from vla_sae_ros.nodes.inference_worker import Job
 
@@ -73,12 +73,12 @@ class ObservationIntake:
         """
         return self._last_job
 
-    def _subscribe(self, channel: Channel) -> object:
+    def _subscribe(self, channel: Channel) -> Subscription:
         return self._node.create_subscription(
-            message_type(channel.type, channel.topic),
+            message_class(channel),
             channel.topic,
             partial(self._observed, channel.topic),
-            _profile(channel.qos),
+            qos_profile(channel.qos),
         )
 
     def _observed(self, topic: str, message: object) -> None:
@@ -128,13 +128,4 @@ def _to_job(request: ChunkRequest, frame: dict) -> Job:
         to_ns(request.start),
         request.seed,
         request.step,
-    )
-
-
-def _profile(channel: Qos) -> QoSProfile:
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
-        depth=channel.depth,
-        reliability=ReliabilityPolicy[channel.reliability.upper()],
-        durability=DurabilityPolicy[channel.durability.upper()],
     )

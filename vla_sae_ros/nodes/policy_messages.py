@@ -12,12 +12,15 @@ from vla_sae_ros.nodes.inference_worker import Job
 from vla_sae_ros.policy.engine import Inference, PolicyEngine
 
 
-def to_chunk(job: Job, inference: Inference, chunk_id: int, control_rate: float) -> ActionChunk:
+def to_chunk(
+    job: Job, inference: Inference, chunk_id: int, control_rate: float, policy_start_ns: int
+) -> ActionChunk:
     """Return the message of an action chunk."""
     horizon, action_dim = inference.actions.shape
     return ActionChunk(
         header=to_header(job.stamp_ns),
         episode_id=job.episode_id,
+        policy_start=policy_start_ns,
         chunk_id=chunk_id,
         steering_revision=inference.revision,
         observation_step=job.step,
@@ -32,7 +35,7 @@ def to_chunk(job: Job, inference: Inference, chunk_id: int, control_rate: float)
 def to_features(
     job: Job, inference: Inference, site: SiteReadout, chunk_id: int, bypassed: bool
 ) -> FeatureActivations:
-    """Return the message of one site's active features. Inferences and chunks are counted together."""
+    """Return the message of one site's active features. An inference counts like its chunk."""
     return FeatureActivations(
         header=to_header(job.stamp_ns),
         episode_id=job.episode_id,
@@ -64,7 +67,9 @@ def to_catalogue(engine: PolicyEngine, stamp_ns: int) -> FeatureCatalogue:
         bundle_ids=[bundle.bundle_id for bundle in engine.bundles],
         dictionary_sizes=to_unsigned([site.dictionary_size for site in sites]),
         can_steer=[site.can_steer for site in sites],
-        mean_residual_norms=to_floats([bundle.card.mean_residual_norm for bundle in engine.bundles]),
+        mean_residual_norms=to_floats(
+            [bundle.card.mean_residual_norm for bundle in engine.bundles]
+        ),
         features=[
             info
             for bundle in engine.bundles

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -21,19 +24,17 @@ from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sae import SaeBundle
 
-Result = TransitionCallbackReturn
-
 
 class PolicyNode(LifecycleNode):
-    """Configure loads the policy and warms it up; activate serves; deactivate stops; cleanup unloads."""
+    """Configure loads and warms up; activate serves; deactivate stops; cleanup unloads."""
 
-    def __init__(self) -> None:
-        super().__init__("policy")
+    def __init__(self, **node_arguments: Any) -> None:
+        super().__init__("policy", **node_arguments)
         self._values = declare_parameters(self, PARAMETERS)
         self._engine: PolicyEngine | None = None
         self._server: PolicyServer | None = None
         self._collector: ActivationCollector | None = None
-        self._refusal: VlaSaeError | None = None
+        self._failure: Exception | None = None
 
     def start(self) -> None:
         """Configure and activate, as the parameter `autostart` says.
@@ -44,20 +45,50 @@ class PolicyNode(LifecycleNode):
         if not self._values["autostart"]:
             return
         for trigger in (self.trigger_configure, self.trigger_activate):
-            if trigger() is not Result.SUCCESS:
-                raise self._refusal or ConfigurationError("the policy node could not be started.")
+            if trigger() is not TransitionCallbackReturn.SUCCESS:
+                assert self._failure is not None
+                raise self._failure
 
-    def on_configure(self, state: LifecycleState) -> Result:
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt(self._configure)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        result = self._attempt(self._serve)
+        return super().on_activate(state) if result is TransitionCallbackReturn.SUCCESS else result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop_serving()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._unload()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop_serving()
+        self._unload()
+        return TransitionCallbackReturn.SUCCESS
+
+    def destroy_node(self) -> None:
+        self._stop_serving()
+        self._unload()
+        super().destroy_node()
+
+    def _attempt(self, transition: Callable[[], None]) -> TransitionCallbackReturn:
+        """Make a transition. rclpy drops what a transition raises, so it is kept and told here."""
         try:
-            self._configure()
+            transition()
         except VlaSaeError as refusal:
-            # rclpy drops what a transition raises, so the reason is kept and told here.
-            self._refusal = refusal
+            self._failure = refusal
             self.get_logger().error(str(refusal))
-            return Result.FAILURE
-        return Result.SUCCESS
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:
+            self._failure = error
+            self.get_logger().fatal("".join(traceback.format_exception(error)))
+            return TransitionCallbackReturn.ERROR
+        return TransitionCallbackReturn.SUCCESS
 
-    def on_activate(self, state: LifecycleState) -> Result:
+    def _serve(self) -> None:
         assert self._engine is not None
         steering = Steering(self._engine.steering_sites(), steering_limits(self._values))
         timeout = float(self._values["frame_timeout"])  # type: ignore[arg-type]
@@ -65,31 +96,14 @@ class PolicyNode(LifecycleNode):
             self, self._engine, steering, self._contract, timeout, self._collector
         )
         self.get_logger().info(f"serving {self._engine.loaded.name}")
-        return super().on_activate(state)
-
-    def on_deactivate(self, state: LifecycleState) -> Result:
-        self._stop_serving()
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> Result:
-        self._unload()
-        return Result.SUCCESS
-
-    def on_shutdown(self, state: LifecycleState) -> Result:
-        self._stop_serving()
-        self._unload()
-        return Result.SUCCESS
-
-    def destroy_node(self) -> None:
-        self._stop_serving()
-        self._unload()
-        super().destroy_node()
 
     def _configure(self) -> None:
         values = self._values
-        torch.set_num_threads(int(values["torch_threads"]))  # type: ignore[call-overload]
+        torch.set_num_threads(int(values["torch_threads"]))  # type: ignore[arg-type]
         device = _device(str(values["device"]))
-        self._contract = load_contract(str(values["contract"]) or resource("config", "contracts", "libero.yaml"))
+        self._contract = load_contract(
+            str(values["contract"]) or resource("config", "contracts", "libero.yaml")
+        )
         loaded = load_policy(_policy_folder(str(values["policy"])), device)
         bundles = [SaeBundle.load(folder, device) for folder in values["bundles"]]  # type: ignore[union-attr]
         self._engine = PolicyEngine(loaded, bundles)
@@ -145,7 +159,9 @@ def _device(name: str) -> str:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:
         raise ConfigurationError(
-            complaint("torch cannot use this device", name, "cpu, or a device of this machine", str(error))
+            complaint(
+                "torch cannot use this device", name, "cpu, or a device of this machine", str(error)
+            )
         ) from error
     return name
 
@@ -154,7 +170,7 @@ def _make_node() -> PolicyNode:
     node = PolicyNode()
     try:
         node.start()
-    except VlaSaeError:
+    except Exception:
         node.destroy_node()
         raise
     return node

@@ -10,7 +10,9 @@ _LIMITS = SteeringLimits()
 PARAMETERS = (
     Parameter("policy", "", "folder of the policy: config.json, weights and processors"),
     Parameter("bundles", (), "folders of SAE bundles, one per tapped site"),
-    Parameter("contract", "", "contract file that maps topics to the policy's features; empty = LIBERO's"),
+    Parameter(
+        "contract", "", "contract file that maps topics to the policy's features; empty = LIBERO's"
+    ),
     Parameter("device", "cpu", "torch device the policy runs on, e.g. cpu or cuda:0"),
     Parameter("torch_threads", 1, "threads torch computes with on a CPU", minimum=1, maximum=256),
     Parameter("autostart", True, "configure and activate without being asked to"),
@@ -23,7 +25,11 @@ PARAMETERS = (
         maximum=60.0,
     ),
     Parameter(
-        "cap", _LIMITS.cap, "largest ||dx|| / ||x|| per token of a site's edits", minimum=0.0, maximum=100.0
+        "cap",
+        _LIMITS.cap,
+        "largest ||dx|| / ||x|| per token of a site's edits",
+        minimum=0.0,
+        maximum=100.0,
     ),
     Parameter(
         "slew_limit",
@@ -49,9 +55,15 @@ PARAMETERS = (
         minimum=0.1,
         maximum=_LIMITS.max_lease,
     ),
-    Parameter("activations_folder", "", "folder to collect activations in, one folder per site; empty = none"),
+    Parameter(
+        "activations_folder",
+        "",
+        "folder to collect activations in; empty = none",
+    ),
     Parameter("activations_sites", (), "sites whose activations are collected"),
-    Parameter("activations_pooling", "mean", "what is collected per inference", choices=("mean", "token")),
+    Parameter(
+        "activations_pooling", "mean", "what is collected per inference", choices=("mean", "token")
+    ),
 )
 
 

@@ -47,9 +47,15 @@ class PolicyServer:
         frame_timeout: float,
         collector: ActivationCollector | None = None,
     ) -> None:
-        self._node, self._engine, self._steering, self._collector = node, engine, steering, collector
+        self._node, self._engine, self._steering, self._collector = (
+            node,
+            engine,
+            steering,
+            collector,
+        )
         self._control_rate, self._frame_timeout = contract.fps, frame_timeout
         self._chunk_id = 0
+        self._start_ns = self._now()
         self._timings: deque[float] = deque(maxlen=TIMINGS_KEPT)
         self._refused = 0
         self._chunks = node.create_publisher(ActionChunk, "policy/action_chunk", qos.CHUNK)
@@ -58,8 +64,12 @@ class PolicyServer:
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         self._catalogue.publish(to_catalogue(engine, self._now()))
         self._service = SteeringService(node, steering, self._replan)
-        self._episode = collector and node.create_subscription(
-            EpisodeState, "episode", collector.episode_changed, qos.LATCHED
+        self._episode = (
+            node.create_subscription(
+                EpisodeState, "episode", collector.episode_changed, qos.LATCHED
+            )
+            if collector is not None
+            else None
         )
         self._worker = InferenceWorker(engine, steering, self._done, self._refuse)
         self._intake = ObservationIntake(node, contract, self._worker.submit)
@@ -86,7 +96,9 @@ class PolicyServer:
     def _done(self, job: Job, inference: Inference) -> None:
         """Publish, on the worker's thread; the chunk first, because the robot waits for it."""
         self._chunk_id += 1
-        self._chunks.publish(to_chunk(job, inference, self._chunk_id, self._control_rate))
+        self._chunks.publish(
+            to_chunk(job, inference, self._chunk_id, self._control_rate, self._start_ns)
+        )
         bypassed = self._steering.view().bypass
         for site in inference.sites:
             self._features.publish(to_features(job, inference, site, self._chunk_id, bypassed))

@@ -96,7 +96,7 @@ class Recording:
         self._stopping = False
         self._started = time.monotonic()
         self._ended: float | None = None
-        self._thread = threading.Thread(target=self._run, name="bag-writer")
+        self._thread = threading.Thread(target=self._run, name="bag-writer", daemon=True)
         self._thread.start()
 
     def add_topic(self, topic: str, msgtype: str, offered: Sequence[Qos] = ()) -> None:

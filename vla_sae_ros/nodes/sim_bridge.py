@@ -70,7 +70,7 @@ class SimBridge(Node):
         self._output = EpisodePublisher(self, self._environment.cameras, contract.fps)
         self._mailbox: ChunkMailbox | None = None  # there is one exactly while an episode runs
         self._running: ServerGoalHandle | None = None
-        # Not the same: an executor that is shut down drops the coroutine that waits for the episode.
+        # Kept beyond that: an executor that is shut down drops the coroutine that awaits the end.
         self._episode: tuple[threading.Thread, ChunkMailbox] | None = None
         self._chunks_without_episode = 0
         self.create_subscription(ActionChunk, "policy/action_chunk", self._on_chunk, qos.CHUNK)
@@ -190,7 +190,7 @@ def _common_rate(contract: Contract, environment: Environment) -> float:
     rate = environment.control_rate_hz
     if contract.fps != rate:
         raise ConfigurationError(
-            complaint("The contract's fps", contract.fps, f"{rate:g}, the simulation's control rate")
+            complaint("The contract's fps", contract.fps, f"{rate:g}, the control rate simulated")
         )
     return rate
 

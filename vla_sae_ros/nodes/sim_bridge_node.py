@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import sys
-
 from vla_sae_ros.nodes.parameters import Value
-from vla_sae_ros.nodes.running import run_node
+from vla_sae_ros.nodes.running import exit_at_once, run_node
 from vla_sae_ros.nodes.sim_bridge import SimBridge
-from vla_sae_ros.sim.libero import LiberoEnvironment
-from vla_sae_ros.sim.suites import find_task
+from vla_sae_ros.sim.environment import Environment, TaskSpec
 
 
-def make_environment(values: dict[str, Value]) -> LiberoEnvironment:
+def make_environment(values: dict[str, Value]) -> Environment:
     """Return LIBERO with the limits and the quality that the parameters say."""
+    # Importing LIBERO takes ten seconds: a wrong parameter is refused before that.
+    from vla_sae_ros.sim.libero import LiberoEnvironment
+
     return LiberoEnvironment(
         values["render_quality"],  # type: ignore[arg-type]
         reset_limit_s=float(values["reset_timeout"]),  # type: ignore[arg-type]
         step_limit_s=float(values["step_timeout"]),  # type: ignore[arg-type]
     )
+
+
+def find_task(suite: str, index: int) -> TaskSpec:
+    """Return a LIBERO task; raises ConfigurationError naming what there is."""
+    from vla_sae_ros.sim import suites
+
+    return suites.find_task(suite, index)
 
 
 def make_node() -> SimBridge:
@@ -31,4 +38,4 @@ def main(args: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_at_once(main())

@@ -25,7 +25,8 @@ PARAMETERS = (
     Parameter("execute_steps", _PACING.execute_steps, "ticks of a chunk that are executed before "
               "the next one is due", unit="control ticks", minimum=1, maximum=1000),
     Parameter("request_lead", _PACING.request_lead, "realtime: the next chunk is asked for at "
-              "least this long before the present one ends", unit="control ticks", minimum=0, maximum=1000),
+              "least this long before the present one ends", unit="control ticks", minimum=0,
+              maximum=1000),
     Parameter("chunk_timeout", _PACING.chunk_timeout, "lockstep: longest wait for a chunk, then "
               "the episode ends with an error", unit="s", minimum=0.1, maximum=3600.0),
     Parameter("resend_after", _PACING.resend_after, "a request without an answer is sent again "

@@ -20,9 +20,13 @@ def to_edit(message: SteeringEdit) -> Edit:
     """
     modes, units = {int(mode) for mode in Mode}, {int(unit) for unit in Unit}
     if message.mode not in modes:
-        raise SteeringRefused(complaint("unknown mode", message.mode, {m.name: int(m) for m in Mode}))
+        raise SteeringRefused(
+            complaint("unknown mode", message.mode, {m.name: int(m) for m in Mode})
+        )
     if message.unit not in units:
-        raise SteeringRefused(complaint("unknown unit", message.unit, {u.name: int(u) for u in Unit}))
+        raise SteeringRefused(
+            complaint("unknown unit", message.unit, {u.name: int(u) for u in Unit})
+        )
     return Edit(
         feature=message.feature,
         mode=Mode(message.mode),

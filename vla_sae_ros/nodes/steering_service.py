@@ -76,10 +76,14 @@ class SteeringService:
         for event in events:
             self._events.publish(from_event(event, header))
             if event.kind is EventKind.REFUSED:
-                self._node.get_logger().warning(f"steering of {event.owner!r} refused: {event.reason}")
+                self._node.get_logger().warning(
+                    f"steering of {event.owner!r} refused: {event.reason}"
+                )
         return len(events)
 
-    def _set(self, request: SetSteering.Request, response: SetSteering.Response) -> SetSteering.Response:
+    def _set(
+        self, request: SetSteering.Request, response: SetSteering.Response
+    ) -> SetSteering.Response:
         def apply() -> int:
             edits = [to_edit(edit) for edit in request.edits]
             release = [(edit.site, edit.feature) for edit in request.release]
@@ -89,14 +93,20 @@ class SteeringService:
 
         return self._answer(apply, response)
 
-    def _preset(self, request: ApplyPreset.Request, response: ApplyPreset.Response) -> ApplyPreset.Response:
+    def _preset(
+        self, request: ApplyPreset.Request, response: ApplyPreset.Response
+    ) -> ApplyPreset.Response:
         def apply() -> int:
             preset = parse_preset(request.preset)
-            return self._steering.apply_preset(preset.edits, preset.name, request.owner, request.lease)
+            return self._steering.apply_preset(
+                preset.edits, preset.name, request.owner, request.lease
+            )
 
         return self._answer(apply, response)
 
-    def _answer(self, apply: Callable[[], int], response: SetSteering.Response) -> SetSteering.Response:
+    def _answer(
+        self, apply: Callable[[], int], response: SetSteering.Response
+    ) -> SetSteering.Response:
         try:
             response.revision = apply()
             response.accepted = True

@@ -7,18 +7,21 @@ shape too: natural a hollow triangle, commanded a filled disc, applied a diamond
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from PyQt5.QtCore import QModelIndex, QPointF, QRectF, QSize, Qt
 from PyQt5.QtGui import QBrush, QColor, QPainter, QPalette, QPen, QPolygonF
 from PyQt5.QtWidgets import (
     QDoubleSpinBox,
+    QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QWidget,
 )
 
+from vla_sae_ros.panel.feature_columns import Bar, Slider
 from vla_sae_ros.panel.guard import guarded
-from vla_sae_ros.panel.table_model import BarData, BarRole, SliderData, SliderRole
+from vla_sae_ros.panel.table_model import BarRole, SliderRole
 
 ACTIVE = QColor("#0072B2")
 EDITED = QColor("#E69F00")
@@ -50,19 +53,40 @@ def x_of(value: float, cell: QRectF) -> float:
     return track.left() + share * track.width()
 
 
+@dataclass(frozen=True)
+class Inks:
+    """Colours of one cell: grey when the table is disabled, light on a selected row."""
+
+    text: QColor
+    ground: QColor
+    active: QColor
+    edited: QColor
+
+    @classmethod
+    def of(cls, option: QStyleOptionViewItem) -> Inks:
+        """Choose for the state of the cell."""
+        palette, role = option.palette, QPalette.ColorRole
+        if not option.state & QStyle.StateFlag.State_Enabled:
+            grey = palette.color(QPalette.ColorGroup.Disabled, role.Text)
+            return cls(grey, palette.color(role.Base), grey, grey)
+        selected = bool(option.state & QStyle.StateFlag.State_Selected)
+        text = palette.color(role.HighlightedText if selected else role.Text)
+        return cls(text, palette.color(role.Base), ACTIVE, EDITED)
+
+
 class ActivationDelegate(QStyledItemDelegate):
     """A bar against the observed maximum, and the number."""
 
     @guarded()
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
         """Draw one cell."""
-        super().paint(painter, option, index)  # background and selection
+        # The view has drawn the row's background; the base class would ask for a dozen roles.
         data = index.data(BarRole)
-        if not isinstance(data, BarData):
+        if not isinstance(data, Bar):
             return
         painter.save()
         try:
-            _draw_bar(painter, QRectF(option.rect), option.palette, data)
+            _draw_bar(painter, QRectF(option.rect), Inks.of(option), data)
         finally:
             painter.restore()
 
@@ -73,18 +97,17 @@ class SteeringDelegate(QStyledItemDelegate):
     @guarded()
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
         """Draw one cell."""
-        # The base class would print the value under the slider.
         painter.save()
         try:
             data = index.data(SliderRole)
-            if isinstance(data, SliderData):
-                painter.setRenderHint(QPainter.Antialiasing)
-                _draw_slider(painter, QRectF(option.rect), option.palette, data)
+            if isinstance(data, Slider):
+                painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+                _draw_slider(painter, QRectF(option.rect), Inks.of(option), data)
         finally:
             painter.restore()
 
     @guarded()
-    def createEditor(  # noqa: N802
+    def createEditor(
         self, parent: QWidget, option: QStyleOptionViewItem, index: QModelIndex
     ) -> QWidget:
         """Return a spin box in observed maxima."""
@@ -92,32 +115,32 @@ class SteeringDelegate(QStyledItemDelegate):
         box.setRange(-_TYPED_LIMIT, _TYPED_LIMIT)
         box.setDecimals(2)
         box.setSingleStep(0.25)
-        box.setSuffix(" × max")
+        box.setSuffix(" of max")
         return box
 
     @guarded()
-    def setEditorData(self, editor: QWidget, index: QModelIndex) -> None:  # noqa: N802
+    def setEditorData(self, editor: QWidget, index: QModelIndex) -> None:
         """Begin with the commanded value."""
         assert isinstance(editor, QDoubleSpinBox)
-        editor.setValue(float(index.data(Qt.EditRole) or 0.0))
+        editor.setValue(float(index.data(Qt.ItemDataRole.EditRole) or 0.0))
         editor.selectAll()
 
     @guarded(QSize(180, 26))
-    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:  # noqa: N802
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
         """Leave room for the handle."""
         return QSize(180, 26)
 
 
-def _draw_bar(painter: QPainter, cell: QRectF, palette: QPalette, data: BarData) -> None:
-    ink = palette.color(QPalette.Text)
+def _draw_bar(painter: QPainter, cell: QRectF, inks: Inks, data: Bar) -> None:
+    ink = inks.text
     track = cell.adjusted(6, 7, -_NUMBER_WIDTH - 6, -7)
     painter.fillRect(track, _faint(ink, 30))
-    colour = EDITED if data.edited else ACTIVE
+    colour = inks.edited if data.edited else inks.active
     length = min(abs(data.applied), 1.0) * track.width()
     painter.fillRect(QRectF(track.left(), track.top(), length, track.height()), colour)
     if abs(data.applied) > 1.0:  # beyond the observed maximum: an arrow at the end
         right, middle = track.right(), track.center().y()
-        painter.setPen(Qt.NoPen)
+        painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(colour)
         painter.drawPolygon(QPolygonF([QPointF(right, middle - 7), QPointF(right + 6, middle),
                                        QPointF(right, middle + 7)]))
@@ -128,11 +151,12 @@ def _draw_bar(painter: QPainter, cell: QRectF, palette: QPalette, data: BarData)
     painter.setPen(ink if data.applied else _faint(ink, 110))
     painter.drawText(QRectF(cell.right() - _NUMBER_WIDTH - 2, cell.top(), _NUMBER_WIDTH - 4,
                             cell.height()),
-                     int(Qt.AlignRight | Qt.AlignVCenter), f"{data.applied:.2f}")
+                     int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter),
+                     f"{data.applied:.2f}")
 
 
-def _draw_slider(painter: QPainter, cell: QRectF, palette: QPalette, data: SliderData) -> None:
-    ink = palette.color(QPalette.Text)
+def _draw_slider(painter: QPainter, cell: QRectF, inks: Inks, data: Slider) -> None:
+    ink = inks.text
     track, middle = slider_track(cell), cell.center().y()
     strength = 120 if data.enabled else 40
     painter.setPen(QPen(_faint(ink, strength), 2))
@@ -143,21 +167,22 @@ def _draw_slider(painter: QPainter, cell: QRectF, palette: QPalette, data: Slide
     painter.drawLine(QPointF(zero, middle - 5), QPointF(zero, middle + 5))
     natural = x_of(data.natural, cell)
     painter.setPen(QPen(ink, 1.2))
-    painter.setBrush(Qt.NoBrush)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
     painter.drawPolygon(QPolygonF([QPointF(natural, middle + 2), QPointF(natural - 4, middle + 9),
                                    QPointF(natural + 4, middle + 9)]))
     if math.isnan(data.commanded):
         return
     at = x_of(data.commanded, cell)
-    painter.setPen(QPen(EDITED, 4))
+    painter.setPen(QPen(inks.edited, 4))
     painter.drawLine(QPointF(zero, middle), QPointF(at, middle))
     painter.setPen(QPen(ink, 1.2))
-    painter.setBrush(QBrush(EDITED, Qt.Dense4Pattern if data.pending else Qt.SolidPattern))
+    pending, confirmed = Qt.BrushStyle.Dense4Pattern, Qt.BrushStyle.SolidPattern
+    painter.setBrush(QBrush(inks.edited, pending if data.pending else confirmed))
     painter.drawEllipse(QPointF(at, middle), 7, 7)
     if not math.isnan(data.applied):
         x = x_of(data.applied, cell)
-        painter.setPen(QPen(palette.color(QPalette.Base), 1.0))
-        painter.setBrush(ACTIVE)
+        painter.setPen(QPen(inks.ground, 1.0))
+        painter.setBrush(inks.active)
         painter.drawPolygon(QPolygonF([QPointF(x, middle - 6), QPointF(x + 4.5, middle),
                                        QPointF(x, middle + 6), QPointF(x - 4.5, middle)]))
 

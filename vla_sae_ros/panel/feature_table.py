@@ -19,8 +19,8 @@ from vla_sae_ros.panel.guard import guarded
 from vla_sae_ros.panel.table_model import Column, FeatureTableModel
 
 _ROW_HEIGHT = 26
-_WIDTHS = {Column.SITE: 100, Column.FEATURE: 70, Column.LABEL: 220, Column.ACTIVATION: 190,
-           Column.STEER: 260, Column.VALUE: 150}
+_WIDTHS = {Column.SITE: 95, Column.FEATURE: 70, Column.ACTIVATION: 180, Column.STEER: 240,
+           Column.VALUE: 170}
 
 
 class FeatureTable(QTableView):
@@ -43,40 +43,47 @@ class FeatureTable(QTableView):
         self._activation, self._steering = ActivationDelegate(self), SteeringDelegate(self)
         self.setItemDelegateForColumn(Column.ACTIVATION, self._activation)
         self.setItemDelegateForColumn(Column.STEER, self._steering)
-        self.setEditTriggers(QAbstractItemView.DoubleClicked)
-        self.setSelectionBehavior(QAbstractItemView.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setAlternatingRowColors(True)
         self.setShowGrid(False)
         self.setWordWrap(False)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollPerPixel)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setTabKeyNavigation(False)
         self._set_headers()
 
     @property
     def dragging(self) -> bool:
         """A slider is being dragged or a number typed: the order must stay."""
-        return self._dragging or self.state() == QAbstractItemView.EditingState
+        return self._dragging or self.state() == QAbstractItemView.State.EditingState
+
+    @property
+    def under_pointer(self) -> bool:
+        """The pointer is over the rows: none of them may move away under it."""
+        viewport = self.viewport()
+        return viewport is not None and viewport.underMouse()
 
     def visible_rows(self) -> tuple[int, int]:
         """Return the first and last view row on the screen."""
         first = self.rowAt(0)
-        last = self.rowAt(self.viewport().height() - 1)
+        viewport = self.viewport()
+        last = self.rowAt(viewport.height() - 1) if viewport else -1
         return max(first, 0), last if last >= 0 else self.features.rowCount() - 1
 
     @guarded()
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         """Note where a drag may begin; a click alone changes nothing on a moving robot."""
         super().mousePressEvent(event)
         index = self.indexAt(event.pos())
-        if event.button() != Qt.LeftButton or index.column() != Column.STEER:
+        if event.button() != Qt.MouseButton.LeftButton or index.column() != Column.STEER:
             return
         row = self.features.data_row(index)
-        if self.features.can_steer(row):
+        if self.features.columns.can_steer(row):
             self._pressed = row, QRectF(self.visualRect(index)), event.pos()
 
     @guarded()
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Drag the slider on which the button went down, wherever the pointer is now."""
         if self._pressed is None:
             super().mouseMoveEvent(event)
@@ -88,41 +95,41 @@ class FeatureTable(QTableView):
             self.dragged.emit(row, round(value_at(event.pos().x(), cell), 2))
 
     @guarded()
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """End a drag with its last value."""
         pressed, dragging = self._pressed, self._dragging
         self._pressed, self._dragging = None, False
-        if pressed is not None and dragging and event.button() == Qt.LeftButton:
+        if pressed is not None and dragging and event.button() == Qt.MouseButton.LeftButton:
             row, cell, _ = pressed
             self.committed.emit(row, round(value_at(event.pos().x(), cell), 2))
             return
         super().mouseReleaseEvent(event)
 
     @guarded()
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         """Delete releases the selected feature, Return types a value for it."""
         index = self.currentIndex()
-        if index.isValid() and event.key() in (Qt.Key_Delete, Qt.Key_Backspace):
+        if index.isValid() and event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
             self.released.emit(self.features.data_row(index))
-        elif index.isValid() and event.key() in (Qt.Key_Return, Qt.Key_Enter):
+        elif index.isValid() and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self.edit(self.features.index(index.row(), Column.STEER))
         else:
             super().keyPressEvent(event)
 
     @guarded()
-    def contextMenuEvent(self, event) -> None:  # type: ignore[no-untyped-def]  # noqa: N802
+    def contextMenuEvent(self, event) -> None:  # type: ignore[no-untyped-def]
         """Offer to release the feature under the pointer."""
         index = self.indexAt(event.pos())
         if not index.isValid():
             return
         row = self.features.data_row(index)
-        site, feature = self.features.name_of(row)
+        site, feature = self.features.columns.name_of(row)
         menu = QMenu(self)
         menu.addAction(f"Release {site} #{feature}", lambda: self.released.emit(row))
         menu.popup(event.globalPos())
 
     @guarded()
-    def commitData(self, editor: QWidget) -> None:  # noqa: N802
+    def commitData(self, editor: QWidget) -> None:
         """Send a typed number on; the model itself is changed by the policy's answer only."""
         index = self.indexAt(editor.geometry().center())
         if index.isValid() and isinstance(editor, QDoubleSpinBox):
@@ -131,13 +138,15 @@ class FeatureTable(QTableView):
 
     def _set_headers(self) -> None:
         rows, columns = self.verticalHeader(), self.horizontalHeader()
+        assert rows is not None and columns is not None
         rows.hide()
-        rows.setSectionResizeMode(QHeaderView.Fixed)
+        rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         rows.setDefaultSectionSize(_ROW_HEIGHT)
         columns.setHighlightSections(False)
-        columns.setDefaultAlignment(Qt.AlignLeft | Qt.AlignVCenter)
+        columns.setDefaultAlignment(
+            Qt.Alignment(Qt.AlignmentFlag.AlignLeft) | Qt.AlignmentFlag.AlignVCenter)
         for column, width in _WIDTHS.items():
             self.setColumnWidth(column, width)
-        columns.setSectionResizeMode(Column.LABEL, QHeaderView.Stretch)
+        columns.setSectionResizeMode(Column.LABEL, QHeaderView.ResizeMode.Stretch)
         self.setSortingEnabled(True)
-        self.sortByColumn(Column.ACTIVATION, Qt.DescendingOrder)
+        self.sortByColumn(Column.ACTIVATION, Qt.SortOrder.DescendingOrder)

@@ -42,7 +42,7 @@ def guarded(default: Any = None) -> Callable[[Callable[..., T]], Callable[..., T
                 return function(*arguments, **named)
             except Exception as error:
                 MISHAPS.note(function.__qualname__, error)
-                return default  # type: ignore[no-any-return]
+                return default
 
         return call
 

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Generic, TypeVar
-
-T = TypeVar("T")
-K = TypeVar("K")
 
 
-class Mailbox(Generic[K, T]):
+class Mailbox[K, T]:
     """One slot per key: a newer value replaces one that was not taken, which is counted."""
 
     def __init__(self) -> None:
@@ -32,7 +28,7 @@ class Mailbox(Generic[K, T]):
             return taken
 
 
-class Inbox(Generic[T]):
+class Inbox[T]:
     """A short queue for what must not replace one another; the oldest beyond `limit` are lost."""
 
     def __init__(self, limit: int = 200) -> None:

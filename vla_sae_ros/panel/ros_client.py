@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool, Trigger
 
 from vla_sae_ros.msg import (
@@ -28,6 +22,7 @@ from vla_sae_ros.nodes import qos
 from vla_sae_ros.panel import from_messages
 from vla_sae_ros.panel.guard import guarded
 from vla_sae_ros.panel.mailbox import Inbox, Mailbox
+from vla_sae_ros.panel.requests import Requests
 from vla_sae_ros.panel.values import (
     Activations,
     CatalogueView,
@@ -39,7 +34,6 @@ from vla_sae_ros.panel.values import (
 from vla_sae_ros.srv import SetSteering
 
 LEASE = 2.0  # [s] for which one heartbeat keeps this panel's edits
-ANSWER_LIMIT = 2.0  # [s]
 _BEAT_PERIOD = 0.5  # [s]
 _GUI_LIMIT = 1.0  # [s] a GUI silent for longer is frozen: its heartbeat stops, its edits end
 
@@ -58,10 +52,8 @@ class RosClient:
         self.last_heard: float | None = None  # monotonic [s], of anything the policy says
         self.feature_messages = 0
         self._gui_seen = time.monotonic()
-        self._pending: dict[Any, tuple[float, Callable[[], None]]] = {}
-        self._pending_lock = threading.Lock()
+        self._requests = Requests(self.outcomes)
         self._node = node
-        self._made: list[Callable[[], object]] = []
         self._subscribe()
         self._set = node.create_client(SetSteering, "steering/set")
         self._bypass = node.create_client(SetBool, "steering/bypass")
@@ -90,18 +82,18 @@ class RosClient:
     def set_bypass(self, bypass: bool) -> bool:
         """Switch all edits off or on again; False if nobody listens."""
         words = "bypass on" if bypass else "bypass off"
-        return self._request(self._bypass, SetBool.Request(data=bypass), words,
-                             lambda answer: (answer.success, answer.message))
+        return self._requests.send(self._bypass, SetBool.Request(data=bypass), words,
+                                   lambda answer: (answer.success, answer.message))
 
     def reset(self) -> bool:
         """Release every edit of every owner; False if nobody listens."""
-        return self._request(self._reset, Trigger.Request(), "release all",
-                             lambda answer: (answer.success, answer.message))
+        return self._requests.send(self._reset, Trigger.Request(), "release all",
+                                   lambda answer: (answer.success, answer.message))
 
     @property
     def busy(self) -> bool:
         """A request waits for its answer."""
-        return bool(self._pending)
+        return self._requests.waiting > 0
 
     def close(self) -> None:
         """Take everything off the node."""
@@ -154,7 +146,7 @@ class RosClient:
 
     @guarded()
     def _beat(self) -> None:
-        self._give_up_late_answers()
+        self._requests.give_up_late_ones()
         if time.monotonic() - self._gui_seen > _GUI_LIMIT:
             return
         message = SteeringLease(owner=self.owner, duration=LEASE)
@@ -162,72 +154,5 @@ class RosClient:
         self._lease.publish(message)
 
     def _request_set(self, request: SetSteering.Request) -> bool:
-        return self._request(self._set, request, "steering",
-                             lambda answer: (answer.accepted, answer.reason))
-
-    def _request(
-        self, client: Any, request: Any, words: str,
-        judge: Callable[[Any], tuple[bool, str]],
-    ) -> bool:
-        if not client.service_is_ready():
-            self.outcomes.put(Outcome(False, f"{words}: not sent, no policy node offers it"))
-            return False
-        future = client.call_async(request)
-        with self._pending_lock:
-            self._pending[future] = (
-                time.monotonic() + ANSWER_LIMIT, lambda: client.remove_pending_request(future))
-        future.add_done_callback(lambda done: self._answered(done, words, judge))
-        return True
-
-    @guarded()
-    def _answered(
-        self, future: Any, words: str, judge: Callable[[Any], tuple[bool, str]]
-    ) -> None:
-        with self._pending_lock:
-            if self._pending.pop(future, None) is None:
-                return
-        accepted, reason = judge(future.result())
-        if accepted:
-            self.outcomes.put(Outcome(True, f"{words}: accepted"))
-        else:
-            self.outcomes.put(Outcome(False, f"{words} REFUSED: {reason}"))
-
-    def _give_up_late_answers(self) -> None:
-        now = time.monotonic()
-        with self._pending_lock:
-            late = [(future, forget) for future, (limit, forget) in self._pending.items()
-                    if now > limit]
-            for future, _ in late:
-                del self._pending[future]
-        for _, forget in late:
-            forget()
-            self.outcomes.put(Outcome(False, f"no answer from the policy in {ANSWER_LIMIT:g} s"))
-
-
-class RosThread:
-    """A node of the panel's own, spun on a thread of its own, in a context of its own."""
-
-    def __init__(self, arguments: list[str] | None = None) -> None:
-        """Join the graph. `arguments` may hold --ros-args."""
-        self._context = Context()
-        rclpy.init(args=arguments, context=self._context,
-                   signal_handler_options=SignalHandlerOptions.NO)
-        self.node = Node("panel", context=self._context)
-        self.client = RosClient(self.node)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self.node)
-        self._thread = threading.Thread(target=self._spin, name="panel-ros", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Leave the graph; the edits of this panel end with their lease."""
-        self._executor.shutdown()
-        self._thread.join(5.0)
-        self.node.destroy_node()
-        rclpy.shutdown(context=self._context)
-
-    def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            return  # the context was shut down: the panel is closing
+        return self._requests.send(self._set, request, "steering",
+                                   lambda answer: (answer.accepted, answer.reason))

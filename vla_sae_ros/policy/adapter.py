@@ -11,7 +11,7 @@ from torch import Tensor
 from vla_sae_ros.policy.site import Site
 
 ResidualFunction = Callable[[Tensor], Tensor | None]
-"""Gets the residual stream x (B, T, d) after a layer; returns what to add to it, or None for nothing."""
+"""Gets the residual stream x (B, T, d) after a layer; returns what to add, or None for nothing."""
 
 TokenMasks = Mapping[str, Tensor]
 """Token group -> (B, T) bool: the real (neither padded nor masked) tokens of that group."""

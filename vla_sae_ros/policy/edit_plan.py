@@ -15,8 +15,8 @@ from vla_sae_ros.core.steering import AppliedEdit, Mode
 class EditGroup:
     """Edits of one site that share a scope.
 
-    A clamp, an add and a scale are all affine in z: z' - z = offset + gain * z, with offset = w v and
-    gain = -w (clamp), 0 (add) or w (v - 1) (scale), w being the edit's weight.
+    A clamp, an add and a scale are all affine in z: z' - z = offset + gain * z. With w the edit's
+    weight, (offset, gain) = (w v, -w) for a clamp, (w v, 0) for an add, (0, w (v - 1)) for a scale.
 
     Attributes:
         token_groups, denoising_steps: the scope; empty = all.
@@ -61,7 +61,9 @@ def plan_edits(edits: Sequence[AppliedEdit], decoder: Tensor) -> tuple[EditGroup
     scopes = dict.fromkeys((edit.token_groups, edit.denoising_steps) for edit in edits)
     return tuple(
         _plan_scope(
-            scope, [edit for edit in edits if (edit.token_groups, edit.denoising_steps) == scope], decoder
+            scope,
+            [edit for edit in edits if (edit.token_groups, edit.denoising_steps) == scope],
+            decoder,
         )
         for scope in scopes
     )
@@ -72,8 +74,12 @@ def _plan_scope(
 ) -> EditGroup:
     affine = [edit for edit in edits if edit.mode is not Mode.PROJECT_OUT]
     projected = [edit for edit in edits if edit.mode is Mode.PROJECT_OUT]
-    features = torch.tensor([edit.feature for edit in affine], dtype=torch.int64, device=decoder.device)
-    removed = torch.tensor([edit.feature for edit in projected], dtype=torch.int64, device=decoder.device)
+    features = torch.tensor(
+        [edit.feature for edit in affine], dtype=torch.int64, device=decoder.device
+    )
+    removed = torch.tensor(
+        [edit.feature for edit in projected], dtype=torch.int64, device=decoder.device
+    )
     offset_gain = torch.tensor([_offset_gain(edit) for edit in affine], device=decoder.device)
     offset, gain = offset_gain.reshape(-1, 2).to(torch.float32).unbind(-1)
     return EditGroup(

@@ -59,9 +59,13 @@ class PolicyEngine:
         self._taps = [self._make_tap(bundle) for bundle in self.bundles]
         names = [tap.site.name for tap in self._taps]
         if len(set(names)) != len(names):
-            raise ConfigurationError(complaint("two bundles on one site", names, "one bundle per site"))
+            raise ConfigurationError(
+                complaint("two bundles on one site", names, "one bundle per site")
+            )
         self._probes: list[Probe] = []
-        self._handles: list[Detachable] = [self.adapter.attach(tap.site.name, tap) for tap in self._taps]
+        self._handles: list[Detachable] = [
+            self.adapter.attach(tap.site.name, tap) for tap in self._taps
+        ]
 
     def close(self) -> None:
         """Take every hook off the policy."""
@@ -70,7 +74,10 @@ class PolicyEngine:
 
     def steering_sites(self) -> list[SteeringSite]:
         """Return what the steering needs to know about each tapped site."""
-        return [_steering_site(tap, bundle) for tap, bundle in zip(self._taps, self.bundles, strict=True)]
+        return [
+            _steering_site(tap, bundle)
+            for tap, bundle in zip(self._taps, self.bundles, strict=True)
+        ]
 
     def attach_probe(self, site: str, pooled: bool, sink: Callable[[Tensor, float], None]) -> Site:
         """Hand every inference's activations of a site, over all its tokens, to `sink` from now on.
@@ -105,7 +112,7 @@ class PolicyEngine:
         """Compute one action chunk.
 
         Args:
-            frame: policy feature -> (H, W, 3) uint8 picture or (n,) float vector, as the contract makes it.
+            frame: policy feature -> (H, W, 3) uint8 picture or (n,) float vector.
             instruction: what the policy is told to do.
             noise_seed: (episode seed, control step); the same pair gives the same noise.
             steering: what to apply.
@@ -141,7 +148,7 @@ class PolicyEngine:
         return self.adapter.sites[name]
 
     def _noise(self, seed: tuple[int, int]) -> Tensor:
-        # SeedSequence mixes the pair; adding or shifting would make different pairs share their noise.
+        # SeedSequence mixes the pair; a sum would let different pairs share their noise.
         state = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]) >> 1
         generator = torch.Generator().manual_seed(state)
         return torch.randn(1, *self.adapter.noise_shape, generator=generator).to(self._device)
@@ -150,10 +157,14 @@ class PolicyEngine:
         features = self.loaded.policy.config.input_features
         missing = sorted(set(features) - set(frame))
         if missing:
-            raise ObservationError(complaint("features missing from the frame", sorted(frame), sorted(features)))
+            raise ObservationError(
+                complaint("features missing from the frame", sorted(frame), sorted(features))
+            )
         batch: dict[str, object] = {"task": instruction}
         for key, feature in features.items():
-            batch[key] = _to_tensor(key, frame[key], feature.type.name == "VISUAL", tuple(feature.shape))
+            batch[key] = _to_tensor(
+                key, frame[key], feature.type.name == "VISUAL", tuple(feature.shape)
+            )
         return batch
 
 
@@ -161,8 +172,12 @@ def _to_tensor(key: str, value: np.ndarray, is_picture: bool, shape: tuple[int, 
     """Return a (C, H, W) float picture in [0, 1] or an (n,) float32 vector."""
     if is_picture:
         if value.dtype != np.uint8 or value.ndim != 3 or value.shape[2] != 3:
-            raise ObservationError(complaint(f"picture {key}", (value.dtype, value.shape), "(H, W, 3) uint8"))
-        return torch.from_numpy(np.ascontiguousarray(value)).permute(2, 0, 1).to(torch.float32) / 255.0
+            raise ObservationError(
+                complaint(f"picture {key}", (value.dtype, value.shape), "(H, W, 3) uint8")
+            )
+        return (
+            torch.from_numpy(np.ascontiguousarray(value)).permute(2, 0, 1).to(torch.float32) / 255.0
+        )
     if value.shape != shape or not np.isfinite(value).all():
         raise ObservationError(complaint(f"vector {key}", value, f"{shape[0]} finite numbers"))
     return torch.from_numpy(value.astype(np.float32))

@@ -13,7 +13,7 @@ class Site:
         name: "backbone.<layer>" or "expert.<layer>", from 0.
         width: d of the residual stream.
         token_groups: kinds of tokens that pass through, of `core.steering.TOKEN_GROUPS`.
-        runs_per_inference: 1 for a backbone layer, the number of denoising steps for an expert layer.
+        runs_per_inference: 1 for a backbone layer, the denoising steps for an expert layer.
         why_not: why editing here cannot change an action; empty when it can.
     """
 

@@ -15,8 +15,8 @@ from vla_sae_ros.policy.adapter import ResidualFunction, TokenMasks, full_mask
 from vla_sae_ros.policy.site import Site
 
 LAST_BACKBONE_LAYER = (
-    "the action expert reads only keys and values computed from each layer's input, so nothing reads "
-    "what the last backbone layer puts out"
+    "the action expert reads only keys and values computed from each layer's input, so nothing "
+    "reads what the last backbone layer puts out"
 )
 
 
@@ -46,19 +46,17 @@ def hook_residual(layer: nn.Module, function: ResidualFunction) -> LayerHooks:
         delta = function(mlp_out.detach() + mid.pop().detach())
         return None if delta is None else mlp_out + delta
 
+    norm, mlp = layer.get_submodule("post_attention_layernorm"), layer.get_submodule("mlp")
     return LayerHooks(
-        (
-            layer.post_attention_layernorm.register_forward_pre_hook(keep_mid),
-            layer.mlp.register_forward_hook(add_to_mlp),
-        )
+        (norm.register_forward_pre_hook(keep_mid), mlp.register_forward_hook(add_to_mlp))
     )
 
 
 class SmolVLAAdapter:
     """Reads and edits lerobot's SmolVLAPolicy.
 
-    Prefix tokens (backbone): every camera in the order of the configuration, present ones first, then
-    the instruction, then one state token. Suffix tokens (expert): one per action of the chunk.
+    Prefix tokens (backbone): every camera in the order of the configuration, present ones first,
+    then the instruction, then one state token. Suffix tokens (expert): one per action.
     """
 
     def __init__(self, policy: SmolVLAPolicy) -> None:
@@ -145,7 +143,7 @@ def smolvla_adapter(policy: object) -> SmolVLAAdapter:
     assert isinstance(policy, SmolVLAPolicy)
     if policy.config.compile_model:
         raise ConfigurationError(
-            "the policy's configuration has compile_model: true, and a compiled SmolVLA cannot be tapped. "
-            "Set compile_model to false in its config.json."
+            "the policy's configuration has compile_model: true, and a compiled SmolVLA cannot be "
+            "tapped. Set compile_model to false in its config.json."
         )
     return SmolVLAAdapter(policy)

@@ -1,8 +1,8 @@
 """A tap: an SAE on one site, which reads the active features and adds the edits' difference.
 
 The residual changes by the difference only, x' = x + sum_j (z'_j - z_j) d_j in the SAE's own
-normalisation; the reconstruction is never substituted. Without an edit that changes something the tap
-returns nothing, so the policy's actions are bit-identical to the untapped ones.
+normalisation; the reconstruction is never substituted. Without an edit that changes something the
+tap returns nothing, so the policy's actions are bit-identical to the untapped ones.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from vla_sae_ros.policy.pooling import mean_over, union
 from vla_sae_ros.policy.site import Site
 from vla_sae_ros.sae.topk import TopKSAE, code_of
 
+
 @dataclass(frozen=True)
 class _Change:
     """Edited features of one scope: ids (n,), z and z' - z, each (..., n)."""
@@ -36,7 +37,7 @@ class _Change:
 
 @dataclass
 class _Reading:
-    """What one run of the site leaves for the read-out, over N samples; tensors stay on their device.
+    """What one run leaves for the read-out, over N samples; tensors stay on their device.
 
     A sample is a pooled vector or a token that the SAE reads.
     """
@@ -62,12 +63,14 @@ class Tap:
     Args:
         site: where it sits.
         sae: the autoencoder, in float32 on the policy's device.
-        pooled: True: z comes from the mean over the tokens and the same difference goes to every token
-            in scope. False: every token has its own z.
+        pooled: True: z comes from the mean over the tokens and the same difference goes to every
+            token in scope. False: every token has its own z.
         token_groups: tokens the SAE reads; empty = all of the site.
     """
 
-    def __init__(self, site: Site, sae: TopKSAE, pooled: bool, token_groups: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, site: Site, sae: TopKSAE, pooled: bool, token_groups: tuple[str, ...] = ()
+    ) -> None:
         self.site = site
         self.sae = sae
         self.pooled = pooled
@@ -168,10 +171,12 @@ class Tap:
         self._reading = _Reading(index, natural, changes, fvu, norm)
 
     def readout(self) -> SiteReadout:
-        """Return what was read in the inference since `begin`; z is the largest over the samples."""
+        """Return what was read since `begin`; z is the largest over the samples."""
         reading = self._reading
         if reading is None:
-            raise RuntimeError(f"{self.site.name} ran {self._step} times, not {self.site.runs_per_inference}")
+            raise RuntimeError(
+                f"{self.site.name} ran {self._step} times, not {self.site.runs_per_inference}"
+            )
         dense = torch.zeros(self.sae.W_dec.shape[0], device=reading.index.device)
         dense.scatter_reduce_(0, reading.index.flatten(), reading.natural.flatten(), "amax")
         change = torch.zeros_like(dense)

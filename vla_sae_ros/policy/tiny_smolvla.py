@@ -39,6 +39,8 @@ class TinySize:
 
     image_size: int = 128
     patch_size: int = 16
+    shuffle: int = 2
+    """Patches per side that are folded into one token of the backbone."""
     vision_width: int = 128
     vision_layers: int = 3
     text_width: int = 128
@@ -64,13 +66,15 @@ def write_vlm_folder(folder: Path, sentences: Iterable[str], size: TinySize = Ti
         image_processor=image_processor,
         tokenizer=tokenizer,
         video_processor=SmolVLMVideoProcessor(),
-        image_seq_len=(size.image_size // size.patch_size) ** 2,
+        image_seq_len=(size.image_size // size.patch_size // size.shuffle) ** 2,
     )
     processor.save_pretrained(folder)
     _vlm_config(tokenizer, size).save_pretrained(folder)
 
 
-def build_tiny_smolvla(vlm_folder: Path, size: TinySize = TinySize(), seed: int = 0) -> SmolVLAPolicy:
+def build_tiny_smolvla(
+    vlm_folder: Path, size: TinySize = TinySize(), seed: int = 0
+) -> SmolVLAPolicy:
     """Return a randomly initialised policy on the backbone that the folder describes.
 
     Everything is trainable: lerobot freezes the last backbone layer even when the backbone is to
@@ -138,8 +142,7 @@ def _vlm_config(tokenizer: PreTrainedTokenizerFast, size: TinySize) -> SmolVLMCo
     return SmolVLMConfig(
         image_token_id=tokenizer.convert_tokens_to_ids(SPECIAL_TOKENS["image_token"]),
         pad_token_id=tokenizer.pad_token_id,
-        # One token per patch: the pictures are small enough.
-        scale_factor=1,
+        scale_factor=size.shuffle,
         tie_word_embeddings=False,
         vision_config={
             "hidden_size": size.vision_width,

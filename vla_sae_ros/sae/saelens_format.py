@@ -141,13 +141,14 @@ def _check_against_config(weights: dict[str, Tensor], config: dict[str, Any], pa
     if declared not in _DTYPES:
         raise ConfigurationError(complaint(f"dtype in {CONFIG_FILE}", declared, tuple(_DTYPES)))
     shapes = {"W_enc": (d_in, size), "b_enc": (size,), "W_dec": (size, d_in), "b_dec": (d_in,)}
-    for name, weight in weights.items():
-        if tuple(weight.shape) != shapes[name]:
+    for name, shape in shapes.items():
+        weight = weights[name]
+        if tuple(weight.shape) != shape:
             raise ConfigurationError(
                 complaint(
                     f"shape of {name} in {path}",
                     tuple(weight.shape),
-                    f"{shapes[name]}, as {CONFIG_FILE} says",
+                    f"{shape}, as {CONFIG_FILE} says",
                 )
             )
         if weight.dtype != _DTYPES[declared]:

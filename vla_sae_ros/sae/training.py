@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.sae.adam import Adam, clip_by_norm
 from vla_sae_ros.sae.geometric_median import geometric_median
 from vla_sae_ros.sae.gradients import AuxK, Weights, loss_and_gradients
 from vla_sae_ros.sae.topk import NORMALIZATIONS, TopKSAE
@@ -151,13 +152,8 @@ class Trainer:
         self._unfired = torch.zeros(settings.dictionary_size, dtype=torch.long, device=device)
         d_in = samples.shape[1]
         self._aux = AuxK(settings.aux_k or max(1, min(512, d_in // 2)), settings.aux_coefficient)
-        self._optimizer = torch.optim.Adam(
-            self._weights.as_list(), lr=self._rate(), eps=_ADAM_EPSILON
-        )
-        steps = self.steps_per_epoch * self.epochs
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer, lambda step: _rate_factor(step, steps, settings)
-        )
+        self._adam = Adam(self._weights.as_list(), eps=_ADAM_EPSILON)
+        self._step_number = 0
 
     def epoch(self) -> Iterator[Tensor]:
         """Take one optimiser step per batch of a fresh shuffle, yielding each batch's FVU (0-d)."""
@@ -187,11 +183,9 @@ class Trainer:
         decoder, gradient = self._weights.decoder, step.gradients[1]
         along = (gradient * decoder).sum(dim=1, keepdim=True)
         gradient.addcmul_(along, decoder, value=-1.0)
-        for weight, grad in zip(self._weights.as_list(), step.gradients, strict=True):
-            weight.grad = grad
-        torch.nn.utils.clip_grad_norm_(self._weights.as_list(), self._settings.clip_norm)
-        self._optimizer.step()
-        self._schedule.step()
+        clip_by_norm(step.gradients, self._settings.clip_norm)
+        self._adam.step(step.gradients, self._rate())
+        self._step_number += 1
         decoder.div_(decoder.norm(dim=1, keepdim=True))
         self._unfired.add_(1).masked_fill_(step.fired > 0, 0)
         return step.fvu
@@ -228,9 +222,11 @@ class Trainer:
         )
 
     def _rate(self) -> float:
-        if self._settings.learning_rate is not None:
-            return self._settings.learning_rate
-        return 5e-4 / math.sqrt(self._settings.dictionary_size / 2**14)
+        rate = self._settings.learning_rate
+        if rate is None:
+            rate = 5e-4 / math.sqrt(self._settings.dictionary_size / 2**14)
+        steps = self.steps_per_epoch * self.epochs
+        return rate * _rate_factor(self._step_number, steps, self._settings)
 
 
 def _progress_bar(shown: bool) -> Progress:

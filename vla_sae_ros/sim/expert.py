@@ -122,7 +122,7 @@ def _towards(state: PrivilegedState, point: FloatArray, gripper: float) -> Float
 
 def _upright_error(quaternion: FloatArray) -> FloatArray:
     """Return the rotation vector (3,) that turns the hand back to pointing straight down."""
-    x, y, z, w = quaternion * np.sign(quaternion[0])
+    _, y, z, w = quaternion * np.sign(quaternion[0])
     # Pointing down is (1, 0, 0, 0); the error quaternion down * conj(q) is (w, z, -y, x).
     return 2.0 * np.array([w, z, -y])
 

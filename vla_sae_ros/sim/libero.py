@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -120,10 +121,9 @@ class LiberoEnvironment:
 
     def close(self) -> None:
         """Free the simulator."""
-        try:
+        # Already closed, or stuck: nothing more can be freed from here.
+        with contextlib.suppress(SimulationError):
             self._thread.call("close", self._drop_scene, self._step_limit_s)
-        except SimulationError:
-            pass  # already closed, or stuck: nothing more can be freed from here
         self._thread.close()
 
     def _on_scene(self, what: str, function: Callable[[_Scene], Any]) -> Any:

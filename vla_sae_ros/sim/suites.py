@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -119,7 +120,7 @@ def _init_states(path: Path) -> FloatArray:
         return np.asarray(archive["states"], dtype=np.float64)
 
 
-def _task_spec(suite: str, index: int, entry) -> TaskSpec:
+def _task_spec(suite: str, index: int, entry: Any) -> TaskSpec:
     problem_file = _problem_file(entry)
     instruction = entry.language
     if suite.endswith(PERTURBED_LANGUAGE):
@@ -134,11 +135,11 @@ def _step_limit(suite: str) -> int:
     return STEP_LIMITS[max(fitting, key=len)] if fitting else OTHER_STEP_LIMIT
 
 
-def _problem_file(entry) -> Path:
+def _problem_file(entry: Any) -> Path:
     return Path(get_libero_path("bddl_files")).resolve() / entry.problem_folder / entry.bddl_file
 
 
-def _init_states_file(entry) -> Path:
+def _init_states_file(entry: Any) -> Path:
     folder = Path(get_libero_path("init_states")).resolve() / entry.problem_folder
     return folder / f"{entry.init_states_file}.npz"
 

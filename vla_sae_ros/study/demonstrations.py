@@ -73,7 +73,7 @@ def plan_episodes(
     A share of the episodes moves all objects; a share exchanges the places of the target and
     another of the scene's targets, so that neither place nor scene gives the target away.
     """
-    plans = []
+    plans: list[EpisodePlan] = []
     for scene in scenes:
         wishes = [target for target in scene.targets for _ in range(rounds)]
         for target in np.random.default_rng(first_seed).permutation(wishes):
@@ -228,17 +228,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scene", action="append", metavar="TASK:OBJECT,...",
                         help="repeatable; default: 0 with three objects, 6 and 1 with their own")
     parser.add_argument("--move", type=float, default=0.04, metavar="METRES")
+    parser.add_argument("--policy", type=Path,
+                        help="let this policy drive by turns (DAgger); the labels are the expert's")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the demonstrations and print how many the expert solved."""
+    """Make the demonstrations and print how many were solved."""
     scenes = [parse_scene(text) for text in args.scene] if args.scene else DEFAULT_SCENES
     plans = plan_episodes(scenes, args.rounds, args.first_seed, args.move)
-    made = make_demonstrations(args.out, plans)
+    if args.policy:
+        from vla_sae_ros.study.dagger import aggregate  # brings torch, which scripted ones spare
+
+        made = aggregate(args.out, args.policy, plans)
+    else:
+        made = make_demonstrations(args.out, plans)
     for target in sorted({info.target for info in made}):
         mine = [info for info in made if info.target == target]
         solved = sum(info.success for info in mine)
-        print(f"{target}: the disturbed expert solved {solved} of {len(mine)}")
+        print(f"{target}: {solved} of {len(mine)} were solved")
     return 0
 
 

@@ -22,6 +22,25 @@ class LandmarkHead(nn.Module):
         return self.layers(prefix[:, -1])
 
 
+def use_fused_attention(policy: SmolVLAPolicy) -> None:
+    """Compute this policy's attention with torch's fused kernel: the same up to rounding.
+
+    For training only; lerobot's own attention is what a loaded policy uses.
+    """
+    model = policy.model.vlm_with_expert
+
+    def attend(
+        mask: Tensor, batch: int, width: int, query: Tensor, key: Tensor, value: Tensor
+    ) -> Tensor:
+        out = F.scaled_dot_product_attention(
+            query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2),
+            attn_mask=mask[:, None], enable_gqa=query.shape[2] != key.shape[2],
+        )
+        return out.transpose(1, 2).reshape(batch, -1, query.shape[2] * width)
+
+    model.get_attention_interface = lambda: attend
+
+
 def training_loss(
     policy: SmolVLAPolicy,
     head: LandmarkHead,

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
@@ -25,7 +26,7 @@ from vla_sae_ros.policy.tiny_smolvla import (
     build_tiny_smolvla,
     write_vlm_folder,
 )
-from vla_sae_ros.study.flow_matching import LandmarkHead, training_loss
+from vla_sae_ros.study.flow_matching import LandmarkHead, training_loss, use_fused_attention
 from vla_sae_ros.study.training_set import (
     Statistics,
     TrainingSet,
@@ -51,14 +52,14 @@ class Recipe:
     gradient_clip: float = 1.0
     average_decay: float = 0.998
     """Of the exponential moving average of the weights, which is what is saved."""
-    draws: int = 4
+    draws: int = 2
     """Noise draws per backbone pass."""
     landmark_weight: float = 1.0
     brightness: float = 0.2
     """Pictures are brightened or darkened by up to this share; never shifted, since a fixed
     camera tells position by place in the picture."""
     seed: int = 0
-    checkpoint_every: int = 250
+    checkpoint_every: int = 100
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate: linear warm-up, then a cosine."""
@@ -86,6 +87,7 @@ class Trainer:
         out.mkdir(parents=True, exist_ok=True)
         self._vlm_folder, policy, self._stats = _starting_point(data, out, recipe, start_from, size)
         self._policy = policy
+        use_fused_attention(policy)
         width = policy.model.vlm_with_expert.config.text_config.hidden_size
         torch.manual_seed(recipe.seed)
         self._head = LandmarkHead(width)
@@ -222,8 +224,8 @@ def _starting_point(
                                                                      loaded.postprocessor)
 
 
-def _saved_statistics(preprocessor, postprocessor) -> Statistics:
-    def of(pipeline, key: str) -> tuple[Tensor, Tensor]:
+def _saved_statistics(preprocessor: Any, postprocessor: Any) -> Statistics:
+    def of(pipeline: Any, key: str) -> tuple[Tensor, Tensor]:
         step = next(step for step in pipeline.steps if getattr(step, "stats", None))
         values = step.stats[key]
         return torch.as_tensor(values["mean"]).float(), torch.as_tensor(values["std"]).float()

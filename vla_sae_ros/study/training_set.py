@@ -16,7 +16,7 @@ from vla_sae_ros.study.demonstration_files import Episode, read_episode, read_in
 
 STATE_STD_FLOOR = 0.01
 ACTION_STD_FLOOR = 0.15
-"""A nearly constant dimension (the hand's rotation) would otherwise be all noise, and count fully."""
+"""Else a nearly constant dimension (the hand's rotation) would be all noise and count fully."""
 LANDMARK_SCALE_M = 0.1
 
 

@@ -29,6 +29,9 @@ def main() -> None:
     """Tie this process to its parent and become the module."""
     parent, module, *arguments = sys.argv[1:]
     tie_to_parent(int(parent))
+    # A stop while the module still imports ends the process without a traceback. A node that has
+    # something to finish sets its own handler.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

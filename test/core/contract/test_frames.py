@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 from array import array
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vla_sae_ros.core.alignment import FrameIncomplete
-from vla_sae_ros.core.contract import FrameBuilder, parse_contract
+from vla_sae_ros.core.contract import FrameBuilder, load_contract, parse_contract
 from vla_sae_ros.core.errors import ContractError, ObservationError
+from vla_sae_ros.sim.conventions import libero_state
+from vla_sae_ros.sim.environment import Observation
 
 MS = 1_000_000
 ARM = {"topic": "/arm", "type": "sensor_msgs/msg/JointState"}
@@ -69,6 +74,14 @@ def test_the_sources_of_one_key_are_concatenated_and_the_age_is_that_of_the_olde
     assert frame.values["state"].tolist() == [1.0, 0.5]
     assert frame.ages_ms == {"state": 25.0}
     assert [channel.topic for channel in frames.channels] == ["/arm", "/hand"]
+
+
+def test_each_source_is_timed_on_its_own_timeline():
+    frames = builder(arm={"channel": ARM, "align": HOLD, "select": ["a"]},
+                     hand={"channel": HAND, "align": RECEIVED})
+    frames.push("/arm", joints(10 * MS, a=1.0), receive_ns=20 * MS)
+    frames.push("/hand", SimpleNamespace(data=0.5), receive_ns=20 * MS)
+    assert frames.frame(30 * MS).ages_ms == {"arm": 20.0, "hand": 10.0}
 
 
 def test_a_source_that_has_not_arrived_is_named_with_its_topic():
@@ -187,3 +200,25 @@ def test_the_newest_complete_frame_is_found_and_clearing_forgets_it():
     assert frames.newest_complete() == 10
     frames.clear()
     assert frames.newest_complete() is None
+
+
+numbers = st.floats(-1.0, 1.0)
+
+
+@given(st.tuples(numbers, numbers, numbers, numbers).filter(lambda q: np.linalg.norm(q) > 0.01),
+       st.tuples(numbers, numbers, numbers), st.tuples(numbers, numbers))
+def test_the_libero_contract_gives_the_state_that_policies_were_trained_on(turn, place, fingers):
+    quaternion = np.array(turn) / np.linalg.norm(turn)
+    expected = libero_state(
+        Observation(np.zeros(7), np.array(place), quaternion, np.array(fingers)))
+    frames = FrameBuilder(load_contract(
+        Path(__file__).parents[3] / "config" / "contracts" / "libero.yaml"))
+    frames.push("ee_pose", SimpleNamespace(header=header(1), pose=SimpleNamespace(
+        position=SimpleNamespace(**dict(zip("xyz", place, strict=True))),
+        orientation=SimpleNamespace(**dict(zip("xyzw", quaternion.tolist(), strict=True))))), 1)
+    frames.push("gripper", joints(1, finger_joint2=fingers[1], finger_joint1=fingers[0]), 1)
+    for camera in ("agentview", "wrist"):
+        frames.push(f"observation/image/{camera}",
+                    picture(1, np.zeros((2, 2, 3), np.uint8), "rgb8"), 1)
+    state = frames.frame(1).values["observation.state"]
+    assert np.array_equal(state, expected.astype(np.float32))

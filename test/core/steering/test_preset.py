@@ -10,7 +10,19 @@ from vla_sae_ros.core.steering import Edit, Mode, Unit, format_preset, parse_pre
 
 def test_a_preset_survives_the_way_through_yaml() -> None:
     edits = [
-        Edit(3, Mode.CLAMP, 4.0, "backbone.1", Unit.OBSERVED_MAX, ("camera",), (), 0.5, 3.0, (1.0, 2.0), True),
+        Edit(
+            3,
+            Mode.CLAMP,
+            4.0,
+            "backbone.1",
+            Unit.OBSERVED_MAX,
+            ("camera",),
+            (),
+            0.5,
+            3.0,
+            (1.0, 2.0),
+            True,
+        ),
         Edit(7, Mode.PROJECT_OUT, site="expert.0", denoising_steps=(0, 9)),
     ]
     preset = parse_preset(format_preset("lift", edits))

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from vla_sae_ros.core.errors import SteeringRefused
-from vla_sae_ros.core.steering import Edit, EventKind, Mode, Phase, Steering, SteeringLimits, SteeringSite, Unit
+from vla_sae_ros.core.steering import (
+    Edit,
+    EventKind,
+    Mode,
+    Phase,
+    Steering,
+    SteeringLimits,
+    SteeringSite,
+    Unit,
+)
 
 
 class FakeClock:
@@ -56,7 +65,8 @@ def test_a_ramp_is_linear_in_observation_time_after_its_first_step(steering: Ste
     steering.begin_inference(10.0)
     steering.set([clamp(ramp=1.0)], "me")
     weights = [
-        steering.begin_inference(t).edits["backbone.0"][0].weight for t in (10.0, 10.25, 10.5, 11.0, 12.0)
+        steering.begin_inference(t).edits["backbone.0"][0].weight
+        for t in (10.0, 10.25, 10.5, 11.0, 12.0)
     ]
     assert weights == pytest.approx([0.05, 0.30, 0.55, 1.0, 1.0])
 
@@ -111,7 +121,11 @@ def test_a_released_edit_ramps_back_and_is_removed(steering: Steering) -> None:
     assert steering.begin_inference(5.5).edits["backbone.0"][0].weight == pytest.approx(0.5)
     assert steering.begin_inference(6.0).edits == {}
     assert steering.view().edits == ()
-    assert [e.kind for e in steering.drain_events()] == [EventKind.SET, EventKind.RELEASED, EventKind.REMOVED]
+    assert [e.kind for e in steering.drain_events()] == [
+        EventKind.SET,
+        EventKind.RELEASED,
+        EventKind.REMOVED,
+    ]
 
 
 def test_a_duration_releases_the_edit_in_observation_time(steering: Steering) -> None:
@@ -125,11 +139,15 @@ def test_a_duration_releases_the_edit_in_observation_time(steering: Steering) ->
 
 def test_a_window_acts_only_inside_it(steering: Steering) -> None:
     steering.set([clamp(window=(1.0, 2.0))], "me")
-    acting = [bool(steering.begin_inference(50.0 + t, 50.0).edits) for t in (0.0, 0.9, 1.0, 1.9, 2.0, 3.0)]
+    acting = [
+        bool(steering.begin_inference(50.0 + t, 50.0).edits) for t in (0.0, 0.9, 1.0, 1.9, 2.0, 3.0)
+    ]
     assert acting == [False, False, True, True, False, False]
 
 
-def test_edits_of_an_owner_without_heartbeat_are_released(steering: Steering, clock: FakeClock) -> None:
+def test_edits_of_an_owner_without_heartbeat_are_released(
+    steering: Steering, clock: FakeClock
+) -> None:
     steering.set([clamp()], "panel", lease=2.0)
     steering.set([clamp(feature=2)], "script", lease=30.0)
     clock.now += 1.9
@@ -140,7 +158,9 @@ def test_edits_of_an_owner_without_heartbeat_are_released(steering: Steering, cl
     assert [e.owner for e in steering.view().edits] == ["script"]
 
 
-def test_a_heartbeat_keeps_edits_and_a_held_one_needs_none(steering: Steering, clock: FakeClock) -> None:
+def test_a_heartbeat_keeps_edits_and_a_held_one_needs_none(
+    steering: Steering, clock: FakeClock
+) -> None:
     steering.set([clamp()], "panel", lease=2.0)
     steering.set([clamp(feature=2, hold=True)], "gone", lease=2.0)
     for _ in range(5):

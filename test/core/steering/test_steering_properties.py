@@ -37,7 +37,9 @@ class SteeringMachine(RuleBasedStateMachine):
     def start(self) -> None:
         self.wall = 0.0
         self.observation_time = 0.0
-        sites = [SteeringSite(n, np.array([1.0, 2.0, 0.0], np.float32), 5.0, ("camera",)) for n in "ab"]
+        sites = [
+            SteeringSite(n, np.array([1.0, 2.0, 0.0], np.float32), 5.0, ("camera",)) for n in "ab"
+        ]
         self.steering = Steering(sites, LIMITS, lambda: self.wall)
         self.last_revision = 0
 

@@ -1,9 +1,9 @@
 """Presets: named sets of edits as YAML text, checked by key before they reach the steering.
 
-    format: 1
-    name: lift higher
-    edits:
-      - {site: backbone.1, feature: 12, mode: clamp, value: 4.0, unit: observed_max, ramp: 0.5}
+format: 1
+name: lift higher
+edits:
+  - {site: backbone.1, feature: 12, mode: clamp, value: 4.0, unit: observed_max, ramp: 0.5}
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def parse_preset(text: str) -> Preset:
     """Return the preset in this YAML text.
 
     Raises:
-        SteeringRefused: not YAML, an unknown key, a missing one or a wrong type, named by its place.
+        SteeringRefused: not YAML, an unknown or missing key or a wrong type, named by its place.
     """
     try:
         data = yaml.safe_load(text)
@@ -102,7 +102,9 @@ def _parse_edit(entry: Any, where: str) -> Edit:
             hold=bool(entry.get("hold", False)),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise SteeringRefused(f"{where} of the preset cannot be read: {error!r} in {entry!r}.") from error
+        raise SteeringRefused(
+            f"{where} of the preset cannot be read: {error!r} in {entry!r}."
+        ) from error
 
 
 def _integer(value: Any) -> int:

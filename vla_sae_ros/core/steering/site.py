@@ -54,8 +54,8 @@ class SteeringSite:
         if observed <= 0.0:
             raise SteeringRefused(
                 complaint(
-                    f"feature {edit.feature} of {self.name} never fired in its SAE's data, so it has no "
-                    "observed maximum to multiply",
+                    f"feature {edit.feature} of {self.name} never fired in its SAE's data, so it "
+                    "has no observed maximum to multiply",
                     edit.unit.name,
                     "NATURAL or RESIDUAL_NORM units for a dead feature",
                     "Choose another unit or an alive feature.",

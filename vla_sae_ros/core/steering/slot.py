@@ -68,7 +68,12 @@ class Slot:
     def applied(self) -> AppliedEdit:
         edit = self.edit
         return AppliedEdit(
-            edit.feature, edit.mode, self.value, self.weight, edit.token_groups, edit.denoising_steps
+            edit.feature,
+            edit.mode,
+            self.value,
+            self.weight,
+            edit.token_groups,
+            edit.denoising_steps,
         )
 
 

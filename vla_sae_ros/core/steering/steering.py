@@ -99,7 +99,11 @@ class Steering:
             lease = self._check_owner(owner, lease)
             resolved = [resolve_edit(edit, self.sites, self.limits) for edit in edits]
             wanted = {edit.key for edit in resolved}
-            leaving = [s.edit.key for s in self._standing() if s.owner == owner and s.edit.key not in wanted]
+            leaving = [
+                s.edit.key
+                for s in self._standing()
+                if s.owner == owner and s.edit.key not in wanted
+            ]
             self._check_together(resolved, leaving)
             self._leases.renew(owner, lease)
             revision = self._commit(resolved, leaving, owner, None)
@@ -151,7 +155,9 @@ class Steering:
                 self._leases.forget(owner)
             return True
 
-    def begin_inference(self, observation_time: float, episode_start: float | None = None) -> Snapshot:
+    def begin_inference(
+        self, observation_time: float, episode_start: float | None = None
+    ) -> Snapshot:
         """Move ramps on to this observation's time and return what the inference applies.
 
         Args:
@@ -174,7 +180,9 @@ class Steering:
         with self._lock:
             if capped and site not in self._capped:
                 self._log(
-                    EventKind.CAPPED, site=site, reason=f"scaled down to ||dx||/||x|| = {self.limits.cap}"
+                    EventKind.CAPPED,
+                    site=site,
+                    reason=f"scaled down to ||dx||/||x|| = {self.limits.cap}",
                 )
             (self._capped.add if capped else self._capped.discard)(site)
 
@@ -229,7 +237,9 @@ class Steering:
         standing = sorted(slot.edit.key for slot in self._standing())
         if (site, feature) not in standing:
             raise SteeringRefused(
-                complaint("no standing edit to release", (site, feature), standing or "none stands now")
+                complaint(
+                    "no standing edit to release", (site, feature), standing or "none stands now"
+                )
             )
         return site, feature
 
@@ -237,7 +247,9 @@ class Steering:
         keys = [edit.key for edit in edits] + list(leaving)
         twice = sorted({key for key in keys if keys.count(key) > 1})
         if twice:
-            raise SteeringRefused(complaint("named twice in one request", twice, "each feature once"))
+            raise SteeringRefused(
+                complaint("named twice in one request", twice, "each feature once")
+            )
         staying = {slot.edit.key for slot in self._standing()} - set(leaving)
         total = len(staying | {edit.key for edit in edits})
         if total > self.limits.max_edits:
@@ -267,7 +279,9 @@ class Steering:
             new = self._retargeted(old, edit, owner, target, site)
             self._slots[self._slots.index(old)] = new
         else:
-            if old is not None:  # another mode or scope: the old one fades out as the new one fades in
+            if (
+                old is not None
+            ):  # another mode or scope: the old one fades out as the new one fades in
                 old.releasing = True
             new = Slot(edit, owner, target, target, 0.0, self._travel_time(edit, site, target))
             self._slots.append(new)
@@ -287,8 +301,10 @@ class Steering:
         distance = 1.0 if edit.mode is Mode.PROJECT_OUT else site.distance(edit, neutral, target)
         return max(edit.ramp, distance / self.limits.slew_limit)
 
-    def _retargeted(self, old: Slot, edit: Edit, owner: str, target: float, site: SteeringSite) -> Slot:
-        """Return the slot with its value turned to the new target; its weight goes on from where it is."""
+    def _retargeted(
+        self, old: Slot, edit: Edit, owner: str, target: float, site: SteeringSite
+    ) -> Slot:
+        """Return the slot with its value turned to the new target; its weight goes on as it is."""
         seconds = max(edit.ramp, site.distance(edit, old.value, target) / self.limits.slew_limit)
         return replace(
             old,
@@ -304,7 +320,13 @@ class Steering:
     def _release(self, slot: Slot, kind: EventKind, reason: str, owner: str = "") -> None:
         slot.releasing = True
         self._log(
-            kind, owner or slot.owner, slot.edit.site, slot.edit.feature, slot.value, math.nan, reason
+            kind,
+            owner or slot.owner,
+            slot.edit.site,
+            slot.edit.feature,
+            slot.value,
+            math.nan,
+            reason,
         )
 
     def _release_due(self) -> None:
@@ -318,7 +340,11 @@ class Steering:
         for slot in [slot for slot in self._slots if slot.is_spent]:
             self._slots.remove(slot)
             self._log(
-                EventKind.REMOVED, slot.owner, slot.edit.site, slot.edit.feature, reason="back to natural"
+                EventKind.REMOVED,
+                slot.owner,
+                slot.edit.site,
+                slot.edit.feature,
+                reason="back to natural",
             )
 
     def _log(
@@ -331,7 +357,9 @@ class Steering:
         to_value: float = math.nan,
         reason: str = "",
     ) -> None:
-        self._events.append(Event(kind, self._revision, owner, site, feature, from_value, to_value, reason))
+        self._events.append(
+            Event(kind, self._revision, owner, site, feature, from_value, to_value, reason)
+        )
 
     @contextlib.contextmanager
     def _refusals_logged(self, owner: str) -> Iterator[None]:

@@ -31,7 +31,9 @@ def resolve_site(name: str, sites: Mapping[str, SteeringSite]) -> SteeringSite:
     if not site.can_steer:
         raise SteeringRefused(
             complaint(
-                f"this site cannot be steered ({site.why_not})", name, sorted(s.name for s in steerable)
+                f"this site cannot be steered ({site.why_not})",
+                name,
+                sorted(s.name for s in steerable),
             )
         )
     return site
@@ -55,17 +57,23 @@ def resolve_edit(edit: Edit, sites: Mapping[str, SteeringSite], limits: Steering
 def _check_feature(feature: int, site: SteeringSite) -> None:
     if not 0 <= feature < site.dictionary_size:
         raise SteeringRefused(
-            complaint(f"unknown feature of {site.name}", feature, f"0 to {site.dictionary_size - 1}")
+            complaint(
+                f"unknown feature of {site.name}", feature, f"0 to {site.dictionary_size - 1}"
+            )
         )
 
 
 def _check_numbers(edit: Edit, limits: SteeringLimits) -> None:
     if not math.isfinite(edit.value):
-        raise SteeringRefused(complaint("the value is not a finite number", edit.value, "finite numbers"))
+        raise SteeringRefused(
+            complaint("the value is not a finite number", edit.value, "finite numbers")
+        )
     if not 0.0 <= edit.ramp <= limits.max_ramp:  # also refuses NaN
         raise SteeringRefused(complaint("bad ramp [s]", edit.ramp, f"0 to {limits.max_ramp}"))
     if not 0.0 <= edit.duration < math.inf:
-        raise SteeringRefused(complaint("bad duration [s]", edit.duration, "0 (until released) or more"))
+        raise SteeringRefused(
+            complaint("bad duration [s]", edit.duration, "0 (until released) or more")
+        )
     start, end = edit.window
     if not (0.0 <= start < math.inf and (end == 0.0 or start < end < math.inf)):
         raise SteeringRefused(
@@ -77,13 +85,17 @@ def _check_scope(edit: Edit, site: SteeringSite) -> None:
     unknown = set(edit.token_groups) - set(site.token_groups)
     if unknown:
         raise SteeringRefused(
-            complaint(f"token groups that {site.name} does not have", sorted(unknown), site.token_groups)
+            complaint(
+                f"token groups that {site.name} does not have", sorted(unknown), site.token_groups
+            )
         )
     outside = [step for step in edit.denoising_steps if not 0 <= step < site.denoising_steps]
     if outside:
         raise SteeringRefused(
             complaint(
-                f"denoising steps that {site.name} does not run", outside, f"0 to {site.denoising_steps - 1}"
+                f"denoising steps that {site.name} does not run",
+                outside,
+                f"0 to {site.denoising_steps - 1}",
             )
         )
 
@@ -96,5 +108,7 @@ def _check_strength(edit: Edit, site: SteeringSite, limits: SteeringLimits) -> N
     if strength > limits.max_multiple:
         what = "factor" if edit.mode is Mode.SCALE else "value in observed maxima"
         raise SteeringRefused(
-            complaint(f"{what} over the limit", round(strength, 3), f"at most {limits.max_multiple}")
+            complaint(
+                f"{what} over the limit", round(strength, 3), f"at most {limits.max_multiple}"
+            )
         )

@@ -1,0 +1,389 @@
+"""The policy node over real DDS, with lerobot's own SmolVLA class (tiny) and a fake bridge."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image, JointState
+from std_srvs.srv import SetBool, Trigger
+
+from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError
+from vla_sae_ros.core.steering import Edit, Mode
+from vla_sae_ros.msg import (
+    ActionChunk,
+    ChunkRequest,
+    FeatureActivations,
+    FeatureCatalogue,
+    SteeringEvent,
+    SteeringState,
+)
+from vla_sae_ros.nodes import qos
+from vla_sae_ros.nodes.conversions import to_header, to_image, to_joint_state, to_pose, to_time
+from vla_sae_ros.nodes.policy_node import PolicyNode
+from vla_sae_ros.nodes.steering_messages import from_edit
+from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.srv import ApplyPreset, SetSteering
+
+LIMIT = 30.0  # [s] for anything to arrive
+INSTRUCTION = "pick up the butter and place it in the basket"
+START = 1_700_000_000_000_000_000
+PERIOD = 50_000_000
+SITES = ("backbone.0", "expert.1")
+
+
+class FakeBridge:
+    """Publishes observations and requests, and keeps everything the policy node says."""
+
+    def __init__(self, context: Context) -> None:
+        self.node = rclpy.create_node("fake_bridge", context=context)
+        self._arrived = threading.Condition()
+        self.got: dict[type, list[Any]] = {}
+        self._pictures = {
+            name: self.node.create_publisher(Image, f"observation/image/{name}", qos.OBSERVATION)
+            for name in ("agentview", "wrist")
+        }
+        pose_type = type(to_pose([0, 0, 0], [0, 0, 0, 1], to_header(0)))
+        self._pose = self.node.create_publisher(pose_type, "ee_pose", qos.OBSERVATION)
+        self._gripper = self.node.create_publisher(JointState, "gripper", qos.OBSERVATION)
+        self._requests = self.node.create_publisher(ChunkRequest, "policy/request", qos.CHUNK)
+        for kind, topic, profile in (
+            (ActionChunk, "policy/action_chunk", qos.CHUNK),
+            (FeatureActivations, "policy/features", qos.FEATURES),
+            (FeatureCatalogue, "policy/catalogue", qos.LATCHED),
+            (SteeringState, "steering/state", qos.LATCHED),
+            (SteeringEvent, "steering/events", qos.EVENTS),
+            (DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS),
+        ):
+            self.got[kind] = []
+            self.node.create_subscription(kind, topic, self._keeper(kind), profile)
+        self.services = {
+            "set": self.node.create_client(SetSteering, "steering/set"),
+            "preset": self.node.create_client(ApplyPreset, "steering/preset"),
+            "bypass": self.node.create_client(SetBool, "steering/bypass"),
+            "reset": self.node.create_client(Trigger, "steering/reset"),
+        }
+
+    def _keeper(self, kind: type) -> Callable[[Any], None]:
+        def keep(message: Any) -> None:
+            with self._arrived:
+                self.got[kind].append(message)
+                self._arrived.notify_all()
+
+        return keep
+
+    def wait_for(self, kind: type, wanted: Callable[[Any], bool] = lambda message: True) -> Any:
+        """Return the first message that is wanted, waiting for it if need be."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: any(map(wanted, self.got[kind])), LIMIT), kind
+            return next(message for message in self.got[kind] if wanted(message))
+
+    def connect(self) -> None:
+        for service in self.services.values():
+            assert service.wait_for_service(LIMIT)
+        publishers = [*self._pictures.values(), self._pose, self._gripper, self._requests]
+        matched = threading.Event()
+        for _ in range(int(LIMIT / 0.05)):
+            if all(publisher.get_subscription_count() for publisher in publishers):
+                return
+            matched.wait(0.05)
+        raise AssertionError("the policy node did not subscribe")
+
+    def observe(self, step: int, without: str = "", seed: int = 3) -> None:
+        header = to_header(START + step * PERIOD)
+        for name, publisher in self._pictures.items():
+            if name != without:
+                picture = np.random.default_rng(step).integers(0, 256, (256, 256, 3), np.uint8)
+                publisher.publish(to_image(picture, header))
+        self._pose.publish(to_pose([0.1, 0.2, 0.3], [1.0, 0.0, 0.0, 0.0], header))
+        self._gripper.publish(
+            to_joint_state(["finger_joint1", "finger_joint2"], [0.01, -0.01], header)
+        )
+
+    def request(self, step: int, seed: int = 3) -> None:
+        self._requests.publish(
+            ChunkRequest(
+                header=to_header(START + step * PERIOD),
+                episode_id="e1",
+                instruction=INSTRUCTION,
+                start=to_time(START),
+                seed=seed,
+                step=step,
+            )
+        )
+
+    def chunk(self, step: int, seed: int = 3) -> ActionChunk:
+        self.observe(step)
+        self.request(step, seed)
+        return self.wait_for(ActionChunk, lambda m: m.observation_step == step and not m.replan)
+
+    def call(self, name: str, request: Any) -> Any:
+        done = threading.Event()
+        future = self.services[name].call_async(request)
+        future.add_done_callback(lambda _: done.set())
+        assert done.wait(LIMIT), name
+        return future.result()
+
+    def steer(self, *edits: Edit, owner: str = "test", lease: float = 30.0) -> SetSteering.Response:
+        return self.call(
+            "set", SetSteering.Request(edits=map_edits(edits), owner=owner, lease=lease)
+        )
+
+
+def map_edits(edits: tuple[Edit, ...]) -> list[Any]:
+    return [from_edit(edit) for edit in edits]
+
+
+Started = tuple[PolicyNode, FakeBridge]
+
+
+@pytest.fixture
+def started(
+    ros_context: Context,
+    tiny_policy_folder: Path,
+    loaded: LoadedPolicy,
+    make_bundle: Callable[..., SaeBundle],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Started]:
+    """A policy node with two tapped sites and a fake bridge, both spinning."""
+    for site in SITES:
+        make_bundle(loaded, site).save(tmp_path / site)
+    overrides = [
+        Parameter("policy", value=str(tiny_policy_folder)),
+        Parameter("bundles", value=[str(tmp_path / site) for site in SITES]),
+        Parameter("frame_timeout", value=0.3),
+        Parameter("slew_limit", value=1e6),
+    ]
+    node = PolicyNode(context=ros_context, parameter_overrides=overrides)
+    bridge = FakeBridge(ros_context)
+    executor = SingleThreadedExecutor(context=ros_context)
+    for spun in (node, bridge.node):
+        executor.add_node(spun)
+    node.start()
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    bridge.connect()
+    yield node, bridge
+    executor.shutdown()
+    thread.join()
+    node.destroy_node()
+    bridge.node.destroy_node()
+
+
+def test_a_request_is_answered_with_a_chunk_of_that_very_observation(started: Started) -> None:
+    _node, bridge = started
+    chunk = bridge.chunk(5)
+    assert chunk.header.stamp == to_time(START + 5 * PERIOD)
+    assert (chunk.episode_id, chunk.observation_step, chunk.steering_revision) == ("e1", 5, 0)
+    assert (chunk.horizon, chunk.action_dim, len(chunk.actions)) == (6, 7, 42)
+    for site in SITES:
+        features = bridge.wait_for(FeatureActivations, lambda m, site=site: m.site == site)
+        assert features.chunk_id == chunk.chunk_id
+        assert len(features.index) == len(features.natural) == len(features.applied) > 0
+        assert features.natural == features.applied
+
+
+def test_the_served_actions_are_those_of_the_plain_policy_to_the_bit(
+    started: Started, loaded: LoadedPolicy
+) -> None:
+    _node, bridge = started
+    chunk = bridge.chunk(2)
+    picture = np.random.default_rng(2).integers(0, 256, (256, 256, 3), np.uint8)
+    # The hand points down: axis-angle (pi, 0, 0) of the quaternion (1, 0, 0, 0).
+    state = np.array([0.1, 0.2, 0.3, np.pi, 0.0, 0.0, 0.01, -0.01], np.float32)
+    frame = {
+        "observation.images.agentview": picture,
+        "observation.images.wrist": picture,
+        "observation.state": state,
+    }
+    plain = PolicyEngine(loaded).infer(frame, INSTRUCTION, (3, 2)).actions
+    assert np.array(chunk.actions, np.float32).tobytes() == plain.tobytes()
+
+
+def test_a_steering_change_makes_the_policy_replan_at_once_from_the_newest_observation(
+    started: Started,
+) -> None:
+    _node, bridge = started
+    before = bridge.chunk(0)
+    response = bridge.steer(Edit(2, Mode.ADD, 6.0, "expert.1"))
+    assert (response.accepted, response.revision) == (True, 1)
+    replanned = bridge.wait_for(ActionChunk, lambda m: m.replan)
+    assert (replanned.steering_revision, replanned.observation_step) == (1, 0)
+    assert replanned.chunk_id > before.chunk_id
+    assert list(replanned.actions) != list(before.actions)
+    features = bridge.wait_for(
+        FeatureActivations, lambda m: m.site == "expert.1" and m.steering_revision == 1
+    )
+    place = list(features.index).index(2)
+    assert features.applied[place] == pytest.approx(features.natural[place] + 6.0, abs=1e-3)
+    state = bridge.wait_for(SteeringState, lambda m: m.revision == 1 and m.edits)
+    assert state.edits[0].commanded == 6.0
+    event = bridge.wait_for(SteeringEvent, lambda m: m.kind == SteeringEvent.SET)
+    assert (event.owner, event.feature, event.to_value) == ("test", 2, 6.0)
+
+
+def test_bypass_and_reset_bring_the_plain_actions_back_to_the_bit(started: Started) -> None:
+    _node, bridge = started
+    plain = list(bridge.chunk(0).actions)
+    bridge.steer(Edit(2, Mode.ADD, 6.0, "expert.1"))
+    bridge.wait_for(ActionChunk, lambda m: m.steering_revision == 1)
+    bridge.call("bypass", SetBool.Request(data=True))
+    bypassed = bridge.wait_for(ActionChunk, lambda m: m.steering_revision == 2)
+    assert list(bypassed.actions) == plain
+    bridge.call("bypass", SetBool.Request(data=False))
+    again = bridge.wait_for(ActionChunk, lambda m: m.steering_revision == 3)
+    assert list(again.actions) != plain
+    bridge.call("reset", Trigger.Request())
+    bridge.wait_for(ActionChunk, lambda m: m.steering_revision == 4)
+    bridge.observe(1)
+    bridge.request(1)
+    bridge.wait_for(ActionChunk, lambda m: m.observation_step == 1)
+    state = bridge.wait_for(SteeringState, lambda m: m.revision == 4 and not m.edits)
+    assert not state.bypass
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (Edit(2, Mode.CLAMP, float("nan"), "expert.1"), "not a finite number"),
+        (Edit(999, Mode.CLAMP, 1.0, "expert.1"), "unknown feature"),
+        (Edit(2, Mode.CLAMP, 1.0, "expert.9"), "unknown site"),
+    ],
+)
+def test_a_bad_request_is_refused_with_its_reason_and_changes_nothing(
+    started: Started, edit: Edit, says: str
+) -> None:
+    _node, bridge = started
+    response = bridge.steer(edit)
+    assert not response.accepted
+    assert says in response.reason
+    assert response.revision == 0
+    assert says in bridge.wait_for(SteeringEvent, lambda m: m.kind == SteeringEvent.REFUSED).reason
+
+
+def test_edits_of_an_owner_that_is_gone_are_released(started: Started) -> None:
+    _node, bridge = started
+    bridge.chunk(0)
+    bridge.steer(Edit(2, Mode.ADD, 6.0, "expert.1"), lease=0.2)
+    event = bridge.wait_for(SteeringEvent, lambda m: m.kind == SteeringEvent.LEASE_EXPIRED)
+    assert event.owner == "test"
+    bridge.wait_for(ActionChunk, lambda m: m.steering_revision == 2)
+
+
+def test_a_preset_that_is_not_one_is_refused(started: Started) -> None:
+    _node, bridge = started
+    response = bridge.call("preset", ApplyPreset.Request(preset="[]", owner="test"))
+    assert not response.accepted
+    assert "keys of a preset" in response.reason
+
+
+def test_a_camera_that_stops_is_named_and_no_chunk_comes(started: Started) -> None:
+    _node, bridge = started
+    bridge.chunk(0)
+    bridge.observe(1, without="wrist")
+    bridge.request(1)
+
+    def is_complaint(message: DiagnosticArray) -> bool:
+        return any(
+            s.level == DiagnosticStatus.ERROR and "observation.images.wrist" in s.message
+            for s in message.status
+        )
+
+    bridge.wait_for(DiagnosticArray, is_complaint)
+    assert not any(chunk.observation_step == 1 for chunk in bridge.got[ActionChunk])
+    bridge.observe(1)  # the camera is back: the waiting request is answered
+    bridge.wait_for(ActionChunk, lambda m: m.observation_step == 1)
+
+
+def test_a_picture_of_a_wrong_kind_is_refused_and_counted(started: Started) -> None:
+    _node, bridge = started
+    picture = Image(header=to_header(START), height=2, width=2, encoding="32FC1", step=8)
+    bridge._pictures["wrist"].publish(picture)
+
+    def is_counted(message: DiagnosticArray) -> bool:
+        values = {v.key: v.value for s in message.status for v in s.values}
+        return values.get("refused observations") == "1" and "32FC1" in values["last refusal"]
+
+    bridge.wait_for(DiagnosticArray, is_counted)
+    bridge.chunk(1)
+
+
+def test_the_catalogue_is_there_for_those_who_come_late(
+    started: Started, ros_context: Context
+) -> None:
+    _node, bridge = started
+    catalogue = bridge.wait_for(FeatureCatalogue)
+    assert catalogue.sites == list(SITES)
+    assert list(catalogue.can_steer) == [True, True]
+    assert {info.label for info in catalogue.features if info.site == "expert.1"} >= {"feature 2"}
+
+
+def test_hooks_are_gone_and_services_too_after_cleanup(started: Started) -> None:
+    node, _bridge = started
+    assert node._engine is not None
+    policy = node._engine.loaded.policy
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in policy.modules())
+    offered = {p.topic_name for p in node.publishers} | {s.srv_name for s in node.services}
+    assert not offered & {
+        "/policy/action_chunk",
+        "/policy/features",
+        "/steering/set",
+        "/steering/state",
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"policy": ""}, "no policy named"),
+        ({"policy": "nowhere"}, "no policy folder nowhere"),
+        ({"bundles": ["nowhere"]}, "nowhere"),
+        ({"device": "cuda:9"}, "cannot use this device"),
+        ({"contract": "nowhere.yaml"}, "nowhere.yaml"),
+    ],
+)
+def test_a_configuration_that_cannot_be_served_is_refused_in_plain_words(
+    ros_context: Context, tiny_policy_folder: Path, parameters: dict[str, Any], says: str
+) -> None:
+    given = {"policy": str(tiny_policy_folder), **parameters}
+    overrides = [Parameter(name, value=value) for name, value in given.items()]
+    node = PolicyNode(context=ros_context, parameter_overrides=overrides)
+    try:
+        with pytest.raises(VlaSaeError, match=says):
+            node.start()
+    finally:
+        node.destroy_node()
+
+
+def test_a_bundle_of_another_policy_is_refused_before_the_first_action(
+    ros_context: Context,
+    tiny_policy_folder: Path,
+    loaded: LoadedPolicy,
+    make_bundle: Callable[..., SaeBundle],
+    tmp_path: Path,
+) -> None:
+    make_bundle(loaded, "expert.1", policy_id="another").save(tmp_path / "b")
+    overrides = [
+        Parameter("policy", value=str(tiny_policy_folder)),
+        Parameter("bundles", value=[str(tmp_path / "b")]),
+    ]
+    node = PolicyNode(context=ros_context, parameter_overrides=overrides)
+    try:
+        with pytest.raises(ConfigurationError, match="policy id"):
+            node.start()
+    finally:
+        node.destroy_node()

@@ -1,0 +1,116 @@
+"""Mailboxes, the outbox, the guard, the connection's state and the status texts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+
+from vla_sae_ros.panel.connection import SILENCE_LIMIT, Link, link_state
+from vla_sae_ros.panel.guard import Mishaps, guarded
+from vla_sae_ros.panel.mailbox import Inbox, Mailbox
+from vla_sae_ros.panel.outbox import SEND_PERIOD, Outbox
+from vla_sae_ros.panel.status_lines import episode_text, link_text, steering_text
+from vla_sae_ros.panel.values import EditView, EpisodeView, FeatureName, SteeringView
+
+
+class FakeSink:
+    """Remembers what was sent."""
+
+    def __init__(self) -> None:
+        self.busy = False
+        self.sent: list[list[tuple[FeatureName, float]]] = []
+
+    def set_edits(self, values: Sequence[tuple[FeatureName, float]]) -> bool:
+        self.sent.append(list(values))
+        return True
+
+
+def test_a_mailbox_keeps_the_newest_of_each_key_and_counts_the_replaced() -> None:
+    box: Mailbox[str, int] = Mailbox()
+    for key, value in (("a", 1), ("b", 2), ("a", 3)):
+        box.put(key, value)
+    assert box.take() == {"a": 3, "b": 2}
+    assert box.take() == {}
+    assert box.replaced == 1
+
+
+def test_an_inbox_keeps_order_and_is_bounded() -> None:
+    box: Inbox[int] = Inbox(limit=3)
+    for value in range(5):
+        box.put(value)
+    assert box.take() == [2, 3, 4]
+    assert box.take() == []
+
+
+def test_the_outbox_sends_the_newest_value_at_a_bounded_rate() -> None:
+    sink = FakeSink()
+    outbox = Outbox(sink)
+    outbox.put(("s", 1), 0.1)
+    assert outbox.send(0.0)
+    for value in (0.2, 0.3):
+        outbox.put(("s", 1), value)
+        assert not outbox.send(SEND_PERIOD / 2)
+    assert outbox.send(SEND_PERIOD * 1.01)
+    assert sink.sent == [[(("s", 1), 0.1)], [(("s", 1), 0.3)]]
+
+
+def test_the_outbox_waits_for_the_answer_unless_it_is_urgent() -> None:
+    sink = FakeSink()
+    outbox = Outbox(sink)
+    sink.busy = True
+    outbox.put(("s", 1), 0.1)
+    assert not outbox.send(0.0)
+    assert outbox.send(0.0, urgent=True)
+
+
+def test_what_is_dropped_is_not_sent() -> None:
+    sink = FakeSink()
+    outbox = Outbox(sink)
+    outbox.put(("s", 1), 0.1)
+    outbox.drop(("s", 1))
+    assert not outbox.send(0.0)
+
+
+def test_a_guarded_function_returns_its_default_and_notes_the_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mishaps = Mishaps()
+    monkeypatch.setattr("vla_sae_ros.panel.guard.MISHAPS", mishaps)
+
+    @guarded(default=7)
+    def broken() -> int:
+        raise ValueError("a fault")
+
+    assert broken() == 7
+    assert mishaps.count == 1 and "ValueError: a fault" in mishaps.last
+
+
+@pytest.mark.parametrize(("last", "link"), [
+    (None, Link.WAITING), (99.5, Link.LIVE), (100 - SILENCE_LIMIT - 0.1, Link.LOST)])
+def test_the_link_is_judged_by_the_age_of_the_newest_message(
+    last: float | None, link: Link
+) -> None:
+    assert link_state(100.0, last).link is link
+
+
+def test_a_lost_connection_is_said_with_its_age() -> None:
+    text = link_text(link_state(110.0, 100.0), 0.0, "p")
+    assert "CONNECTION LOST" in text and "10 s" in text
+
+
+def test_the_episode_line_names_task_step_and_every_count_that_is_not_zero() -> None:
+    episode = EpisodeView("e", "libero_object", 3, "pick up the soup", 40, 280, "running", "",
+                          True, 2, 0, 1)
+    text = episode_text(episode)
+    for part in ("libero_object task 3", "“pick up the soup”", "step 40/280", "running",
+                 "realtime", "2 missed deadlines", "1 dropped chunks"):
+        assert part in text
+    assert "held" not in text
+
+
+def test_the_steering_line_names_other_owners() -> None:
+    edit = EditView("s", 1, "steer_42", "holding", 1.0, 1.0, math.inf)
+    text = steering_text(SteeringView(7, False, 0.5, (edit,)), None, "me")
+    assert "1 edit " in text and "steer_42" in text and "revision 7" in text

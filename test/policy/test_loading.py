@@ -1,0 +1,139 @@
+"""Loading policy folders: what fits, and what a wrong folder is told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.policy.checkpoint import save_checkpoint
+from vla_sae_ros.policy.loading import LoadedPolicy, load_policy
+from vla_sae_ros.policy.tiny_smolvla import (
+    CAMERA_KEYS,
+    TinySize,
+    build_tiny_smolvla,
+    write_vlm_folder,
+)
+
+INSTRUCTION = "pick up the butter and place it in the basket"
+SMALL = TinySize(image_size=32, patch_size=8, vision_width=16, vision_layers=1, text_width=16,
+                 text_layers=2, heads=2, mlp_width=16, vocabulary=300)
+STATISTICS = {
+    "observation.state": {"mean": torch.arange(8.0), "std": torch.full((8,), 2.0)},
+    "action": {"mean": torch.full((7,), 0.5), "std": torch.full((7,), 0.25)},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint in a place of its own, its backbone made somewhere else and gone."""
+    made = tmp_path_factory.mktemp("made")
+    write_vlm_folder(made / "vlm", [INSTRUCTION], SMALL)
+    policy = build_tiny_smolvla(made / "vlm", SMALL, seed=1)
+    folder = tmp_path_factory.mktemp("saved") / "policy"
+    save_checkpoint(policy, STATISTICS, made / "vlm", folder)
+    shutil.rmtree(made)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def loaded(folder: Path) -> LoadedPolicy:
+    return load_policy(folder)
+
+
+def frame() -> dict:
+    generator = torch.Generator().manual_seed(0)
+    pictures = {key: torch.rand(3, 256, 256, generator=generator) for key in CAMERA_KEYS}
+    return {**pictures, "observation.state": torch.arange(8.0) + 2.0, "task": INSTRUCTION}
+
+
+@pytest.fixture
+def broken(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder, tmp_path / "policy"))
+
+
+def test_a_saved_policy_answers_a_frame_with_a_chunk(loaded: LoadedPolicy) -> None:
+    batch = loaded.preprocessor(frame())
+    torch.testing.assert_close(batch["observation.state"], torch.ones(1, 8))
+    noise = torch.zeros(1, 10, 7)
+    chunk = loaded.policy.predict_action_chunk(batch, noise=noise)
+    assert chunk.shape == (1, 10, 7)
+    torch.testing.assert_close(loaded.postprocessor(chunk), chunk * 0.25 + 0.5)
+    again = loaded.policy.predict_action_chunk(loaded.preprocessor(frame()), noise=noise)
+    assert torch.equal(chunk, again)
+
+
+def test_weights_are_float32_in_memory_and_half_on_disk(loaded: LoadedPolicy, folder: Path) -> None:
+    assert {parameter.dtype for parameter in loaded.policy.parameters()} == {torch.float32}
+    assert not loaded.policy.training
+    numbers = sum(parameter.numel() for parameter in loaded.policy.parameters())
+    assert (folder / "model.safetensors").stat().st_size < 2.2 * numbers + 50_000
+
+
+def test_the_files_name_no_path_of_the_machine_that_wrote_them(folder: Path) -> None:
+    for path in folder.rglob("*.json"):
+        if path.name != "tokenizer.json":
+            assert '"/' not in path.read_text(encoding="utf-8"), path
+
+
+def test_the_id_follows_the_weights_and_not_the_folder(folder: Path, broken: Path) -> None:
+    copy = load_policy(broken)
+    assert copy.policy_id == load_policy(folder).policy_id and len(copy.policy_id) == 16
+    weights = bytearray((broken / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (broken / "model.safetensors").write_bytes(weights)
+    assert load_policy(broken).policy_id != copy.policy_id
+
+
+def test_a_folder_that_is_not_there_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="no policy folder nowhere"):
+        load_policy(Path("nowhere"))
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_folder_that_is_no_checkpoint_is_told_what_is_missing(broken: Path, name: str) -> None:
+    (broken / name).unlink()
+    with pytest.raises(ConfigurationError, match=f"{name} is missing"):
+        load_policy(broken)
+
+
+def test_a_checkpoint_without_processors_is_sent_to_lerobot_s_migration(broken: Path) -> None:
+    (broken / "policy_postprocessor.json").unlink()
+    with pytest.raises(ConfigurationError, match="migrate_policy_normalization"):
+        load_policy(broken)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [('{"type": "telepathy"}', "unknown policy type"), ("{", "no policy configuration"),
+     ("[]", "no policy configuration"), ("{}", "no policy configuration")],
+)
+def test_a_wrong_configuration_is_told_in_words(broken: Path, config: str, message: str) -> None:
+    (broken / "config.json").write_text(config, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=message):
+        load_policy(broken)
+
+
+def test_a_missing_backbone_folder_is_named(broken: Path) -> None:
+    shutil.rmtree(broken / "vlm")
+    with pytest.raises(ConfigurationError, match="names its backbone 'vlm'"):
+        load_policy(broken)
+
+
+def test_truncated_weights_are_refused(broken: Path) -> None:
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ConfigurationError, match="could not be loaded"):
+        load_policy(broken)
+
+
+def test_weights_of_another_layout_are_refused(broken: Path) -> None:
+    config = json.loads((broken / "config.json").read_text(encoding="utf-8"))
+    config["max_state_dim"] = 32
+    (broken / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="state_proj"):
+        load_policy(broken)

@@ -1,0 +1,159 @@
+"""Promises a trainer can fail."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.sae.geometric_median import geometric_median
+from vla_sae_ros.sae.metrics import evaluate
+from vla_sae_ros.sae.training import Trainer, TrainingSettings, train
+
+SMALL = TrainingSettings(
+    24, k=3, normalization="none", batch_size=64, epochs=3, learning_rate=3e-3, dead_after_steps=10
+)
+
+
+def planted(samples: int, d: int, features: int, active: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sparse positive mixtures of known unit directions: samples (n, d) and directions (F, d)."""
+    random = np.random.default_rng(0)
+    directions = random.standard_normal((features, d))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    code = np.zeros((samples, features))
+    chosen = random.random((samples, features)).argsort(axis=1)[:, :active]
+    np.put_along_axis(code, chosen, random.uniform(0.5, 1.5, chosen.shape), axis=1)
+    return (code @ directions).astype(np.float32), directions
+
+
+def test_a_planted_dictionary_is_recovered() -> None:
+    samples, directions = planted(20_000, 32, 64, 3)
+    settings = TrainingSettings(
+        64,
+        k=3,
+        normalization="none",
+        batch_size=256,
+        epochs=30,
+        learning_rate=5e-3,
+        aux_coefficient=1 / 4,
+        dead_after_steps=20,
+    )
+    trained = train(samples, settings, progress=False)
+    best = (directions @ trained.sae.W_dec.numpy().T).max(axis=1)
+    assert (best >= 0.95).mean() >= 0.95
+    assert trained.dead_features == 0
+    assert trained.fvu_history[-1] < trained.fvu_history[0]
+
+
+@pytest.mark.parametrize("normalization", ["none", "layer_norm"])
+def test_decoder_rows_stay_unit(normalization: str) -> None:
+    samples = planted(640, 16, 24, 3)[0] * 50 + 20
+    settings = dataclasses.replace(SMALL, normalization=normalization)
+    sae = train(samples, settings, progress=False).sae
+    torch.testing.assert_close(sae.W_dec.norm(dim=1), torch.ones(24))
+
+
+def test_the_history_ends_at_the_fvu_of_the_result() -> None:
+    samples = planted(640, 16, 24, 3)[0] * 50 + 20
+    trained = train(samples, dataclasses.replace(SMALL, epochs=20), progress=False)
+    assert evaluate(trained.sae, samples).fvu == pytest.approx(trained.fvu_history[-1], rel=0.1)
+
+
+def test_the_size_and_offset_of_the_activations_do_not_change_what_is_learnt() -> None:
+    samples = planted(640, 16, 24, 3)[0]
+    first = train(samples, SMALL, progress=False).sae
+    second = train(samples * 1000 + 5, SMALL, progress=False).sae
+    torch.testing.assert_close(first.W_dec, second.W_dec, atol=1e-2, rtol=0)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_others() -> None:
+    samples = planted(640, 16, 24, 3)[0]
+    first, again = (train(samples, SMALL, progress=False).sae for _ in range(2))
+    other = train(samples, dataclasses.replace(SMALL, seed=1), progress=False).sae
+    for name in ("W_enc", "W_dec", "b_dec"):
+        assert torch.equal(getattr(first, name), getattr(again, name))
+    assert not torch.equal(first.W_dec, other.W_dec)
+
+
+@pytest.mark.parametrize(("coefficient", "revived"), [(1 / 32, True), (0.0, False)])
+def test_the_auxiliary_loss_resurrects_dead_latents(coefficient: float, revived: bool) -> None:
+    samples = planted(2_000, 16, 24, 3)[0]
+    settings = dataclasses.replace(SMALL, aux_coefficient=coefficient, epochs=60)
+    trainer = Trainer(samples, settings, torch.device("cpu"))
+    # Encoders this short never reach the top k by themselves.
+    trainer._weights.encoder[:12] *= 1e-3
+    dead = [trainer.dead_count() for _ in range(15) for _ in trainer.epoch()]
+    assert max(dead) >= 8
+    assert (dead[-1] <= 2) is revived
+
+
+def test_samples_are_read_by_row_from_a_memory_map(tmp_path: object) -> None:
+    samples = planted(640, 16, 24, 3)[0]
+    path = f"{tmp_path}/samples.npy"
+    np.save(path, samples)
+    mapped = train(np.load(path, mmap_mode="r"), SMALL, progress=False).sae
+    assert torch.equal(mapped.W_dec, train(samples, SMALL, progress=False).sae.W_dec)
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        (np.zeros((1, 4), np.float32), "shape"),
+        (np.zeros((8, 4, 2), np.float32), "shape"),
+        (np.ones((8, 4), np.float32), "spread"),
+        (np.where(np.arange(32).reshape(8, 4) == 13, np.nan, 1.0).astype(np.float32), "Sample 3"),
+    ],
+)
+def test_samples_that_cannot_be_learnt_from_are_refused(samples: np.ndarray, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        train(samples, SMALL, progress=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"k": 25},
+        {"k": 0},
+        {"epochs": 0},
+        {"learning_rate": 2.0},
+        {"warm_up_share": 0.9},
+        {"aux_k": 0},
+    ],
+)
+def test_settings_out_of_range_are_refused_by_name(change: dict[str, float]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(change))):
+        dataclasses.replace(SMALL, **change)  # type: ignore[arg-type]
+
+
+def test_the_geometric_median_ignores_a_few_huge_samples() -> None:
+    random = np.random.default_rng(0)
+    points = torch.from_numpy(random.standard_normal((500, 4)))
+    spoilt = points.clone()
+    spoilt[:20] += 1e4
+    assert float((geometric_median(spoilt) - points.mean(0)).norm()) < 0.3
+    line = torch.tensor([[0.0], [1.0], [7.0]], dtype=torch.float64)
+    assert float(geometric_median(line)) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_metrics_are_those_of_their_definitions() -> None:
+    samples = planted(500, 16, 24, 3)[0] * 3 + 100
+    sae = train(samples, dataclasses.replace(SMALL, normalization="layer_norm"), progress=False).sae
+    metrics = evaluate(sae, samples, batch_size=77)
+    x = torch.from_numpy(samples).double()
+    code = sae.encode(x.float())
+    error = (x - sae.reconstruct(x.float()).double()).square().sum()
+    assert metrics.fvu == pytest.approx(float(error / (x - x.mean(0)).square().sum()), rel=1e-4)
+    assert metrics.l0 == pytest.approx(float((code > 0).sum(1).double().mean()))
+    assert metrics.dead_share == pytest.approx(float((~(code > 0).any(0)).double().mean()))
+    assert metrics.mean_norm == pytest.approx(float(x.norm(dim=1).mean()), rel=1e-6)
+    np.testing.assert_allclose(metrics.density, (code > 0).double().mean(0).numpy())
+
+
+def test_metrics_need_samples_that_vary() -> None:
+    sae = train(planted(200, 16, 24, 3)[0], SMALL, progress=False).sae
+    for samples in (np.zeros((0, 16), np.float32), np.ones((4, 16), np.float32)):
+        with pytest.raises(ConfigurationError):
+            evaluate(sae, samples)

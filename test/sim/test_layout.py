@@ -1,0 +1,49 @@
+"""Rearranging a scene."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vla_sae_ros.core.errors import ConfigurationError, SimulationError
+from vla_sae_ros.sim.environment import Layout
+from vla_sae_ros.sim.layout import BASKET_GAP_M, MIN_GAP_M, rearranged
+
+SCENE = {
+    "basket_1": np.array([0.0, 0.26, 0.0]),
+    "butter_1": np.array([-0.2, -0.08, 0.01]),
+    "milk_1": np.array([0.1, -0.2, 0.07]),
+    "soup_1": np.array([-0.12, -0.24, 0.04]),
+}
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**31), distance=st.floats(0.001, 0.05))
+def test_objects_stay_near_their_places_and_apart(seed: int, distance: float) -> None:
+    moved = rearranged(SCENE, Layout(move_objects_m=distance), seed)
+    for name, place in moved.items():
+        assert np.abs(place - SCENE[name][:2]).max() <= distance
+    for first in moved:
+        for second in moved:
+            if first < second:
+                gap = BASKET_GAP_M if first == "basket_1" else MIN_GAP_M
+                assert np.linalg.norm(moved[first] - moved[second]) >= gap
+
+
+def test_the_default_layout_moves_nothing() -> None:
+    places = rearranged(SCENE, Layout(), 0)
+    assert all(np.array_equal(places[name], SCENE[name][:2]) for name in SCENE)
+
+
+@pytest.mark.parametrize("distance", [-0.01, float("nan"), float("inf")])
+def test_an_impossible_distance_is_refused(distance: float) -> None:
+    with pytest.raises(ConfigurationError, match="0 or more"):
+        rearranged(SCENE, Layout(move_objects_m=distance), 0)
+
+
+def test_a_scene_without_room_is_an_error_and_not_a_loop() -> None:
+    crowd = {f"can_{number}": np.zeros(3) for number in range(6)}
+    with pytest.raises(SimulationError, match="No free layout"):
+        rearranged(crowd, Layout(move_objects_m=0.01), 0)

@@ -1,0 +1,64 @@
+"""What suites and tasks are installed."""
+
+from __future__ import annotations
+
+import pytest
+
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.sim.suites import (
+    find_task,
+    goal_predicates,
+    load_init_state,
+    retarget,
+    suite_names,
+    suite_tasks,
+)
+
+
+def test_suites_that_are_registered_without_files_are_not_offered() -> None:
+    assert {"libero_object", "libero_spatial", "libero_goal", "libero_10"} <= set(suite_names())
+    with pytest.raises(ConfigurationError, match="registered without files"):
+        suite_tasks("libero_object_env")
+
+
+def test_an_unknown_suite_is_refused_with_the_installed_ones() -> None:
+    with pytest.raises(ConfigurationError, match="libero_spatial"):
+        suite_tasks("libero_subject")
+
+
+def test_an_unknown_task_is_refused_with_the_suite_s_tasks() -> None:
+    with pytest.raises(ConfigurationError, match="6: pick up the butter"):
+        find_task("libero_object", 10)
+
+
+def test_perturbed_suites_are_told_their_own_instruction() -> None:
+    plain, reworded = find_task("libero_object", 0), find_task("libero_object_lan", 0)
+    assert plain.instruction == "pick up the alphabet soup and place it in the basket"
+    assert reworded.instruction == "grab alphabet soup and put it into basket"
+    assert "cream cheese" in find_task("libero_object_task", 0).instruction
+
+
+@pytest.mark.parametrize(
+    ("suite", "limit"),
+    [("libero_spatial", 220), ("libero_object_swap", 280), ("libero_goal", 300),
+     ("libero_10", 520), ("libero_90", 400)],
+)
+def test_step_limits_are_the_benchmark_s(suite: str, limit: int) -> None:
+    assert find_task(suite, 0).max_steps == limit
+
+
+def test_retargeting_changes_what_is_said_and_what_counts() -> None:
+    task = find_task("libero_object", 0)
+    butter = retarget(task, "butter_1")
+    assert butter.instruction == find_task("libero_object", 6).instruction
+    assert goal_predicates(task) == (("in", "alphabet_soup_1", "basket_1_contain_region"),)
+    assert goal_predicates(butter) == (("in", "butter_1", "basket_1_contain_region"),)
+    with pytest.raises(ConfigurationError, match="cream_cheese_1"):
+        retarget(task, "wine_1")
+
+
+def test_there_are_fifty_init_states() -> None:
+    task = find_task("libero_object", 0)
+    assert load_init_state(task, 49).ndim == 1
+    with pytest.raises(ConfigurationError, match="0 to 49"):
+        load_init_state(task, -1)

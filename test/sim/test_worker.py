@@ -1,0 +1,41 @@
+"""The thread that owns a simulator."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from vla_sae_ros.core.errors import SimulationError
+from vla_sae_ros.sim.worker import SimulationThread
+
+
+def test_calls_run_in_order_on_one_thread_that_is_not_the_callers() -> None:
+    worker = SimulationThread()
+    names = [worker.call("look", threading.get_ident, 5.0) for _ in range(3)]
+    worker.close()
+    assert len(set(names)) == 1 and names[0] != threading.get_ident()
+
+
+def test_a_call_that_does_not_come_back_becomes_an_error_and_so_does_every_later_one() -> None:
+    worker, release = SimulationThread(), threading.Event()
+    try:
+        with pytest.raises(SimulationError, match=r"did not reset within 0\.05 s"):
+            worker.call("reset", release.wait, 0.05)
+        with pytest.raises(SimulationError, match="still stuck in an earlier call to reset"):
+            worker.call("step", lambda: None, 5.0)
+    finally:
+        release.set()
+        worker.close()
+
+
+def test_an_exception_reaches_the_caller_and_the_thread_lives_on() -> None:
+    worker = SimulationThread()
+
+    def fail() -> None:
+        raise TimeoutError("the simulator's own")
+
+    with pytest.raises(TimeoutError, match="own"):
+        worker.call("fail", fail, 5.0)
+    assert worker.call("answer", lambda: 42, 5.0) == 42
+    worker.close()

@@ -1,0 +1,90 @@
+"""From collected activations to a bundle, with a planted gripper feature."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.study import train_sae
+from vla_sae_ros.study.activation_format import CollectedSite, Collection
+from vla_sae_ros.study.activation_writer import ActivationWriter
+
+WIDTH = 16
+SITES = {
+    "backbone.1": CollectedSite(WIDTH, "mean", ("camera",)),
+    "expert.0": CollectedSite(WIDTH, "token", ("action",)),
+}
+
+
+def collect(folder: Path, sites: dict[str, CollectedSite]) -> None:
+    """Thirty episodes in which a direction is there exactly while the gripper is closed."""
+    random = np.random.default_rng(0)
+    directions = random.standard_normal((12, WIDTH))
+    mean = random.standard_normal(WIDTH) * 20
+    with ActivationWriter(folder, Collection("0123abcd", "tiny", sites, 20.0)) as writer:
+        for number in range(30):
+            close_at = random.integers(10, 40)
+            for step in range(0, 50, 2):
+                closed = step >= close_at
+                code = random.uniform(0, 1, 12) * (random.random(12) < 0.15)
+                code[0] = 2.0 * closed
+                state = np.zeros(8)
+                state[:3] = random.standard_normal(3)
+                state[6:] = (0.0, 0.0) if closed else (0.04, -0.04)
+                context = {
+                    "episode_id": f"e{number}",
+                    "step": step,
+                    "instruction": "pick up the soup",
+                    "state": state,
+                    "residual_norm": 90.0,
+                }
+                x = mean + code @ directions
+                for site, read in sites.items():
+                    writer(site, x if read.pooling == "mean" else np.stack([x, x]), context)
+            writer.end_episode(success=True)
+
+
+def run(folder: Path, out: Path, *more: str) -> int:
+    parser = argparse.ArgumentParser()
+    train_sae.add_arguments(parser)
+    given = ["--dictionary-size", "24", "--k", "4", "--batch-size", "64", "--epochs", "15"]
+    return train_sae.run(parser.parse_args([str(folder), "--out", str(out), *given, *more]))
+
+
+@pytest.mark.parametrize("site", sorted(SITES))
+def test_a_collected_folder_becomes_a_bundle_in_one_call(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], site: str
+) -> None:
+    collect(tmp_path / "activations", {site: SITES[site]})
+    assert run(tmp_path / "activations", tmp_path / "bundle", "--held-out", "0.3") == 0
+    bundle = SaeBundle.load(tmp_path / "bundle")
+    bundle.check_fits("0123abcd", site, WIDTH)
+    card = bundle.card
+    assert (card.pooling, card.token_groups) == (SITES[site].pooling, SITES[site].token_groups)
+    assert card.mean_residual_norm == pytest.approx(90.0)
+    assert card.data["training_episodes"] == 21 and len(card.data["held_out_episodes"]) == 9
+    assert set(card.metrics) >= {"fvu", "l0", "dead_share", "fvu_training"}
+    assert 0 < card.metrics["fvu"] < 0.5 and 0 < card.metrics["l0"] <= 4
+    named = [one for one in bundle.catalogue.entries if one.label == "gripper closed"]
+    assert named and named[0].observed_max > 0 and named[0].coverage == pytest.approx(1.0)
+    assert len(bundle.catalogue) == 24
+    printed = capsys.readouterr().out
+    assert "held-out FVU" in printed and "gripper closed" in printed
+
+
+def test_the_site_has_to_be_named_when_there_are_several(tmp_path: Path) -> None:
+    collect(tmp_path / "activations", SITES)
+    with pytest.raises(ConfigurationError, match=r"--site.*backbone\.1.*expert\.0"):
+        run(tmp_path / "activations", tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_an_existing_bundle_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    with pytest.raises(ConfigurationError, match="exists already"):
+        run(tmp_path / "no activations", tmp_path / "bundle")
