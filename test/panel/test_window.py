@@ -108,6 +108,14 @@ def test_a_click_alone_changes_nothing(panel, client) -> None:
     assert client.requests == []
 
 
+def test_a_hand_that_trembles_on_a_click_changes_nothing(panel, client) -> None:
+    at = cell(panel, ("backbone.1", 1)).center() + QPoint(60, 0)
+    QTest.mousePress(panel.table.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    move(panel, at + QPoint(1, 1))
+    QTest.mouseRelease(panel.table.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    assert client.requests == []
+
+
 def test_a_feature_that_cannot_be_steered_does_not_drag(panel, client) -> None:
     drag(panel, ("backbone.1", 3), [2.0])
     assert client.requests == []
@@ -182,6 +190,7 @@ def test_a_lost_connection_is_impossible_to_miss(panel, client) -> None:
     client.last_heard = time.monotonic()
     panel.tick()
     assert panel.link_line.text().startswith("Connected") and panel.table.isEnabled()
+    assert panel.table.hasFocus()  # Space is bypass again
 
 
 def test_the_order_is_held_while_a_slider_is_dragged(

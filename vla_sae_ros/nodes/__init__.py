@@ -1,4 +1,4 @@
-"""Thin ROS nodes over the rooms below. Importing this package prepares the environment for rclpy."""
+"""Thin ROS nodes over the rooms below; importing them prepares the environment for rclpy."""
 
 from vla_sae_ros.environment import prepare
 

@@ -69,12 +69,12 @@ class RecorderSubscriptions:
         visible = {name: types[0]
                    for name, types in self._node.get_topic_names_and_types() if types}
         if self._pictures:
-            for name, msgtype in visible.items():
-                if (msgtype in PICTURE_TYPES and name.startswith(self._prefix)
+            for name, offered in visible.items():
+                if (offered in PICTURE_TYPES and name.startswith(self._prefix)
                         and name not in self._made):
                     self._waiting.setdefault(name, None)
         for name, profile in list(self._waiting.items()):
-            msgtype = self._types.get(name) or visible.get(name)
+            msgtype: str | None = self._types.get(name) or visible.get(name)
             if msgtype is not None and self._try(name, profile, msgtype):
                 del self._waiting[name]
 

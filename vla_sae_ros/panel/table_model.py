@@ -105,12 +105,12 @@ class FeatureTableModel(QAbstractTableModel):
                                   self.index(last, Column.VALUE))
 
     @guarded(0)
-    def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008
+    def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:
         """Return the number of visible rows."""
         return 0 if parent.isValid() else len(self.order)
 
     @guarded(0)
-    def columnCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008
+    def columnCount(self, parent: QModelIndex = QModelIndex()) -> int:
         """Return the number of columns."""
         return 0 if parent.isValid() else len(Column)
 

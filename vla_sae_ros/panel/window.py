@@ -88,6 +88,7 @@ class PanelWidget(QWidget):
         self._arrivals: deque[tuple[float, int]] = deque(maxlen=90)
         self._next_sort = 0.0
         self._note_until = 0.0
+        self._table_had_focus = True
         self.model = FeatureTableModel(self)
         self.table = FeatureTable(self.model, self)
         self._build()
@@ -248,7 +249,7 @@ class PanelWidget(QWidget):
         (start, first), (end, last) = self._arrivals[0], self._arrivals[-1]
         rate = (last - first) / max(end - start, 1e-3)
         self._set(self.link_line, link_text(state, rate, self._policy), _STYLES[state.link])
-        self.table.setEnabled(state.link is Link.LIVE)
+        self._set_table_live(state.link is Link.LIVE)
         self.episode_line.show_text(episode_text(self._episode))
         self.steering_line.show_text(
             steering_text(self._steering, self._newest, self._client.owner))
@@ -260,6 +261,17 @@ class PanelWidget(QWidget):
         if MISHAPS.count:
             self.note_line.show_text(
                 f"{MISHAPS.count} internal errors, the last: {MISHAPS.last}", warning=True)
+
+    def _set_table_live(self, live: bool) -> None:
+        """Grey out old values. Qt gives a disabled table's focus away: take it back afterwards,
+        so that Space means bypass and not a space in the search."""
+        if live == self.table.isEnabled():
+            return
+        if not live:
+            self._table_had_focus = self.table.hasFocus()
+        self.table.setEnabled(live)
+        if live and self._table_had_focus:
+            self.table.setFocus()
 
     def _show_bypass(self) -> None:
         on = self._steering is not None and self._steering.bypass

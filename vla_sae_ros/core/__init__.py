@@ -1,0 +1,1 @@
+"""Pure Python: values, steering, contracts, alignment. No ROS, no Qt, no torch."""
