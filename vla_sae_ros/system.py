@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -44,6 +44,16 @@ class System:
     name: str
     nodes: tuple[NodeSpec, ...]
     namespace: str = ""
+
+    def with_parameters(self, node: str, **parameters: ParameterValue) -> System:
+        """Return the system with further parameters of one of its nodes."""
+        changed = tuple(
+            replace(spec, parameters={**spec.parameters, **parameters})
+            if spec.name == node
+            else spec
+            for spec in self.nodes
+        )
+        return replace(self, nodes=changed)
 
 
 SIMULATION_ARGUMENTS = (

@@ -14,7 +14,7 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.live.driving import drive
 from vla_sae_ros.nodes.client import Client
 from vla_sae_ros.study.activation_format import read_episodes
-from vla_sae_ros.system import NodeSpec, System, simulation_system
+from vla_sae_ros.system import System, simulation_system
 
 TRAINING_INIT_STATES = range(40)  # 40 to 49 are for evaluation
 
@@ -110,20 +110,14 @@ def _system(args: argparse.Namespace) -> System:
     system = simulation_system(
         {"suite": args.suite, "task": args.tasks[0], "policy": args.policy, "autorun": False}
     )
-    parameters = {
-        "policy": {
-            "activations_folder": str(args.folder.absolute()),
-            "activations_sites": tuple(args.sites),
-            "activations_pooling": args.pooling,
-        },
-        "bridge": {"execute_steps": args.every},
-    }
-    nodes = [_with(node, parameters[node.name]) for node in system.nodes if node.name in parameters]
-    return replace(system, nodes=tuple(nodes))
-
-
-def _with(node: NodeSpec, parameters: dict) -> NodeSpec:
-    return replace(node, parameters={**node.parameters, **parameters})
+    collecting = system.with_parameters(
+        "policy",
+        activations_folder=str(args.folder.absolute()),
+        activations_sites=tuple(args.sites),
+        activations_pooling=args.pooling,
+    ).with_parameters("bridge", execute_steps=args.every)
+    needed = tuple(node for node in collecting.nodes if node.name in ("policy", "bridge"))
+    return replace(collecting, nodes=needed)
 
 
 def _progress() -> Progress:

@@ -83,10 +83,9 @@ def _roll_out(
             "task": settings.task,
             "policy": args.policy,
             "autorun": False,
-            "image_rate": settings.image_rate,
             "panel": _has_screen() if args.panel == "auto" else args.panel == "yes",
         }
-    )
+    ).with_parameters("bridge", image_rate=settings.image_rate)
     starting = progress.add_task("starting policy, bridge and recorder", total=None)
 
     def script(client: Client) -> Rollouts:

@@ -178,5 +178,5 @@ def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     """Return DejaVu Sans in `size` pixels."""
     # matplotlib ships DejaVu Sans: the same font on every machine.
     weight = "bold" if bold else "normal"
-    path = font_manager.findfont(font_manager.FontProperties("DejaVu Sans", weight=weight))
+    path = font_manager.findfont(font_manager.FontProperties(family="DejaVu Sans", weight=weight))
     return ImageFont.truetype(path, size)
