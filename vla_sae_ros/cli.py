@@ -25,6 +25,7 @@ COMMANDS = (
     Command("demo", "vla_sae_ros.live.demo", "one task, plain and steered; leaves out/demo/"),
     Command("doctor", "vla_sae_ros.doctor", "what is missing on this machine, and how to mend it"),
     Command("up", "vla_sae_ros.supervision.up", "start a system and stop it with Ctrl-C"),
+    Command("panel", "vla_sae_ros.panel.app", "open the slider panel for a running system"),
     Command("run", "vla_sae_ros.nodes.run_client", "run one episode in a running system"),
     Command("steer", "vla_sae_ros.nodes.steer_client", "change features of a running system"),
     Command("record", "vla_sae_ros.nodes.record_client", "start or stop a bag in a running system"),

@@ -36,8 +36,7 @@ def run(args: argparse.Namespace) -> int:
     actions: dict[str, Callable[[SteerClient, argparse.Namespace], None]] = {
         "set": _set, "list": _list, "bypass": _bypass, "reset": _reset,
     }  # fmt: skip
-    client = SteerClient()
-    with client:
+    with SteerClient() as client:
         try:
             actions[args.action](client, args)
         except SteeringRefused as refusal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import signal
@@ -16,6 +17,15 @@ from vla_sae_ros.panel.window import PanelWidget
 
 NO_SCREEN = 3
 """Exit status where there is no screen."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `vla-sae panel`: none."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Open the window for `vla-sae panel`; return the exit status."""
+    return main([])
 
 
 def main(args: list[str] | None = None) -> int:

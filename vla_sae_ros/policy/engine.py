@@ -175,9 +175,7 @@ def _to_tensor(key: str, value: np.ndarray, is_picture: bool, shape: tuple[int, 
             raise ObservationError(
                 complaint(f"picture {key}", (value.dtype, value.shape), "(H, W, 3) uint8")
             )
-        return (
-            torch.from_numpy(np.ascontiguousarray(value)).permute(2, 0, 1).to(torch.float32) / 255.0
-        )
+        return torch.from_numpy(value.copy()).permute(2, 0, 1).to(torch.float32) / 255.0
     if value.shape != shape or not np.isfinite(value).all():
         raise ObservationError(complaint(f"vector {key}", value, f"{shape[0]} finite numbers"))
     return torch.from_numpy(value.astype(np.float32))

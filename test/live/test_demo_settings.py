@@ -1,0 +1,43 @@
+"""config/demo.yaml and files like it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError
+from vla_sae_ros.live.demo_settings import read_settings
+from vla_sae_ros.resources import resource
+
+
+def test_the_shipped_settings_can_be_read_and_steer_inside_a_window() -> None:
+    settings = read_settings(resource("config", "demo.yaml"))
+    assert settings.suite == "libero_object"
+    assert settings.steering.edits
+    for edit in settings.steering.edits:
+        start, end = edit.window
+        assert 0.0 < start < end
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "cannot be read"),
+        ("suite: libero_object", "keys of"),
+        (
+            "{suite: s, task: 0, init_state: 0, seed: 0, image_rate: 10.0, steering: {}}",
+            "keys of a preset",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_by_key(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "demo.yaml"
+    path.write_text(text)
+    with pytest.raises(VlaSaeError, match=says):
+        read_settings(path)
+
+
+def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"nowhere\.yaml"):
+        read_settings(tmp_path / "nowhere.yaml")
