@@ -71,7 +71,7 @@ def _arms(policy: Path, bundle_folders: list[Path]) -> dict[str, Callable[[], No
         inference = engine.infer(frame, job.instruction, (0, 0), snapshot)
         chunks.publish(to_chunk(job, inference, 1, 20.0, 0))
         for site in inference.sites:
-            features.publish(to_features(job, inference, site, 1, False))
+            features.publish(to_features(job, inference, site, 1))
 
     edited = Snapshot(1, _edits(tapped), cap=1.5)
     return {

@@ -287,6 +287,18 @@ def test_a_preset_that_is_not_one_is_refused(started: Started) -> None:
     response = bridge.call("preset", ApplyPreset.Request(preset="[]", owner="test"))
     assert not response.accepted
     assert "keys of a preset" in response.reason
+    bridge.wait_for(SteeringEvent, lambda m: "keys of a preset" in m.reason)
+
+
+def test_a_mode_that_does_not_exist_is_refused_and_stands_in_the_audit_trail(
+    started: Started,
+) -> None:
+    _node, bridge = started
+    message = from_edit(Edit(2, Mode.CLAMP, 1.0, "expert.1"))
+    message.mode = 9
+    response = bridge.call("set", SetSteering.Request(edits=[message], owner="test"))
+    assert "unknown mode" in response.reason
+    assert bridge.wait_for(SteeringEvent, lambda m: "unknown mode" in m.reason).owner == "test"
 
 
 def test_a_camera_that_stops_is_named_and_no_chunk_comes(started: Started) -> None:

@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--episodes", type=int, default=40, help="per task and instruction")
     parser.add_argument("--seed", type=int, default=0, help="of the first episode; counts up")
     parser.add_argument("--pooling", choices=("mean", "token"), default="mean")
+    parser.add_argument("--max-steps", type=int, default=0, help="default: the suite's own limit")
     parser.add_argument("--every", type=int, default=1, help="control ticks per inference")
 
 
@@ -64,7 +65,12 @@ def run(args: argparse.Namespace) -> int:
             for episode in planned:
                 progress.update(bar, description=f"task {episode.task}, state {episode.init_state}")
                 result = client.run_episode(
-                    args.suite, episode.task, episode.init_state, episode.seed, episode.instruction
+                    args.suite,
+                    episode.task,
+                    episode.init_state,
+                    episode.seed,
+                    episode.instruction,
+                    args.max_steps,
                 )
                 succeeded += result.success
                 progress.advance(bar)

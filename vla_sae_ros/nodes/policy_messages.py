@@ -33,7 +33,7 @@ def to_chunk(
 
 
 def to_features(
-    job: Job, inference: Inference, site: SiteReadout, chunk_id: int, bypassed: bool
+    job: Job, inference: Inference, site: SiteReadout, chunk_id: int
 ) -> FeatureActivations:
     """Return the message of one site's active features. An inference counts like its chunk."""
     return FeatureActivations(
@@ -51,7 +51,7 @@ def to_features(
         residual_norm=site.residual_norm,
         edit_norm_ratio=site.edit_norm_ratio,
         capped=site.capped,
-        bypassed=bypassed,
+        bypassed=inference.bypassed,
         inference_ms=inference.milliseconds,
         tap_ms=site.tap_ms,
     )

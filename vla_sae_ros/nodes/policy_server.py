@@ -99,9 +99,8 @@ class PolicyServer:
         self._chunks.publish(
             to_chunk(job, inference, self._chunk_id, self._control_rate, self._start_ns)
         )
-        bypassed = self._steering.view().bypass
         for site in inference.sites:
-            self._features.publish(to_features(job, inference, site, self._chunk_id, bypassed))
+            self._features.publish(to_features(job, inference, site, self._chunk_id))
         self._timings.append(inference.milliseconds)
         if self._collector is not None:
             self._collector.add(job, inference)

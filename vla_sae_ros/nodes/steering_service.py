@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
+import numpy as np
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
@@ -85,10 +87,11 @@ class SteeringService:
         self, request: SetSteering.Request, response: SetSteering.Response
     ) -> SetSteering.Response:
         def apply() -> int:
-            edits = [to_edit(edit) for edit in request.edits]
+            with self._unreadable_logged(request.owner):
+                edits = [to_edit(edit) for edit in request.edits]
             release = [(edit.site, edit.feature) for edit in request.release]
-            ramps = {edit.ramp for edit in request.release}
-            ramp = max(ramps) if ramps and max(ramps) > 0.0 else None
+            ramps = [edit.ramp for edit in request.release if edit.ramp != 0.0]
+            ramp = float(np.max(ramps)) if ramps else None  # one for all; NaN stays NaN, is refused
             return self._steering.set(edits, request.owner, release, request.lease, ramp)
 
         return self._answer(apply, response)
@@ -97,12 +100,22 @@ class SteeringService:
         self, request: ApplyPreset.Request, response: ApplyPreset.Response
     ) -> ApplyPreset.Response:
         def apply() -> int:
-            preset = parse_preset(request.preset)
+            with self._unreadable_logged(request.owner):
+                preset = parse_preset(request.preset)
             return self._steering.apply_preset(
                 preset.edits, preset.name, request.owner, request.lease
             )
 
         return self._answer(apply, response)
+
+    @contextlib.contextmanager
+    def _unreadable_logged(self, owner: str) -> Iterator[None]:
+        """Write what the steering never gets to see to the audit trail as well."""
+        try:
+            yield
+        except SteeringRefused as refusal:
+            self._steering.record_refusal(owner, str(refusal))
+            raise
 
     def _answer(
         self, apply: Callable[[], int], response: SetSteering.Response

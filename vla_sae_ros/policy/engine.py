@@ -33,12 +33,14 @@ class Inference:
         actions: (H, A) float32, in the units of the policy's data set.
         sites: one read-out per tapped site, in the order of the bundles.
         revision: of the steering state that was applied.
+        bypassed: the steering was bypassed.
         milliseconds: [ms] wall time.
     """
 
     actions: np.ndarray
     sites: tuple[SiteReadout, ...]
     revision: int
+    bypassed: bool
     milliseconds: float
 
 
@@ -132,7 +134,7 @@ class PolicyEngine:
             actions = self.loaded.postprocessor(chunk)[0].to(torch.float32).cpu().numpy()
             readouts = tuple(tap.readout() for tap in self._taps)
         milliseconds = (time.perf_counter() - started) * 1e3
-        return Inference(actions, readouts, steering.revision, milliseconds)
+        return Inference(actions, readouts, steering.revision, steering.bypass, milliseconds)
 
     def _make_tap(self, bundle: SaeBundle) -> Tap:
         site = self._site(bundle.card.site)

@@ -19,8 +19,8 @@ def rearranged(
     """Return the horizontal positions (2,) that the layout asks for, in metres.
 
     Exchanging swaps two places; moving shifts every object by a uniform draw within
-    +-move_objects_m in x and y, redrawn until no two objects touch. Raises ConfigurationError for
-    an unknown object or a negative distance, SimulationError when no draw fits.
+    +-move_objects_m in x and y, redrawn until no two touch. Raises ConfigurationError for an
+    unknown object or a negative distance, SimulationError when no draw fits.
     """
     placed = {name: np.array(position[:2]) for name, position in positions.items()}
     if layout.exchange is not None:

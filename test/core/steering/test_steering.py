@@ -128,6 +128,26 @@ def test_a_released_edit_ramps_back_and_is_removed(steering: Steering) -> None:
     ]
 
 
+@pytest.mark.parametrize("ramp", [math.nan, -1.0, math.inf])
+def test_a_release_with_a_bad_ramp_is_refused_and_the_edit_stands(
+    steering: Steering, ramp: float
+) -> None:
+    steering.set([clamp()], "me")
+    before = steering.view()
+    with pytest.raises(SteeringRefused, match="bad ramp"):
+        steering.set([], "me", release=[("backbone.0", 1)], release_ramp=ramp)
+    assert steering.view() == before
+
+
+def test_a_release_is_no_faster_than_the_slew_limit(clock: FakeClock) -> None:
+    steering = Steering(make_sites(), SteeringLimits(slew_limit=2.0), clock)
+    steering.set([clamp(4.0, unit=Unit.OBSERVED_MAX)], "me")  # 4 maxima at 2 maxima/s: 2 s
+    steering.begin_inference(0.0)
+    steering.begin_inference(10.0)
+    steering.set([], "me", release=[("backbone.0", 1)], release_ramp=0.1)
+    assert steering.begin_inference(11.0).edits["backbone.0"][0].weight == pytest.approx(0.5)
+
+
 def test_a_duration_releases_the_edit_in_observation_time(steering: Steering) -> None:
     steering.set([clamp(duration=3.0)], "me")
     assert "backbone.0" in steering.begin_inference(0.0).edits

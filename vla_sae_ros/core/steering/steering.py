@@ -21,7 +21,7 @@ from vla_sae_ros.core.steering.limits import SteeringLimits
 from vla_sae_ros.core.steering.site import SteeringSite
 from vla_sae_ros.core.steering.slot import Slot
 from vla_sae_ros.core.steering.snapshot import Snapshot, StandingEdit, StateView
-from vla_sae_ros.core.steering.validation import resolve_edit, resolve_site
+from vla_sae_ros.core.steering.validation import check_ramp, resolve_edit, resolve_site
 
 # An accepted change acts from the very next inference on, even one made from the same observation:
 # its first step is at least one control period of a 20 Hz robot.
@@ -74,7 +74,8 @@ class Steering:
             owner: under whose lease the edits stand.
             release: (site, feature) of standing edits to ramp back to natural.
             lease: [s] first lease; 0 = the default.
-            release_ramp: [s] ramp of the releases; None = each edit's own.
+            release_ramp: [s] ramp of the releases, or the slew limit's if that is longer; None =
+                each edit's own.
 
         Raises:
             SteeringRefused: with the reason; the state is unchanged and the refusal is logged.
@@ -83,6 +84,8 @@ class Steering:
             lease = self._check_owner(owner, lease)
             if not edits and not release:
                 raise SteeringRefused("the request names no edit to set and none to release.")
+            if release_ramp is not None:
+                check_ramp(release_ramp, self.limits)
             resolved = [resolve_edit(edit, self.sites, self.limits) for edit in edits]
             leaving = [self._standing_key(key) for key in release]
             self._check_together(resolved, leaving)
@@ -186,6 +189,11 @@ class Steering:
                 )
             (self._capped.add if capped else self._capped.discard)(site)
 
+    def record_refusal(self, owner: str, reason: str) -> None:
+        """Write a request that could not even be read to the audit trail."""
+        with self._lock:
+            self._log(EventKind.REFUSED, owner, reason=reason)
+
     def drain_events(self) -> list[Event]:
         """Return the events since the last call, oldest first."""
         with self._lock:
@@ -265,7 +273,8 @@ class Steering:
         self._revision += 1
         for slot in self._standing():
             if slot.edit.key in leaving:
-                slot.ramp = slot.ramp if release_ramp is None else release_ramp
+                if release_ramp is not None:
+                    slot.ramp = max(release_ramp, self._slew_time(slot.edit, slot.target))
                 self._release(slot, EventKind.RELEASED, "on request", owner)
         for edit in edits:
             self._set_one(edit, owner)
@@ -283,7 +292,9 @@ class Steering:
                 old is not None
             ):  # another mode or scope: the old one fades out as the new one fades in
                 old.releasing = True
-            new = Slot(edit, owner, target, target, 0.0, self._travel_time(edit, site, target))
+            new = Slot(
+                edit, owner, target, target, 0.0, max(edit.ramp, self._slew_time(edit, target))
+            )
             self._slots.append(new)
         self._log(
             EventKind.SET,
@@ -295,11 +306,12 @@ class Steering:
             f"{edit.mode.name.lower()} over {new.ramp:.3g} s",
         )
 
-    def _travel_time(self, edit: Edit, site: SteeringSite, target: float) -> float:
-        """Return the seconds from natural to fully applied, and back."""
+    def _slew_time(self, edit: Edit, target: float) -> float:
+        """Return the least seconds from natural to fully applied, and back."""
+        if edit.mode is Mode.PROJECT_OUT:
+            return 1.0 / self.limits.slew_limit
         neutral = 1.0 if edit.mode is Mode.SCALE else 0.0
-        distance = 1.0 if edit.mode is Mode.PROJECT_OUT else site.distance(edit, neutral, target)
-        return max(edit.ramp, distance / self.limits.slew_limit)
+        return self.sites[edit.site].distance(edit, neutral, target) / self.limits.slew_limit
 
     def _retargeted(
         self, old: Slot, edit: Edit, owner: str, target: float, site: SteeringSite
@@ -313,7 +325,7 @@ class Steering:
             target=target,
             value=target if seconds == 0.0 else old.value,
             value_rate=abs(target - old.value) / seconds if seconds > 0.0 else 0.0,
-            ramp=self._travel_time(edit, site, target),
+            ramp=max(edit.ramp, self._slew_time(edit, target)),
             age=0.0,
         )
 

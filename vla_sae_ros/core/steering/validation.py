@@ -54,6 +54,12 @@ def resolve_edit(edit: Edit, sites: Mapping[str, SteeringSite], limits: Steering
     return resolved
 
 
+def check_ramp(ramp: float, limits: SteeringLimits) -> None:
+    """Refuse a ramp [s] that is NaN, negative or too long."""
+    if not 0.0 <= ramp <= limits.max_ramp:
+        raise SteeringRefused(complaint("bad ramp [s]", ramp, f"0 to {limits.max_ramp}"))
+
+
 def _check_feature(feature: int, site: SteeringSite) -> None:
     if not 0 <= feature < site.dictionary_size:
         raise SteeringRefused(
@@ -68,8 +74,7 @@ def _check_numbers(edit: Edit, limits: SteeringLimits) -> None:
         raise SteeringRefused(
             complaint("the value is not a finite number", edit.value, "finite numbers")
         )
-    if not 0.0 <= edit.ramp <= limits.max_ramp:  # also refuses NaN
-        raise SteeringRefused(complaint("bad ramp [s]", edit.ramp, f"0 to {limits.max_ramp}"))
+    check_ramp(edit.ramp, limits)
     if not 0.0 <= edit.duration < math.inf:
         raise SteeringRefused(
             complaint("bad duration [s]", edit.duration, "0 (until released) or more")
