@@ -30,28 +30,16 @@ BASKET_RADIUS_M = 0.05
 """How close to the basket's centre an object is let go."""
 
 
-@dataclass(frozen=True)
-class Grasp:
-    """Where to take hold of one kind of object, and how it must lie between the fingers."""
-
-    height_m: float
-    """Height of the finger tips relative to the object's origin."""
-    align: bool = False
-    """Whether the fingers must close across the object's narrow side."""
-
-
-GRASPS = {
-    "alphabet_soup": Grasp(0.005),
-    "bbq_sauce": Grasp(0.02),
-    "butter": Grasp(0.0),
-    "chocolate_pudding": Grasp(0.0),
-    "cream_cheese": Grasp(0.0),
-    "ketchup": Grasp(0.02),
-    "milk": Grasp(0.03),
-    "orange_juice": Grasp(0.03),
-    "salad_dressing": Grasp(0.02),
-    "tomato_sauce": Grasp(0.005),
+GRASP_HEIGHTS_M = {
+    "alphabet_soup": 0.005,
+    "bbq_sauce": 0.02,
+    "butter": 0.0,
+    "cream_cheese": 0.0,
+    "milk": 0.03,
+    "tomato_sauce": 0.005,
 }
+"""Height of the finger tips relative to the object's origin, for objects that a plain grasp from
+above holds; ketchup and salad dressing, for example, need the hand turned and are refused."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +57,11 @@ def expert_action(state: PrivilegedState, target: str, basket: str = "basket_1")
 
     Raises ConfigurationError for an object that has no known grasp or is not in the scene.
     """
-    grasp = GRASPS.get(target.rsplit("_", 1)[0])
-    if grasp is None or target not in state.poses:
+    height = GRASP_HEIGHTS_M.get(target.rsplit("_", 1)[0])
+    if height is None or target not in state.poses:
         raise ConfigurationError(
             complaint("The scripted expert cannot bring this object", target,
-                      ", ".join(name for name in sorted(state.poses) if name != basket))
+                      f"an object of the scene out of {', '.join(GRASP_HEIGHTS_M)}")
         )
     hand = state.observation.ee_position
     thing = state.poses[target].position
@@ -82,7 +70,7 @@ def expert_action(state: PrivilegedState, target: str, basket: str = "basket_1")
         return _towards(state, hand + _up(0.05), OPEN)
     if target in state.grasped:
         return _carry(state, hand, thing, goal)
-    return _fetch(state, hand, thing + _up(grasp.height_m))
+    return _fetch(state, hand, thing + _up(height))
 
 
 def _fetch(state: PrivilegedState, hand: FloatArray, grasp_point: FloatArray) -> FloatArray:
