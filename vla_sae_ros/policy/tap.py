@@ -8,8 +8,9 @@ tap returns nothing, so the policy's actions are bit-identical to the untapped o
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,9 +18,11 @@ from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.core.steering import AppliedEdit
 from vla_sae_ros.policy.adapter import TokenMasks
 from vla_sae_ros.policy.edit_plan import EditGroup, plan_edits
-from vla_sae_ros.policy.pooling import mean_over, union
+from vla_sae_ros.policy.pooling import union
 from vla_sae_ros.policy.site import Site
 from vla_sae_ros.sae.topk import TopKSAE, code_of
+
+TINY = 1e-12  # keeps divisions by a norm finite
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,6 @@ class _Reading:
     edited: tuple[_Change, ...]
     fvu: Tensor
     residual_norm: Tensor
-
-
-@dataclass
-class _Effect:
-    """How strong the edits of one inference were."""
-
-    ratio: list[Tensor] = field(default_factory=list)
-    capped: list[Tensor] = field(default_factory=list)
 
 
 class Tap:
@@ -90,11 +85,16 @@ class Tap:
         if edits != self._edits:
             self._edits, self._plan = edits, plan_edits(edits, self.sae.W_dec.detach())
         self._cap = cap
-        self._masks = masks
         self._read_mask = union(masks, self.token_groups)
+        weight = self._read_mask.to(torch.float32)
+        self._read_weight = weight / weight.sum(1, keepdim=True)
+        self._scopes = tuple(
+            union(masks, group.token_groups or self.site.token_groups)[..., None]
+            for group in self._plan
+        )
         self._step = 0
         self._seconds = 0.0
-        self._effect = _Effect()
+        self._ratios: list[tuple[Tensor, list[int]]] = []  # per run: ||dx|| / ||x||, the scopes
         self._reading: _Reading | None = None
 
     def __call__(self, x: Tensor) -> Tensor | None:
@@ -106,20 +106,20 @@ class Tap:
         return delta
 
     def _run(self, x: Tensor) -> Tensor | None:
-        groups = [group for group in self._plan if group.acts_at(self._step)]
+        acting = [n for n, group in enumerate(self._plan) if group.acts_at(self._step)]
         is_last = self._step == self.site.runs_per_inference - 1
-        if not groups and not is_last:
+        if not acting and not is_last:
             return None
         stream = x.to(torch.float32)
         read = self._what_the_sae_reads(stream)
         normalised, scale, _shift = self.sae.normalize(read)
         index, natural = self.sae.encode_normalized(normalised)
-        changes = tuple(self._change(group, index, natural) for group in groups)
+        changes = tuple(self._change(self._plan[n], index, natural) for n in acting)
         if is_last:
             self._keep(stream, normalised, index, natural, changes)
-        if not groups:
+        if not acting:
             return None
-        return self._delta(stream, groups, changes, scale).to(x.dtype)
+        return self._delta(stream, acting, changes, scale).to(x.dtype)
 
     def _change(self, group: EditGroup, index: Tensor, natural: Tensor) -> _Change:
         z = code_of(index, natural, group.features)
@@ -127,32 +127,22 @@ class Tap:
 
     def _what_the_sae_reads(self, stream: Tensor) -> Tensor:
         """Return (B, d) pooled over the SAE's tokens, or the stream (B, T, d) itself."""
-        return mean_over(stream, self._read_mask) if self.pooled else stream
+        return torch.bmm(self._read_weight[:, None], stream)[:, 0] if self.pooled else stream
 
     def _delta(
-        self,
-        stream: Tensor,
-        groups: list[EditGroup],
-        changes: tuple[_Change, ...],
-        scale: Tensor,
+        self, stream: Tensor, acting: list[int], changes: tuple[_Change, ...], scale: Tensor
     ) -> Tensor:
         delta = torch.zeros_like(stream)
-        touched = torch.zeros_like(self._read_mask)
-        for group, change in zip(groups, changes, strict=True):
-            mask = union(self._masks, group.token_groups or self.site.token_groups)
-            by_code = (change.difference @ group.rows) * scale
-            by_code = by_code[:, None, :] if self.pooled else by_code
-            whole = by_code + group.project_out(stream) if len(group.directions) else by_code
-            delta = delta + whole * mask[..., None]
-            touched = touched | mask
-        return self._capped(stream, delta, touched)
-
-    def _capped(self, stream: Tensor, delta: Tensor, touched: Tensor) -> Tensor:
-        ratio = delta.norm(dim=-1) / stream.norm(dim=-1).clamp_min(1e-12)
-        factor = (self._cap / ratio.clamp_min(1e-12)).clamp_max(1.0)
-        self._effect.ratio.append((ratio * factor)[touched].mean())
-        self._effect.capped.append((ratio > self._cap).any())
-        return delta * factor[..., None]
+        for n, change in zip(acting, changes, strict=True):
+            group = self._plan[n]
+            whole = (change.difference @ group.rows) * scale
+            whole = whole[:, None] if self.pooled else whole
+            if len(group.directions):
+                whole = whole + group.project_out(stream)
+            delta = torch.addcmul(delta, whole, self._scopes[n].to(delta.dtype))
+        ratio = delta.norm(dim=-1) / stream.norm(dim=-1).clamp_min(TINY)
+        self._ratios.append((ratio, acting))
+        return delta * (self._cap / ratio.clamp_min(TINY)).clamp_max(1.0)[..., None]
 
     def _keep(
         self,
@@ -166,7 +156,7 @@ class Tap:
             kept = (tensor[self._read_mask] for tensor in (normalised, index, natural))
             normalised, index, natural = kept
             changes = tuple(change.of(self._read_mask) for change in changes)
-        norm = stream.norm(dim=-1)[self._read_mask].mean()
+        norm = (stream.norm(dim=-1) * self._read_weight).sum(1).mean()
         fvu = self.sae.fraction_unexplained(normalised, index, natural)
         self._reading = _Reading(index, natural, changes, fvu, norm)
 
@@ -177,24 +167,39 @@ class Tap:
             raise RuntimeError(
                 f"{self.site.name} ran {self._step} times, not {self.site.runs_per_inference}"
             )
-        dense = torch.zeros(self.sae.W_dec.shape[0], device=reading.index.device)
-        dense.scatter_reduce_(0, reading.index.flatten(), reading.natural.flatten(), "amax")
-        change = torch.zeros_like(dense)
+        dense = np.zeros(self.sae.dictionary_size, np.float32)
+        np.maximum.at(dense, _flat(reading.index), _flat(reading.natural))
+        change = np.zeros_like(dense)
         shown = dense > 0
         for edited in reading.edited:
-            difference = (edited.natural + edited.difference).amax(0) - edited.natural.amax(0)
-            change.index_add_(0, edited.features, difference)
-            shown[edited.features] = True
-        index = shown.nonzero().flatten()
-        ratio, capped = self._effect.ratio, self._effect.capped
+            features = _flat(edited.features)
+            reached = edited.natural + edited.difference
+            np.add.at(change, features, _flat(reached.amax(0) - edited.natural.amax(0)))
+            shown[features] = True
+        index = np.flatnonzero(shown)
+        ratio, capped = self._strength()
         return SiteReadout(
             self.site.name,
-            index.cpu().numpy().astype("uint32"),
-            dense[index].cpu().numpy(),
-            (dense + change)[index].cpu().numpy(),
+            index.astype(np.uint32),
+            dense[index],
+            (dense + change)[index],
             float(reading.fvu),
             float(reading.residual_norm),
-            float(torch.stack(ratio).max()) if ratio else 0.0,
-            bool(torch.stack(capped).any()) if capped else False,
+            ratio,
+            capped,
             self._seconds * 1e3,
         )
+
+    def _strength(self) -> tuple[float, bool]:
+        """Return the largest mean ||dx|| / ||x|| of the runs, after the cap, and if it capped."""
+        largest, capped = 0.0, False
+        for ratio, acting in self._ratios:
+            touched = torch.stack([self._scopes[n][..., 0] for n in acting]).any(0)
+            edited = ratio[touched]
+            largest = max(largest, float(edited.clamp_max(self._cap).mean()))
+            capped = capped or bool((edited > self._cap).any())
+        return largest, capped
+
+
+def _flat(tensor: Tensor) -> np.ndarray:
+    return tensor.cpu().numpy().ravel()
