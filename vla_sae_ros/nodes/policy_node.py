@@ -24,6 +24,8 @@ from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sae import SaeBundle
 
+SWITCH_INTERVAL = 0.0005  # [s] between threads' turns with the interpreter
+
 
 class PolicyNode(LifecycleNode):
     """Configure loads and warms up; activate serves; deactivate stops; cleanup unloads."""
@@ -178,6 +180,8 @@ def _make_node() -> PolicyNode:
 
 def main(args: list[str] | None = None) -> int:
     """Run the policy node; return the exit status."""
+    # A service call must not wait the default 5 ms for every turn of the inference's Python code.
+    sys.setswitchinterval(SWITCH_INTERVAL)
     return run_node(_make_node, args)
 
 
