@@ -56,8 +56,8 @@ class Pacing:
     """Ticks of a chunk that are executed before the next one is due."""
     request_lead: int = 3
     """Realtime: the next chunk is asked for at least so many ticks before the present one ends."""
-    chunk_timeout: float = 30.0
-    """Lockstep: the longest wait for a chunk."""
+    chunk_timeout: float = 90.0
+    """Lockstep: the longest wait for a chunk; a policy that died has time to be started again."""
     resend_after: float = 2.0
     """A request without an answer is sent again after this time."""
     image_rate: float = 0.0

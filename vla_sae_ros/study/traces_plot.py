@@ -123,7 +123,7 @@ def _title(trace: EpisodeTrace, plain: EpisodeTrace | None) -> str:
     outcome = f"{trace.status.lower()} after {trace.steps} steps"
     if plain is not None:
         outcome += f" (plain: {plain.status.lower()} after {plain.steps})"
-    return f"“{trace.instruction}”   {trace.suite} {trace.task}, seed {trace.seed}: {outcome}"
+    return f"“{trace.instruction}”\n{trace.suite} {trace.task}, seed {trace.seed}: {outcome}"
 
 
 def _name(catalogue: Catalogue | None, site: str, feature: int) -> str:

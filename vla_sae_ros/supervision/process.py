@@ -15,6 +15,8 @@ from pathlib import Path
 from vla_sae_ros.supervision.log_file import LogFile
 
 LAST_LINES = 20
+# Other people's packages warn about themselves at import; that is not for an operator to read.
+QUIET = {"PYTHONWARNINGS": "ignore::DeprecationWarning,ignore::SyntaxWarning"}
 DRAIN_SECONDS = 1.0  # for output that is still in the pipe when the process has ended
 
 
@@ -51,7 +53,7 @@ class SupervisedProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             process_group=0,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "RCUTILS_COLORIZED_OUTPUT": "0"},
+            env={**QUIET, **os.environ, "PYTHONUNBUFFERED": "1", "RCUTILS_COLORIZED_OUTPUT": "0"},
             text=True,
             errors="replace",
         )
