@@ -1,0 +1,61 @@
+"""A policy process that is killed in the middle of an episode, with real nodes and real LIBERO."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vla_sae_ros.msg import EpisodeState
+from vla_sae_ros.nodes.client import Client
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """`vla-sae up sim`, stopped by Ctrl-C at the end."""
+    command = [sys.executable, "-m", "vla_sae_ros.cli", "up", "sim", "--no-autorun"]
+    with (tmp_path / "output").open("w") as output:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=output, text=True)
+        yield process
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+
+
+def policy_process(supervisor: int) -> int:
+    """Return the id of the supervised process that runs the policy node."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it ended meanwhile
+        if b"vla_sae_ros.nodes.policy_node" in words and str(supervisor).encode() in words:
+            return int(folder.name)
+    raise AssertionError("no policy process")
+
+
+def test_a_killed_policy_is_started_again_and_the_episode_goes_on_from_where_it_held(
+    system: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    killed: list[int] = []
+    statuses: list[int] = []
+
+    def kill_once(state: EpisodeState) -> None:
+        statuses.append(state.status)
+        if state.step >= 12 and not killed:
+            killed.append(policy_process(system.pid))
+            os.kill(killed[0], signal.SIGKILL)
+
+    with Client("test_killed_policy") as client:
+        client.wait_until_ready()
+        result = client.run_episode("libero_object", 0, 41, 7, max_steps=30, on_state=kill_once)
+    assert killed
+    assert EpisodeState.HOLDING in statuses
+    assert (result.steps, result.held_ticks) == (30, 0)  # lockstep: no tick passed meanwhile
+    said = (tmp_path / "output").read_text()
+    assert "policy was ended by SIGKILL" in said
+    assert "starting policy again" in said
