@@ -199,9 +199,9 @@ def _explain(settings: DemoSettings, summary: dict[str, Any], output: Path) -> N
         f"  {output / SUMMARY}  the numbers\n"
         "\nThen try\n"
         "  source .venv/bin/activate\n"
-        "  vla-sae up sim                      # leave it running; in a second terminal:\n"
+        "  vla-sae up sim --no-autorun         # leave it running; in a second terminal:\n"
         "  vla-sae run --init-state 42 --seed 1\n"
-        "  vla-sae steer set FEATURE --site SITE --clamp 4 --for 3s"
+        f"  vla-sae steer set {edit.feature} --site {edit.site} --clamp 4 --for 3s   # in a third"
     )
 
 
