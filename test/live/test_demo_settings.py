@@ -29,6 +29,11 @@ def test_the_shipped_settings_can_be_read_and_steer_inside_a_window() -> None:
             "{suite: s, task: 0, init_state: 0, seed: 0, image_rate: 10.0, steering: {}}",
             "keys of a preset",
         ),
+        (
+            "{suite: s, task: 0, init_state: 0, seed: 0, image_rate: 10.0, "
+            "steering: {format: 1, name: n, edits: []}}",
+            "at least one",
+        ),
     ],
 )
 def test_settings_that_cannot_be_are_refused_by_key(tmp_path: Path, text: str, says: str) -> None:

@@ -187,6 +187,7 @@ def _explain(settings: DemoSettings, summary: dict[str, Any], output: Path) -> N
     for name, figures in (("plain", plain), ("steered", steered)):
         outcome = "success" if figures["success"] else "no success"
         console.print(f"  {name:8} {outcome} after {figures['steps']} steps")
+    first = settings.steering.edits[0]
     for edit in settings.steering.edits:
         start, end = edit.window
         console.print(
@@ -201,7 +202,7 @@ def _explain(settings: DemoSettings, summary: dict[str, Any], output: Path) -> N
         "  source .venv/bin/activate\n"
         "  vla-sae up sim --no-autorun         # leave it running; in a second terminal:\n"
         "  vla-sae run --init-state 42 --seed 1\n"
-        f"  vla-sae steer set {edit.feature} --site {edit.site} --clamp 4 --for 3s   # in a third"
+        f"  vla-sae steer set {first.feature} --site {first.site} --clamp 4 --for 3s   # in a third"
     )
 
 

@@ -45,6 +45,7 @@ def read_settings(path: Path) -> DemoSettings:
     names = {field.name for field in fields(DemoSettings)}
     if not isinstance(content, dict) or set(content) != names:
         raise ConfigurationError(complaint(f"keys of {path}", content, sorted(names)))
-    return DemoSettings(
-        **{**content, "steering": parse_preset(yaml.safe_dump(content["steering"]))}
-    )
+    steering = parse_preset(yaml.safe_dump(content["steering"]))
+    if not steering.edits:
+        raise ConfigurationError(complaint(f"edits in {path}", [], "at least one"))
+    return DemoSettings(**{**content, "steering": steering})

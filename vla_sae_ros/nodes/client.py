@@ -148,6 +148,8 @@ class Client:
             max_steps=max_steps,
             clock=clock,
         )
+        if not self._episodes.wait_for_server(SERVICE_TIMEOUT):
+            raise NoAnswer("nobody offers run_episode. Is the system running?")
         sent = self._episodes.send_goal_async(
             goal, lambda message: on_state(message.feedback.state)
         )

@@ -154,8 +154,11 @@ def _set(client: SteerClient, args: argparse.Namespace) -> None:
     print(f"accepted: feature {edit.feature}, revision {revision}")
     if edit.hold:
         return
-    until = f"{edit.duration:g} s of the robot's clock" if edit.duration else "Ctrl-C"
-    print(f"holding it until {until}; Ctrl-C lets go", flush=True)
+    if edit.duration:
+        print(f"holding it for {edit.duration:g} s of the robot's clock, which stands while no "
+              "episode runs; Ctrl-C lets go", flush=True)
+    else:
+        print("holding it until Ctrl-C", flush=True)
     try:
         client.wait_until_gone(edit.feature, revision)
         print(f"feature {edit.feature} is natural again")
