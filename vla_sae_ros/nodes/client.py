@@ -34,6 +34,8 @@ SERVICE_TIMEOUT = 10.0  # [s]
 CHECK_PERIOD = 0.2  # [s]
 LEASE = 5.0  # [s]
 
+HINT = "Is a system running (vla-sae up sim), in this ROS_DOMAIN_ID?"
+
 
 class NoAnswer(VlaSaeError):
     """A service or action of the system did not answer in time."""
@@ -112,9 +114,7 @@ class Client:
         while missing := sorted(name for name, is_ready in wanted.items() if not is_ready()):
             self._check()
             if time.monotonic() > deadline:
-                raise NoAnswer(
-                    f"after {timeout:.0f} s nobody offers {', '.join(missing)}. Is it running?"
-                )
+                raise NoAnswer(f"after {timeout:.0f} s nobody offers {', '.join(missing)}. {HINT}")
             pause.wait(CHECK_PERIOD)
 
     def run_episode(
@@ -149,7 +149,7 @@ class Client:
             clock=clock,
         )
         if not self._episodes.wait_for_server(SERVICE_TIMEOUT):
-            raise NoAnswer("nobody offers run_episode. Is the system running?")
+            raise NoAnswer(f"nobody offers run_episode. {HINT}")
         sent = self._episodes.send_goal_async(
             goal, lambda message: on_state(message.feedback.state)
         )
@@ -164,7 +164,7 @@ class Client:
             handle.cancel_goal_async()
             raise
         if answer.status != GoalStatus.STATUS_SUCCEEDED:
-            raise SimulationError(f"the episode broke off: {answer.result.message}")
+            raise SimulationError(f"no episode, or not to its end: {answer.result.message}")
         return answer.result
 
     def set_steering(self, edits: Sequence[Edit], release: Sequence[tuple[str, int]] = ()) -> int:
@@ -220,7 +220,7 @@ class Client:
     def _call(self, name: str, request: Any) -> Any:
         client = self._services[name]
         if not client.wait_for_service(SERVICE_TIMEOUT):
-            raise NoAnswer(f"nobody offers {name}. Is the system running?")
+            raise NoAnswer(f"nobody offers {name}. {HINT}")
         return self._wait(client.call_async(request), SERVICE_TIMEOUT, name)
 
     def _wait(self, future: Future, timeout: float, name: str) -> Any:

@@ -18,7 +18,7 @@ from vla_sae_ros.nodes.activation_collector import ActivationCollector
 from vla_sae_ros.nodes.parameters import declare_parameters
 from vla_sae_ros.nodes.policy_parameters import PARAMETERS, steering_limits
 from vla_sae_ros.nodes.policy_server import PolicyServer
-from vla_sae_ros.nodes.running import run_node
+from vla_sae_ros.nodes.running import exit_at_once, run_node
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
@@ -186,4 +186,4 @@ def main(args: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_at_once(main())

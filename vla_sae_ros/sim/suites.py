@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -44,6 +45,12 @@ def suite_names() -> tuple[str, ...]:
     return tuple(sorted(name for name in task_maps if _is_complete(name)))
 
 
+STANDARD_SUITES = (
+    "libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90",
+)  # fmt: skip
+"""Those of LIBERO itself; the others are LIBERO-PRO's."""
+
+
 @cache
 def suite_tasks(suite: str) -> tuple[TaskSpec, ...]:
     """Return the tasks of a suite in the benchmark's order.
@@ -52,8 +59,14 @@ def suite_tasks(suite: str) -> tuple[TaskSpec, ...]:
     """
     if suite not in suite_names():
         registered = " (registered without files)" if suite in task_maps else ""
+        near = difflib.get_close_matches(suite, suite_names(), n=3)
+        more = len(suite_names()) - len(STANDARD_SUITES)
         raise ConfigurationError(
-            complaint(f"Unknown suite{registered}", suite, ", ".join(suite_names()))
+            complaint(
+                f"Unknown suite{registered}", suite,
+                f"{', '.join(STANDARD_SUITES)} and {more} LIBERO-PRO suites",
+                f"Did you mean {' or '.join(near)}?" if near else "",
+            )
         )
     return tuple(
         _task_spec(suite, index, entry) for index, entry in enumerate(task_maps[suite].values())

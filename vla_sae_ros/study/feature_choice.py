@@ -14,18 +14,19 @@ FeatureName = tuple[str, int]
 def chosen_features(
     trace: EpisodeTrace, catalogues: Mapping[str, Catalogue], count: int
 ) -> list[FeatureName]:
-    """Return the edited features and then the strongest others, `count` at most.
+    """Return the edited features and then the most active others, `count` at most.
 
-    Strength is the largest applied activation, in multiples of the observed maximum where known.
+    Activity is the mean natural activation, in multiples of the observed maximum where known: what
+    fires once, and hardest under steering, says little about the rollout.
     """
     edited = [(site, feature) for site, stream in trace.features.items()
               for feature in stream.edited()]
-    peaks: dict[FeatureName, float] = {}
+    activity: dict[FeatureName, float] = {}
     for site, stream in trace.features.items():
-        for feature, peak in stream.peaks().items():
+        for feature, mean in stream.means().items():
             unit = observed_max(catalogues, (site, feature)) or 1.0
-            peaks[site, feature] = peak / unit
-    ranked = sorted(peaks, key=lambda name: (-peaks[name], name))
+            activity[site, feature] = mean / unit
+    ranked = sorted(activity, key=lambda name: (-activity[name], name))
     return (edited + [name for name in ranked if name not in edited])[:count]
 
 

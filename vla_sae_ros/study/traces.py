@@ -69,12 +69,12 @@ class FeatureStream:
         part = slice(int(self.offset[row]), int(self.offset[row + 1]))
         return self.index[part], self.natural[part], self.applied[part]
 
-    def peaks(self) -> dict[int, float]:
-        """Return feature -> largest applied activation, of every feature that was ever listed."""
-        peak: dict[int, float] = {}
-        for feature, value in zip(self.index.tolist(), self.applied.tolist(), strict=True):
-            peak[feature] = max(peak.get(feature, value), value)
-        return peak
+    def means(self) -> dict[int, float]:
+        """Return feature -> mean natural activation over the inferences, of every listed one."""
+        total: dict[int, float] = {}
+        for feature, value in zip(self.index.tolist(), self.natural.tolist(), strict=True):
+            total[feature] = total.get(feature, 0.0) + value
+        return {feature: value / len(self.step) for feature, value in total.items()}
 
     def edited(self) -> list[int]:
         """Return the features that an edit changed in any inference, ascending."""

@@ -165,6 +165,18 @@ def test_a_window_acts_only_inside_it(steering: Steering) -> None:
     assert acting == [False, False, True, True, False, False]
 
 
+def test_an_edit_ramps_from_its_windows_edge_not_from_before_it(steering: Steering) -> None:
+    steering.set([clamp(window=(1.0, 2.0), ramp=0.5)], "me")
+    steering.begin_inference(50.0, 50.0)
+    weights = [
+        steering.begin_inference(50.0 + t, 50.0).edits.get("backbone.0", ())
+        for t in (0.9, 1.0, 1.25, 1.75, 2.0, 2.25, 2.75)
+    ]
+    assert [edits[0].weight if edits else 0.0 for edits in weights] == pytest.approx(
+        [0.0, 0.1, 0.6, 1.0, 0.9, 0.4, 0.0]
+    )
+
+
 def test_edits_of_an_owner_without_heartbeat_are_released(
     steering: Steering, clock: FakeClock
 ) -> None:

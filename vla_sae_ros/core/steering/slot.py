@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from vla_sae_ros.core.steering.edit import AppliedEdit, Edit
 
+# An accepted change acts from the very next inference on, even one made from the same observation:
+# its first step is at least one control period of a 20 Hz robot.
+FIRST_STEP = 0.05
+
 
 class Phase(enum.IntEnum):
     """Where a standing edit is. Values equal the wire's (SteeringEditState.msg)."""
@@ -44,7 +48,16 @@ class Slot:
         gap = self.target - self.value
         self.value = self.target if abs(gap) <= step else self.value + (step if gap > 0 else -step)
         wanted = 0.0 if self.releasing or not self.inside else 1.0
-        self.weight = _towards(self.weight, wanted, seconds, self.ramp)
+        moving = seconds if self.releasing else self._since_edge(seconds, episode_time)
+        self.weight = _towards(self.weight, wanted, moving, self.ramp)
+
+    def _since_edge(self, seconds: float, episode_time: float) -> float:
+        """Return how many of the last seconds lie behind the window's edge passed last."""
+        start, end = self.edit.window
+        edge = start if self.inside else end
+        if edge == 0.0 or episode_time < edge:
+            return seconds
+        return min(seconds, max(episode_time - edge, FIRST_STEP))
 
     @property
     def is_spent(self) -> bool:

@@ -19,13 +19,9 @@ from vla_sae_ros.core.steering.event import Event, EventKind
 from vla_sae_ros.core.steering.lease import LeaseBook
 from vla_sae_ros.core.steering.limits import SteeringLimits
 from vla_sae_ros.core.steering.site import SteeringSite
-from vla_sae_ros.core.steering.slot import Slot
+from vla_sae_ros.core.steering.slot import FIRST_STEP, Slot
 from vla_sae_ros.core.steering.snapshot import Snapshot, StandingEdit, StateView
 from vla_sae_ros.core.steering.validation import check_ramp, resolve_edit, resolve_site
-
-# An accepted change acts from the very next inference on, even one made from the same observation:
-# its first step is at least one control period of a 20 Hz robot.
-FIRST_STEP = 0.05
 
 
 class Steering:
