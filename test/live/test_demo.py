@@ -14,6 +14,9 @@ from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.live.demo import _emptied
 from vla_sae_ros.study.bag_reading import read_bag
 
+# Real nodes load a real policy and LIBERO, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(600)
+
 
 def test_a_folder_with_foreign_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")

@@ -14,6 +14,9 @@ import pytest
 from vla_sae_ros.msg import EpisodeState
 from vla_sae_ros.nodes.client import Client
 
+# Real nodes load a real policy and LIBERO, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
