@@ -252,13 +252,11 @@ def test_a_chunk_that_comes_twice_late_or_for_another_episode_is_counted(graph, 
             request = system.policy.requests[-1]
             before = system.policy.chunks
             system.policy.publish(request, episode_id="of-yesterday")
-            arrived = threading.Event()
-            system.until_mail(1, arrived)
+            wait_for_mail(system, 1)
             system.policy.chunks = before - 1
             system.policy.publish(request)  # the very chunk that is being executed
-            system.until_mail(1, arrived)
+            wait_for_mail(system, 2)
 
-    system.until_mail = lambda count, arrived: wait_for_mail(system, count)
     environment.on_step = disturb
     _, result = system.run()
     assert result.steps == 12
