@@ -13,7 +13,15 @@ def union(masks: TokenMasks, groups: tuple[str, ...]) -> Tensor:
     return torch.stack([masks[group] for group in groups]).any(0)
 
 
-def mean_over(x: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean (B, d) of x (B, T, d) over the tokens of mask (B, T)."""
-    weight = mask.to(x.dtype)[..., None]
-    return (x * weight).sum(1) / weight.sum(1)
+def mean_weights(mask: Tensor) -> Tensor:
+    """Return the weights (B, T) float32 with which `weighted_mean` averages the tokens of mask."""
+    weight = mask.to(torch.float32)
+    return weight / weight.sum(1, keepdim=True)
+
+
+def weighted_mean(x: Tensor, weights: Tensor) -> Tensor:
+    """Return the mean (B, d) of x (B, T, d), float32, over tokens with weights (B, T).
+
+    Serving and collecting both pool here: an SAE must read in service what it was trained on.
+    """
+    return torch.bmm(weights[:, None], x)[:, 0]

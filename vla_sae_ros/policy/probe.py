@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vla_sae_ros.policy.adapter import TokenMasks
-from vla_sae_ros.policy.pooling import mean_over, union
+from vla_sae_ros.policy.pooling import mean_weights, union, weighted_mean
 from vla_sae_ros.policy.site import Site
 
 
@@ -43,5 +43,5 @@ class Probe:
             return
         stream = x.to(torch.float32)
         tokens = stream[self._mask]
-        read = mean_over(stream, self._mask) if self._pooled else tokens
+        read = weighted_mean(stream, mean_weights(self._mask)) if self._pooled else tokens
         self._sink(read, float(tokens.norm(dim=-1).mean()))

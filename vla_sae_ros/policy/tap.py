@@ -18,7 +18,7 @@ from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.core.steering import AppliedEdit
 from vla_sae_ros.policy.adapter import TokenMasks
 from vla_sae_ros.policy.edit_plan import EditGroup, plan_edits
-from vla_sae_ros.policy.pooling import union
+from vla_sae_ros.policy.pooling import mean_weights, union, weighted_mean
 from vla_sae_ros.policy.site import Site
 from vla_sae_ros.sae.topk import TopKSAE, code_of
 
@@ -86,8 +86,7 @@ class Tap:
             self._edits, self._plan = edits, plan_edits(edits, self.sae.W_dec.detach())
         self._cap = cap
         self._read_mask = union(masks, self.token_groups)
-        weight = self._read_mask.to(torch.float32)
-        self._read_weight = weight / weight.sum(1, keepdim=True)
+        self._read_weight = mean_weights(self._read_mask)
         self._scopes = tuple(
             union(masks, group.token_groups or self.site.token_groups)[..., None]
             for group in self._plan
@@ -127,7 +126,7 @@ class Tap:
 
     def _what_the_sae_reads(self, stream: Tensor) -> Tensor:
         """Return (B, d) pooled over the SAE's tokens, or the stream (B, T, d) itself."""
-        return torch.bmm(self._read_weight[:, None], stream)[:, 0] if self.pooled else stream
+        return weighted_mean(stream, self._read_weight) if self.pooled else stream
 
     def _delta(
         self, stream: Tensor, acting: list[int], changes: tuple[_Change, ...], scale: Tensor
