@@ -115,7 +115,9 @@ choose_python
 find_uv "$PYTHON_312"
 
 if ! done_before environment "$environment"; then
-  is_python_312 .venv/bin/python || "$UV" venv --quiet --clear --python "$PYTHON_312" .venv
+  # Always from nothing: the ROS wheels carry metadata of the packages inside them, which a sync of
+  # an existing environment would take for packages that are not wanted, and remove with their files.
+  "$UV" venv --quiet --clear --python "$PYTHON_312" .venv
   say "installing Python packages (7.7 GB)"
   # The files of one environment are shared with uv's cache where the disk allows it.
   "$UV" pip sync --python .venv/bin/python --require-hashes requirements.lock
