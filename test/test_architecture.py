@@ -28,7 +28,7 @@ ROOMS = {
 }  # fmt: skip
 """Rooms that a room may import from, besides itself."""
 
-SHARED_MODULES = {"resources", "environment"}
+SHARED_MODULES = {"resources", "environment", "commands"}
 """Modules at the top that every room but core may use."""
 
 PANEL_MAY_USE = {"nodes.qos", "nodes.steering_messages", "nodes.conversions"}
@@ -115,7 +115,8 @@ def test_a_module_leaves_foreign_libraries_to_their_rooms(path: Path) -> None:
 
 def test_the_command_line_and_the_system_import_nothing_heavy() -> None:
     heavy = ROS | QT | TORCH | SIMULATOR | {"numpy"}
-    for name in ("cli", "system", "arguments", "doctor", "launching", "resources", "environment"):
+    for name in ("cli", "system", "arguments", "doctor", "launching", "resources", "environment",
+                 "commands"):
         names = {name.split(".")[0] for name in imported(PACKAGE / f"{name}.py")}
         assert not names & heavy, name
 

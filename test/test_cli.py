@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from vla_sae_ros import cli
+from vla_sae_ros.commands import Command
+from vla_sae_ros.study import bag
 
+LEAVES = [command for command in cli.COMMANDS if command.name != "bag"] + list(bag.COMMANDS)
 
-@pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.name)
-def test_every_subcommand_has_a_module_that_keeps_the_agreement(command: cli.Command) -> None:
+@pytest.mark.parametrize("command", LEAVES, ids=lambda command: command.name)
+def test_every_subcommand_has_a_module_that_keeps_the_agreement(command: Command) -> None:
     spec = importlib.util.find_spec(command.module)
     assert spec is not None and spec.origin is not None, f"{command.module} does not exist"
     tree = ast.parse(Path(spec.origin).read_text())
@@ -33,6 +36,22 @@ def test_an_unknown_subcommand_lists_the_known_ones(capsys: pytest.CaptureFixtur
         cli.main(["fly"])
     assert end.value.code == 2
     assert "invalid choice: 'fly'" in capsys.readouterr().err
+
+
+def test_a_subcommand_may_have_subcommands_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["bag", "--help"])
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
+    assert "usage: vla-sae bag" in shown
+    assert all(command.summary.split()[0] in shown for command in bag.COMMANDS)
+
+
+def test_an_error_names_the_whole_command(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert cli.main(["bag", "info", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("vla-sae bag info: not a complete bag")
 
 
 def test_a_wrong_argument_is_one_line_and_status_two(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from vla_sae_ros.commands import Command, add_commands
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError
 from vla_sae_ros.environment import prepare
-
-
-@dataclass(frozen=True)
-class Command:
-    """A subcommand: its module offers add_arguments(parser) and run(args) -> exit status."""
-
-    name: str
-    module: str
-    summary: str
-
 
 COMMANDS = (
     Command("demo", "vla_sae_ros.live.demo", "one task, plain and steered; leaves out/demo/"),
@@ -29,6 +18,7 @@ COMMANDS = (
     Command("run", "vla_sae_ros.nodes.run_client", "run one episode in a running system"),
     Command("steer", "vla_sae_ros.nodes.steer_client", "change features of a running system"),
     Command("record", "vla_sae_ros.nodes.record_client", "start or stop a bag in a running system"),
+    Command("bag", "vla_sae_ros.study.bag", "what a bag holds; export, repair, plots, replay"),
     Command("demos", "vla_sae_ros.study.demonstrations", "make scripted LIBERO demonstrations"),
     Command("train-policy", "vla_sae_ros.study.train_policy", "train a policy from demonstrations"),
     Command("rollout", "vla_sae_ros.study.rollout", "measure a policy's success, without ROS"),
@@ -41,35 +31,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand and return the exit status: 1 for a failure, 2 for a wrong request."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     prepare()
-    parser, chosen = _parser(given)
-    parsed = parser.parse_args(given)
-    assert chosen is not None, "argparse refuses an unknown subcommand"
-    try:
-        return int(importlib.import_module(chosen.module).run(parsed))
-    except VlaSaeError as error:
-        print(f"vla-sae {chosen.name}: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ConfigurationError) else 1
-    except KeyboardInterrupt:
-        print(f"vla-sae {chosen.name}: interrupted", file=sys.stderr)
-        return 130
-
-
-def _parser(given: Sequence[str]) -> tuple[argparse.ArgumentParser, Command | None]:
-    """Return the parser, with the options of the chosen subcommand only, and that subcommand."""
     parser = argparse.ArgumentParser(
         prog="vla-sae", description="Live feature steering of vision-language-action policies."
     )
-    subparsers = parser.add_subparsers(metavar="command", required=True)
-    wanted = next((word for word in given if not word.startswith("-")), None)
-    chosen = None
-    for command in COMMANDS:
-        subparser = subparsers.add_parser(
-            command.name, help=command.summary, description=command.summary
-        )
-        if command.name == wanted:
-            chosen = command
-            importlib.import_module(command.module).add_arguments(subparser)
-    return parser, chosen
+    add_commands(parser, COMMANDS, given)
+    parsed = parser.parse_args(given)
+    try:
+        return int(parsed.run(parsed))
+    except VlaSaeError as error:
+        print(f"{parsed.prog}: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigurationError) else 1
+    except KeyboardInterrupt:
+        print(f"{parsed.prog}: interrupted", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,16 @@ def read_bag(folder: Path, pictures: bool = True) -> Bag:
 
     Raises RecordingError when there is no bag or it was never closed.
     """
+    with open_bag(folder) as reader:
+        return _read(reader, pictures)
+
+
+@contextmanager
+def open_bag(folder: Path) -> Iterator[AnyReader]:
+    """Open the bag in `folder` for the time of a with statement.
+
+    Raises RecordingError when there is no bag, it was never closed or it cannot be read.
+    """
     if not (folder / "metadata.yaml").exists():
         raise RecordingError(
             complaint("not a complete bag", str(folder), "a folder with metadata.yaml",
@@ -50,7 +61,7 @@ def read_bag(folder: Path, pictures: bool = True) -> Bag:
         )
     try:
         with AnyReader([folder]) as reader:
-            return _read(reader, pictures)
+            yield reader
     except AnyReaderError as error:
         raise RecordingError(f"the bag {folder} cannot be read: {error}") from error
 

@@ -1,0 +1,9 @@
+"""`vla-sae bag <verb>`: what can be done with a recorded bag."""
+
+from __future__ import annotations
+
+from vla_sae_ros.commands import Command
+
+COMMANDS = (
+    Command("info", "vla_sae_ros.study.bag_info", "what a bag holds, and what it lacks"),
+)
