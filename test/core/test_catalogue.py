@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from vla_sae_ros.core.catalogue import CATALOGUE_FILE, FEATURE_CLASSES, Catalogue, FeatureEntry
 from vla_sae_ros.core.errors import ConfigurationError
 
+SHARES = st.one_of(st.just(math.nan), st.floats(0, 1))
 ENTRIES = st.builds(
     FeatureEntry,
     feature=st.integers(0, 10_000),
@@ -20,7 +21,12 @@ ENTRIES = st.builds(
     description=st.text(max_size=10),
     feature_class=st.sampled_from(FEATURE_CLASSES),
     observed_max=st.floats(0, 1e6),
-    coverage=st.one_of(st.just(math.nan), st.floats(0, 1)),
+    coverage=SHARES,
+    density=SHARES,
+    onset_count=st.one_of(st.just(math.nan), st.floats(0, 1e3)),
+    relative_run_length=SHARES,
+    general_probability=SHARES,
+    notes=st.text(max_size=10),
 )
 
 
@@ -44,6 +50,35 @@ def test_an_unknown_feature_has_no_entry() -> None:
     assert entry is not None and entry.label == "gripper closed"
 
 
+def test_a_file_from_before_a_field_existed_still_loads(tmp_path: Path) -> None:
+    path = tmp_path / CATALOGUE_FILE
+    row = {"feature": 2, "label": "lift", "observed_max": 1.5, "coverage": None}
+    path.write_text(json.dumps({"format": 1, "site": "expert.0", "features": [row]}))
+    (entry,) = Catalogue.load(path).entries
+    assert (entry.label, entry.label_source, entry.notes) == ("lift", "", "")
+    unknown = (entry.coverage, entry.density, entry.onset_count, entry.general_probability)
+    assert all(map(math.isnan, unknown))
+
+
+def test_a_persons_label_is_never_replaced_by_a_tools() -> None:
+    found = FeatureEntry(4).named_by_tool("gripper closed", "fires while it holds")
+    assert (found.label, found.label_source) == ("gripper closed", "evidence")
+    named = found.named_by_person("holding the can", "only cans")
+    assert (named.label, named.label_source) == ("holding the can", "person")
+    again = named.named_by_tool("arm up", "fires late")
+    assert (again.label, again.label_source) == ("holding the can", "person")
+    assert (again.description, again.notes) == ("fires late", "only cans")
+    assert named.named_by_person("", "").label == "holding the can"
+
+
+def test_an_entry_takes_its_features_place_in_the_catalogue() -> None:
+    catalogue = Catalogue("expert.0", [FeatureEntry(4, "old"), FeatureEntry(2)])
+    changed = catalogue.with_entry(FeatureEntry(4, "new")).with_entry(FeatureEntry(3))
+    assert [(e.feature, e.label) for e in changed.entries] == [(2, ""), (3, ""), (4, "new")]
+    old = catalogue.get(4)
+    assert old is not None and old.label == "old"
+
+
 def test_two_entries_for_one_feature_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="two entries for feature 4"):
         Catalogue("expert.0", [FeatureEntry(4), FeatureEntry(4)])
@@ -58,6 +93,13 @@ def test_two_entries_for_one_feature_are_refused() -> None:
         ({"feature": 3, "feature_class": "special"}, "special"),
         ({"feature": 3, "observed_max": -1.0}, "observed_max of feature 3"),
         ({"feature": 3, "coverage": 1.5}, "coverage of feature 3"),
+        ({"feature": 3, "density": -0.1}, "density of feature 3"),
+        ({"feature": 3, "onset_count": -1}, "onset_count of feature 3.*0 or more"),
+        ({"feature": 3, "onset_count": math.inf}, "onset_count of feature 3"),
+        ({"feature": 3, "general_probability": "high"}, "general_probability of feature 3"),
+        ({"feature": 3, "label": "x", "label_source": "rumour"}, "rumour"),
+        ({"feature": 3, "label_source": "person"}, "empty without a label"),
+        ({"feature": 3, "notes": 5}, "notes of feature 3"),
         ({"feature": 3, "lable": "x"}, "lable"),
         ({"label": "x"}, "entry 1"),
         ("gripper", "gripper"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 
 CATALOGUE_FILE = "catalogue.json"
 FEATURE_CLASSES = ("", "general", "memorized", "dead")
+LABEL_SOURCES = ("", "person", "evidence")
 _FORMAT = 1
+_SHARES = ("coverage", "density", "relative_run_length", "general_probability")
+_MAY_BE_UNKNOWN = (*_SHARES, "onset_count")  # NaN here, null in the file
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,12 @@ class FeatureEntry:
     feature_class: one of FEATURE_CLASSES, empty when not classified.
     observed_max: largest code in the bundle's data, in the SAE's units; 0 for a dead feature.
     coverage: share of episodes in which it fires, 0 to 1; NaN when unknown.
+    density: share of inferences in which it fires, 0 to 1; NaN when unknown.
+    onset_count: mean number of onsets per episode; NaN when unknown.
+    relative_run_length: mean run length over the episode's length, 0 to 1; NaN when unknown.
+    general_probability: of the generality classifier, 0 to 1; NaN when not classified.
+    label_source: who gave the label, one of LABEL_SOURCES; empty when there is none or nobody said.
+    notes: what people wrote about it.
     """
 
     feature: int
@@ -32,21 +42,43 @@ class FeatureEntry:
     feature_class: str = ""
     observed_max: float = 0.0
     coverage: float = math.nan
+    density: float = math.nan
+    onset_count: float = math.nan
+    relative_run_length: float = math.nan
+    general_probability: float = math.nan
+    label_source: str = ""
+    notes: str = ""
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError naming the first field that cannot be."""
         _require(
             self, "feature", type(self.feature) is int and self.feature >= 0, "an integer from 0 on"
         )
-        for name in ("label", "description"):
+        for name in ("label", "description", "notes"):
             _require(self, name, isinstance(getattr(self, name), str), "text")
         _require(self, "feature_class", self.feature_class in FEATURE_CLASSES, FEATURE_CLASSES)
         largest = self.observed_max
         fine = _is_number(largest) and math.isfinite(largest) and largest >= 0
         _require(self, "observed_max", fine, "a finite number from 0 on")
-        share = self.coverage
-        fine = _is_number(share) and (math.isnan(share) or 0 <= share <= 1)
-        _require(self, "coverage", fine, "0 to 1, or NaN when unknown")
+        for name in _MAY_BE_UNKNOWN:
+            top = 1.0 if name in _SHARES else sys.float_info.max
+            _require(self, name, _is_within(getattr(self, name), top), _unknown_or(name))
+        source = self.label_source
+        fine = source in LABEL_SOURCES and (bool(self.label) or not source)
+        _require(self, "label_source", fine, f"{LABEL_SOURCES}, empty without a label")
+
+    def named_by_person(self, label: str, notes: str) -> FeatureEntry:
+        """Return the entry with a person's label, or its old one if `label` is empty, and notes."""
+        if not label:
+            return replace(self, notes=notes)
+        return replace(self, label=label, label_source="person", notes=notes)
+
+    def named_by_tool(self, label: str, description: str) -> FeatureEntry:
+        """Return the entry with a label found by evidence; a person's label stays as it is."""
+        if self.label_source == "person":
+            return replace(self, description=description)
+        source = "evidence" if label else ""
+        return replace(self, label=label, description=description, label_source=source)
 
 
 class Catalogue:
@@ -69,6 +101,10 @@ class Catalogue:
         """Return the entry of `feature`, or None when nothing is known about it."""
         return self._by_feature.get(feature)
 
+    def with_entry(self, entry: FeatureEntry) -> Catalogue:
+        """Return a catalogue in which this entry stands in the place of its feature's old one."""
+        return Catalogue(self.site, (self._by_feature | {entry.feature: entry}).values())
+
     def __len__(self) -> int:
         return len(self.entries)
 
@@ -80,10 +116,10 @@ class Catalogue:
     __hash__ = None  # type: ignore[assignment]
 
     def to_json(self) -> str:
-        """Return the text of catalogue.json; an unknown coverage is null."""
+        """Return the text of catalogue.json; what is unknown is null."""
         rows = [asdict(entry) for entry in self.entries]
         for row in rows:
-            row["coverage"] = None if math.isnan(row["coverage"]) else row["coverage"]
+            row |= {name: None for name in _MAY_BE_UNKNOWN if math.isnan(row[name])}
         lines = ",\n".join(json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows)
         head = json.dumps({"format": _FORMAT, "site": self.site})[:-1]
         return f'{head}, "features": [\n{lines}\n]}}\n'
@@ -119,8 +155,7 @@ def _entry(row: Any, number: int, path: Path) -> FeatureEntry:
         raise ConfigurationError(
             complaint(f"entry {number} of {path}", got, f"`feature` and any of {sorted(known)}")
         )
-    if row.get("coverage", 0) is None:
-        row = {**row, "coverage": math.nan}
+    row = row | {name: math.nan for name in _MAY_BE_UNKNOWN if row.get(name, 0) is None}
     try:
         return FeatureEntry(**row)
     except ConfigurationError as error:
@@ -129,6 +164,14 @@ def _entry(row: Any, number: int, path: Path) -> FeatureEntry:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_within(value: object, top: float) -> bool:
+    return _is_number(value) and (math.isnan(value) or 0 <= value <= top)  # type: ignore[arg-type]
+
+
+def _unknown_or(name: str) -> str:
+    return ("0 to 1" if name in _SHARES else "0 or more") + ", or NaN when unknown"
 
 
 def _require(entry: FeatureEntry, name: str, fine: bool, allowed: object) -> None:

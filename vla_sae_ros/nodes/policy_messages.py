@@ -78,17 +78,29 @@ def to_catalogue(engine: PolicyEngine, stamp_ns: int) -> FeatureCatalogue:
     )
 
 
+def to_feature_info(site: str, entry: FeatureEntry) -> FeatureInfo:
+    """Return the message of what is known about one feature; what is unknown is NaN."""
+    return FeatureInfo(
+        site=site,
+        feature=entry.feature,
+        label=entry.label,
+        description=entry.description,
+        feature_class=entry.feature_class,
+        observed_max=entry.observed_max,
+        coverage=entry.coverage,
+        density=entry.density,
+        onset_count=entry.onset_count,
+        relative_run_length=entry.relative_run_length,
+        general_probability=entry.general_probability,
+        label_source=entry.label_source,
+        notes=entry.notes,
+    )
+
+
 def _infos(site: str, entries: Sequence[FeatureEntry]) -> list[FeatureInfo]:
+    """Return the alive features, and those that somebody wrote about."""
     return [
-        FeatureInfo(
-            site=site,
-            feature=entry.feature,
-            label=entry.label,
-            description=entry.description,
-            feature_class=entry.feature_class,
-            observed_max=entry.observed_max,
-            coverage=entry.coverage,
-        )
+        to_feature_info(site, entry)
         for entry in entries
-        if entry.observed_max > 0.0
+        if entry.observed_max > 0.0 or entry.label or entry.notes
     ]
