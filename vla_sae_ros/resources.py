@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
@@ -43,3 +44,8 @@ def resource(*parts: str) -> Path:
     if not path.exists():
         raise ConfigurationError(f"a file of the package is missing: {path}. Install it again.")
     return path
+
+
+def software_version() -> str:
+    """Return the version of this package, e.g. "0.1.0", as its package.xml says."""
+    return str(ElementTree.parse(resource("package.xml")).findtext("version"))

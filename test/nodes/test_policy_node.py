@@ -24,6 +24,7 @@ from vla_sae_ros.msg import (
     ChunkRequest,
     FeatureActivations,
     FeatureCatalogue,
+    NodeDescription,
     SteeringEvent,
     SteeringState,
 )
@@ -65,6 +66,7 @@ class FakeBridge:
             (SteeringState, "steering/state", qos.LATCHED),
             (SteeringEvent, "steering/events", qos.EVENTS),
             (DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS),
+            (NodeDescription, "description", qos.DESCRIPTION),
         ):
             self.got[kind] = []
             self.node.create_subscription(kind, topic, self._keeper(kind), profile)
@@ -342,6 +344,16 @@ def test_the_catalogue_is_there_for_those_who_come_late(
     assert {info.label for info in catalogue.features if info.site == "expert.1"} >= {"feature 2"}
 
 
+def test_the_node_says_what_it_serves(started: Started, loaded: LoadedPolicy) -> None:
+    node, bridge = started
+    assert node._engine is not None
+    message = bridge.wait_for(NodeDescription)
+    told = dict(zip(message.names, message.values, strict=True))
+    assert (message.node, told["policy_id"]) == ("/policy", loaded.policy_id)
+    assert told["bundle_id.expert.1"] == node._engine.bundles[1].bundle_id
+    assert told["parameter.device"] == "cpu"
+
+
 def test_hooks_are_gone_and_services_too_after_cleanup(started: Started) -> None:
     node, _bridge = started
     assert node._engine is not None
@@ -353,6 +365,7 @@ def test_hooks_are_gone_and_services_too_after_cleanup(started: Started) -> None
     assert not offered & {
         "/policy/action_chunk",
         "/policy/features",
+        "/description",
         "/steering/set",
         "/steering/state",
     }

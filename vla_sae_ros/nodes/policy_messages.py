@@ -57,6 +57,17 @@ def to_features(
     )
 
 
+def facts(engine: PolicyEngine) -> dict[str, object]:
+    """Return what a node's description says about an engine."""
+    loaded = engine.loaded
+    return {
+        "policy": loaded.name,
+        "policy_id": loaded.policy_id,
+        "sites": [bundle.card.site for bundle in engine.bundles],
+        **{f"bundle_id.{bundle.card.site}": bundle.bundle_id for bundle in engine.bundles},
+    }
+
+
 def to_catalogue(engine: PolicyEngine, stamp_ns: int) -> FeatureCatalogue:
     """Return the message of everything known about the tapped features."""
     sites = engine.steering_sites()

@@ -15,7 +15,9 @@ from vla_sae_ros.core.contract import load_contract
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
 from vla_sae_ros.core.steering import Steering
 from vla_sae_ros.nodes.activation_collector import ActivationCollector
+from vla_sae_ros.nodes.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.parameters import declare_parameters
+from vla_sae_ros.nodes.policy_messages import facts
 from vla_sae_ros.nodes.policy_parameters import PARAMETERS, steering_limits
 from vla_sae_ros.nodes.policy_server import PolicyServer
 from vla_sae_ros.nodes.running import exit_at_once, run_node
@@ -35,6 +37,7 @@ class PolicyNode(LifecycleNode):
         self._values = declare_parameters(self, PARAMETERS)
         self._engine: PolicyEngine | None = None
         self._server: PolicyServer | None = None
+        self._description: DescriptionPublisher | None = None
         self._collector: ActivationCollector | None = None
         self._failure: Exception | None = None
 
@@ -97,6 +100,7 @@ class PolicyNode(LifecycleNode):
         self._server = PolicyServer(
             self, self._engine, steering, self._contract, timeout, self._collector
         )
+        self._description = DescriptionPublisher(self, facts(self._engine))
         self.get_logger().info(f"serving {self._engine.loaded.name}")
 
     def _configure(self) -> None:
@@ -138,6 +142,9 @@ class PolicyNode(LifecycleNode):
         if self._server is not None:
             self._server.destroy()
             self._server = None
+        if self._description is not None:
+            self._description.destroy()
+            self._description = None
 
     def _unload(self) -> None:
         if self._engine is not None:

@@ -23,6 +23,9 @@ def _profile(
 LATCHED = _profile(1, latched=True)
 """The newest state, also for those who come late: episode, policy/catalogue, steering/state."""
 
+DESCRIPTION = LATCHED
+"""description: one message per node."""
+
 SENSOR = _profile(5, reliable=False)
 """Cameras and joint states of a robot, and every subscriber of observations."""
 
