@@ -44,7 +44,9 @@ class InferenceWorker:
 
     Args:
         engine: used by this thread only.
-        steering: asked for its snapshot when a job starts, so that the newest change always counts.
+        steering: told which sites were capped.
+        begin: gives the snapshot for (observation time, episode's start) [s] when a job starts, so
+            that the newest change always counts.
         on_done: called on the worker's thread with the job and its inference.
         on_refused: called on the worker's thread when the observation was refused.
     """
@@ -53,10 +55,11 @@ class InferenceWorker:
         self,
         engine: PolicyEngine,
         steering: Steering,
+        begin: Callable[[float, float], Snapshot],
         on_done: Callable[[Job, Inference], None],
         on_refused: Callable[[Job, ObservationError], None],
     ) -> None:
-        self._engine, self._steering = engine, steering
+        self._engine, self._steering, self._begin = engine, steering, begin
         self._on_done, self._on_refused = on_done, on_refused
         self._condition = threading.Condition()
         self._waiting: Job | None = None
@@ -117,9 +120,7 @@ class InferenceWorker:
         return running.stamp_ns == job.stamp_ns and revision == self._steering.revision
 
     def _infer(self, job: Job) -> None:
-        snapshot = self._steering.begin_inference(
-            job.stamp_ns / NANOSECONDS, job.start_ns / NANOSECONDS
-        )
+        snapshot = self._begin(job.stamp_ns / NANOSECONDS, job.start_ns / NANOSECONDS)
         self._running = (job, snapshot.revision)
         try:
             self._work(job, snapshot)

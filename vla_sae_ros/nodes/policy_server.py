@@ -71,7 +71,9 @@ class PolicyServer:
             if collector is not None
             else None
         )
-        self._worker = InferenceWorker(engine, steering, self._done, self._refuse)
+        self._worker = InferenceWorker(
+            engine, steering, self._service.begin_inference, self._done, self._refuse
+        )
         self._intake = ObservationIntake(node, contract, self._worker.submit)
         self._watch = node.create_timer(WATCH_PERIOD, self._look)
         self._status = node.create_timer(1.0, self._diagnose)

@@ -1,4 +1,4 @@
-"""Between the steering core's values and the wire's messages."""
+"""From the steering core's values to the wire's messages; `core.steering` reads them back."""
 
 from __future__ import annotations
 
@@ -6,40 +6,9 @@ from array import array
 
 from std_msgs.msg import Header
 
-from vla_sae_ros.core.errors import SteeringRefused, complaint
-from vla_sae_ros.core.steering import Edit, Event, Mode, StandingEdit, StateView, Unit
+from vla_sae_ros.core.steering import Edit, Event, StandingEdit, StateView
 from vla_sae_ros.msg import SteeringEdit, SteeringEditState, SteeringEvent, SteeringState
 from vla_sae_ros.nodes.conversions import NANOSECONDS, to_header
-
-
-def to_edit(message: SteeringEdit) -> Edit:
-    """Return the edit in a message.
-
-    Raises:
-        SteeringRefused: a mode or unit that does not exist.
-    """
-    modes, units = {int(mode) for mode in Mode}, {int(unit) for unit in Unit}
-    if message.mode not in modes:
-        raise SteeringRefused(
-            complaint("unknown mode", message.mode, {m.name: int(m) for m in Mode})
-        )
-    if message.unit not in units:
-        raise SteeringRefused(
-            complaint("unknown unit", message.unit, {u.name: int(u) for u in Unit})
-        )
-    return Edit(
-        feature=message.feature,
-        mode=Mode(message.mode),
-        value=message.value,
-        site=message.site,
-        unit=Unit(message.unit),
-        token_groups=tuple(message.token_groups),
-        denoising_steps=tuple(message.denoising_steps),
-        ramp=message.ramp,
-        duration=message.duration,
-        window=(message.window_start, message.window_end),
-        hold=message.hold,
-    )
 
 
 def from_edit(edit: Edit) -> SteeringEdit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -10,10 +11,17 @@ from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
 from vla_sae_ros.core.errors import SteeringRefused
-from vla_sae_ros.core.steering import EventKind, Steering, parse_preset
+from vla_sae_ros.core.steering import (
+    EventKind,
+    Snapshot,
+    StateView,
+    Steering,
+    parse_preset,
+    to_edit,
+)
 from vla_sae_ros.msg import SteeringEvent, SteeringLease, SteeringState
 from vla_sae_ros.nodes import qos
-from vla_sae_ros.nodes.steering_messages import from_event, from_state, to_edit
+from vla_sae_ros.nodes.steering_messages import from_event, from_state
 from vla_sae_ros.srv import ApplyPreset, SetSteering
 
 LEASE_CHECK_PERIOD = 0.1  # [s]
@@ -43,7 +51,8 @@ class SteeringService:
             SteeringLease, "steering/heartbeat", self._renew, qos.HEARTBEAT
         )
         self._timer = node.create_timer(LEASE_CHECK_PERIOD, self._expire)
-        self._was_moving = False
+        self._publishing = threading.Lock()
+        self._published: StateView | None = None
         self.publish()
 
     def destroy(self) -> None:
@@ -57,22 +66,36 @@ class SteeringService:
 
     def publish(self) -> None:
         """Publish the state as it is."""
-        self._state.publish(from_state(self._steering.view()))
+        with self._publishing:
+            self._publish(self._steering.view())
+
+    def begin_inference(self, observation_time: float, episode_start: float) -> Snapshot:
+        """Return what an inference applies, see `Steering.begin_inference`.
+
+        Publishes the state wherever it differs from the one published last, so that a bag tells
+        exactly what every inference applied.
+        """
+        with self._publishing:
+            snapshot = self._steering.begin_inference(observation_time, episode_start)
+            assert snapshot.view is not None
+            if self._published is None or not self._published.says_the_same(snapshot.view):
+                self._publish(snapshot.view)
+        return snapshot
 
     def after_inference(self) -> None:
-        """Publish what an inference moved: events, and the state while it moves and once after."""
-        view = self._steering.view()
-        events = self._publish_events()
-        if view.is_moving or self._was_moving or events:
-            self._state.publish(from_state(view))
-        self._was_moving = view.is_moving
+        """Publish the events of an inference."""
+        self._publish_events()
+
+    def _publish(self, view: StateView) -> None:
+        self._state.publish(from_state(view))
+        self._published = view
 
     def _changed(self) -> None:
         self._on_change()
         self._publish_events()
         self.publish()
 
-    def _publish_events(self) -> int:
+    def _publish_events(self) -> None:
         events = self._steering.drain_events()
         header = from_state(self._steering.view()).header
         for event in events:
@@ -81,7 +104,6 @@ class SteeringService:
                 self._node.get_logger().warning(
                     f"steering of {event.owner!r} refused: {event.reason}"
                 )
-        return len(events)
 
     def _set(
         self, request: SetSteering.Request, response: SetSteering.Response

@@ -4,9 +4,10 @@ from vla_sae_ros.core.steering.edit import TOKEN_GROUPS, AppliedEdit, Edit, Mode
 from vla_sae_ros.core.steering.event import Event, EventKind
 from vla_sae_ros.core.steering.limits import SteeringLimits
 from vla_sae_ros.core.steering.preset import Preset, format_preset, parse_preset
+from vla_sae_ros.core.steering.reading import to_edit, to_view
 from vla_sae_ros.core.steering.site import SteeringSite
 from vla_sae_ros.core.steering.slot import Phase
-from vla_sae_ros.core.steering.snapshot import Snapshot, StandingEdit, StateView
+from vla_sae_ros.core.steering.snapshot import Snapshot, StandingEdit, StateView, snapshot_of
 from vla_sae_ros.core.steering.steering import Steering
 
 __all__ = [
@@ -27,4 +28,7 @@ __all__ = [
     "Unit",
     "format_preset",
     "parse_preset",
+    "snapshot_of",
+    "to_edit",
+    "to_view",
 ]

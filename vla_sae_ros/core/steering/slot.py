@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from vla_sae_ros.core.steering.edit import AppliedEdit, Edit
+from vla_sae_ros.core.steering.edit import Edit
 
 # An accepted change acts from the very next inference on, even one made from the same observation:
 # its first step is at least one control period of a 20 Hz robot.
@@ -77,17 +77,6 @@ class Slot:
             return Phase.WAITING
         settled = self.weight == 1.0 and self.value == self.target
         return Phase.HOLDING if settled else Phase.RAMPING_IN
-
-    def applied(self) -> AppliedEdit:
-        edit = self.edit
-        return AppliedEdit(
-            edit.feature,
-            edit.mode,
-            self.value,
-            self.weight,
-            edit.token_groups,
-            edit.denoising_steps,
-        )
 
 
 def _towards(weight: float, wanted: float, seconds: float, ramp: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vla_sae_ros.core.steering.edit import AppliedEdit, Edit
 from vla_sae_ros.core.steering.slot import Phase
@@ -18,12 +18,14 @@ class Snapshot:
         edits: per site, the edits that change something; sites without any are absent.
         cap: largest ||dx|| / ||x|| per token.
         bypass: all edits are kept but none acts (`edits` is empty).
+        view: the state it was taken from, where it was taken from one.
     """
 
     revision: int = 0
     edits: Mapping[str, tuple[AppliedEdit, ...]] = field(default_factory=dict)
     cap: float = float("inf")
     bypass: bool = False
+    view: StateView | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class StandingEdit:
         owner: who asked for it.
         phase: see `Phase`.
         commanded: v asked for, in the SAE's activation units.
-        applied: v reached so far, likewise.
+        applied: v reached so far, likewise; like the weight of the wire's precision (float32), so
+            that a recorded state gives the very edit that was applied.
         weight: 0 natural to 1 fully applied.
         lease_remaining: [s]; infinite for a held edit.
     """
@@ -47,6 +50,18 @@ class StandingEdit:
     applied: float
     weight: float
     lease_remaining: float
+
+    def acting(self) -> AppliedEdit:
+        """Return the edit as an inference applies it now."""
+        edit = self.edit
+        return AppliedEdit(
+            edit.feature,
+            edit.mode,
+            self.applied,
+            self.weight,
+            edit.token_groups,
+            edit.denoising_steps,
+        )
 
 
 @dataclass(frozen=True)
@@ -60,7 +75,21 @@ class StateView:
     observation_time: float | None
     edits: tuple[StandingEdit, ...]
 
-    @property
-    def is_moving(self) -> bool:
-        """Whether anything will change by itself as observation time goes on."""
-        return any(edit.phase in (Phase.RAMPING_IN, Phase.RELEASING) for edit in self.edits)
+    def says_the_same(self, other: StateView) -> bool:
+        """Whether both states act alike: equal but for the clock and the leases."""
+        return self._timeless() == other._timeless()
+
+    def _timeless(self) -> StateView:
+        edits = tuple(replace(edit, lease_remaining=0.0) for edit in self.edits)
+        return replace(self, observation_time=None, edits=edits)
+
+
+def snapshot_of(view: StateView) -> Snapshot:
+    """Return what an inference applies in this state, live or recorded."""
+    acting: dict[str, tuple[AppliedEdit, ...]] = {}
+    for standing in () if view.bypass else view.edits:
+        applied = standing.acting()
+        if not applied.is_neutral:
+            site = standing.edit.site
+            acting[site] = (*acting.get(site, ()), applied)
+    return Snapshot(view.revision, acting, view.cap, view.bypass, view)

@@ -13,14 +13,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from vla_sae_ros.core.errors import SteeringRefused, complaint
-from vla_sae_ros.core.steering.edit import AppliedEdit, Edit, Mode
+from vla_sae_ros.core.steering.edit import Edit, Mode
 from vla_sae_ros.core.steering.event import Event, EventKind
 from vla_sae_ros.core.steering.lease import LeaseBook
 from vla_sae_ros.core.steering.limits import SteeringLimits
 from vla_sae_ros.core.steering.site import SteeringSite
 from vla_sae_ros.core.steering.slot import FIRST_STEP, Slot
-from vla_sae_ros.core.steering.snapshot import Snapshot, StandingEdit, StateView
+from vla_sae_ros.core.steering.snapshot import Snapshot, StandingEdit, StateView, snapshot_of
 from vla_sae_ros.core.steering.validation import check_ramp, resolve_edit, resolve_site
 
 
@@ -172,7 +174,7 @@ class Steering:
                 slot.advance(step, observation_time - start)
             self._release_due()
             self._remove_spent()
-            return Snapshot(self._revision, self._acting(), self.limits.cap, self._bypass)
+            return snapshot_of(self.view())
 
     def report_capped(self, site: str, capped: bool) -> None:
         """Tell that this inference's edit of a site was, or was not, scaled down to the cap."""
@@ -211,20 +213,16 @@ class Steering:
     def _standing(self) -> list[Slot]:
         return [slot for slot in self._slots if not slot.releasing]
 
-    def _acting(self) -> dict[str, tuple[AppliedEdit, ...]]:
-        if self._bypass:
-            return {}
-        acting: dict[str, list[AppliedEdit]] = {}
-        for slot in self._slots:
-            applied = slot.applied()
-            if not applied.is_neutral:
-                acting.setdefault(slot.edit.site, []).append(applied)
-        return {site: tuple(edits) for site, edits in acting.items()}
-
     def _standing_edit(self, slot: Slot) -> StandingEdit:
         remaining = math.inf if slot.edit.hold else self._leases.remaining(slot.owner)
         return StandingEdit(
-            slot.edit, slot.owner, slot.phase, slot.target, slot.value, slot.weight, remaining
+            slot.edit,
+            slot.owner,
+            slot.phase,
+            slot.target,
+            float(np.float32(slot.value)),
+            float(np.float32(slot.weight)),
+            remaining,
         )
 
     def _check_owner(self, owner: str, lease: float) -> float:

@@ -1,0 +1,75 @@
+"""Steering messages read back into the core's values.
+
+Messages are read by attribute, so live messages and those from a recorded bag give the same values
+and nothing here imports ROS.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vla_sae_ros.core.errors import SteeringRefused, complaint
+from vla_sae_ros.core.steering.edit import Edit, Mode, Unit
+from vla_sae_ros.core.steering.slot import Phase
+from vla_sae_ros.core.steering.snapshot import StandingEdit, StateView
+
+NANOSECONDS = 1e9
+
+
+def to_edit(message: Any) -> Edit:
+    """Return the edit in a SteeringEdit.
+
+    Raises:
+        SteeringRefused: a mode or unit that does not exist.
+    """
+    modes, units = {int(mode) for mode in Mode}, {int(unit) for unit in Unit}
+    if message.mode not in modes:
+        raise SteeringRefused(
+            complaint("unknown mode", message.mode, {m.name: int(m) for m in Mode})
+        )
+    if message.unit not in units:
+        raise SteeringRefused(
+            complaint("unknown unit", message.unit, {u.name: int(u) for u in Unit})
+        )
+    return Edit(
+        feature=int(message.feature),
+        mode=Mode(message.mode),
+        value=float(message.value),
+        site=message.site,
+        unit=Unit(message.unit),
+        token_groups=tuple(message.token_groups),
+        denoising_steps=tuple(int(step) for step in message.denoising_steps),
+        ramp=float(message.ramp),
+        duration=float(message.duration),
+        window=(float(message.window_start), float(message.window_end)),
+        hold=bool(message.hold),
+    )
+
+
+def to_view(message: Any) -> StateView:
+    """Return the state in a SteeringState.
+
+    Raises:
+        SteeringRefused: a mode or unit that does not exist.
+    """
+    stamp = message.header.stamp
+    return StateView(
+        int(message.revision),
+        bool(message.bypass),
+        float(message.cap),
+        float(message.slew_limit),
+        stamp.sec + stamp.nanosec / NANOSECONDS,
+        tuple(_standing(edit) for edit in message.edits),
+    )
+
+
+def _standing(message: Any) -> StandingEdit:
+    return StandingEdit(
+        to_edit(message.edit),
+        message.owner,
+        Phase(message.phase),
+        float(message.commanded),
+        float(message.applied),
+        float(message.weight),
+        float(message.lease_remaining),
+    )
