@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -19,7 +20,8 @@ PERIOD = 50_000_000
 WALL_PERIOD = PERIOD // 4
 
 OURS = ("EpisodeState", "ExecutedAction", "FeatureActivations", "FeatureCatalogue", "FeatureInfo",
-        "SteeringState", "SteeringEditState", "SteeringEdit", "SteeringEvent")
+        "SteeringState", "SteeringEditState", "SteeringEdit", "SteeringEvent", "Annotation",
+        "NodeDescription")
 
 
 class SyntheticBag:
@@ -110,6 +112,9 @@ def observe(bag: SyntheticBag, received: int, stamp: int, step: int, number: int
     bag.write(received, "/observation/image/agentview", "sensor_msgs/msg/Image",
               header=bag.header(stamp), height=64, width=64, encoding="rgb8", step=192,
               data=picture.astype(np.uint8).ravel())
+    png = cv2.imencode(".png", picture.astype(np.uint8)[..., ::-1])[1]
+    bag.write(received, "/observation/image/wrist/compressed", "sensor_msgs/msg/CompressedImage",
+              header=bag.header(stamp), format="rgb8; png compressed bgr8", data=png.ravel())
 
 
 def activate(
@@ -136,6 +141,21 @@ def steer(bag: SyntheticBag, received: int, stamp: int, on: bool) -> None:
               feature=7)
 
 
+def describe(bag: SyntheticBag, received: int) -> None:
+    for node, names, values in (
+        ("/policy", ["policy_id", "bundle_id.backbone.1"], ["p1", "b1"]),
+        ("/bridge", ["clock", "seed"], ["lockstep", "7"]),
+    ):
+        bag.write(received, "/description", "vla_sae_ros/msg/NodeDescription",
+                  header=bag.header(received), node=node, software_version="0.1.0", names=names,
+                  values=values)
+
+
+def remark(bag: SyntheticBag, received: int, episode: str, step: int, text: str) -> None:
+    bag.write(received, "/annotation", "vla_sae_ros/msg/Annotation", header=bag.header(received),
+              episode_id=episode, step=step, author="eva", text=text)
+
+
 @pytest.fixture(scope="session")
 def synthetic_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a bag with the episodes "plain" (60 steps) and "steered" (40)."""
@@ -147,7 +167,14 @@ def synthetic_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
                   bag.make("vla_sae_ros/msg/FeatureInfo", site="backbone.1", feature=feature,
                            label=label, observed_max=2.0, coverage=0.5)
                   for feature, label in labels.items()])
+    describe(bag, START - 5)
     end = write_episode(bag, "plain", 0, START, 60)
-    write_episode(bag, "steered", 1, end + 100_000_000, 40)
+    remark(bag, end, "", -1, "now with the edit")
+    begin = end + 100_000_000
+    end = write_episode(bag, "steered", 1, begin, 40)
+    remark(bag, begin + 12 * WALL_PERIOD, "steered", 12, "the hand stops")
+    bag.write(begin + 10 * WALL_PERIOD, "/policy/feature_heatmap", "sensor_msgs/msg/Image",
+              header=bag.header(begin + 10 * PERIOD), height=4, width=4, encoding="rgb8", step=12,
+              data=np.full(48, 9, np.uint8))
     bag.writer.close()
     return folder

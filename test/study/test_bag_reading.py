@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from vla_sae_ros.core.errors import RecordingError
+from vla_sae_ros.study.bag_pictures import picture_of
 from vla_sae_ros.study.bag_reading import Bag, read_bag
+from vla_sae_ros.study.traces import Annotation
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,41 @@ def test_pictures_belong_to_their_step_and_can_be_left_out(bag: Bag, synthetic_b
     pictures = bag.episodes[1].pictures["agentview"]
     assert sorted(pictures) == list(range(0, 41, 5))
     assert pictures[5].shape == (64, 64, 3) and pictures[5][0, 0].tolist() == [5, 200, 1]
-    assert read_bag(synthetic_bag, pictures=False).episodes[1].pictures == {}
+    without = read_bag(synthetic_bag, pictures=False).episodes[1]
+    assert without.pictures == {} and without.heatmaps == {}
+
+
+def test_losslessly_compressed_pictures_come_back_to_the_bit(bag: Bag) -> None:
+    sent, compressed = (bag.episodes[1].pictures[camera] for camera in ("agentview", "wrist"))
+    assert sent.keys() == compressed.keys()
+    for step, picture in sent.items():
+        np.testing.assert_array_equal(compressed[step], picture)
+
+
+def test_a_picture_that_is_none_is_refused_with_its_topic() -> None:
+    broken = SimpleNamespace(format="jpeg", data=np.zeros(10, np.uint8))
+    with pytest.raises(RecordingError, match="on /a: got 'jpeg'; allowed: JPEG or PNG"):
+        picture_of(broken, "/a")
+    grey = SimpleNamespace(encoding="mono8", data=np.zeros(10, np.uint8))
+    with pytest.raises(RecordingError, match="on /a: got 'mono8'; allowed: rgb8 or bgr8"):
+        picture_of(grey, "/a")
+
+
+def test_the_heatmap_belongs_to_its_step(bag: Bag) -> None:
+    assert bag.episodes[0].heatmaps == {}
+    ((step, picture),) = bag.episodes[1].heatmaps.items()
+    assert step == 10 and picture.shape == (4, 4, 3) and picture.max() == 9
+
+
+def test_remarks_stand_with_their_episode_and_all_of_them_with_the_bag(bag: Bag) -> None:
+    assert [each.text for each in bag.annotations] == ["now with the edit", "the hand stops"]
+    assert bag.episodes[0].annotations == ()
+    assert bag.episodes[1].annotations == (Annotation("steered", 12, "eva", "the hand stops"),)
+
+
+def test_the_description_of_each_node_is_read(bag: Bag) -> None:
+    assert [each.node for each in bag.descriptions] == ["/policy", "/bridge"]
+    assert bag.descriptions[0].values == {"policy_id": "p1", "bundle_id.backbone.1": "b1"}
 
 
 def test_sparse_features_become_dense_columns(bag: Bag) -> None:

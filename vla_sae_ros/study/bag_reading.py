@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,17 @@ from rosbags.highlevel import AnyReader, AnyReaderError
 
 from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry
 from vla_sae_ros.core.errors import RecordingError, complaint
+from vla_sae_ros.study.bag_pictures import HEATMAP, camera_of, picture_of
+from vla_sae_ros.study.bag_timeline import (
+    EPISODE_STATUSES,
+    EVENT_KINDS,
+    Span,
+    Timeline,
+    constants,
+    stamp_of,
+)
 from vla_sae_ros.study.traces import (
+    Annotation,
     EditSnapshot,
     EpisodeTrace,
     FeatureStream,
@@ -23,10 +33,6 @@ from vla_sae_ros.study.traces import (
     SteeringNote,
     SteeringSnapshot,
 )
-
-# Messages of different topics may be recorded in another order than they were sent.
-_DISORDER_NS = 10**9
-_PICTURES = "observation/image/"
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,22 @@ class Bag:
     """In the order of their start."""
     catalogues: dict[str, Catalogue]
     """By site."""
+    descriptions: tuple[Description, ...] = ()
+    """What each node said about itself, in the order of arrival; a node that was started again
+    appears again."""
+    annotations: tuple[Annotation, ...] = ()
+    """Every remark, also those outside an episode, in the order of arrival."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """A node's description of itself."""
+
+    node: str
+    """Full name."""
+    software_version: str
+    values: dict[str, str]
+    """E.g. "policy_id", "clock", "parameter.control_rate"."""
 
 
 def read_bag(folder: Path, pictures: bool = True) -> Bag:
@@ -66,32 +88,40 @@ def open_bag(folder: Path) -> Iterator[AnyReader]:
         raise RecordingError(f"the bag {folder} cannot be read: {error}") from error
 
 
+def messages(reader: AnyReader, name: str) -> Iterator[tuple[int, Any]]:
+    """Yield (time of reception [ns], message) of a relative topic, in any namespace."""
+    connections = [c for c in reader.connections if f"/{c.topic}".endswith(f"/{name}")]
+    if connections:
+        for connection, received, raw in reader.messages(connections):
+            yield received, reader.deserialize(raw, connection.msgtype)
+
+
 def _read(reader: AnyReader, pictures: bool) -> Bag:
-    timeline = _Timeline([message for _, message in _messages(reader, "episode")],
-                         [stamp for stamp, _ in _messages(reader, "episode")])
+    timeline = Timeline(list(messages(reader, "episode")))
     drafts = {episode: _Draft() for episode in timeline.spans}
     for name in ("executed_action", "policy/features"):
-        for _, message in _messages(reader, name):
+        for _, message in messages(reader, name):
             if message.episode_id in drafts:
                 drafts[message.episode_id].by_name[name].append(message)
     for name in ("ee_pose", "gripper", "joint_states", "steering/state", "steering/events"):
-        for received, message in _messages(reader, name):
-            if (place := timeline.place(_stamp(message), received)) is not None:
+        for received, message in messages(reader, name):
+            if (place := timeline.place(stamp_of(message), received)) is not None:
                 drafts[place[0]].by_name[name].append((place[1], message))
     if pictures:
         _read_pictures(reader, timeline, drafts)
-    episodes = [_finish(timeline.spans[episode], draft) for episode, draft in drafts.items()]
-    return Bag(tuple(episodes), _catalogues(reader))
+    annotations = tuple(_annotation(message) for _, message in messages(reader, "annotation"))
+    episodes = [_finish(timeline.spans[episode], draft, annotations)
+                for episode, draft in drafts.items()]
+    return Bag(tuple(episodes), _catalogues(reader), descriptions(reader), annotations)
 
 
-@dataclass
-class _Span:
-    """Where an episode lies in time; `last` is its last EpisodeState."""
-
-    last: Any
-    start_ns: int
-    first_received: int
-    last_received: int
+def descriptions(reader: AnyReader) -> tuple[Description, ...]:
+    """Return what the nodes said about themselves, in the order of arrival."""
+    return tuple(
+        Description(each.node, each.software_version,
+                    dict(zip(each.names, each.values, strict=True)))
+        for _, each in messages(reader, "description")
+    )
 
 
 @dataclass
@@ -100,74 +130,31 @@ class _Draft:
 
     by_name: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     pictures: dict[str, dict[int, Picture]] = field(default_factory=lambda: defaultdict(dict))
+    heatmaps: dict[int, Picture] = field(default_factory=dict)
 
 
-class _Timeline:
-    """Tells to which episode and step a message without an episode id belongs."""
-
-    def __init__(self, states: list[Any], received: list[int]) -> None:
-        self.spans: dict[str, _Span] = {}
-        for state, at in zip(states, received, strict=True):
-            if not state.episode_id:
-                continue
-            span = self.spans.setdefault(
-                state.episode_id, _Span(state, _nanoseconds(state.start), at, at))
-            span.last, span.last_received = state, at
-            span.start_ns = _nanoseconds(state.start) or span.start_ns
-
-    def place(self, stamp_ns: int, received: int) -> tuple[str, int] | None:
-        """Return (episode id, step) or None.
-
-        In lockstep simulation time may run ahead of the wall clock, so that the stamps of two
-        episodes overlap: the time of reception decides between them.
-        """
-        best: tuple[int, str, int] | None = None
-        for episode, span in self.spans.items():
-            step = (stamp_ns - span.start_ns) * 1e-9 * span.last.control_rate
-            outside = max(span.first_received - received, received - span.last_received, 0)
-            if not -0.5 <= step <= span.last.step + 1.5 or outside > _DISORDER_NS:
-                continue
-            if best is None or outside < best[0]:
-                best = outside, episode, round(step)
-        return None if best is None else best[1:]
-
-
-def _messages(reader: AnyReader, name: str) -> Iterator[tuple[int, Any]]:
-    """Yield (time of reception [ns], message) of a relative topic, in any namespace."""
-    connections = [c for c in reader.connections if f"/{c.topic}".endswith(f"/{name}")]
-    if connections:
-        for connection, received, raw in reader.messages(connections):
-            yield received, reader.deserialize(raw, connection.msgtype)
-
-
-def _read_pictures(
-    reader: AnyReader, timeline: _Timeline, drafts: dict[str, _Draft]
-) -> None:
-    connections = [c for c in reader.connections
-                   if _PICTURES in c.topic and c.msgtype == "sensor_msgs/msg/Image"]
-    if not connections:
+def _read_pictures(reader: AnyReader, timeline: Timeline, drafts: dict[str, _Draft]) -> None:
+    wanted = [c for c in reader.connections
+              if camera_of(c.topic, c.msgtype) or HEATMAP in c.topic]
+    if not wanted:
         return
-    for connection, received, raw in reader.messages(connections):
+    for connection, received, raw in reader.messages(wanted):
         message: Any = reader.deserialize(raw, connection.msgtype)
-        place = timeline.place(_stamp(message), received)
-        if place is not None:
-            camera = connection.topic.split(_PICTURES, 1)[1]
-            drafts[place[0]].pictures[camera][place[1]] = _picture(message, connection.topic)
+        place = timeline.place(stamp_of(message), received)
+        if place is None:
+            continue
+        draft = drafts[place[0]]
+        camera = camera_of(connection.topic, connection.msgtype)
+        frames = draft.pictures[camera] if camera else draft.heatmaps
+        frames[place[1]] = picture_of(message, connection.topic)
 
 
-def _picture(message: Any, topic: str) -> Picture:
-    if message.encoding not in ("rgb8", "bgr8"):
-        raise RecordingError(complaint(f"pictures on {topic}", message.encoding, "rgb8 or bgr8"))
-    rows = message.data.reshape(message.height, message.step)[:, : 3 * message.width]
-    picture: Picture = rows.reshape(message.height, message.width, 3)
-    return picture[..., ::-1] if message.encoding == "bgr8" else picture
-
-
-def _finish(span: _Span, draft: _Draft) -> EpisodeTrace:
+def _finish(
+    span: Span, draft: _Draft, annotations: tuple[Annotation, ...]
+) -> EpisodeTrace:
     state = span.last
     actions = draft.by_name["executed_action"]
-    statuses = _constants(state, ("IDLE", "RESETTING", "RUNNING", "HOLDING", "SUCCEEDED", "FAILED",
-                                  "CANCELED", "ERROR"))
+    statuses = constants(state, EPISODE_STATUSES)
     return EpisodeTrace(
         episode_id=state.episode_id, suite=state.suite, task=state.task,
         instruction=state.instruction, init_state=state.init_state, seed=state.seed,
@@ -175,6 +162,8 @@ def _finish(span: _Span, draft: _Draft) -> EpisodeTrace:
         action_step=np.array([each.step for each in actions], np.int64),
         actions=_stacked([each.action for each in actions]).astype(np.float32),
         held=np.array([each.held for each in actions], bool),
+        action_revision=np.array([each.steering_revision for each in actions], np.uint64),
+        action_chunk=np.array([each.chunk_id for each in actions], np.uint64),
         position=_series(draft.by_name["ee_pose"], lambda m: _xyz(m.pose.position)),
         quaternion=_series(draft.by_name["ee_pose"],
                            lambda m: [*_xyz(m.pose.orientation), m.pose.orientation.w]),
@@ -182,8 +171,10 @@ def _finish(span: _Span, draft: _Draft) -> EpisodeTrace:
         joints=_series(draft.by_name["joint_states"], lambda m: m.position),
         features=_streams(draft.by_name["policy/features"]),
         pictures={camera: dict(frames) for camera, frames in draft.pictures.items()},
+        heatmaps=draft.heatmaps,
         steering=tuple(_snapshot(*each) for each in draft.by_name["steering/state"]),
         notes=tuple(_note(*each) for each in draft.by_name["steering/events"]),
+        annotations=tuple(each for each in annotations if each.episode_id == state.episode_id),
     )
 
 
@@ -221,6 +212,8 @@ def _stream(site: str, messages: list[Any]) -> FeatureStream:
         offset=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         index=joined("index"), natural=joined("natural"), applied=joined("applied"),
         fvu=column("fvu", np.float32), edit_norm_ratio=column("edit_norm_ratio", np.float32),
+        residual_norm=column("residual_norm", np.float32),
+        inference_ms=column("inference_ms", np.float32), tap_ms=column("tap_ms", np.float32),
         capped=column("capped", bool), bypassed=column("bypassed", bool),
     )
 
@@ -235,35 +228,30 @@ def _snapshot(step: int, message: Any) -> SteeringSnapshot:
 
 
 def _note(step: int, message: Any) -> SteeringNote:
-    kinds = _constants(message, ("SET", "REFUSED", "RELEASED", "LEASE_EXPIRED", "BYPASS", "RESET",
-                                 "PRESET", "CAPPED", "REMOVED"))
+    kinds = constants(message, EVENT_KINDS)
     return SteeringNote(step, kinds[message.kind], message.owner, message.site, message.feature,
                         message.from_value, message.to_value, message.reason)
 
 
-def _constants(message: Any, names: tuple[str, ...]) -> dict[int, str]:
-    """Return value -> name of the message type's own constants, as recorded in the bag."""
-    return {getattr(message, name): name for name in names}
+def _annotation(message: Any) -> Annotation:
+    return Annotation(message.episode_id, message.step, message.author, message.text)
 
 
 def _catalogues(reader: AnyReader) -> dict[str, Catalogue]:
     entries: dict[str, list[FeatureEntry]] = {}
-    for _, message in _messages(reader, "policy/catalogue"):  # the last one holds
+    for _, message in messages(reader, "policy/catalogue"):  # the last one holds
         entries = {site: [] for site in message.sites}
         for each in message.features:
-            entries.setdefault(each.site, []).append(
-                FeatureEntry(each.feature, each.label, each.description, each.feature_class,
-                             float(each.observed_max), float(each.coverage)))
+            entries.setdefault(each.site, []).append(_entry(each))
     return {site: Catalogue(site, each) for site, each in entries.items()}
+
+
+def _entry(info: Any) -> FeatureEntry:
+    """Return a FeatureInfo of today, or of an older bag that lacks some of its fields."""
+    known = [each.name for each in fields(FeatureEntry) if hasattr(info, each.name)]
+    return FeatureEntry(**{name: getattr(info, name) for name in known})
 
 
 def _xyz(vector: Any) -> list[float]:
     return [vector.x, vector.y, vector.z]
 
-
-def _stamp(message: Any) -> int:
-    return _nanoseconds(message.header.stamp)
-
-
-def _nanoseconds(stamp: Any) -> int:
-    return int(stamp.sec) * 10**9 + int(stamp.nanosec)

@@ -43,6 +43,12 @@ class FeatureStream:
     """(N,) fraction of variance unexplained; NaN when not measured."""
     edit_norm_ratio: Float32Array
     """(N,) ||dx|| / ||x||."""
+    residual_norm: Float32Array
+    """(N,) mean ||x|| over the tokens in scope, before the edits."""
+    inference_ms: Float32Array
+    """(N,) [ms] the whole inference."""
+    tap_ms: Float32Array
+    """(N,) [ms] of it in this site's tap."""
     capped: BoolArray
     """(N,) the edit was scaled down to the cap."""
     bypassed: BoolArray
@@ -127,6 +133,18 @@ class SteeringNote:
 
 
 @dataclass(frozen=True)
+class Annotation:
+    """A remark that a person made while watching."""
+
+    episode_id: str
+    """Empty outside an episode."""
+    step: int
+    """-1 outside an episode."""
+    author: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Series:
     """Values over control steps: step (N,), values (N, ...)."""
 
@@ -156,6 +174,10 @@ class EpisodeTrace:
     """(T, A) as executed, in the units of the contract."""
     held: BoolArray
     """(T,) ticks without a valid action."""
+    action_revision: UintArray
+    """(T,) steering revision that produced the action."""
+    action_chunk: UintArray
+    """(T,) chunk the action came from; 0 while holding."""
     position: Series
     """(P, 3) end effector [m]."""
     quaternion: Series
@@ -170,6 +192,9 @@ class EpisodeTrace:
     """Camera -> step -> (H, W, 3) RGB."""
     steering: tuple[SteeringSnapshot, ...] = ()
     notes: tuple[SteeringNote, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
+    heatmaps: Mapping[int, Picture] = field(default_factory=dict)
+    """Step -> (H, W, 3) RGB: the chosen feature over the camera pictures."""
 
     @property
     def succeeded(self) -> bool:
