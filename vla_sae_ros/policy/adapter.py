@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from vla_sae_ros.policy.patches import CameraPatches
 from vla_sae_ros.policy.site import Site
 
 ResidualFunction = Callable[[Tensor], Tensor | None]
@@ -39,6 +40,12 @@ class PolicyAdapter(Protocol):
 
     def token_masks(self, site: str, batch: Mapping[str, Tensor]) -> TokenMasks:
         """Return where the site's token groups lie for this preprocessed batch."""
+
+    def camera_patches(self, site: str, batch: Mapping[str, Tensor]) -> tuple[CameraPatches, ...]:
+        """Return where each camera's tokens look, in token order; empty where no camera passes.
+
+        Cameras that are missing from the batch, and filled up by the policy, are left out.
+        """
 
     def predict(self, batch: dict[str, Tensor], noise: Tensor) -> Tensor:
         """Return the normalised action chunk (B, H, A), computed from noise (B, H, A_max)."""

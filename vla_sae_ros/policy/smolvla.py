@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 import torch
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
-from lerobot.utils.constants import OBS_LANGUAGE_ATTENTION_MASK
+from lerobot.utils.constants import OBS_LANGUAGE_ATTENTION_MASK, OBS_STATE
 from torch import Tensor, nn
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.adapter import ResidualFunction, TokenMasks, full_mask
+from vla_sae_ros.policy.patches import CameraPatches, Size, padded_left_top, stretched
 from vla_sae_ros.policy.site import Site
 
+START_TOKENS, END_TOKENS = 2, 1
+"""Special tokens before and after a camera's tokens, where the configuration adds them."""
 LAST_BACKBONE_LAYER = (
     "the action expert reads only keys and values computed from each layer's input, so nothing "
     "reads what the last backbone layer puts out"
@@ -43,7 +46,8 @@ def hook_residual(layer: nn.Module, function: ResidualFunction) -> LayerHooks:
         mid[:] = args[:1]
 
     def add_to_mlp(_module: nn.Module, _args: object, mlp_out: Tensor) -> Tensor | None:
-        delta = function(mlp_out.detach() + mid.pop().detach())
+        with torch.no_grad():  # real-time chunking runs the layers with gradients on
+            delta = function(mlp_out + mid.pop())
         return None if delta is None else mlp_out + delta
 
     norm, mlp = layer.get_submodule("post_attention_layernorm"), layer.get_submodule("mlp")
@@ -80,41 +84,60 @@ class SmolVLAAdapter:
 
     def token_masks(self, site: str, batch: Mapping[str, Tensor]) -> TokenMasks:
         if site.startswith("expert"):
-            state = batch["observation.state"]
+            state = batch[OBS_STATE]
             chunk = self._policy.config.chunk_size
             return {"action": full_mask(len(state), chunk, 0, chunk, state.device)}
         return self._prefix_masks(batch)
 
+    def camera_patches(self, site: str, batch: Mapping[str, Tensor]) -> tuple[CameraPatches, ...]:
+        if site.startswith("expert"):
+            return ()
+        present = self._present(batch)
+        sizes = [(int(batch[key].shape[-2]), int(batch[key].shape[-1])) for key in present]
+        return tuple(map(self._patches_of, range(len(present)), present, sizes))
+
+    def _patches_of(self, number: int, camera: str, picture: Size) -> CameraPatches:
+        resized = self._policy.config.resize_imgs_with_padding
+        wanted = picture if resized is None else (resized[1], resized[0])
+        rows, columns = self._grid(wanted)
+        start = number * (rows * columns + self._special) + (START_TOKENS if self._special else 0)
+        real = stretched(picture, wanted) if resized is None else padded_left_top(picture, wanted)
+        return CameraPatches(
+            camera, start, start + rows * columns, rows, columns, picture, wanted, real
+        )
+
+    def _grid(self, wanted: Size) -> tuple[int, int]:
+        """Return rows and columns of tokens: one token folds scale_factor x scale_factor patches."""
+        config = self._policy.model.vlm_with_expert.config
+        fold = config.vision_config.patch_size * config.scale_factor
+        return wanted[0] // fold, wanted[1] // fold
+
+    @property
+    def _special(self) -> int:
+        """Special tokens around each camera's, which belong to no group."""
+        return START_TOKENS + END_TOKENS if self._policy.config.add_image_special_tokens else 0
+
+    def _present(self, batch: Mapping[str, Tensor]) -> list[str]:
+        return [key for key in self._policy.config.image_features if key in batch]
+
     def _prefix_masks(self, batch: Mapping[str, Tensor]) -> TokenMasks:
         config = self._policy.config
         language = batch[OBS_LANGUAGE_ATTENTION_MASK].bool()
-        present = [key for key in config.image_features if key in batch]
-        missing = min(config.empty_cameras, len(config.image_features) - len(present))
-        per_camera, special = self._tokens_per_camera(), 3 if config.add_image_special_tokens else 0
-        cameras = (per_camera + special) * (len(present) + missing)
-        length = max(cameras + language.shape[1] + 1, config.prefix_length)
-        batch_size, device = len(language), language.device
-        camera = torch.zeros(batch_size, length, dtype=torch.bool, device=device)
-        for number, key in enumerate(present):
-            start = number * (per_camera + special) + (2 if special else 0)
-            real = batch.get(f"{key}_padding_mask", torch.ones(batch_size, device=device)).bool()
-            camera[:, start : start + per_camera] = real[:, None]
+        patches = self.camera_patches("backbone.0", batch)
+        missing = min(config.empty_cameras, len(config.image_features) - len(patches))
+        # A camera that is missing gets as many tokens as the last one that is there.
+        slot = patches[-1].stop - patches[-1].start + self._special
+        start = slot * (len(patches) + missing)
+        end = start + language.shape[1]
+        length = max(end + 1, config.prefix_length)
+        camera = torch.zeros(len(language), length, dtype=torch.bool, device=language.device)
+        for place in patches:
+            real = batch.get(f"{place.camera}_padding_mask", torch.ones_like(language[:, 0]))
+            camera[:, place.start : place.stop] = real.bool()[:, None]
         words = torch.zeros_like(camera)
-        words[:, cameras : cameras + language.shape[1]] = language
-        end = cameras + language.shape[1]
-        return {
-            "camera": camera,
-            "language": words,
-            "state": full_mask(batch_size, length, end, end + 1, device),
-        }
-
-    def _tokens_per_camera(self) -> int:
-        config = self._policy.model.vlm_with_expert.config
-        side = config.vision_config.image_size // config.vision_config.patch_size
-        resized = self._policy.config.resize_imgs_with_padding
-        if resized is not None and resized[0] != config.vision_config.image_size:
-            side = resized[0] // config.vision_config.patch_size
-        return (side // config.scale_factor) ** 2
+        words[:, start:end] = language
+        state = full_mask(len(language), length, end, end + 1, language.device)
+        return {"camera": camera, "language": words, "state": state}
 
     def _named_layers(self) -> Iterator[tuple[str, nn.Module]]:
         model = self._policy.model.vlm_with_expert
