@@ -107,7 +107,7 @@ class SmolVLAAdapter:
         )
 
     def _grid(self, wanted: Size) -> tuple[int, int]:
-        """Return rows and columns of tokens: one token folds scale_factor x scale_factor patches."""
+        """Return rows and columns of tokens, each a fold of scale_factor x scale_factor patches."""
         config = self._policy.model.vlm_with_expert.config
         fold = config.vision_config.patch_size * config.scale_factor
         return wanted[0] // fold, wanted[1] // fold
