@@ -22,7 +22,7 @@ from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
-from vla_sae_ros.msg import EpisodeState, FeatureActivations
+from vla_sae_ros.msg import EpisodeState, FeatureActivations, NodeDescription, RecordingState
 from vla_sae_ros.nodes import qos
 from vla_sae_ros.nodes.conversions import to_floats, to_image, to_unsigned
 from vla_sae_ros.nodes.recorder_node import RecorderNode
@@ -44,10 +44,13 @@ class Graph:
         source_context = Context()
         rclpy.init(context=source_context)
         self.source = Node("source", context=source_context)
-        self._diagnosed = threading.Condition()
+        self._told = threading.Condition()
         self._diagnosis = DiagnosticStatus()
+        self.states: list[RecordingState] = []
         self.source.create_subscription(
             DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
+        self.source.create_subscription(
+            RecordingState, "record/state", self._on_state, qos.LATCHED)
         self._threads: list[tuple[SingleThreadedExecutor, threading.Thread]] = []
         self._spin(self.source)
         self.recorder = RecorderNode()
@@ -69,9 +72,16 @@ class Graph:
         return self.call(Trigger, "record/stop", Trigger.Request())
 
     def diagnosis(self, condition: Callable[[DiagnosticStatus], bool]) -> DiagnosticStatus:
-        with self._diagnosed:
-            assert self._diagnosed.wait_for(lambda: condition(self._diagnosis), LIMIT)
+        with self._told:
+            assert self._told.wait_for(lambda: condition(self._diagnosis), LIMIT)
             return self._diagnosis
+
+    def state(self, condition: Callable[[RecordingState], bool]) -> RecordingState:
+        """Wait for the newest state to be so."""
+        with self._told:
+            assert self._told.wait_for(
+                lambda: bool(self.states) and condition(self.states[-1]), LIMIT), self.states[-1:]
+            return self.states[-1]
 
     def close(self) -> None:
         for executor, thread in self._threads:
@@ -83,11 +93,16 @@ class Graph:
         rclpy.shutdown(context=self.source.context)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        with self._diagnosed:
+        with self._told:
             for status in message.status:
                 if status.name == "recorder: recording":
                     self._diagnosis = status
-            self._diagnosed.notify_all()
+            self._told.notify_all()
+
+    def _on_state(self, message: RecordingState) -> None:
+        with self._told:
+            self.states.append(message)
+            self._told.notify_all()
 
     def _spin(self, node: Node) -> None:
         executor = SingleThreadedExecutor(context=node.context)
@@ -161,7 +176,7 @@ def test_a_latched_message_from_before_the_start_is_in_the_bag(make_graph) -> No
     publisher.publish(EpisodeState(episode_id="e1"))
     started = graph.start()
     matched(publisher)
-    graph.diagnosis(lambda status: values(status).get("messages") == "1")
+    graph.state(lambda state: state.messages == 2)  # and the recorder's own description
     graph.stop()
 
     assert [message.episode_id for message in read(started.uri)["/episode"]] == ["e1"]
@@ -170,19 +185,50 @@ def test_a_latched_message_from_before_the_start_is_in_the_bag(make_graph) -> No
     assert offered.offered_qos_profiles[0].durability.name == "TRANSIENT_LOCAL"
 
 
+def test_the_state_is_told_at_every_change_and_while_recording(make_graph) -> None:
+    graph = make_graph()
+    idle = graph.state(lambda state: state.status == RecordingState.IDLE)
+    assert idle.uri == "" and idle.elapsed == 0
+    started = graph.start(uri="run")
+    graph.state(lambda state: state.status == RecordingState.RECORDING and state.elapsed > 0.5)
+    graph.stop()
+    closed = graph.state(lambda state: state.status == RecordingState.CLOSED)
+    assert closed.uri == started.uri
+    assert (closed.dropped, closed.detail) == (0, "")
+    assert closed.messages > 0 and closed.size > 0
+    order = [state.status for state in graph.states]
+    assert order == sorted(order), "idle, recording (at least once a second), closed"
+
+
+def test_the_descriptions_of_all_nodes_are_kept(make_graph) -> None:
+    graph = make_graph()
+    publishers = []
+    for name in ("policy", "bridge"):
+        publishers.append(
+            graph.source.create_publisher(NodeDescription, "description", qos.DESCRIPTION))
+        publishers[-1].publish(NodeDescription(node=name, names=["seed"], values=["7"]))
+    started = graph.start()
+    graph.state(lambda state: state.messages == 3)
+    graph.stop()
+    told = {each.node: dict(zip(each.names, each.values, strict=True))
+            for each in read(started.uri)["/description"]}
+    assert told.keys() == {"policy", "bridge", "/recorder"}
+    assert told["/recorder"]["parameter.min_free_disk"] == "0"
+
+
 def test_pictures_are_recorded_only_when_asked_for(make_graph) -> None:
     graph = make_graph()
     publisher = graph.source.create_publisher(
         Image, "observation/image/wrist", qos.OBSERVATION)
     picture = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
     without = graph.start(uri="without")
-    graph.diagnosis(lambda status: values(status).get("phase") == "writing")
+    graph.state(lambda state: state.status == RecordingState.RECORDING)
     assert publisher.get_subscription_count() == 0
     graph.stop()
     started = graph.start(uri="with", images=True)
     matched(publisher)
     publisher.publish(to_image(picture, EpisodeState().header))
-    graph.diagnosis(lambda status: values(status).get("messages") == "1")
+    graph.state(lambda state: state.messages == 2)  # and the recorder's own description
     graph.stop()
 
     assert "/observation/image/wrist" not in read(without.uri)
@@ -216,6 +262,8 @@ def test_a_disk_with_too_little_room_ends_the_recording_with_a_clear_state(make_
     assert started.success
     status = graph.diagnosis(lambda status: status.level == DiagnosticStatus.ERROR)
     assert "min_free_disk" in status.message
+    state = graph.state(lambda state: state.status == RecordingState.FAILED)
+    assert state.uri == started.uri and "min_free_disk" in state.detail
     stopped = graph.stop()
     assert not stopped.success and "min_free_disk" in stopped.message
     assert read(started.uri) == {}

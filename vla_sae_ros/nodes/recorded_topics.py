@@ -34,7 +34,8 @@ class ContractTopic:
     qos: QoSProfile
 
 
-# Not `policy/feature_heatmap`: the policy computes it only while somebody listens.
+# Not `policy/feature_heatmap`: the policy computes it only while somebody listens. Not
+# `record/state`: how a recording went stands in the bag's own metadata.
 CONTRACT_TOPICS = (
     ContractTopic("episode", "vla_sae_ros/msg/EpisodeState", qos.LATCHED),
     ContractTopic("executed_action", "vla_sae_ros/msg/ExecutedAction", qos.EXECUTED),
@@ -48,6 +49,8 @@ CONTRACT_TOPICS = (
     ContractTopic("steering/state", "vla_sae_ros/msg/SteeringState", qos.LATCHED),
     ContractTopic("steering/events", "vla_sae_ros/msg/SteeringEvent", qos.EVENTS),
     ContractTopic("steering/heartbeat", "vla_sae_ros/msg/SteeringLease", qos.HEARTBEAT),
+    ContractTopic("annotation", "vla_sae_ros/msg/Annotation", qos.EVENTS),
+    ContractTopic("description", "vla_sae_ros/msg/NodeDescription", qos.DESCRIPTION),
     ContractTopic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", qos.DIAGNOSTICS),
 )
 

@@ -4,35 +4,28 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 
-from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from vla_sae_ros.core.errors import RecordingError
-from vla_sae_ros.nodes import qos
 from vla_sae_ros.nodes.bag_writer import BagWriter
-from vla_sae_ros.nodes.parameters import Parameter, declare_parameters
+from vla_sae_ros.nodes.node_description import DescriptionPublisher
+from vla_sae_ros.nodes.parameters import declare_parameters
+from vla_sae_ros.nodes.recorder_parameters import PARAMETERS, limits_of
+from vla_sae_ros.nodes.recorder_reports import RecorderReports
 from vla_sae_ros.nodes.recorder_subscriptions import RecorderSubscriptions, wanted_topics
-from vla_sae_ros.nodes.recording import Recording, RecordingLimits, RecordingPhase, RecordingStatus
-from vla_sae_ros.nodes.recording_words import diagnosis, in_words
+from vla_sae_ros.nodes.recording import Recording, RecordingPhase, RecordingStatus
+from vla_sae_ros.nodes.recording_words import in_words
 from vla_sae_ros.nodes.running import run_node
 from vla_sae_ros.srv import StartRecording
 
-PARAMETERS = (
-    Parameter("output_folder", "bags", "folder in which bags without a full path are made"),
-    Parameter("record_on_start", False, "start recording at once, under a dated name"),
-    Parameter("record_images", False, "with record_on_start: also record the camera pictures"),
-    Parameter("min_free_disk", 500, "a recording stops rather than leave less than this free",
-              unit="MB", minimum=0, maximum=10**9),
-    Parameter("max_queue", 256, "messages waiting for the disk; more are dropped and counted",
-              unit="MB", minimum=1, maximum=10**6),
-)
-
 _WATCH_PERIOD = 0.5  # [s] between looks for new publishers and for a failed writer
+_REPORT_PERIOD = 1.0  # [s]
 _SETTLE = 0.3  # [s] after record/stop in which messages already under way arrive
 
 
@@ -51,10 +44,12 @@ class RecorderNode(Node):
         self.create_service(StartRecording, "record/start", self._on_start,
                             callback_group=services)
         self.create_service(Trigger, "record/stop", self._on_stop, callback_group=services)
-        self._diagnostics = self.create_publisher(
-            DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
+        self._reports = RecorderReports(self)
+        self._reports.publish_state(None)
+        self._description = DescriptionPublisher(
+            self, {"storage": "mcap", "rosbags_version": version("rosbags")})
         self.create_timer(_WATCH_PERIOD, self._watch)
-        self.create_timer(1.0, self._publish_diagnostics)
+        self.create_timer(_REPORT_PERIOD, self._report)
         if self._values["record_on_start"]:
             self.start_recording("", [], bool(self._values["record_images"]))
 
@@ -66,12 +61,13 @@ class RecorderNode(Node):
                 "Stop it first with record/stop."
             )
         wanted = wanted_topics(self, topics)
-        recording = Recording(BagWriter(self._folder(uri)), self._limits())
+        recording = Recording(BagWriter(self._folder(uri)), limits_of(self._values))
         self._recording = recording
         self._subscriptions_made = RecorderSubscriptions(
             self, recording, wanted, pictures=images and not topics)
         folder = recording.status().folder
         self.get_logger().info(f"recording into {folder}")
+        self._reports.publish_state(recording.status())
         return folder
 
     def stop_recording(self) -> RecordingStatus | None:
@@ -83,6 +79,7 @@ class RecorderNode(Node):
             self._subscriptions_made.close()
             self._subscriptions_made = None
         self._last = recording.stop()
+        self._reports.publish_state(self._last)
         self._log_end(self._last)
         return self._last
 
@@ -95,10 +92,6 @@ class RecorderNode(Node):
         output = Path(str(self._values["output_folder"])).expanduser()
         name = uri or f"vla_sae_{datetime.now():%Y-%m-%d_%H-%M-%S}"
         return (output / Path(name).expanduser()).absolute()
-
-    def _limits(self) -> RecordingLimits:
-        return RecordingLimits(int(self._values["max_queue"]) * 10**6,  # type: ignore[arg-type]
-                               int(self._values["min_free_disk"]) * 10**6)  # type: ignore[arg-type]
 
     def _watch(self) -> None:
         """Subscribe to what has appeared; finish a recording whose writer has stopped."""
@@ -158,12 +151,12 @@ class RecorderNode(Node):
         else:
             self.get_logger().error(in_words(status))
 
-    def _publish_diagnostics(self) -> None:
+    def _report(self) -> None:
         status = self._recording.status() if self._recording else self._last
         waiting = self._subscriptions_made.waiting if self._subscriptions_made else []
-        message = DiagnosticArray(status=[diagnosis(status, waiting)])
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(message)
+        self._reports.publish_diagnostics(status, waiting)
+        if self._recording is not None:
+            self._reports.publish_state(status)
 
 
 def main(args: list[str] | None = None) -> int:

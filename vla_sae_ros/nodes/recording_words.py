@@ -19,6 +19,12 @@ def in_words(status: RecordingStatus) -> str:
     return f"{status.reason}; {counts}" if status.reason else f"{status.phase.value}: {counts}"
 
 
+def remarks(status: RecordingStatus) -> str:
+    """Return what is to be said beyond the numbers; empty in a good recording."""
+    lost = f"{status.dropped_total} messages dropped ({_by_topic(status)})"
+    return "; ".join(filter(None, [status.reason, lost if status.dropped else ""]))
+
+
 def diagnosis(status: RecordingStatus | None, waiting: Sequence[str]) -> DiagnosticStatus:
     """Return one diagnostic status; `waiting` are topics that nobody has published on yet."""
     if status is None:
@@ -30,10 +36,14 @@ def diagnosis(status: RecordingStatus | None, waiting: Sequence[str]) -> Diagnos
         "phase": status.phase.value, "folder": str(status.folder),
         "messages": str(status.messages), "bytes": str(status.bytes),
         "queued": str(status.queued), "dropped": str(status.dropped_total),
-        "dropped_by_topic": ", ".join(f"{t}: {n}" for t, n in sorted(status.dropped.items())),
+        "dropped_by_topic": _by_topic(status),
         "seconds": f"{status.seconds:.1f}", "waiting_for_publishers": ", ".join(waiting),
     }
     return DiagnosticStatus(
         name=NAME, level=level, message=in_words(status),
         values=[KeyValue(key=key, value=value) for key, value in values.items()],
     )
+
+
+def _by_topic(status: RecordingStatus) -> str:
+    return ", ".join(f"{topic}: {count}" for topic, count in sorted(status.dropped.items()))
