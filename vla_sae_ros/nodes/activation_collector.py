@@ -12,7 +12,8 @@ from torch import Tensor
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.msg import EpisodeState
 from vla_sae_ros.nodes.inference_worker import Job
-from vla_sae_ros.policy.engine import Inference, PolicyEngine
+from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.policy.inference import Inference
 from vla_sae_ros.study.activation_format import CollectedSite, Collection
 from vla_sae_ros.study.activation_writer import ActivationWriter
 

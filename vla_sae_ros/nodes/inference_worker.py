@@ -10,7 +10,7 @@ import numpy as np
 
 from vla_sae_ros.core.errors import ObservationError
 from vla_sae_ros.core.steering import Snapshot, Steering
-from vla_sae_ros.policy.engine import Inference, PolicyEngine
+from vla_sae_ros.policy.inference import Engine, Inference
 
 NANOSECONDS = 1e9
 
@@ -20,7 +20,7 @@ class Job:
     """One observation to infer from.
 
     Attributes:
-        frame: policy feature -> value, see `PolicyEngine.infer`.
+        frame: policy feature -> value, see `Engine.infer`.
         instruction: what the policy is told to do.
         episode_id: of the episode the observation belongs to.
         stamp_ns, start_ns: [ns] stamps of the observation and of the episode's first one.
@@ -53,7 +53,7 @@ class InferenceWorker:
 
     def __init__(
         self,
-        engine: PolicyEngine,
+        engine: Engine,
         steering: Steering,
         begin: Callable[[float, float], Snapshot],
         on_done: Callable[[Job, Inference], None],

@@ -9,7 +9,7 @@ from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.msg import ActionChunk, FeatureActivations, FeatureCatalogue, FeatureInfo
 from vla_sae_ros.nodes.conversions import to_floats, to_header, to_unsigned
 from vla_sae_ros.nodes.inference_worker import Job
-from vla_sae_ros.policy.engine import Inference, PolicyEngine
+from vla_sae_ros.policy.inference import Engine, Inference
 
 
 def to_chunk(
@@ -57,23 +57,22 @@ def to_features(
     )
 
 
-def facts(engine: PolicyEngine) -> dict[str, object]:
+def facts(engine: Engine) -> dict[str, object]:
     """Return what a node's description says about an engine."""
-    loaded = engine.loaded
     return {
-        "policy": loaded.name,
-        "policy_id": loaded.policy_id,
+        "policy": engine.policy_name,
+        "policy_id": engine.policy_id,
         "sites": [bundle.card.site for bundle in engine.bundles],
         **{f"bundle_id.{bundle.card.site}": bundle.bundle_id for bundle in engine.bundles},
     }
 
 
-def to_catalogue(engine: PolicyEngine, stamp_ns: int) -> FeatureCatalogue:
+def to_catalogue(engine: Engine, stamp_ns: int) -> FeatureCatalogue:
     """Return the message of everything known about the tapped features."""
     sites = engine.steering_sites()
     return FeatureCatalogue(
         header=to_header(stamp_ns),
-        policy_id=engine.loaded.policy_id,
+        policy_id=engine.policy_id,
         sites=[site.name for site in sites],
         bundle_ids=[bundle.bundle_id for bundle in engine.bundles],
         dictionary_sizes=to_unsigned([site.dictionary_size for site in sites]),

@@ -5,26 +5,25 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from vla_sae_ros.core.contract import load_contract
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
 from vla_sae_ros.core.steering import Steering
-from vla_sae_ros.nodes.activation_collector import ActivationCollector
 from vla_sae_ros.nodes.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.parameters import declare_parameters
+from vla_sae_ros.nodes.policy_backend import make_collector, make_engine
 from vla_sae_ros.nodes.policy_messages import facts
 from vla_sae_ros.nodes.policy_parameters import PARAMETERS, steering_limits
 from vla_sae_ros.nodes.policy_server import PolicyServer
 from vla_sae_ros.nodes.running import exit_at_once, run_node
-from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.policy.loading import load_policy
+from vla_sae_ros.policy.inference import Engine
 from vla_sae_ros.resources import resource
-from vla_sae_ros.sae import SaeBundle
+
+if TYPE_CHECKING:
+    from vla_sae_ros.nodes.activation_collector import ActivationCollector
 
 SWITCH_INTERVAL = 0.0005  # [s] between threads' turns with the interpreter
 
@@ -35,7 +34,7 @@ class PolicyNode(LifecycleNode):
     def __init__(self, **node_arguments: Any) -> None:
         super().__init__("policy", **node_arguments)
         self._values = declare_parameters(self, PARAMETERS)
-        self._engine: PolicyEngine | None = None
+        self._engine: Engine | None = None
         self._server: PolicyServer | None = None
         self._description: DescriptionPublisher | None = None
         self._collector: ActivationCollector | None = None
@@ -101,33 +100,22 @@ class PolicyNode(LifecycleNode):
             self, self._engine, steering, self._contract, timeout, self._collector
         )
         self._description = DescriptionPublisher(self, facts(self._engine))
-        self.get_logger().info(f"serving {self._engine.loaded.name}")
+        self.get_logger().info(f"serving {self._engine.policy_name}")
 
     def _configure(self) -> None:
         values = self._values
-        torch.set_num_threads(int(values["torch_threads"]))  # type: ignore[arg-type]
-        device = _device(str(values["device"]))
         self._contract = load_contract(
             str(values["contract"]) or resource("config", "contracts", "libero.yaml")
         )
-        loaded = load_policy(_policy_folder(str(values["policy"])), device)
-        bundles = [SaeBundle.load(folder, device) for folder in values["bundles"]]  # type: ignore[union-attr]
-        self._engine = PolicyEngine(loaded, bundles)
+        self._engine = make_engine(values)
         self._check_contract()
         self._engine.warm_up()
-        if values["activations_folder"]:
-            self._collector = ActivationCollector(
-                self._engine,
-                Path(str(values["activations_folder"])),
-                values["activations_sites"],  # type: ignore[arg-type]
-                str(values["activations_pooling"]),
-                self._contract.fps,
-            )
+        self._collector = make_collector(self._engine, values, self._contract.fps)
 
     def _check_contract(self) -> None:
         assert self._engine is not None
         offered = {entry.key for entry in self._contract.observations}
-        wanted = set(self._engine.loaded.policy.config.input_features)
+        wanted = self._engine.input_features
         if not wanted <= offered:
             raise ConfigurationError(
                 complaint(
@@ -153,26 +141,6 @@ class PolicyNode(LifecycleNode):
         if self._collector is not None:
             self._collector.close()
             self._collector = None
-
-
-def _policy_folder(given: str) -> Path:
-    if not given:
-        raise ConfigurationError(
-            complaint("no policy named", given, "a folder", "Set the parameter `policy`.")
-        )
-    return Path(given)
-
-
-def _device(name: str) -> str:
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigurationError(
-            complaint(
-                "torch cannot use this device", name, "cpu, or a device of this machine", str(error)
-            )
-        ) from error
-    return name
 
 
 def _make_node() -> PolicyNode:

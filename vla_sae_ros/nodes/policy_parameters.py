@@ -14,7 +14,7 @@ PARAMETERS = (
         "contract", "", "contract file that maps topics to the policy's features; empty = LIBERO's"
     ),
     Parameter("device", "cpu", "torch device the policy runs on, e.g. cpu or cuda:0"),
-    Parameter("torch_threads", 1, "threads torch computes with on a CPU", minimum=1, maximum=256),
+    Parameter("threads", 1, "threads the policy computes with on a CPU", minimum=1, maximum=256),
     Parameter("autostart", True, "configure and activate without being asked to"),
     Parameter(
         "frame_timeout",

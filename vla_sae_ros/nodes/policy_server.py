@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -14,13 +15,15 @@ from vla_sae_ros.core.errors import ObservationError
 from vla_sae_ros.core.steering import Steering
 from vla_sae_ros.msg import ActionChunk, EpisodeState, FeatureActivations, FeatureCatalogue
 from vla_sae_ros.nodes import qos
-from vla_sae_ros.nodes.activation_collector import ActivationCollector
 from vla_sae_ros.nodes.conversions import to_header
 from vla_sae_ros.nodes.inference_worker import InferenceWorker, Job
 from vla_sae_ros.nodes.observation_intake import ObservationIntake
 from vla_sae_ros.nodes.policy_messages import to_catalogue, to_chunk, to_features
 from vla_sae_ros.nodes.steering_service import SteeringService
-from vla_sae_ros.policy.engine import Inference, PolicyEngine
+from vla_sae_ros.policy.inference import Engine, Inference
+
+if TYPE_CHECKING:
+    from vla_sae_ros.nodes.activation_collector import ActivationCollector
 
 WATCH_PERIOD = 0.25  # [s]
 TIMINGS_KEPT = 200
@@ -41,7 +44,7 @@ class PolicyServer:
     def __init__(
         self,
         node: Node,
-        engine: PolicyEngine,
+        engine: Engine,
         steering: Steering,
         contract: Contract,
         frame_timeout: float,
@@ -137,7 +140,7 @@ class PolicyServer:
         status = DiagnosticStatus(
             level=level,
             name=f"{self._node.get_name()}: inference",
-            hardware_id=self._engine.loaded.name,
+            hardware_id=self._engine.policy_name,
             message=message,
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
         )

@@ -4,44 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vla_sae_ros.core.errors import ConfigurationError, ObservationError, complaint
-from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.core.steering import Snapshot, SteeringSite
 from vla_sae_ros.policy.adapter import Detachable
 from vla_sae_ros.policy.families import adapter_for
+from vla_sae_ros.policy.inference import NO_STEERING, WARM_UPS, Inference, noise_state
 from vla_sae_ros.policy.loading import LoadedPolicy
 from vla_sae_ros.policy.probe import Probe
 from vla_sae_ros.policy.site import Site
 from vla_sae_ros.policy.tap import Tap
 from vla_sae_ros.sae import SaeBundle
-
-NO_STEERING = Snapshot()
-WARM_UPS = 2
-
-
-@dataclass(frozen=True)
-class Inference:
-    """What one inference gave.
-
-    Attributes:
-        actions: (H, A) float32, in the units of the policy's data set.
-        sites: one read-out per tapped site, in the order of the bundles.
-        revision: of the steering state that was applied.
-        bypassed: the steering was bypassed.
-        milliseconds: [ms] wall time.
-    """
-
-    actions: np.ndarray
-    sites: tuple[SiteReadout, ...]
-    revision: int
-    bypassed: bool
-    milliseconds: float
 
 
 class PolicyEngine:
@@ -68,6 +45,18 @@ class PolicyEngine:
         self._handles: list[Detachable] = [
             self.adapter.attach(tap.site.name, tap) for tap in self._taps
         ]
+
+    @property
+    def policy_name(self) -> str:
+        return self.loaded.name
+
+    @property
+    def policy_id(self) -> str:
+        return self.loaded.policy_id
+
+    @property
+    def input_features(self) -> frozenset[str]:
+        return frozenset(self.loaded.policy.config.input_features)
 
     def close(self) -> None:
         """Take every hook off the policy."""
@@ -150,9 +139,7 @@ class PolicyEngine:
         return self.adapter.sites[name]
 
     def _noise(self, seed: tuple[int, int]) -> Tensor:
-        # SeedSequence mixes the pair; a sum would let different pairs share their noise.
-        state = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]) >> 1
-        generator = torch.Generator().manual_seed(state)
+        generator = torch.Generator().manual_seed(noise_state(seed))
         return torch.randn(1, *self.adapter.noise_shape, generator=generator).to(self._device)
 
     def _to_batch(self, frame: Mapping[str, np.ndarray], instruction: str) -> dict[str, object]:

@@ -1,0 +1,102 @@
+"""What one inference gives, and what an engine must offer to be served; no torch in here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from vla_sae_ros.core.catalogue import Catalogue
+from vla_sae_ros.core.readout import SiteReadout
+from vla_sae_ros.core.steering import Snapshot, SteeringSite
+
+NO_STEERING = Snapshot()
+WARM_UPS = 2
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What one inference gave.
+
+    Attributes:
+        actions: (H, A) float32, in the units of the policy's data set.
+        sites: one read-out per tapped site, in the order of the bundles.
+        revision: of the steering state that was applied.
+        bypassed: the steering was bypassed.
+        milliseconds: [ms] wall time.
+    """
+
+    actions: np.ndarray
+    sites: tuple[SiteReadout, ...]
+    revision: int
+    bypassed: bool
+    milliseconds: float
+
+
+class Card(Protocol):
+    """What the graph tells about a bundle."""
+
+    @property
+    def site(self) -> str: ...
+
+    @property
+    def mean_residual_norm(self) -> float: ...
+
+
+class Bundle(Protocol):
+    """An SAE that an engine has on a site."""
+
+    @property
+    def bundle_id(self) -> str: ...
+
+    @property
+    def card(self) -> Card: ...
+
+    @property
+    def catalogue(self) -> Catalogue: ...
+
+
+class Engine(Protocol):
+    """A policy with its taps, ready to infer; used by one thread."""
+
+    @property
+    def policy_name(self) -> str:
+        """The policy's type and folder, for people."""
+
+    @property
+    def policy_id(self) -> str:
+        """Content id of the policy's weights."""
+
+    @property
+    def input_features(self) -> frozenset[str]:
+        """Policy features that every frame must hold."""
+
+    @property
+    def bundles(self) -> Sequence[Bundle]:
+        """The SAEs, in the order of their sites' read-outs."""
+
+    def steering_sites(self) -> list[SteeringSite]:
+        """Return what the steering needs to know about each tapped site."""
+
+    def warm_up(self) -> None:
+        """Infer on blank pictures, so that the first real inference is not the slow one."""
+
+    def infer(
+        self,
+        frame: Mapping[str, np.ndarray],
+        instruction: str,
+        noise_seed: tuple[int, int],
+        steering: Snapshot = NO_STEERING,
+    ) -> Inference:
+        """Compute one action chunk; see `policy.engine.PolicyEngine.infer`."""
+
+    def close(self) -> None:
+        """Let go of the policy."""
+
+
+def noise_state(seed: tuple[int, int]) -> int:
+    """Return the 63-bit state that seeds the noise of (episode seed, control step)."""
+    # SeedSequence mixes the pair; a sum would let different pairs share their noise.
+    return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]) >> 1
