@@ -32,7 +32,6 @@ class FeatureMetrics:
     magnitude: a, mean of the largest activation of an episode, over episodes with one above 0.
     relative_run_length: l, mean of (steps on / onsets / length) over episodes with an onset.
     run_length: mean of (steps on / onsets) [steps] over episodes with an onset.
-    episodes: E.
     """
 
     coverage: Floats
@@ -40,7 +39,6 @@ class FeatureMetrics:
     magnitude: Floats
     relative_run_length: Floats
     run_length: Floats
-    episodes: int
 
     @property
     def alive(self) -> npt.NDArray[np.bool_]:
@@ -80,18 +78,19 @@ class EpisodeStatistics:
         )
 
     def metrics(self, weights: np.ndarray | None = None) -> FeatureMetrics:
-        """Return the metric; `weights` (E,) counts each episode that often, as a bootstrap does."""
+        """Return the metric; `weights` (E,) counts each episode that often, as a bootstrap does.
+
+        With `weights` (B, E) every array of the result is (B, F).
+        """
         count = np.ones(len(self.length)) if weights is None else np.asarray(weights, np.float64)
-        active, with_onset = self.largest > 0, self.onsets > 0
-        n_active, n_onset = count @ active, count @ with_onset
+        n_active, n_onset = count @ (self.largest > 0), count @ (self.onsets > 0)
         relative = self.run_length / self.length[:, None]
         return FeatureMetrics(
-            coverage=n_active / count.sum(),
+            coverage=n_active / count.sum(axis=-1, keepdims=True),
             onset_count=_mean(count @ self.onsets, n_onset),
             magnitude=_mean(count @ self.largest, n_active),
             relative_run_length=_mean(count @ relative, n_onset),
             run_length=_mean(count @ self.run_length, n_onset),
-            episodes=round(count.sum()),
         )
 
 

@@ -1,0 +1,187 @@
+"""`vla-sae classify`: general or memorized, for every feature of a bundle."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue, FeatureEntry
+from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.study.activation_dataset import ActivationDataset
+from vla_sae_ros.study.activation_format import write_whole
+from vla_sae_ros.study.episode_codes import episode_codes
+from vla_sae_ros.study.generality import TAU, EpisodeStatistics, FeatureMetrics
+from vla_sae_ros.study.generality_classifier import (
+    METRICS,
+    GeneralityClassifier,
+    leave_one_out_accuracy,
+)
+from vla_sae_ros.study.generality_labels import GeneralityLabels
+from vla_sae_ros.study.generality_share import (
+    Share,
+    general_probability,
+    general_share,
+    share_difference,
+)
+
+GENERALITY_FILE = "generality.json"
+_LISTED = 10
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A bundle over a set of episodes."""
+
+    bundle: SaeBundle
+    statistics: EpisodeStatistics
+    metrics: FeatureMetrics
+
+    @classmethod
+    def of(cls, bundle_folder: Path, activations: Path, tau: float) -> Measured:
+        """Read both folders and measure every feature."""
+        bundle = SaeBundle.load(bundle_folder)
+        codes = episode_codes(bundle, ActivationDataset.open(activations), unit_length=True)
+        statistics = EpisodeStatistics.of(codes, tau)
+        return cls(bundle, statistics, statistics.metrics())
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `classify`."""
+    parser.add_argument("bundle", type=Path, help="bundle folder; its catalogue gets the classes")
+    parser.add_argument("activations", type=Path, help="collected with the bundle's policy")
+    parser.add_argument(
+        "--classifier",
+        choices=("libero", "droid"),
+        default="libero",
+        help="published weights; default %(default)s",
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        help="YAML of your own labels {bundle_id, labels: {feature: general|memorized}}: "
+        "weights are fitted to them instead",
+    )
+    parser.add_argument(
+        "--tau", type=float, default=TAU, help="onset threshold of codes of unit-length samples"
+    )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        nargs=2,
+        metavar=("BUNDLE", "ACTIVATIONS"),
+        help="also compare the share of general features with another policy's",
+    )
+    parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap over episodes")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Classify, write the catalogue and print the shares; return the exit status."""
+    console = Console()
+    measured = Measured.of(args.bundle, args.activations, args.tau)
+    classifier = _classifier(args, measured, console)
+    share = general_share(measured.statistics, classifier, args.draws)
+    probability = general_probability(measured.metrics, classifier)
+    catalogue = classified(measured.bundle.catalogue, measured.metrics, probability)
+    catalogue.save(args.bundle / CATALOGUE_FILE)
+    write_whole(args.bundle / GENERALITY_FILE, _record(args, measured, classifier, share))
+    console.print(_table(catalogue, probability))
+    console.print(_in_words(str(args.bundle), measured, share))
+    if args.against is not None:
+        other = Measured.of(*args.against, args.tau)
+        other_share = general_share(other.statistics, classifier, args.draws, seed=1)
+        console.print(_in_words(str(args.against[0]), other, other_share))
+        value, low, high = share_difference(share, other_share)
+        console.print(f"difference {value:+.1%}, 95 % interval {low:+.1%} to {high:+.1%}")
+    return 0
+
+
+def classified(catalogue: Catalogue, metrics: FeatureMetrics, probability: np.ndarray) -> Catalogue:
+    """Return the catalogue with metrics and class of all F features; everything else stays."""
+    entries = []
+    for feature in range(len(probability)):
+        entry = catalogue.get(feature) or FeatureEntry(feature)
+        p = float(probability[feature])
+        alive = not math.isnan(p)
+        entries.append(
+            replace(
+                entry,
+                feature_class=("general" if p >= 0.5 else "memorized") if alive else "dead",
+                general_probability=p,
+                coverage=float(metrics.coverage[feature]),
+                onset_count=float(metrics.onset_count[feature]),
+                relative_run_length=float(metrics.relative_run_length[feature]),
+            )
+        )
+    return Catalogue(catalogue.site, entries)
+
+
+def _classifier(
+    args: argparse.Namespace, measured: Measured, console: Console
+) -> GeneralityClassifier:
+    if args.labels is None:
+        return GeneralityClassifier.published(args.classifier)
+    bundle = measured.bundle
+    given = GeneralityLabels.load(args.labels, bundle.bundle_id, bundle.sae.dictionary_size)
+    features = list(given.labels)
+    metrics = np.stack([getattr(measured.metrics, name)[features] for name in METRICS], axis=1)
+    general = [said == "general" for said in given.labels.values()]
+    right, n = leave_one_out_accuracy(metrics, general)
+    console.print(f"fitted to {n} labels; leave-one-out accuracy {right}/{n}")
+    return GeneralityClassifier.fit(metrics, general)
+
+
+def _record(
+    args: argparse.Namespace,
+    measured: Measured,
+    classifier: GeneralityClassifier,
+    share: Share,
+) -> bytes:
+    """Return the text of generality.json: what the classes in the catalogue were made with."""
+    content = {
+        "bundle_id": measured.bundle.bundle_id,
+        "episodes": len(measured.statistics.length),
+        "tau": args.tau,
+        "classifier": "own labels" if args.labels else args.classifier,
+        "intercept": classifier.intercept,
+        "weights": dict(zip(METRICS, classifier.weights, strict=True)),
+        "general_share": {"value": share.value, "low": share.low, "high": share.high},
+    }
+    return (json.dumps(content, indent=1) + "\n").encode()
+
+
+def _table(catalogue: Catalogue, probability: np.ndarray) -> Table:
+    """Return the features with the largest P(general)."""
+    table = Table(title=f"most general features of {catalogue.site}")
+    for column in ("feature", "P(general)", "coverage", "onsets", "run / length", "label"):
+        table.add_column(column, justify="left" if column == "label" else "right")
+    order = np.argsort(-np.nan_to_num(probability, nan=-1.0), kind="stable")[:_LISTED]
+    for entry in (catalogue.get(int(feature)) for feature in order):
+        assert entry is not None
+        if entry.feature_class == "dead":
+            break
+        table.add_row(
+            str(entry.feature),
+            f"{entry.general_probability:.3f}",
+            f"{entry.coverage:.2f}",
+            f"{entry.onset_count:.2f}",
+            f"{entry.relative_run_length:.2f}",
+            entry.label,
+        )
+    return table
+
+
+def _in_words(name: str, measured: Measured, share: Share) -> str:
+    alive = int(measured.metrics.alive.sum())
+    return (
+        f"{name}: {round(share.value * alive)} general of {alive} features that fire = "
+        f"{share.value:.1%} (95 % interval {share.low:.1%} to {share.high:.1%}), "
+        f"{len(measured.metrics.coverage) - alive} never fire, over "
+        f"{len(measured.statistics.length)} episodes"
+    )
