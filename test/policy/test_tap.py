@@ -10,7 +10,7 @@ from vla_sae_ros.core.steering import AppliedEdit, Mode
 from vla_sae_ros.policy.probe import Probe
 from vla_sae_ros.policy.site import Site
 from vla_sae_ros.policy.tap import Tap
-from vla_sae_ros.sae import TopKSAE
+from vla_sae_ros.sae import ReLUSAE, TopKSAE
 
 WIDTH, FEATURES, K, TOKENS = 12, 30, 5, 7
 BACKBONE = Site("backbone.0", WIDTH, ("camera", "language"), 1)
@@ -203,3 +203,25 @@ def test_a_site_that_did_not_run_as_often_as_it_should_is_an_error(
     tap(stream)
     with pytest.raises(RuntimeError, match="ran 1 times, not 3"):
         tap.readout()
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+def test_an_edited_feature_is_exact_though_more_are_active_than_listed(
+    stream: torch.Tensor, masks: dict[str, torch.Tensor], pooled: bool
+) -> None:
+    generator = torch.Generator().manual_seed(3)
+    rows = torch.nn.functional.normalize(torch.randn(FEATURES, WIDTH, generator=generator), dim=-1)
+    few = ReLUSAE(rows.T.clone(), torch.zeros(FEATURES), rows, torch.zeros(WIDTH), k=2)
+    weakest = few.encode(stream[0, :6].mean(0) if pooled else stream[0, 0])
+    feature = int(torch.where(weakest > 0, weakest, torch.inf).argmin())
+    tap = Tap(BACKBONE, few, pooled)
+    tap.begin(masks, (AppliedEdit(feature, Mode.SCALE, 0.0, 1.0),), NO_CAP)
+    delta = tap(stream)[0]
+    torch.testing.assert_close(delta[0], -weakest[feature] * rows[feature], atol=1e-5, rtol=1e-4)
+    readout = tap.readout()
+    read = few.encode(stream[0, :6].mean(0)[None] if pooled else stream[0, :6]).amax(0)
+    at = readout.index.tolist().index(feature)
+    assert readout.natural[at] == pytest.approx(float(read[feature]), rel=1e-5)
+    assert readout.applied[at] == pytest.approx(0.0, abs=1e-6)
+    assert len(readout.index) + readout.unlisted == int((read > 0).sum())
+    assert readout.unlisted > 0 or not pooled

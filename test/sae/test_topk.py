@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.sae.topk import NORMALIZATIONS, TopKSAE, code_of
+from vla_sae_ros.sae import TopKSAE
+from vla_sae_ros.sae.normalization import NORMALIZATIONS
 
 D, F, K = 12, 40, 5
 
@@ -18,8 +19,9 @@ def make_sae(normalization: str = "none", apply_b_dec: bool = True, seed: int = 
     torch.manual_seed(seed)
     rows = torch.nn.functional.normalize(torch.randn(F, D))
     return TopKSAE(
-        torch.randn(D, F), torch.randn(F), rows, torch.randn(D), K, normalization, apply_b_dec
-    )
+        torch.randn(D, F), torch.randn(F), rows, torch.randn(D), K, normalization, apply_b_dec,
+        pre_bias=torch.randn(D) if normalization == "l2" else None,
+    )  # fmt: skip
 
 
 def reference(sae: TopKSAE, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -33,6 +35,13 @@ def reference(sae: TopKSAE, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if sae.normalization == "layer_norm":
         mean, std = x_n.mean(), x_n.std(ddof=1)
         x_n = (x_n - mean) / (std + 1e-5)
+    if sae.normalization == "constant_norm_rescale":
+        std = np.linalg.norm(x_n) / np.sqrt(D)
+        x_n = x_n / std
+    if sae.normalization == "l2":
+        mean = (x_n - sae.pre_bias.numpy()).mean() + sae.pre_bias.numpy()
+        std = np.linalg.norm(x_n - mean)
+        x_n = (x_n - mean) / std
     hidden = (x_n - b_dec * sae.apply_b_dec_to_input) @ w_enc + b_enc
     code = np.zeros(F)
     kept = np.argsort(-hidden)[:K]
@@ -61,7 +70,8 @@ def test_codes_and_reconstruction_are_those_of_the_formulas(
 def test_any_leading_shape_is_kept(shape: tuple[int, ...]) -> None:
     sae = make_sae("layer_norm")
     x = torch.randn(shape)
-    index, value = sae.encode_topk(x)
+    code = sae.encode_normalized(sae.normalize(x)[0])
+    index, value = code.index, code.value
     dense = sae.encode(x)
     assert index.shape == value.shape == (*shape[:-1], K)
     assert index.dtype == torch.int64 and bool((value >= 0).all())
@@ -69,7 +79,7 @@ def test_any_leading_shape_is_kept(shape: tuple[int, ...]) -> None:
     assert sae.decode(dense).shape == sae.reconstruct(x).shape == shape
     for side in sae.normalize(x)[1:]:
         assert side.shape == (*shape[:-1], 1)
-    torch.testing.assert_close(sae.decode(dense), sae.decode_topk(index, value))
+    torch.testing.assert_close(sae.decode(dense), sae.decode_active(code))
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
@@ -94,8 +104,8 @@ def test_chosen_features_read_zero_outside_the_top_k() -> None:
     features = torch.tensor([0, 5, 39, 5])
     expected = sae.encode(x)[..., features]
     assert bool((expected == 0).any()) and bool((expected > 0).any())
-    torch.testing.assert_close(sae.pre_activation(x, features), expected)
-    torch.testing.assert_close(code_of(*sae.encode_topk(x[0, 0]), features), expected[0, 0])
+    torch.testing.assert_close(sae.code_of(x, features), expected)
+    torch.testing.assert_close(sae.code_of(x[0, 0], features), expected[0, 0])
 
 
 def test_normalize_leaves_its_input_alone_and_half_precision_is_read() -> None:
@@ -120,11 +130,11 @@ def test_it_works_in_inference_mode_and_under_gradients_without_asking_for_any()
 def test_the_unexplained_fraction_is_that_of_its_definition() -> None:
     sae = make_sae("layer_norm")
     x_n = sae.normalize(torch.randn(9, D) * 5)[0]
-    index, value = sae.encode_normalized(x_n)
-    dense = torch.zeros(9, F).scatter(1, index, value)
+    code = sae.encode_normalized(x_n)
+    dense = torch.zeros(9, F).scatter(1, code.index, code.value)
     error = x_n - (dense @ sae.W_dec + sae.b_dec)
     expected = error.square().sum() / (x_n - sae.b_dec).square().sum()
-    torch.testing.assert_close(sae.fraction_unexplained(x_n, index, value), expected)
+    torch.testing.assert_close(sae.fraction_unexplained(x_n, code), expected)
 
 
 @pytest.mark.parametrize(

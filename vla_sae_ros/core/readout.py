@@ -22,6 +22,8 @@ class SiteReadout:
             the largest of the denoising steps.
         capped: some token's edit was scaled down to the cap.
         tap_ms: [ms] spent in the tap, all denoising steps together.
+        unlisted: active features that are missing from `index`, because more were active than the
+            SAE lists; never an edited one.
     """
 
     site: str
@@ -33,3 +35,4 @@ class SiteReadout:
     edit_norm_ratio: float
     capped: bool
     tap_ms: float
+    unlisted: int = 0

@@ -20,7 +20,7 @@ from vla_sae_ros.policy.adapter import TokenMasks
 from vla_sae_ros.policy.edit_plan import EditGroup, plan_edits
 from vla_sae_ros.policy.pooling import mean_weights, union, weighted_mean
 from vla_sae_ros.policy.site import Site
-from vla_sae_ros.sae.topk import TopKSAE, code_of
+from vla_sae_ros.sae import ActiveCode, SparseAutoencoder
 
 TINY = 1e-12  # keeps divisions by a norm finite
 
@@ -45,8 +45,7 @@ class _Reading:
     A sample is a pooled vector or a token that the SAE reads.
     """
 
-    index: Tensor  # (N, k)
-    natural: Tensor  # (N, k)
+    natural: ActiveCode
     edited: tuple[_Change, ...]
     fvu: Tensor
     residual_norm: Tensor
@@ -64,7 +63,7 @@ class Tap:
     """
 
     def __init__(
-        self, site: Site, sae: TopKSAE, pooled: bool, token_groups: tuple[str, ...] = ()
+        self, site: Site, sae: SparseAutoencoder, pooled: bool, token_groups: tuple[str, ...] = ()
     ) -> None:
         self.site = site
         self.sae = sae
@@ -112,16 +111,16 @@ class Tap:
         stream = x.to(torch.float32)
         read = self._what_the_sae_reads(stream)
         normalised, scale, _shift = self.sae.normalize(read)
-        index, natural = self.sae.encode_normalized(normalised)
-        changes = tuple(self._change(self._plan[n], index, natural) for n in acting)
+        natural = self.sae.encode_normalized(normalised)
+        changes = tuple(self._change(self._plan[n], natural) for n in acting)
         if is_last:
-            self._keep(stream, normalised, index, natural, changes)
+            self._keep(stream, normalised, natural, changes)
         if not acting:
             return None
         return self._delta(stream, acting, changes, scale).to(x.dtype)
 
-    def _change(self, group: EditGroup, index: Tensor, natural: Tensor) -> _Change:
-        z = code_of(index, natural, group.features)
+    def _change(self, group: EditGroup, natural: ActiveCode) -> _Change:
+        z = natural.of(group.features)
         return _Change(group.features, z, group.code_change(z))
 
     def _what_the_sae_reads(self, stream: Tensor) -> Tensor:
@@ -147,17 +146,15 @@ class Tap:
         self,
         stream: Tensor,
         normalised: Tensor,
-        index: Tensor,
-        natural: Tensor,
+        natural: ActiveCode,
         changes: tuple[_Change, ...],
     ) -> None:
         if not self.pooled:
-            kept = (tensor[self._read_mask] for tensor in (normalised, index, natural))
-            normalised, index, natural = kept
+            normalised, natural = normalised[self._read_mask], natural.at(self._read_mask)
             changes = tuple(change.of(self._read_mask) for change in changes)
         norm = (stream.norm(dim=-1) * self._read_weight).sum(1).mean()
-        fvu = self.sae.fraction_unexplained(normalised, index, natural)
-        self._reading = _Reading(index, natural, changes, fvu, norm)
+        fvu = self.sae.fraction_unexplained(normalised, natural)
+        self._reading = _Reading(natural, changes, fvu, norm)
 
     def readout(self) -> SiteReadout:
         """Return what was read since `begin`; z is the largest over the samples."""
@@ -167,11 +164,12 @@ class Tap:
                 f"{self.site.name} ran {self._step} times, not {self.site.runs_per_inference}"
             )
         dense = np.zeros(self.sae.dictionary_size, np.float32)
-        np.maximum.at(dense, _flat(reading.index), _flat(reading.natural))
+        np.maximum.at(dense, _flat(reading.natural.index), _flat(reading.natural.value))
         change = np.zeros_like(dense)
         shown = dense > 0
         for edited in reading.edited:
             features = _flat(edited.features)
+            dense[features] = _flat(edited.natural.amax(0))
             reached = edited.natural + edited.difference
             np.add.at(change, features, _flat(reached.amax(0) - edited.natural.amax(0)))
             shown[features] = True
@@ -187,6 +185,7 @@ class Tap:
             ratio,
             capped,
             self._seconds * 1e3,
+            reading.natural.unlisted(*(change.features for change in reading.edited)),
         )
 
     def _strength(self) -> tuple[float, bool]:

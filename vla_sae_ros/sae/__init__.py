@@ -1,7 +1,21 @@
-"""Sparse autoencoders on a policy's residual stream: the module, its files and its training."""
+"""Sparse autoencoders on a policy's residual stream: the kinds, their files and their training."""
 
+from vla_sae_ros.sae.active_code import ActiveCode
+from vla_sae_ros.sae.batch_topk import BatchTopKSAE
 from vla_sae_ros.sae.bundle import SaeBundle
-from vla_sae_ros.sae.saelens_format import load_sae as load
+from vla_sae_ros.sae.formats.saelens import load_sae as load
+from vla_sae_ros.sae.jumprelu import JumpReLUSAE
+from vla_sae_ros.sae.relu import ReLUSAE
+from vla_sae_ros.sae.sparse_autoencoder import SparseAutoencoder
 from vla_sae_ros.sae.topk import TopKSAE
 
-__all__ = ["SaeBundle", "TopKSAE", "load"]
+__all__ = [
+    "ActiveCode",
+    "BatchTopKSAE",
+    "JumpReLUSAE",
+    "ReLUSAE",
+    "SaeBundle",
+    "SparseAutoencoder",
+    "TopKSAE",
+    "load",
+]

@@ -18,8 +18,8 @@ import yaml
 
 from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.sae.saelens_format import load_sae, save_sae
-from vla_sae_ros.sae.topk import TopKSAE
+from vla_sae_ros.sae.formats.saelens import load_sae, save_sae
+from vla_sae_ros.sae.sparse_autoencoder import SparseAutoencoder
 
 BUNDLE_FILE = "bundle.yaml"
 POOLINGS = ("mean", "token")
@@ -78,7 +78,7 @@ class BundleCard:
 class SaeBundle:
     """An autoencoder with its card and catalogue; fields that disagree are refused."""
 
-    sae: TopKSAE
+    sae: SparseAutoencoder
     card: BundleCard
     catalogue: Catalogue
 
@@ -112,9 +112,11 @@ class SaeBundle:
         """Content id, 16 hex digits: weights and what decides a code, not names or metrics."""
         identity = {name: getattr(self.card, name) for name in _IDENTITY}
         identity["apply_b_dec_to_input"] = self.sae.apply_b_dec_to_input
+        if self.sae.architecture != "topk":  # ids of TopK bundles are older than other kinds
+            identity["architecture"] = self.sae.architecture
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
-        for name in ("W_enc", "b_enc", "W_dec", "b_dec"):
-            digest.update(getattr(self.sae, name).detach().cpu().contiguous().numpy().tobytes())
+        for weight in self.sae.stored_weights().values():
+            digest.update(weight.numpy().tobytes())
         return digest.hexdigest()[:16]
 
     @property

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.sae.topk import TopKSAE
+from vla_sae_ros.sae.sparse_autoencoder import SparseAutoencoder
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Metrics:
 
 
 @torch.inference_mode()
-def evaluate(sae: TopKSAE, samples: np.ndarray, batch_size: int = 4096) -> Metrics:
+def evaluate(sae: SparseAutoencoder, samples: np.ndarray, batch_size: int = 4096) -> Metrics:
     """Return the metrics of `sae` over samples (n, d) float32, read batch by batch.
 
     Raises ConfigurationError without samples, or when all samples are the same.
@@ -46,10 +46,10 @@ def evaluate(sae: TopKSAE, samples: np.ndarray, batch_size: int = 4096) -> Metri
     for start in range(0, len(samples), batch_size):
         x = torch.from_numpy(np.array(samples[start : start + batch_size], np.float32)).to(device)
         x_n, scale, shift = sae.normalize(x)
-        index, value = sae.encode_normalized(x_n)
-        x_hat = sae.decode_topk(index, value) * scale + shift
+        code = sae.encode_normalized(x_n)
+        x_hat = sae.decode_active(code) * scale + shift
         error += float((x - x_hat).to(torch.float64).square().sum())
-        fired += torch.bincount(index[value > 0], minlength=sae.dictionary_size)
+        fired += code.times_active(sae.dictionary_size)
         norm += float(x.norm(dim=1).sum())
         scales += float(scale.sum())
         apart = x - origin

@@ -23,7 +23,8 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sae.adam import Adam, clip_by_norm
 from vla_sae_ros.sae.geometric_median import geometric_median
 from vla_sae_ros.sae.gradients import AuxK, Weights, loss_and_gradients
-from vla_sae_ros.sae.topk import NORMALIZATIONS, TopKSAE
+from vla_sae_ros.sae.normalization import NORMALIZATIONS
+from vla_sae_ros.sae.topk import TopKSAE
 
 _MEDIAN_SAMPLES = 10_000
 _ADAM_EPSILON = 6.25e-10

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from vla_sae_ros.sae import TopKSAE
+from vla_sae_ros.sae import SparseAutoencoder
 from vla_sae_ros.study.activation_dataset import SiteActivations
 from vla_sae_ros.study.state_variables import StateVariable
 
@@ -34,7 +34,7 @@ class FeatureStatistics:
 
 
 def feature_statistics(
-    sae: TopKSAE,
+    sae: SparseAutoencoder,
     data: SiteActivations,
     variables: Sequence[StateVariable] = (),
     chunk: int = 1024,
@@ -69,7 +69,7 @@ def feature_statistics(
 
 
 @torch.inference_mode()
-def _codes(sae: TopKSAE, data: SiteActivations, steps: slice) -> np.ndarray:
+def _codes(sae: SparseAutoencoder, data: SiteActivations, steps: slice) -> np.ndarray:
     """Return (steps, F) float32, the largest code of each inference's rows."""
     first = data.first_row
     begin = first[steps.start]

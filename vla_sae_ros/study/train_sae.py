@@ -10,10 +10,10 @@ import numpy as np
 
 from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.sae import SaeBundle, TopKSAE
+from vla_sae_ros.sae import SaeBundle, SparseAutoencoder
 from vla_sae_ros.sae.bundle import BundleCard, refuse_existing
 from vla_sae_ros.sae.metrics import Metrics, evaluate
-from vla_sae_ros.sae.topk import NORMALIZATIONS
+from vla_sae_ros.sae.normalization import NORMALIZATIONS
 from vla_sae_ros.sae.training import TrainingSettings, train
 from vla_sae_ros.study.activation_dataset import ActivationDataset, SiteActivations
 from vla_sae_ros.study.evidence_labels import EvidenceLabel, evidence_labels
@@ -186,7 +186,7 @@ def _metrics(training: Metrics, held_out: Metrics) -> dict[str, float]:
     }
 
 
-def _describe(sae: TopKSAE, site: str, training: _Split, validation: _Split) -> Catalogue:
+def _describe(sae: SparseAutoencoder, site: str, training: _Split, validation: _Split) -> Catalogue:
     """Describe every feature: named on held-out evidence, ranges over all episodes together."""
     first = feature_statistics(sae, training.data, training.variables)
     second = feature_statistics(sae, validation.data, validation.variables)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from vla_sae_ros import sae as sae_room
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.sae.saelens_format import CONFIG_FILE, WEIGHTS_FILE
+from vla_sae_ros.sae.formats.saelens import CONFIG_FILE, WEIGHTS_FILE
 from vla_sae_ros.sae.topk import TopKSAE
 
 FIXTURES = Path(__file__).parent / "saelens"
@@ -73,9 +73,11 @@ def test_half_precision_files_are_read_to_float32(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"architecture": "jumprelu"}, "jumprelu"),
+        ({"architecture": "jumprelu"}, "threshold"),
+        ({"architecture": "gated"}, "gated"),
         ({"architecture": None}, "architecture"),
-        ({"normalize_activations": "expected_average_only_in"}, "expected_average_only_in"),
+        ({"normalize_activations": "expected_average_only_in"}, "activation_scaler.json"),
+        ({"normalize_activations": "covariance_whitening"}, "covariance_whitening"),
         ({"normalize_activations": 1}, "normalize_activations"),
         ({"reshape_activations": "hook_z"}, "hook_z"),
         ({"dtype": "float64"}, "float64"),
@@ -129,7 +131,7 @@ def test_a_failed_save_leaves_the_old_file(folder: Path, monkeypatch: pytest.Mon
     def fail(*_: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("vla_sae_ros.sae.saelens_format.save_file", fail)
+    monkeypatch.setattr("vla_sae_ros.sae.formats.saelens.save_file", fail)
     sae = TopKSAE(torch.ones(8, 16), torch.zeros(16), torch.ones(16, 8), torch.zeros(8), 2)
     with pytest.raises(OSError, match="no space"):
         sae.save(folder)

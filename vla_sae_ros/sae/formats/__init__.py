@@ -1,0 +1,1 @@
+"""Reading and writing the checkpoint formats that people have; one reader per file."""

@@ -1,0 +1,97 @@
+"""What every reader does with a file: open it, check it, and say what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in `path`. Raises ConfigurationError naming the file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot read the SAE configuration {path}: {error.strerror}. Copy the SAE again."
+        ) from error
+    except ValueError as error:
+        raise ConfigurationError(f"{path} is not JSON: {error}. Copy the SAE again.") from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(complaint(f"content of {path}", content, "a JSON object"))
+    return content
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors in `path`. Raises ConfigurationError naming the file."""
+    try:
+        return load_file(path)
+    except OSError as error:
+        raise ConfigurationError(f"Cannot read the SAE weights {path}: {error}.") from error
+    except SafetensorError as error:
+        raise ConfigurationError(
+            f"{path} is truncated or not a safetensors file ({error}). Copy the SAE again."
+        ) from error
+
+
+def read_torch(path: Path) -> dict[str, Any]:
+    """Return the dictionary in a .pt file; nothing in it is ever executed.
+
+    Raises ConfigurationError naming the file, also where it holds anything but tensors and plain
+    values: such a file could run any command when it is loaded.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ConfigurationError(f"Cannot read the SAE weights {path}: {error}.") from error
+    except Exception as error:  # torch raises anything from EOFError to UnpicklingError
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ConfigurationError(
+            f"{path} was not loaded: it is truncated, or holds something besides tensors and plain "
+            f"values, which could run code when loaded ({first}). Copy the SAE again, or save its "
+            "state_dict alone with torch.save."
+        ) from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(
+            complaint(f"content of {path}", type(content).__name__, "a dictionary")
+        )
+    return content
+
+
+def field(config: dict[str, Any], key: str, kind: type, where: object, default: Any = None) -> Any:
+    """Return config[key], or raise ConfigurationError when it is not of exactly this type."""
+    value = config.get(key, default)
+    if type(value) is not kind:
+        raise ConfigurationError(complaint(f"{key} in {where}", value, f"of type {kind.__name__}"))
+    return value
+
+
+def refuse_unless(what: str, got: object, allowed: Iterable[object], next_step: str = "") -> None:
+    """Raise ConfigurationError when `got` is none of `allowed`."""
+    allowed = tuple(allowed)
+    if got not in allowed:
+        raise ConfigurationError(complaint(what, got, allowed, next_step))
+
+
+def check_tensors(tensors: dict[str, Any], shapes: Shapes, where: object) -> None:
+    """Raise ConfigurationError unless `tensors` are exactly those named, of these shapes."""
+    if set(tensors) != set(shapes):
+        raise ConfigurationError(
+            complaint(f"tensors in {where}", sorted(tensors), f"exactly {sorted(shapes)}")
+        )
+    for name, shape in shapes.items():
+        got = tuple(tensors[name].shape) if isinstance(tensors[name], Tensor) else tensors[name]
+        if got != shape:
+            raise ConfigurationError(
+                complaint(f"shape of {name} in {where}", got, f"{shape}, as its configuration says")
+            )

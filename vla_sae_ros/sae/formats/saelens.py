@@ -1,0 +1,175 @@
+"""SAELens >= 6: a folder with cfg.json and sae_weights.safetensors; read, and written.
+
+Everything the files ask for is either done exactly or refused by name; nothing is ignored that
+would change a code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.sae.folding import fold_decoder_norm, fold_scaling
+from vla_sae_ros.sae.formats.files import (
+    check_tensors,
+    field,
+    read_json,
+    read_safetensors,
+    refuse_unless,
+)
+from vla_sae_ros.sae.jumprelu import JumpReLUSAE
+from vla_sae_ros.sae.normalization import NORMALIZATIONS
+from vla_sae_ros.sae.relu import ReLUSAE
+from vla_sae_ros.sae.sparse_autoencoder import LISTED_FEATURES, SparseAutoencoder
+from vla_sae_ros.sae.topk import TopKSAE
+
+NAME = "SAELens"
+CONFIG_FILE = "cfg.json"
+WEIGHTS_FILE = "sae_weights.safetensors"
+SCALER_FILE = "activation_scaler.json"
+
+# The first version whose readers expect this layout; SAELens rewrites configurations without it.
+_FORMAT_VERSION = "6.0.0"
+_AVERAGE_NORM = "expected_average_only_in"
+_LISTED = "listed_features"
+_THRESHOLD = {"jumprelu": "threshold", "batchtopk": "topk_threshold"}
+_ARCHITECTURES = ("topk", "standard", "jumprelu", "batchtopk")
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def recognises(folder: Path) -> bool:
+    """Return whether `folder` has the files of this format."""
+    return (folder / CONFIG_FILE).is_file() and (folder / WEIGHTS_FILE).is_file()
+
+
+def load_sae(
+    folder: str | os.PathLike[str], device: str | torch.device = "cpu"
+) -> SparseAutoencoder:
+    """Return the autoencoder stored in `folder`, in float32 on `device`.
+
+    Raises ConfigurationError for a missing or damaged file, an architecture, normalisation or
+    reshaping this package does not do, and weights whose names, shapes or dtype differ from
+    cfg.json or that are not finite.
+    """
+    folder = Path(folder)
+    config = read_json(folder / CONFIG_FILE)
+    _check_config(config)
+    weights = _read_weights(folder / WEIGHTS_FILE, config)
+    if field(config, "rescale_acts_by_decoder_norm", bool, CONFIG_FILE, default=False):
+        fold_decoder_norm(weights)
+    if config.get("normalize_activations") == _AVERAGE_NORM:
+        fold_scaling(weights, _scaling_factor(folder))
+        config["normalize_activations"] = "none"
+    return _build(config, weights).to(device)
+
+
+def save_sae(sae: SparseAutoencoder, folder: str | os.PathLike[str]) -> None:
+    """Write `sae` into `folder`, which is made if missing. Both files are replaced whole.
+
+    The normalisation `l2` is one that SAELens does not know: it refuses such a folder by name.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {
+        "architecture": sae.architecture,
+        "d_in": sae.d_in,
+        "d_sae": sae.dictionary_size,
+        "dtype": "float32",
+        "device": "cpu",
+        "apply_b_dec_to_input": sae.apply_b_dec_to_input,
+        "normalize_activations": sae.normalization,
+        "reshape_activations": "none",
+        "metadata": {"sae_lens_version": _FORMAT_VERSION},
+    }
+    if sae.architecture == "topk":
+        config |= {"k": sae.k, "rescale_acts_by_decoder_norm": False}
+    else:
+        config[_LISTED] = sae.k
+    part = folder / (WEIGHTS_FILE + ".part")
+    save_file(sae.stored_weights(), part)
+    part.replace(folder / WEIGHTS_FILE)
+    part = folder / (CONFIG_FILE + ".part")
+    part.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    part.replace(folder / CONFIG_FILE)
+
+
+def _check_config(config: dict[str, Any]) -> None:
+    next_step = "Convert or train an SAE of one of these kinds."
+    refuse_unless("architecture of the SAE", config.get("architecture"), _ARCHITECTURES, next_step)
+    reshaping = config.get("reshape_activations", "none")
+    refuse_unless("reshape_activations of the SAE", reshaping, ("none",))
+    refuse_unless(
+        "normalize_activations of the SAE",
+        config.get("normalize_activations", "none"),
+        (*NORMALIZATIONS, _AVERAGE_NORM),
+        "Fold a data-set-wide scaling or whitening into the weights with SAELens first.",
+    )
+    if config.get("finetuning_scaling_factor"):
+        raise ConfigurationError(
+            complaint(
+                "finetuning_scaling_factor in cfg.json", True, "false", "Save it with SAELens 6."
+            )
+        )
+
+
+def _build(config: dict[str, Any], weights: dict[str, Tensor]) -> SparseAutoencoder:
+    architecture = config["architecture"]
+    common = {
+        "normalization": config.get("normalize_activations", "none"),
+        "apply_b_dec_to_input": field(
+            config, "apply_b_dec_to_input", bool, CONFIG_FILE, default=True
+        ),
+    }
+    if architecture == "topk":
+        return TopKSAE(**weights, k=field(config, "k", int, CONFIG_FILE), **common)
+    listed = min(LISTED_FEATURES, weights["W_enc"].shape[1])
+    common["k"] = field(config, _LISTED, int, CONFIG_FILE, default=listed)
+    if architecture == "standard":
+        return ReLUSAE(**weights, **common)
+    threshold = weights.pop(_THRESHOLD[architecture]).expand(weights["b_enc"].shape)
+    return JumpReLUSAE(**weights, threshold=threshold, **common)
+
+
+def _scaling_factor(folder: Path) -> float:
+    path = folder / SCALER_FILE
+    if not path.is_file():
+        raise ConfigurationError(
+            f"{folder} wants its inputs scaled by one number of the training data "
+            f"(normalize_activations {_AVERAGE_NORM!r}), but {SCALER_FILE} with that number is "
+            "missing. Copy it from the training's checkpoint, or call SAELens' "
+            "fold_activation_norm_scaling_factor(factor) and save the SAE again."
+        )
+    factor = read_json(path).get("scaling_factor")
+    if not isinstance(factor, float) or not 0 < factor < float("inf"):
+        raise ConfigurationError(complaint(f"scaling_factor in {path}", factor, "above 0"))
+    return factor
+
+
+def _read_weights(path: Path, config: dict[str, Any]) -> dict[str, Tensor]:
+    weights = read_safetensors(path)
+    d_in = field(config, "d_in", int, CONFIG_FILE)
+    size = field(config, "d_sae", int, CONFIG_FILE)
+    declared = field(config, "dtype", str, CONFIG_FILE, default="float32").removeprefix("torch.")
+    refuse_unless(f"dtype in {CONFIG_FILE}", declared, _DTYPES)
+    shapes = {"W_enc": (d_in, size), "b_enc": (size,), "W_dec": (size, d_in), "b_dec": (d_in,)}
+    if config["architecture"] == "jumprelu":
+        shapes["threshold"] = (size,)
+    if config["architecture"] == "batchtopk":
+        shapes["topk_threshold"] = ()
+    if "pre_bias" in weights:
+        shapes["pre_bias"] = (d_in,)
+    check_tensors(weights, shapes, path)
+    for name, weight in weights.items():
+        got = str(weight.dtype).removeprefix("torch.")
+        if got != declared and name != "topk_threshold":
+            raise ConfigurationError(
+                complaint(f"dtype of {name} in {path}", got, f"{declared}, as {CONFIG_FILE} says")
+            )
+    return {name: weight.to(torch.float32) for name, weight in weights.items()}

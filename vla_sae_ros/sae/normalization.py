@@ -1,0 +1,70 @@
+"""How an autoencoder normalises each sample before it encodes it, and how that is undone.
+
+Every normalisation is x_n = (x - shift) / scale with numbers of the sample itself, so that a code
+change dz moves the residual stream by exactly scale * (dz @ W_dec). Normalisations by numbers of
+the data set (one factor, or mean and deviation per dimension) are folded into the weights instead,
+see `folding`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from torch import Tensor
+
+_LAYER_NORM_EPSILON = 1e-5
+_TINY = 1e-12  # a sample without any spread encodes as zero, not as NaN
+
+Normalized = tuple[Tensor, Tensor, Tensor]
+"""x_n (..., d), scale (..., 1) and shift (..., 1) or (..., d), with x ~ x_n * scale + shift."""
+
+
+def none(x: Tensor, pre_bias: Tensor) -> Normalized:
+    """Leave x as it is."""
+    side = (*x.shape[:-1], 1)
+    return x, x.new_ones(side), x.new_zeros(side)
+
+
+def layer_norm(x: Tensor, pre_bias: Tensor) -> Normalized:
+    """Subtract the mean, divide by the standard deviation, as SAELens' `layer_norm`.
+
+    SAELens divides by (unbiased std + 1e-5) on the way in and multiplies by the std alone on the
+    way out: `scale` is that std.
+    """
+    shift = x.mean(dim=-1, keepdim=True)
+    centred = x - shift
+    scale = centred.std(dim=-1, keepdim=True)
+    return centred.div_(scale + _LAYER_NORM_EPSILON), scale, shift
+
+
+def constant_norm_rescale(x: Tensor, pre_bias: Tensor) -> Normalized:
+    """Give every sample the norm sqrt(d), as SAELens' `constant_norm_rescale`."""
+    scale = x.norm(dim=-1, keepdim=True).clamp_min(_TINY) / math.sqrt(x.shape[-1])
+    return x / scale, scale, x.new_zeros(scale.shape)
+
+
+def l2(x: Tensor, pre_bias: Tensor) -> Normalized:
+    """Subtract `pre_bias` (d,), then the sample's mean, and divide by the norm of what is left.
+
+    Dr.VLA (arXiv 2603.19183): x_hat = (z W_dec) * norm + mean + pre_bias.
+    """
+    biased = x - pre_bias
+    mean = biased.mean(dim=-1, keepdim=True)
+    centred = biased - mean
+    scale = centred.norm(dim=-1, keepdim=True).clamp_min(_TINY)
+    return centred.div_(scale), scale, mean + pre_bias
+
+
+_BY_NAME: dict[str, Callable[[Tensor, Tensor], Normalized]] = {
+    function.__name__: function for function in (none, layer_norm, constant_norm_rescale, l2)
+}
+NORMALIZATIONS = tuple(_BY_NAME)
+
+
+def normalize(x: Tensor, name: str, pre_bias: Tensor) -> Normalized:
+    """Return x_n, scale and shift of x (..., d) float32 by the normalisation of that name.
+
+    pre_bias: (d,), which only `l2` subtracts.
+    """
+    return _BY_NAME[name](x, pre_bias)
