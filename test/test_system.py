@@ -61,6 +61,13 @@ def test_folders_are_absolute(policy: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert Path(str(node(system, "recorder").parameters["output_folder"])).is_absolute()
 
 
+def test_a_bag_from_the_start_may_have_pictures(policy: Path) -> None:
+    given = {"policy": str(policy), "record": "true", "images": "true", "image_compression": "png"}
+    parameters = node(simulation_system(given), "recorder").parameters
+    assert parameters["record_on_start"] and parameters["record_images"]
+    assert parameters["image_compression"] == "png"
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

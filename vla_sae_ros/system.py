@@ -67,6 +67,9 @@ SIMULATION_ARGUMENTS = (
     Argument("bundles", (), "folders of SAE bundles; empty = every bundle beside the policy"),
     Argument("device", "cpu", "torch device of the policy, e.g. cpu or cuda:0"),
     Argument("record", False, "record a bag from the start"),
+    Argument("images", False, "with record: the camera pictures, too"),
+    Argument("image_compression", "none", "how recorded pictures are kept: as they were sent, png "
+             "without loss, jpeg smaller and with loss", choices=("none", "png", "jpeg")),
     Argument("record_folder", "out/bags", "folder of the bags"),
     Argument("panel", False, "open the panel"),
     Argument("autorun", True, "run the episode at once; otherwise wait for a run_episode goal"),
@@ -132,6 +135,8 @@ def _recorder_node(values: Mapping[str, ParameterValue]) -> NodeSpec:
     parameters: dict[str, ParameterValue] = {
         "output_folder": str(Path(str(values["record_folder"])).absolute()),
         "record_on_start": values["record"],
+        "record_images": values["images"],
+        "image_compression": values["image_compression"],
     }
     module = "vla_sae_ros.nodes.recorder_node"
     return NodeSpec("recorder", "recorder_node", module, parameters, on_exit="restart")

@@ -22,11 +22,13 @@ from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
+from vla_sae_ros import cli
 from vla_sae_ros.msg import EpisodeState, FeatureActivations, NodeDescription, RecordingState
 from vla_sae_ros.nodes import qos
 from vla_sae_ros.nodes.conversions import to_floats, to_image, to_unsigned
 from vla_sae_ros.nodes.recorder_node import RecorderNode
 from vla_sae_ros.srv import StartRecording
+from vla_sae_ros.study.bag_pictures import picture_of
 
 LIMIT = 20.0  # [s] that anything may take
 
@@ -234,6 +236,25 @@ def test_pictures_are_recorded_only_when_asked_for(make_graph) -> None:
     assert "/observation/image/wrist" not in read(without.uri)
     recorded = read(started.uri)["/observation/image/wrist"][0]
     np.testing.assert_array_equal(recorded.data.reshape(4, 6, 3), picture)
+
+
+def test_the_command_line_records_compressed_pictures_under_a_name(
+    make_graph, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = make_graph()
+    publisher = graph.source.create_publisher(Image, "observation/image/wrist", qos.OBSERVATION)
+    picture = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    assert cli.main(["record", "start", "--name", "small", "--compressed", "png"]) == 0
+    matched(publisher)
+    publisher.publish(to_image(picture, EpisodeState().header))
+    assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=LIMIT))
+    assert cli.main(["record", "stop"]) == 0
+
+    assert "recording into" in capsys.readouterr().out
+    recorded = read(tmp_path / "small")
+    assert "/observation/image/wrist" not in recorded
+    (message,) = recorded["/observation/image/wrist/compressed"]
+    np.testing.assert_array_equal(picture_of(message, ""), picture)
 
 
 def test_a_second_start_is_refused_and_the_first_goes_on(make_graph) -> None:

@@ -16,14 +16,22 @@ from typing import Any, Self
 
 import rclpy
 from action_msgs.msg import GoalStatus
+from rcl_interfaces.srv import SetParameters
 from rclpy.action.client import ActionClient
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
 from vla_sae_ros.action import RunEpisode
-from vla_sae_ros.core.errors import RecordingError, SimulationError, SteeringRefused, VlaSaeError
+from vla_sae_ros.core.errors import (
+    ConfigurationError,
+    RecordingError,
+    SimulationError,
+    SteeringRefused,
+    VlaSaeError,
+)
 from vla_sae_ros.core.steering import Edit
 from vla_sae_ros.msg import EpisodeState, SteeringEdit, SteeringLease
 from vla_sae_ros.nodes import qos
@@ -103,11 +111,11 @@ class Client:
         Raises:
             NoAnswer: naming what is missing.
         """
+        names = ["steering/set", "steering/bypass", "steering/reset"]
         wanted = {
-            name: c.service_is_ready for name, c in self._services.items() if name != "record/stop"
+            name: self._services[name].service_is_ready
+            for name in names + (["record/start"] if recording else [])
         }
-        if not recording:
-            del wanted["record/start"]
         wanted["run_episode"] = self._episodes.server_is_ready
         deadline = time.monotonic() + timeout
         pause = threading.Event()
@@ -216,6 +224,21 @@ class Client:
         if not response.success:
             raise RecordingError(response.message)
         return response.message
+
+    def set_parameter(self, node: str, name: str, value: bool | int | float | str) -> None:
+        """Change a live parameter of a node, e.g. set_parameter("bridge", "image_rate", 10.0).
+
+        Raises:
+            ConfigurationError: with the node's reason.
+        """
+        service = f"{node}/set_parameters"
+        if service not in self._services:
+            self._services[service] = self._node.create_client(SetParameters, service)
+        parameter = Parameter(name, value=value).to_parameter_msg()
+        response = self._call(service, SetParameters.Request(parameters=[parameter]))
+        (result,) = response.results
+        if not result.successful:
+            raise ConfigurationError(f"{node} refused {name} = {value!r}: {result.reason}")
 
     def _call(self, name: str, request: Any) -> Any:
         client = self._services[name]

@@ -16,13 +16,13 @@ from rosbags.interfaces import (
 )
 
 from vla_sae_ros.nodes import qos
+from vla_sae_ros.study.bag_pictures import COMPRESSED_TYPE, RAW_TYPE
 
 # The recorder's own depth: at 1,000 messages a second on one topic, a second of delay in reading.
 _DEPTH = 1000
 _PICTURE_DEPTH = 60
 
-PICTURE_TYPES = frozenset({"sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"})
-PICTURE_PREFIX = "observation/image/"
+PICTURE_TYPES = frozenset({RAW_TYPE, COMPRESSED_TYPE})
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from std_srvs.srv import Trigger
 from vla_sae_ros.core.errors import RecordingError
 from vla_sae_ros.nodes.bag_writer import BagWriter
 from vla_sae_ros.nodes.node_description import DescriptionPublisher
-from vla_sae_ros.nodes.parameters import declare_parameters
-from vla_sae_ros.nodes.recorder_parameters import PARAMETERS, limits_of
+from vla_sae_ros.nodes.parameters import declare_parameters, value_of
+from vla_sae_ros.nodes.picture_compressor import Compression, PictureCompressor
+from vla_sae_ros.nodes.recorder_parameters import NOT_COMPRESSED, PARAMETERS, limits_of
 from vla_sae_ros.nodes.recorder_reports import RecorderReports
 from vla_sae_ros.nodes.recorder_subscriptions import RecorderSubscriptions, wanted_topics
 from vla_sae_ros.nodes.recording import Recording, RecordingPhase, RecordingStatus
@@ -64,7 +65,7 @@ class RecorderNode(Node):
         recording = Recording(BagWriter(self._folder(uri)), limits_of(self._values))
         self._recording = recording
         self._subscriptions_made = RecorderSubscriptions(
-            self, recording, wanted, pictures=images and not topics)
+            self, recording, wanted, images and not topics, self._compressor(recording))
         folder = recording.status().folder
         self.get_logger().info(f"recording into {folder}")
         self._reports.publish_state(recording.status())
@@ -92,6 +93,14 @@ class RecorderNode(Node):
         output = Path(str(self._values["output_folder"])).expanduser()
         name = uri or f"vla_sae_{datetime.now():%Y-%m-%d_%H-%M-%S}"
         return (output / Path(name).expanduser()).absolute()
+
+    def _compressor(self, recording: Recording) -> PictureCompressor | None:
+        form, quality = (value_of(self, name) for name in ("image_compression", "jpeg_quality"))
+        if form == NOT_COMPRESSED:
+            return None
+        return PictureCompressor(recording, Compression(str(form), int(quality)),  # type: ignore[arg-type]
+                                 limits_of(self._values).max_queued_bytes,
+                                 self.get_logger().warning)
 
     def _watch(self) -> None:
         """Subscribe to what has appeared; finish a recording whose writer has stopped."""

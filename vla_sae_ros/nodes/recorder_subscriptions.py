@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from rclpy.exceptions import InvalidTopicNameException
@@ -14,15 +14,16 @@ from rclpy.validate_topic_name import validate_topic_name
 
 from vla_sae_ros.core.errors import RecordingError, complaint
 from vla_sae_ros.nodes.message_definitions import definition_of, message_class
+from vla_sae_ros.nodes.picture_compressor import PictureCompressor
 from vla_sae_ros.nodes.recorded_topics import (
     CONTRACT_TOPICS,
-    PICTURE_PREFIX,
     PICTURE_TYPES,
     bag_profile,
     subscription_profile,
     wait_for_publisher,
 )
 from vla_sae_ros.nodes.recording import Recording
+from vla_sae_ros.study.bag_pictures import COMPRESSED, PICTURES, RAW_TYPE
 
 Wanted = Mapping[str, QoSProfile | None]
 """Full topic name -> the wire contract's profile, None for a topic outside the contract."""
@@ -49,14 +50,25 @@ class RecorderSubscriptions:
     """Of one recording. Everything runs on the node's executor."""
 
     def __init__(
-        self, node: Node, recording: Recording, wanted: Wanted, pictures: bool
+        self,
+        node: Node,
+        recording: Recording,
+        wanted: Wanted,
+        pictures: bool,
+        compressor: PictureCompressor | None = None,
     ) -> None:
-        """Subscribe to what can be heard now; `pictures`: and to every camera that appears."""
+        """Subscribe to what can be heard now; `pictures`: and to every camera that appears.
+
+        With a compressor, pictures go through it, which this object closes in the end; a topic
+        <camera>/compressed of somebody else is then left out.
+        """
         self._node, self._recording, self._pictures = node, recording, pictures
+        self._compressor = compressor
         self._waiting = dict(wanted)
         self._made: dict[str, Subscription] = {}
+        self._sinks: dict[str, Recording | PictureCompressor] = {}
         self._types = {node.resolve_topic_name(t.name): t.msgtype for t in CONTRACT_TOPICS}
-        self._prefix = node.resolve_topic_name(PICTURE_PREFIX.rstrip("/")) + "/"
+        self._prefix = node.resolve_topic_name(PICTURES.rstrip("/")) + "/"
         self.look()
 
     @property
@@ -69,10 +81,8 @@ class RecorderSubscriptions:
         visible = {name: types[0]
                    for name, types in self._node.get_topic_names_and_types() if types}
         if self._pictures:
-            for name, offered in visible.items():
-                if (offered in PICTURE_TYPES and name.startswith(self._prefix)
-                        and name not in self._made):
-                    self._waiting.setdefault(name, None)
+            for name in self._cameras(visible):
+                self._waiting.setdefault(name, None)
         for name, profile in list(self._waiting.items()):
             msgtype: str | None = self._types.get(name) or visible.get(name)
             if msgtype is not None and self._try(name, profile, msgtype):
@@ -89,11 +99,22 @@ class RecorderSubscriptions:
                 self._store(topic, taken[0])
 
     def close(self) -> None:
-        """Unsubscribe from everything."""
+        """Unsubscribe from everything and hand over what is still being compressed."""
         for subscription in self._made.values():
             self._node.destroy_subscription(subscription)
         self._made.clear()
         self._waiting.clear()
+        if self._compressor is not None:
+            self._compressor.close()
+
+    def _cameras(self, visible: Mapping[str, str]) -> Iterator[str]:
+        """Yield the picture topics that are to be recorded and are not yet."""
+        for name, msgtype in visible.items():
+            if msgtype not in PICTURE_TYPES or not name.startswith(self._prefix):
+                continue
+            twice = self._compressor is not None and name.removesuffix(COMPRESSED) in visible
+            if name not in self._made and not (name.endswith(COMPRESSED) and twice):
+                yield name
 
     def _try(self, topic: str, profile: QoSProfile | None, msgtype: str) -> bool:
         """Subscribe if enough is known about the publishers; False to try again later."""
@@ -108,11 +129,18 @@ class RecorderSubscriptions:
         except RecordingError as error:
             self._node.get_logger().error(f"{topic} is not recorded: {error}")
             return True
-        self._recording.add_topic(topic, msgtype, [bag_profile(offer) for offer in offers])
+        sink: Recording | PictureCompressor = self._recording
+        profiles = [bag_profile(offer) for offer in offers]
+        if self._compressor is not None and msgtype == RAW_TYPE:
+            sink = self._compressor
+            self._compressor.add_topic(topic, profiles)
+        else:
+            self._recording.add_topic(topic, msgtype, profiles)
+        self._sinks[topic] = sink
         self._made[topic] = self._node.create_subscription(
             kind, topic, partial(self._store, topic), subscription_profile(offers, msgtype),
             raw=True)
         return True
 
     def _store(self, topic: str, data: bytes) -> None:
-        self._recording.put(topic, time.time_ns(), data)
+        self._sinks[topic].put(topic, time.time_ns(), data)

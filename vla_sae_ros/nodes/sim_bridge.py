@@ -24,6 +24,7 @@ from vla_sae_ros.nodes.episode import EpisodeClock, EpisodeGoal, EpisodeResult, 
 from vla_sae_ros.nodes.episode_messages import from_chunk, to_diagnostic
 from vla_sae_ros.nodes.episode_publisher import EpisodePublisher
 from vla_sae_ros.nodes.episode_runner import EpisodeRunner
+from vla_sae_ros.nodes.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.parameters import Value, declare_parameters
 from vla_sae_ros.nodes.sim_bridge_parameters import LARGEST_SEED, PARAMETERS, pacing
 from vla_sae_ros.resources import share_folder
@@ -76,6 +77,9 @@ class SimBridge(Node):
         self.create_subscription(ActionChunk, "policy/action_chunk", self._on_chunk, qos.CHUNK)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         self.create_timer(1.0, self._diagnose)
+        self._description = DescriptionPublisher(
+            self, {"robot_type": contract.robot_type, "control_rate": contract.fps,
+                   "cameras": list(self._environment.cameras)})
         self._server = ActionServer(
             self, RunEpisode, "run_episode", self._execute, cancel_callback=self._on_cancel
         )
