@@ -10,6 +10,7 @@ from vla_sae_ros.msg import ActionChunk, FeatureActivations, FeatureCatalogue, F
 from vla_sae_ros.nodes.conversions import to_floats, to_header, to_unsigned
 from vla_sae_ros.nodes.inference_worker import Job
 from vla_sae_ros.policy.inference import Engine, Inference
+from vla_sae_ros.policy.versions import numeric_versions
 
 
 def to_chunk(
@@ -64,6 +65,7 @@ def facts(engine: Engine) -> dict[str, object]:
         "policy_id": engine.policy_id,
         "sites": [bundle.card.site for bundle in engine.bundles],
         **{f"bundle_id.{bundle.card.site}": bundle.bundle_id for bundle in engine.bundles},
+        **numeric_versions(),
     }
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.nodes.activation_collector import ActivationCollector
 from vla_sae_ros.nodes.parameters import Value
+from vla_sae_ros.policy.device import usable_device
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.inference import Engine
 from vla_sae_ros.policy.loading import load_policy
@@ -23,7 +23,7 @@ def make_torch_engine(values: Mapping[str, Value]) -> PolicyEngine:
         ConfigurationError: what is wrong with the policy, a bundle or the device.
     """
     torch.set_num_threads(int(values["threads"]))  # type: ignore[arg-type]
-    device = _usable(str(values["device"]))
+    device = usable_device(str(values["device"]))
     loaded = load_policy(Path(str(values["policy"])), device)
     bundles = [SaeBundle.load(folder, device) for folder in values["bundles"]]  # type: ignore[union-attr]
     return PolicyEngine(loaded, bundles)
@@ -41,15 +41,3 @@ def make_torch_collector(
         str(values["activations_pooling"]),
         control_rate,
     )
-
-
-def _usable(name: str) -> str:
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigurationError(
-            complaint(
-                "torch cannot use this device", name, "cpu, or a device of this machine", str(error)
-            )
-        ) from error
-    return name
