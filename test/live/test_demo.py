@@ -10,6 +10,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
+from vla_sae_ros.cli import main
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.live.demo import _emptied
 from vla_sae_ros.study.bag_reading import read_bag
@@ -54,6 +55,12 @@ def test_the_summary_tells_what_happened_and_agrees_with_the_bag(output: Path) -
     published = sum(len(s.step) for e in (plain, steered) for s in e.features.values())
     assert summary["features_published"] == published > 0
     assert summary["missed_deadlines"] == 0
+
+
+def test_the_bag_replays_to_the_bit(output: Path, tmp_path: Path) -> None:
+    assert main(["bag", "replay", str(output / "bag"), "--output", str(tmp_path)]) == 0
+    report = json.loads((tmp_path / "replay.json").read_text())
+    assert report["identical"] and report["replayed"] > 40
 
 
 def test_actions_are_the_plain_ones_until_the_steering_window_begins(output: Path) -> None:
