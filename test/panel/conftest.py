@@ -3,18 +3,134 @@
 from __future__ import annotations
 
 import os
+import time
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
 
+from vla_sae_ros.core.steering import Edit, Mode, Phase, Unit
 from vla_sae_ros.panel.guard import MISHAPS
-from vla_sae_ros.panel.values import Activations, CatalogueView, Site
+from vla_sae_ros.panel.incoming import Incoming
+from vla_sae_ros.panel.values import (
+    Activations,
+    CatalogueView,
+    EditView,
+    EpisodeGoal,
+    EpisodeView,
+    FeatureName,
+    Site,
+    SteeringView,
+)
 
 LABELS = ("gripper closes", "hand above basket", "soup in view", "")
+
+
+class FakeCommands:
+    """Remembers requests as (kind, what) and answers nothing."""
+
+    def __init__(self) -> None:
+        self.owner = "panel_test"
+        self.lease = 2.0
+        self.busy = False
+        self.listening = True
+        self.requests: list[tuple[str, object]] = []
+        self.offered: set[str] = set()
+
+    @property
+    def can_run_episodes(self) -> bool:
+        return "run_episode" in self.offered
+
+    def offers(self, service: str) -> bool:
+        return service in self.offered
+
+    def gui_alive(self) -> None:
+        pass
+
+    def steer(self, edits: Sequence[Edit], release: Sequence[FeatureName] = (),
+              ramp: float = 0.0, words: str = "steering") -> int:
+        return self._note("steer", (list(edits), list(release)))
+
+    def apply_preset(self, text: str) -> int:
+        return self._note("preset", text)
+
+    def set_bypass(self, bypass: bool) -> int:
+        return self._note("bypass", bypass)
+
+    def reset(self) -> int:
+        return self._note("reset", None)
+
+    def run_episode(self, goal: EpisodeGoal) -> bool:
+        return bool(self._note("run", goal))
+
+    def cancel_episode(self) -> bool:
+        return bool(self._note("cancel", None))
+
+    def start_recording(self, uri: str = "", images: bool = True) -> int:
+        return self._note("record", (uri, images))
+
+    def stop_recording(self) -> int:
+        return self._note("stop recording", None)
+
+    def annotate(self, text: str, episode: EpisodeView | None) -> None:
+        self._note("remark", text)
+
+    def select_heatmap(self, name: FeatureName | None) -> int:
+        return self._note("heatmap", name)
+
+    def annotate_feature(self, name: FeatureName, label: str, notes: str) -> int:
+        return self._note("notes", (name, label, notes))
+
+    def enable_bridge(self, enable: bool) -> int:
+        return self._note("enable", enable)
+
+    def stop_bridge(self) -> int:
+        return self._note("stop", None)
+
+    def recover_bridge(self) -> int:
+        return self._note("recover", None)
+
+    def _note(self, kind: str, what: object) -> int:
+        self.requests.append((kind, what))
+        return len(self.requests) if self.listening else 0
+
+
+class FakeClient:
+    """What a test puts into `incoming` is heard; what the panel asks for is in `commands`."""
+
+    def __init__(self) -> None:
+        self.incoming = Incoming(last_heard=time.monotonic() + 1000)
+        self.commands = FakeCommands()
+        self.policies = 1
+        self.watched: list[str] = []
+        self.seen_cameras: list[str] = []
+
+    @property
+    def owner(self) -> str:
+        return self.commands.owner
+
+    @property
+    def requests(self) -> list[tuple[str, object]]:
+        return self.commands.requests
+
+    def cameras(self) -> list[str]:
+        return self.seen_cameras
+
+    def watch(self, camera: str) -> None:
+        self.watched.append(camera)
+
+    def unwatch(self, camera: str) -> None:
+        if camera in self.watched:
+            self.watched.remove(camera)
+
+
+@pytest.fixture
+def client() -> FakeClient:
+    """A connection without a wire."""
+    return FakeClient()
 
 
 @pytest.fixture(autouse=True)
@@ -33,15 +149,17 @@ def make_catalogue() -> Callable[..., CatalogueView]:
         count = 2 * size
         largest = np.full(count, 2.0, np.float32)
         largest[3::size] = 0.0
+        unknown = np.full(count, np.nan, np.float32)
         return CatalogueView(
-            policy_id=policy,
+            policy_id=policy, bundle_ids=("b", "e"),
             sites=(Site("backbone.1", size, True), Site("expert.0", size, can_steer)),
-            site_index=np.repeat([0, 1], size).astype(np.int32),
-            feature=np.tile(np.arange(size), 2).astype(np.uint32),
             labels=tuple(LABELS[row % len(LABELS)] for row in range(count)),
             classes=tuple(("general", "memorized")[row % 2] for row in range(count)),
-            descriptions=("",) * count,
-            observed_max=largest,
+            descriptions=("",) * count, label_sources=("",) * count, notes=("",) * count,
+            listed=largest > 0, observed_max=largest,
+            coverage=np.linspace(0, 1, count, dtype=np.float32), density=unknown,
+            onset_count=unknown, relative_run_length=unknown, general_probability=unknown,
+            examples={},
         )
 
     return make
@@ -51,12 +169,28 @@ def make_catalogue() -> Callable[..., CatalogueView]:
 def make_activations() -> Callable[..., Activations]:
     """Return a maker of one inference's activations: make(site, {feature: (natural, applied)})."""
 
-    def make(site: str, values: dict[int, tuple[float, float]]) -> Activations:
+    def make(site: str, values: dict[int, tuple[float, float]], inference: int = 1,
+             time: float = 0.0, revision: int = 1, capped: bool = False) -> Activations:
         features = sorted(values)
         pairs = np.array([values[each] for each in features], np.float32).reshape(-1, 2)
         return Activations(
-            site=site, episode_id="e", step=5, revision=1,
+            site=site, episode_id="e", time=time, inference=inference, step=5, revision=revision,
             index=np.array(features, np.uint32), natural=pairs[:, 0], applied=pairs[:, 1],
-            edit_norm_ratio=0.1, capped=False, bypassed=False, inference_ms=140.0)
+            edit_norm_ratio=0.1, capped=capped, bypassed=False, inference_ms=140.0)
+
+    return make
+
+
+@pytest.fixture
+def make_steering() -> Callable[..., SteeringView]:
+    """Return a maker of a steering state: make((site, feature, multiple of 2.0), ...)."""
+
+    def make(*edits: tuple[str, int, float], revision: int = 1, bypass: bool = False,
+             owner: str = "panel_test", phase: Phase = Phase.HOLDING,
+             time: float = 0.0) -> SteeringView:
+        return SteeringView(time, revision, bypass, 0.5, tuple(
+            EditView(Edit(feature, Mode.CLAMP, value, site, Unit.OBSERVED_MAX), owner, phase,
+                     2.0 * value, 2.0 * value, 1.0, 2.0)
+            for site, feature, value in edits))
 
     return make

@@ -21,6 +21,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
+from vla_sae_ros.core.steering import Edit, Mode
 from vla_sae_ros.msg import (
     FeatureActivations,
     FeatureCatalogue,
@@ -148,7 +149,7 @@ def panel(qtbot, policy: FakePolicy, ros: RosThread) -> Iterator[PanelWidget]:
     with qtbot.waitExposed(widget):
         widget.show()
     qtbot.waitUntil(lambda: widget.model.rowCount() == 4, timeout=LIMIT_MS)
-    qtbot.waitUntil(lambda: ros.client._set.service_is_ready(), timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: ros.client.commands.offers("steering/set"), timeout=LIMIT_MS)
     yield widget
     widget.stop()
 
@@ -156,7 +157,7 @@ def panel(qtbot, policy: FakePolicy, ros: RosThread) -> Iterator[PanelWidget]:
 def drag(panel: PanelWidget, view_row: int, value: float) -> None:
     area = panel.table.visualRect(panel.model.index(view_row, Column.STEER))
     viewport, to = panel.table.viewport(), QPoint(
-        round(x_of(value, QRectF(area))), area.center().y())
+        round(x_of(value, QRectF(area), 5.0)), area.center().y())
     QTest.mousePress(viewport, Qt.MouseButton.LeftButton, pos=area.center())
     QApplication.sendEvent(viewport, QMouseEvent(
         QEvent.Type.MouseMove, to, Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton,
@@ -189,9 +190,9 @@ def test_a_refusal_arrives_with_the_policys_reason(qtbot, panel, policy) -> None
 
 
 def test_bypass_and_release_all_reach_the_policy(qtbot, panel, policy) -> None:
-    panel.toggle_bypass()
-    qtbot.waitUntil(lambda: "BYPASSED" in panel.bypass_button.text(), timeout=LIMIT_MS)
-    panel.toggle_bypass()
+    panel.tools.bypass.click()
+    qtbot.waitUntil(lambda: "BYPASSED" in panel.tools.bypass.text(), timeout=LIMIT_MS)
+    panel.tools.bypass.click()
     panel.release_all()
     qtbot.waitUntil(lambda: policy.resets == 1, timeout=LIMIT_MS)
     assert policy.bypasses == [True, False]
@@ -208,9 +209,9 @@ def test_the_heartbeat_stops_when_the_window_is_frozen(qtbot, panel, policy, ros
 
 
 def test_a_policy_that_falls_silent_is_shown_as_lost_and_recovers(qtbot, panel, policy) -> None:
-    qtbot.waitUntil(lambda: panel.link_line.text().startswith("Connected"), timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: panel.status.link_line.text().startswith("Connected"), timeout=LIMIT_MS)
     policy.silent = True
-    qtbot.waitUntil(lambda: "CONNECTION LOST" in panel.link_line.text(),
+    qtbot.waitUntil(lambda: "CONNECTION LOST" in panel.status.link_line.text(),
                     timeout=round(SILENCE_LIMIT * 1000) + 5000)
     assert not panel.table.isEnabled()
     policy.silent = False
@@ -218,9 +219,9 @@ def test_a_policy_that_falls_silent_is_shown_as_lost_and_recovers(qtbot, panel, 
 
 
 def test_without_a_policy_a_request_says_so_and_nothing_blocks(qtbot, ros) -> None:
-    assert not ros.client.set_edits([(("backbone.1", 1), 1.0)])
-    (outcome,) = ros.client.outcomes.take()
-    assert not outcome.accepted and "no policy node" in outcome.text
+    assert not ros.client.commands.steer([Edit(1, Mode.CLAMP, 1.0, "backbone.1")])
+    (outcome,) = ros.client.incoming.outcomes.take()
+    assert not outcome.accepted and "no node offers it" in outcome.text
 
 
 def test_the_program_opens_without_torch_or_cv2_and_ends_on_sigterm() -> None:

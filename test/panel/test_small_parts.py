@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import pytest
 
+from vla_sae_ros.core.steering import Edit, Mode
 from vla_sae_ros.panel.connection import SILENCE_LIMIT, Link, link_state
 from vla_sae_ros.panel.guard import Mishaps, guarded
 from vla_sae_ros.panel.mailbox import Inbox, Mailbox
 from vla_sae_ros.panel.outbox import SEND_PERIOD, Outbox
-from vla_sae_ros.panel.status_lines import episode_text, link_text, steering_text
-from vla_sae_ros.panel.values import EditView, EpisodeView, FeatureName, SteeringView
+from vla_sae_ros.panel.status_lines import (
+    episode_text,
+    link_text,
+    recording_text,
+    steering_text,
+)
+from vla_sae_ros.panel.store import Store
+from vla_sae_ros.panel.values import EpisodeView, FeatureName, RecordingView
 
 
 class FakeSink:
@@ -20,11 +26,16 @@ class FakeSink:
 
     def __init__(self) -> None:
         self.busy = False
-        self.sent: list[list[tuple[FeatureName, float]]] = []
+        self.sent: list[list[float]] = []
 
-    def set_edits(self, values: Sequence[tuple[FeatureName, float]]) -> bool:
-        self.sent.append(list(values))
-        return True
+    def steer(self, edits: Sequence[Edit], release: Sequence[FeatureName] = (),
+              ramp: float = 0.0, words: str = "") -> int:
+        self.sent.append([edit.value for edit in edits])
+        return 1
+
+
+def edit(value: float) -> Edit:
+    return Edit(1, Mode.CLAMP, value, "s")
 
 
 def test_a_mailbox_keeps_the_newest_of_each_key_and_counts_the_replaced() -> None:
@@ -47,28 +58,29 @@ def test_an_inbox_keeps_order_and_is_bounded() -> None:
 def test_the_outbox_sends_the_newest_value_at_a_bounded_rate() -> None:
     sink = FakeSink()
     outbox = Outbox(sink)
-    outbox.put(("s", 1), 0.1)
+    outbox.put(edit(0.1))
     assert outbox.send(0.0)
     for value in (0.2, 0.3):
-        outbox.put(("s", 1), value)
+        outbox.put(edit(value))
         assert not outbox.send(SEND_PERIOD / 2)
     assert outbox.send(SEND_PERIOD * 1.01)
-    assert sink.sent == [[(("s", 1), 0.1)], [(("s", 1), 0.3)]]
+    assert sink.sent == [[0.1], [0.3]]
 
 
-def test_the_outbox_waits_for_the_answer_unless_it_is_urgent() -> None:
+def test_the_outbox_waits_for_the_answer() -> None:
     sink = FakeSink()
     outbox = Outbox(sink)
     sink.busy = True
-    outbox.put(("s", 1), 0.1)
+    outbox.put(edit(0.1))
     assert not outbox.send(0.0)
-    assert outbox.send(0.0, urgent=True)
+    sink.busy = False
+    assert outbox.send(0.0)
 
 
 def test_what_is_dropped_is_not_sent() -> None:
     sink = FakeSink()
     outbox = Outbox(sink)
-    outbox.put(("s", 1), 0.1)
+    outbox.put(edit(0.1))
     outbox.drop(("s", 1))
     assert not outbox.send(0.0)
 
@@ -110,7 +122,24 @@ def test_the_episode_line_names_task_step_and_every_count_that_is_not_zero() -> 
     assert "held" not in text
 
 
-def test_the_steering_line_names_other_owners() -> None:
-    edit = EditView("s", 1, "steer_42", "holding", 1.0, 1.0, math.inf)
-    text = steering_text(SteeringView(7, False, 0.5, (edit,)), None, "me")
-    assert "1 edit " in text and "steer_42" in text and "revision 7" in text
+def test_the_steering_line_names_other_owners_what_is_capped_and_what_went_wrong(
+    make_steering, make_activations
+) -> None:
+    store = Store()
+    store.steering = make_steering(("s", 1, 1.0), revision=7, owner="steer_42")
+    store.newest["s"] = make_activations("s", {}, capped=True)
+    store.counters.refused = 3
+    text = steering_text(store, "me")
+    for part in ("1 edit ", "steer_42", "revision 7", "CAPPED at s", "3 refused"):
+        assert part in text
+    assert "late" not in text
+
+
+def test_the_recorder_is_shown_with_time_size_and_what_it_dropped() -> None:
+    assert recording_text(None) == ""
+    view = RecordingView("recording", "/bag", 12.0, 34_500_000, 100, 2, "")
+    assert recording_text(view) == "● REC 12 s, 34.5 MB, 2 DROPPED"
+
+
+def test_two_policies_at_once_are_said() -> None:
+    assert "2 POLICIES" in link_text(link_state(1.0, 0.9), 1.0, "p", 2)

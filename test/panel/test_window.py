@@ -11,56 +11,17 @@ from PyQt5.QtGui import QMouseEvent
 from PyQt5.QtTest import QTest
 from PyQt5.QtWidgets import QApplication, QDoubleSpinBox
 
+from vla_sae_ros.core.steering import Edit, Mode, Unit
+from vla_sae_ros.panel import guard, window
 from vla_sae_ros.panel.delegates import x_of
-from vla_sae_ros.panel.mailbox import Inbox, Mailbox
 from vla_sae_ros.panel.table_model import Column
-from vla_sae_ros.panel.values import EditView, FeatureName, Outcome, SteeringView
+from vla_sae_ros.panel.values import FeatureName, Outcome
 from vla_sae_ros.panel.window import PanelWidget
 
 
-class FakeClient:
-    """A connection without a wire: remembers requests."""
-
-    def __init__(self) -> None:
-        self.owner = "panel_test"
-        self.catalogues: Mailbox = Mailbox()
-        self.activations: Mailbox = Mailbox()
-        self.steering: Mailbox = Mailbox()
-        self.episodes: Mailbox = Mailbox()
-        self.outcomes: Inbox = Inbox()
-        self.last_heard: float | None = time.monotonic() + 1000
-        self.feature_messages = 0
-        self.busy = False
-        self.requests: list[tuple[str, object]] = []
-
-    def gui_alive(self) -> None:
-        pass
-
-    def set_edits(self, values: Sequence[tuple[FeatureName, float]]) -> bool:
-        self.requests.append(("set", list(values)))
-        return True
-
-    def release(self, names: list[FeatureName]) -> bool:
-        self.requests.append(("release", names))
-        return True
-
-    def set_bypass(self, bypass: bool) -> bool:
-        self.requests.append(("bypass", bypass))
-        return True
-
-    def reset(self) -> bool:
-        self.requests.append(("reset", None))
-        return True
-
-
 @pytest.fixture
-def client() -> FakeClient:
-    return FakeClient()
-
-
-@pytest.fixture
-def panel(qtbot, client: FakeClient, make_catalogue) -> PanelWidget:
-    client.catalogues.put("", make_catalogue())
+def panel(qtbot, client, make_catalogue) -> PanelWidget:
+    client.incoming.catalogues.put("", make_catalogue())
     widget = PanelWidget(client)
     widget.stop()  # frames are made by hand
     qtbot.addWidget(widget)
@@ -88,16 +49,21 @@ def drag(panel: PanelWidget, name: FeatureName, values: Sequence[float]) -> None
     area = cell(panel, name)
     QTest.mousePress(panel.table.viewport(), Qt.MouseButton.LeftButton, pos=area.center())
     for value in values:
-        to = QPoint(round(x_of(value, QRectF(area))), area.center().y() + 60)
+        to = QPoint(round(x_of(value, QRectF(area), 5.0)), area.center().y() + 60)
         move(panel, to)  # the pointer has left the row: the drag stays with it
     QTest.mouseRelease(panel.table.viewport(), Qt.MouseButton.LeftButton, pos=to)
 
 
+def edits_sent(client) -> list[Edit]:
+    return [edit for kind, what in client.requests if kind == "steer" for edit in what[0]]
+
+
 def test_a_drag_sends_values_and_ends_with_the_last_one(panel, client) -> None:
     drag(panel, ("backbone.1", 1), [1.0, 2.0, 3.0])
-    sent = [values for kind, values in client.requests if kind == "set"]
-    assert all(values[0][0] == ("backbone.1", 1) for values in sent)
-    assert sent[-1][0][1] == pytest.approx(3.0, abs=0.05)
+    sent = edits_sent(client)
+    assert {edit.key for edit in sent} == {("backbone.1", 1)}
+    assert sent[-1].value == pytest.approx(3.0, abs=0.05)
+    assert (sent[-1].mode, sent[-1].unit) == (Mode.CLAMP, Unit.OBSERVED_MAX)
     assert panel.model.columns.slider(panel.model.columns.row_of(("backbone.1", 1))).pending
 
 
@@ -130,22 +96,25 @@ def test_a_typed_number_is_sent_once(panel, client, qtbot) -> None:
     box.setValue(7.5)
     QTest.keyClick(box, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: bool(client.requests))
-    assert client.requests == [("set", [(("expert.0", 2), 7.5)])]
+    (edit,) = edits_sent(client)
+    assert (edit.key, edit.value) == (("expert.0", 2), 7.5)
 
 
-def test_space_asks_for_the_opposite_of_the_reported_bypass(panel, client) -> None:
+def test_a_tap_on_space_latches_the_bypass_and_the_next_lifts_it(
+    panel, client, make_steering
+) -> None:
     QTest.keyClick(panel.table, Qt.Key.Key_Space)
-    client.steering.put("", SteeringView(2, True, 0.5, ()))
+    client.incoming.steering.put(make_steering(bypass=True))
     panel.tick()
-    assert "BYPASSED" in panel.bypass_button.text()
+    assert "BYPASSED" in panel.tools.bypass.text()
     QTest.keyClick(panel.table, Qt.Key.Key_Space)
     assert client.requests == [("bypass", True), ("bypass", False)]
 
 
 def test_space_in_the_search_box_is_a_space(panel, client) -> None:
-    panel.search.setFocus()
-    QTest.keyClicks(panel.search, "soup view")
-    assert panel.search.text() == "soup view"
+    panel.tools.search.setFocus()
+    QTest.keyClicks(panel.tools.search, "soup view")
+    assert panel.tools.search.text() == "soup view"
     assert client.requests == []
 
 
@@ -153,29 +122,32 @@ def test_space_in_the_search_box_is_a_space(panel, client) -> None:
 def test_escape_releases_everything_and_sends_nothing_that_still_waited(
     panel, client, focus: str
 ) -> None:
-    client.busy = True
+    client.commands.busy = True
     panel.table.dragged.emit(panel.model.columns.row_of(("backbone.1", 1)), 1.0)
-    getattr(panel, focus).setFocus()
-    QTest.keyClick(getattr(panel, focus), Qt.Key.Key_Escape)
-    client.busy = False
+    widget = {"table": panel.table, "search": panel.tools.search}[focus]
+    widget.setFocus()
+    QTest.keyClick(widget, Qt.Key.Key_Escape)
+    client.commands.busy = False
     panel.tick()
     assert client.requests == [("reset", None)]
 
 
-def test_delete_releases_the_selected_feature(panel, client) -> None:
-    panel.table.selectRow(0)
-    name = panel.model.columns.name_of(int(panel.model.order[0]))
+def test_delete_releases_the_selected_feature(panel, client, make_steering) -> None:
+    client.incoming.steering.put(make_steering(("expert.0", 1, 2.0)))
+    panel.tick()
+    panel.select(("expert.0", 1))
     QTest.keyClick(panel.table, Qt.Key.Key_Delete)
-    assert client.requests == [("release", [name])]
+    assert client.requests == [("steer", ([], [("expert.0", 1)]))]
 
 
-def test_a_refusal_is_shown_and_the_slider_returns_to_the_truth(panel, client) -> None:
+def test_a_refusal_is_shown_and_the_slider_returns_to_the_truth(
+    panel, client, make_steering
+) -> None:
     row = panel.model.columns.row_of(("backbone.1", 1))
-    edit = EditView("backbone.1", 1, "panel_test", "holding", 1.0, 1.0, 2.0)
-    client.steering.put("", SteeringView(3, False, 0.5, (edit,)))
+    client.incoming.steering.put(make_steering(("backbone.1", 1, 0.5)))
     panel.tick()
     panel.table.committed.emit(row, 4.0)
-    client.outcomes.put(Outcome(False, "steering REFUSED: over the limit"))
+    client.incoming.outcomes.put(Outcome(False, "steering REFUSED: over the limit"))
     panel.tick()
     assert panel.note_line.text == "steering REFUSED: over the limit"
     assert panel.note_line.warning
@@ -183,13 +155,13 @@ def test_a_refusal_is_shown_and_the_slider_returns_to_the_truth(panel, client) -
 
 
 def test_a_lost_connection_is_impossible_to_miss(panel, client) -> None:
-    client.last_heard = time.monotonic() - 60
+    client.incoming.last_heard = time.monotonic() - 60
     panel.tick()
-    assert "CONNECTION LOST" in panel.link_line.text()
+    assert "CONNECTION LOST" in panel.status.link_line.text()
     assert not panel.table.isEnabled()
-    client.last_heard = time.monotonic()
+    client.incoming.last_heard = time.monotonic()
     panel.tick()
-    assert panel.link_line.text().startswith("Connected") and panel.table.isEnabled()
+    assert panel.status.link_line.text().startswith("Connected") and panel.table.isEnabled()
     assert panel.table.hasFocus()  # Space is bypass again
 
 
@@ -200,7 +172,7 @@ def test_the_order_is_held_while_a_slider_is_dragged(
     QTest.mousePress(panel.table.viewport(), Qt.MouseButton.LeftButton, pos=area.center())
     move(panel, area.center() + QPoint(40, 0))
     before = panel.model.order.copy()
-    client.activations.put("expert.0", make_activations("expert.0", {2: (9.0, 9.0)}))
+    client.incoming.activations.put(make_activations("expert.0", {2: (9.0, 9.0)}))
     panel._next_sort = 0.0
     panel.tick()
     assert (panel.model.order == before).all()
@@ -209,26 +181,26 @@ def test_the_order_is_held_while_a_slider_is_dragged(
 def test_an_exception_in_a_frame_is_shown_and_the_next_frame_runs(
     panel, client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vla_sae_ros.panel import guard, window
-
     mishaps = guard.Mishaps()
     monkeypatch.setattr(guard, "MISHAPS", mishaps)
     monkeypatch.setattr(window, "MISHAPS", mishaps)
-    client.activations.put("backbone.1", "not a message")
+    panel._mishaps = 0
+    client.incoming.activations.put("not a message")
     panel.tick()
     panel.tick()
     assert mishaps.count == 1
     assert "1 internal errors" in panel.note_line.text
 
 
-def test_everything_can_be_painted_in_every_state(panel, client, make_activations) -> None:
-    edit = EditView("backbone.1", 1, "panel_test", "holding", 20.0, -3.0, 2.0)
-    client.steering.put("", SteeringView(3, False, 0.5, (edit,)))
-    client.activations.put("backbone.1", make_activations(
+def test_everything_can_be_painted_in_every_state(
+    panel, client, make_activations, make_steering
+) -> None:
+    client.incoming.steering.put(make_steering(("backbone.1", 1, 20.0)))
+    client.incoming.activations.put(make_activations(
         "backbone.1", {0: (1.0, 1.0), 1: (0.5, 20.0)}))
     panel.tick()
     panel.table.selectRow(1)
     for heard in (time.monotonic(), time.monotonic() - 60):
-        client.last_heard = heard
+        client.incoming.last_heard = heard
         panel.tick()
         assert not panel.grab().isNull()

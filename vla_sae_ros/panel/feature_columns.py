@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from vla_sae_ros.panel.values import Activations, CatalogueView, FeatureName, Site, SteeringView
+from vla_sae_ros.core.steering import Edit, Mode, Phase, Unit
+from vla_sae_ros.panel.slider import Activation, Slider, make_slider
+from vla_sae_ros.panel.values import (
+    Activations,
+    CatalogueView,
+    EditView,
+    FeatureName,
+    Site,
+    SteeringView,
+)
 
 IntArray = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+FIRST_EDIT = Edit(feature=0, mode=Mode.CLAMP, unit=Unit.OBSERVED_MAX, ramp=0.3)
+"""What a drag begins until the operator chooses otherwise."""
 
 
 class SortKey(IntEnum):
@@ -19,7 +34,10 @@ class SortKey(IntEnum):
     SITE = 0
     FEATURE = 1
     LABEL = 2
-    ACTIVATION = 3
+    CLASS = 3
+    COVERAGE = 4
+    ACTIVATION = 5
+    CHANGE = 6
 
 
 @dataclass(frozen=True)
@@ -31,79 +49,71 @@ class Bar:
     edited: bool
 
 
-@dataclass(frozen=True)
-class Slider:
-    """What a slider shows, in observed maxima; NaN = there is none."""
-
-    commanded: float
-    applied: float
-    natural: float
-    enabled: bool
-    pending: bool
-    """Asked for, and not yet confirmed by the policy."""
-
-
 class FeatureColumns:
-    """One row per feature of a catalogue; a row keeps its number for the catalogue's life."""
+    """One row per feature of every dictionary; rows keep their numbers for the catalogue's life.
+
+    A wish is what the operator asked for and the policy has not confirmed: an edit, or None for
+    a release.
+    """
 
     def __init__(self, catalogue: CatalogueView) -> None:
         """Start with zero activations and no edits."""
-        self.catalogue = catalogue
-        self.size = len(catalogue.feature)
-        self.unlisted = 0
-        """Active features of the newest message that the catalogue does not list."""
+        self.template = FIRST_EDIT
+        self.size = catalogue.size
+        self.beyond = 0
+        """Active features of the newest message that the dictionary cannot hold."""
         self.natural, self.applied = np.zeros(self.size), np.zeros(self.size)
-        self.unit = np.where(catalogue.observed_max > 0, catalogue.observed_max, 1.0)
-        self.owners: dict[int, str] = {}
-        self._commanded, self._reached = np.full(self.size, np.nan), np.full(self.size, np.nan)
-        self._wishes: dict[int, float] = {}
-        self._lookup = {site.name: self._lookup_of(number, site)
-                        for number, site in enumerate(catalogue.sites)}
-        self._rows = {site.name: np.flatnonzero(catalogue.site_index == number)
-                      for number, site in enumerate(catalogue.sites)}
-        self._texts = [
-            f"{catalogue.sites[site].name} #{feature} {label} {kind}".casefold()
-            for site, feature, label, kind in zip(
-                catalogue.site_index.tolist(), catalogue.feature.tolist(), catalogue.labels,
-                catalogue.classes, strict=True)
-        ]
+        self.edits: dict[int, EditView] = {}
+        self._wishes: dict[int, Edit | None] = {}
+        sizes = [site.dictionary_size for site in catalogue.sites]
+        starts = np.cumsum([0, *sizes]).tolist()
+        self._first = {site.name: start for site, start in zip(
+            catalogue.sites, starts, strict=False)}
+        self._sizes = {site.name: site.dictionary_size for site in catalogue.sites}
+        self.site_index: npt.NDArray[np.int32] = np.repeat(
+            np.arange(len(sizes), dtype=np.int32), sizes)
+        self.feature: IntArray = np.arange(self.size) - np.repeat(
+            np.array(starts[:-1], np.int64), sizes)
+        self.describe(catalogue)
 
-    def set_activations(self, message: Activations) -> None:
-        """Take one inference of one site; features it does not list are zero."""
-        lookup = self._lookup.get(message.site)
-        if lookup is None:
-            self.unlisted = len(message.index)
-            return
-        inside = message.index < len(lookup)
-        rows = lookup[message.index[inside]]
-        known = rows >= 0
-        self.unlisted = int(len(message.index) - known.sum())
+    def describe(self, catalogue: CatalogueView) -> None:
+        """Take other words about the same features."""
+        self.catalogue = catalogue
+        self.unit = np.where(catalogue.observed_max > 0, catalogue.observed_max, 1.0).astype(float)
+        for name in ("texts", "_label_rank", "_class_rank"):
+            self.__dict__.pop(name, None)
+
+    def set_activations(self, message: Activations) -> IntArray:
+        """Take one inference of one site, unlisted features are zero; return the listed rows."""
+        first, size = self._first.get(message.site), self._sizes.get(message.site, 0)
+        inside = message.index < size
+        self.beyond = int(len(message.index) - inside.sum())
+        if first is None:
+            return np.zeros(0, np.int64)
+        rows: IntArray = message.index[inside].astype(np.int64) + first
         for column, values in ((self.natural, message.natural), (self.applied, message.applied)):
-            column[self._rows[message.site]] = 0.0
-            column[rows[known]] = values[inside][known]
+            column[first:first + size] = 0.0
+            column[rows] = values[inside]
+        return rows
 
     def set_steering(self, view: SteeringView) -> None:
         """Take the policy's word on every edit; wishes that it confirms are fulfilled."""
-        self._commanded[:] = np.nan
-        self._reached[:] = np.nan
-        self.owners.clear()
+        self.edits = {}
         for edit in view.edits:
-            row = self.row_of((edit.site, edit.feature))
-            if row is None:
+            row = self.row_of(edit.name)
+            if row is None or (row in self.edits and edit.phase is Phase.RELEASING):
                 continue
-            self._commanded[row], self._reached[row] = edit.commanded, edit.applied
-            self.owners[row] = f"{edit.owner}, {edit.phase}"
-            wish = self._wishes.get(row)
-            if wish is not None and np.isclose(edit.commanded / self.unit[row], wish, atol=1e-3):
-                del self._wishes[row]
+            self.edits[row] = edit
+        self._wishes = {row: wish for row, wish in self._wishes.items()
+                        if not self._fulfilled(row, wish)}
 
-    def wish(self, row: int, value: float) -> None:
-        """Show `value` (observed maxima) as asked for until the policy confirms it."""
-        self._wishes[row] = value
+    def wish(self, row: int, edit: Edit | None) -> None:
+        """Show an edit (None: no edit) as asked for until the policy confirms it."""
+        self._wishes[row] = edit
 
-    def drop_wish(self, row: int) -> None:
-        """Forget what was asked for one feature."""
-        self._wishes.pop(row, None)
+    def wished(self) -> list[FeatureName]:
+        """Return the features for which an unconfirmed edit was asked for."""
+        return [self.name_of(row) for row, edit in self._wishes.items() if edit is not None]
 
     def forget_wishes(self) -> None:
         """Show what the policy says, nothing else."""
@@ -111,25 +121,39 @@ class FeatureColumns:
 
     def name_of(self, row: int) -> FeatureName:
         """Return (site, feature)."""
-        return self._site(row).name, int(self.catalogue.feature[row])
+        return self.site(row).name, int(self.feature[row])
 
     def row_of(self, name: FeatureName) -> int | None:
-        """Return the row of a feature, None when it is not in the catalogue."""
-        lookup = self._lookup.get(name[0])
-        if lookup is None or name[1] >= len(lookup) or lookup[name[1]] < 0:
+        """Return the row of a feature, None when no dictionary holds it."""
+        if not 0 <= name[1] < self._sizes.get(name[0], 0):
             return None
-        return int(lookup[name[1]])
+        return int(self._first[name[0]] + name[1])
 
-    def can_steer(self, row: int) -> bool:
-        """Say whether the feature takes edits: its site can steer and its scale is known."""
-        return not self.why_not(row)
+    def site(self, row: int) -> Site:
+        """Return the site of a row."""
+        return self.catalogue.sites[self.site_index[row]]
+
+    def edit_of(self, row: int) -> Edit | None:
+        """Return the edit that is asked for or stands, None when neither is."""
+        if row in self._wishes:
+            return self._wishes[row]
+        standing = self.edits.get(row)
+        return None if standing is None or standing.phase is Phase.RELEASING else standing.edit
+
+    def edit_to_begin(self, row: int) -> Edit:
+        """Return the edit of a row, or what a drag of its slider begins."""
+        site, feature = self.name_of(row)
+        return self.edit_of(row) or replace(self.template, site=site, feature=feature)
 
     def why_not(self, row: int) -> str:
-        """Return why a feature takes no edits; empty when it does."""
-        if not self._site(row).can_steer:
+        """Return why a feature takes no such edit; empty when it does."""
+        if not self.site(row).can_steer:
             return "its site does not take edits"
-        return "" if self.catalogue.observed_max[row] > 0 else (
-            "its observed maximum is unknown or zero")
+        edit = self.edit_to_begin(row)
+        measured = edit.mode in (Mode.CLAMP, Mode.ADD) and edit.unit is Unit.OBSERVED_MAX
+        if measured and self.catalogue.observed_max[row] <= 0:
+            return "it never fired in the SAE's data: choose SAE units or x norm"
+        return ""
 
     def bar(self, row: int) -> Bar:
         """Return the activation of a row."""
@@ -139,42 +163,88 @@ class FeatureColumns:
 
     def slider(self, row: int) -> Slider:
         """Return the slider of a row."""
-        unit, wish = self.unit[row], self._wishes.get(row)
-        return Slider(
-            commanded=float(self._commanded[row] / unit) if wish is None else wish,
-            applied=float(self._reached[row] / unit), natural=float(self.natural[row] / unit),
-            enabled=self.can_steer(row), pending=wish is not None)
+        standing, wished = self.edits.get(row), self.edit_of(row)
+        leaving = wished is None and standing is not None
+        edit = standing.edit if standing is not None and leaving else self.edit_to_begin(row)
+        activation = Activation(float(self.natural[row]), float(self.applied[row]),
+                                float(self.catalogue.observed_max[row]))
+        return make_slider(edit, activation, wished is not None or leaving,
+                           self._per_unit(row, edit), not self.why_not(row),
+                           row in self._wishes, leaving)
 
-    def ordered(self, key: SortKey, descending: bool, search: str) -> IntArray:
-        """Return the rows that hold every word of `search`: edited ones first, then by `key`."""
-        words = search.casefold().split()
-        rows: IntArray = np.arange(self.size)
-        if words:
-            rows = np.array([row for row, text in enumerate(self._texts)
-                             if all(word in text for word in words)], np.int64)
-        values = self._values(key, rows)
-        rows = rows[np.argsort(-values if descending else values, kind="stable")]
-        edited = ~np.isnan(self._commanded[rows]) | np.isin(rows, list(self._wishes))
-        return np.concatenate([rows[edited], rows[~edited]])
+    def edited(self) -> Mask:
+        """Return (R,) which rows have an edit or a wish."""
+        mask: Mask = np.zeros(self.size, np.bool_)
+        mask[np.array([*self.edits, *self._wishes], np.int64)] = True
+        return mask
 
-    def _values(self, key: SortKey, rows: IntArray) -> npt.NDArray[np.float64]:
+    def alive(self) -> Mask:
+        """Return (R,) which features fired in the SAE's data, or fire now."""
+        return (self.catalogue.observed_max > 0) | (self.natural != 0)
+
+    def matching(self, search: str) -> Mask:
+        """Return (R,) which rows hold every word; #80 means feature 80 exactly."""
+        mask: Mask = np.ones(self.size, np.bool_)
+        for word in search.casefold().split():
+            if word.startswith("#") and word[1:].isdigit():
+                mask &= self.feature == int(word[1:])
+            else:
+                mask &= np.fromiter((word in text for text in self.texts), np.bool_, self.size)
+        return mask
+
+    def values(self, key: SortKey) -> npt.NDArray[np.float64]:
+        """Return (R,) what rows are sorted by; CHANGE is the history's."""
         if key is SortKey.SITE:
-            return self.catalogue.site_index[rows].astype(float)
+            return self.site_index.astype(float)
         if key is SortKey.FEATURE:
-            return self.catalogue.feature[rows].astype(float)
+            return self.feature.astype(float)
         if key is SortKey.LABEL:
-            labels = np.array([self.catalogue.labels[row].casefold() for row in rows], str)
-            return np.unique(labels, return_inverse=True)[1].astype(float)
-        return self.applied[rows] / self.unit[rows]
+            return self._label_rank
+        if key is SortKey.CLASS:
+            return self._class_rank
+        if key is SortKey.COVERAGE:
+            return np.nan_to_num(self.catalogue.coverage.astype(float), nan=-1.0)
+        return self.applied / self.unit
 
-    def _site(self, row: int) -> Site:
-        return self.catalogue.sites[self.catalogue.site_index[row]]
+    @cached_property
+    def texts(self) -> list[str]:
+        """What the search looks into, per row."""
+        catalogue, names = self.catalogue, [site.name for site in self.catalogue.sites]
+        return [
+            f"{names[site]} #{feature} {label} {kind}".casefold()
+            for site, feature, label, kind in zip(
+                self.site_index.tolist(), self.feature.tolist(), catalogue.labels,
+                catalogue.classes, strict=True)
+        ]
 
-    def _lookup_of(self, number: int, site: Site) -> IntArray:
-        """Return feature -> row for one site, -1 for a feature that is not listed."""
-        rows = np.flatnonzero(self.catalogue.site_index == number)
-        features = self.catalogue.feature[rows]
-        largest = int(features.max()) + 1 if len(rows) else 0
-        lookup = np.full(max(site.dictionary_size, largest), -1, np.int64)
-        lookup[features] = rows
-        return lookup
+    @cached_property
+    def _label_rank(self) -> npt.NDArray[np.float64]:
+        return _rank(self.catalogue.labels)
+
+    @cached_property
+    def _class_rank(self) -> npt.NDArray[np.float64]:
+        return _rank(self.catalogue.classes)
+
+    def _per_unit(self, row: int, edit: Edit) -> float:
+        """Return SAE units per unit of the edit; NaN where only the policy knows it."""
+        if edit.mode is Mode.SCALE or edit.unit is Unit.NATURAL:
+            return 1.0
+        if edit.unit is Unit.OBSERVED_MAX:
+            return float(self.unit[row])
+        standing = self.edits.get(row)
+        known = standing is not None and standing.edit.unit is edit.unit and standing.edit.value
+        return standing.commanded / standing.edit.value if standing and known else math.nan
+
+    def _fulfilled(self, row: int, wish: Edit | None) -> bool:
+        standing = self.edits.get(row)
+        if wish is None or standing is None or standing.phase is Phase.RELEASING:
+            return wish is None and (standing is None or standing.phase is Phase.RELEASING)
+        same = (standing.edit.mode, standing.edit.unit) == (wish.mode, wish.unit)
+        return same and math.isclose(standing.edit.value, wish.value, abs_tol=1e-3, rel_tol=1e-4)
+
+
+def _rank(texts: tuple[str, ...]) -> npt.NDArray[np.float64]:
+    """Return the alphabetical place of each text; empty ones come last."""
+    places = {text: place for place, text in enumerate(
+        sorted({text.casefold() for text in texts if text}))}
+    return np.array([places.get(text.casefold(), len(places)) for text in texts], float)

@@ -1,12 +1,15 @@
-"""The table itself: dragging a slider, typing a value, releasing an edit."""
+"""The table itself: dragging a slider, typing a value, choosing a mode, releasing, pinning."""
 
 from __future__ import annotations
 
-from PyQt5.QtCore import QPoint, QRectF, Qt, pyqtSignal
-from PyQt5.QtGui import QKeyEvent, QMouseEvent
+from typing import Any
+
+from PyQt5.QtCore import QItemSelection, QPoint, QRectF, Qt, pyqtSignal
+from PyQt5.QtGui import QContextMenuEvent, QFontMetrics, QKeyEvent, QMouseEvent
 from PyQt5.QtWidgets import (
     QAbstractItemView,
     QApplication,
+    QComboBox,
     QDoubleSpinBox,
     QHeaderView,
     QMenu,
@@ -14,35 +17,55 @@ from PyQt5.QtWidgets import (
     QWidget,
 )
 
-from vla_sae_ros.panel.delegates import ActivationDelegate, SteeringDelegate, value_at
+from vla_sae_ros.panel.delegates import (
+    MODES,
+    ActivationDelegate,
+    ModeDelegate,
+    SiteDelegate,
+    SparkDelegate,
+    SteeringDelegate,
+    mode_words,
+    value_at,
+)
 from vla_sae_ros.panel.guard import guarded
-from vla_sae_ros.panel.table_model import Column, FeatureTableModel
+from vla_sae_ros.panel.inks import em
+from vla_sae_ros.panel.table_model import Column, FeatureTableModel, has_any
 
 _ROW_HEIGHT = 26
-_WIDTHS = {Column.SITE: 95, Column.FEATURE: 70, Column.ACTIVATION: 180, Column.STEER: 240,
-           Column.VALUE: 170}
+_WIDTHS = {Column.PIN: 24, Column.SITE: 92, Column.FEATURE: 72, Column.LABEL: 170,
+           Column.CLASS: 88, Column.COVERAGE: 60, Column.ACTIVATION: 150, Column.SPARK: 100,
+           Column.MODE: 116, Column.STEER: 220, Column.VALUE: 124}
+_NUDGE = 0.02  # of a slider's half range per arrow key
 
 
 class FeatureTable(QTableView):
     """Signals carry rows of the data, which re-sorting does not change."""
 
     dragged = pyqtSignal(int, float)
-    """(row, value in observed maxima), while the mouse moves."""
+    """(row, value in the edit's unit), while the mouse or an arrow key moves a slider."""
     committed = pyqtSignal(int, float)
-    """(row, value), when the mouse is released or a number was typed."""
+    """(row, value), when the mouse or key is released or a number was typed."""
+    mode_chosen = pyqtSignal(int, object, object)
+    """(row, Mode, Unit)."""
     released = pyqtSignal(int)
     """(row): the edit is to be released."""
+    pin_toggled = pyqtSignal(int)
+    selected = pyqtSignal(int)
 
     def __init__(self, model: FeatureTableModel, parent: QWidget | None = None) -> None:
         """Show `model`."""
         super().__init__(parent)
         self._pressed: tuple[int, QRectF, QPoint] | None = None  # (data row, cell, where)
         self._dragging = False
+        self._nudged: tuple[int, float] | None = None
         self.features = model
         self.setModel(model)
-        self._activation, self._steering = ActivationDelegate(self), SteeringDelegate(self)
-        self.setItemDelegateForColumn(Column.ACTIVATION, self._activation)
-        self.setItemDelegateForColumn(Column.STEER, self._steering)
+        self._delegates = {Column.SITE: SiteDelegate(self),
+                           Column.ACTIVATION: ActivationDelegate(self),
+                           Column.SPARK: SparkDelegate(self), Column.MODE: ModeDelegate(self),
+                           Column.STEER: SteeringDelegate(self)}
+        for column, delegate in self._delegates.items():
+            self.setItemDelegateForColumn(column, delegate)
         self.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -56,13 +79,20 @@ class FeatureTable(QTableView):
     @property
     def dragging(self) -> bool:
         """A slider is being dragged or a number typed: the order must stay."""
-        return self._dragging or self.state() == QAbstractItemView.State.EditingState
+        return (self._dragging or self._nudged is not None
+                or self.state() == QAbstractItemView.State.EditingState)
 
     @property
     def under_pointer(self) -> bool:
         """The pointer is over the rows: none of them may move away under it."""
         viewport = self.viewport()
         return viewport is not None and viewport.underMouse()
+
+    @property
+    def current_row(self) -> int | None:
+        """The selected row of the data."""
+        index = self.currentIndex()
+        return self.features.data_row(index) if index.isValid() else None
 
     def visible_rows(self) -> tuple[int, int]:
         """Return the first and last view row on the screen."""
@@ -71,15 +101,48 @@ class FeatureTable(QTableView):
         last = self.rowAt(viewport.height() - 1) if viewport else -1
         return max(first, 0), last if last >= 0 else self.features.rowCount() - 1
 
+    def select(self, row: int) -> None:
+        """Select a row of the data and bring it into sight, if it is not filtered out."""
+        place = self.features.place_of(row)
+        if place is not None:
+            index = self.features.index(place, Column.FEATURE)
+            self.setCurrentIndex(index)
+            self.scrollTo(index)
+
+    def fit_columns(self) -> None:
+        """Hide the columns that this catalogue has nothing for."""
+        for column in Column:
+            self.setColumnHidden(column, not has_any(self.features.columns.catalogue, column))
+
+    def save(self) -> dict[str, Any]:
+        """Return order and widths as plain values."""
+        column, descending = self.features.sorted_by
+        return {"sort": column.name, "descending": descending,
+                "widths": {c.name: self.columnWidth(c) for c in Column
+                           if not self.isColumnHidden(c)}}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Take what `save` returned; unknown columns are passed over."""
+        widths = saved.get("widths", {})
+        for column in Column:
+            if column.name in widths:
+                self.setColumnWidth(column, int(widths[column.name]))
+        if saved.get("sort") in Column.__members__:
+            order = Qt.SortOrder
+            self.features.sort(Column[saved["sort"]], order.DescendingOrder
+                               if saved.get("descending") else order.AscendingOrder)
+
     @guarded()
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Note where a drag may begin; a click alone changes nothing on a moving robot."""
         super().mousePressEvent(event)
         index = self.indexAt(event.pos())
-        if event.button() != Qt.MouseButton.LeftButton or index.column() != Column.STEER:
+        if event.button() != Qt.MouseButton.LeftButton or not index.isValid():
             return
         row = self.features.data_row(index)
-        if self.features.columns.can_steer(row):
+        if index.column() == Column.PIN:
+            self.pin_toggled.emit(row)
+        elif index.column() == Column.STEER and self._can_drag(row):
             self._pressed = row, QRectF(self.visualRect(index)), event.pos()
 
     @guarded()
@@ -88,65 +151,132 @@ class FeatureTable(QTableView):
         if self._pressed is None:
             super().mouseMoveEvent(event)
             return
-        row, cell, start = self._pressed
+        row, _, start = self._pressed
         far = (event.pos() - start).manhattanLength() >= QApplication.startDragDistance() // 2
         if self._dragging or far:
             self._dragging = True
-            self.dragged.emit(row, round(value_at(event.pos().x(), cell), 2))
+            self.dragged.emit(row, self._value_at(event.pos()))
 
     @guarded()
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """End a drag with its last value."""
         pressed, dragging = self._pressed, self._dragging
+        value = self._value_at(event.pos()) if pressed is not None else 0.0
         self._pressed, self._dragging = None, False
         if pressed is not None and dragging and event.button() == Qt.MouseButton.LeftButton:
-            row, cell, _ = pressed
-            self.committed.emit(row, round(value_at(event.pos().x(), cell), 2))
+            self.committed.emit(pressed[0], value)
             return
         super().mouseReleaseEvent(event)
 
     @guarded()
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Delete releases the selected feature, Return types a value for it."""
-        index = self.currentIndex()
-        if index.isValid() and event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
-            self.released.emit(self.features.data_row(index))
-        elif index.isValid() and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            self.edit(self.features.index(index.row(), Column.STEER))
+        """Delete releases, Return types a value, M chooses a mode, P pins, arrows move."""
+        row, key = self.current_row, event.key()
+        if key == Qt.Key.Key_Space:
+            event.ignore()  # bypass: the window's
+        elif row is None:
+            super().keyPressEvent(event)
+        elif key in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
+            self.released.emit(row)
+        elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self._edit(Column.STEER)
+        elif key == Qt.Key.Key_M:
+            self._edit(Column.MODE)
+        elif key == Qt.Key.Key_P:
+            self.pin_toggled.emit(row)
+        elif key in (Qt.Key.Key_Left, Qt.Key.Key_Right):
+            steps = -1 if key == Qt.Key.Key_Left else 1
+            fast = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+            self._nudge(row, steps * (5 if fast else 1))
         else:
             super().keyPressEvent(event)
 
     @guarded()
-    def contextMenuEvent(self, event) -> None:  # type: ignore[no-untyped-def]
-        """Offer to release the feature under the pointer."""
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        """End a movement by arrow keys: it is one step."""
+        if self._nudged is not None and not event.isAutoRepeat() and event.key() in (
+                Qt.Key.Key_Left, Qt.Key.Key_Right):
+            (row, value), self._nudged = self._nudged, None
+            self.committed.emit(row, value)
+            return
+        super().keyReleaseEvent(event)
+
+    @guarded()
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """Offer what can be done with the feature under the pointer."""
         index = self.indexAt(event.pos())
         if not index.isValid():
             return
         row = self.features.data_row(index)
         site, feature = self.features.columns.name_of(row)
         menu = QMenu(self)
-        menu.addAction(f"Release {site} #{feature}", lambda: self.released.emit(row))
+        menu.addAction("Pin or unpin\tP", lambda: self.pin_toggled.emit(row))
+        menu.addAction(f"Release {site} #{feature}\tDel", lambda: self.released.emit(row))
+        modes = menu.addMenu("Edit it by")
+        assert modes is not None
+        for mode, unit in MODES:
+            modes.addAction(mode_words(mode, unit),
+                            lambda m=mode, u=unit: self.mode_chosen.emit(row, m, u))
         menu.popup(event.globalPos())
 
     @guarded()
     def commitData(self, editor: QWidget) -> None:
         """Send a typed number on; the model itself is changed by the policy's answer only."""
         index = self.indexAt(editor.geometry().center())
-        if index.isValid() and isinstance(editor, QDoubleSpinBox):
+        if not index.isValid():
+            return
+        row = self.features.data_row(index)
+        if isinstance(editor, QDoubleSpinBox):
             editor.interpretText()
-            self.committed.emit(self.features.data_row(index), editor.value())
+            self.committed.emit(row, editor.value())
+        elif isinstance(editor, QComboBox):
+            self.mode_chosen.emit(row, *MODES[editor.currentIndex()])
+
+    @guarded()
+    def selectionChanged(self, chosen: QItemSelection, left: QItemSelection) -> None:
+        """Tell which feature is selected."""
+        super().selectionChanged(chosen, left)
+        row = self.current_row
+        if row is not None and chosen.indexes():
+            self.selected.emit(row)
+
+    def _edit(self, column: Column) -> None:
+        self.edit(self.features.index(self.currentIndex().row(), column))
+
+    def _can_drag(self, row: int) -> bool:
+        slider = self.features.columns.slider(row)
+        return slider.enabled and slider.limit > 0
+
+    def _value_at(self, at: QPoint) -> float:
+        assert self._pressed is not None
+        row, cell, _ = self._pressed
+        limit = self.features.columns.slider(row).limit
+        return float(f"{value_at(at.x(), cell, limit):.3g}")
+
+    def _nudge(self, row: int, steps: int) -> None:
+        if not self._can_drag(row):
+            return
+        slider = self.features.columns.slider(row)
+        start = self._nudged[1] if self._nudged is not None else (
+            0.0 if slider.commanded != slider.commanded else slider.commanded)
+        value = float(f"{start + steps * _NUDGE * slider.limit:.4g}")
+        self._nudged = row, value
+        self.dragged.emit(row, value)
 
     def _set_headers(self) -> None:
         rows, columns = self.verticalHeader(), self.horizontalHeader()
         assert rows is not None and columns is not None
+        scale = max(em(QFontMetrics(self.font())), 1.0)
         rows.hide()
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        rows.setDefaultSectionSize(_ROW_HEIGHT)
+        rows.setDefaultSectionSize(round(_ROW_HEIGHT * scale))
         columns.setHighlightSections(False)
+        columns.setSectionsClickable(True)
         columns.setDefaultAlignment(
             Qt.Alignment(Qt.AlignmentFlag.AlignLeft) | Qt.AlignmentFlag.AlignVCenter)
+        columns.setMinimumSectionSize(round(20 * scale))
         for column, width in _WIDTHS.items():
-            self.setColumnWidth(column, width)
-        columns.setSectionResizeMode(Column.LABEL, QHeaderView.ResizeMode.Stretch)
-        self.setSortingEnabled(True)
-        self.sortByColumn(Column.ACTIVATION, Qt.SortOrder.DescendingOrder)
+            self.setColumnWidth(column, round(width * scale))
+        columns.setStretchLastSection(True)
+        columns.sectionClicked.connect(
+            lambda section: self.features.sort_by_title(Column(section)))

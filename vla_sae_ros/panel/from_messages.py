@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
 
+import numpy as np
+import numpy.typing as npt
+from builtin_interfaces.msg import Time
+from sensor_msgs.msg import Image
+
+from vla_sae_ros.core.errors import ObservationError, complaint
+from vla_sae_ros.core.steering import EventKind, Phase
 from vla_sae_ros.msg import (
     EpisodeState,
     FeatureActivations,
     FeatureCatalogue,
-    SteeringEditState,
+    FeatureInfo,
+    RecordingState,
+    SteeringEvent,
     SteeringState,
 )
+from vla_sae_ros.nodes.conversions import NANOSECONDS, to_ns
+from vla_sae_ros.nodes.steering_messages import to_edit
 from vla_sae_ros.panel.values import (
     Activations,
     CatalogueView,
     EditView,
     EpisodeView,
+    EventView,
+    Example,
+    FloatArray,
+    Picture,
+    RecordingView,
     Site,
     SteeringView,
 )
 
-_PHASES = {
-    SteeringEditState.RAMPING_IN: "ramping in",
-    SteeringEditState.HOLDING: "holding",
-    SteeringEditState.RELEASING: "releasing",
-    SteeringEditState.WAITING: "waiting for its window",
-}
 _STATUSES = {
     EpisodeState.IDLE: "idle",
     EpisodeState.RESETTING: "resetting",
@@ -36,44 +46,88 @@ _STATUSES = {
     EpisodeState.CANCELED: "canceled",
     EpisodeState.ERROR: "ERROR",
 }
+_UNDER_WAY = {EpisodeState.RESETTING, EpisodeState.RUNNING, EpisodeState.HOLDING}
+_RECORDING = {RecordingState.IDLE: "idle", RecordingState.RECORDING: "recording",
+              RecordingState.CLOSED: "closed", RecordingState.FAILED: "FAILED"}
+_CHANNELS = {"rgb8": (3, [0, 1, 2]), "bgr8": (3, [2, 1, 0]), "rgba8": (4, [0, 1, 2]),
+             "bgra8": (4, [2, 1, 0]), "mono8": (1, [0, 0, 0])}
+_LONGEST_TEXT = 2000
 
 
 def catalogue_view(message: FeatureCatalogue) -> CatalogueView:
-    """Return the rows of every listed feature; a feature of an unlisted site is left out."""
+    """Return rows for all features of all sites; entries of unlisted sites are counted as stray."""
     sites = tuple(
         Site(name, int(size), bool(steerable))
         for name, size, steerable in zip(
             message.sites, message.dictionary_sizes, message.can_steer, strict=True)
     )
-    number = {site.name: index for index, site in enumerate(sites)}
-    features = [info for info in message.features if info.site in number]
+    sizes = [site.dictionary_size for site in sites]
+    first = dict(zip(message.sites, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
+    size_of = dict(zip(message.sites, sizes, strict=True))
+    infos = {first[info.site] + info.feature: info for info in message.features
+             if info.feature < size_of.get(info.site, 0)}
+    rows = np.fromiter(infos, np.int64, len(infos))
+    total = sum(sizes)
+
+    def texts(field: Callable[[FeatureInfo], str]) -> tuple[str, ...]:
+        column = [""] * total
+        for row, info in infos.items():
+            column[row] = field(info)
+        return tuple(column)
+
+    def numbers(name: str, unknown: float) -> FloatArray:
+        column = np.full(total, unknown, np.float32)
+        column[rows] = [getattr(info, name) for info in infos.values()]
+        column[~np.isfinite(column)] = unknown
+        return column
+
+    listed: npt.NDArray[np.bool_] = np.zeros(total, np.bool_)
+    listed[rows] = True
     return CatalogueView(
-        policy_id=message.policy_id,
+        policy_id=one_line(message.policy_id),
+        bundle_ids=tuple(message.bundle_ids),
         sites=sites,
-        site_index=np.array([number[info.site] for info in features], np.int32),
-        feature=np.array([info.feature for info in features], np.uint32),
-        labels=tuple(_one_line(info.label) for info in features),
-        classes=tuple(_one_line(info.feature_class) for info in features),
-        descriptions=tuple(info.description for info in features),
-        observed_max=np.nan_to_num(
-            np.array([info.observed_max for info in features], np.float32), posinf=0.0),
+        labels=texts(lambda info: one_line(info.label)),
+        classes=texts(lambda info: one_line(info.feature_class)),
+        descriptions=texts(lambda info: info.description[:_LONGEST_TEXT]),
+        label_sources=texts(lambda info: one_line(info.label_source)),
+        notes=texts(lambda info: info.notes[:_LONGEST_TEXT]),
+        listed=listed,
+        observed_max=np.maximum(numbers("observed_max", 0.0), 0.0),
+        coverage=numbers("coverage", np.nan),
+        density=numbers("density", np.nan),
+        onset_count=numbers("onset_count", np.nan),
+        relative_run_length=numbers("relative_run_length", np.nan),
+        general_probability=numbers("general_probability", np.nan),
+        examples={row: _examples(info) for row, info in infos.items() if info.examples},
+        stray=len(message.features) - len(infos),
     )
 
 
 def activations(message: FeatureActivations) -> Activations:
     """Return one inference's active features of one site."""
+    index = np.frombuffer(message.index, np.uint32)
+    natural = np.frombuffer(message.natural, np.float32)
+    applied = np.frombuffer(message.applied, np.float32)
+    if not len(index) == len(natural) == len(applied):
+        raise ObservationError(complaint(
+            "lengths of index, natural and applied", (len(index), len(natural), len(applied)),
+            "three equal ones"))
     return Activations(
         site=message.site,
         episode_id=message.episode_id,
+        time=seconds(message.header.stamp),
+        inference=message.inference,
         step=message.observation_step,
         revision=message.steering_revision,
-        index=np.frombuffer(message.index, np.uint32),
-        natural=np.frombuffer(message.natural, np.float32),
-        applied=np.frombuffer(message.applied, np.float32),
+        index=index,
+        natural=np.nan_to_num(natural),
+        applied=np.nan_to_num(applied),
         edit_norm_ratio=message.edit_norm_ratio,
         capped=message.capped,
         bypassed=message.bypassed,
         inference_ms=message.inference_ms,
+        fvu=message.fvu,
     )
 
 
@@ -81,28 +135,74 @@ def steering_view(message: SteeringState) -> SteeringView:
     """Return the steering state."""
     edits = tuple(
         EditView(
-            site=state.edit.site, feature=state.edit.feature, owner=state.owner,
-            phase=_PHASES.get(state.phase, f"phase {state.phase}"), commanded=state.commanded,
-            applied=state.applied, lease_remaining=state.lease_remaining,
+            edit=to_edit(state.edit), owner=one_line(state.owner), phase=Phase(state.phase),
+            commanded=state.commanded, reached=state.applied, weight=state.weight,
+            lease_remaining=state.lease_remaining,
         )
         for state in message.edits
     )
-    return SteeringView(message.revision, message.bypass, message.cap, edits)
+    return SteeringView(seconds(message.header.stamp), message.revision, message.bypass,
+                        message.cap, edits)
+
+
+def event_view(message: SteeringEvent) -> EventView:
+    """Return one line of the audit trail."""
+    kinds = {int(kind): kind.name.lower().replace("_", " ") for kind in EventKind}
+    return EventView(
+        time=seconds(message.header.stamp), kind=kinds.get(message.kind, f"kind {message.kind}"),
+        owner=one_line(message.owner), site=message.site, feature=message.feature,
+        from_value=message.from_value, to_value=message.to_value, reason=one_line(message.reason),
+        revision=message.revision,
+    )
 
 
 def episode_view(message: EpisodeState) -> EpisodeView:
     """Return what the bridge is doing."""
     return EpisodeView(
-        episode_id=message.episode_id, suite=message.suite, task=message.task,
-        instruction=_one_line(message.instruction), step=message.step,
+        episode_id=message.episode_id, suite=one_line(message.suite), task=message.task,
+        instruction=one_line(message.instruction), step=message.step,
         max_steps=message.max_steps,
         status=_STATUSES.get(message.status, f"status {message.status}"),
-        detail=_one_line(message.detail), realtime=message.clock == EpisodeState.REALTIME,
+        detail=one_line(message.detail), realtime=message.clock == EpisodeState.REALTIME,
         missed_deadlines=message.missed_deadlines, held_ticks=message.held_ticks,
-        dropped_chunks=message.dropped_chunks,
+        dropped_chunks=message.dropped_chunks, running=message.status in _UNDER_WAY,
+        time=seconds(message.header.stamp), start=seconds(message.start),
+        init_state=message.init_state, seed=message.seed,
     )
 
 
-def _one_line(text: str) -> str:
-    """Return odd text (line breaks, control characters) as one printable line."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+def recording_view(message: RecordingState) -> RecordingView:
+    """Return what the recorder is doing."""
+    return RecordingView(
+        status=_RECORDING.get(message.status, f"status {message.status}"), uri=message.uri,
+        elapsed=message.elapsed, size=message.size, messages=message.messages,
+        dropped=message.dropped, detail=one_line(message.detail),
+    )
+
+
+def picture(message: Image) -> Picture:
+    """Return the picture as RGB. Raises ObservationError for an encoding it cannot show."""
+    if message.encoding not in _CHANNELS:
+        raise ObservationError(complaint(
+            "encoding of a picture", message.encoding, ", ".join(_CHANNELS)))
+    channels, order = _CHANNELS[message.encoding]
+    lines = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
+    pixels = lines[:, :message.width * channels].reshape(message.height, message.width, channels)
+    return Picture(seconds(message.header.stamp), np.ascontiguousarray(pixels[:, :, order]))
+
+
+def seconds(stamp: Time) -> float:
+    """Return a stamp in seconds since the epoch."""
+    return to_ns(stamp) / NANOSECONDS
+
+
+def one_line(text: str) -> str:
+    """Return odd text (line breaks, control and direction characters) as one printable line."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text[:_LONGEST_TEXT]).split())
+
+
+def _examples(info: FeatureInfo) -> tuple[Example, ...]:
+    captions = [one_line(caption) for caption in info.example_captions]
+    captions += [""] * (len(info.examples) - len(captions))
+    return tuple(Example(bytes(example.data), caption)
+                 for example, caption in zip(info.examples, captions, strict=False))

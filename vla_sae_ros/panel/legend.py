@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from PyQt5.QtCore import QPointF
-from PyQt5.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPalette, QPolygonF
+from PyQt5.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPalette
 from PyQt5.QtWidgets import QSizePolicy, QWidget
 
-from vla_sae_ros.panel.delegates import ACTIVE, EDITED
 from vla_sae_ros.panel.guard import guarded
+from vla_sae_ros.panel.inks import EDITED, active_ink, em
+from vla_sae_ros.panel.marks import diamond, disc, triangle
 
-_KEYS = "drag: clamp   double click: type   Del: release one   click a title: sort"
+_WORDS = "hatched: not confirmed yet      drag: edit    Enter: type    Del: release    F1: all keys"
 
 
 class Legend(QWidget):
@@ -26,31 +27,17 @@ class Legend(QWidget):
         """Draw marks and words."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        ink = self.palette().color(QPalette.ColorRole.WindowText)
-        x, y = 10.0, self.height() / 2
-        for word, colour, shape in (("commanded", EDITED, _disc), ("applied", ACTIVE, _diamond),
-                                    ("natural", QColor(0, 0, 0, 0), _triangle)):
+        metrics = QFontMetrics(self.font())
+        size, ink = em(metrics), self.palette().color(QPalette.ColorRole.WindowText)
+        x, y, baseline = 10.0, self.height() / 2, self.height() / 2 + metrics.ascent() / 2 - 1
+        nothing = QColor(0, 0, 0, 0)
+        for word, colour, shape in (("asked for", EDITED, disc),
+                                    ("applied", active_ink(self.palette()), diamond),
+                                    ("natural", nothing, triangle)):
             painter.setPen(ink)
             painter.setBrush(colour)
-            shape(painter, QPointF(x, y))
-            painter.drawText(QPointF(x + 12, y + 5), word)
-            x += 12 + QFontMetrics(self.font()).horizontalAdvance(word) + 28
-        painter.setPen(ink)
-        painter.drawText(QPointF(x + 10, y + 5), _KEYS)
+            shape(painter, x, y - 3 * size if shape is triangle else y, size)
+            painter.drawText(QPointF(x + 12 * size, baseline), word)
+            x += 12 * size + metrics.horizontalAdvance(word) + 24 * size
+        painter.drawText(QPointF(x, baseline), _WORDS)
         painter.end()
-
-
-def _disc(painter: QPainter, at: QPointF) -> None:
-    painter.drawEllipse(at, 6, 6)
-
-
-def _diamond(painter: QPainter, at: QPointF) -> None:
-    x, y = at.x(), at.y()
-    painter.drawPolygon(QPolygonF([QPointF(x, y - 6), QPointF(x + 5, y), QPointF(x, y + 6),
-                                   QPointF(x - 5, y)]))
-
-
-def _triangle(painter: QPainter, at: QPointF) -> None:
-    x, y = at.x(), at.y()
-    painter.drawPolygon(QPolygonF([QPointF(x, y - 4), QPointF(x - 5, y + 4),
-                                   QPointF(x + 5, y + 4)]))

@@ -29,19 +29,23 @@ class Mailbox[K, T]:
 
 
 class Inbox[T]:
-    """A short queue for what must not replace one another; the oldest beyond `limit` are lost."""
+    """A short queue for what must not replace one another; lost beyond `limit` are counted."""
 
     def __init__(self, limit: int = 200) -> None:
         """Keep at most `limit` values."""
-        self._values: deque[T] = deque(maxlen=limit)  # append and popleft are atomic
+        self._lock = threading.Lock()
+        self._values: deque[T] = deque(maxlen=limit)
+        self.lost = 0
 
     def put(self, value: T) -> None:
-        """Append a value."""
-        self._values.append(value)
+        """Append a value; the oldest is lost when the queue is full."""
+        with self._lock:
+            self.lost += len(self._values) == self._values.maxlen
+            self._values.append(value)
 
     def take(self) -> list[T]:
         """Return what is there, oldest first, and empty the queue."""
-        taken: list[T] = []
-        while self._values:
-            taken.append(self._values.popleft())
-        return taken
+        with self._lock:
+            taken = list(self._values)
+            self._values.clear()
+            return taken

@@ -1,10 +1,11 @@
-"""Edits on their way to the policy: the newest value of each feature, at a bounded rate."""
+"""Edits on their way to the policy: the newest of each feature, at a bounded rate."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
+from vla_sae_ros.core.steering import Edit
 from vla_sae_ros.panel.values import FeatureName
 
 SEND_PERIOD = 1 / 15
@@ -12,28 +13,29 @@ SEND_PERIOD = 1 / 15
 
 
 class EditSink(Protocol):
-    """Takes edits without waiting, as RosClient does."""
+    """Takes edits without waiting, as Commands does."""
 
     @property
     def busy(self) -> bool:
         """A request waits for its answer."""
 
-    def set_edits(self, values: Sequence[tuple[FeatureName, float]]) -> bool:
-        """Send; False if nobody listens."""
+    def steer(self, edits: Sequence[Edit], release: Sequence[FeatureName] = (),
+              ramp: float = 0.0, words: str = "steering") -> int:
+        """Send; 0 if nobody listens."""
 
 
 class Outbox:
-    """Holds values back while the last request is unanswered or too recent."""
+    """Holds edits back while the last request is unanswered or too recent."""
 
     def __init__(self, sink: EditSink) -> None:
         """Send to `sink`."""
         self._sink = sink
-        self._waiting: dict[FeatureName, float] = {}
+        self._waiting: dict[FeatureName, Edit] = {}
         self._last = float("-inf")
 
-    def put(self, name: FeatureName, value: float) -> None:
-        """Ask for a value; it replaces one of the same feature that was not sent yet."""
-        self._waiting[name] = value
+    def put(self, edit: Edit) -> None:
+        """Ask for an edit; it replaces one of the same feature that was not sent yet."""
+        self._waiting[edit.key] = edit
 
     def drop(self, name: FeatureName) -> None:
         """Do not send what waits for this feature."""
@@ -43,12 +45,10 @@ class Outbox:
         """Send nothing of what waits."""
         self._waiting.clear()
 
-    def send(self, now: float, urgent: bool = False) -> bool:
-        """Send what waits, if it is time (`now` monotonic [s]) or urgent; return what happened."""
-        if not self._waiting:
+    def send(self, now: float) -> bool:
+        """Send what waits if it is time (`now` monotonic [s]); return whether it was sent."""
+        if not self._waiting or self._sink.busy or now - self._last < SEND_PERIOD:
             return False
-        if not urgent and (self._sink.busy or now - self._last < SEND_PERIOD):
-            return False
-        values, self._waiting = list(self._waiting.items()), {}
+        edits, self._waiting = list(self._waiting.values()), {}
         self._last = now
-        return self._sink.set_edits(values)
+        return bool(self._sink.steer(edits))

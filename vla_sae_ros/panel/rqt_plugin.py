@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from qt_gui.plugin import Plugin
 
+from vla_sae_ros.panel.guard import MISHAPS
 from vla_sae_ros.panel.ros_client import RosClient
 from vla_sae_ros.panel.window import PanelWidget
 
@@ -30,9 +32,14 @@ class SteeringPanel(Plugin):
         self._client.close()
 
     def save_settings(self, plugin_settings: Any, instance_settings: Any) -> None:
-        """Remember the search."""
-        instance_settings.set_value("search", self._widget.search.text())
+        """Remember the layout in rqt's perspective."""
+        instance_settings.set_value("layout", json.dumps(self._widget.save_layout()))
 
     def restore_settings(self, plugin_settings: Any, instance_settings: Any) -> None:
-        """Search again for what was searched last."""
-        self._widget.search.setText(instance_settings.value("search", ""))
+        """Take the perspective's layout; one that cannot be read is left aside and logged."""
+        try:
+            layout = json.loads(instance_settings.value("layout", "{}"))
+        except (TypeError, ValueError) as error:
+            MISHAPS.note("restore_settings", error)
+            return
+        self._widget.restore_layout(layout)

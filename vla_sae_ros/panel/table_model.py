@@ -2,66 +2,106 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+import math
+from enum import Enum, IntEnum
 from typing import Any
 
 import numpy as np
 from PyQt5.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
 
+from vla_sae_ros.core.steering import Mode
 from vla_sae_ros.panel.feature_columns import FeatureColumns, IntArray, SortKey
 from vla_sae_ros.panel.guard import guarded
-from vla_sae_ros.panel.values import CatalogueView
+from vla_sae_ros.panel.slider import Slider
+from vla_sae_ros.panel.store import Store
+from vla_sae_ros.panel.values import MODE_WORDS, UNIT_WORDS, CatalogueView
 
 BarRole = Qt.ItemDataRole.UserRole + 1
 SliderRole = Qt.ItemDataRole.UserRole + 2
+SparkRole = Qt.ItemDataRole.UserRole + 3
+RepeatedRole = Qt.ItemDataRole.UserRole + 4
+
+SPARK_SECONDS = 10.0
 
 
 class Column(IntEnum):
     """Columns of the table."""
 
-    SITE = 0
-    FEATURE = 1
-    LABEL = 2
-    ACTIVATION = 3
-    STEER = 4
-    VALUE = 5
+    PIN = 0
+    SITE = 1
+    FEATURE = 2
+    LABEL = 3
+    CLASS = 4
+    COVERAGE = 5
+    ACTIVATION = 6
+    SPARK = 7
+    MODE = 8
+    STEER = 9
+    VALUE = 10
+
+
+class Filter(Enum):
+    """Which rows are shown; several together narrow further."""
+
+    ALIVE = "alive"
+    GENERAL = "general"
+    PINNED = "pinned"
+    EDITED = "edited"
 
 
 _TITLES = {
+    Column.PIN: ("", "Pinned features stay on top; P pins the selected one"),
     Column.SITE: ("Site", "Layer of the policy whose residual stream the SAE reads"),
     Column.FEATURE: ("Feature", "Number of the feature in its dictionary"),
-    Column.LABEL: ("Label", "Name and class, where somebody gave them"),
+    Column.LABEL: ("Label", "Name of the feature, where somebody gave one"),
+    Column.CLASS: ("Class", "General or memorized, where it was classified"),
+    Column.COVERAGE: ("Cov.", "Coverage: share of episodes in which the feature fires"),
     Column.ACTIVATION: ("Activation", "Value after the edits, in observed maxima"),
-    Column.STEER: ("Steer", "Drag to clamp; in observed maxima, 0 in the middle"),
-    Column.VALUE: ("Commanded → applied", "In observed maxima; the policy may ramp, cap or refuse"),
+    Column.SPARK: (f"Last {SPARK_SECONDS:.0f} s", "Click to sort by how much it changed"),
+    Column.MODE: ("Edit", "What the edit does and in which unit; double click to choose"),
+    Column.STEER: ("Steer", "Drag to edit; Enter or double click types a number"),
+    Column.VALUE: ("Asked → applied", "In the edit's unit; the policy may ramp, cap or refuse"),
 }
-_ANSWERED = frozenset({
+_ROLES = frozenset({
     int(Qt.ItemDataRole.DisplayRole), int(Qt.ItemDataRole.EditRole),
-    int(Qt.ItemDataRole.ToolTipRole), int(BarRole), int(SliderRole),
+    int(Qt.ItemDataRole.ToolTipRole), int(BarRole), int(SliderRole), int(SparkRole),
+    int(RepeatedRole),
 })
 _NO_FLAGS = Qt.ItemFlags(Qt.ItemFlag.NoItemFlags)
 _PLAIN = Qt.ItemFlags(Qt.ItemFlag.ItemIsEnabled) | Qt.ItemFlag.ItemIsSelectable
 _EDITABLE = _PLAIN | Qt.ItemFlag.ItemIsEditable
-_SORT_KEYS = {Column.SITE: SortKey.SITE, Column.FEATURE: SortKey.FEATURE,
-              Column.LABEL: SortKey.LABEL}
-_NOTHING = CatalogueView("", (), np.zeros(0, np.int32), np.zeros(0, np.uint32), (), (), (),
-                         np.zeros(0, np.float32))
+SORT_KEYS = {
+    Column.SITE: SortKey.SITE, Column.FEATURE: SortKey.FEATURE, Column.LABEL: SortKey.LABEL,
+    Column.CLASS: SortKey.CLASS, Column.COVERAGE: SortKey.COVERAGE,
+    Column.ACTIVATION: SortKey.ACTIVATION, Column.SPARK: SortKey.CHANGE,
+}
+"""Columns whose title sorts."""
 
 
 class FeatureTableModel(QAbstractTableModel):
-    """`order` holds the visible rows of `columns`: live values never go through a proxy model."""
+    """`order` holds the visible rows of the store: live values never go through a proxy model."""
 
-    def __init__(self, parent: QObject | None = None) -> None:
-        """Start without features."""
+    def __init__(self, store: Store, parent: QObject | None = None) -> None:
+        """Show the features of `store`."""
         super().__init__(parent)
+        self._store = store
         self._key, self._descending, self._search = SortKey.ACTIVATION, True, ""
-        self.columns = FeatureColumns(_NOTHING)
+        self.filters: set[Filter] = set()
         self.order: IntArray = self._new_order()
 
-    def set_catalogue(self, catalogue: CatalogueView) -> None:
-        """Show another policy's features; values and wishes of the old one are gone."""
+    @property
+    def columns(self) -> FeatureColumns:
+        """The values behind the table."""
+        return self._store.columns
+
+    @property
+    def search(self) -> str:
+        """What is searched for."""
+        return self._search
+
+    def reset(self) -> None:
+        """Show the store's features anew: rows mean other ones than before."""
         self.beginResetModel()
-        self.columns = FeatureColumns(catalogue)
         self.order = self._new_order()
         self.endResetModel()
 
@@ -69,19 +109,45 @@ class FeatureTableModel(QAbstractTableModel):
         """Return the row of `columns` that the view shows at `index`."""
         return int(self.order[index.row()])
 
+    def place_of(self, row: int) -> int | None:
+        """Return the view row that shows a row of `columns`, None when it is filtered out."""
+        places = np.flatnonzero(self.order == row)
+        return int(places[0]) if len(places) else None
+
     def set_search(self, text: str) -> None:
-        """Show only rows that contain every word of `text` in site, id, label or class."""
+        """Show only rows that contain every word of `text` in site, #id, label or class."""
         self._search = text
         self.reorder()
 
-    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
-        """Sort by a column; edited rows stay on top."""
-        self._key = _SORT_KEYS.get(Column(column), SortKey.ACTIVATION)
-        self._descending = order == Qt.SortOrder.DescendingOrder
+    def set_filter(self, which: Filter, on: bool) -> None:
+        """Narrow the rows, or widen them again."""
+        (self.filters.add if on else self.filters.discard)(which)
         self.reorder()
 
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        """Sort by a column; edited and pinned rows stay on top."""
+        self._key = SORT_KEYS[Column(column)]
+        self._descending = order == Qt.SortOrder.DescendingOrder
+        self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, len(Column) - 1)
+        self.reorder()
+
+    def sort_by_title(self, column: Column) -> None:
+        """Sort as a click on a title asks: again the same turns the order round."""
+        if column not in SORT_KEYS:
+            return
+        largest_first = SORT_KEYS[column] >= SortKey.COVERAGE
+        if SORT_KEYS[column] is self._key:
+            largest_first = not self._descending
+        order = Qt.SortOrder
+        self.sort(column, order.DescendingOrder if largest_first else order.AscendingOrder)
+
+    @property
+    def sorted_by(self) -> tuple[Column, bool]:
+        """The column that the rows are sorted by, and whether the largest comes first."""
+        return next(c for c, key in SORT_KEYS.items() if key is self._key), self._descending
+
     def reorder(self) -> None:
-        """Search and sort by the present values. The selection stays on its features."""
+        """Search, filter and sort by the present values. The selection stays on its features."""
         fresh = self._new_order()
         if np.array_equal(fresh, self.order):
             return
@@ -98,11 +164,10 @@ class FeatureTableModel(QAbstractTableModel):
         self.layoutChanged.emit()
 
     def refresh(self, first: int, last: int) -> None:
-        """Repaint the live columns of the visible view rows first to last."""
+        """Repaint the visible view rows first to last."""
         last = min(last, len(self.order) - 1)
         if 0 <= first <= last:
-            self.dataChanged.emit(self.index(first, Column.ACTIVATION),
-                                  self.index(last, Column.VALUE))
+            self.dataChanged.emit(self.index(first, Column.PIN), self.index(last, Column.VALUE))
 
     @guarded(0)
     def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:
@@ -120,66 +185,133 @@ class FeatureTableModel(QAbstractTableModel):
     ) -> Any:
         """Return title or tooltip of a column."""
         if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return _TITLES[Column(section)][0]
+            arrow = " ▼" if self._descending else " ▲"
+            sorted_by = SORT_KEYS.get(Column(section)) is self._key
+            return _TITLES[Column(section)][0] + (arrow if sorted_by else "")
         if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.ToolTipRole:
             return _TITLES[Column(section)][1]
         return None
 
     @guarded(_NO_FLAGS)
     def flags(self, index: QModelIndex) -> Qt.ItemFlags:
-        """Let steerable features be edited by number."""
+        """Let steerable features be edited by number and mode."""
         if not index.isValid():
             return _NO_FLAGS
-        if index.column() == Column.STEER and self.columns.can_steer(self.data_row(index)):
+        row, column = self.data_row(index), index.column()
+        if column == Column.MODE and self.columns.site(row).can_steer:
+            return _EDITABLE
+        if column in (Column.STEER, Column.VALUE) and not self.columns.why_not(row):
             return _EDITABLE
         return _PLAIN
 
     @guarded()
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return what the view draws; bars and sliders by roles of their own."""
+        """Return what the view draws; bars, sliders and sparklines by roles of their own."""
         # Qt asks for a dozen roles per cell and frame: most have no answer.
-        if role not in _ANSWERED or not index.isValid():
+        if role not in _ROLES or not index.isValid():
             return None
         row, column = self.data_row(index), index.column()
         if role == Qt.ItemDataRole.DisplayRole:
             return self._text(row, column)
         if role == BarRole:
             return self.columns.bar(row)
-        if role == SliderRole:
+        if role in (SliderRole, Qt.ItemDataRole.EditRole):
             return self.columns.slider(row)
-        if role == Qt.ItemDataRole.EditRole and column == Column.STEER:
-            commanded = self.columns.slider(row).commanded
-            return 0.0 if np.isnan(commanded) else commanded
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return self._tooltip(row)
-        return None
+        if role == SparkRole:
+            rows = np.array([row])
+            return (self._store.history.times(SPARK_SECONDS),
+                    self._store.history.applied(rows, SPARK_SECONDS)[:, 0])
+        if role == RepeatedRole:
+            above = index.row() - 1
+            return above >= 0 and (self.columns.site_index[row]
+                                   == self.columns.site_index[self.order[above]])
+        return self._tooltip(row)
 
     def _text(self, row: int, column: int) -> str | None:
-        catalogue = self.columns.catalogue
+        catalogue = self._store.catalogue
+        if column == Column.PIN:
+            return "★" if self.columns.name_of(row) in self._store.pinned else None
         if column == Column.SITE:
-            return self.columns.name_of(row)[0]
+            return self.columns.site(row).name
         if column == Column.FEATURE:
-            return f"#{catalogue.feature[row]}"
+            return f"#{self.columns.feature[row]}"
         if column == Column.LABEL:
-            label, kind = catalogue.labels[row], catalogue.classes[row]
-            return f"{label}  [{kind}]".strip() if kind else label
+            return catalogue.labels[row]
+        if column == Column.CLASS:
+            return catalogue.classes[row]
+        if column == Column.COVERAGE:
+            share = catalogue.coverage[row]
+            return "" if math.isnan(share) else f"{share:.0%}"
         slider = self.columns.slider(row)
-        if column != Column.VALUE or np.isnan(slider.commanded):
-            return None
-        applied = "…" if np.isnan(slider.applied) else f"{slider.applied:.2f}"
-        return f"{slider.commanded:.2f} → {applied}"
+        if column == Column.MODE:
+            return edit_words(slider) if self.columns.edit_of(row) or slider.leaving else None
+        return value_words(slider) if column == Column.VALUE else None
 
     def _tooltip(self, row: int) -> str:
-        columns, catalogue = self.columns, self.columns.catalogue
+        columns, catalogue = self.columns, self._store.catalogue
         site, feature = columns.name_of(row)
         lines = [f"{site} #{feature}  {catalogue.labels[row]}", catalogue.descriptions[row],
                  f"natural {columns.natural[row]:.3f}, applied {columns.applied[row]:.3f}, "
                  f"observed maximum {catalogue.observed_max[row]:.3f} (SAE units)"]
-        if row in columns.owners:
-            lines.append(f"edit of {columns.owners[row]}")
+        if row in columns.edits:
+            edit = columns.edits[row]
+            lines.append(f"edit of {edit.owner}: {edit.phase.name.lower().replace('_', ' ')}, "
+                         f"{edit.weight:.0%} applied")
+        if not catalogue.listed[row]:
+            lines.append("not in the policy's catalogue: dead or unknown in the SAE's data")
         if why_not := columns.why_not(row):
             lines.append(f"cannot be steered: {why_not}")
         return "\n".join(filter(None, lines))
 
     def _new_order(self) -> IntArray:
-        return self.columns.ordered(self._key, self._descending, self._search)
+        columns = self.columns
+        edited = columns.edited()
+        pinned = np.zeros(columns.size, np.bool_)
+        pinned[self._store.rows(self._store.pinned)] = True
+        shown = columns.matching(self._search)
+        if Filter.ALIVE in self.filters:
+            shown &= columns.alive()
+        if Filter.GENERAL in self.filters:
+            shown &= np.array([kind == "general" for kind in self._store.catalogue.classes],
+                              np.bool_)
+        if Filter.PINNED in self.filters:
+            shown &= pinned
+        if Filter.EDITED in self.filters:
+            shown &= edited
+        values = (self._store.history.change(SPARK_SECONDS) if self._key is SortKey.CHANGE
+                  else columns.values(self._key))
+        rows = np.flatnonzero(shown)
+        rows = rows[np.argsort(-values[rows] if self._descending else values[rows], kind="stable")]
+        first, second = edited[rows], pinned[rows] & ~edited[rows]
+        return np.concatenate([rows[first], rows[second], rows[~(first | second)]])
+
+
+def edit_words(slider: Slider) -> str:
+    """Return what an edit does, in two words."""
+    edit = slider.edit
+    measured = edit.mode in (Mode.CLAMP, Mode.ADD)
+    words = f"{MODE_WORDS[edit.mode]} {UNIT_WORDS[edit.unit]}" if measured else (
+        MODE_WORDS[edit.mode])
+    return f"{words} …" if slider.leaving else words
+
+
+def value_words(slider: Slider) -> str | None:
+    """Return commanded and applied value of an edit; None without one."""
+    if math.isnan(slider.commanded):
+        return None
+    applied = "…" if math.isnan(slider.applied) else f"{slider.applied:.2f}"
+    asked = "natural" if slider.leaving else f"{slider.commanded:.2f}"
+    return f"{asked} → {applied}"
+
+
+def has_any(catalogue: CatalogueView, column: Column) -> bool:
+    """Say whether a column has anything to show: an empty one takes no room."""
+    if column is Column.LABEL:
+        return any(catalogue.labels)
+    if column is Column.CLASS:
+        return any(catalogue.classes)
+    if column is Column.COVERAGE:
+        return bool(np.isfinite(catalogue.coverage).any())
+    if column is Column.SITE:
+        return len(catalogue.sites) != 1
+    return True

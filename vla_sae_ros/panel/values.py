@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from vla_sae_ros.core.steering import Edit, Mode, Phase, Unit
 
 FeatureName = tuple[str, int]
 """(site, feature)."""
@@ -24,20 +27,55 @@ class Site:
 
 
 @dataclass(frozen=True)
+class Example:
+    """One frame at which a feature is most active."""
+
+    data: bytes
+    """A compressed picture (JPEG, PNG), as it came."""
+    caption: str
+
+
+@dataclass(frozen=True)
 class CatalogueView:
-    """All known features of all sites, as columns of R rows."""
+    """Every feature of every site's dictionary, as columns of R rows, R the sum of their sizes.
+
+    Row = first row of the site + feature; a feature that the policy's catalogue does not list is
+    there, too, with empty texts and an observed maximum of 0.
+    """
 
     policy_id: str
+    bundle_ids: tuple[str, ...]
+    """Per site."""
     sites: tuple[Site, ...]
-    site_index: npt.NDArray[np.int32]
-    """(R,) index into `sites`."""
-    feature: IndexArray
-    """(R,)."""
     labels: tuple[str, ...]
     classes: tuple[str, ...]
     descriptions: tuple[str, ...]
+    label_sources: tuple[str, ...]
+    notes: tuple[str, ...]
+    listed: npt.NDArray[np.bool_]
+    """(R,) the policy's catalogue knows the feature."""
     observed_max: FloatArray
-    """(R,) in the SAE's units; 0 for a dead feature."""
+    """(R,) in the SAE's units; 0 for a dead or unknown feature."""
+    coverage: FloatArray
+    """(R,) share of episodes, 0 to 1; NaN when unknown. So are the next four."""
+    density: FloatArray
+    onset_count: FloatArray
+    relative_run_length: FloatArray
+    general_probability: FloatArray
+    examples: Mapping[int, tuple[Example, ...]]
+    """By row; rows without examples are absent."""
+    stray: int = 0
+    """Entries that name an unknown site or a feature beyond its dictionary: left out."""
+
+    @property
+    def size(self) -> int:
+        """R."""
+        return sum(site.dictionary_size for site in self.sites)
+
+    def same_features(self, other: CatalogueView) -> bool:
+        """Whether rows mean the same features: only what people wrote about them may differ."""
+        return (self.policy_id, self.bundle_ids, self.sites) == (
+            other.policy_id, other.bundle_ids, other.sites)
 
 
 @dataclass(frozen=True)
@@ -46,6 +84,10 @@ class Activations:
 
     site: str
     episode_id: str
+    time: float
+    """[s] stamp of the observation."""
+    inference: int
+    """Counts within one policy process, from 1."""
     step: int
     revision: int
     index: IndexArray
@@ -55,29 +97,64 @@ class Activations:
     capped: bool
     bypassed: bool
     inference_ms: float
+    fvu: float = float("nan")
 
 
 @dataclass(frozen=True)
 class EditView:
-    """One standing edit; values in the SAE's units."""
+    """One standing edit as the policy reports it."""
 
-    site: str
-    feature: int
+    edit: Edit
     owner: str
-    phase: str
+    phase: Phase
     commanded: float
-    applied: float
+    """v asked for, in the SAE's units (a plain factor for SCALE)."""
+    reached: float
+    """v reached so far, likewise."""
+    weight: float
+    """0 natural to 1 fully applied."""
     lease_remaining: float
+    """[s]; infinite for a held edit."""
+
+    @property
+    def name(self) -> FeatureName:
+        """(site, feature)."""
+        return self.edit.key
 
 
 @dataclass(frozen=True)
 class SteeringView:
     """The steering state as the policy published it last."""
 
+    time: float
+    """[s] stamp of the observation it was last evaluated for; 0 before the first."""
     revision: int
     bypass: bool
     cap: float
     edits: tuple[EditView, ...]
+
+    def find(self, name: FeatureName) -> EditView | None:
+        """Return the edit of a feature that is not being released, if there is one."""
+        return next((edit for edit in self.edits
+                     if edit.name == name and edit.phase is not Phase.RELEASING), None)
+
+
+@dataclass(frozen=True)
+class EventView:
+    """One line of the steering's audit trail."""
+
+    time: float
+    """[s] stamp: of the newest observation."""
+    kind: str
+    owner: str
+    site: str
+    """Empty where the event concerns no single edit."""
+    feature: int
+    from_value: float
+    """Natural units; NaN = natural."""
+    to_value: float
+    reason: str
+    revision: int
 
 
 @dataclass(frozen=True)
@@ -96,6 +173,57 @@ class EpisodeView:
     missed_deadlines: int
     held_ticks: int
     dropped_chunks: int
+    running: bool = False
+    """An episode is under way: resetting, running or holding."""
+    time: float = 0.0
+    """[s] stamp of the newest observation."""
+    start: float = 0.0
+    """[s] stamp of the episode's first observation."""
+    init_state: int = -1
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class RecordingView:
+    """What the recorder is doing."""
+
+    status: str
+    """"idle", "recording", "closed" or "FAILED"."""
+    uri: str
+    elapsed: float
+    """[s]."""
+    size: int
+    """[bytes]."""
+    messages: int
+    dropped: int
+    detail: str
+
+    @property
+    def recording(self) -> bool:
+        """A bag is being written now."""
+        return self.status == "recording"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: (height, width, 3) uint8 RGB."""
+
+    time: float
+    """[s] stamp of the observation."""
+    pixels: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class EpisodeGoal:
+    """What to run; the fields of RunEpisode.action."""
+
+    suite: str
+    task: int
+    init_state: int = 0
+    seed: int = 0
+    instruction: str = ""
+    max_steps: int = 0
+    clock: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,3 +232,10 @@ class Outcome:
 
     accepted: bool
     text: str
+    ticket: int = 0
+    """Of the request, as the sending method returned it."""
+
+
+UNIT_WORDS = {Unit.NATURAL: "SAE units", Unit.OBSERVED_MAX: "x max", Unit.RESIDUAL_NORM: "x norm"}
+MODE_WORDS = {Mode.CLAMP: "clamp", Mode.ADD: "add", Mode.SCALE: "scale",
+              Mode.PROJECT_OUT: "project out"}

@@ -1,106 +1,76 @@
-"""The panel: status, search, the table of features, bypass and release."""
+"""The panel: one widget that brings everything together, one timer that drives it."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from typing import Protocol
+from dataclasses import replace
+from typing import Any
 
-from PyQt5.QtCore import QSize, Qt, QTimer
-from PyQt5.QtGui import QKeySequence
-from PyQt5.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
-    QPushButton,
-    QShortcut,
-    QVBoxLayout,
-    QWidget,
-)
+from PyQt5.QtCore import QEvent, QSize, Qt, QTimer
+from PyQt5.QtGui import QKeyEvent, QKeySequence
+from PyQt5.QtWidgets import QShortcut, QVBoxLayout, QWidget
 
-from vla_sae_ros.panel.connection import Link, link_state
+from vla_sae_ros.core.steering import Edit, Mode, Phase, Unit
+from vla_sae_ros.panel.areas import Areas
+from vla_sae_ros.panel.bypass_key import BypassKey
+from vla_sae_ros.panel.cheat_sheet import CheatSheet
+from vla_sae_ros.panel.connection import Link
+from vla_sae_ros.panel.delegates import MODES
+from vla_sae_ros.panel.editing import Editing
 from vla_sae_ros.panel.elided import Elided
 from vla_sae_ros.panel.feature_table import FeatureTable
 from vla_sae_ros.panel.guard import MISHAPS, guarded
 from vla_sae_ros.panel.legend import Legend
-from vla_sae_ros.panel.mailbox import Inbox, Mailbox
-from vla_sae_ros.panel.outbox import EditSink, Outbox
-from vla_sae_ros.panel.status_lines import episode_text, link_text, steering_text
-from vla_sae_ros.panel.table_model import FeatureTableModel
-from vla_sae_ros.panel.values import (
-    Activations,
-    CatalogueView,
-    EpisodeView,
-    FeatureName,
-    Outcome,
-    SteeringView,
-)
+from vla_sae_ros.panel.preset_files import PresetFiles
+from vla_sae_ros.panel.shortcuts import SHORTCUTS, Shortcut
+from vla_sae_ros.panel.status_area import StatusArea, set_plainly
+from vla_sae_ros.panel.store import Store
+from vla_sae_ros.panel.table_model import FeatureTableModel, Filter
+from vla_sae_ros.panel.tools import Tools
+from vla_sae_ros.panel.values import FeatureName
+from vla_sae_ros.panel.view import Area, Client, Context, ViewSpec
+from vla_sae_ros.panel.views import VIEWS
 
 _FRAME_MS = 33
 _SORT_PERIOD = 0.7  # [s]
 _NOTE_SECONDS = 8.0
 
-_STYLES = {
-    Link.WAITING: "background: #8a8a8a; color: white; padding: 5px;",
-    Link.LIVE: "background: #00664b; color: white; padding: 5px;",
-    Link.LOST: "background: #a81c00; color: white; padding: 9px; font-weight: bold;",
-}
-
-
-class Client(EditSink, Protocol):
-    """What the panel needs of its connection; RosClient is one."""
-
-    owner: str
-    catalogues: Mailbox[str, CatalogueView]
-    activations: Mailbox[str, Activations]
-    steering: Mailbox[str, SteeringView]
-    episodes: Mailbox[str, EpisodeView]
-    outcomes: Inbox[Outcome]
-    last_heard: float | None
-    feature_messages: int
-
-    def gui_alive(self) -> None:
-        """Hear that the GUI still runs."""
-
-    def release(self, names: list[FeatureName]) -> bool:
-        """Ramp features back to natural."""
-
-    def set_bypass(self, bypass: bool) -> bool:
-        """Switch all edits off or on again."""
-
-    def reset(self) -> bool:
-        """Release every edit."""
-
 
 class PanelWidget(QWidget):
     """One widget for the stand-alone window and for rqt."""
 
-    def __init__(self, client: Client, parent: QWidget | None = None) -> None:
+    def __init__(self, client: Client, parent: QWidget | None = None,
+                 views: tuple[ViewSpec, ...] = VIEWS) -> None:
         """Show what `client` hears; send what the operator wants."""
         super().__init__(parent)
         self.setWindowTitle("VLA feature steering")
         self._client = client
-        self._outbox = Outbox(client)
-        self._steering: SteeringView | None = None
-        self._episode: EpisodeView | None = None
-        self._newest: Activations | None = None
-        self._policy = ""
-        self._arrivals: deque[tuple[float, int]] = deque(maxlen=90)
-        self._next_sort = 0.0
-        self._note_until = 0.0
-        self._table_had_focus = True
-        self.model = FeatureTableModel(self)
+        self.store = Store()
+        self.model = FeatureTableModel(self.store, self)
         self.table = FeatureTable(self.model, self)
+        self.editing = Editing(self.store, client.commands, self)
+        self.tools = Tools(self.store.columns.template.ramp, client.commands.lease)
+        self.status = StatusArea()
+        self.note_line = Elided()
+        self.presets = PresetFiles(self, self.standing_edits, self.editing.apply_preset, self.tell)
+        self._bypass_key = BypassKey(lambda on: self._set_bypass(on))
+        context = Context(self.store, client, self.select, self.tell)
+        self.areas = Areas(self.table, views, context)
+        self._next_sort, self._settled = 0.0, False
+        self._note_until = 0.0
+        self._mishaps = MISHAPS.count
+        self._table_had_focus = True
         self._build()
         self._connect()
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.tick)
         self._timer.start(_FRAME_MS)
-        self._show_status(time.monotonic())
+        self.tick()
 
     def sizeHint(self) -> QSize:
         """Open wide enough for every column."""
-        return QSize(1180, 720)
+        metrics = self.fontMetrics()
+        return QSize(metrics.height() * 80, metrics.height() * 46)
 
     def stop(self) -> None:
         """Take nothing more from the client."""
@@ -110,157 +80,303 @@ class PanelWidget(QWidget):
     def tick(self) -> None:
         """Do one frame: take what has come, send what waits, repaint what is visible."""
         now = time.monotonic()
-        self._client.gui_alive()
-        changed = self._take_messages()
-        self._take_outcomes(now)
-        self._outbox.send(now)
+        self._client.commands.gui_alive()
+        self._take(now)
+        self.editing.send(now)
         self._show_status(now)
-        may_sort = not self.table.dragging and not self.table.under_pointer
-        if changed and now >= self._next_sort and may_sort:
-            self.model.reorder()
-            self._next_sort = now + _SORT_PERIOD
-        if changed:
-            self.model.refresh(*self.table.visible_rows())
+        self.areas.refresh(self.store, now)
 
-    @guarded()
-    def toggle_bypass(self) -> None:
-        """Ask for the opposite of what the policy reported last."""
-        self._client.set_bypass(not (self._steering is not None and self._steering.bypass))
+    def select(self, name: FeatureName) -> None:
+        """Select a feature in the table, and for every view."""
+        row = self.store.columns.row_of(name)
+        if row is not None:
+            self.store.selected = name
+            self.table.select(row)
+
+    def tell(self, text: str, warning: bool = False) -> None:
+        """Show a line for some seconds; a note never replaces a warning."""
+        now = time.monotonic()
+        if warning or not self.note_line.warning or now > self._note_until:
+            self.note_line.show_text(text, warning)
+            self._note_until = now + _NOTE_SECONDS
+
+    def standing_edits(self) -> list[Edit]:
+        """Return the edits in force, of everybody."""
+        view = self.store.steering
+        return [each.edit for each in view.edits
+                if each.phase is not Phase.RELEASING] if view else []
 
     @guarded()
     def release_all(self) -> None:
         """Release every edit at once, and send nothing of what still waits."""
-        self._outbox.clear()
-        self.model.columns.forget_wishes()
-        self._client.reset()
+        self.editing.release_all()
+
+    @guarded()
+    def undo(self) -> None:
+        """Take the last edit back."""
+        self.editing.stack.undo()
+
+    @guarded()
+    def redo(self) -> None:
+        """Do it again."""
+        self.editing.stack.redo()
+
+    @guarded()
+    def save_preset(self) -> None:
+        """Save the edits in force as a file."""
+        self.presets.save()
+
+    @guarded()
+    def load_preset(self) -> None:
+        """Apply a file's edits."""
+        self.presets.load()
+
+    @guarded()
+    def compare_preset(self) -> None:
+        """Say how the edits in force differ from a file's."""
+        self.presets.compare()
+
+    @guarded()
+    def show_keys(self) -> None:
+        """Show the cheat sheet."""
+        CheatSheet(self).show()
+
+    def focus_search(self) -> None:
+        """Type into the search."""
+        self.tools.search.setFocus()
+        self.tools.search.selectAll()
+
+    def focus_table(self) -> None:
+        """Move through the table by keys, from its first row on."""
+        self.table.setFocus()
+        if self.table.current_row is None and self.model.rowCount():
+            self.table.selectRow(0)
+
+    def filter_alive(self) -> None:
+        """Show alive features only, or all."""
+        self.tools.filters[Filter.ALIVE].toggle()
+
+    def filter_general(self) -> None:
+        """Show general features only, or all."""
+        self.tools.filters[Filter.GENERAL].toggle()
+
+    def filter_pinned(self) -> None:
+        """Show pinned features only, or all."""
+        self.tools.filters[Filter.PINNED].toggle()
+
+    def filter_edited(self) -> None:
+        """Show edited features only, or all."""
+        self.tools.filters[Filter.EDITED].toggle()
+
+    def toggle_right(self) -> None:
+        """Hide or show the views to the right."""
+        self.areas.toggle(Area.RIGHT)
+
+    def toggle_bottom(self) -> None:
+        """Hide or show the views below."""
+        self.areas.toggle(Area.BOTTOM)
+
+    def save_layout(self) -> dict[str, Any]:
+        """Return what is to be remembered, as plain values."""
+        return {
+            "areas": self.areas.save(), "table": self.table.save(),
+            "search": self.tools.search.text(),
+            "filters": [which.value for which in self.model.filters],
+            "pinned": [list(name) for name in self.store.pinned],
+            "mode": self.tools.mode.currentIndex(), "ramp": self.tools.ramp.value(),
+            "lease": self.tools.lease.value(), "presets": self.presets.folder,
+        }
+
+    @guarded()
+    def restore_layout(self, layout: dict[str, Any]) -> None:
+        """Take what `save_layout` returned."""
+        self.areas.restore(layout.get("areas", {}))
+        self.table.restore(layout.get("table", {}))
+        self.tools.search.setText(layout.get("search", ""))
+        for which, button in self.tools.filters.items():
+            button.setChecked(which.value in layout.get("filters", ()))
+        self.store.pinned = [(str(site), int(feature))
+                             for site, feature in layout.get("pinned", ())]
+        self.tools.mode.setCurrentIndex(int(layout.get("mode", 0)))
+        self.tools.ramp.setValue(float(layout.get("ramp", self.tools.ramp.value())))
+        self.tools.lease.setValue(float(layout.get("lease", self.tools.lease.value())))
+        self.presets.folder = layout.get("presets", self.presets.folder)
+
+    @guarded()
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Space bypasses, wherever it does not type or press something."""
+        if event.key() == Qt.Key.Key_Space:
+            if not event.isAutoRepeat():
+                self._bypass_key.press(self._bypassed, time.monotonic())
+            return
+        super().keyPressEvent(event)
+
+    @guarded()
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        """Space that was held ends the comparison."""
+        if event.key() == Qt.Key.Key_Space:
+            if not event.isAutoRepeat():
+                self._bypass_key.release(time.monotonic())
+            return
+        super().keyReleaseEvent(event)
+
+    @guarded()
+    def changeEvent(self, event: QEvent) -> None:
+        """End a comparison when another window takes the keyboard."""
+        if event.type() == QEvent.Type.ActivationChange and not self.isActiveWindow():
+            self._bypass_key.interrupt()
+        super().changeEvent(event)
 
     def _build(self) -> None:
-        self.link_line = QLabel()
-        self.link_line.setWordWrap(True)
-        self.episode_line, self.steering_line, self.note_line = (Elided() for _ in range(3))
-        self.search = QLineEdit()
-        self.search.setPlaceholderText("Search site, number, label or class   (Ctrl+F)")
-        self.search.setClearButtonEnabled(True)
-        self.bypass_button = QPushButton("Bypass  [Space]")
-        self.bypass_button.setCheckable(True)
-        self.release_button = QPushButton("Release all  [Esc]")
-        for button in (self.bypass_button, self.release_button):
-            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.count_label = QLabel()
-        top = QHBoxLayout()
-        top.setSpacing(10)
-        top.addWidget(self.search, 1)
-        top.addWidget(self.count_label)
-        top.addWidget(self.bypass_button)
-        top.addWidget(self.release_button)
-        lines = QVBoxLayout()
-        lines.setContentsMargins(8, 6, 8, 6)
-        lines.addWidget(self.episode_line)
-        lines.addWidget(self.steering_line)
-        lines.addLayout(top)
-        for part in (self.table, Legend(), self.note_line):
-            lines.addWidget(part)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
-        whole.addWidget(self.link_line)
-        whole.addLayout(lines, 1)
+        for part in (self.status, *self.areas.bars, self.tools):
+            whole.addWidget(part)
+        whole.addWidget(self.areas, 1)
+        whole.addWidget(Legend())
+        whole.addWidget(self.note_line)
+        menu = self.tools.presets.menu()
+        assert menu is not None
+        for words, slot in (("Save…\tCtrl+S", self.save_preset),
+                            ("Load…\tCtrl+O", self.load_preset),
+                            ("Compare…\tCtrl+D", self.compare_preset)):
+            menu.addAction(words, slot)
+        self.table.fit_columns()
 
     def _connect(self) -> None:
-        self.search.textChanged.connect(self._on_search)
-        self.table.dragged.connect(self._on_dragged)
-        self.table.committed.connect(self._on_committed)
-        self.table.released.connect(self._on_released)
-        self.bypass_button.clicked.connect(lambda _checked: self.toggle_bypass())
-        self.release_button.clicked.connect(lambda _checked: self.release_all())
-        for key, slot in (
-            (Qt.Key.Key_Space, self.toggle_bypass),
-            (Qt.Key.Key_Escape, self.release_all),
-            (QKeySequence.StandardKey.Find, self.search.setFocus),
-        ):
-            shortcut = QShortcut(QKeySequence(key), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.setAutoRepeat(False)
-            shortcut.activated.connect(slot)
-        self.table.setFocus()
+        tools, table = self.tools, self.table
+        tools.search.textChanged.connect(self._on_search)
+        tools.search.returnPressed.connect(self.focus_table)
+        for which, button in tools.filters.items():
+            button.toggled.connect(lambda on, f=which: self._on_filter(f, on))
+        tools.template_chosen.connect(self._on_template)
+        tools.lease.valueChanged.connect(self._on_lease)
+        tools.undo.clicked.connect(lambda _: self.undo())
+        tools.redo.clicked.connect(lambda _: self.redo())
+        tools.bypass.clicked.connect(lambda _: self._set_bypass(not self._bypassed))
+        tools.release.clicked.connect(lambda _: self.release_all())
+        table.dragged.connect(self._on_dragged)
+        table.committed.connect(self._on_committed)
+        table.mode_chosen.connect(self._on_mode)
+        table.released.connect(self._on_released)
+        table.pin_toggled.connect(self._on_pin)
+        table.selected.connect(self._on_selected)
+        self.editing.changed.connect(self._repaint)
+        for shortcut in SHORTCUTS:
+            if shortcut.action:
+                self._add_shortcut(shortcut)
+        table.setFocus()
+
+    def _add_shortcut(self, shortcut: Shortcut) -> None:
+        for keys in shortcut.keys.split(", "):
+            made = QShortcut(QKeySequence(keys), self)
+            made.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            made.setAutoRepeat(False)
+            made.activated.connect(lambda s=shortcut: self._perform(s))
+
+    @guarded()
+    def _perform(self, shortcut: Shortcut) -> None:
+        target = self.areas.view(shortcut.view) if shortcut.view else self
+        getattr(target, shortcut.action)()
 
     @guarded()
     def _on_search(self, text: str) -> None:
         self.model.set_search(text)
 
     @guarded()
+    def _on_filter(self, which: Filter, on: bool) -> None:
+        self.model.set_filter(which, on)
+
+    @guarded()
+    def _on_template(self) -> None:
+        mode, unit = MODES[self.tools.mode.currentIndex()]
+        self.store.columns.template = replace(
+            self.store.columns.template, mode=mode, unit=unit, ramp=self.tools.ramp.value())
+        self._repaint()
+
+    @guarded()
+    def _on_lease(self, seconds: float) -> None:
+        self._client.commands.lease = seconds
+
+    @guarded()
     def _on_dragged(self, row: int, value: float) -> None:
-        self._ask(row, value, urgent=False)
+        self.editing.drag(row, value, time.monotonic())
 
     @guarded()
     def _on_committed(self, row: int, value: float) -> None:
-        self._ask(row, value, urgent=True)
+        self.editing.commit(row, value)
 
-    def _ask(self, row: int, value: float, urgent: bool) -> None:
-        self.model.columns.wish(row, value)
-        self._outbox.put(self.model.columns.name_of(row), value)
-        self._outbox.send(time.monotonic(), urgent)
-        self.model.refresh(*self.table.visible_rows())
+    @guarded()
+    def _on_mode(self, row: int, mode: Mode, unit: Unit) -> None:
+        self.editing.set_mode(row, mode, unit)
 
     @guarded()
     def _on_released(self, row: int) -> None:
-        name = self.model.columns.name_of(row)
-        self._outbox.drop(name)
-        self.model.columns.drop_wish(row)
-        self._client.release([name])
+        self.editing.release([self.store.columns.name_of(row)])
 
-    def _take_messages(self) -> bool:
-        """Bring the model up to date; return whether anything came."""
-        changed = False
-        for catalogue in self._client.catalogues.take().values():
-            self.model.set_catalogue(catalogue)
-            self._outbox.clear()
-            self._policy, self._newest, changed = catalogue.policy_id, None, True
-            if self._steering is not None:
-                self.model.columns.set_steering(self._steering)
-        for view in self._client.steering.take().values():
-            self.model.columns.set_steering(view)
-            self._steering, changed = view, True
-        for message in self._client.activations.take().values():
-            self.model.columns.set_activations(message)
-            self._newest, changed = message, True
-        for episode in self._client.episodes.take().values():
-            self._episode = episode
-        return changed
+    @guarded()
+    def _on_pin(self, row: int) -> None:
+        self.store.toggle_pin(self.store.columns.name_of(row))
+        self._repaint()
 
-    def _take_outcomes(self, now: float) -> None:
-        for outcome in self._client.outcomes.take():
-            if not outcome.accepted:
-                self.model.columns.forget_wishes()
-                self.model.refresh(*self.table.visible_rows())
-                self._show_note(outcome.text, now, warning=True)
-            elif not self.note_line.warning:
-                self._show_note(outcome.text, now, warning=False)
-        if now > self._note_until and not MISHAPS.count:
-            self.note_line.show_text("")
+    @guarded()
+    def _on_selected(self, row: int) -> None:
+        self.store.selected = self.store.columns.name_of(row)
 
-    def _show_note(self, text: str, now: float, warning: bool) -> None:
-        self.note_line.show_text(text, warning)
-        self._note_until = now + _NOTE_SECONDS
+    @guarded()
+    def _repaint(self) -> None:
+        self.model.refresh(*self.table.visible_rows())
+
+    @property
+    def _bypassed(self) -> bool:
+        return self.store.steering is not None and self.store.steering.bypass
+
+    @guarded()
+    def _set_bypass(self, on: bool) -> None:
+        self._client.commands.set_bypass(on)
+
+    def _take(self, now: float) -> None:
+        """Bring store and table up to date."""
+        changes = self.store.take(self._client.incoming)
+        if changes.catalogue:
+            self.editing.forget()
+            self.model.reset()
+            self.table.fit_columns()
+            self._settled = False
+        for notice in changes.notices:
+            self.tell(notice, True)
+        for outcome in self._client.incoming.outcomes.take():
+            self.editing.take_outcome(outcome)
+            self.tell(outcome.text, not outcome.accepted)
+        if changes.any:
+            self._sort(now)
+            self._repaint()
+
+    def _sort(self, now: float) -> None:
+        """Sort now and then. Under the pointer no row moves, once it has been sorted at all."""
+        held = self.table.dragging or (self._settled and self.table.under_pointer)
+        if now >= self._next_sort and not held:
+            self.model.reorder()
+            self._next_sort = now + _SORT_PERIOD
+            self._settled = self._settled or bool(self.store.newest)
 
     def _show_status(self, now: float) -> None:
-        state = link_state(now, self._client.last_heard)
-        self._arrivals.append((now, self._client.feature_messages))
-        (start, first), (end, last) = self._arrivals[0], self._arrivals[-1]
-        rate = (last - first) / max(end - start, 1e-3)
-        self._set(self.link_line, link_text(state, rate, self._policy), _STYLES[state.link])
+        state = self.status.refresh(self.store, self._client, now)
         self._set_table_live(state.link is Link.LIVE)
-        self.episode_line.show_text(episode_text(self._episode))
-        self.steering_line.show_text(
-            steering_text(self._steering, self._newest, self._client.owner))
-        self._show_bypass()
-        shown, columns = self.model.rowCount(), self.model.columns
-        unlisted = f", {columns.unlisted} active but not listed" if columns.unlisted else ""
-        frozen = ", order held under the pointer" if self.table.under_pointer else ""
-        self._set(self.count_label, f"{shown} of {columns.size} features{unlisted}{frozen}", "")
-        if MISHAPS.count:
-            self.note_line.show_text(
-                f"{MISHAPS.count} internal errors, the last: {MISHAPS.last}", warning=True)
+        self.tools.show_bypass(self._bypassed)
+        self.tools.undo.setEnabled(self.editing.stack.canUndo())
+        self.tools.redo.setEnabled(self.editing.stack.canRedo())
+        columns = self.store.columns
+        beyond = f", {columns.beyond} active beyond the dictionary" if columns.beyond else ""
+        held = ", order held under the pointer" if self.table.under_pointer else ""
+        set_plainly(self.tools.count_label,
+                    f"{self.model.rowCount()} of {columns.size} features{beyond}{held}", "")
+        if MISHAPS.count > self._mishaps:
+            self.note_line.show_text(f"{MISHAPS.count - self._mishaps} internal errors, the last: "
+                                     f"{MISHAPS.last}", warning=True)
+        elif now > self._note_until:
+            self.note_line.show_text("")
 
     def _set_table_live(self, live: bool) -> None:
         """Grey out old values. Qt gives a disabled table's focus away: take it back afterwards,
@@ -272,18 +388,3 @@ class PanelWidget(QWidget):
         self.table.setEnabled(live)
         if live and self._table_had_focus:
             self.table.setFocus()
-
-    def _show_bypass(self) -> None:
-        on = self._steering is not None and self._steering.bypass
-        self.bypass_button.setChecked(on)
-        text = "BYPASSED: no edit acts  [Space]" if on else "Bypass  [Space]"
-        style = "background: #E69F00; color: black; font-weight: bold;" if on else ""
-        self._set(self.bypass_button, text, style)
-
-    @staticmethod
-    def _set(widget: QLabel | QPushButton, text: str, style: str) -> None:
-        """Change a widget only when it differs: a style sheet costs a layout."""
-        if widget.text() != text:
-            widget.setText(text)
-        if widget.styleSheet() != style:
-            widget.setStyleSheet(style)

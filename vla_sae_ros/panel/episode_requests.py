@@ -1,0 +1,77 @@
+"""Starting and canceling episodes without waiting: the action RunEpisode."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from action_msgs.msg import GoalStatus
+from rclpy.action.client import ActionClient
+from rclpy.node import Node
+
+from vla_sae_ros.action import RunEpisode
+from vla_sae_ros.panel.guard import guarded
+from vla_sae_ros.panel.mailbox import Inbox
+from vla_sae_ros.panel.values import EpisodeGoal, Outcome
+
+
+class EpisodeRequests:
+    """One goal at a time; how it ends comes as an outcome."""
+
+    def __init__(self, node: Node, outcomes: Inbox[Outcome]) -> None:
+        """Create the action client on `node`."""
+        self._outcomes = outcomes
+        self._lock = threading.Lock()
+        self._handle: Any = None
+        self._client = ActionClient(node, RunEpisode, "run_episode")
+
+    @property
+    def offered(self) -> bool:
+        """Somebody offers the action."""
+        return bool(self._client.server_is_ready())
+
+    def run(self, goal: EpisodeGoal) -> bool:
+        """Send the goal; False if nobody offers the action."""
+        if not self.offered:
+            self._outcomes.put(Outcome(False, "episode: not started, no bridge offers it"))
+            return False
+        request = RunEpisode.Goal(
+            suite=goal.suite, task=goal.task, init_state=goal.init_state, seed=goal.seed,
+            instruction=goal.instruction, max_steps=goal.max_steps, clock=goal.clock)
+        self._client.send_goal_async(request).add_done_callback(self._answered)
+        return True
+
+    def cancel(self) -> bool:
+        """Cancel the episode that was started here; False if there is none."""
+        with self._lock:
+            handle = self._handle
+        if handle is None:
+            self._outcomes.put(Outcome(False, "cancel: this panel started no episode"))
+            return False
+        handle.cancel_goal_async()
+        return True
+
+    def close(self) -> None:
+        """Take the client off the node."""
+        self._client.destroy()
+
+    @guarded()
+    def _answered(self, future: Any) -> None:
+        handle = future.result()
+        if not handle.accepted:
+            self._outcomes.put(Outcome(False, "episode REFUSED by the bridge; its log says why"))
+            return
+        with self._lock:
+            self._handle = handle
+        handle.get_result_async().add_done_callback(self._ended)
+
+    @guarded()
+    def _ended(self, future: Any) -> None:
+        with self._lock:
+            self._handle = None
+        answer = future.result()
+        if answer.status == GoalStatus.STATUS_SUCCEEDED:
+            words = "success" if answer.result.success else "no success"
+            self._outcomes.put(Outcome(True, f"episode: {words} after {answer.result.steps} steps"))
+        else:
+            self._outcomes.put(Outcome(False, f"episode broke off: {answer.result.message}"))
