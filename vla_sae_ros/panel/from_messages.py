@@ -10,7 +10,7 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image
 
 from vla_sae_ros.core.errors import ObservationError, complaint
-from vla_sae_ros.core.steering import EventKind, Phase
+from vla_sae_ros.core.steering import EventKind, Phase, to_edit
 from vla_sae_ros.msg import (
     EpisodeState,
     FeatureActivations,
@@ -21,7 +21,6 @@ from vla_sae_ros.msg import (
     SteeringState,
 )
 from vla_sae_ros.nodes.conversions import NANOSECONDS, to_ns
-from vla_sae_ros.nodes.steering_messages import to_edit
 from vla_sae_ros.panel.values import (
     Activations,
     CatalogueView,
