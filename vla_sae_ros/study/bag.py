@@ -7,4 +7,5 @@ from vla_sae_ros.commands import Command
 COMMANDS = (
     Command("info", "vla_sae_ros.study.bag_info", "what a bag holds, and what it lacks"),
     Command("replay", "vla_sae_ros.study.bag_replay", "infer again, to the bit or what-if"),
+    Command("plot", "vla_sae_ros.study.bag_plot", "feature traces as PNG and interactive HTML"),
 )

@@ -210,6 +210,19 @@ class EpisodeTrace:
         """Return the gripper's opening [m], (G,): the distance between the fingers."""
         return Series(self.gripper.step, np.abs(self.gripper.values).sum(axis=1))
 
+    def height(self) -> Series:
+        """Return the hand's height [m], (P,)."""
+        values = self.position.values
+        return Series(self.position.step, values[:, 2] if values.size else np.zeros(0))
+
+    def speed(self) -> Series:
+        """Return the hand's speed [m/s], (P - 1,): the mean since the position before."""
+        step, values = self.position.step, self.position.values
+        if len(step) < 2:
+            return Series(step[:0], np.zeros(0))
+        gone = np.linalg.norm(np.diff(values, axis=0), axis=1)
+        return Series(step[1:], gone / np.diff(step) * self.control_rate)
+
     def steering_windows(self) -> list[tuple[int, int]]:
         """Return the [first, last) steps whose actions came from a steered inference, merged."""
         spans: list[tuple[int, int]] = []

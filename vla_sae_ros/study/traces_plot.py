@@ -1,8 +1,9 @@
-"""One picture of an episode: feature traces over gripper and height, steering shaded."""
+"""One picture of an episode: feature traces over gripper, height and speed, steering shaded."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,32 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from vla_sae_ros.core.catalogue import Catalogue
 from vla_sae_ros.study import colours
 from vla_sae_ros.study.feature_choice import FeatureName, chosen_features, observed_max
+from vla_sae_ros.study.marks import Mark, marks_of
 from vla_sae_ros.study.traces import EpisodeTrace, Series
 
 _MOST = len(colours.LINES)
 _STYLES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 _FONT: dict[Any, float] = {"font.size": 13, "axes.labelsize": 13, "legend.fontsize": 12}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One quantity over time, below the features."""
+
+    label: str
+    series: Callable[[EpisodeTrace], Series]
+
+
+def _opening_mm(trace: EpisodeTrace) -> Series:
+    opening = trace.opening()
+    return Series(opening.step, opening.values * 1000)
+
+
+PANELS = (
+    Panel("gripper\nopening [mm]", _opening_mm),
+    Panel("hand\nheight [m]", EpisodeTrace.height),
+    Panel("hand\nspeed [m/s]", EpisodeTrace.speed),
+)
 
 
 def write_traces_plot(
@@ -35,26 +57,27 @@ def write_traces_plot(
     Without `features` the edited and the most active ones are shown; at most 6 are drawn.
     """
     known = catalogues or {}
+    marks = marks_of(trace)
     with matplotlib.rc_context(_FONT):
-        figure = Figure(figsize=(13, 8.5), dpi=100, 
+        figure = Figure(figsize=(13, 10 + 0.8 * bool(marks)), dpi=100,
                         layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
         FigureCanvasAgg(figure)
-        top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[2.4, 1, 1])
-        _shade(trace, (top, middle, bottom))
+        ratios = [2.4, 1, 1, 1] + [0.6] * bool(marks)
+        top, *panels = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios)
+        _shade(trace, (top, *panels))
         names = list(features) or chosen_features(trace, known, 4)
         _draw_features(top, trace, known, names[:_MOST])
-        opening = Series(trace.gripper.step, trace.opening().values * 1000)
-        _draw_series(middle, trace, opening, None if plain is None else Series(
-            plain.gripper.step, plain.opening().values * 1000), plain)
+        for axes, panel in zip(panels, PANELS, strict=False):
+            twin = None if plain is None else panel.series(plain)
+            _draw_series(axes, trace, panel.series(trace), twin, plain)
+            axes.set_ylabel(panel.label)
         if plain is not None:
-            middle.legend(loc="best", framealpha=0.85, ncols=2)
-        middle.set_ylabel("gripper\nopening [mm]")
-        _draw_series(bottom, trace, _height(trace), None if plain is None else _height(plain),
-                     plain)
-        bottom.set_ylabel("hand\nheight [m]")
-        bottom.set_xlabel(f"time since the first observation [s]   "
-                          f"({trace.control_rate:g} control steps per second)")
-        figure.suptitle(_title(trace, plain), fontsize=14)
+            panels[0].legend(loc="best", framealpha=0.85, ncols=2)
+        if marks:
+            _draw_marks(panels[-1], [top, *panels], trace, marks)
+        panels[-1].set_xlabel(f"time since the first observation [s]   "
+                              f"({trace.control_rate:g} control steps per second)")
+        figure.suptitle(episode_title(trace, plain), fontsize=14)
         figure.align_ylabels()
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, metadata={"Software": None})
@@ -74,7 +97,7 @@ def _draw_features(
         style = _STYLES[number % _MOST]
         colour = colours.LINES[number % _MOST]
         axes.step(times, applied[:, 0] / unit, where="post", color=colour, linestyle=style,
-                  linewidth=2.4, label=_name(known.get(site), site, feature))
+                  linewidth=2.4, label=feature_title(known.get(site), site, feature))
         if feature in stream.edited():
             axes.step(times, natural[:, 0] / unit, where="post", color=colour,
                       linewidth=1.2, alpha=0.75, marker=".", markersize=5,
@@ -114,19 +137,37 @@ def _shade(trace: EpisodeTrace, all_axes: Sequence[Axes]) -> None:
                 label="steering acts" if number == 0 and axes is all_axes[0] else None)
 
 
-def _height(trace: EpisodeTrace) -> Series:
-    values = trace.position.values
-    return Series(trace.position.step, values[:, 2] if values.size else np.zeros(0))
+def _draw_marks(
+    strip: Axes, all_axes: Sequence[Axes], trace: EpisodeTrace, marks: Sequence[Mark]
+) -> None:
+    """Draw a line through all panels at each mark, and what it says in the strip below."""
+    strip.set_yticks([])
+    strip.set_ylim(0, 1)
+    strip.set_ylabel("events")
+    for number, mark in enumerate(marks):
+        time = mark.step / trace.control_rate
+        colour = colours.VERMILION if mark.by_person else "0.35"
+        for axes in all_axes:
+            axes.axvline(time, color=colour, linewidth=1, linestyle=":", zorder=1)
+        late = mark.step > trace.steps / 2
+        text = strip.annotate(
+            mark.text, (time, 0.8 - 0.3 * (number % 3)), xytext=(-5 if late else 5, 0),
+            textcoords="offset points", fontsize=11, color=colour, va="center",
+            ha="right" if late else "left",
+            bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1})
+        text.set_in_layout(False)
 
 
-def _title(trace: EpisodeTrace, plain: EpisodeTrace | None) -> str:
+def episode_title(trace: EpisodeTrace, plain: EpisodeTrace | None = None) -> str:
+    """Return two lines: the instruction, and what came of it."""
     outcome = f"{trace.status.lower()} after {trace.steps} steps"
     if plain is not None:
         outcome += f" (plain: {plain.status.lower()} after {plain.steps})"
     return f"“{trace.instruction}”\n{trace.suite} {trace.task}, seed {trace.seed}: {outcome}"
 
 
-def _name(catalogue: Catalogue | None, site: str, feature: int) -> str:
+def feature_title(catalogue: Catalogue | None, site: str, feature: int) -> str:
+    """Return site, number and label of a feature, cut to what fits a legend."""
     entry = catalogue.get(feature) if catalogue else None
     label = entry.label if entry and entry.label else ""
     shown = label if len(label) <= 40 else label[:39] + "…"
