@@ -3,7 +3,7 @@
 from vla_sae_ros.sae.active_code import ActiveCode
 from vla_sae_ros.sae.batch_topk import BatchTopKSAE
 from vla_sae_ros.sae.bundle import SaeBundle
-from vla_sae_ros.sae.formats.saelens import load_sae as load
+from vla_sae_ros.sae.formats.loading import load
 from vla_sae_ros.sae.jumprelu import JumpReLUSAE
 from vla_sae_ros.sae.relu import ReLUSAE
 from vla_sae_ros.sae.sparse_autoencoder import SparseAutoencoder

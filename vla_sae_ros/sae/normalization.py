@@ -14,7 +14,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 _LAYER_NORM_EPSILON = 1e-5
-_TINY = 1e-12  # a sample without any spread encodes as zero, not as NaN
+_TINY = 1e-8  # a sample without any spread encodes as zero, not as NaN
 
 Normalized = tuple[Tensor, Tensor, Tensor]
 """x_n (..., d), scale (..., 1) and shift (..., 1) or (..., d), with x ~ x_n * scale + shift."""

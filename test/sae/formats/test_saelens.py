@@ -38,16 +38,6 @@ def change_weights(folder: Path, **changes: torch.Tensor | None) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_codes_of_a_saelens_checkpoint_are_those_saelens_computed(case: str) -> None:
-    sae = sae_room.load(FIXTURES / case)
-    expected = load_file(FIXTURES / case / "expected.safetensors")
-    torch.testing.assert_close(sae.encode(expected["x"]), expected["code"], atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(
-        sae.reconstruct(expected["x"]), expected["reconstruction"], atol=1e-4, rtol=1e-5
-    )
-
-
-@pytest.mark.parametrize("case", CASES)
 def test_a_saved_autoencoder_loads_with_the_same_codes(case: str, tmp_path: Path) -> None:
     first = sae_room.load(FIXTURES / case)
     first.save(tmp_path / "again")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +95,13 @@ def check_tensors(tensors: dict[str, Any], shapes: Shapes, where: object) -> Non
             raise ConfigurationError(
                 complaint(f"shape of {name} in {where}", got, f"{shape}, as its configuration says")
             )
+
+
+def state_dict(content: dict[str, Any], key: str, where: object) -> dict[str, Tensor]:
+    """Return content[key], a mapping of names to tensors, or raise ConfigurationError."""
+    value = content.get(key)
+    if not isinstance(value, Mapping) or not all(isinstance(one, Tensor) for one in value.values()):
+        raise ConfigurationError(
+            complaint(f"{key} in {where}", type(value).__name__, "a mapping of names to tensors")
+        )
+    return dict(value)

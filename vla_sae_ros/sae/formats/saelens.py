@@ -30,7 +30,6 @@ from vla_sae_ros.sae.relu import ReLUSAE
 from vla_sae_ros.sae.sparse_autoencoder import LISTED_FEATURES, SparseAutoencoder
 from vla_sae_ros.sae.topk import TopKSAE
 
-NAME = "SAELens"
 CONFIG_FILE = "cfg.json"
 WEIGHTS_FILE = "sae_weights.safetensors"
 SCALER_FILE = "activation_scaler.json"
@@ -42,11 +41,6 @@ _LISTED = "listed_features"
 _THRESHOLD = {"jumprelu": "threshold", "batchtopk": "topk_threshold"}
 _ARCHITECTURES = ("topk", "standard", "jumprelu", "batchtopk")
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
-
-def recognises(folder: Path) -> bool:
-    """Return whether `folder` has the files of this format."""
-    return (folder / CONFIG_FILE).is_file() and (folder / WEIGHTS_FILE).is_file()
 
 
 def load_sae(
@@ -121,20 +115,21 @@ def _check_config(config: dict[str, Any]) -> None:
 
 def _build(config: dict[str, Any], weights: dict[str, Tensor]) -> SparseAutoencoder:
     architecture = config["architecture"]
-    common = {
+    listed = min(LISTED_FEATURES, weights["W_enc"].shape[1])
+    options: dict[str, Any] = {
+        **weights,
         "normalization": config.get("normalize_activations", "none"),
         "apply_b_dec_to_input": field(
             config, "apply_b_dec_to_input", bool, CONFIG_FILE, default=True
         ),
+        "k": field(config, _LISTED, int, CONFIG_FILE, default=listed),
     }
     if architecture == "topk":
-        return TopKSAE(**weights, k=field(config, "k", int, CONFIG_FILE), **common)
-    listed = min(LISTED_FEATURES, weights["W_enc"].shape[1])
-    common["k"] = field(config, _LISTED, int, CONFIG_FILE, default=listed)
+        return TopKSAE(**{**options, "k": field(config, "k", int, CONFIG_FILE)})
     if architecture == "standard":
-        return ReLUSAE(**weights, **common)
-    threshold = weights.pop(_THRESHOLD[architecture]).expand(weights["b_enc"].shape)
-    return JumpReLUSAE(**weights, threshold=threshold, **common)
+        return ReLUSAE(**options)
+    threshold = options.pop(_THRESHOLD[architecture])
+    return JumpReLUSAE(threshold=threshold.expand(weights["b_enc"].shape), **options)
 
 
 def _scaling_factor(folder: Path) -> float:

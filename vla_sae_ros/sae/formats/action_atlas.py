@@ -1,0 +1,71 @@
+"""Action Atlas: a folder per layer with sae_best.pt; TopK without a ReLU, on standardised inputs.
+
+Its codes can be negative, in samples with fewer than k positive pre-activations. Everything here
+reads a code of 0 as silent and a larger one as more active, from the observed maximum to the
+generality metric and the sliders, so such an SAE is refused unless one agrees to read its negative
+codes as 0. What that changes shows in the L0 that `vla-sae convert --activations` measures: it
+stays k as long as no code was negative.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.sae.folding import fold_standardisation
+from vla_sae_ros.sae.formats.files import check_tensors, field, read_torch, state_dict
+from vla_sae_ros.sae.topk import TopKSAE
+
+WEIGHTS_FILES = ("sae_best.pt", "sae_final.pt")
+_EPSILON = 1e-8  # added to the deviation when Action Atlas applies an SAE
+
+
+def refuse_negative_codes(folder: Path) -> TopKSAE:
+    """Raise ConfigurationError: the codes in `folder` can be negative, and what to do about it."""
+    raise ConfigurationError(
+        f"{_weights_file(folder)} is an Action Atlas SAE: TopK without a ReLU, whose codes can be "
+        "negative, and here a code of 0 means silent. Give --drop-negative-codes "
+        "(drop_negative_codes=True) to read its negative codes as 0; every other code stays what "
+        "it was."
+    )
+
+
+def load_sae(folder: Path) -> TopKSAE:
+    """Return the autoencoder in `folder`, in float32, its negative codes read as 0.
+
+    The mean and deviation of its data are folded into the weights. Raises ConfigurationError for a
+    damaged file and one that could run code.
+    """
+    path = _weights_file(folder)
+    content = read_torch(path)
+    config = field(content, "config", dict, path)
+    tensors = state_dict(content, "sae_state_dict", path)
+    d_in, size = (field(config, key, int, path) for key in ("input_dim", "hidden_dim"))
+    shapes = {
+        "encoder.weight": (size, d_in),
+        "encoder.bias": (size,),
+        "decoder.weight": (d_in, size),
+        "decoder.bias": (d_in,),
+    }
+    check_tensors(tensors, shapes, path)
+    moments = {key: content.get(key) for key in ("activation_mean", "activation_std")}
+    check_tensors(moments, {key: (d_in,) for key in moments}, path)
+    mean, deviation = (torch.as_tensor(one).to(torch.float32) for one in moments.values())
+    if not bool((deviation >= 0).all()):
+        raise ConfigurationError(complaint(f"smallest activation_std in {path}", "negative", "0"))
+    weights: dict[str, Any] = {
+        "W_enc": tensors["encoder.weight"].T.to(torch.float32),
+        "b_enc": tensors["encoder.bias"].to(torch.float32),
+        "W_dec": tensors["decoder.weight"].T.to(torch.float32),
+        "b_dec": tensors["decoder.bias"].to(torch.float32),
+    }
+    fold_standardisation(weights, mean, deviation + _EPSILON)
+    k = field(config, "k", int, path)
+    return TopKSAE(**weights, k=k, apply_b_dec_to_input=False)
+
+
+def _weights_file(folder: Path) -> Path:
+    return next(folder / name for name in WEIGHTS_FILES if (folder / name).is_file())
