@@ -8,4 +8,5 @@ COMMANDS = (
     Command("info", "vla_sae_ros.study.bag_info", "what a bag holds, and what it lacks"),
     Command("replay", "vla_sae_ros.study.bag_replay", "infer again, to the bit or what-if"),
     Command("plot", "vla_sae_ros.study.bag_plot", "feature traces as PNG and interactive HTML"),
+    Command("repair", "vla_sae_ros.study.bag_repair", "a readable bag from one left by a crash"),
 )

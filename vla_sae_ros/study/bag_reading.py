@@ -79,7 +79,8 @@ def open_bag(folder: Path) -> Iterator[AnyReader]:
     if not (folder / "metadata.yaml").exists():
         raise RecordingError(
             complaint("not a complete bag", str(folder), "a folder with metadata.yaml",
-                      "Stop a recording (record/stop) before reading it.")
+                      "Stop a recording (record/stop) before reading it; "
+                      "what a killed recorder left is mended by `vla-sae bag repair`.")
         )
     try:
         with AnyReader([folder]) as reader:
