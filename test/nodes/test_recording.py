@@ -10,6 +10,8 @@ from rosbags.typesys import Stores, get_typestore
 
 from vla_sae_ros.nodes.bag_writer import BagWriter
 from vla_sae_ros.nodes.recording import Recording, RecordingLimits, RecordingPhase
+from vla_sae_ros.resources import software_version
+from vla_sae_ros.study.bag_facts import custom_data
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 DATA = bytes(TYPES.serialize_cdr(TYPES.types["std_msgs/msg/String"]("x" * 1000),
@@ -65,6 +67,9 @@ def test_every_message_put_from_two_threads_is_in_the_bag(tmp_path: Path) -> Non
     assert (status.phase, status.messages, status.dropped_total) == (
         RecordingPhase.CLOSED, 1000, 0)
     assert len(stamps(tmp_path / "bag")) == 1000
+    assert custom_data(tmp_path / "bag") == {
+        "vla_sae_ros.software_version": software_version(), "vla_sae_ros.dropped": "0",
+        "vla_sae_ros.ended": "stopped on request"}
 
 
 def test_a_full_queue_drops_and_counts_so_that_the_sum_is_right(tmp_path: Path) -> None:
@@ -78,6 +83,7 @@ def test_a_full_queue_drops_and_counts_so_that_the_sum_is_right(tmp_path: Path) 
 
     assert 10 <= taken < 100
     assert status.messages == taken
+    assert custom_data(tmp_path / "bag")["vla_sae_ros.dropped"] == f"/a: {100 - taken}"
     assert status.dropped == {"/a": 100 - taken}
 
 
@@ -116,6 +122,7 @@ def test_a_write_error_closes_a_readable_bag_and_counts_what_was_waiting(tmp_pat
     assert status.phase is RecordingPhase.FAILED
     assert "No space left" in status.reason
     assert stamps(tmp_path / "bag") == [0, 1, 2]
+    assert "No space left" in custom_data(tmp_path / "bag")["vla_sae_ros.ended"]
     assert status.messages + status.dropped_total == 10
 
 

@@ -76,6 +76,10 @@ class BagWriter:
             self.byte_count += len(data)
         self._sound_end = self._storage.bio.tell()
 
+    def note(self, name: str, value: str) -> None:
+        """Keep a text in the custom data of the bag's metadata, as vla_sae_ros.<name>."""
+        self._writer.set_custom_data(f"vla_sae_ros.{name}", value)
+
     def flush(self) -> None:
         """Hand everything to the operating system: what a killed process would lose otherwise."""
         if self._storage.chunk.msgs:

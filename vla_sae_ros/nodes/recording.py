@@ -14,6 +14,7 @@ from pathlib import Path
 from rosbags.interfaces import Qos
 
 from vla_sae_ros.nodes.bag_writer import BagWriter
+from vla_sae_ros.resources import software_version
 
 
 class RecordingPhase(Enum):
@@ -145,12 +146,24 @@ class Recording:
             self._write_until_stopped()
         except Exception as error:  # a dead writer thread must never look like a running recording
             reason = f"the recording was stopped: {_in_words(error)}"
+        self._give_up_queue()
         try:
+            self._note(reason)
             self._writer.close()
         except Exception as error:
             reason = (f"{reason or 'the bag could not be closed'} ({_in_words(error)}); "
                       "its messages are there, its index is not")
-        self._finish(reason)
+        with self._condition:
+            self._reason = reason
+            self._phase = RecordingPhase.FAILED if reason else RecordingPhase.CLOSED
+            self._ended = time.monotonic()
+
+    def _note(self, reason: str) -> None:
+        """Leave in the bag's metadata by what it was written and how the recording went."""
+        self._writer.note("software_version", software_version())
+        self._writer.note("ended", reason or "stopped on request")
+        dropped = ", ".join(f"{topic}: {n}" for topic, n in sorted(self._dropped.items()))
+        self._writer.note("dropped", dropped or "0")
 
     def _write_until_stopped(self) -> None:
         next_flush = time.monotonic()
@@ -185,16 +198,15 @@ class Recording:
                 f"{self._limits.min_free_bytes / 1e6:.0f} MB must stay free (min_free_disk)"
             )
 
-    def _finish(self, reason: str) -> None:
+    def _give_up_queue(self) -> None:
+        """Count what waits as dropped; from here on everything is."""
         with self._condition:
+            self._stopping = True
             for item in self._queue:
                 if isinstance(item, _Message):
                     self._dropped[item.topic] += 1
             self._queue.clear()
             self._queued_bytes = 0
-            self._reason = reason
-            self._phase = RecordingPhase.FAILED if reason else RecordingPhase.CLOSED
-            self._ended = time.monotonic()
 
 
 def _in_words(error: Exception) -> str:
