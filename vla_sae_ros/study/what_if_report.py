@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from vla_sae_ros.study import colours
@@ -29,7 +30,7 @@ def print_what_if(console: Console, answer: WhatIf) -> None:
     table = Table(title="what if: actions against the recorded ones, open loop")
     for name in ("episode", "inferences", "changed", "mean ||da||", "largest ||da||", "at [s]",
                  "moves most"):
-        table.add_column(name, justify="left" if name == "episode" else "right")
+        table.add_column(escape(name), justify="left" if name == "episode" else "right")
     for episode, moments in answer.episodes().items():
         table.add_row(episode, *_figures(moments))
     console.print(table)
