@@ -9,6 +9,7 @@ an order that changes, so that a drift of the machine hits all arms alike.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import random
 import time
@@ -25,6 +26,7 @@ import rclpy  # noqa: E402  (the environment has to be prepared first)
 import torch  # noqa: E402
 from tqdm import trange  # noqa: E402
 
+from vla_sae_ros.core.catalogue import Catalogue  # noqa: E402
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot  # noqa: E402
 from vla_sae_ros.msg import ActionChunk, FeatureActivations  # noqa: E402
 from vla_sae_ros.nodes import qos  # noqa: E402
@@ -33,7 +35,7 @@ from vla_sae_ros.nodes.policy_messages import to_chunk, to_features  # noqa: E40
 from vla_sae_ros.policy.engine import PolicyEngine  # noqa: E402
 from vla_sae_ros.policy.loading import load_policy  # noqa: E402
 from vla_sae_ros.resources import resource  # noqa: E402
-from vla_sae_ros.sae import SaeBundle  # noqa: E402
+from vla_sae_ros.sae import SaeBundle, TopKSAE  # noqa: E402
 
 EDITS = 16
 
@@ -57,9 +59,9 @@ def main() -> None:
 
 def _arms(policy: Path, bundle_folders: list[Path]) -> dict[str, Callable[[], None]]:
     # Two copies of the policy: hooks on the one cannot slow the other down.
-    bundles = [SaeBundle.load(folder) for folder in bundle_folders]
     plain = PolicyEngine(load_policy(policy))
-    tapped = PolicyEngine(load_policy(policy), bundles)
+    given = [SaeBundle.load(folder) for folder in bundle_folders]
+    tapped = PolicyEngine(load_policy(policy), [*given, *_random_bundles(plain, given)])
     rclpy.init()
     node = rclpy.create_node("bench")
     chunks = node.create_publisher(ActionChunk, "policy/action_chunk", qos.CHUNK)
@@ -76,9 +78,28 @@ def _arms(policy: Path, bundle_folders: list[Path]) -> dict[str, Callable[[], No
     edited = Snapshot(1, _edits(tapped), cap=1.5)
     return {
         "plain": lambda: run(plain, Snapshot()),
-        "tap": lambda: run(tapped, Snapshot()),
-        f"{EDITS} edits": lambda: run(tapped, edited),
+        "4 taps, no edit": lambda: run(tapped, Snapshot()),
+        f"4 taps, {EDITS} edits": lambda: run(tapped, edited),
     }
+
+
+def _random_bundles(engine: PolicyEngine, given: list[SaeBundle]) -> list[SaeBundle]:
+    """Return, for each bundle, a random one of its size on another site of the same stack."""
+    taken = {bundle.card.site for bundle in given}
+    bundles = []
+    for bundle in given:
+        stack = bundle.card.site.split(".")[0]
+        free = [site for site in engine.adapter.sites.values() if site.name.startswith(stack)]
+        site = next(site.name for site in free if site.can_steer and site.name not in taken)
+        taken.add(site)
+        generator = torch.Generator().manual_seed(len(bundles))
+        size, width = bundle.sae.W_dec.shape
+        rows = torch.nn.functional.normalize(torch.randn(size, width, generator=generator))
+        sae = TopKSAE(rows.T, torch.zeros(size), rows, torch.zeros(width), bundle.card.k,
+                      bundle.card.normalization)  # fmt: skip
+        catalogue = Catalogue(site, bundle.catalogue.entries)
+        bundles.append(SaeBundle(sae, dataclasses.replace(bundle.card, site=site), catalogue))
+    return bundles
 
 
 def _edits(engine: PolicyEngine) -> dict[str, tuple[AppliedEdit, ...]]:
