@@ -10,6 +10,7 @@ from vla_sae_ros.core.steering import AppliedEdit, Mode
 from vla_sae_ros.policy.probe import Probe
 from vla_sae_ros.policy.site import Site
 from vla_sae_ros.policy.tap import Tap
+from vla_sae_ros.policy.tokens import Tokens
 from vla_sae_ros.sae import ReLUSAE, TopKSAE
 
 WIDTH, FEATURES, K, TOKENS = 12, 30, 5, 7
@@ -32,11 +33,15 @@ def stream() -> torch.Tensor:
 
 
 @pytest.fixture
-def masks() -> dict[str, torch.Tensor]:
+def tokens() -> Tokens:
     """Four camera tokens, two words and one padded slot."""
     camera = torch.tensor([[1, 1, 1, 1, 0, 0, 0]]).bool()
     language = torch.tensor([[0, 0, 0, 0, 1, 1, 0]]).bool()
-    return {"camera": camera, "language": language}
+    return Tokens(lambda: {"camera": camera, "language": language})
+
+
+def action_tokens() -> Tokens:
+    return Tokens(lambda: {"action": torch.ones(1, TOKENS).bool()})
 
 
 def encode(sae: TopKSAE, x: np.ndarray) -> tuple[np.ndarray, float]:
@@ -51,20 +56,20 @@ def encode(sae: TopKSAE, x: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def test_without_an_edit_nothing_is_added(
-    sae: TopKSAE, stream: torch.Tensor, masks: dict[str, torch.Tensor]
+    sae: TopKSAE, stream: torch.Tensor, tokens: Tokens
 ) -> None:
     tap = Tap(BACKBONE, sae, pooled=True)
-    tap.begin(masks, (), NO_CAP)
+    tap.begin(tokens, (), NO_CAP)
     assert tap(stream) is None
 
 
 def test_what_is_read_is_the_code_of_the_mean_over_real_tokens(
-    sae: TopKSAE, stream: torch.Tensor, masks: dict[str, torch.Tensor]
+    sae: TopKSAE, stream: torch.Tensor, tokens: Tokens
 ) -> None:
     tap = Tap(BACKBONE, sae, pooled=True)
-    tap.begin(masks, (), NO_CAP)
+    tap.begin(tokens, (), NO_CAP)
     tap(stream)
-    readout = tap.readout()
+    readout = tap.reading().readout()
     code, _ = encode(sae, stream[0, :6].mean(0).numpy())
     assert readout.index.tolist() == np.flatnonzero(code).tolist()
     np.testing.assert_allclose(readout.natural, code[readout.index], rtol=1e-4)
@@ -77,14 +82,14 @@ def test_what_is_read_is_the_code_of_the_mean_over_real_tokens(
 
 
 def test_padded_tokens_have_no_say(
-    sae: TopKSAE, stream: torch.Tensor, masks: dict[str, torch.Tensor]
+    sae: TopKSAE, stream: torch.Tensor, tokens: Tokens
 ) -> None:
     tap = Tap(BACKBONE, sae, pooled=True)
     edits = (AppliedEdit(2, Mode.CLAMP, 5.0, 1.0),)
     deltas = []
     for padding in (0.0, 1e6):
         stream[0, 6] = padding
-        tap.begin(masks, edits, NO_CAP)
+        tap.begin(tokens, edits, NO_CAP)
         deltas.append(tap(stream))
         assert (deltas[-1][0, 6] == 0).all()
     assert torch.equal(*deltas)
@@ -98,7 +103,7 @@ def test_padded_tokens_have_no_say(
 def test_the_residual_changes_by_the_codes_difference(
     sae: TopKSAE,
     stream: torch.Tensor,
-    masks: dict[str, torch.Tensor],
+    tokens: Tokens,
     mode: Mode,
     value: float,
     weight: float,
@@ -107,7 +112,7 @@ def test_the_residual_changes_by_the_codes_difference(
     active = int(encode(sae, stream[0, :6].mean(0).numpy())[0].argmax())
     edited = [active, (active + 1) % FEATURES]
     tap = Tap(BACKBONE, sae, pooled)
-    tap.begin(masks, tuple(AppliedEdit(f, mode, value, weight) for f in edited), NO_CAP)
+    tap.begin(tokens, tuple(AppliedEdit(f, mode, value, weight) for f in edited), NO_CAP)
     delta = tap(stream)[0].numpy()
     for token in range(6):
         source = stream[0, :6].mean(0) if pooled else stream[0, token]
@@ -121,27 +126,27 @@ def test_the_residual_changes_by_the_codes_difference(
         expected = (changed - code) @ sae.W_dec.numpy() * scale
         np.testing.assert_allclose(delta[token], expected, atol=2e-4)
     if pooled:
-        readout = tap.readout()
+        readout = tap.reading().readout()
         shown = dict(zip(readout.index.tolist(), readout.applied.tolist(), strict=True))
         assert [shown[f] for f in edited] == pytest.approx([changed[f] for f in edited], abs=1e-4)
 
 
 def test_project_out_leaves_no_component_along_the_direction(
-    sae: TopKSAE, stream: torch.Tensor, masks: dict[str, torch.Tensor]
+    sae: TopKSAE, stream: torch.Tensor, tokens: Tokens
 ) -> None:
     tap = Tap(BACKBONE, sae, pooled=True)
-    tap.begin(masks, (AppliedEdit(3, Mode.PROJECT_OUT, 0.0, 1.0),), NO_CAP)
+    tap.begin(tokens, (AppliedEdit(3, Mode.PROJECT_OUT, 0.0, 1.0),), NO_CAP)
     after = stream + tap(stream)
     along = after[0, :6] @ sae.W_dec[3]
     torch.testing.assert_close(along, torch.zeros(6), atol=1e-5, rtol=0)
 
 
 def test_an_edit_reaches_only_the_tokens_in_its_scope(
-    sae: TopKSAE, stream: torch.Tensor, masks: dict[str, torch.Tensor]
+    sae: TopKSAE, stream: torch.Tensor, tokens: Tokens
 ) -> None:
     tap = Tap(BACKBONE, sae, pooled=True)
     edits = (AppliedEdit(1, Mode.ADD, 2.0, 1.0, ("language",)), AppliedEdit(2, Mode.ADD, 2.0, 1.0))
-    tap.begin(masks, edits, NO_CAP)
+    tap.begin(tokens, edits, NO_CAP)
     delta = tap(stream)[0]
     scale = encode(sae, stream[0, :6].mean(0).numpy())[1]
     torch.testing.assert_close(delta[0], 2.0 * sae.W_dec[2] * scale, atol=1e-4, rtol=1e-4)
@@ -152,33 +157,32 @@ def test_an_edit_reaches_only_the_tokens_in_its_scope(
 
 
 def test_an_edit_acts_only_at_its_denoising_steps(sae: TopKSAE, stream: torch.Tensor) -> None:
-    masks = {"action": torch.ones(1, TOKENS).bool()}
     tap = Tap(EXPERT, sae, pooled=True)
-    tap.begin(masks, (AppliedEdit(1, Mode.ADD, 2.0, 1.0, (), (1,)),), NO_CAP)
+    tap.begin(action_tokens(), (AppliedEdit(1, Mode.ADD, 2.0, 1.0, (), (1,)),), NO_CAP)
     assert [tap(stream) is not None for _ in range(3)] == [False, True, False]
-    assert tap.readout().edit_norm_ratio > 0.0
+    assert tap.reading().readout().edit_norm_ratio > 0.0
 
 
 def test_no_token_changes_by_more_than_the_cap(
-    sae: TopKSAE, stream: torch.Tensor, masks: dict[str, torch.Tensor]
+    sae: TopKSAE, stream: torch.Tensor, tokens: Tokens
 ) -> None:
     tap = Tap(BACKBONE, sae, pooled=True)
-    tap.begin(masks, (AppliedEdit(1, Mode.ADD, 500.0, 1.0),), 0.3)
+    tap.begin(tokens, (AppliedEdit(1, Mode.ADD, 500.0, 1.0),), 0.3)
     delta = tap(stream)
     ratio = (delta.norm(dim=-1) / stream.norm(dim=-1))[0]
     torch.testing.assert_close(ratio[:6], torch.full((6,), 0.3))
-    readout = tap.readout()
+    readout = tap.reading().readout()
     assert readout.capped
     assert readout.edit_norm_ratio == pytest.approx(0.3)
 
 
 def test_a_probe_hands_over_what_an_sae_would_read(
-    stream: torch.Tensor, masks: dict[str, torch.Tensor]
+    stream: torch.Tensor, tokens: Tokens
 ) -> None:
     got: list[tuple[torch.Tensor, float]] = []
     for pooled in (True, False):
         probe = Probe(BACKBONE, pooled, ("camera", "language"), lambda *read: got.append(read))
-        probe.begin(masks)
+        probe.begin(tokens)
         assert probe(stream) is None
     torch.testing.assert_close(got[0][0], stream[:, :6].mean(1))
     torch.testing.assert_close(got[1][0], stream[0, :6])
@@ -188,7 +192,7 @@ def test_a_probe_hands_over_what_an_sae_would_read(
 def test_a_probe_on_an_expert_reads_the_last_denoising_step_only(stream: torch.Tensor) -> None:
     got: list[torch.Tensor] = []
     probe = Probe(EXPERT, True, ("action",), lambda read, _norm: got.append(read))
-    probe.begin({"action": torch.ones(1, TOKENS).bool()})
+    probe.begin(action_tokens())
     for step in range(3):
         probe(stream + step)
     (read,) = got
@@ -199,15 +203,15 @@ def test_a_site_that_did_not_run_as_often_as_it_should_is_an_error(
     sae: TopKSAE, stream: torch.Tensor
 ) -> None:
     tap = Tap(EXPERT, sae, pooled=True)
-    tap.begin({"action": torch.ones(1, TOKENS).bool()}, (), NO_CAP)
+    tap.begin(action_tokens(), (), NO_CAP)
     tap(stream)
     with pytest.raises(RuntimeError, match="ran 1 times, not 3"):
-        tap.readout()
+        tap.reading().readout()
 
 
 @pytest.mark.parametrize("pooled", [True, False])
 def test_an_edited_feature_is_exact_though_more_are_active_than_listed(
-    stream: torch.Tensor, masks: dict[str, torch.Tensor], pooled: bool
+    stream: torch.Tensor, tokens: Tokens, pooled: bool
 ) -> None:
     generator = torch.Generator().manual_seed(3)
     rows = torch.nn.functional.normalize(torch.randn(FEATURES, WIDTH, generator=generator), dim=-1)
@@ -215,10 +219,10 @@ def test_an_edited_feature_is_exact_though_more_are_active_than_listed(
     weakest = few.encode(stream[0, :6].mean(0) if pooled else stream[0, 0])
     feature = int(torch.where(weakest > 0, weakest, torch.inf).argmin())
     tap = Tap(BACKBONE, few, pooled)
-    tap.begin(masks, (AppliedEdit(feature, Mode.SCALE, 0.0, 1.0),), NO_CAP)
+    tap.begin(tokens, (AppliedEdit(feature, Mode.SCALE, 0.0, 1.0),), NO_CAP)
     delta = tap(stream)[0]
     torch.testing.assert_close(delta[0], -weakest[feature] * rows[feature], atol=1e-5, rtol=1e-4)
-    readout = tap.readout()
+    readout = tap.reading().readout()
     read = few.encode(stream[0, :6].mean(0)[None] if pooled else stream[0, :6]).amax(0)
     at = readout.index.tolist().index(feature)
     assert readout.natural[at] == pytest.approx(float(read[feature]), rel=1e-5)

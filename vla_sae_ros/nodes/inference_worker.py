@@ -47,7 +47,9 @@ class InferenceWorker:
         steering: told which sites were capped.
         begin: gives the snapshot for (observation time, episode's start) [s] when a job starts, so
             that the newest change always counts.
-        on_done: called on the worker's thread with the job and its inference.
+        on_actions: called on the worker's thread with the job and its inference, whose actions a
+            robot waits for; nothing has been read out yet.
+        on_done: called on the worker's thread after that, read out.
         on_refused: called on the worker's thread when the observation was refused.
     """
 
@@ -56,11 +58,12 @@ class InferenceWorker:
         engine: Engine,
         steering: Steering,
         begin: Callable[[float, float], Snapshot],
+        on_actions: Callable[[Job, Inference], None],
         on_done: Callable[[Job, Inference], None],
         on_refused: Callable[[Job, ObservationError], None],
     ) -> None:
         self._engine, self._steering, self._begin = engine, steering, begin
-        self._on_done, self._on_refused = on_done, on_refused
+        self._on_actions, self._on_done, self._on_refused = on_actions, on_done, on_refused
         self._condition = threading.Condition()
         self._waiting: Job | None = None
         self._running: tuple[Job, int] | None = None  # with the steering revision it started with
@@ -135,6 +138,7 @@ class InferenceWorker:
         except ObservationError as error:
             self._on_refused(job, error)
             return
+        self._on_actions(job, inference)
         for site in inference.sites:
             self._steering.report_capped(site.site, site.capped)
         self._on_done(job, inference)

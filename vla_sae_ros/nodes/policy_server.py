@@ -75,7 +75,12 @@ class PolicyServer:
             else None
         )
         self._worker = InferenceWorker(
-            engine, steering, self._service.begin_inference, self._done, self._refuse
+            engine,
+            steering,
+            self._service.begin_inference,
+            self._hand_over,
+            self._done,
+            self._refuse,
         )
         self._intake = ObservationIntake(node, contract, self._worker.submit)
         self._watch = node.create_timer(WATCH_PERIOD, self._look)
@@ -98,15 +103,18 @@ class PolicyServer:
         if newest is not None:
             self._worker.submit(replace(newest, replan=True))
 
-    def _done(self, job: Job, inference: Inference) -> None:
-        """Publish, on the worker's thread; the chunk first, because the robot waits for it."""
+    def _hand_over(self, job: Job, inference: Inference) -> None:
+        """Publish the chunk, on the worker's thread."""
         self._chunk_id += 1
         self._chunks.publish(
             to_chunk(job, inference, self._chunk_id, self._control_rate, self._start_ns)
         )
+        self._timings.append(inference.milliseconds)
+
+    def _done(self, job: Job, inference: Inference) -> None:
+        """Publish what was read out, on the worker's thread."""
         for site in inference.sites:
             self._features.publish(to_features(job, inference, site, self._chunk_id))
-        self._timings.append(inference.milliseconds)
         if self._collector is not None:
             self._collector.add(job, inference)
         self._service.after_inference()

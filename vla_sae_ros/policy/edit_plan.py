@@ -2,95 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from vla_sae_ros.core.steering import AppliedEdit, Mode
+from vla_sae_ros.policy.tokens import Groups
 
 
 @dataclass(frozen=True)
-class EditGroup:
-    """Edits of one site that share a scope.
+class EditPlan:
+    """The edits of one site that act in one run.
 
     A clamp, an add and a scale are all affine in z: z' - z = offset + gain * z. With w the edit's
     weight, (offset, gain) = (w v, -w) for a clamp, (w v, 0) for an add, (0, w (v - 1)) for a scale.
+    Projections change x by -(x @ directions^T) @ their rows. So dx is one product of n + m
+    amounts per token with n + m rows.
 
     Attributes:
-        token_groups, denoising_steps: the scope; empty = all.
-        features: (n,) int64 of the affine edits.
+        features: (n,) int64 of the affine edits; one feature may stand twice, while one edit of
+            it fades out and another fades in.
         offset, gain: (n,) float32.
-        rows: (n, d) float32, their decoder rows.
+        needs_code: some gain is not 0, so that z has to be known.
         directions: (m, d) float32, unit vectors to project out.
-        projection_weights: m weights.
+        projected: m features, theirs.
+        rows: (n + m, d) float32: decoder rows, then what `_projection_rows` says.
+        scopes: n + m token scopes.
     """
 
-    token_groups: tuple[str, ...]
-    denoising_steps: tuple[int, ...]
     features: Tensor
     offset: Tensor
     gain: Tensor
-    rows: Tensor
+    needs_code: bool
     directions: Tensor
-    projection_weights: tuple[float, ...]
-
-    def acts_at(self, step: int) -> bool:
-        return not self.denoising_steps or step in self.denoising_steps
+    projected: tuple[int, ...]
+    rows: Tensor
+    scopes: tuple[Groups, ...]
 
     def code_change(self, z: Tensor) -> Tensor:
         """Return z' - z (..., n) for natural activations z (..., n)."""
-        return self.offset + self.gain * z
-
-    def project_out(self, x: Tensor) -> Tensor:
-        """Return the change of x (B, T, d) that removes the directions, one after the other."""
-        change = torch.zeros_like(x)
-        for direction, weight in zip(self.directions, self.projection_weights, strict=True):
-            change -= weight * ((x + change) @ direction)[..., None] * direction
-        return change
+        return torch.addcmul(self.offset, self.gain, z)
 
 
-def plan_edits(edits: Sequence[AppliedEdit], decoder: Tensor) -> tuple[EditGroup, ...]:
-    """Group a site's edits by scope.
+class EditPlans:
+    """The plans of one site's edits, by denoising step.
 
     Args:
-        edits: of one site.
+        edits: of one site, none of them neutral.
         decoder: (F, d) float32 decoder rows of the site's SAE.
+        token_groups: of the site: what an edit without a scope reaches.
     """
-    scopes = dict.fromkeys((edit.token_groups, edit.denoising_steps) for edit in edits)
-    return tuple(
-        _plan_scope(
-            scope,
-            [edit for edit in edits if (edit.token_groups, edit.denoising_steps) == scope],
-            decoder,
-        )
-        for scope in scopes
-    )
+
+    def __init__(
+        self, edits: Sequence[AppliedEdit], decoder: Tensor, token_groups: Groups
+    ) -> None:
+        self._edits, self._decoder, self._token_groups = tuple(edits), decoder, token_groups
+        self._plans: dict[tuple[AppliedEdit, ...], EditPlan] = {}
+
+    def at(self, step: int) -> EditPlan | None:
+        """Return the plan of this denoising step, or None where no edit acts."""
+        acting = tuple(e for e in self._edits if step in e.denoising_steps or not e.denoising_steps)
+        if not acting:
+            return None
+        if acting not in self._plans:
+            self._plans[acting] = _plan(acting, self._decoder, self._token_groups)
+        return self._plans[acting]
 
 
-def _plan_scope(
-    scope: tuple[tuple[str, ...], tuple[int, ...]], edits: Iterable[AppliedEdit], decoder: Tensor
-) -> EditGroup:
+def _plan(edits: Sequence[AppliedEdit], decoder: Tensor, token_groups: Groups) -> EditPlan:
     affine = [edit for edit in edits if edit.mode is not Mode.PROJECT_OUT]
-    projected = [edit for edit in edits if edit.mode is Mode.PROJECT_OUT]
-    features = torch.tensor(
-        [edit.feature for edit in affine], dtype=torch.int64, device=decoder.device
+    projecting = [edit for edit in edits if edit.mode is Mode.PROJECT_OUT]
+    ordered = [*affine, *projecting]
+    numbers = [_offset_gain(edit) for edit in affine]
+    place = {"device": decoder.device, "dtype": torch.float32}
+    rows = decoder[torch.tensor([e.feature for e in ordered], device=decoder.device)]
+    directions = normalize(rows[len(affine) :], dim=-1)
+    return EditPlan(
+        torch.tensor([e.feature for e in affine], dtype=torch.int64, device=decoder.device),
+        torch.tensor([offset for offset, _gain in numbers], **place),
+        torch.tensor([gain for _offset, gain in numbers], **place),
+        any(gain != 0.0 for _offset, gain in numbers),
+        directions,
+        tuple(edit.feature for edit in projecting),
+        torch.cat([rows[: len(affine)], _projection_rows(projecting, directions)]),
+        tuple(edit.token_groups or token_groups for edit in ordered),
     )
-    removed = torch.tensor(
-        [edit.feature for edit in projected], dtype=torch.int64, device=decoder.device
-    )
-    offset_gain = torch.tensor([_offset_gain(edit) for edit in affine], device=decoder.device)
-    offset, gain = offset_gain.reshape(-1, 2).to(torch.float32).unbind(-1)
-    return EditGroup(
-        *scope,
-        features,
-        offset,
-        gain,
-        decoder[features],
-        torch.nn.functional.normalize(decoder[removed], dim=-1),
-        tuple(edit.weight for edit in projected),
-    )
+
+
+def _projection_rows(edits: Sequence[AppliedEdit], directions: Tensor) -> Tensor:
+    """Return rows P (m, d) with which x changes by -(x @ directions^T) @ P.
+
+    The directions of one scope are removed one after the other, x <- x - w (x . d) d, so that what
+    the first took away is not taken away again. The change after i of them is -(x @ D_i^T) @ P_i;
+    the next one adds w d to its own row and takes w (P_i d) d from the rows before.
+    """
+    rows = torch.zeros_like(directions)
+    for place, (edit, direction) in enumerate(zip(edits, directions, strict=True)):
+        alike = [n for n in range(place) if edits[n].token_groups == edit.token_groups]
+        rows[alike] -= edit.weight * torch.outer(rows[alike] @ direction, direction)
+        rows[place] = edit.weight * direction
+    return rows
 
 
 def _offset_gain(edit: AppliedEdit) -> tuple[float, float]:

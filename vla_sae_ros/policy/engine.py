@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vla_sae_ros.core.errors import ConfigurationError, ObservationError, complaint
+from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.core.steering import Snapshot, SteeringSite
 from vla_sae_ros.policy.adapter import Detachable
 from vla_sae_ros.policy.families import adapter_for
 from vla_sae_ros.policy.inference import NO_STEERING, WARM_UPS, Inference, noise_state
 from vla_sae_ros.policy.loading import LoadedPolicy
 from vla_sae_ros.policy.probe import Probe
+from vla_sae_ros.policy.reading import Reading
 from vla_sae_ros.policy.site import Site
 from vla_sae_ros.policy.tap import Tap
+from vla_sae_ros.policy.tokens import Tokens
 from vla_sae_ros.sae import SaeBundle
 
 
@@ -114,16 +119,26 @@ class PolicyEngine:
         started = time.perf_counter()
         with torch.inference_mode():
             batch = self.loaded.preprocessor(self._to_batch(frame, instruction))
+            tokens = self._tokens(dict(batch))  # a copy: policies may put things into theirs
             for probe in self._probes:
-                probe.begin(self.adapter.token_masks(probe.site.name, batch))
+                probe.begin(tokens[probe.site.stack])
             for tap in self._taps:
-                masks = self.adapter.token_masks(tap.site.name, batch)
-                tap.begin(masks, tuple(steering.edits.get(tap.site.name, ())), steering.cap)
+                edits = tuple(steering.edits.get(tap.site.name, ()))
+                tap.begin(tokens[tap.site.stack], edits, steering.cap)
             chunk = self.adapter.predict(batch, self._noise(noise_seed))
             actions = self.loaded.postprocessor(chunk)[0].to(torch.float32).cpu().numpy()
-            readouts = tuple(tap.readout() for tap in self._taps)
+        readings = tuple(tap.reading() for tap in self._taps)
         milliseconds = (time.perf_counter() - started) * 1e3
-        return Inference(actions, readouts, steering.revision, steering.bypass, milliseconds)
+        read_out = partial(_read_out, readings)
+        return Inference(actions, read_out, steering.revision, steering.bypass, milliseconds)
+
+    def _tokens(self, batch: dict[str, Any]) -> dict[str, Tokens]:
+        """Return the tokens of each stack that is read."""
+        sites = {each.site.stack: each.site.name for each in (*self._taps, *self._probes)}
+        return {
+            stack: Tokens(partial(self.adapter.token_masks, name, batch))
+            for stack, name in sites.items()
+        }
 
     def _make_tap(self, bundle: SaeBundle) -> Tap:
         site = self._site(bundle.card.site)
@@ -168,6 +183,11 @@ def _to_tensor(key: str, value: np.ndarray, is_picture: bool, shape: tuple[int, 
     if value.shape != shape or not np.isfinite(value).all():
         raise ObservationError(complaint(f"vector {key}", value, f"{shape[0]} finite numbers"))
     return torch.from_numpy(value.astype(np.float32))
+
+
+def _read_out(readings: Sequence[Reading]) -> tuple[SiteReadout, ...]:
+    with torch.inference_mode():
+        return tuple(reading.readout() for reading in readings)
 
 
 def _steering_site(tap: Tap, bundle: SaeBundle) -> SteeringSite:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -22,17 +23,25 @@ class Inference:
 
     Attributes:
         actions: (H, A) float32, in the units of the policy's data set.
-        sites: one read-out per tapped site, in the order of the bundles.
+        read_out: computes `sites`.
         revision: of the steering state that was applied.
         bypassed: the steering was bypassed.
-        milliseconds: [ms] wall time.
+        milliseconds: [ms] wall time until the actions were there.
     """
 
     actions: np.ndarray
-    sites: tuple[SiteReadout, ...]
+    read_out: Callable[[], tuple[SiteReadout, ...]]
     revision: int
     bypassed: bool
     milliseconds: float
+
+    @cached_property
+    def sites(self) -> tuple[SiteReadout, ...]:
+        """One read-out per tapped site, in the order of the bundles.
+
+        Computed when first looked at: hand over the actions before, a robot waits for them.
+        """
+        return self.read_out()
 
 
 class Card(Protocol):

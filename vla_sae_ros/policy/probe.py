@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vla_sae_ros.policy.adapter import TokenMasks
-from vla_sae_ros.policy.pooling import mean_weights, union, weighted_mean
+from vla_sae_ros.policy.pooling import weighted_mean
 from vla_sae_ros.policy.site import Site
+from vla_sae_ros.policy.tokens import Tokens
 
 
 class Probe:
@@ -31,9 +31,9 @@ class Probe:
     ) -> None:
         self.site, self._pooled, self._token_groups, self._sink = site, pooled, token_groups, sink
 
-    def begin(self, masks: TokenMasks) -> None:
+    def begin(self, tokens: Tokens) -> None:
         """Prepare for one inference."""
-        self._mask = union(masks, self._token_groups)
+        self._tokens = tokens
         self._step = 0
 
     def __call__(self, x: Tensor) -> None:
@@ -42,6 +42,7 @@ class Probe:
         if self._step < self.site.runs_per_inference:
             return
         stream = x.to(torch.float32)
-        tokens = stream[self._mask]
-        read = weighted_mean(stream, mean_weights(self._mask)) if self._pooled else tokens
-        self._sink(read, float(tokens.norm(dim=-1).mean()))
+        real = stream[self._tokens.mask(self._token_groups)]
+        weights = self._tokens.mean_weights(self._token_groups)
+        read = weighted_mean(stream, weights) if self._pooled else real
+        self._sink(read, float(real.norm(dim=-1).mean()))

@@ -10,7 +10,8 @@ class Site:
     """The residual stream after one decoder layer.
 
     Attributes:
-        name: "backbone.<layer>" or "expert.<layer>", from 0.
+        name: "<stack>.<layer>", e.g. "backbone.1" or "expert.0"; the same tokens pass all layers
+            of a stack.
         width: d of the residual stream.
         token_groups: kinds of tokens that pass through, of `core.steering.TOKEN_GROUPS`.
         runs_per_inference: 1 for a backbone layer, the denoising steps for an expert layer.
@@ -22,6 +23,10 @@ class Site:
     token_groups: tuple[str, ...]
     runs_per_inference: int
     why_not: str = ""
+
+    @property
+    def stack(self) -> str:
+        return self.name.split(".")[0]
 
     @property
     def can_steer(self) -> bool:

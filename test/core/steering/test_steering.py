@@ -113,6 +113,27 @@ def test_the_slew_limit_makes_a_fast_ramp_slower(clock: FakeClock) -> None:
     assert steering.begin_inference(1.95).edits["backbone.0"][0].weight == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("how", ["release", "reset", "lease", "another mode"])
+def test_letting_go_acts_in_the_next_inference_even_of_the_same_observation(
+    steering: Steering, clock: FakeClock, how: str
+) -> None:
+    steering.set([clamp(ramp=1.0)], "me")
+    steering.begin_inference(10.0)
+    steering.begin_inference(12.0)
+    if how == "release":
+        steering.set([], "me", release=[("backbone.0", 1)])
+    elif how == "reset":
+        steering.reset("me")
+    elif how == "lease":
+        clock.now += 60.0
+        assert steering.expire_leases()
+    else:
+        steering.set([Edit(1, Mode.ADD, 1.0, "backbone.0", ramp=1.0)], "me")
+    for _ in range(2):  # the second inference from the same observation moves nothing more
+        first = steering.begin_inference(12.0).edits["backbone.0"][0]
+        assert (first.mode, first.weight) == (Mode.CLAMP, pytest.approx(0.95))
+
+
 def test_a_released_edit_ramps_back_and_is_removed(steering: Steering) -> None:
     steering.set([clamp(ramp=1.0)], "me")
     steering.begin_inference(0.0)

@@ -39,9 +39,16 @@ class Slot:
     age: float = 0.0  # [s] of observation time since it was set
     releasing: bool = False
     inside: bool = True
+    changed: bool = True  # set, given another value or released since the last inference
+
+    def release(self) -> None:
+        """Let it ramp back to natural, from the very next inference on."""
+        self.releasing = self.changed = True
 
     def advance(self, seconds: float, episode_time: float) -> None:
         """Move value and weight on by this much observation time."""
+        if self.changed:
+            seconds, self.changed = max(seconds, FIRST_STEP), False
         self.age += seconds
         self.inside = self.edit.inside_window(episode_time)
         step = self.value_rate * seconds

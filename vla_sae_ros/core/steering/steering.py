@@ -21,7 +21,7 @@ from vla_sae_ros.core.steering.event import Event, EventKind
 from vla_sae_ros.core.steering.lease import LeaseBook
 from vla_sae_ros.core.steering.limits import SteeringLimits
 from vla_sae_ros.core.steering.site import SteeringSite
-from vla_sae_ros.core.steering.slot import FIRST_STEP, Slot
+from vla_sae_ros.core.steering.slot import Slot
 from vla_sae_ros.core.steering.snapshot import Snapshot, StandingEdit, StateView, snapshot_of
 from vla_sae_ros.core.steering.validation import check_ramp, resolve_edit, resolve_site
 
@@ -117,7 +117,7 @@ class Steering:
             self._revision += 1
             self._bypass = False
             for slot in self._standing():
-                slot.releasing = True
+                slot.release()
             self._log(EventKind.RESET, owner, reason="every edit ramps back to natural")
             return self._revision
 
@@ -170,8 +170,7 @@ class Steering:
             self._now = observation_time
             start = observation_time if episode_start is None else episode_start
             for slot in self._slots:
-                step = max(seconds, FIRST_STEP) if slot.age == 0.0 else seconds
-                slot.advance(step, observation_time - start)
+                slot.advance(seconds, observation_time - start)
             self._release_due()
             self._remove_spent()
             return snapshot_of(self.view())
@@ -285,7 +284,7 @@ class Steering:
             if (
                 old is not None
             ):  # another mode or scope: the old one fades out as the new one fades in
-                old.releasing = True
+                old.release()
             new = Slot(
                 edit, owner, target, target, 0.0, max(edit.ramp, self._slew_time(edit, target))
             )
@@ -321,10 +320,11 @@ class Steering:
             value_rate=abs(target - old.value) / seconds if seconds > 0.0 else 0.0,
             ramp=max(edit.ramp, self._slew_time(edit, target)),
             age=0.0,
+            changed=True,
         )
 
     def _release(self, slot: Slot, kind: EventKind, reason: str, owner: str = "") -> None:
-        slot.releasing = True
+        slot.release()
         self._log(
             kind,
             owner or slot.owner,

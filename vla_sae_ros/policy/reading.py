@@ -1,0 +1,152 @@
+"""What a tap saw in one inference, and its read-out: computed when the actions are out already.
+
+A reading holds the residual stream of the site's last run. Its read-out is the same arithmetic as
+the edits', but nobody waits for it: the engine hands over the chunk first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vla_sae_ros.core.readout import SiteReadout
+from vla_sae_ros.policy.edit_plan import EditPlan
+from vla_sae_ros.policy.pooling import weighted_mean
+from vla_sae_ros.policy.site import Site
+from vla_sae_ros.policy.tokens import Groups, Tokens
+from vla_sae_ros.sae import ActiveCode, SparseAutoencoder
+
+TINY = 1e-12  # keeps divisions by a norm finite
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """The site's last run of an inference.
+
+    Attributes:
+        stream: (B, T, d), the residual stream before the edits.
+        plan: the edits that acted in it, if any.
+        code: of what the SAE read, (B, F) pooled or (B, T, F), where the edits needed it.
+    """
+
+    stream: Tensor
+    plan: EditPlan | None
+    code: ActiveCode | None
+
+
+@dataclass(frozen=True)
+class Strength:
+    """||dx|| before the cap and ||x||, each (B, T, 1), of one run, and the scopes of its edits."""
+
+    edit_norm: Tensor
+    norm: Tensor
+    scopes: tuple[Groups, ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one tap saw in one inference; tensors stay on their device.
+
+    Attributes:
+        site, sae, pooled, token_groups: the tap's.
+        tokens: of the inference.
+        last: the site's last run.
+        strengths: one per run in which edits acted.
+        cap: largest ||dx|| / ||x|| per token.
+        milliseconds: [ms] spent in the tap while the policy inferred.
+    """
+
+    site: Site
+    sae: SparseAutoencoder
+    pooled: bool
+    token_groups: Groups
+    tokens: Tokens
+    last: LastRun
+    strengths: tuple[Strength, ...]
+    cap: float
+    milliseconds: float
+
+    def readout(self) -> SiteReadout:
+        """Return the active and the edited features; z is the largest over the samples."""
+        stream = self.last.stream.to(torch.float32)
+        normalised, code = self._encoded(stream)
+        dense = np.zeros(self.sae.dictionary_size, np.float32)
+        np.maximum.at(dense, _flat(code.index), _flat(code.value))
+        features, natural, reached = self._edited(code)
+        dense[features] = natural
+        applied = dense.copy()
+        applied[features] = reached
+        shown = dense > 0
+        shown[features] = True
+        shown[list(self._projected)] = True
+        index = np.flatnonzero(shown)
+        ratio, capped = self._strength()
+        weights = self.tokens.mean_weights(self.token_groups)
+        norm = (torch.linalg.vector_norm(stream, dim=-1) * weights).sum(1).mean()
+        return SiteReadout(
+            self.site.name,
+            index.astype(np.uint32),
+            dense[index],
+            applied[index],
+            float(self.sae.fraction_unexplained(normalised, code)),
+            float(norm),
+            ratio,
+            capped,
+            self.milliseconds,
+            code.unlisted(torch.from_numpy(features).to(stream.device)),
+        )
+
+    def _encoded(self, stream: Tensor) -> tuple[Tensor, ActiveCode]:
+        """Return the N normalised samples (N, d) that the SAE reads, and their code (N, F).
+
+        A sample is the pooled vector or a token; tokens that the SAE does not read are left out.
+        """
+        code = self.last.code
+        if self.pooled:
+            read = weighted_mean(stream, self.tokens.mean_weights(self.token_groups))
+        else:
+            mask = self.tokens.mask(self.token_groups)
+            read, code = stream[mask], None if code is None else code.at(mask)
+        normalised = self.sae.normalize(read)[0]
+        return normalised, self.sae.encode_normalized(normalised) if code is None else code
+
+    @property
+    def _projected(self) -> tuple[int, ...]:
+        return () if self.last.plan is None else self.last.plan.projected
+
+    def _edited(self, code: ActiveCode) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the edited features, each once, and their largest z and z' over the samples."""
+        plan = self.last.plan
+        if plan is None or not len(plan.features):
+            return np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32)
+        z = code.of(plan.features)
+        change = plan.code_change(z)
+        if not self.pooled:
+            scopes = self.tokens.scopes(plan.scopes)[self.tokens.mask(self.token_groups)]
+            change = change * scopes[..., : change.shape[-1]]
+        features, first, place = np.unique(
+            plan.features.cpu().numpy(), return_index=True, return_inverse=True
+        )
+        natural = z.cpu().numpy()[:, first]
+        reached = natural.copy()
+        # Two edits of one feature, one fading out and one fading in, add up.
+        np.add.at(reached, (slice(None), place), change.cpu().numpy())
+        return features, natural.max(0), reached.max(0)
+
+    def _strength(self) -> tuple[float, bool]:
+        """Return the largest mean ||dx|| / ||x|| of the runs, after the cap, and if it capped."""
+        largest, capped = 0.0, False
+        for run in self.strengths:
+            touched = self.tokens.scopes(run.scopes).any(-1)
+            ratio = (run.edit_norm / run.norm.clamp_min(TINY))[..., 0][touched]
+            if ratio.numel():
+                largest = max(largest, float(ratio.clamp_max(self.cap).mean()))
+                capped = capped or bool((ratio > self.cap).any())
+        return largest, capped
+
+
+def _flat(tensor: Tensor) -> np.ndarray:
+    return tensor.cpu().numpy().ravel()
