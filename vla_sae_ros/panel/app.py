@@ -1,36 +1,52 @@
-"""The stand-alone window: `python -m vla_sae_ros.panel`."""
+"""The stand-alone window: `vla-sae panel`, or `python -m vla_sae_ros.panel` in a system."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import signal
 import sys
 from types import TracebackType
 
+from PyQt5.QtCore import QSettings
 from PyQt5.QtWidgets import QApplication
 
 from vla_sae_ros.panel.guard import MISHAPS
 from vla_sae_ros.panel.ros_thread import RosThread
+from vla_sae_ros.panel.themes import SYSTEM, THEMES, use_theme
 from vla_sae_ros.panel.window import PanelWidget
 
 NO_SCREEN = 3
 """Exit status where there is no screen."""
 
+_SMALLEST, _LARGEST = 100, 200  # [%]
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `vla-sae panel`: none."""
+    """Add the options of `vla-sae panel`."""
+    parser.add_argument("--theme", choices=THEMES, default=SYSTEM,
+                        help="colours (default: those of the desktop)")
+    parser.add_argument("--scale", type=_percent, default=_SMALLEST, metavar="PERCENT",
+                        help="size of everything, 100 to 200 (default 100)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Open the window for `vla-sae panel`; return the exit status."""
-    return main([])
+    return open_window(args.theme, args.scale, [])
 
 
 def main(args: list[str] | None = None) -> int:
-    """Open the window; return when it is closed or on SIGINT or SIGTERM."""
-    arguments = sys.argv[1:] if args is None else args
+    """Open the window; what is no option of the panel goes to ROS. Return the exit status."""
+    parser = argparse.ArgumentParser(prog="panel", description=__doc__)
+    add_arguments(parser)
+    options, ros_arguments = parser.parse_known_args(sys.argv[1:] if args is None else args)
+    return open_window(options.theme, options.scale, ros_arguments)
+
+
+def open_window(theme: str, scale: int, ros_arguments: list[str]) -> int:
+    """Show the panel; return when it is closed or on SIGINT or SIGTERM."""
     logging.basicConfig(format="[panel] %(levelname)s %(message)s")
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
             or os.environ.get("QT_QPA_PLATFORM")):
@@ -38,19 +54,45 @@ def main(args: list[str] | None = None) -> int:
               file=sys.stderr)
         return NO_SCREEN
     sys.excepthook = _note_uncaught
+    if scale != _SMALLEST:
+        os.environ["QT_SCALE_FACTOR"] = str(scale / 100)
     app = QApplication(["vla_sae_ros panel"])
-    ros = RosThread(arguments)
+    use_theme(app, theme)
+    ros = RosThread(ros_arguments)
     widget = PanelWidget(ros.client)
+    settings = QSettings("vla_sae_ros", "panel")
+    widget.resize(widget.sizeHint())
+    _restore(widget, settings)
     for number in (signal.SIGINT, signal.SIGTERM):
         # Python runs the handler at the next tick of the widget's timer.
         signal.signal(number, lambda *_: app.quit())
-    widget.resize(widget.sizeHint())
     widget.show()
     try:
         return int(app.exec_())
     finally:
+        settings.setValue("geometry", widget.saveGeometry())
+        settings.setValue("layout", json.dumps(widget.save_layout()))
+        settings.sync()
         widget.stop()
         ros.close()
+
+
+def _restore(widget: PanelWidget, settings: QSettings) -> None:
+    """Bring back the last layout; one that cannot be read is noted and left aside."""
+    geometry = settings.value("geometry")
+    if geometry is not None:
+        widget.restoreGeometry(geometry)
+    try:
+        widget.restore_layout(json.loads(settings.value("layout", "{}")))
+    except (TypeError, ValueError) as error:
+        MISHAPS.note("the remembered layout", error)
+
+
+def _percent(text: str) -> int:
+    if text.isdigit() and _SMALLEST <= int(text) <= _LARGEST:
+        return int(text)
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is no scale; write a percentage from {_SMALLEST} to {_LARGEST}")
 
 
 def _note_uncaught(

@@ -23,6 +23,7 @@ class LazyView(QWidget):
         super().__init__()
         self.spec, self._context = spec, context
         self.inner: Any = None
+        self._saved: dict[str, Any] | None = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
 
@@ -39,7 +40,21 @@ class LazyView(QWidget):
             layout = self.layout()
             assert layout is not None
             layout.addWidget(self.inner)
+            if self._saved is not None and hasattr(self.inner, "restore"):
+                self.inner.restore(self._saved)
         return self.inner
+
+    def save(self) -> dict[str, Any] | None:
+        """Return what the view wants to be remembered; None when it wants nothing."""
+        if self.inner is None:
+            return self._saved
+        return self.inner.save() if hasattr(self.inner, "save") else None
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Give the view what it saved, now or when it is made."""
+        self._saved = saved
+        if self.inner is not None and hasattr(self.inner, "restore"):
+            self.inner.restore(saved)
 
 
 class Areas(QSplitter):
@@ -99,6 +114,8 @@ class Areas(QSplitter):
                         for area, tabs in self._tabs.items() if tabs.count()},
             "hidden": [area.value for area, tabs in self._tabs.items()
                        if tabs.count() and tabs.isHidden()],
+            "views": {view.spec.title: saved for view in self._views
+                      if (saved := view.save()) is not None},
         }
 
     def restore(self, layout: dict[str, Any]) -> None:
@@ -106,6 +123,10 @@ class Areas(QSplitter):
         for splitter, name in ((self._upper, "columns"), (self, "rows")):
             with contextlib.suppress(KeyError, TypeError, ValueError):
                 splitter.setSizes([int(size) for size in layout[name]])
+        for view in self._views:
+            saved = layout.get("views", {}).get(view.spec.title)
+            if saved is not None:
+                view.restore(saved)
         current = layout.get("current")
         for area, tabs in self._tabs.items():
             titles = [tabs.tabText(index) for index in range(tabs.count())]

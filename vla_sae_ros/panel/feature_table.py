@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PyQt5.QtCore import QItemSelection, QPoint, QRectF, Qt, pyqtSignal
-from PyQt5.QtGui import QContextMenuEvent, QFontMetrics, QKeyEvent, QMouseEvent
+from PyQt5.QtGui import QContextMenuEvent, QFontMetrics, QKeyEvent, QMouseEvent, QResizeEvent
 from PyQt5.QtWidgets import (
     QAbstractItemView,
     QApplication,
@@ -32,9 +32,10 @@ from vla_sae_ros.panel.inks import em
 from vla_sae_ros.panel.table_model import Column, FeatureTableModel, has_any
 
 _ROW_HEIGHT = 26
-_WIDTHS = {Column.PIN: 24, Column.SITE: 92, Column.FEATURE: 72, Column.LABEL: 170,
-           Column.CLASS: 88, Column.COVERAGE: 60, Column.ACTIVATION: 150, Column.SPARK: 100,
-           Column.MODE: 116, Column.STEER: 220, Column.VALUE: 124}
+_WIDTHS = {Column.PIN: 24, Column.SITE: 80, Column.FEATURE: 68, Column.LABEL: 160,
+           Column.CLASS: 82, Column.COVERAGE: 54, Column.ACTIVATION: 124, Column.SPARK: 84,
+           Column.MODE: 104, Column.STEER: 140, Column.VALUE: 108}
+_SPARE = (Column.COVERAGE, Column.CLASS, Column.SPARK)  # hidden first in a narrow window
 _NUDGE = 0.02  # of a slider's half range per arrow key
 
 
@@ -110,22 +111,30 @@ class FeatureTable(QTableView):
             self.scrollTo(index)
 
     def fit_columns(self) -> None:
-        """Hide the columns that this catalogue has nothing for."""
+        """Hide columns that are empty, and those that a slider of useful width has no room for."""
+        scale = max(em(QFontMetrics(self.font())), 1.0)
+        catalogue = self.features.columns.catalogue
+        shown = [column for column in Column if has_any(catalogue, column)]
+        viewport = self.viewport()
+        room = (viewport.width() if viewport else 0) - _WIDTHS[Column.STEER] * scale
+        for spare in _SPARE:
+            needed = sum(self._widths[column] for column in shown if column is not Column.STEER)
+            if needed > room and spare in shown:
+                shown.remove(spare)
         for column in Column:
-            self.setColumnHidden(column, not has_any(self.features.columns.catalogue, column))
+            self.setColumnHidden(column, column not in shown)
 
     def save(self) -> dict[str, Any]:
         """Return order and widths as plain values."""
         column, descending = self.features.sorted_by
         return {"sort": column.name, "descending": descending,
-                "widths": {c.name: self.columnWidth(c) for c in Column
-                           if not self.isColumnHidden(c)}}
+                "widths": {column.name: width for column, width in self._widths.items()}}
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Take what `save` returned; unknown columns are passed over."""
         widths = saved.get("widths", {})
         for column in Column:
-            if column.name in widths:
+            if column.name in widths and column is not Column.STEER:
                 self.setColumnWidth(column, int(widths[column.name]))
         if saved.get("sort") in Column.__members__:
             order = Qt.SortOrder
@@ -240,6 +249,17 @@ class FeatureTable(QTableView):
         if row is not None and chosen.indexes():
             self.selected.emit(row)
 
+    @guarded()
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Show as many columns as there is room for."""
+        super().resizeEvent(event)
+        self.fit_columns()
+
+    @guarded()
+    def _on_resized(self, section: int, _before: int, width: int) -> None:
+        if width > 0 and section != Column.STEER:
+            self._widths[Column(section)] = width
+
     def _edit(self, column: Column) -> None:
         self.edit(self.features.index(self.currentIndex().row(), column))
 
@@ -275,8 +295,10 @@ class FeatureTable(QTableView):
         columns.setDefaultAlignment(
             Qt.Alignment(Qt.AlignmentFlag.AlignLeft) | Qt.AlignmentFlag.AlignVCenter)
         columns.setMinimumSectionSize(round(20 * scale))
-        for column, width in _WIDTHS.items():
-            self.setColumnWidth(column, round(width * scale))
-        columns.setStretchLastSection(True)
+        self._widths = {column: round(width * scale) for column, width in _WIDTHS.items()}
+        for column, width in self._widths.items():
+            self.setColumnWidth(column, width)
+        columns.setSectionResizeMode(Column.STEER, QHeaderView.ResizeMode.Stretch)
+        columns.sectionResized.connect(self._on_resized)
         columns.sectionClicked.connect(
             lambda section: self.features.sort_by_title(Column(section)))

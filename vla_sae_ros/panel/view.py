@@ -14,7 +14,10 @@ from vla_sae_ros.panel.store import Store
 
 
 class View(Protocol):
-    """A widget that draws from the store."""
+    """A widget that draws from the store.
+
+    With `save() -> dict` and `restore(dict)` of plain values it is remembered with the layout.
+    """
 
     def refresh(self, store: Store, now: float) -> None:
         """Show the present state; called once a frame while visible. `now` is monotonic [s]."""

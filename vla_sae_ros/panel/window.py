@@ -60,6 +60,7 @@ class PanelWidget(QWidget):
         self._note_until = 0.0
         self._mishaps = MISHAPS.count
         self._table_had_focus = True
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self._build()
         self._connect()
         self._timer = QTimer(self)
@@ -379,12 +380,14 @@ class PanelWidget(QWidget):
             self.note_line.show_text("")
 
     def _set_table_live(self, live: bool) -> None:
-        """Grey out old values. Qt gives a disabled table's focus away: take it back afterwards,
-        so that Space means bypass and not a space in the search."""
+        """Grey out old values. Qt gives a disabled table's focus away: the window takes it, and
+        gives it back, so that Space means bypass and not a space in the search."""
         if live == self.table.isEnabled():
             return
         if not live:
-            self._table_had_focus = self.table.hasFocus()
+            self._table_had_focus = self.focusWidget() in (None, self.table)
         self.table.setEnabled(live)
+        if not live and self._table_had_focus:
+            self.setFocus()
         if live and self._table_had_focus:
             self.table.setFocus()
