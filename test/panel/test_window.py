@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections.abc import Sequence
 
 import pytest
 from PyQt5.QtCore import QEvent, QPoint, QRectF, Qt
-from PyQt5.QtGui import QMouseEvent
+from PyQt5.QtGui import QColor, QMouseEvent, QPalette
 from PyQt5.QtTest import QTest
-from PyQt5.QtWidgets import QApplication, QDoubleSpinBox
+from PyQt5.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QDialog,
+    QDoubleSpinBox,
+    QPlainTextEdit,
+    QWidget,
+)
 
-from vla_sae_ros.core.steering import Edit, Mode, Unit
-from vla_sae_ros.panel import guard, window
+from vla_sae_ros.core.steering import Edit, Mode, Unit, parse_preset
+from vla_sae_ros.panel import guard, inks, themes, window
+from vla_sae_ros.panel.cheat_sheet import CheatSheet
 from vla_sae_ros.panel.delegates import x_of
-from vla_sae_ros.panel.table_model import Column
+from vla_sae_ros.panel.shortcuts import SHORTCUTS
+from vla_sae_ros.panel.table_model import Column, Filter
 from vla_sae_ros.panel.values import FeatureName, Outcome
+from vla_sae_ros.panel.view import Area, ViewSpec
 from vla_sae_ros.panel.window import PanelWidget
 
 
@@ -204,3 +216,226 @@ def test_everything_can_be_painted_in_every_state(
         client.incoming.last_heard = heard
         panel.tick()
         assert not panel.grab().isNull()
+
+
+def test_space_held_compares_and_gives_back(panel, client) -> None:
+    panel._bypass_key.press(False, 0.0)
+    panel._bypass_key.release(5.0)
+    assert client.requests == [("bypass", True), ("bypass", False)]
+
+
+def test_p_pins_the_selected_feature_and_the_star_unpins_it(panel) -> None:
+    panel.select(("expert.0", 2))
+    QTest.keyClick(panel.table, Qt.Key.Key_P)
+    assert panel.store.pinned == [("expert.0", 2)]
+    star = panel.table.visualRect(panel.model.index(
+        panel.model.place_of(panel.store.columns.row_of(("expert.0", 2))), Column.PIN))
+    QTest.mouseClick(panel.table.viewport(), Qt.MouseButton.LeftButton, pos=star.center())
+    assert panel.store.pinned == []
+
+
+def test_arrow_keys_move_a_slider_and_one_press_is_one_step(panel, client) -> None:
+    panel.select(("backbone.1", 1))
+    for _ in range(3):
+        QTest.keyPress(panel.table, Qt.Key.Key_Right)
+    QTest.keyRelease(panel.table, Qt.Key.Key_Right)
+    assert edits_sent(client)[-1].value == pytest.approx(3 * 0.02 * 5.0)
+    assert panel.editing.stack.count() == 1
+
+
+def test_a_mode_is_chosen_by_key_from_a_menu(panel, client, qtbot) -> None:
+    panel.select(("backbone.1", 1))
+    QTest.keyClick(panel.table, Qt.Key.Key_M)
+    box = panel.table.findChild(QComboBox)
+    box.setCurrentIndex(box.findText("project out"))
+    QTest.keyClick(box, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: bool(client.requests))
+    assert edits_sent(client)[-1].mode is Mode.PROJECT_OUT
+
+
+def test_undo_and_redo_by_key(panel, client) -> None:
+    panel.table.committed.emit(panel.store.columns.row_of(("backbone.1", 1)), 2.0)
+    QTest.keyClick(panel.table, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClick(panel.table, Qt.Key.Key_Y, Qt.KeyboardModifier.ControlModifier)
+    assert [what for _, what in client.requests][1] == ([], [("backbone.1", 1)])
+    assert edits_sent(client)[-1].value == 2.0
+
+
+def test_the_rows_are_sorted_once_before_the_pointer_holds_them(
+    panel, client, make_activations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(panel.table), "under_pointer", property(lambda self: True))
+    first = lambda: panel.store.columns.name_of(int(panel.model.order[0]))  # noqa: E731
+    client.incoming.activations.put(make_activations("expert.0", {2: (9.0, 9.0)}))
+    panel.tick()
+    assert first() == ("expert.0", 2)
+    panel._next_sort = 0.0
+    client.incoming.activations.put(make_activations("expert.0", {1: (9.0, 9.0)}, inference=2))
+    panel.tick()
+    assert first() == ("expert.0", 2)
+    assert "held under the pointer" in panel.tools.count_label.text()
+
+
+def test_new_edits_take_mode_unit_ramp_and_lease_from_the_tools(panel, client) -> None:
+    panel.tools.mode.setCurrentText("add SAE units")
+    panel.tools.ramp.setValue(2.5)
+    panel.tools.lease.setValue(7.0)
+    panel.table.committed.emit(panel.store.columns.row_of(("backbone.1", 1)), 2.0)
+    edit = edits_sent(client)[-1]
+    assert (edit.mode, edit.unit, edit.ramp) == (Mode.ADD, Unit.NATURAL, 2.5)
+    assert client.commands.lease == 7.0
+
+
+def test_the_policy_serving_other_features_is_said_and_forgets_the_undo(
+    panel, client, make_catalogue, make_steering
+) -> None:
+    panel.table.committed.emit(panel.store.columns.row_of(("backbone.1", 1)), 2.0)
+    client.incoming.steering.put(make_steering(("backbone.1", 1, 2.0)))
+    panel.tick()
+    client.incoming.catalogues.put("", make_catalogue(size=6, policy="other"))
+    panel.tick()
+    assert panel.model.rowCount() == 12
+    assert "1 edits of the old ones are gone" in panel.note_line.text
+    assert not panel.tools.undo.isEnabled()
+
+
+def test_a_layout_saved_as_plain_values_comes_back(panel, client, qtbot) -> None:
+    panel.tools.search.setText("soup")
+    panel.tools.filters[Filter.ALIVE].setChecked(True)
+    panel.model.sort_by_title(Column.COVERAGE)
+    panel.store.toggle_pin(("expert.0", 2))
+    panel.tools.lease.setValue(9.0)
+    layout = json.loads(json.dumps(panel.save_layout()))
+    again = PanelWidget(client)
+    again.stop()
+    qtbot.addWidget(again)
+    again.restore_layout(layout)
+    assert {**again.save_layout(), "areas": layout["areas"]} == layout  # sizes: the window's
+    assert again.store.pinned == [("expert.0", 2)] and client.commands.lease == 9.0
+
+
+def test_a_layout_of_another_version_is_taken_as_far_as_it_fits(panel) -> None:
+    panel.restore_layout({"areas": {"columns": "odd", "hidden": ["nowhere"]},
+                          "table": {"sort": "COLOUR", "widths": {"GONE": 3}}})
+    assert panel.model.rowCount() == 8
+
+
+def test_f1_lists_every_key(panel) -> None:
+    QTest.keyClick(panel.table, Qt.Key.Key_F1)
+    text = panel.findChild(CheatSheet).text.toPlainText()
+    for shortcut in SHORTCUTS:
+        assert shortcut.keys in text and shortcut.words in text
+
+
+def test_every_key_has_its_method(panel) -> None:
+    for shortcut in SHORTCUTS:
+        if shortcut.action and not shortcut.view:
+            assert callable(getattr(panel, shortcut.action))
+
+
+def test_presets_are_saved_loaded_and_compared(panel, client, make_steering, tmp_path) -> None:
+    client.incoming.steering.put(make_steering(("backbone.1", 1, 2.0)))
+    panel.tick()
+    panel.presets.save_to(str(tmp_path / "mine"))
+    text = (tmp_path / "mine.yaml").read_text()
+    assert parse_preset(text).edits == tuple(panel.standing_edits())
+    panel.presets.load_from(str(tmp_path / "mine.yaml"))
+    assert client.requests[-1] == ("preset", text)
+    panel.presets.compare_with(str(tmp_path / "mine.yaml"))
+    shown = panel.findChild(QDialog, "comparison").findChild(QPlainTextEdit)
+    assert shown.toPlainText() == "No difference."
+
+
+@pytest.mark.parametrize("content", ["not: [a preset", "format: 9\nname: x\nedits: []\n", None])
+def test_a_preset_that_cannot_be_read_is_said_and_changes_nothing(
+    panel, client, tmp_path, content
+) -> None:
+    path = tmp_path / "bad.yaml"
+    if content is not None:
+        path.write_text(content)
+    panel.presets.load_from(str(path))
+    assert client.requests == []
+    assert panel.note_line.warning and "nothing changed" in panel.note_line.text
+
+
+def test_a_view_is_made_when_it_is_first_shown_and_drawn_only_while_visible(
+    client, qtbot
+) -> None:
+    class FakeView(QWidget):
+        frames = 0
+
+        def refresh(self, store, now) -> None:
+            type(self).frames += 1
+
+        def save(self) -> dict:
+            return {"zoom": 3}
+
+    made: list[str] = []
+
+    def maker(title: str):
+        def make(context) -> QWidget:
+            made.append(title)
+            return FakeView()
+
+        return make
+
+    specs = tuple(ViewSpec(title, area, maker(title)) for title, area in (
+        ("strip", Area.BAR), ("first", Area.BOTTOM), ("second", Area.BOTTOM)))
+    panel = PanelWidget(client, views=specs)
+    panel.stop()
+    qtbot.addWidget(panel)
+    with qtbot.waitExposed(panel):
+        panel.show()
+    panel.tick()
+    assert made == ["strip", "first"] and FakeView.frames == 2
+    panel.toggle_bottom()
+    panel.tick()
+    assert FakeView.frames == 3
+    assert panel.save_layout()["areas"]["hidden"] == ["bottom"]
+    assert panel.save_layout()["areas"]["views"]["strip"] == {"zoom": 3}
+
+
+def test_a_view_that_fails_is_said_and_the_rest_goes_on(
+    client, qtbot, make_catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class BrokenView(QWidget):
+        def refresh(self, store, now) -> None:
+            raise ValueError("a broken view")
+
+    mishaps = guard.Mishaps()
+    monkeypatch.setattr(guard, "MISHAPS", mishaps)
+    monkeypatch.setattr(window, "MISHAPS", mishaps)
+    panel = PanelWidget(client, views=(ViewSpec("x", Area.BAR, lambda c: BrokenView()),))
+    panel.stop()
+    qtbot.addWidget(panel)
+    with qtbot.waitExposed(panel):
+        panel.show()
+    client.incoming.catalogues.put("", make_catalogue())
+    panel.tick()
+    panel.tick()
+    assert panel.model.rowCount() == 8
+    assert "a broken view" in panel.note_line.text
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_status_colours_are_readable_in_both_themes(theme: str) -> None:
+    for style in (inks.WARNING, inks.GOOD, inks.NEUTRAL, inks.CAUTION):
+        ground, ink = re.findall(r": (\S+);", style)
+        assert contrast(QColor(ground), QColor(ink)) > 4.5
+    palette = themes._PALETTES[theme]
+    role = QPalette.ColorRole
+    for ground, ink in ((role.Base, role.Text), (role.Window, role.WindowText),
+                        (role.Highlight, role.HighlightedText), (role.Button, role.ButtonText)):
+        assert contrast(QColor(palette[ground]), QColor(palette[ink])) > 4.5
+
+
+def contrast(first: QColor, second: QColor) -> float:
+    """WCAG 2 contrast ratio."""
+
+    def luminance(colour: QColor) -> float:
+        parts = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4
+                 for c in (colour.redF(), colour.greenF(), colour.blueF())]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    high, low = sorted((luminance(first), luminance(second)), reverse=True)
+    return (high + 0.05) / (low + 0.05)

@@ -122,7 +122,9 @@ class Areas(QSplitter):
         """Take what `save` returned; what does not fit this panel any more is left as it is."""
         for splitter, name in ((self._upper, "columns"), (self, "rows")):
             with contextlib.suppress(KeyError, TypeError, ValueError):
-                splitter.setSizes([int(size) for size in layout[name]])
+                sizes = [int(size) for size in layout[name]]
+                if all(sizes):  # a hidden area has no size to come back to
+                    splitter.setSizes(sizes)
         for view in self._views:
             saved = layout.get("views", {}).get(view.spec.title)
             if saved is not None:

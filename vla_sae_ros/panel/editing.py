@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 from PyQt5.QtCore import QObject, pyqtSignal
 from PyQt5.QtWidgets import QUndoCommand, QUndoStack
 
-from vla_sae_ros.core.steering import Edit, Mode, Phase, Unit, format_preset
+from vla_sae_ros.core.steering import Edit, Mode, Unit, format_preset
 from vla_sae_ros.panel.commands import Commands
 from vla_sae_ros.panel.outbox import Outbox
 from vla_sae_ros.panel.store import Store
-from vla_sae_ros.panel.values import EditView, FeatureName, Outcome
+from vla_sae_ros.panel.values import FeatureName, Outcome
 
 State = Mapping[FeatureName, Edit | None]
 """Edits by feature; None = no edit."""
@@ -88,8 +89,8 @@ class Editing(QObject):
     def apply_preset(self, name: str, edits: Sequence[Edit]) -> None:
         """Set a preset's edits and release every other edit of this panel."""
         wanted: dict[FeatureName, Edit | None] = {edit.key: edit for edit in edits}
-        others = [edit.name for edit in self._edits() if edit.owner == self._commands.owner
-                  and edit.name not in wanted]
+        others = [name for name in self.standing()
+                  if name not in wanted and self._owner_of(name) == self._commands.owner]
         before = {**dict.fromkeys(wanted), **self._present([*wanted, *others])}
         for key in before:
             self._wish(key, wanted.get(key))
@@ -117,9 +118,10 @@ class Editing(QObject):
         self.changed.emit()
 
     def standing(self) -> list[FeatureName]:
-        """Return the features with an edit that is not being released."""
-        names = [edit.name for edit in self._edits()]
-        return names + [name for name in self._store.columns.wished() if name not in names]
+        """Return the features whose edit is in force or asked for, not being released."""
+        columns = self._store.columns
+        return [columns.name_of(row) for row in np.flatnonzero(columns.edited()).tolist()
+                if columns.edit_of(row) is not None]
 
     def go_to(self, state: State, words: str) -> int:
         """Ask for a whole set of edits in one request; return its ticket."""
@@ -137,9 +139,11 @@ class Editing(QObject):
     def _ramp(self) -> float:
         return self._store.columns.template.ramp
 
-    def _edits(self) -> list[EditView]:
-        view = self._store.steering
-        return [edit for edit in view.edits if edit.phase is not Phase.RELEASING] if view else []
+    def _owner_of(self, name: FeatureName) -> str:
+        """Return who owns the edit of a feature; one that waits for its answer is this panel's."""
+        row = self._store.columns.row_of(name)
+        standing = None if row is None else self._store.columns.edits.get(row)
+        return self._commands.owner if standing is None else standing.owner
 
     def _present(self, names: Sequence[FeatureName]) -> dict[FeatureName, Edit | None]:
         found = {}

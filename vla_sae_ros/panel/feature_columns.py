@@ -111,10 +111,6 @@ class FeatureColumns:
         """Show an edit (None: no edit) as asked for until the policy confirms it."""
         self._wishes[row] = edit
 
-    def wished(self) -> list[FeatureName]:
-        """Return the features for which an unconfirmed edit was asked for."""
-        return [self.name_of(row) for row, edit in self._wishes.items() if edit is not None]
-
     def forget_wishes(self) -> None:
         """Show what the policy says, nothing else."""
         self._wishes.clear()

@@ -29,7 +29,8 @@ class Legend(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         metrics = QFontMetrics(self.font())
         size, ink = em(metrics), self.palette().color(QPalette.ColorRole.WindowText)
-        x, y, baseline = 16.0 * size, self.height() / 2, self.height() / 2 + metrics.ascent() / 2 - 1
+        x, y = 16.0 * size, self.height() / 2
+        baseline = y + metrics.ascent() / 2 - 1
         nothing = QColor(0, 0, 0, 0)
         for word, colour, shape in (("asked for", EDITED, disc),
                                     ("applied", active_ink(self.palette()), diamond),

@@ -357,7 +357,7 @@ class PanelWidget(QWidget):
     def _sort(self, now: float) -> None:
         """Sort now and then. Under the pointer no row moves, once it has been sorted at all."""
         held = self.table.dragging or (self._settled and self.table.under_pointer)
-        if now >= self._next_sort and not held:
+        if (now >= self._next_sort or not self._settled) and not held:
             self.model.reorder()
             self._next_sort = now + _SORT_PERIOD
             self._settled = self._settled or bool(self.store.newest)
