@@ -92,7 +92,7 @@ class Areas(QSplitter):
         """The groups of tabs that hold a view."""
         return [tabs for tabs in self._tabs.values() if tabs.count()]
 
-    def refresh(self, store: Store, now: float) -> None:
+    def draw(self, store: Store, now: float) -> None:
         """Let every visible view show the present state."""
         for view in self._views:
             view.refresh(store, now)

@@ -146,7 +146,7 @@ class Editing(QObject):
         return self._commands.owner if standing is None else standing.owner
 
     def _present(self, names: Sequence[FeatureName]) -> dict[FeatureName, Edit | None]:
-        found = {}
+        found: dict[FeatureName, Edit | None] = {}
         for name in names:
             row = self._store.columns.row_of(name)
             edit = None if row is None else self._store.columns.edit_of(row)

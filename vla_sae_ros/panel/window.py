@@ -85,7 +85,7 @@ class PanelWidget(QWidget):
         self._take(now)
         self.editing.send(now)
         self._show_status(now)
-        self.areas.refresh(self.store, now)
+        self.areas.draw(self.store, now)
 
     def select(self, name: FeatureName) -> None:
         """Select a feature in the table, and for every view."""
