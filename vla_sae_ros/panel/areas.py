@@ -106,6 +106,13 @@ class Areas(QSplitter):
         tabs = self._tabs[area]
         tabs.setVisible(bool(tabs.count()) and not tabs.isVisible())
 
+    def next(self, area: Area) -> None:
+        """Show the next view of an area."""
+        tabs = self._tabs[area]
+        if tabs.count():
+            tabs.setVisible(True)
+            tabs.setCurrentIndex((tabs.currentIndex() + 1) % tabs.count())
+
     def save(self) -> dict[str, Any]:
         """Return the layout as plain values."""
         return {

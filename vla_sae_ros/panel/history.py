@@ -41,6 +41,17 @@ class History:
         return min(self._written, self.capacity)
 
     @property
+    def written(self) -> int:
+        """Number of frames begun since the start or `clear`."""
+        return self._written
+
+    def recent(self, count: int) -> Matrix:
+        """Return (count, R) values after the edits of the newest frames, in observed maxima,
+        oldest first; `count` at most len(self)."""
+        places = np.arange(self._written - count, self._written) % self.capacity
+        return self._applied[places]
+
+    @property
     def latest(self) -> float:
         """Observation time [s] of the newest frame; NaN before the first."""
         return float(self._time[(self._written - 1) % self.capacity]) if self._written else np.nan

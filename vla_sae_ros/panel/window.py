@@ -177,6 +177,14 @@ class PanelWidget(QWidget):
         """Hide or show the views below."""
         self.areas.toggle(Area.BOTTOM)
 
+    def next_right(self) -> None:
+        """Show the next view to the right."""
+        self.areas.next(Area.RIGHT)
+
+    def next_bottom(self) -> None:
+        """Show the next view below."""
+        self.areas.next(Area.BOTTOM)
+
     def save_layout(self) -> dict[str, Any]:
         """Return what is to be remembered, as plain values."""
         return {

@@ -1,0 +1,49 @@
+"""What is known about one feature, in words. Pure functions."""
+
+from __future__ import annotations
+
+import math
+
+from vla_sae_ros.panel.values import CatalogueView
+
+UNKNOWN = "unknown"
+
+METRICS = {
+    "Class": "general: fires across episodes; memorized: in few of them; dead: never",
+    "General with probability": "Of the generality classifier",
+    "Coverage": "Share of episodes in which it fires",
+    "Density": "Share of inferences in which it fires",
+    "Onsets per episode": "How often it begins to fire in an episode, on average",
+    "Run length": "Mean length of a run of firing, as a share of the episode",
+    "Observed maximum": "Largest activation in the SAE's data, in the SAE's units",
+}
+"""Name and meaning of every metric."""
+
+
+def metrics(catalogue: CatalogueView, row: int) -> dict[str, str]:
+    """Return the value of every metric of a row."""
+    return {
+        "Class": catalogue.classes[row] or "not classified",
+        "General with probability": share(float(catalogue.general_probability[row])),
+        "Coverage": share(float(catalogue.coverage[row])),
+        "Density": share(float(catalogue.density[row])),
+        "Onsets per episode": number(float(catalogue.onset_count[row])),
+        "Run length": share(float(catalogue.relative_run_length[row])),
+        "Observed maximum": number(float(catalogue.observed_max[row])),
+    }
+
+
+def share(value: float) -> str:
+    """Return a share of 0 to 1 in percent."""
+    return UNKNOWN if math.isnan(value) else f"{100 * value:.1f} %"
+
+
+def number(value: float) -> str:
+    """Return a number with three digits."""
+    return UNKNOWN if math.isnan(value) else f"{value:.3g}"
+
+
+def source_words(source: str) -> str:
+    """Return who named the feature."""
+    return {"person": "named by a person", "evidence": "named by a tool from evidence",
+            "": "not named yet"}.get(source, f"named by {source}")

@@ -1,0 +1,48 @@
+"""The button that stops what moves: the robot, or the episode in simulation."""
+
+from __future__ import annotations
+
+from PyQt5.QtCore import Qt
+from PyQt5.QtWidgets import QPushButton
+
+from vla_sae_ros.panel.guard import guarded
+from vla_sae_ros.panel.inks import WARNING
+from vla_sae_ros.panel.store import Store
+from vla_sae_ros.panel.view import Context
+
+
+class StopButton(QPushButton):
+    """Always there and always enabled."""
+
+    def __init__(self, context: Context) -> None:
+        """Stand ready."""
+        super().__init__()
+        self._commands, self._tell = context.client.commands, context.tell
+        self.setStyleSheet(f"QPushButton {{ {WARNING} font-weight: bold; padding: 4px 12px; }}")
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setToolTip("Stops the robot at once; in simulation, cancels the episode (F12, Ctrl+.)")
+        self._show("STOP")
+        self.clicked.connect(lambda _checked: self.stop())
+
+    def refresh(self, store: Store) -> None:
+        """Say what would be stopped."""
+        running = store.episode is not None and store.episode.running
+        if self._commands.offers("bridge/stop"):
+            self._show("STOP ROBOT")
+        else:
+            self._show("STOP EPISODE" if running else "STOP")
+
+    @guarded()
+    def stop(self) -> None:
+        """Stop the robot where there is one, else the episode."""
+        if self._commands.offers("bridge/stop"):
+            self._commands.stop_bridge()
+        elif self._commands.can_run_episodes:
+            self._commands.cancel_episode()
+        else:
+            self._tell("STOP: not sent, no bridge is there that could be stopped", True)
+
+    def _show(self, words: str) -> None:
+        text = f"■ {words}  [F12]"
+        if self.text() != text:
+            self.setText(text)
