@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     console.print(_table(catalogue, probability))
     console.print(_in_words(str(args.bundle), measured, share))
     if args.against is not None:
-        other = Measured.of(*args.against, args.tau)
+        other = Measured.of(args.against[0], args.against[1], args.tau)
         other_share = general_share(other.statistics, classifier, args.draws, seed=1)
         console.print(_in_words(str(args.against[0]), other, other_share))
         value, low, high = share_difference(share, other_share)
