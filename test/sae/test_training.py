@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,8 +14,12 @@ import torch
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.sae.geometric_median import geometric_median
+from vla_sae_ros.sae.gradients import Step, only_here
 from vla_sae_ros.sae.metrics import evaluate
-from vla_sae_ros.sae.training import Trainer, TrainingSettings, train
+from vla_sae_ros.sae.objectives.choice import objective_for
+from vla_sae_ros.sae.processes import Processes
+from vla_sae_ros.sae.training import Trainer, train
+from vla_sae_ros.sae.training_settings import KINDS, TrainingSettings
 
 SMALL = TrainingSettings(
     24, k=3, normalization="none", batch_size=64, epochs=3, learning_rate=3e-3, dead_after_steps=10
@@ -29,10 +37,14 @@ def planted(samples: int, d: int, features: int, active: int) -> tuple[np.ndarra
     return (code @ directions).astype(np.float32), directions
 
 
-def test_a_planted_dictionary_is_recovered() -> None:
+@pytest.mark.parametrize(
+    ("kind", "matched"), [("topk", 0.95), ("batchtopk", 0.95), ("relu", 0.95), ("jumprelu", 0.7)]
+)
+def test_a_planted_dictionary_is_recovered(kind: str, matched: float) -> None:
     samples, directions = planted(20_000, 32, 64, 3)
     settings = TrainingSettings(
         64,
+        kind=kind,
         k=3,
         normalization="none",
         batch_size=256,
@@ -43,23 +55,29 @@ def test_a_planted_dictionary_is_recovered() -> None:
     )
     trained = train(samples, settings, progress=False)
     best = (directions @ trained.sae.W_dec.numpy().T).max(axis=1)
-    assert (best >= 0.95).mean() >= 0.95
-    assert trained.dead_features == 0
+    assert (best >= 0.95).mean() >= matched
+    assert trained.dead_features <= 0.05 * 64
+    assert evaluate(trained.sae, samples).l0 < 8
     assert trained.fvu_history[-1] < trained.fvu_history[0]
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("normalization", ["none", "layer_norm"])
-def test_decoder_rows_stay_unit(normalization: str) -> None:
+def test_decoder_rows_stay_unit(normalization: str, kind: str) -> None:
     samples = planted(640, 16, 24, 3)[0] * 50 + 20
-    settings = dataclasses.replace(SMALL, normalization=normalization)
+    settings = dataclasses.replace(SMALL, normalization=normalization, kind=kind)
     sae = train(samples, settings, progress=False).sae
     torch.testing.assert_close(sae.W_dec.norm(dim=1), torch.ones(24))
 
 
-def test_the_history_ends_at_the_fvu_of_the_result() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_history_ends_at_the_fvu_of_the_result(kind: str) -> None:
     samples = planted(640, 16, 24, 3)[0] * 50 + 20
-    trained = train(samples, dataclasses.replace(SMALL, epochs=20), progress=False)
-    assert evaluate(trained.sae, samples).fvu == pytest.approx(trained.fvu_history[-1], rel=0.1)
+    settings = dataclasses.replace(SMALL, epochs=20, kind=kind)
+    trained = train(samples, settings, progress=False)
+    # BatchTopK serves with a running mean of its thresholds, which lags behind in a short run.
+    share = 0.25 if kind == "batchtopk" else 0.1
+    assert evaluate(trained.sae, samples).fvu == pytest.approx(trained.fvu_history[-1], rel=share)
 
 
 def test_the_size_and_offset_of_the_activations_do_not_change_what_is_learnt() -> None:
@@ -84,8 +102,11 @@ def test_the_auxiliary_loss_resurrects_dead_latents(coefficient: float, revived:
     settings = dataclasses.replace(SMALL, aux_coefficient=coefficient, epochs=60)
     trainer = Trainer(samples, settings, torch.device("cpu"))
     # Encoders this short never reach the top k by themselves.
-    trainer._weights.encoder[:12] *= 1e-3
-    dead = [trainer.dead_count() for _ in range(15) for _ in trainer.epoch()]
+    trainer._objective.weights[0][:12] *= 1e-3
+    dead = []
+    for _ in range(15 * trainer.steps_per_epoch):
+        trainer.advance()
+        dead.append(trainer.dead_count())
     assert max(dead) >= 8
     assert (dead[-1] <= 2) is revived
 
@@ -121,10 +142,13 @@ def test_samples_that_cannot_be_learnt_from_are_refused(samples: np.ndarray, sai
         {"learning_rate": 2.0},
         {"warm_up_share": 0.9},
         {"aux_k": 0},
+        {"kind": "gated"},
+        {"sparsity": 0.1},
+        {"kind": "relu", "sparsity": 0.0},
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(change: dict[str, float]) -> None:
-    with pytest.raises(ConfigurationError, match=next(iter(change))):
+    with pytest.raises(ConfigurationError, match=list(change)[-1]):
         dataclasses.replace(SMALL, **change)  # type: ignore[arg-type]
 
 
@@ -157,3 +181,55 @@ def test_metrics_need_samples_that_vary() -> None:
     for samples in (np.zeros((0, 16), np.float32), np.ones((4, 16), np.float32)):
         with pytest.raises(ConfigurationError):
             evaluate(sae, samples)
+
+
+@pytest.mark.parametrize("kind", ["topk", "jumprelu"])
+def test_two_processes_would_sum_to_the_whole_batch(kind: str) -> None:
+    """Each half of a batch, with totals exchanged by a recording of the other half's."""
+    samples = planted(64, 16, 24, 3)[0]
+    settings = dataclasses.replace(SMALL, kind=kind)
+    x = torch.from_numpy(samples)
+    dead = torch.arange(24) < 5
+    whole = objective_for(settings, 16, torch.device("cpu")).step(x, dead, only_here)
+    halves = _Together(2)
+    parts = halves.run(
+        lambda rank, total: objective_for(settings, 16, torch.device("cpu")).step(
+            x[rank::2], dead, total
+        )
+    )
+    for part in parts:
+        torch.testing.assert_close(part.fvu, whole.fvu)
+        torch.testing.assert_close(part.auxiliary, whole.auxiliary)
+        torch.testing.assert_close(part.fired, whole.fired)
+        for got, expected in zip(part.gradients, whole.gradients, strict=True):
+            torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-4)
+
+
+class _Together:
+    """Threads in the place of processes: `total` waits for all and sums what they bring."""
+
+    def __init__(self, count: int) -> None:
+        self._barrier = threading.Barrier(count, timeout=60)
+        self._brought: list[torch.Tensor | None] = [None] * count
+
+    def run(self, work: Callable[[int, Callable], Step]) -> list[Step]:
+        with ThreadPoolExecutor(len(self._brought)) as pool:
+            ranks = range(len(self._brought))
+            return list(pool.map(lambda rank: work(rank, partial(self._total, rank)), ranks))
+
+    @torch.no_grad()
+    def _total(self, rank: int, tensor: torch.Tensor) -> torch.Tensor:
+        self._brought[rank] = tensor.clone()
+        self._barrier.wait()
+        summed = torch.stack([one for one in self._brought if one is not None]).sum(0)
+        self._barrier.wait()
+        return tensor.copy_(summed)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused() -> None:
+    samples = planted(640, 16, 24, 3)[0]
+    with pytest.raises(ConfigurationError, match="multiple of the 3"):
+        Trainer(samples, SMALL, torch.device("cpu"), Processes(0, 3))
+    batch = dataclasses.replace(SMALL, kind="batchtopk")
+    with pytest.raises(ConfigurationError, match="batchtopk"):
+        Trainer(samples, batch, torch.device("cpu"), Processes(0, 2))

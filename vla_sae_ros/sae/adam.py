@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class Adam:
-    """Adam's moments of some weights, which `step` changes in place."""
+    """Adam's moments of some weights, which `step` changes in place. steps: steps taken."""
 
     def __init__(
         self,
@@ -27,14 +27,20 @@ class Adam:
         self._eps = eps
         self._first = [torch.zeros_like(weight) for weight in weights]
         self._second = [torch.zeros_like(weight) for weight in weights]
-        self._steps = 0
+        self.steps = 0
+
+    @property
+    def moments(self) -> dict[str, Tensor]:
+        """Return both moments of every weight by name, as `step` changes them."""
+        first = {f"first.{n}": moment for n, moment in enumerate(self._first)}
+        return first | {f"second.{n}": moment for n, moment in enumerate(self._second)}
 
     def step(self, gradients: Sequence[Tensor], rate: float) -> None:
         """Take one step along the gradients, in the order of the weights."""
-        self._steps += 1
+        self.steps += 1
         first_beta, second_beta = self._betas
-        rate /= 1 - first_beta**self._steps
-        correction = math.sqrt(1 - second_beta**self._steps)
+        rate /= 1 - first_beta**self.steps
+        correction = math.sqrt(1 - second_beta**self.steps)
         moments = zip(self._weights, gradients, self._first, self._second, strict=True)
         for weight, gradient, first, second in moments:
             first.lerp_(gradient, 1 - first_beta)

@@ -1,17 +1,17 @@
-"""Training a TopK autoencoder on residual-stream samples.
+"""Training a sparse autoencoder on residual-stream samples.
 
-Recipe of Gao et al. 2024 (TopK + AuxK): bias from the geometric median, unit decoder rows with
-gradients projected to their tangent, Adam with a warm-up, clipped gradients. Samples are centred
-and scaled by one number before training and the result is folded back, which changes no code and
-makes the learning rate independent of the size of the activations.
+Recipe of Gao et al. 2024: bias from the geometric median, unit decoder rows with gradients
+projected to their tangent, Adam with a warm-up, clipped gradients. Samples are centred and scaled
+by one number before training and the result is folded back, which changes no code and makes the
+learning rate independent of the size of the activations.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,67 +21,33 @@ from torch import Tensor
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sae.adam import Adam, clip_by_norm
+from vla_sae_ros.sae.checkpoint import Checkpoint, TrainingState
 from vla_sae_ros.sae.geometric_median import geometric_median
-from vla_sae_ros.sae.gradients import AuxK, Weights, loss_and_gradients
-from vla_sae_ros.sae.normalization import NORMALIZATIONS
-from vla_sae_ros.sae.topk import TopKSAE
+from vla_sae_ros.sae.normalization import normalize
+from vla_sae_ros.sae.objectives.choice import objective_for
+from vla_sae_ros.sae.processes import Processes
+from vla_sae_ros.sae.samples import Samples, check_samples
+from vla_sae_ros.sae.sparse_autoencoder import SparseAutoencoder
+from vla_sae_ros.sae.training_settings import TrainingSettings
 
 _MEDIAN_SAMPLES = 10_000
 _ADAM_EPSILON = 6.25e-10
 
+Log = Callable[["StepReport"], None]
+
 
 @dataclass(frozen=True)
-class TrainingSettings:
-    """How to train; the same settings, samples and thread count give the same weights.
+class StepReport:
+    """One optimiser step. step: from 0. fvu, auxiliary, l0: 0-d, of the batch; rate: learning rate.
 
-    learning_rate None means 5e-4 / sqrt(F / 2^14): the scaling law of Gao et al. 2024 with a larger
-    constant, which reached a lower held-out FVU on data sets of 1e4 to 1e5 samples.
-    epochs None means about 4e6 samples in all, between 5 and 100 epochs.
-    dead_after_steps: a feature is dead after this many optimiser steps without firing.
-    warm_up_share and decay_share: shares of all steps for the linear rise and the final fall.
-    aux_k None means min(512, d / 2).
+    auxiliary: the loss beside FVU, AuxK or the sparsity penalty.
     """
 
-    dictionary_size: int
-    k: int = 32
-    normalization: str = "layer_norm"
-    batch_size: int = 1024
-    epochs: int | None = None
-    learning_rate: float | None = None
-    warm_up_share: float = 0.1
-    decay_share: float = 0.2
-    clip_norm: float = 1.0
-    aux_coefficient: float = 1 / 32
-    aux_k: int | None = None
-    dead_after_steps: int = 100
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Raise ConfigurationError naming the first setting out of its range."""
-        for name in ("dictionary_size", "k", "batch_size", "dead_after_steps"):
-            _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        _require("k", self.k, self.k <= self.dictionary_size, f"up to {self.dictionary_size}")
-        _require(
-            "normalization",
-            self.normalization,
-            self.normalization in NORMALIZATIONS,
-            NORMALIZATIONS,
-        )
-        _require("epochs", self.epochs, self.epochs is None or self.epochs >= 1, "at least 1")
-        rate = self.learning_rate
-        _require("learning_rate", rate, rate is None or 0 < rate < 1, "above 0 and below 1")
-        _require("aux_k", self.aux_k, self.aux_k is None or self.aux_k >= 1, "at least 1")
-        _require("clip_norm", self.clip_norm, self.clip_norm > 0, "above 0")
-        _require("aux_coefficient", self.aux_coefficient, self.aux_coefficient >= 0, "0 or more")
-        shares = self.warm_up_share + self.decay_share
-        fine = self.warm_up_share >= 0 and self.decay_share >= 0 and shares <= 1
-        _require("warm_up_share + decay_share", shares, fine, "each 0 or more, together up to 1")
-
-    def epochs_for(self, samples: int) -> int:
-        """Return the number of epochs over that many samples."""
-        if self.epochs is not None:
-            return self.epochs
-        return min(100, max(5, round(4e6 / samples)))
+    step: int
+    fvu: Tensor
+    auxiliary: Tensor
+    l0: Tensor
+    rate: float
 
 
 @dataclass(frozen=True)
@@ -90,9 +56,10 @@ class Training:
 
     fvu_history: (epochs,) mean training FVU of each epoch, in normalised units.
     dead_features: number of features dead at the last step.
+    examples_per_second: of this run, without what an earlier one did before a checkpoint.
     """
 
-    sae: TopKSAE
+    sae: SparseAutoencoder
     fvu_history: tuple[float, ...]
     dead_features: int
     steps: int
@@ -100,110 +67,173 @@ class Training:
 
 
 def train(
-    samples: np.ndarray,
+    samples: Samples,
     settings: TrainingSettings,
     device: str | torch.device = "cpu",
     progress: bool = True,
+    checkpoint: Checkpoint | None = None,
+    log: Log | None = None,
+    processes: Processes | None = None,
 ) -> Training:
-    """Train on samples (n, d) float32, which may be memory-mapped: batches are read by row.
+    """Train on samples (n, d) float32, which may lie in files: batches are read by row.
+
+    With `checkpoint`, an interrupted run of the same settings and samples goes on where it was
+    last saved and ends with the same weights. `log` hears every step. With several `processes`
+    each computes its part of every batch; the result is the same up to rounding.
 
     Raises ConfigurationError for samples that are not a finite (n, d) matrix, fewer than two, or
-    all alike. Hold episodes out before calling: this function uses every sample it gets.
+    all alike, and for a checkpoint of another run. Hold episodes out before calling: this function
+    uses every sample it gets.
     """
-    trainer = Trainer(samples, settings, torch.device(device))
-    began = time.perf_counter()
-    steps = trainer.steps_per_epoch * trainer.epochs
-    history: list[float] = []
-    with _progress_bar(progress) as bar:
-        task = bar.add_task("train SAE", total=steps, note="")
-        for _ in range(trainer.epochs):
-            total = torch.zeros((), device=device)
-            for fvu in trainer.epoch():
-                total += fvu
-                bar.advance(task)
-            history.append(float(total) / trainer.steps_per_epoch)
-            bar.update(task, note=f"FVU {history[-1]:.4f}, {trainer.dead_count()} dead")
+    processes = processes or Processes()
+    trainer = Trainer(samples, settings, torch.device(device), processes)
+    if checkpoint is not None:
+        checkpoint.resume(trainer)
+    began, first = time.perf_counter(), trainer.step_number
+    with _progress_bar(progress and processes.is_first) as bar:
+        task = bar.add_task("train SAE", total=trainer.steps, completed=first, note="")
+        while trainer.step_number < trainer.steps:
+            report = trainer.advance()
+            if log is not None:
+                log(report)
+            if checkpoint is not None and processes.is_first:
+                checkpoint.save_if_due(trainer)
+            bar.advance(task)
+            if trainer.step_number % trainer.steps_per_epoch == 0:
+                note = f"FVU {trainer.fvu_history[-1]:.4f}, {trainer.dead_count()} dead"
+                bar.update(task, note=note)
     seconds = time.perf_counter() - began
     return Training(
         sae=trainer.result(),
-        fvu_history=tuple(history),
+        fvu_history=tuple(trainer.fvu_history),
         dead_features=trainer.dead_count(),
-        steps=steps,
-        examples_per_second=steps * trainer.batch_size / seconds,
+        steps=trainer.steps,
+        examples_per_second=(trainer.steps - first) * trainer.batch_size / max(seconds, 1e-9),
     )
 
 
 class Trainer:
-    """The optimiser state of one training run; `train` drives it to its end."""
+    """The state of one training run; `train` drives it to its end.
+
+    Attributes:
+        steps, steps_per_epoch, batch_size: of the whole run; a batch is shared by all processes.
+        step_number: steps taken. fvu_history: mean FVU of every finished epoch.
+    """
 
     def __init__(
-        self, samples: np.ndarray, settings: TrainingSettings, device: torch.device
+        self,
+        samples: Samples,
+        settings: TrainingSettings,
+        device: torch.device,
+        processes: Processes | None = None,
     ) -> None:
-        _check_samples(samples)
+        check_samples(samples)
+        self.settings = settings
+        self.step_number = 0
+        self.fvu_history: list[float] = []
         self._samples = samples
-        self._settings = settings
         self._device = device
-        self._order = np.random.default_rng(settings.seed)
-        self._normalize = _normalizer(samples.shape[1], settings.normalization).normalize
+        self._processes = processes or Processes()
+        self._random = np.random.default_rng(settings.seed)
         self._centre, self._scale = self._measure()
         self.batch_size = min(settings.batch_size, len(samples))
         self.steps_per_epoch = len(samples) // self.batch_size
-        self.epochs = settings.epochs_for(len(samples))
-        self._weights = self._initial_weights()
+        self.steps = self.steps_per_epoch * settings.epochs_for(len(samples))
+        self._check_processes()
+        self._objective = objective_for(settings, samples.shape[1], device)
+        self._adam = Adam(self._objective.weights, eps=_ADAM_EPSILON)
         self._unfired = torch.zeros(settings.dictionary_size, dtype=torch.long, device=device)
-        d_in = samples.shape[1]
-        self._aux = AuxK(settings.aux_k or max(1, min(512, d_in // 2)), settings.aux_coefficient)
-        self._adam = Adam(self._weights.as_list(), eps=_ADAM_EPSILON)
-        self._step_number = 0
+        self._epoch_fvu = torch.zeros((), device=device)
+        self._epoch_random: dict[str, Any] = {}
+        self._order = np.zeros(0, np.int64)
 
-    def epoch(self) -> Iterator[Tensor]:
-        """Take one optimiser step per batch of a fresh shuffle, yielding each batch's FVU (0-d)."""
-        order = self._order.permutation(len(self._samples))
-        for step in range(self.steps_per_epoch):
-            rows = np.sort(order[step * self.batch_size : (step + 1) * self.batch_size])
-            yield self._step(self._standardise(self._samples[rows]))
+    @torch.no_grad()
+    def advance(self) -> StepReport:
+        """Take one optimiser step, on the next batch of this epoch's shuffle."""
+        place = self.step_number % self.steps_per_epoch
+        if place == 0:
+            self._shuffle()
+        batch = self._order[place * self.batch_size : (place + 1) * self.batch_size]
+        own = np.sort(batch[self._processes.rank :: self._processes.count])
+        rate = self.settings.rate_at(self.step_number, self.steps)
+        report = self._step(self._standardise(self._samples[own]), rate)
+        self.step_number += 1
+        self._epoch_fvu += report.fvu
+        if place == self.steps_per_epoch - 1:
+            self.fvu_history.append(float(self._epoch_fvu) / self.steps_per_epoch)
+            self._epoch_fvu.zero_()
+        return report
 
     def dead_count(self) -> int:
         """Return the number of features that have not fired for `dead_after_steps` steps."""
         return int(self._dead().sum())
 
-    def result(self) -> TopKSAE:
+    def result(self) -> SparseAutoencoder:
         """Return the autoencoder so far, in the units of the normalised samples."""
-        return TopKSAE(
-            W_enc=self._weights.encoder.T,
-            b_enc=torch.zeros(self._settings.dictionary_size, device=self._device),
-            W_dec=self._weights.decoder,
-            b_dec=self._centre + self._scale * self._weights.bias,
-            k=self._settings.k,
-            normalization=self._settings.normalization,
+        return self._objective.autoencoder(self._centre, self._scale, self.settings.normalization)
+
+    def state(self) -> TrainingState:
+        """Return what a checkpoint has to hold; the tensors are those that training changes."""
+        return TrainingState(
+            tensors={
+                **{f"weight.{n}": weight for n, weight in enumerate(self._objective.weights)},
+                **{f"memory.{name}": one for name, one in self._objective.memory.items()},
+                **{f"adam.{name}": one for name, one in self._adam.moments.items()},
+                "unfired": self._unfired,
+                "epoch_fvu": self._epoch_fvu,
+            },
+            facts={
+                "step_number": self.step_number,
+                "fvu_history": self.fvu_history,
+                "epoch_random": self._epoch_random,
+            },
         )
 
-    @torch.no_grad()
-    def _step(self, x: Tensor) -> Tensor:
-        step = loss_and_gradients(x, self._weights, self._settings.k, self._dead(), self._aux)
-        decoder, gradient = self._weights.decoder, step.gradients[1]
+    def restore(self, state: TrainingState) -> None:
+        """Go on from a state that a trainer of the same settings and samples returned."""
+        for name, tensor in self.state().tensors.items():
+            tensor.copy_(state.tensors[name])
+        self.step_number = state.facts["step_number"]
+        self.fvu_history = list(state.facts["fvu_history"])
+        self._adam.steps = self.step_number
+        if state.facts["epoch_random"]:
+            self._random.bit_generator.state = state.facts["epoch_random"]
+            self._shuffle()
+
+    def _shuffle(self) -> None:
+        self._epoch_random = dict(self._random.bit_generator.state)
+        self._order = self._random.permutation(len(self._samples))
+
+    def _step(self, x: Tensor, rate: float) -> StepReport:
+        step = self._objective.step(x, self._dead(), self._processes.total)
+        decoder = self._objective.decoder
+        gradient = step.gradients[1]
         along = (gradient * decoder).sum(dim=1, keepdim=True)
         gradient.addcmul_(along, decoder, value=-1.0)
-        clip_by_norm(step.gradients, self._settings.clip_norm)
-        self._adam.step(step.gradients, self._rate())
-        self._step_number += 1
+        clip_by_norm(step.gradients, self.settings.clip_norm)
+        self._adam.step(step.gradients, rate)
         decoder.div_(decoder.norm(dim=1, keepdim=True))
         self._unfired.add_(1).masked_fill_(step.fired > 0, 0)
-        return step.fvu
+        l0 = step.fired.sum() / self.batch_size
+        return StepReport(self.step_number, step.fvu, step.auxiliary, l0, rate)
 
     def _dead(self) -> Tensor:
-        return self._unfired > self._settings.dead_after_steps
+        return self._unfired > self.settings.dead_after_steps
 
     def _standardise(self, rows: np.ndarray) -> Tensor:
         x = torch.from_numpy(np.ascontiguousarray(rows, np.float32)).to(self._device)
-        return (self._normalize(x)[0] - self._centre) / self._scale
+        return (self._normalize(x) - self._centre) / self._scale
+
+    def _normalize(self, x: Tensor) -> Tensor:
+        """Normalise by the very code that serves."""
+        return normalize(x, self.settings.normalization, torch.zeros_like(x[0]))[0]
 
     def _measure(self) -> tuple[Tensor, float]:
         """Return the geometric median (d,) and the root mean square deviation per dimension."""
         count = min(_MEDIAN_SAMPLES, len(self._samples))
-        rows = np.sort(self._order.choice(len(self._samples), count, replace=False))
+        rows = np.sort(self._random.choice(len(self._samples), count, replace=False))
         x = torch.from_numpy(np.array(self._samples[rows], np.float32)).to(self._device)
-        x = self._normalize(x)[0]
+        x = self._normalize(x)
         centre = geometric_median(x)
         scale = float((x - centre).double().square().mean().sqrt())
         if scale <= 1e-7 * max(1.0, float(x.abs().max())):
@@ -212,22 +242,21 @@ class Trainer:
             )
         return centre, scale
 
-    def _initial_weights(self) -> Weights:
-        size, d_in = self._settings.dictionary_size, self._samples.shape[1]
-        generator = torch.Generator().manual_seed(self._settings.seed)
-        decoder = torch.randn(size, d_in, generator=generator)
-        decoder /= decoder.norm(dim=1, keepdim=True)
-        encoder = decoder * math.sqrt(self._settings.k / size)
-        return Weights(
-            encoder.to(self._device), decoder.to(self._device), torch.zeros(d_in).to(self._device)
-        )
-
-    def _rate(self) -> float:
-        rate = self._settings.learning_rate
-        if rate is None:
-            rate = 5e-4 / math.sqrt(self._settings.dictionary_size / 2**14)
-        steps = self.steps_per_epoch * self.epochs
-        return rate * _rate_factor(self._step_number, steps, self._settings)
+    def _check_processes(self) -> None:
+        count = self._processes.count
+        if self.batch_size % count:
+            raise ConfigurationError(
+                complaint("batch size", self.batch_size, f"a multiple of the {count} processes")
+            )
+        if count > 1 and self.settings.kind == "batchtopk":
+            raise ConfigurationError(
+                complaint(
+                    "number of processes for batchtopk",
+                    count,
+                    1,
+                    "It keeps the largest codes of a whole batch, which no process has alone.",
+                )
+            )
 
 
 def _progress_bar(shown: bool) -> Progress:
@@ -239,37 +268,3 @@ def _progress_bar(shown: bool) -> Progress:
         console=Console(stderr=True),
         disable=not shown,
     )
-
-
-def _rate_factor(step: int, steps: int, settings: TrainingSettings) -> float:
-    rise = settings.warm_up_share * steps
-    fall = settings.decay_share * steps
-    up = (step + 1) / rise if rise else 1.0
-    down = (steps - step) / fall if fall else 1.0
-    return min(1.0, up, down)
-
-
-def _normalizer(d_in: int, normalization: str) -> TopKSAE:
-    """Return a one-feature autoencoder: training normalises by the very code that serves."""
-    none = torch.zeros(d_in, 1)
-    return TopKSAE(none, torch.zeros(1), none.T, torch.zeros(d_in), 1, normalization)
-
-
-def _check_samples(samples: np.ndarray) -> None:
-    if samples.ndim != 2 or len(samples) < 2:
-        raise ConfigurationError(
-            complaint("shape of the samples to train on", samples.shape, "(n >= 2, d)")
-        )
-    for start in range(0, len(samples), 65536):
-        finite = np.isfinite(samples[start : start + 65536]).all(axis=1)
-        if not finite.all():
-            row = start + int(np.argmin(finite))
-            raise ConfigurationError(
-                f"Sample {row} of {len(samples)} holds NaN or infinity. "
-                "Collect the activations again; a policy that computes NaN cannot be studied."
-            )
-
-
-def _require(name: str, got: object, fine: bool, allowed: object) -> None:
-    if not fine:
-        raise ConfigurationError(complaint(f"training setting {name}", got, allowed))

@@ -14,7 +14,8 @@ from vla_sae_ros.sae import SaeBundle, SparseAutoencoder
 from vla_sae_ros.sae.bundle import BundleCard, refuse_existing
 from vla_sae_ros.sae.metrics import Metrics, evaluate
 from vla_sae_ros.sae.normalization import NORMALIZATIONS
-from vla_sae_ros.sae.training import TrainingSettings, train
+from vla_sae_ros.sae.training import train
+from vla_sae_ros.sae.training_settings import TrainingSettings
 from vla_sae_ros.study.activation_dataset import ActivationDataset, SiteActivations
 from vla_sae_ros.study.evidence_labels import EvidenceLabel, evidence_labels
 from vla_sae_ros.study.feature_statistics import feature_statistics

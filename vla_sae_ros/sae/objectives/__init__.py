@@ -1,0 +1,1 @@
+"""The losses that sparse autoencoders are trained with, one kind per file."""

@@ -1,0 +1,68 @@
+"""BatchTopK with the auxiliary loss AuxK (Bussmann et al. 2024, arXiv 2412.06410)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vla_sae_ros.sae.batch_topk import BatchTopKSAE
+from vla_sae_ros.sae.gradients import (
+    AuxK,
+    Selected,
+    Step,
+    Total,
+    Weights,
+    batch_top_k,
+    loss_and_gradients,
+)
+
+_MEMORY = 0.99
+"""Share of the running threshold that one batch leaves: a mean over about a hundred batches."""
+
+
+class BatchTopKObjective:
+    """The k B largest pre-activations of a batch are its code; no encoder bias.
+
+    The threshold with which the autoencoder serves is the running mean of the smallest active code.
+    """
+
+    def __init__(self, weights: Weights, k: int, aux: AuxK) -> None:
+        self._weights = weights
+        self._select = batch_top_k(k)
+        self._aux = aux
+        self._threshold = weights.bias.new_full((), -1.0)  # not measured yet
+
+    @property
+    def weights(self) -> list[Tensor]:
+        return self._weights.as_list()
+
+    @property
+    def decoder(self) -> Tensor:
+        return self._weights.decoder
+
+    @property
+    def memory(self) -> dict[str, Tensor]:
+        return {"threshold": self._threshold}
+
+    def step(self, x: Tensor, dead: Tensor, total: Total) -> Step:
+        return loss_and_gradients(
+            x, self._weights, self._select_and_remember, dead, self._aux, total
+        )
+
+    def autoencoder(self, centre: Tensor, scale: float, normalization: str) -> BatchTopKSAE:
+        return BatchTopKSAE(
+            W_enc=self._weights.encoder.T,
+            b_enc=torch.zeros_like(self._weights.decoder[:, 0]),
+            W_dec=self._weights.decoder,
+            b_dec=centre + scale * self._weights.bias,
+            threshold=float(self._threshold) * scale,
+            normalization=normalization,
+        )
+
+    def _select_and_remember(self, hidden: Tensor) -> Selected:
+        code = self._select(hidden)
+        smallest = code.value.masked_fill(code.value <= 0, torch.inf).min()
+        first = self._threshold < 0
+        mean = self._threshold.lerp(smallest, 1 - _MEMORY)
+        self._threshold.copy_(torch.where(first, smallest, mean))
+        return code
