@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.sae.samples import Samples
 from vla_sae_ros.sae.sparse_autoencoder import SparseAutoencoder
 
 
@@ -30,7 +31,7 @@ class Metrics:
 
 
 @torch.inference_mode()
-def evaluate(sae: SparseAutoencoder, samples: np.ndarray, batch_size: int = 4096) -> Metrics:
+def evaluate(sae: SparseAutoencoder, samples: Samples, batch_size: int = 4096) -> Metrics:
     """Return the metrics of `sae` over samples (n, d) float32, read batch by batch.
 
     Raises ConfigurationError without samples, or when all samples are the same.

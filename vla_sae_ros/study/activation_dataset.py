@@ -13,6 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.sae.samples import Samples
 from vla_sae_ros.study.activation_format import (
     TENSOR,
     Collection,
@@ -21,18 +22,20 @@ from vla_sae_ros.study.activation_format import (
     StepRecord,
     read_episodes,
 )
+from vla_sae_ros.study.activation_rows import ShardedRows, map_tensor
 
 
 @dataclass(frozen=True)
 class SiteActivations:
     """Activations of one site over some episodes, in the order they were made.
 
-    rows: (n, d) float32. steps: one record per inference, whose `rows` add up to n.
+    rows: (n, d) float32, read from the shards when it is indexed. steps: one record per inference,
+    whose `rows` add up to n.
     episode: (len(steps),) int64, index of the step's episode among the episodes asked for.
     """
 
     site: str
-    rows: np.ndarray
+    rows: Samples
     steps: tuple[StepRecord, ...]
     episode: np.ndarray
 
@@ -70,7 +73,7 @@ class ActivationDataset:
         return cls(folder, collection, episodes)
 
     def load(self, site: str, episodes: Sequence[EpisodeRecord] | None = None) -> SiteActivations:
-        """Read one site of `episodes` (default all) into memory.
+        """Open one site of `episodes` (default all); its rows stay in their files.
 
         Raises ConfigurationError for an unknown site, CollectionError naming the file for a
         missing, truncated or NaN shard and for an episode without activations at this site.
@@ -79,18 +82,18 @@ class ActivationDataset:
             allowed = sorted(self.collection.sites)
             raise ConfigurationError(complaint(f"site in {self.folder}", site, allowed))
         chosen = self.episodes if episodes is None else tuple(episodes)
-        counts = [self._rows_of(site, episode) for episode in chosen]
-        rows = np.empty((sum(counts), self.collection.sites[site].width), np.float32)
+        width = self.collection.sites[site].width
+        shards: list[np.ndarray] = []
         steps: list[StepRecord] = []
         episode_of: list[int] = []
-        filled = 0
         for number, episode in enumerate(chosen):
+            self._check_has(site, episode)
             for stem, count in episode.shards[site]:
-                self._read_shard(site, stem, rows[filled : filled + count])
+                shards.append(self._open_shard(site, stem, (count, width)))
                 records = self._read_index(site, stem, count, episode.episode_id)
                 steps += records
                 episode_of += [number] * len(records)
-                filled += count
+        rows = ShardedRows(shards, width)
         return SiteActivations(site, rows, tuple(steps), np.array(episode_of, np.int64))
 
     def split(
@@ -116,27 +119,28 @@ class ActivationDataset:
         training = tuple(one for one in self.episodes if one.episode_id not in drawn)
         return training, tuple(one for one in self.episodes if one.episode_id in drawn)
 
-    def _rows_of(self, site: str, episode: EpisodeRecord) -> int:
-        count = sum(rows for _, rows in episode.shards.get(site, []))
-        if count == 0:
+    def _check_has(self, site: str, episode: EpisodeRecord) -> None:
+        if sum(rows for _, rows in episode.shards.get(site, [])) == 0:
             raise CollectionError(
                 f"Episode {episode.episode_id!r} in {self.folder} has no activations at {site}. "
                 "Leave it out, or collect it again."
             )
-        return count
 
-    def _read_shard(self, site: str, stem: str, into: np.ndarray) -> None:
+    def _open_shard(self, site: str, stem: str, shape: tuple[int, int]) -> np.ndarray:
+        """Return the shard as a memory map, after one look at all of it."""
         path = self.folder / site / f"{stem}.safetensors"
         try:
             with safe_open(path, framework="numpy") as file:
-                rows = file.get_tensor(TENSOR)
+                found = file.get_slice(TENSOR)
+                said, kind = tuple(found.get_shape()), found.get_dtype()
         except (OSError, SafetensorError) as error:
             raise _damaged(path, f"missing or truncated ({error})") from error
-        if rows.shape != into.shape or rows.dtype != np.float32:
-            raise _damaged(path, f"{rows.shape} {rows.dtype}, not {into.shape} float32")
+        if said != shape or kind != "F32":
+            raise _damaged(path, f"{said} {kind}, not {shape} F32")
+        rows = map_tensor(path, TENSOR)
         if not np.isfinite(rows).all():
             raise _damaged(path, "NaN or infinite")
-        into[:] = rows
+        return rows
 
     def _read_index(self, site: str, stem: str, rows: int, episode_id: str) -> list[StepRecord]:
         path = self.folder / site / f"{stem}.jsonl"

@@ -36,7 +36,7 @@ def episode_codes(
     chosen = dataset.episodes if episodes is None else episodes
     for episode in chosen:
         data = dataset.load(bundle.card.site, [episode])
-        codes = _codes(bundle, data.rows, unit_length)
+        codes = _codes(bundle, data.rows[:], unit_length)
         yield np.maximum.reduceat(codes, data.first_row, axis=0)
 
 
