@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from vla_sae_ros.policy.chunk import PreviousChunk
 from vla_sae_ros.policy.patches import CameraPatches
 from vla_sae_ros.policy.site import Site
 
@@ -47,8 +48,16 @@ class PolicyAdapter(Protocol):
         Cameras that are missing from the batch, and filled up by the policy, are left out.
         """
 
-    def predict(self, batch: dict[str, Tensor], noise: Tensor) -> Tensor:
-        """Return the normalised action chunk (B, H, A), computed from noise (B, H, A_max)."""
+    def predict(
+        self, batch: dict[str, Tensor], noise: Tensor, previous: PreviousChunk | None = None
+    ) -> Tensor:
+        """Return the normalised action chunk (B, H, A), computed from noise (B, H, A_max).
+
+        `previous` is what real-time chunking continues.
+
+        Raises:
+            ConfigurationError: a previous chunk, and the policy does no real-time chunking.
+        """
 
 
 def full_mask(batch_size: int, length: int, start: int, stop: int, device: torch.device) -> Tensor:

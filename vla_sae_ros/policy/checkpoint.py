@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -12,12 +11,8 @@ from lerobot.policies.smolvla.processor_smolvla import make_smolvla_pre_post_pro
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from vla_sae_ros.policy.checkpoint_files import WEIGHTS, name_relatively
 from vla_sae_ros.policy.tiny_smolvla import VLM_FOLDER
-
-WEIGHTS = "model.safetensors"
-PREPROCESSOR = "policy_preprocessor.json"
-POSTPROCESSOR = "policy_postprocessor.json"
-TOKENIZER_STEP = "tokenizer_processor"
 
 
 def save_checkpoint(
@@ -39,24 +34,8 @@ def save_checkpoint(
     )
     for pipeline in make_smolvla_pre_post_processors(policy.config, stats):
         pipeline.save_pretrained(folder)
-    _name_backbone_relatively(folder)
+    name_relatively(folder, {"vlm_model_name": VLM_FOLDER}, VLM_FOLDER)
 
 
 def _half(tensor: Tensor) -> Tensor:
     return tensor.to(torch.float16) if tensor.is_floating_point() else tensor
-
-
-def _name_backbone_relatively(folder: Path) -> None:
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config["vlm_model_name"] = VLM_FOLDER
-    config.pop("pretrained_path", None)
-    _write_json(folder / "config.json", config)
-    pipeline = json.loads((folder / PREPROCESSOR).read_text(encoding="utf-8"))
-    for step in pipeline["steps"]:
-        if step.get("registry_name") == TOKENIZER_STEP:
-            step["config"]["tokenizer_name"] = VLM_FOLDER
-    _write_json(folder / PREPROCESSOR, pipeline)
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

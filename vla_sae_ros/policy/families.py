@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.policy.adapter import PolicyAdapter
-from vla_sae_ros.policy.smolvla import smolvla_adapter
 
-FAMILIES: dict[str, Callable[[object], PolicyAdapter]] = {"smolvla": smolvla_adapter}
+
+@dataclass(frozen=True)
+class Family:
+    """A family's adapter, and its small models; a module is imported when a policy needs it.
+
+    Attributes:
+        module, function: of the adapter.
+        tiny: module that builds small models, with `shrunken_as_saved`, where lerobot's own
+            configuration cannot say how small they are.
+    """
+
+    module: str
+    function: str
+    tiny: str = ""
+
+    def adapter(self, policy: object) -> PolicyAdapter:
+        made: PolicyAdapter = getattr(importlib.import_module(self.module), self.function)(policy)
+        return made
+
+    def as_saved(self, policy_type: str, folder: Path) -> AbstractContextManager[None]:
+        """Return a context in which lerobot builds the policy in the size the folder has it."""
+        if not self.tiny:
+            return nullcontext()
+        context: AbstractContextManager[None] = importlib.import_module(
+            self.tiny
+        ).shrunken_as_saved(policy_type, folder)
+        return context
+
+
+PI = Family("vla_sae_ros.policy.pi0", "pi0_adapter", "vla_sae_ros.policy.tiny_pi")
+FAMILIES = {
+    "smolvla": Family("vla_sae_ros.policy.smolvla", "smolvla_adapter"),
+    "pi0": PI,
+    "pi05": PI,
+}
 """lerobot policy type -> adapter."""
 
 
-def adapter_for(policy_type: str, policy: object) -> PolicyAdapter:
-    """Return the adapter of this policy.
+def require_family(policy_type: str) -> Family:
+    """Return the family of a policy type.
 
     Raises:
         ConfigurationError: no adapter for this family.
@@ -22,4 +58,13 @@ def adapter_for(policy_type: str, policy: object) -> PolicyAdapter:
         raise ConfigurationError(
             complaint("no adapter reads policies of this type", policy_type, sorted(FAMILIES))
         )
-    return FAMILIES[policy_type](policy)
+    return FAMILIES[policy_type]
+
+
+def adapter_for(policy_type: str, policy: object) -> PolicyAdapter:
+    """Return the adapter of this policy.
+
+    Raises:
+        ConfigurationError: no adapter for this family, or the policy cannot be tapped.
+    """
+    return require_family(policy_type).adapter(policy)

@@ -1,9 +1,11 @@
-"""Loading a lerobot policy with its processors from a folder, without the network."""
+"""Loading a lerobot policy with its processors from a folder or the Hugging Face hub."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,21 @@ from lerobot.policies.pretrained import PreTrainedPolicy
 from lerobot.processor import PolicyProcessorPipeline
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.policy.checkpoint_files import (
+    CONFIG,
+    POSTPROCESSOR,
+    PREPROCESSOR,
+    TOKENIZER_STEP,
+    WEIGHTS,
+)
+from vla_sae_ros.policy.families import FAMILIES, require_family
+from vla_sae_ros.policy.hub import is_hub_error, policy_folder
 
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
-PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
-BACKBONE_FIELD = "vlm_model_name"
-BACKBONE_FILE = "tokenizer.json"
+FOLDER_FIELDS = ("vlm_model_name", "tokenizer_name")
+"""Fields of the configuration that may name a folder inside the checkpoint."""
+TOKENIZER_FILE = "tokenizer.json"
+NOT_LOADED = "Could not load state dict"
+"""What lerobot's pi classes print, where others raise, before they go on with random weights."""
 ID_LENGTH = 16
 
 
@@ -38,43 +49,59 @@ class LoadedPolicy:
     config: PreTrainedConfig
 
 
-def load_policy(folder: Path, device: str = "cpu") -> LoadedPolicy:
-    """Load a policy folder as lerobot saves it.
+def load_policy(folder: Path | str, device: str = "cpu") -> LoadedPolicy:
+    """Load a policy as lerobot saves it, from a folder or, by "owner/name", from the hub.
 
-    A backbone that the configuration names by a relative path is looked for inside the folder.
+    Folders that its files name by a relative path are looked for inside the policy's folder.
     Raises ConfigurationError in plain words when the folder, one of its files, the policy's type or
-    the backbone is missing or cannot be read.
+    the backbone is missing or cannot be read, or when no adapter reads this type.
     """
-    folder = Path(folder)
+    name, folder = str(folder), policy_folder(folder)
     _require_files(folder)
     policy_type = _policy_type(folder)
-    overrides: dict[str, Any] = {"device_processor": {"device": device}}
     try:
-        policy_class = get_policy_class(policy_type)
         config = PreTrainedConfig.from_pretrained(folder)
         config.device = device
-        backbone = _backbone(folder, config)
-        if backbone is not None:
-            setattr(config, BACKBONE_FIELD, str(backbone))
-            overrides["tokenizer_processor"] = {"tokenizer_name": str(backbone)}
-        policy = policy_class.from_pretrained(folder, config=config, strict=True)
+        _name_absolutely(folder, config)
+        policy = _load_weights(policy_type, folder, config)
+        overrides = {"device_processor": {"device": device}} | _own_tokenizer(folder)
         preprocessor, postprocessor = make_pre_post_processors(
             config, pretrained_path=str(folder), preprocessor_overrides=overrides
         )
     except ConfigurationError:
         raise
     except Exception as error:  # lerobot raises anything from KeyError to SafetensorError
-        raise ConfigurationError(
-            f"The {policy_type} policy in {folder} could not be loaded: "
-            f"{type(error).__name__}: {error}. Save it again with the lerobot release that this "
-            "package pins, or name another folder."
-        ) from error
+        raise _not_loaded(policy_type, name, error) from error
     policy.eval()
     if torch.device(device).type == "cpu":
         policy.float()
     return LoadedPolicy(
-        policy, preprocessor, postprocessor, f"{policy_type} from {folder.resolve().name}",
+        policy, preprocessor, postprocessor, f"{policy_type} from {Path(name).resolve().name}",
         policy_id_of(folder), config,
+    )
+
+
+def _load_weights(policy_type: str, folder: Path, config: PreTrainedConfig) -> PreTrainedPolicy:
+    said = io.StringIO()
+    with require_family(policy_type).as_saved(policy_type, folder), redirect_stdout(said):
+        policy: PreTrainedPolicy = get_policy_class(policy_type).from_pretrained(
+            folder, config=config, strict=True
+        )
+    if NOT_LOADED in said.getvalue():
+        raise RuntimeError(said.getvalue().partition(NOT_LOADED)[2].lstrip(": ").strip())
+    return policy
+
+
+def _not_loaded(policy_type: str, name: str, error: Exception) -> ConfigurationError:
+    next_step = (
+        "It needs files from the Hugging Face hub that are not on this machine: run this once "
+        "with a network and without HF_HUB_OFFLINE, or copy the hub's cache here."
+        if is_hub_error(error)
+        else "Save it again with the lerobot release that this package pins, or name another."
+    )
+    return ConfigurationError(
+        f"The {policy_type} policy in {name} could not be loaded: "
+        f"{type(error).__name__}: {error}. {next_step}"
     )
 
 
@@ -96,7 +123,7 @@ def _require_files(folder: Path) -> None:
                 f"{folder} is no lerobot checkpoint: {name} is missing. If this is a training "
                 "output, name its pretrained_model folder."
             )
-    missing = [name for name in PROCESSORS if not (folder / name).is_file()]
+    missing = [name for name in (PREPROCESSOR, POSTPROCESSOR) if not (folder / name).is_file()]
     if missing:
         raise ConfigurationError(
             f"{folder} has no {' and no '.join(missing)}: checkpoints written before lerobot 0.4 "
@@ -115,31 +142,50 @@ def _policy_type(folder: Path) -> str:
             f"{folder / CONFIG} is no policy configuration ({type(error).__name__}: {error}); it "
             'must be JSON with a field "type" such as "smolvla".'
         ) from error
-    known = sorted(PreTrainedConfig.get_known_choices())
-    if policy_type not in known:
+    if policy_type not in FAMILIES:
+        known = policy_type in PreTrainedConfig.get_known_choices()
+        kind = "a policy type that no adapter reads" if known else "an unknown policy type"
         raise ConfigurationError(
-            complaint(f"{folder / CONFIG} names an unknown policy type", policy_type,
-                      ", ".join(known))
+            complaint(f"{folder / CONFIG} names {kind}", policy_type, ", ".join(FAMILIES))
         )
-    return policy_type
+    return str(policy_type)
 
 
-def _backbone(folder: Path, config: PreTrainedConfig) -> Path | None:
-    """Return the backbone's folder where the configuration names one inside the checkpoint."""
-    name = getattr(config, BACKBONE_FIELD, None)
+def _name_absolutely(folder: Path, config: PreTrainedConfig) -> None:
+    """Replace folders inside the checkpoint, in the configuration, by their absolute paths."""
+    for field in FOLDER_FIELDS:
+        inside = _inside(folder, getattr(config, field, None), f"{field} in {CONFIG}")
+        if inside is not None:
+            setattr(config, field, str(inside))
+
+
+def _own_tokenizer(folder: Path) -> dict[str, Any]:
+    """Return an override for the preprocessor where its tokenizer lies inside the checkpoint."""
+    pipeline = json.loads((folder / PREPROCESSOR).read_text(encoding="utf-8"))
+    for step in pipeline["steps"]:
+        if step.get("registry_name") == TOKENIZER_STEP:
+            name = step["config"].get("tokenizer_name")
+            inside = _inside(folder, name, f"tokenizer_name in {PREPROCESSOR}")
+            if inside is not None:
+                return {TOKENIZER_STEP: {"tokenizer_name": str(inside)}}
+    return {}
+
+
+def _inside(folder: Path, name: str | None, field: str) -> Path | None:
+    """Return the folder that `name` means inside the checkpoint; None for a hub id or a path."""
     if name is None or Path(name).is_absolute():
         return None
     inside = folder / name
-    if inside.is_dir():
-        if not (inside / BACKBONE_FILE).is_file():
-            raise ConfigurationError(
-                f"The backbone folder {inside} has no {BACKBONE_FILE}; copy the checkpoint again "
-                "with all its files."
-            )
-        return inside.resolve()
-    if "/" not in name:
+    if not inside.is_dir():
+        if "/" in name:
+            return None
         raise ConfigurationError(
-            f"{folder / CONFIG} names its backbone {name!r}, but {inside} is no folder; copy the "
-            "checkpoint again with all its files."
+            f"{field} names {name!r}, but {inside} is no folder; copy the checkpoint again with "
+            "all its files."
         )
-    return None
+    if not (inside / TOKENIZER_FILE).is_file():
+        raise ConfigurationError(
+            f"The folder {inside} has no {TOKENIZER_FILE}; copy the checkpoint again with all its "
+            "files."
+        )
+    return inside.resolve()

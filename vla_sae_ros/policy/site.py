@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LAST_BACKBONE_LAYER = (
+    "the action expert reads only keys and values computed from each layer's input, so nothing "
+    "reads what the last backbone layer puts out"
+)
+
 
 @dataclass(frozen=True)
 class Site:

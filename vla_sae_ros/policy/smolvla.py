@@ -10,17 +10,13 @@ from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from lerobot.utils.constants import OBS_LANGUAGE_ATTENTION_MASK, OBS_STATE
 from torch import Tensor, nn
 
-from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.adapter import ResidualFunction, TokenMasks, full_mask
+from vla_sae_ros.policy.chunk import PreviousChunk, predict_chunk, refuse_compiled
 from vla_sae_ros.policy.patches import CameraPatches, Size, padded_left_top, stretched
-from vla_sae_ros.policy.site import Site
+from vla_sae_ros.policy.site import LAST_BACKBONE_LAYER, Site
 
 START_TOKENS, END_TOKENS = 2, 1
 """Special tokens before and after a camera's tokens, where the configuration adds them."""
-LAST_BACKBONE_LAYER = (
-    "the action expert reads only keys and values computed from each layer's input, so nothing "
-    "reads what the last backbone layer puts out"
-)
 
 
 @dataclass(frozen=True)
@@ -79,8 +75,10 @@ class SmolVLAAdapter:
     def attach(self, site: str, function: ResidualFunction) -> LayerHooks:
         return hook_residual(self._layers[site], function)
 
-    def predict(self, batch: dict[str, Tensor], noise: Tensor) -> Tensor:
-        return self._policy.predict_action_chunk(batch, noise=noise)
+    def predict(
+        self, batch: dict[str, Tensor], noise: Tensor, previous: PreviousChunk | None = None
+    ) -> Tensor:
+        return predict_chunk(self._policy, batch, noise, previous)
 
     def token_masks(self, site: str, batch: Mapping[str, Tensor]) -> TokenMasks:
         if site.startswith("expert"):
@@ -164,9 +162,5 @@ def smolvla_adapter(policy: object) -> SmolVLAAdapter:
         ConfigurationError: the policy is compiled, so that no hook would be called.
     """
     assert isinstance(policy, SmolVLAPolicy)
-    if policy.config.compile_model:
-        raise ConfigurationError(
-            "the policy's configuration has compile_model: true, and a compiled SmolVLA cannot be "
-            "tapped. Set compile_model to false in its config.json."
-        )
+    refuse_compiled(policy)
     return SmolVLAAdapter(policy)

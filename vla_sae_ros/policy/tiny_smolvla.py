@@ -10,9 +10,10 @@ import torch
 from lerobot.configs.types import FeatureType, PolicyFeature
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, SmolVLMConfig, SmolVLMProcessor
 from transformers.models.smolvlm import SmolVLMImageProcessor, SmolVLMVideoProcessor
+
+from vla_sae_ros.policy.tiny_tokenizer import train_tokenizer
 
 VLM_FOLDER = "vlm"
 """Where a saved policy keeps its backbone's configuration and tokenizer, inside its own folder."""
@@ -58,7 +59,7 @@ def write_vlm_folder(folder: Path, sentences: Iterable[str], size: TinySize = Ti
 
     The byte-level alphabet is always included, so that any instruction can be encoded.
     """
-    tokenizer = _train_tokenizer(sentences, size.vocabulary)
+    tokenizer = train_tokenizer(sentences, size.vocabulary, SPECIAL_TOKENS)
     image_processor = SmolVLMImageProcessor(
         do_image_splitting=False, size={"longest_edge": size.image_size}
     )
@@ -112,29 +113,6 @@ def tiny_config(vlm_name: str, size: TinySize = TinySize()) -> SmolVLAConfig:
         num_expert_layers=size.text_layers,
         self_attn_every_n_layers=2,
         expert_width_multiplier=size.expert_ratio,
-    )
-
-
-def _train_tokenizer(sentences: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=list(dict.fromkeys(SPECIAL_TOKENS.values())),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(sentences, trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=SPECIAL_TOKENS["pad_token"],
-        eos_token=SPECIAL_TOKENS["eos_token"],
-        extra_special_tokens={
-            name: token
-            for name, token in SPECIAL_TOKENS.items()
-            if name not in ("pad_token", "eos_token")
-        },
     )
 
 

@@ -1,0 +1,40 @@
+"""Policies by the name they have on the Hugging Face hub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
+
+from vla_sae_ros.core.errors import ConfigurationError
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
+HUB_WORDS = ("huggingface.co", "offline", "hf_hub_offline", "connection")
+
+
+def policy_folder(name: Path | str) -> Path:
+    """Return the folder of a policy: itself, or the local copy of the hub's "owner/name".
+
+    Raises:
+        ConfigurationError: no folder, and not to be had from the hub.
+    """
+    folder = Path(name)
+    if folder.exists() or not HUB_ID.fullmatch(str(name)):
+        return folder
+    try:
+        return Path(snapshot_download(str(name), allow_patterns=list(FILES)))
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise ConfigurationError(
+            f"There is no policy folder {name}, and the Hugging Face hub did not give a policy of "
+            f"that name ({type(error).__name__}). Name a folder that exists, or fetch the policy "
+            f"where there is a network, without HF_HUB_OFFLINE: hf download {name}"
+        ) from error
+
+
+def is_hub_error(error: Exception) -> bool:
+    """Return whether an error says that a file of the hub is not on this machine."""
+    text = str(error).lower()
+    return isinstance(error, OSError) and any(word in text for word in HUB_WORDS)

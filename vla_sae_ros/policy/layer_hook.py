@@ -1,0 +1,36 @@
+"""Reading and editing the residual stream where a decoder layer is called as a module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vla_sae_ros.policy.adapter import Detachable, ResidualFunction
+
+
+def hook_layer(
+    layer: nn.Module,
+    function: ResidualFunction,
+    applies: Callable[[Tensor], bool] = lambda _stream: True,
+) -> Detachable:
+    """Attach `function` to what a layer returns: a tensor (B, T, d), or a tuple that begins so.
+
+    `applies` says of a run's stream whether the function is called in this run.
+    """
+
+    def add_to_output(_module: nn.Module, _args: object, output: Any) -> Any:
+        stream = output[0] if isinstance(output, tuple) else output
+        if not applies(stream):
+            return None
+        with torch.no_grad():  # real-time chunking runs the layers with gradients on
+            delta = function(stream.detach())
+        if delta is None:
+            return None
+        changed = stream + delta
+        return (changed, *output[1:]) if isinstance(output, tuple) else changed
+
+    handle: Detachable = layer.register_forward_hook(add_to_output)
+    return handle
