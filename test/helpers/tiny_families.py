@@ -1,0 +1,134 @@
+"""One small, random policy of lerobot's own class per family, and what tests know about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lerobot.configs import RTCAttentionSchedule
+from lerobot.policies.rtc.configuration_rtc import RTCConfig
+from torch import Tensor, nn
+
+from vla_sae_ros.policy.adapter import PolicyAdapter
+from vla_sae_ros.policy.chunk import PreviousChunk
+from vla_sae_ros.policy.families import adapter_for
+from vla_sae_ros.policy.tap import Tap
+from vla_sae_ros.policy.tiny_pi import build_tiny_pi
+from vla_sae_ros.policy.tiny_smolvla import (
+    CAMERA_KEYS,
+    TinySize,
+    build_tiny_smolvla,
+    write_vlm_folder,
+)
+from vla_sae_ros.sae import TopKSAE
+
+LAYERS = 3
+LANGUAGE, WORDS = 12, 9
+"""Language slots of the test batch, and how many of them hold words."""
+NO_CAP = float("inf")
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class TinyFamily:
+    """A policy, its adapter and an observation."""
+
+    name: str
+    policy: nn.Module
+    adapter: PolicyAdapter
+    batch: Batch
+    noise: Tensor
+    stacks: dict[str, nn.Module]
+    """Kind of site -> module with `layers` and `norm`, of lerobot's own."""
+
+    def layer(self, site: str) -> nn.Module:
+        kind, number = site.split(".")
+        return self.stacks[kind].layers[int(number)]
+
+    def receiver(self, site: str) -> nn.Module:
+        """Return the module that gets the residual stream after the site."""
+        kind, number = site.split(".")
+        stack, following = self.stacks[kind], int(number) + 1
+        last = following == len(stack.layers)
+        return stack.norm if last else stack.layers[following].input_layernorm
+
+    def predict(
+        self, batch: Batch | None = None, previous: PreviousChunk | None = None
+    ) -> Tensor:
+        with torch.inference_mode():
+            return self.adapter.predict(dict(batch or self.batch), self.noise, previous)
+
+    def with_function(
+        self, site: str, function: Callable[[Tensor], Tensor | None],
+        previous: PreviousChunk | None = None,
+    ) -> Tensor:  # fmt: skip
+        handle = self.adapter.attach(site, function)
+        try:
+            return self.predict(previous=previous)
+        finally:
+            handle.remove()
+
+    def tap(self, site: str, pooled: bool = True) -> Tap:
+        place = self.adapter.sites[site]
+        generator = torch.Generator().manual_seed(5)
+        rows = torch.randn(2 * place.width, place.width, generator=generator)
+        rows = torch.nn.functional.normalize(rows, dim=-1)
+        sae = TopKSAE(
+            rows.T.clone(), torch.zeros(len(rows)), rows, torch.zeros(place.width), 8, "layer_norm"
+        )
+        return Tap(place, sae, pooled)
+
+    def set_rtc(self, on: bool) -> None:
+        schedule = RTCAttentionSchedule.ONES
+        self.policy.config.rtc_config = (
+            RTCConfig(prefix_attention_schedule=schedule, execution_horizon=4) if on else None
+        )
+        self.policy.init_rtc_processor()
+        self.policy.model.rtc_processor = self.policy.rtc_processor
+
+
+def build_family(name: str, folder: Path, seed: int = 0) -> TinyFamily:
+    """Return the family's tiny policy; `folder` may be written to."""
+    policy = _smolvla(folder, seed) if name == "smolvla" else build_tiny_pi(name, seed=seed)
+    policy.eval().requires_grad_(False)
+    adapter = adapter_for(name, policy)
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.randn(1, *adapter.noise_shape, generator=generator)
+    return TinyFamily(name, policy, adapter, a_batch(), noise, _stacks(name, policy))
+
+
+def a_batch(cameras: tuple[str, ...] = CAMERA_KEYS, padding_id: int = 0) -> Batch:
+    """Return what a preprocessor would hand over; `padding_id` stands in the padded slots."""
+    generator = torch.Generator().manual_seed(2)
+    batch = {key: torch.rand(1, 3, 40, 60, generator=generator) for key in cameras}
+    tokens = torch.randint(3, 250, (1, LANGUAGE), generator=generator)
+    tokens[:, WORDS:] = padding_id
+    return batch | {
+        "observation.state": torch.randn(1, 8, generator=generator),
+        "observation.language.tokens": tokens,
+        "observation.language.attention_mask": torch.arange(LANGUAGE)[None] < WORDS,
+    }
+
+
+def _smolvla(folder: Path, seed: int) -> nn.Module:
+    size = TinySize(
+        image_size=64, patch_size=16, vision_width=48, vision_layers=1, text_width=48,
+        text_layers=LAYERS, heads=3, mlp_width=64, chunk=6, denoising_steps=3, vocabulary=300,
+    )  # fmt: skip
+    write_vlm_folder(folder / "vlm", ["pick up the butter"], size)
+    policy = build_tiny_smolvla(folder / "vlm", size, seed)
+    for parameter in policy.parameters():
+        if parameter.ndim > 1:  # a start as wide as the pi families', so that effects are as large
+            torch.nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
+    return policy
+
+
+def _stacks(name: str, policy: nn.Module) -> dict[str, nn.Module]:
+    if name == "smolvla":
+        model = policy.model.vlm_with_expert
+        return {"backbone": model.get_vlm_model().text_model, "expert": model.lm_expert}
+    model = policy.model.paligemma_with_expert
+    return {"backbone": model.paligemma.model.language_model, "expert": model.gemma_expert.model}

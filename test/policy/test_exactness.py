@@ -1,0 +1,272 @@
+"""Every family, every layer: reading changes nothing, and an edit is exactly what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from tiny_families import LANGUAGE, LAYERS, NO_CAP, WORDS, TinyFamily, a_batch
+from torch import Tensor, nn
+
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.steering import AppliedEdit, Mode
+from vla_sae_ros.policy.chunk import PreviousChunk
+from vla_sae_ros.policy.families import adapter_for
+from vla_sae_ros.policy.tiny_smolvla import CAMERA_KEYS
+
+Tiny = Callable[[str], TinyFamily]
+
+FLOW = ("smolvla", "pi0", "pi05")
+"""Families with a backbone and an action expert that denoises."""
+SITES = [
+    (family, f"{kind}.{layer}")
+    for family in FLOW for kind in ("backbone", "expert") for layer in range(LAYERS)
+]  # fmt: skip
+LAST_BACKBONE = f"backbone.{LAYERS - 1}"
+NEUTRAL = {
+    "no edit": (),
+    "scale by one": (AppliedEdit(3, Mode.SCALE, 1.0, 1.0), AppliedEdit(4, Mode.SCALE, 1.0, 1.0)),
+    "add nothing": (AppliedEdit(3, Mode.ADD, 0.0, 1.0),),
+}
+
+every_site = pytest.mark.parametrize(("family", "site"), SITES)
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    return a.numpy().tobytes() == b.numpy().tobytes()
+
+
+def push(family: TinyFamily, site: str) -> Callable[[Tensor], Tensor]:
+    """Return a function that adds the same known vector to every token."""
+    width = family.adapter.sites[site].width
+    vector = torch.randn(width, generator=torch.Generator().manual_seed(1))
+    return lambda x: vector.expand_as(x)
+
+
+class Recorder:
+    """Keeps every stream it is shown."""
+
+    def __init__(self) -> None:
+        self.read: list[Tensor] = []
+
+    def __call__(self, x: Tensor) -> None:
+        self.read.append(x.clone())
+
+
+@every_site
+def test_a_tap_that_changes_nothing_leaves_every_action_bit_identical(
+    tiny: Tiny, family: str, site: str
+) -> None:
+    it = tiny(family)
+    plain = it.predict()
+    for pooled in (True, False):
+        tap = it.tap(site, pooled)
+        for name, edits in NEUTRAL.items():
+            tap.begin(it.adapter.token_masks(site, it.batch), edits, NO_CAP)
+            assert same(it.with_function(site, tap), plain), name
+            assert len(tap.readout().index) > 0
+
+
+@every_site
+def test_what_is_read_is_what_the_next_layer_receives(tiny: Tiny, family: str, site: str) -> None:
+    it = tiny(family)
+    read, received = Recorder(), Recorder()
+    watch = it.receiver(site).register_forward_pre_hook(
+        lambda _module, args: received(args[0])
+    )
+    it.with_function(site, read)
+    watch.remove()
+    assert len(read.read) == it.adapter.sites[site].runs_per_inference
+    assert all(same(a, b) for a, b in zip(read.read, received.read, strict=True))
+    assert read.read[0].shape[-1] == it.adapter.sites[site].width
+
+
+@every_site
+def test_adding_a_vector_equals_a_model_whose_weights_add_it(
+    tiny: Tiny, family: str, site: str
+) -> None:
+    """The MLP's output gets a bias. Sums are rounded in another order: 1e-4 of actions around 1."""
+    it = tiny(family)
+    layer = it.layer(site)
+    open_gates(layer)
+    add = push(it, site)
+    tapped = it.with_function(site, add)
+    down = layer.mlp.down_proj
+    assert down.bias is None
+    down.bias = nn.Parameter(add(torch.zeros(1, down.out_features))[0], requires_grad=False)
+    try:
+        rewritten = it.predict()
+    finally:
+        down.bias = None
+    torch.testing.assert_close(tapped, rewritten, atol=1e-4, rtol=1e-4)
+
+
+def open_gates(layer: nn.Module) -> None:
+    """Set the gate on the MLP to one where the layer has one (pi0.5's expert), for good."""
+    dense = getattr(layer.post_attention_layernorm, "dense", None)
+    if dense is not None:
+        third = len(dense.bias) // 3
+        dense.weight.data[-third:] = 0.0
+        dense.bias.data[-third:] = 1.0
+
+
+@every_site
+def test_only_the_last_backbone_layer_has_no_effect_and_says_so(
+    tiny: Tiny, family: str, site: str
+) -> None:
+    it = tiny(family)
+    unchanged = same(it.with_function(site, push(it, site)), it.predict())
+    assert unchanged == (site == LAST_BACKBONE)
+    assert it.adapter.sites[site].can_steer != unchanged
+    if unchanged:
+        assert "nothing reads" in it.adapter.sites[site].why_not
+
+
+@every_site
+def test_what_stands_in_padded_slots_never_enters_what_is_read(
+    tiny: Tiny, family: str, site: str
+) -> None:
+    it = tiny(family)
+    streams, readouts = [], []
+    for padding_id in (0, 77):
+        batch = a_batch(padding_id=padding_id)
+        tap = it.tap(site)
+        tap.begin(it.adapter.token_masks(site, batch), (), NO_CAP)
+        seen = Recorder()
+        handles = [it.adapter.attach(site, function) for function in (tap, seen)]
+        it.predict(batch)
+        for handle in handles:
+            handle.remove()
+        streams.append(seen.read[0])
+        readouts.append(tap.readout())
+    together = torch.stack(list(it.adapter.token_masks(site, it.batch).values())).any(0)
+    assert same(streams[0][together], streams[1][together])
+    if site.startswith("backbone"):
+        assert not same(streams[0], streams[1])
+    assert readouts[0].natural.tobytes() == readouts[1].natural.tobytes()
+    assert readouts[0].residual_norm == readouts[1].residual_norm
+
+
+@every_site
+def test_token_groups_cover_the_real_stream_once(tiny: Tiny, family: str, site: str) -> None:
+    it = tiny(family)
+    read = Recorder()
+    it.with_function(site, read)
+    masks = it.adapter.token_masks(site, it.batch)
+    assert set(masks) == set(it.adapter.sites[site].token_groups)
+    together = torch.stack(list(masks.values())).sum(0)
+    assert together.shape == read.read[0].shape[:2]
+    padded = LANGUAGE - WORDS if site.startswith("backbone") else 0
+    assert int((together == 1).sum()) == together.numel() - padded
+    assert int((together > 1).sum()) == 0
+
+
+@pytest.mark.parametrize("family", FLOW)
+def test_a_missing_camera_comes_last_and_is_masked(tiny: Tiny, family: str) -> None:
+    it = tiny(family)
+    it.policy.config.empty_cameras = 1
+    try:
+        batch = a_batch(CAMERA_KEYS[1:])
+        read = Recorder()
+        handle = it.adapter.attach("backbone.0", read)
+        it.predict(batch)
+        handle.remove()
+        camera = it.adapter.token_masks("backbone.0", batch)["camera"][0]
+        (place,) = it.adapter.camera_patches("backbone.0", batch)
+    finally:
+        it.policy.config.empty_cameras = 0
+    assert len(camera) == read.read[0].shape[1]
+    assert place.camera == CAMERA_KEYS[1]
+    assert camera.nonzero().flatten().tolist() == list(range(place.stop))
+
+
+@pytest.mark.parametrize("family", FLOW)
+def test_a_policy_used_twice_shows_no_trace_of_the_first_use(tiny: Tiny, family: str) -> None:
+    it = tiny(family)
+    plain = it.predict()
+    edits = (AppliedEdit(3, Mode.ADD, 50.0, 1.0),)
+    taps = {site: it.tap(site) for site in it.adapter.sites}
+    handles = [it.adapter.attach(site, tap) for site, tap in taps.items()]
+    for site, tap in taps.items():
+        tap.begin(it.adapter.token_masks(site, it.batch), edits, NO_CAP)
+    assert not same(it.predict(), plain)
+    for handle in handles:
+        handle.remove()
+    assert not any(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
+        for module in it.policy.modules()
+    )
+    assert same(it.predict(), plain)
+
+
+@pytest.mark.parametrize("family", FLOW)
+def test_any_chunk_length_and_number_of_steps_is_followed(tiny: Tiny, family: str) -> None:
+    it = tiny(family)
+    config = it.policy.config
+    steps = "num_steps" if family == "smolvla" else "num_inference_steps"
+    kept = config.chunk_size, getattr(config, steps)
+    config.chunk_size = 11
+    setattr(config, steps, 2)
+    try:
+        adapter = adapter_for(family, it.policy)
+        read = Recorder()
+        handle = adapter.attach("expert.1", read)
+        with torch.inference_mode():
+            actions = adapter.predict(dict(it.batch), torch.zeros(1, *adapter.noise_shape))
+        handle.remove()
+        masks = adapter.token_masks("expert.1", it.batch)
+    finally:
+        config.chunk_size = kept[0]
+        setattr(config, steps, kept[1])
+    assert actions.shape[1] == 11
+    assert len(read.read) == adapter.sites["expert.1"].runs_per_inference == 2
+    assert masks["action"].shape[1] == read.read[0].shape[1]
+    assert int(masks["action"].sum()) == 11
+
+
+@every_site
+def test_real_time_chunking_is_read_and_steered_like_any_other_chunk(
+    tiny: Tiny, family: str, site: str
+) -> None:
+    it = tiny(family)
+    plain = it.predict()
+    previous = PreviousChunk(torch.full((1, 4, 7), 0.5), delay=1)
+    it.set_rtc(True)
+    it.policy.requires_grad_(True)  # as lerobot loads it: gradients reach the layers
+    try:
+        assert same(it.predict(), plain), "without a previous chunk it changes nothing"
+        pulled = it.predict(previous=previous)
+        tap = it.tap(site)
+        with torch.inference_mode():  # as the engine prepares it
+            masks = it.adapter.token_masks(site, it.batch)
+            tap.begin(masks, (), NO_CAP)
+        assert same(it.with_function(site, tap, previous), pulled)
+        edits = (AppliedEdit(3, Mode.ADD, 50.0, 1.0),)
+        with torch.inference_mode():
+            tap.begin(masks, edits, NO_CAP)
+        steered = it.with_function(site, tap, previous)
+        assert tap.readout().edit_norm_ratio > 0.0
+    finally:
+        it.set_rtc(False)
+        it.policy.requires_grad_(False)
+    assert not same(pulled, plain)
+    assert same(steered, pulled) == (site == LAST_BACKBONE)
+    assert not steered.requires_grad
+
+
+@pytest.mark.parametrize("family", FLOW)
+def test_a_previous_chunk_without_real_time_chunking_is_refused(tiny: Tiny, family: str) -> None:
+    with pytest.raises(ConfigurationError, match="rtc_config"):
+        tiny(family).predict(previous=PreviousChunk(torch.zeros(1, 4, 7), delay=1))
+
+
+@pytest.mark.parametrize("family", FLOW)
+def test_a_compiled_policy_is_refused_with_what_to_do(tiny: Tiny, family: str) -> None:
+    it = tiny(family)
+    it.policy.config.compile_model = True
+    try:
+        with pytest.raises(ConfigurationError, match="Set compile_model to false"):
+            adapter_for(family, it.policy)
+    finally:
+        it.policy.config.compile_model = False
