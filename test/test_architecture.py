@@ -34,7 +34,8 @@ SHARED_MODULES = {"resources", "environment", "commands"}
 PANEL_MAY_USE = {"nodes.qos", "nodes.steering_messages", "nodes.conversions"}
 """Modules of nodes that say the wire contract once, for the panel too; they import no torch."""
 
-ROS = {"rclpy", "std_msgs", "sensor_msgs", "geometry_msgs", "diagnostic_msgs", "std_srvs",
+ROS = {"rclpy", "std_msgs", "sensor_msgs", "geometry_msgs", "visualization_msgs",
+       "diagnostic_msgs", "std_srvs",
        "lifecycle_msgs", "action_msgs", "rcl_interfaces", "builtin_interfaces"}  # fmt: skip
 QT = {"PyQt5", "pyqtgraph", "qtpy", "PyQt6", "PySide6"}
 TORCH = {"torch", "torchvision", "transformers", "lerobot", "safetensors"}

@@ -89,9 +89,9 @@ def test_a_namespace_is_taken_with_or_without_its_slash(policy: Path) -> None:
         assert system.namespace == "left/arm"
 
 
-@pytest.mark.parametrize("name", ["policy", "bridge", "recorder", "panel"])
+@pytest.mark.parametrize("name", ["policy", "bridge", "recorder", "panel", "markers"])
 def test_every_executable_exists_as_module_and_script(policy: Path, name: str) -> None:
-    spec = node(simulation_system({"policy": str(policy), "panel": True}), name)
+    spec = node(simulation_system({"policy": str(policy), "panel": True, "markers": True}), name)
     assert importlib.util.find_spec(spec.module) is not None
     script = Path(__file__).parents[1] / "scripts" / spec.executable
     assert f"from {spec.module} import main" in script.read_text()

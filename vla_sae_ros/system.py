@@ -72,6 +72,7 @@ SIMULATION_ARGUMENTS = (
              "without loss, jpeg smaller and with loss", choices=("none", "png", "jpeg")),
     Argument("record_folder", "out/bags", "folder of the bags"),
     Argument("panel", False, "open the panel"),
+    Argument("markers", False, "publish markers for RViz and Foxglove"),
     Argument("autorun", True, "run the episode at once; otherwise wait for a run_episode goal"),
     Argument("namespace", "", "namespace of every node, e.g. left"),
 )  # fmt: skip
@@ -95,6 +96,9 @@ def simulation_system(given: Mapping[str, object]) -> System:
     ]
     if values["panel"]:
         nodes.append(NodeSpec("panel", "panel", "vla_sae_ros.panel.app", on_exit="ignore"))
+    if values["markers"]:
+        module = "vla_sae_ros.nodes.markers_node"
+        nodes.append(NodeSpec("markers", "markers_node", module, on_exit="ignore"))
     return System("sim", tuple(nodes), _namespace(str(values["namespace"])))
 
 
