@@ -12,6 +12,7 @@ import torch
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.checkpoint import save_checkpoint
 from vla_sae_ros.policy.loading import LoadedPolicy, load_policy
+from vla_sae_ros.policy.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
 from vla_sae_ros.policy.tiny_smolvla import (
     CAMERA_KEYS,
     TinySize,
@@ -120,8 +121,55 @@ def test_a_wrong_configuration_is_told_in_words(broken: Path, config: str, messa
 
 def test_a_missing_backbone_folder_is_named(broken: Path) -> None:
     shutil.rmtree(broken / "vlm")
-    with pytest.raises(ConfigurationError, match="names its backbone 'vlm'"):
+    with pytest.raises(ConfigurationError, match="names 'vlm', but"):
         load_policy(broken)
+
+
+def test_a_type_that_lerobot_knows_and_no_adapter_reads_is_told_what_is_read(broken: Path) -> None:
+    (broken / "config.json").write_text('{"type": "act"}', encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="no adapter reads: got 'act'; allowed: smolvla"):
+        load_policy(broken)
+
+
+def test_a_hub_name_that_cannot_be_had_says_how_to_fetch_it() -> None:
+    with pytest.raises(ConfigurationError, match="hf download nobody/nothing"):
+        load_policy("nobody/nothing")
+
+
+@pytest.mark.parametrize("family", ["pi0", "pi05"])
+def test_a_saved_pi_policy_loads_with_its_processors(family: str, tmp_path: Path) -> None:
+    policy = build_tiny_pi(family, seed=3)
+    save_tiny_pi(policy, PiSize(), pi_statistics(), tmp_path)
+    loaded = load_policy(tmp_path)
+    assert loaded.name.startswith(f"{family} from ")
+    batch = loaded.preprocessor(frame())
+    assert 0 < int(batch["observation.language.attention_mask"].sum()) < PiSize().language
+    noise = torch.zeros(1, PiSize().chunk, 8)
+    chunk = loaded.policy.predict_action_chunk(batch, noise=noise)
+    assert torch.equal(chunk, policy.predict_action_chunk(batch, noise=noise))
+    assert loaded.postprocessor(chunk).shape == (1, PiSize().chunk, 7)
+
+
+def test_pi_weights_that_do_not_fit_are_refused_where_lerobot_goes_on_at_random(
+    tmp_path: Path,
+) -> None:
+    save_tiny_pi(build_tiny_pi("pi0"), PiSize(), pi_statistics(), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    config["max_state_dim"] = 32
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="state_proj"):
+        load_policy(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ConfigurationError, match="could not be loaded"):
+        load_policy(tmp_path)
+
+
+def pi_statistics() -> dict[str, dict[str, torch.Tensor]]:
+    values = {"mean": 0.0, "std": 1.0, "q01": -9.0, "q99": 9.0}
+    return {
+        key: {name: torch.full((size,), value) for name, value in values.items()}
+        for key, size in (("observation.state", 8), ("action", 7))
+    }
 
 
 def test_truncated_weights_are_refused(broken: Path) -> None:
