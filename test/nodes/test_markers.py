@@ -159,7 +159,7 @@ def test_the_node_draws_in_the_frame_of_the_hand_and_colours_by_the_edited_featu
                                   natural=array("f", [1, 0]), applied=array("f", [1, 2])))
     talker.say(ActionChunk(header=to_header(START), chunk_id=1, horizon=2, action_dim=7,
                            actions=array("f", [1, 0, 0, 0, 0, 0, 1] * 2)))
-    preview = talker.until(lambda m: "chunk_preview" in m)["chunk_preview"]
+    preview = talker.until(lambda m: not is_empty(m) and "chunk_preview" in m)["chunk_preview"]
     np.testing.assert_allclose([p.x for p in preview.points], [0.0, 0.01, 0.02])
     talker.until(lambda m: "= 1.00 x max" in m["steering"].text)
     talker.say(pose(1))
