@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import cast
 
 from rosbags.interfaces import Connection, Qos
-from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
-from rosbags.rosbag2.storage_mcap import McapWriter
+from rosbags.rosbag2 import StoragePlugin, WriterError
 
 from vla_sae_ros.core.errors import RecordingError, complaint
+from vla_sae_ros.nodes.mcap_storage import FrugalStorage, FrugalWriter
 from vla_sae_ros.nodes.message_definitions import definition_of
 
 # Room that closing needs on a full disk: the pending chunk (1 MiB and one message) and the index,
@@ -35,7 +35,7 @@ class BagWriter:
         self.byte_count = 0
         self._connections: dict[str, Connection] = {}
         self._reserve = folder / ".reserve"
-        self._writer = Writer(_new(folder), version=9, storage_plugin=StoragePlugin.MCAP)
+        self._writer = FrugalWriter(_new(folder), version=9, storage_plugin=StoragePlugin.MCAP)
         try:
             self._writer.open()
             _claim(self._reserve, reserve_bytes)
@@ -82,7 +82,7 @@ class BagWriter:
 
     def flush(self) -> None:
         """Hand everything to the operating system: what a killed process would lose otherwise."""
-        if self._storage.chunk.msgs:
+        if self._storage.pending:
             self._storage.close_chunk()
         self._storage.bio.flush()
         self._sound_end = self._storage.bio.tell()
@@ -96,8 +96,8 @@ class BagWriter:
         self._writer.close()
 
     @property
-    def _storage(self) -> McapWriter:
-        return cast(McapWriter, self._writer.storage)
+    def _storage(self) -> FrugalStorage:
+        return cast(FrugalStorage, self._writer.storage)
 
     def _abandon(self) -> None:
         with contextlib.suppress(OSError):  # the error that led here is the one to report

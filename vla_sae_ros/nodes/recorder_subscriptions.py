@@ -90,13 +90,8 @@ class RecorderSubscriptions:
 
     def take_arrived(self) -> None:
         """Record what has arrived and still waits for the executor, one queue per topic at most."""
-        for topic, subscription in self._made.items():
-            for _ in range(subscription.qos_profile.depth):
-                with subscription.handle:
-                    taken = subscription.handle.take_message(subscription.msg_type, True)
-                if taken is None:
-                    break
-                self._store(topic, taken[0])
+        for topic in self._made:
+            self._drain(topic)
 
     def close(self) -> None:
         """Unsubscribe from everything and hand over what is still being compressed."""
@@ -138,9 +133,23 @@ class RecorderSubscriptions:
             self._recording.add_topic(topic, msgtype, profiles)
         self._sinks[topic] = sink
         self._made[topic] = self._node.create_subscription(
-            kind, topic, partial(self._store, topic), subscription_profile(offers, msgtype),
+            kind, topic, partial(self._on_message, topic), subscription_profile(offers, msgtype),
             raw=True)
         return True
+
+    def _on_message(self, topic: str, data: bytes) -> None:
+        self._store(topic, data)
+        self._drain(topic)  # one turn of the executor costs more than ten messages
+
+    def _drain(self, topic: str) -> None:
+        """Record what waits on a topic, one queue at most."""
+        subscription = self._made[topic]
+        for _ in range(subscription.qos_profile.depth):
+            with subscription.handle:
+                taken = subscription.handle.take_message(subscription.msg_type, True)
+            if taken is None:
+                break
+            self._store(topic, taken[0])
 
     def _store(self, topic: str, data: bytes) -> None:
         self._sinks[topic].put(topic, time.time_ns(), data)

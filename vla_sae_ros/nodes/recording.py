@@ -16,6 +16,8 @@ from rosbags.interfaces import Qos
 from vla_sae_ros.nodes.bag_writer import BagWriter
 from vla_sae_ros.resources import software_version
 
+_LINGER = 0.005  # [s] in which messages gather once the writer has written all there was
+
 
 class RecordingPhase(Enum):
     """Where a recording stands."""
@@ -115,7 +117,8 @@ class Recording:
                 return False
             self._queue.append(_Message(topic, received_ns, data))
             self._queued_bytes += len(data)
-            self._condition.notify()
+            if len(self._queue) == 1:  # otherwise the writer is at work
+                self._condition.notify()
             return True
 
     def drop(self, topic: str) -> None:
@@ -179,16 +182,24 @@ class Recording:
 
     def _next(self, flush_at: float) -> _Item | None:
         """Wait for the next item; _Flush when none came by `flush_at`, None at the end."""
+        if not self._queue:
+            self._wait_for_more(flush_at)
         with self._condition:
-            self._condition.wait_for(
-                lambda: self._queue or self._stopping, max(0.0, flush_at - time.monotonic())
-            )
             if not self._queue:
                 return None if self._stopping else _Flush()
             item = self._queue.popleft()
             if isinstance(item, _Message):
                 self._queued_bytes -= len(item.data)
             return item
+
+    def _wait_for_more(self, flush_at: float) -> None:
+        with self._condition:
+            self._condition.wait_for(
+                lambda: self._queue or self._stopping, max(0.0, flush_at - time.monotonic())
+            )
+        # Waking for every message would take the interpreter from the thread that receives them.
+        if not self._stopping:
+            time.sleep(_LINGER)
 
     def _check_disk(self) -> None:
         free = self._free_bytes(self._writer.folder)
