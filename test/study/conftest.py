@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,19 @@ def describe(bag: SyntheticBag, received: int) -> None:
 def remark(bag: SyntheticBag, received: int, episode: str, step: int, text: str) -> None:
     bag.write(received, "/annotation", "vla_sae_ros/msg/Annotation", header=bag.header(received),
               episode_id=episode, step=step, author="eva", text=text)
+
+
+@pytest.fixture
+def make_bag() -> Callable[[Path], Path]:
+    """Return a function that makes a bag with a pose and nothing else in a folder."""
+
+    def make(folder: Path) -> Path:
+        bag = SyntheticBag(folder)
+        bag.write(START, "/ee_pose", "geometry_msgs/msg/PoseStamped", header=bag.header(START))
+        bag.writer.close()
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")

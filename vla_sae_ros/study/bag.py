@@ -8,6 +8,7 @@ COMMANDS = (
     Command("info", "vla_sae_ros.study.bag_info", "what a bag holds, and what it lacks"),
     Command("replay", "vla_sae_ros.study.bag_replay", "infer again, to the bit or what-if"),
     Command("plot", "vla_sae_ros.study.bag_plot", "feature traces as PNG and interactive HTML"),
+    Command("export", "vla_sae_ros.study.bag_export", "tables as Parquet or CSV; LeRobotDataset"),
     Command("repair", "vla_sae_ros.study.bag_repair", "a readable bag from one left by a crash"),
     Command("compare", "vla_sae_ros.study.bag_compare", "what steering did to an episode's twin"),
 )

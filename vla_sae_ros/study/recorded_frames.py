@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,21 @@ from rosbags.interfaces import Connection
 from vla_sae_ros.core.contract import Contract, FrameBuilder
 from vla_sae_ros.core.errors import ObservationError, RecordingError, complaint
 from vla_sae_ros.study.bag_pictures import COMPRESSED, COMPRESSED_TYPE, RAW_TYPE, picture_of
-from vla_sae_ros.study.recorded_inferences import RecordedInference
 
 Frame = Mapping[str, npt.NDArray[Any]]
 LATEST = 2_000_000_000  # [ns] after a chunk that a part of its observation may still be recorded
+
+
+class Moment(Protocol):
+    """When a frame was wanted."""
+
+    @property
+    def stamp_ns(self) -> int:
+        """Of the observation [ns]."""
+
+    @property
+    def received_ns(self) -> int:
+        """When the recorder got what was made of it [ns]."""
 
 
 class RecordedFrames:
@@ -45,11 +56,11 @@ class RecordedFrames:
         self.lossy = self._has_jpeg()
         """Pictures were compressed with a loss, so that they are not those the policy saw."""
 
-    def of(
-        self, inferences: Sequence[RecordedInference]
-    ) -> Iterator[tuple[RecordedInference, Frame | ObservationError]]:
-        """Yield each inference with its frame, or with why there is none."""
-        waiting = deque(sorted(inferences, key=lambda each: each.received_ns))
+    def of[M: Moment](
+        self, moments: Sequence[M]
+    ) -> Iterator[tuple[M, Frame | ObservationError]]:
+        """Yield each moment, e.g. an inference, with its frame, or with why there is none."""
+        waiting = deque(sorted(moments, key=lambda each: each.received_ns))
         for connection, received, raw in self._reader.messages(self._connections):
             message = self._reader.deserialize(raw, connection.msgtype)
             topic = self._topics[connection.id]
@@ -63,12 +74,12 @@ class RecordedFrames:
                 if isinstance(frame, ObservationError) and not late:
                     break
                 yield waiting.popleft(), frame
-        for inference in waiting:
-            yield inference, self._frame(inference)
+        for moment in waiting:
+            yield moment, self._frame(moment)
 
-    def _frame(self, inference: RecordedInference) -> Frame | ObservationError:
+    def _frame(self, moment: Moment) -> Frame | ObservationError:
         try:
-            return self._builder.frame(inference.stamp_ns).values
+            return self._builder.frame(moment.stamp_ns).values
         except ObservationError as error:
             return error
 

@@ -1,0 +1,146 @@
+"""A bag as a LeRobotDataset: one frame per control tick, observations by the contract."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from rosbags.highlevel import AnyReader
+
+from vla_sae_ros.core.contract import Contract, FrameBuilder, load_contract
+from vla_sae_ros.core.errors import ObservationError, RecordingError, complaint
+from vla_sae_ros.study.bag_pictures import COMPRESSED
+from vla_sae_ros.study.bag_reading import messages, open_bag
+from vla_sae_ros.study.bag_timeline import Timeline, stamp_of
+from vla_sae_ros.study.recorded_frames import Frame, RecordedFrames
+
+AGE, REVISION = "observation.age", "steering_revision"
+_OWN = {
+    AGE: {"dtype": "int64", "shape": (1,), "names": ["ticks"]},
+    REVISION: {"dtype": "int64", "shape": (1,), "names": ["revision"]},
+}
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One executed action and the observation before it."""
+
+    action: Any
+    """ExecutedAction message."""
+    received_ns: int
+    stamp_ns: int
+    """Of the observation."""
+    age: int
+    """[ticks] between the observation and the action."""
+
+
+def export_lerobot(bag: Path, output: Path, contract_file: Path, max_age: int) -> str:
+    """Write the dataset into the new folder `output`; return in words what is in it.
+
+    Pictures are stored without loss. Each frame has the contract's observations, the executed
+    action, `observation.age` and `steering_revision`; its task is the episode's instruction.
+
+    Raises RecordingError when the bag has no pictures, or when an observation is older than
+    `max_age` [control ticks] at any executed tick; nothing is written then.
+    """
+    contract = load_contract(contract_file)
+    with open_bag(bag) as reader:
+        frames = RecordedFrames(reader, contract)
+        timeline = Timeline(list(messages(reader, "episode")))
+        episodes = {name: _ticks(reader, contract, timeline, name) for name in timeline.spans}
+        for name, ticks in episodes.items():
+            _check(name, ticks, max_age)
+        dataset: LeRobotDataset | None = None
+        for name, ticks in episodes.items():
+            task = timeline.spans[name].last.instruction
+            for tick, frame in frames.of(ticks):
+                if isinstance(frame, ObservationError):
+                    raise RecordingError(f"tick {tick.action.step} of {name}: {frame}")
+                if dataset is None:
+                    dataset = _create(output, contract, frame, tick)
+                dataset.add_frame(_entry(frame, tick) | {"task": task})
+            if ticks and dataset is not None:
+                dataset.save_episode()
+    if dataset is None:
+        raise RecordingError(f"the bag {bag} has no executed action: there is nothing to export.")
+    dataset.finalize()
+    return (f"{dataset.num_frames} frames of {dataset.num_episodes} episodes at {dataset.fps} Hz "
+            f"in {output}")
+
+
+def _ticks(
+    reader: AnyReader, contract: Contract, timeline: Timeline, episode: str
+) -> list[Tick]:
+    """Return the episode's executed actions, each with the newest observation before it."""
+    rate = timeline.spans[episode].last.control_rate
+    stamps = _observation_stamps(reader, contract, timeline, episode)
+    ticks = []
+    for received, message in messages(reader, "executed_action"):
+        if message.episode_id == episode:
+            place = bisect_right(stamps, stamp_of(message)) - 1
+            stamp = stamps[max(place, 0)] if stamps else 0
+            age = round((stamp_of(message) - stamp) * 1e-9 * rate)
+            ticks.append(Tick(message, received, stamp, age if place >= 0 else -1))
+    return ticks
+
+
+def _observation_stamps(
+    reader: AnyReader, contract: Contract, timeline: Timeline, episode: str
+) -> list[int]:
+    """Return the stamps [ns] of the contract's rarest topic within one episode, ascending."""
+    by_topic = []
+    for channel in FrameBuilder(contract).channels:
+        by_topic.append(sorted({
+            stamp_of(message)
+            for name in (channel.topic, channel.topic + COMPRESSED)
+            for received, message in messages(reader, name)
+            if (timeline.place(stamp_of(message), received) or ("",))[0] == episode}))
+    return min(by_topic, key=len)
+
+
+def _check(episode: str, ticks: list[Tick], max_age: int) -> None:
+    bad = next((tick for tick in ticks if not 0 <= tick.age <= max_age), None)
+    if bad is None:
+        return
+    oldest = max(tick.age for tick in ticks)
+    age = "none" if bad.age < 0 else f"one {bad.age} ticks old"
+    raise RecordingError(complaint(
+        f"the observation at tick {bad.action.step} of {episode}", age,
+        f"one at most {max_age} ticks old",
+        "Record with the bridge's image_rate at the control rate"
+        + (f", or take older ones with --max-age {oldest}." if oldest > max_age else ".")))
+
+
+def _create(output: Path, contract: Contract, frame: Frame, tick: Tick) -> LeRobotDataset:
+    if contract.fps != int(contract.fps):
+        raise RecordingError(complaint("the contract's fps", contract.fps, "whole numbers"))
+    features = dict(_features(frame)) | _OWN
+    features["action"] = _vector(len(tick.action.action))
+    return LeRobotDataset.create(
+        f"vla_sae_ros/{output.name}", int(contract.fps), features, root=output,
+        robot_type=contract.robot_type, use_videos=False)
+
+
+def _features(frame: Frame) -> Iterator[tuple[str, dict[str, Any]]]:
+    for key, value in frame.items():
+        if value.ndim == 3:
+            yield key, {"dtype": "image", "shape": value.shape,
+                        "names": ["height", "width", "channels"]}
+        else:
+            yield key, _vector(len(value))
+
+
+def _vector(size: int) -> dict[str, Any]:
+    return {"dtype": "float32", "shape": (size,), "names": None}
+
+
+def _entry(frame: Frame, tick: Tick) -> dict[str, Any]:
+    own = {AGE: np.array([tick.age]), REVISION: np.array([tick.action.steering_revision], np.int64),
+           "action": np.asarray(tick.action.action, np.float32)}
+    return {key: value if value.ndim == 3 else value.astype(np.float32)
+            for key, value in frame.items()} | own
