@@ -13,6 +13,7 @@ from vla_sae_ros.environment import prepare
 COMMANDS = (
     Command("demo", "vla_sae_ros.live.demo", "one task, plain and steered; leaves out/demo/"),
     Command("doctor", "vla_sae_ros.doctor", "what is missing on this machine, and how to mend it"),
+    Command("sites", "vla_sae_ros.policy.sites_command", "where a policy can be read and steered"),
     Command("up", "vla_sae_ros.supervision.up", "start a system and stop it with Ctrl-C"),
     Command("panel", "vla_sae_ros.panel.app", "open the slider panel for a running system"),
     Command("run", "vla_sae_ros.nodes.run_client", "run one episode in a running system"),

@@ -113,6 +113,15 @@ def a_batch(cameras: tuple[str, ...] = CAMERA_KEYS, padding_id: int = 0) -> Batc
     }
 
 
+def statistics() -> dict[str, dict[str, Tensor]]:
+    """Return what normalises the tiny policies' states and actions."""
+    values = {"mean": 0.0, "std": 1.0, "q01": -9.0, "q99": 9.0}
+    return {
+        key: {name: torch.full((size,), value) for name, value in values.items()}
+        for key, size in (("observation.state", 8), ("action", 7))
+    }
+
+
 def _smolvla(folder: Path, seed: int) -> nn.Module:
     size = TinySize(
         image_size=64, patch_size=16, vision_width=48, vision_layers=1, text_width=48,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_families import statistics
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.checkpoint import save_checkpoint
@@ -139,7 +140,7 @@ def test_a_hub_name_that_cannot_be_had_says_how_to_fetch_it() -> None:
 @pytest.mark.parametrize("family", ["pi0", "pi05"])
 def test_a_saved_pi_policy_loads_with_its_processors(family: str, tmp_path: Path) -> None:
     policy = build_tiny_pi(family, seed=3)
-    save_tiny_pi(policy, PiSize(), pi_statistics(), tmp_path)
+    save_tiny_pi(policy, PiSize(), statistics(), tmp_path)
     loaded = load_policy(tmp_path)
     assert loaded.name.startswith(f"{family} from ")
     batch = loaded.preprocessor(frame())
@@ -153,7 +154,7 @@ def test_a_saved_pi_policy_loads_with_its_processors(family: str, tmp_path: Path
 def test_pi_weights_that_do_not_fit_are_refused_where_lerobot_goes_on_at_random(
     tmp_path: Path,
 ) -> None:
-    save_tiny_pi(build_tiny_pi("pi0"), PiSize(), pi_statistics(), tmp_path)
+    save_tiny_pi(build_tiny_pi("pi0"), PiSize(), statistics(), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     config["max_state_dim"] = 32
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
@@ -162,14 +163,6 @@ def test_pi_weights_that_do_not_fit_are_refused_where_lerobot_goes_on_at_random(
     (tmp_path / "model.safetensors").write_bytes(b"nothing")
     with pytest.raises(ConfigurationError, match="could not be loaded"):
         load_policy(tmp_path)
-
-
-def pi_statistics() -> dict[str, dict[str, torch.Tensor]]:
-    values = {"mean": 0.0, "std": 1.0, "q01": -9.0, "q99": 9.0}
-    return {
-        key: {name: torch.full((size,), value) for name, value in values.items()}
-        for key, size in (("observation.state", 8), ("action", 7))
-    }
 
 
 def test_truncated_weights_are_refused(broken: Path) -> None:

@@ -1,0 +1,97 @@
+"""`vla-sae sites`: where a policy can be read and steered, and why not everywhere."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from vla_sae_ros.policy.adapter import PolicyAdapter
+from vla_sae_ros.policy.families import adapter_for
+from vla_sae_ros.policy.loading import LoadedPolicy, load_policy
+
+INSTRUCTION = "pick up the object and place it in the basket"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("policy", help="a lerobot checkpoint's folder, or owner/name on the hub")
+    parser.add_argument("--instruction", default=INSTRUCTION, help="whose words are counted")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def run(args: argparse.Namespace) -> int:
+    loaded = load_policy(args.policy)
+    described = describe(loaded, args.instruction)
+    if args.json:
+        print(json.dumps(described, indent=2))
+    else:
+        _show(described, Console())
+    return 0
+
+
+def describe(loaded: LoadedPolicy, instruction: str) -> dict[str, Any]:
+    """Return what the command shows: the policy, its cameras' tokens and its sites.
+
+    Raises:
+        ConfigurationError: no adapter reads the policy.
+    """
+    adapter = adapter_for(loaded.policy.name, loaded.policy)
+    batch = loaded.preprocessor(_blank_frame(loaded, instruction))
+    return {
+        "policy": loaded.name,
+        "policy_id": loaded.policy_id,
+        "cameras": _cameras(adapter, batch),
+        "sites": [
+            {
+                "name": site.name,
+                "width": site.width,
+                "tokens": {
+                    group: int(mask[0].sum())
+                    for group, mask in adapter.token_masks(site.name, batch).items()
+                },
+                "runs_per_inference": site.runs_per_inference,
+                "can_steer": site.can_steer,
+                "why_not": site.why_not,
+            }
+            for site in adapter.sites.values()
+        ],
+    }
+
+
+def _cameras(adapter: PolicyAdapter, batch: Mapping[str, Tensor]) -> list[dict[str, Any]]:
+    return [
+        {"camera": place.camera, "rows": place.rows, "columns": place.columns}
+        for place in adapter.camera_patches(next(iter(adapter.sites)), batch)
+    ]
+
+
+def _blank_frame(loaded: LoadedPolicy, instruction: str) -> dict[str, Any]:
+    frame: dict[str, Any] = {"task": instruction}
+    for key, feature in loaded.policy.config.input_features.items():
+        frame[key] = torch.zeros(*feature.shape)
+    return frame
+
+
+def _show(described: Mapping[str, Any], console: Console) -> None:
+    console.print(f"[bold]{described['policy']}[/bold]  id {described['policy_id']}")
+    for camera in described["cameras"]:
+        console.print(f"  {camera['camera']}: {camera['rows']} x {camera['columns']} patches")
+    table = Table("site", "width", "tokens", "runs per inference", "can steer")
+    reasons: dict[str, int] = {}
+    for site in described["sites"]:
+        tokens = ", ".join(f"{group} {count}" for group, count in site["tokens"].items())
+        mark = "yes"
+        if not site["can_steer"]:
+            mark = f"no ({reasons.setdefault(site['why_not'], len(reasons) + 1)})"
+        table.add_row(
+            site["name"], str(site["width"]), tokens, str(site["runs_per_inference"]), mark
+        )
+    console.print(table)
+    for reason, number in reasons.items():
+        console.print(f"({number}) {reason}")
