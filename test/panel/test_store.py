@@ -180,7 +180,7 @@ def test_odd_texts_become_one_printable_line_and_stray_entries_are_counted() -> 
                     for f, text in enumerate(ODD)),
                   FeatureInfo(site="s", feature=99), FeatureInfo(site="nowhere", feature=0)])
     catalogue = catalogue_view(message)
-    assert all(label.isprintable() and len(label) <= 2000 for label in catalogue.labels)
+    assert all(label.isprintable() and len(label) <= 300 for label in catalogue.labels)
     assert catalogue.labels[0] == "bell line" and catalogue.labels[3] == "🤖 grasps 🫳"
     assert catalogue.stray == 2
 

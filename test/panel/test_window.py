@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 import time
+from array import array
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+import rclpy
 from PyQt5.QtCore import QEvent, QPoint, QRectF, Qt
 from PyQt5.QtGui import QColor, QMouseEvent, QPalette
 from PyQt5.QtTest import QTest
@@ -21,9 +24,12 @@ from PyQt5.QtWidgets import (
 )
 
 from vla_sae_ros.core.steering import Edit, Mode, Unit, parse_preset
+from vla_sae_ros.msg import FeatureActivations, FeatureCatalogue, FeatureInfo
 from vla_sae_ros.panel import guard, inks, themes, window
 from vla_sae_ros.panel.cheat_sheet import CheatSheet
 from vla_sae_ros.panel.delegates import x_of
+from vla_sae_ros.panel.from_messages import catalogue_view
+from vla_sae_ros.panel.ros_client import RosClient
 from vla_sae_ros.panel.shortcuts import SHORTCUTS
 from vla_sae_ros.panel.table_model import Column, Filter
 from vla_sae_ros.panel.values import FeatureName, Outcome
@@ -439,3 +445,41 @@ def contrast(first: QColor, second: QColor) -> float:
 
     high, low = sorted((luminance(first), luminance(second)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+def test_the_documentation_lists_the_keys_as_they_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "panel.md").read_text()
+    rows = "\n".join(f"| `{each.keys}` | {each.words} |" for each in SHORTCUTS)
+    assert rows in page
+
+
+def test_a_malformed_message_is_counted_and_the_next_one_is_taken(
+    ros_context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mishaps = guard.Mishaps()
+    monkeypatch.setattr(guard, "MISHAPS", mishaps)
+    node = rclpy.create_node("panel", context=ros_context)
+    client = RosClient(node)
+    client._on_features(FeatureActivations(site="s", index=array("I", [1, 2])))
+    client._on_features(FeatureActivations(site="s"))
+    client.close()
+    node.destroy_node()
+    assert "lengths of index" in mishaps.last and mishaps.count == 1
+    assert len(client.incoming.activations.take()) == 1
+
+
+def test_sixty_five_thousand_features_with_odd_texts_are_shown_and_painted(
+    panel, client
+) -> None:
+    odd = ("\x00bell\nline", "\u202eright to left", "x" * 5000, "🤖 grasps", "שלום", "")
+    size = 65_536
+    client.incoming.catalogues.put("", catalogue_view(FeatureCatalogue(
+        policy_id="large", sites=["s"], bundle_ids=["b"], dictionary_sizes=array("I", [size]),
+        can_steer=[True], mean_residual_norms=array("f", [1.0]),
+        features=[FeatureInfo(site="s", feature=f, label=odd[f % len(odd)], observed_max=1.0)
+                  for f in range(size)])))
+    panel.tick()
+    assert panel.model.rowCount() == size
+    panel.tools.search.setText("grasps")
+    assert panel.model.rowCount() == sum(odd[f % len(odd)] == "🤖 grasps" for f in range(size))
+    assert not panel.grab().isNull()

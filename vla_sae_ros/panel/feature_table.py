@@ -36,6 +36,7 @@ _WIDTHS = {Column.PIN: 24, Column.SITE: 80, Column.FEATURE: 68, Column.LABEL: 16
            Column.CLASS: 82, Column.COVERAGE: 54, Column.ACTIVATION: 124, Column.SPARK: 84,
            Column.MODE: 104, Column.STEER: 140, Column.VALUE: 108}
 _SPARE = (Column.COVERAGE, Column.CLASS, Column.SPARK)  # hidden first in a narrow window
+_NARROW_LABEL = 70
 _NUDGE = 0.02  # of a slider's half range per arrow key
 
 
@@ -116,13 +117,19 @@ class FeatureTable(QTableView):
         catalogue = self.features.columns.catalogue
         shown = [column for column in Column if has_any(catalogue, column)]
         viewport = self.viewport()
-        room = (viewport.width() if viewport else 0) - _WIDTHS[Column.STEER] * scale
+        room = (viewport.width() if viewport else 0) - round(_WIDTHS[Column.STEER] * scale)
         for spare in _SPARE:
-            needed = sum(self._widths[column] for column in shown if column is not Column.STEER)
-            if needed > room and spare in shown:
-                shown.remove(spare)
+            if sum(self._widths[each] for each in shown if each is not Column.STEER) > room:
+                shown = [each for each in shown if each is not spare]
         for column in Column:
             self.setColumnHidden(column, column not in shown)
+        others = sum(self._widths[each] for each in shown
+                     if each not in (Column.STEER, Column.LABEL))
+        smallest = min(round(_NARROW_LABEL * scale), self._widths[Column.LABEL])
+        wanted = self._widths[Column.LABEL]
+        if Column.LABEL in shown:
+            self.setColumnWidth(Column.LABEL, min(wanted, max(smallest, room - others)))
+            self._widths[Column.LABEL] = wanted
 
     def save(self) -> dict[str, Any]:
         """Return order and widths as plain values."""

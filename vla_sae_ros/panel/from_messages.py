@@ -50,7 +50,7 @@ _RECORDING = {RecordingState.IDLE: "idle", RecordingState.RECORDING: "recording"
               RecordingState.CLOSED: "closed", RecordingState.FAILED: "FAILED"}
 _CHANNELS = {"rgb8": (3, [0, 1, 2]), "bgr8": (3, [2, 1, 0]), "rgba8": (4, [0, 1, 2]),
              "bgra8": (4, [2, 1, 0]), "mono8": (1, [0, 0, 0])}
-_LONGEST_TEXT = 2000
+_LONGEST_TEXT, _LONGEST_LINE = 2000, 300
 
 
 def catalogue_view(message: FeatureCatalogue) -> CatalogueView:
@@ -197,7 +197,10 @@ def seconds(stamp: Time) -> float:
 
 def one_line(text: str) -> str:
     """Return odd text (line breaks, control and direction characters) as one printable line."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text[:_LONGEST_TEXT]).split())
+    cut = text[:_LONGEST_LINE]
+    if not cut.isprintable():
+        cut = "".join(c if c.isprintable() else " " for c in cut)
+    return " ".join(cut.split())
 
 
 def _examples(info: FeatureInfo) -> tuple[Example, ...]:

@@ -35,6 +35,7 @@ class History:
         self._revision: npt.NDArray[np.int64] = np.zeros(self.capacity, np.int64)
         self._written = 0
         self._inference = -1
+        self._rows: list[list[npt.NDArray[np.int64]]] = [[] for _ in range(self.capacity)]
 
     def __len__(self) -> int:
         """Return the number of frames that are remembered."""
@@ -67,6 +68,7 @@ class History:
         if message.inference != self._inference or not self._written:
             self._begin(message)
         here = (self._written - 1) % self.capacity
+        self._rows[here].append(rows)
         self._natural[here, rows] = np.clip(natural / self._unit[rows], -6e4, 6e4)
         self._applied[here, rows] = np.clip(applied / self._unit[rows], -6e4, 6e4)
 
@@ -94,18 +96,17 @@ class History:
 
     def change(self, last: float) -> npt.NDArray[np.float32]:
         """Return (R,) largest minus smallest applied value of the last seconds."""
+        spread = np.zeros(len(self._unit), np.float32)
         frames = self._frames(last)
-        if not len(frames):
-            return np.zeros(len(self._unit), np.float32)
-        high = self._applied[frames[0]].astype(np.float32)
-        low = high.copy()
-        for frame in frames[1:]:  # row by row: no copy of the whole matrix
-            np.maximum(high, self._applied[frame], out=high)
-            np.minimum(low, self._applied[frame], out=low)
-        return high - low
+        written = [rows for frame in frames.tolist() for rows in self._rows[frame]]
+        if written:  # every other row was zero throughout
+            rows = np.unique(np.concatenate(written))
+            spread[rows] = np.ptp(self._applied[np.ix_(frames, rows)].astype(np.float32), axis=0)
+        return spread
 
     def _begin(self, message: Activations) -> None:
         here = self._written % self.capacity
+        self._rows[here] = []
         self._natural[here] = 0
         self._applied[here] = 0
         self._time[here], self._revision[here] = message.time, message.revision

@@ -86,6 +86,8 @@ class Tools(QWidget):
 
 def _button(text: str) -> QPushButton:
     button = QPushButton(text)
+    metrics = button.fontMetrics()
+    button.setMinimumWidth(metrics.horizontalAdvance(text) + metrics.averageCharWidth() * 3)
     button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     return button
 
