@@ -17,6 +17,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import SetBool, Trigger
 
+from vla_sae_ros.core.catalogue import Catalogue
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError
 from vla_sae_ros.core.steering import Edit, Mode
 from vla_sae_ros.msg import (
@@ -33,9 +34,10 @@ from vla_sae_ros.nodes.conversions import to_header, to_image, to_joint_state, t
 from vla_sae_ros.nodes.policy_node import PolicyNode
 from vla_sae_ros.nodes.steering_messages import from_edit
 from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.policy.heatmap import draw_heatmap
 from vla_sae_ros.policy.loading import LoadedPolicy
 from vla_sae_ros.sae import SaeBundle
-from vla_sae_ros.srv import ApplyPreset, SetSteering
+from vla_sae_ros.srv import AnnotateFeature, ApplyPreset, SelectHeatmap, SetSteering
 
 LIMIT = 30.0  # [s] for anything to arrive
 INSTRUCTION = "pick up the butter and place it in the basket"
@@ -75,6 +77,8 @@ class FakeBridge:
             "preset": self.node.create_client(ApplyPreset, "steering/preset"),
             "bypass": self.node.create_client(SetBool, "steering/bypass"),
             "reset": self.node.create_client(Trigger, "steering/reset"),
+            "heatmap": self.node.create_client(SelectHeatmap, "policy/select_heatmap"),
+            "annotate": self.node.create_client(AnnotateFeature, "policy/annotate_feature"),
         }
 
     def _keeper(self, kind: type) -> Callable[[Any], None]:
@@ -90,6 +94,19 @@ class FakeBridge:
         with self._arrived:
             assert self._arrived.wait_for(lambda: any(map(wanted, self.got[kind])), LIMIT), kind
             return next(message for message in self.got[kind] if wanted(message))
+
+    def look_at_heatmaps(self, publisher: Any) -> None:
+        """Subscribe, and wait until the publisher knows."""
+        self.got[Image] = []
+        self.node.create_subscription(
+            Image, "policy/feature_heatmap", self._keeper(Image), qos.PICTURE
+        )
+        matched = threading.Event()
+        for _ in range(int(LIMIT / 0.05)):
+            if publisher.get_subscription_count():
+                return
+            matched.wait(0.05)
+        raise AssertionError("the subscription was not seen")
 
     def connect(self) -> None:
         for service in self.services.values():
@@ -354,6 +371,90 @@ def test_the_node_says_what_it_serves(started: Started, loaded: LoadedPolicy) ->
     assert told["parameter.device"] == "cpu"
 
 
+def test_the_chosen_feature_is_drawn_while_somebody_looks_and_not_before(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, bridge = started
+    drawn: list[int] = []
+
+    def counting(reading: Any, feature: int, *rest: Any) -> np.ndarray:
+        drawn.append(feature)
+        return draw_heatmap(reading, feature, *rest)
+
+    monkeypatch.setattr("vla_sae_ros.policy.engine.draw_heatmap", counting)
+    assert bridge.call("heatmap", SelectHeatmap.Request(site="backbone.0", feature=5)).accepted
+    bridge.chunk(0)
+    bridge.wait_for(FeatureActivations, lambda m: m.observation_step == 0)
+    (publisher,) = (p for p in node.publishers if p.topic_name == "/policy/feature_heatmap")
+    bridge.look_at_heatmaps(publisher)
+    bridge.chunk(1)
+    picture = bridge.wait_for(Image)
+    assert drawn == [5]
+    assert (picture.encoding, picture.height, picture.width) == ("rgb8", 256, 512)
+    assert picture.header.stamp == to_time(START + PERIOD)
+    assert picture.header.frame_id == "backbone.0:5"
+    assert bridge.call("heatmap", SelectHeatmap.Request()).accepted
+    bridge.chunk(2)
+    bridge.chunk(3)
+    assert drawn == [5]
+
+
+def test_a_heatmap_of_an_expert_site_is_refused_and_the_choice_stays(started: Started) -> None:
+    _node, bridge = started
+    response = bridge.call("heatmap", SelectHeatmap.Request(site="expert.1", feature=5))
+    assert not response.accepted
+    assert "Choose a backbone site" in response.reason
+
+
+def test_what_a_person_writes_is_kept_in_the_bundle_and_published(
+    started: Started, tmp_path: Path
+) -> None:
+    _node, bridge = started
+    request = AnnotateFeature.Request(
+        site="expert.1", feature=3, label="hand opens", notes="seen twice", author="me"
+    )
+    assert bridge.call("annotate", request).accepted
+
+    def is_published(message: FeatureCatalogue) -> bool:
+        return any(
+            (info.site, info.feature, info.label, info.label_source, info.notes)
+            == ("expert.1", 3, "hand opens", "person", "seen twice")
+            for info in message.features
+        )
+
+    bridge.wait_for(FeatureCatalogue, is_published)
+    entry = Catalogue.load(tmp_path / "expert.1" / "catalogue.json").get(3)
+    assert entry is not None
+    assert (entry.label, entry.label_source, entry.notes) == ("hand opens", "person", "seen twice")
+
+
+@pytest.mark.parametrize(
+    ("site", "feature", "says"),
+    [("expert.1", 9999, "unknown feature"), ("expert.9", 3, "no SAE on this site")],
+)
+def test_a_note_on_nothing_is_refused(
+    started: Started, site: str, feature: int, says: str
+) -> None:
+    _node, bridge = started
+    response = bridge.call("annotate", AnnotateFeature.Request(site=site, feature=feature))
+    assert not response.accepted
+    assert says in response.reason
+
+
+def test_a_note_that_cannot_be_written_is_refused_and_changes_nothing(
+    started: Started, tmp_path: Path
+) -> None:
+    _node, bridge = started
+    path = tmp_path / "expert.1" / "catalogue.json"
+    before = path.read_text()
+    (tmp_path / "expert.1" / "catalogue.json.part").mkdir()  # as good as a read-only folder
+    request = AnnotateFeature.Request(site="expert.1", feature=3, label="hand opens")
+    response = bridge.call("annotate", request)
+    assert not response.accepted
+    assert "writable" in response.reason
+    assert path.read_text() == before
+
+
 def test_hooks_are_gone_and_services_too_after_cleanup(started: Started) -> None:
     node, _bridge = started
     assert node._engine is not None
@@ -377,6 +478,7 @@ def test_hooks_are_gone_and_services_too_after_cleanup(started: Started) -> None
         ({"policy": ""}, "no policy named"),
         ({"policy": "nowhere"}, "no policy folder nowhere"),
         ({"bundles": ["nowhere"]}, "nowhere"),
+        ({"heatmap_site": "expert.1", "heatmap_feature": 3}, "heatmap_site.*backbone site"),
         ({"device": "cuda:9"}, "cannot use this device"),
         ({"contract": "nowhere.yaml"}, "nowhere.yaml"),
     ],

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from vla_sae_ros.core.catalogue import FeatureEntry
+from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry
 from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.msg import ActionChunk, FeatureActivations, FeatureCatalogue, FeatureInfo
 from vla_sae_ros.nodes.conversions import to_floats, to_header, to_unsigned
@@ -69,8 +69,14 @@ def facts(engine: Engine) -> dict[str, object]:
     }
 
 
-def to_catalogue(engine: Engine, stamp_ns: int) -> FeatureCatalogue:
-    """Return the message of everything known about the tapped features."""
+def to_catalogue(
+    engine: Engine, stamp_ns: int, catalogues: Mapping[str, Catalogue] | None = None
+) -> FeatureCatalogue:
+    """Return the message of everything known about the tapped features.
+
+    catalogues: by site; None = as the bundles were loaded.
+    """
+    catalogues = catalogues or {each.card.site: each.catalogue for each in engine.bundles}
     sites = engine.steering_sites()
     return FeatureCatalogue(
         header=to_header(stamp_ns),
@@ -84,8 +90,8 @@ def to_catalogue(engine: Engine, stamp_ns: int) -> FeatureCatalogue:
         ),
         features=[
             info
-            for bundle in engine.bundles
-            for info in _infos(bundle.card.site, bundle.catalogue.entries)
+            for site, catalogue in catalogues.items()
+            for info in _infos(site, catalogue.entries)
         ],
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -12,12 +13,13 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from vla_sae_ros.core.contract import load_contract
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
 from vla_sae_ros.core.steering import Steering
+from vla_sae_ros.nodes.heatmap_publisher import first_choice
 from vla_sae_ros.nodes.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.parameters import declare_parameters
 from vla_sae_ros.nodes.policy_backend import make_collector, make_engine
 from vla_sae_ros.nodes.policy_messages import facts
 from vla_sae_ros.nodes.policy_parameters import PARAMETERS, steering_limits
-from vla_sae_ros.nodes.policy_server import PolicyServer
+from vla_sae_ros.nodes.policy_server import PolicyServer, ServingOptions
 from vla_sae_ros.nodes.running import exit_at_once, run_node
 from vla_sae_ros.policy.inference import Engine
 from vla_sae_ros.resources import resource
@@ -95,12 +97,20 @@ class PolicyNode(LifecycleNode):
     def _serve(self) -> None:
         assert self._engine is not None
         steering = Steering(self._engine.steering_sites(), steering_limits(self._values))
-        timeout = float(self._values["frame_timeout"])  # type: ignore[arg-type]
         self._server = PolicyServer(
-            self, self._engine, steering, self._contract, timeout, self._collector
+            self, self._engine, steering, self._contract, self._options(), self._collector
         )
         self._description = DescriptionPublisher(self, facts(self._engine))
         self.get_logger().info(f"serving {self._engine.policy_name}")
+
+    def _options(self) -> ServingOptions:
+        assert self._engine is not None
+        values = self._values
+        return ServingOptions(
+            float(values["frame_timeout"]),  # type: ignore[arg-type]
+            tuple(Path(folder) for folder in values["bundles"]),  # type: ignore[union-attr]
+            first_choice(self._engine, values),
+        )
 
     def _configure(self) -> None:
         values = self._values

@@ -56,6 +56,18 @@ PARAMETERS = (
         maximum=_LIMITS.max_lease,
     ),
     Parameter(
+        "heatmap_site",
+        "",
+        "site of the feature that policy/feature_heatmap draws at first",
+    ),
+    Parameter(
+        "heatmap_feature",
+        -1,
+        "feature that policy/feature_heatmap draws at first; -1 = none",
+        minimum=-1,
+        maximum=2**31 - 1,
+    ),
+    Parameter(
         "activations_folder",
         "",
         "folder to collect activations in; empty = none",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +14,14 @@ from rclpy.node import Node
 from vla_sae_ros.core.contract import Contract
 from vla_sae_ros.core.errors import ObservationError
 from vla_sae_ros.core.steering import Steering
-from vla_sae_ros.msg import ActionChunk, EpisodeState, FeatureActivations, FeatureCatalogue
+from vla_sae_ros.msg import ActionChunk, EpisodeState, FeatureActivations
 from vla_sae_ros.nodes import qos
+from vla_sae_ros.nodes.catalogue_service import CatalogueService
 from vla_sae_ros.nodes.conversions import to_header
+from vla_sae_ros.nodes.heatmap_publisher import HeatmapPublisher
 from vla_sae_ros.nodes.inference_worker import InferenceWorker, Job
 from vla_sae_ros.nodes.observation_intake import ObservationIntake
-from vla_sae_ros.nodes.policy_messages import to_catalogue, to_chunk, to_features
+from vla_sae_ros.nodes.policy_messages import to_chunk, to_features
 from vla_sae_ros.nodes.steering_service import SteeringService
 from vla_sae_ros.policy.inference import Engine, Inference
 
@@ -29,6 +32,21 @@ WATCH_PERIOD = 0.25  # [s]
 TIMINGS_KEPT = 200
 
 
+@dataclass(frozen=True)
+class ServingOptions:
+    """What the node's parameters say about serving.
+
+    Attributes:
+        frame_timeout: [s] after which a request without its observation is reported.
+        bundle_folders: of the engine's bundles, in their order.
+        heatmap: site and feature whose heatmap is published at first.
+    """
+
+    frame_timeout: float
+    bundle_folders: tuple[Path, ...] = ()
+    heatmap: tuple[str, int] | None = None
+
+
 class PolicyServer:
     """Serves one engine until `destroy`.
 
@@ -37,7 +55,7 @@ class PolicyServer:
         engine: warmed up.
         steering: over the engine's sites.
         contract: topics to policy features.
-        frame_timeout: [s] after which a request without its observation is reported.
+        options: see there.
         collector: writes activations, when they are to be collected.
     """
 
@@ -47,7 +65,7 @@ class PolicyServer:
         engine: Engine,
         steering: Steering,
         contract: Contract,
-        frame_timeout: float,
+        options: ServingOptions,
         collector: ActivationCollector | None = None,
     ) -> None:
         self._node, self._engine, self._steering, self._collector = (
@@ -56,16 +74,16 @@ class PolicyServer:
             steering,
             collector,
         )
-        self._control_rate, self._frame_timeout = contract.fps, frame_timeout
+        self._control_rate, self._frame_timeout = contract.fps, options.frame_timeout
         self._chunk_id = 0
         self._start_ns = self._now()
         self._timings: deque[float] = deque(maxlen=TIMINGS_KEPT)
         self._refused = 0
         self._chunks = node.create_publisher(ActionChunk, "policy/action_chunk", qos.CHUNK)
         self._features = node.create_publisher(FeatureActivations, "policy/features", qos.FEATURES)
-        self._catalogue = node.create_publisher(FeatureCatalogue, "policy/catalogue", qos.LATCHED)
+        self._catalogue = CatalogueService(node, engine, options.bundle_folders)
+        self._heatmap = HeatmapPublisher(node, engine, options.heatmap)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
-        self._catalogue.publish(to_catalogue(engine, self._now()))
         self._service = SteeringService(node, steering, self._replan)
         self._episode = (
             node.create_subscription(
@@ -94,8 +112,9 @@ class PolicyServer:
         if self._episode is not None:
             self._node.destroy_subscription(self._episode)
         self._worker.stop()
-        self._service.destroy()
-        for publisher in (self._chunks, self._features, self._catalogue, self._diagnostics):
+        for part in (self._service, self._catalogue, self._heatmap):
+            part.destroy()
+        for publisher in (self._chunks, self._features, self._diagnostics):
             self._node.destroy_publisher(publisher)
 
     def _replan(self) -> None:
@@ -115,6 +134,7 @@ class PolicyServer:
         """Publish what was read out, on the worker's thread."""
         for site in inference.sites:
             self._features.publish(to_features(job, inference, site, self._chunk_id))
+        self._heatmap.publish(job, inference)
         if self._collector is not None:
             self._collector.add(job, inference)
         self._service.after_inference()

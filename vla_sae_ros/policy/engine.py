@@ -16,6 +16,7 @@ from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.core.steering import Snapshot, SteeringSite
 from vla_sae_ros.policy.adapter import Detachable
 from vla_sae_ros.policy.families import adapter_for
+from vla_sae_ros.policy.heatmap import draw_heatmap
 from vla_sae_ros.policy.inference import NO_STEERING, WARM_UPS, Inference, noise_state
 from vla_sae_ros.policy.loading import LoadedPolicy
 from vla_sae_ros.policy.probe import Probe
@@ -75,6 +76,21 @@ class PolicyEngine:
             for tap, bundle in zip(self._taps, self.bundles, strict=True)
         ]
 
+    def why_no_heatmap(self, site: str, feature: int) -> str:
+        """Return why this feature cannot be drawn over the pictures, or an empty text."""
+        taps = {tap.site.name: tap for tap in self._taps if "camera" in tap.token_groups}
+        if site not in taps:
+            return complaint(
+                "no SAE reads picture tokens here, so there is nothing to draw over the pictures",
+                site,
+                sorted(taps) or "none: load a bundle of a backbone site that reads camera tokens",
+                "Choose a backbone site: action tokens, which pass the expert, see no patch.",
+            )
+        size = taps[site].sae.dictionary_size
+        if not 0 <= feature < size:
+            return complaint(f"unknown feature of {site}", feature, f"0 to {size - 1}")
+        return ""
+
     def attach_probe(self, site: str, pooled: bool, sink: Callable[[Tensor, float], None]) -> Site:
         """Hand every inference's activations of a site, over all its tokens, to `sink` from now on.
 
@@ -119,7 +135,8 @@ class PolicyEngine:
         started = time.perf_counter()
         with torch.inference_mode():
             batch = self.loaded.preprocessor(self._to_batch(frame, instruction))
-            tokens = self._tokens(dict(batch))  # a copy: policies may put things into theirs
+            given = dict(batch)  # a copy: policies may put things into theirs
+            tokens = self._tokens(given)
             for probe in self._probes:
                 probe.begin(tokens[probe.site.stack])
             for tap in self._taps:
@@ -127,10 +144,28 @@ class PolicyEngine:
                 tap.begin(tokens[tap.site.stack], edits, steering.cap)
             chunk = self.adapter.predict(batch, self._noise(noise_seed))
             actions = self.loaded.postprocessor(chunk)[0].to(torch.float32).cpu().numpy()
-        readings = tuple(tap.reading() for tap in self._taps)
+        readings = [tap.reading() for tap in self._taps]
         milliseconds = (time.perf_counter() - started) * 1e3
-        read_out = partial(_read_out, readings)
-        return Inference(actions, read_out, steering.revision, steering.bypass, milliseconds)
+        return Inference(
+            actions,
+            partial(_read_out, readings),
+            steering.revision,
+            steering.bypass,
+            milliseconds,
+            partial(self._draw, {reading.site.name: reading for reading in readings}, given, frame),
+        )
+
+    def _draw(
+        self,
+        readings: Mapping[str, Reading],
+        batch: Mapping[str, Tensor],
+        frame: Mapping[str, np.ndarray],
+        site: str,
+        feature: int,
+    ) -> np.ndarray:
+        with torch.inference_mode():
+            patches = self.adapter.camera_patches(site, batch)
+            return draw_heatmap(readings[site], feature, patches, frame)
 
     def _tokens(self, batch: dict[str, Any]) -> dict[str, Tokens]:
         """Return the tokens of each stack that is read."""

@@ -24,6 +24,8 @@ class Inference:
     Attributes:
         actions: (H, A) float32, in the units of the policy's data set.
         read_out: computes `sites`.
+        draw: computes the heatmap, an (H, W, 3) uint8 RGB picture, of (site, feature) that
+            `Engine.why_no_heatmap` says nothing against.
         revision: of the steering state that was applied.
         bypassed: the steering was bypassed.
         milliseconds: [ms] wall time until the actions were there.
@@ -34,6 +36,7 @@ class Inference:
     revision: int
     bypassed: bool
     milliseconds: float
+    draw: Callable[[str, int], np.ndarray] | None = None
 
     @cached_property
     def sites(self) -> tuple[SiteReadout, ...]:
@@ -88,6 +91,9 @@ class Engine(Protocol):
 
     def steering_sites(self) -> list[SteeringSite]:
         """Return what the steering needs to know about each tapped site."""
+
+    def why_no_heatmap(self, site: str, feature: int) -> str:
+        """Return why this feature cannot be drawn over the pictures, or an empty text."""
 
     def warm_up(self) -> None:
         """Infer on blank pictures, so that the first real inference is not the slow one."""

@@ -108,6 +108,11 @@ class SparseAutoencoder(nn.Module, ABC):
         hidden = torch.addmm(self.b_enc, rows, self.W_enc)
         return hidden.view(*x_n.shape[:-1], self.dictionary_size)
 
+    def pre_activation(self, x_n: Tensor, feature: int) -> Tensor:
+        """Return the pre-activation (...) of one feature for the normalised x_n (..., d)."""
+        rows = x_n - self.b_dec if self.apply_b_dec_to_input else x_n
+        return rows @ self.W_enc[:, feature] + self.b_enc[feature]
+
     def encode_normalized(self, x_n: Tensor) -> ActiveCode:
         """Encode what `normalize` returned, for a caller that needs its scale as well."""
         dense = self.activate(self.hidden(x_n))
