@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.steering import AppliedEdit, Mode
+from vla_sae_ros.policy.adapter import TokenMasks
 from vla_sae_ros.policy.chunk import PreviousChunk
 from vla_sae_ros.policy.families import adapter_for
 from vla_sae_ros.policy.tiny_smolvla import CAMERA_KEYS
+from vla_sae_ros.policy.tokens import Tokens
 
 Tiny = Callable[[str], TinyFamily]
 
@@ -44,6 +46,10 @@ def push(family: TinyFamily, site: str) -> Callable[[Tensor], Tensor]:
     return lambda x: vector.expand_as(x)
 
 
+def known(masks: TokenMasks) -> Tokens:
+    return Tokens(lambda: masks)
+
+
 class Recorder:
     """Keeps every stream it is shown."""
 
@@ -63,9 +69,9 @@ def test_a_tap_that_changes_nothing_leaves_every_action_bit_identical(
     for pooled in (True, False):
         tap = it.tap(site, pooled)
         for name, edits in NEUTRAL.items():
-            tap.begin(it.adapter.token_masks(site, it.batch), edits, NO_CAP)
+            tap.begin(known(it.adapter.token_masks(site, it.batch)), edits, NO_CAP)
             assert same(it.with_function(site, tap), plain), name
-            assert len(tap.readout().index) > 0
+            assert len(tap.reading().readout().index) > 0
 
 
 @every_site
@@ -132,14 +138,14 @@ def test_what_stands_in_padded_slots_never_enters_what_is_read(
     for padding_id in (0, 77):
         batch = a_batch(padding_id=padding_id)
         tap = it.tap(site)
-        tap.begin(it.adapter.token_masks(site, batch), (), NO_CAP)
+        tap.begin(known(it.adapter.token_masks(site, batch)), (), NO_CAP)
         seen = Recorder()
         handles = [it.adapter.attach(site, function) for function in (tap, seen)]
         it.predict(batch)
         for handle in handles:
             handle.remove()
         streams.append(seen.read[0])
-        readouts.append(tap.readout())
+        readouts.append(tap.reading().readout())
     together = torch.stack(list(it.adapter.token_masks(site, it.batch).values())).any(0)
     assert same(streams[0][together], streams[1][together])
     if site.startswith("backbone"):
@@ -189,7 +195,7 @@ def test_a_policy_used_twice_shows_no_trace_of_the_first_use(tiny: Tiny, family:
     taps = {site: it.tap(site) for site in it.adapter.sites}
     handles = [it.adapter.attach(site, tap) for site, tap in taps.items()]
     for site, tap in taps.items():
-        tap.begin(it.adapter.token_masks(site, it.batch), edits, NO_CAP)
+        tap.begin(known(it.adapter.token_masks(site, it.batch)), edits, NO_CAP)
     assert not same(it.predict(), plain)
     for handle in handles:
         handle.remove()
@@ -240,13 +246,13 @@ def test_real_time_chunking_is_read_and_steered_like_any_other_chunk(
         tap = it.tap(site)
         with torch.inference_mode():  # as the engine prepares it
             masks = it.adapter.token_masks(site, it.batch)
-            tap.begin(masks, (), NO_CAP)
+            tap.begin(known(masks), (), NO_CAP)
         assert same(it.with_function(site, tap, previous), pulled)
         edits = (AppliedEdit(3, Mode.ADD, 50.0, 1.0),)
         with torch.inference_mode():
-            tap.begin(masks, edits, NO_CAP)
+            tap.begin(known(masks), edits, NO_CAP)
         steered = it.with_function(site, tap, previous)
-        assert tap.readout().edit_norm_ratio > 0.0
+        assert tap.reading().readout().edit_norm_ratio > 0.0
     finally:
         it.set_rtc(False)
         it.policy.requires_grad_(False)
