@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import rclpy
-from PyQt5.QtCore import QEvent, QPoint, QRectF, Qt
-from PyQt5.QtGui import QColor, QMouseEvent, QPalette
+from PyQt5.QtCore import QEvent, QPoint, QPointF, QRectF, Qt
+from PyQt5.QtGui import QColor, QMouseEvent, QPalette, QWheelEvent
 from PyQt5.QtTest import QTest
 from PyQt5.QtWidgets import (
     QApplication,
@@ -483,3 +483,20 @@ def test_sixty_five_thousand_features_with_odd_texts_are_shown_and_painted(
     panel.tools.search.setText("grasps")
     assert panel.model.rowCount() == sum(odd[f % len(odd)] == "🤖 grasps" for f in range(size))
     assert not panel.grab().isNull()
+
+
+def test_the_wheel_over_a_box_without_the_focus_changes_nothing(panel) -> None:
+    box = panel.tools.ramp
+    panel.table.setFocus()
+    before = box.value()
+    wheel = QWheelEvent(QPointF(5, 5), QPointF(box.mapToGlobal(QPoint(5, 5))), QPoint(),
+                        QPoint(0, 120), Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier,
+                        Qt.ScrollPhase.NoScrollPhase, False)
+    QApplication.sendEvent(box, wheel)
+    assert box.value() == before
+
+
+def test_a_number_typed_for_the_ramp_gives_the_keys_back_to_the_table(panel, client) -> None:
+    panel.tools.ramp.setFocus()
+    QTest.keyClick(panel.tools.ramp, Qt.Key.Key_Return)
+    assert panel.table.hasFocus()

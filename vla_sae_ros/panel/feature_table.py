@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from PyQt5.QtCore import QItemSelection, QPoint, QRectF, Qt, pyqtSignal
@@ -285,7 +286,7 @@ class FeatureTable(QTableView):
             return
         slider = self.features.columns.slider(row)
         start = self._nudged[1] if self._nudged is not None else (
-            0.0 if slider.commanded != slider.commanded else slider.commanded)
+            0.0 if math.isnan(slider.commanded) else slider.commanded)
         value = float(f"{start + steps * _NUDGE * slider.limit:.4g}")
         self._nudged = row, value
         self.dragged.emit(row, value)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtWidgets import (
-    QAbstractSpinBox,
-    QComboBox,
-    QDoubleSpinBox,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -21,6 +18,7 @@ from vla_sae_ros.panel.delegates import MODES, mode_words
 from vla_sae_ros.panel.inks import CAUTION
 from vla_sae_ros.panel.status_area import set_plainly
 from vla_sae_ros.panel.table_model import Filter
+from vla_sae_ros.panel.views.quiet_boxes import QuietComboBox, QuietSeconds
 
 LONGEST_RAMP, LONGEST_LEASE = 60.0, 60.0  # [s]
 
@@ -39,12 +37,13 @@ class Tools(QWidget):
         self.search.setClearButtonEnabled(True)
         self.count_label = QLabel()
         self.filters = {which: _toggle(which.value.capitalize()) for which in Filter}
-        self.mode = QComboBox()
+        self.mode = QuietComboBox()
         self.mode.addItems([mode_words(*each) for each in MODES])
         self.mode.setToolTip("What a newly dragged slider does")
-        self.ramp = _seconds(0.0, LONGEST_RAMP, ramp, "Time from the present to the wanted value")
-        self.lease = _seconds(1.0, LONGEST_LEASE, lease,
-                              "How long this panel's edits outlive the panel")
+        self.ramp = QuietSeconds(0.0, LONGEST_RAMP, ramp)
+        self.ramp.setToolTip("Time from the present to the wanted value, and back")
+        self.lease = QuietSeconds(1.0, LONGEST_LEASE, lease)
+        self.lease.setToolTip("How long this panel's edits outlive the panel")
         self.undo, self.redo = _button("Undo"), _button("Redo")
         self.presets = QToolButton()
         self.presets.setText("Presets")
@@ -96,16 +95,3 @@ def _toggle(text: str) -> QPushButton:
     button = _button(text)
     button.setCheckable(True)
     return button
-
-
-def _seconds(smallest: float, largest: float, value: float, tip: str) -> QDoubleSpinBox:
-    box = QDoubleSpinBox()
-    box.setRange(smallest, largest)
-    box.setDecimals(1)
-    box.setSingleStep(0.1)
-    box.setValue(value)
-    box.setSuffix(" s")
-    box.setToolTip(tip)
-    box.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-    box.setCorrectionMode(QAbstractSpinBox.CorrectionMode.CorrectToNearestValue)
-    return box

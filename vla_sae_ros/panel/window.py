@@ -261,6 +261,9 @@ class PanelWidget(QWidget):
             button.toggled.connect(lambda on, f=which: self._on_filter(f, on))
         tools.template_chosen.connect(self._on_template)
         tools.lease.valueChanged.connect(self._on_lease)
+        tools.mode.activated.connect(lambda _: self.table.setFocus())
+        for box in (tools.ramp, tools.lease):  # Space bypasses again
+            box.editingFinished.connect(self.table.setFocus)
         tools.undo.clicked.connect(lambda _: self.undo())
         tools.redo.clicked.connect(lambda _: self.redo())
         tools.bypass.clicked.connect(lambda _: self._set_bypass(not self._bypassed))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PyQt5.QtCore import Qt
 from PyQt5.QtGui import QWheelEvent
-from PyQt5.QtWidgets import QComboBox, QSpinBox
+from PyQt5.QtWidgets import QComboBox, QDoubleSpinBox, QSpinBox
 
 from vla_sae_ros.panel.guard import guarded
 
@@ -34,6 +34,28 @@ class QuietComboBox(QComboBox):
     def __init__(self) -> None:
         """Start empty."""
         super().__init__()
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+    @guarded()
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Pass the wheel on without the focus."""
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+
+class QuietSeconds(QDoubleSpinBox):
+    """A box for a time that leaves the wheel alone until it has the focus."""
+
+    def __init__(self, least: float, most: float, seconds: float) -> None:
+        """Take `least` to `most` seconds, in tenths."""
+        super().__init__()
+        self.setRange(least, most)
+        self.setDecimals(1)
+        self.setSingleStep(0.1)
+        self.setSuffix(" s")
+        self.setValue(seconds)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
     @guarded()
