@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,9 @@ from vla_sae_ros.nodes import qos
 from vla_sae_ros.nodes.conversions import to_floats, to_image, to_unsigned
 from vla_sae_ros.nodes.recorder_node import RecorderNode
 from vla_sae_ros.srv import StartRecording
+from vla_sae_ros.study.bag_facts import custom_data
 from vla_sae_ros.study.bag_pictures import picture_of
+from vla_sae_ros.study.bag_repair import repair
 
 LIMIT = 20.0  # [s] that anything may take
 
@@ -125,6 +129,19 @@ def make_graph(tmp_path: Path) -> Iterator[Callable[..., Graph]]:
     yield make
     for graph in made:
         graph.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder on a disk of 40 MB; without root there is none."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder)],
+                             capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("mounting a small disk needs root")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def matched(publisher: Any) -> None:
@@ -290,6 +307,29 @@ def test_a_disk_with_too_little_room_ends_the_recording_with_a_clear_state(make_
     assert read(started.uri) == {}
 
 
+def test_a_full_disk_ends_the_recording_with_a_readable_bag_and_the_node_goes_on(
+    make_graph, small_disk: Path
+) -> None:
+    graph = make_graph(output_folder=small_disk)
+    publisher = graph.source.create_publisher(Image, "observation/image/wrist", qos.OBSERVATION)
+    picture = np.arange(512 * 512 * 3).astype(np.uint8).reshape(512, 512, 3)
+    started = graph.start(uri="full", images=True)
+    matched(publisher)
+    for _ in range(60):  # 47 MB; the disk has 40
+        publisher.publish(to_image(picture, EpisodeState().header))
+        assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=LIMIT))
+    failed = graph.state(lambda state: state.status == RecordingState.FAILED)
+    assert failed.uri == started.uri and "No space left on device" in failed.detail
+
+    pictures = read(started.uri)["/observation/image/wrist"]
+    assert 20 <= len(pictures) < 60
+    np.testing.assert_array_equal(pictures[-1].data.reshape(picture.shape), picture)
+    assert "No space left" in custom_data(Path(started.uri))["vla_sae_ros.ended"]
+    shutil.rmtree(started.uri)
+    assert graph.start(uri="again").success
+    assert graph.stop().success
+
+
 def test_sigint_closes_the_bag(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "vla_sae_ros.nodes.recorder_node", "--ros-args", "-p",
@@ -306,6 +346,41 @@ def test_sigint_closes_the_bag(tmp_path: Path) -> None:
     (folder,) = tmp_path.iterdir()
     assert (folder / "metadata.yaml").exists()
     read(folder)
+
+
+@pytest.mark.slow
+def test_after_a_kill_all_but_the_last_second_is_repaired(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vla_sae_ros.nodes.recorder_node", "--ros-args", "-p",
+         f"output_folder:={tmp_path / 'bags'}", "-p", "record_on_start:=true", "-p",
+         "min_free_disk:=0"], stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+    assert process.stderr is not None
+    context = Context()
+    rclpy.init(context=context)
+    source = Node("source", context=context)
+    publisher = source.create_publisher(FeatureActivations, "policy/features", qos.FEATURES)
+    try:
+        assert any("recording into" in line for line in process.stderr)
+        matched(publisher)
+        sent: list[int] = []  # when each was acknowledged [ns]
+        while not sent or sent[-1] - sent[0] < 2.5e9:
+            publisher.publish(features(len(sent)))
+            assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=LIMIT))
+            sent.append(time.time_ns())
+            threading.Event().wait(0.005)
+        process.kill()
+        process.wait(LIMIT)
+    finally:
+        process.kill()
+        process.stderr.close()
+        source.destroy_node()
+        rclpy.shutdown(context=context)
+    (folder,) = (tmp_path / "bags").iterdir()
+    repaired = repair(folder, tmp_path / "repaired")
+    recovered = [message.inference for message in read(repaired.output)["/policy/features"]]
+    assert recovered == list(range(recovered[0], len(recovered) + recovered[0]))
+    safe = sum(at < sent[-1] - 10**9 for at in sent)
+    assert recovered[0] <= 1 and recovered[-1] >= safe - 1
 
 
 def values(status: DiagnosticStatus) -> dict[str, str]:
