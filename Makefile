@@ -3,10 +3,10 @@
 # .venv has its own ROS: a sourced install's Python packages must not come between.
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-PYTHON_SOURCES = vla_sae_ros test launch setup.py $(wildcard bench)
+PYTHON_SOURCES = vla_sae_ros test launch setup.py tools $(wildcard bench)
 EXTRAS = policy sim panel study onnx
 
-.PHONY: help setup demo test lint lock clean
+.PHONY: help setup demo screenshots test lint lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -16,6 +16,9 @@ setup:  ## make .venv: Python 3.12, all packages, the ROS messages, system libra
 
 demo: setup  ## one LIBERO task, plain and steered; leaves out/demo/
 	@.venv/bin/vla-sae demo
+
+screenshots: setup  ## the pictures of the panel in docs/; needs Xvfb
+	@.venv/bin/python tools/screenshots.py
 
 test: setup  ## the whole test suite
 	@.venv/bin/python -m pytest

@@ -27,6 +27,8 @@ class CameraView(QWidget):
         super().__init__()
         self._client, self._store = context.client, context.store
         self._asked: FeatureName | None = None
+        self._requested = False
+        self._watched: set[str] = set()
         self._asked_at, self._next_look = 0.0, 0.0
         self.heatmap = PictureBox("")
         self.boxes: dict[str, PictureBox] = {}
@@ -61,28 +63,37 @@ class CameraView(QWidget):
     def hideEvent(self, event: QHideEvent) -> None:
         """Hear nothing more: nobody computes a heatmap that nobody sees."""
         super().hideEvent(event)
-        for camera in (HEATMAP, *self.boxes):
-            self._client.unwatch(camera)
-        if self._asked is not None:
+        for camera in list(self._watched):
+            self._unwatch(camera)
+        if self._requested:
             self._client.commands.select_heatmap(None)
-        self._asked = None
+        self._asked, self._requested = None, False
+
+    def _watch(self, camera: str) -> None:
+        if camera not in self._watched:
+            self._watched.add(camera)
+            self._client.watch(camera)
+
+    def _unwatch(self, camera: str) -> None:
+        if camera in self._watched:
+            self._watched.remove(camera)
+            self._client.unwatch(camera)
 
     def _follow_cameras(self, cameras: list[str]) -> None:
         for gone in self.boxes.keys() - set(cameras):
-            self._client.unwatch(gone)
+            self._unwatch(gone)
             self.boxes.pop(gone).deleteLater()
         for camera in cameras:
-            self._client.watch(camera)
+            self._watch(camera)
             if camera not in self.boxes:
                 self.boxes[camera] = PictureBox(camera)
                 self._row.addWidget(self.boxes[camera])
 
     def _ask(self, name: FeatureName | None, now: float) -> None:
         self._asked, self._asked_at, self._store.heatmap = name, now, None
-        if name is None or not self._client.commands.offers("policy/select_heatmap"):
-            return
-        self._client.watch(HEATMAP)
-        self._client.commands.select_heatmap(name)
+        if name is not None and self._client.commands.offers("policy/select_heatmap"):
+            self._watch(HEATMAP)
+            self._requested = bool(self._client.commands.select_heatmap(name))
 
     def _show_heatmap(self, store: Store, now: float) -> None:
         name = store.selected

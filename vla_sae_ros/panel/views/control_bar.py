@@ -18,7 +18,7 @@ class ControlBar(QWidget):
         super().__init__()
         self.stop, self.record = StopButton(context), RecordBar(context)
         line = QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
+        line.setContentsMargins(8, 2, 8, 2)
         line.addWidget(self.stop)
         line.addWidget(self.record, 1)
 

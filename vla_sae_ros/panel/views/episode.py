@@ -76,6 +76,7 @@ class EpisodePane(QScrollArea):
             self.progress.setMaximum(max(most, 1))
             self.progress.setValue(min(step, most))
             self.progress.setFormat(f"step {step} of {most}" if most else f"step {step}")
+        self.progress.setTextVisible(episode is not None and bool(episode.episode_id))
 
     def _build(self) -> None:
         self.setWidgetResizable(True)

@@ -145,7 +145,7 @@ class LanePainter:
             painter.setPen(QPen(colour, 1, Qt.PenStyle.DashDotLine))
             painter.drawLine(QPointF(x, 4), QPointF(x, self.area.bottom()))
             width = self._metrics.horizontalAdvance(mark.text)
-            begin = min(x + 3, self.area.right() - width)
+            begin = x + 3 if x + 3 + width < self.area.right() else x - 3 - width
             if all(begin > right or begin + width < left for left, right in taken):
                 painter.drawText(QPointF(begin, self._metrics.ascent()), mark.text)
                 taken.append((begin - 5, begin + width + 5))

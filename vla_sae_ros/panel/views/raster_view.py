@@ -11,6 +11,12 @@ from vla_sae_ros.panel.store import Store
 from vla_sae_ros.panel.view import Context
 from vla_sae_ros.panel.views.raster import Raster, Spot
 
+_SPAN = 13.0
+"""[s] that the raster shows at least, if so much is remembered; no multiple of a usual period, or
+the count would change with every tremble of the rate."""
+
+_FEWEST = 75
+
 
 class RasterView(QWidget):
     """Feeds the raster with the inferences that came since the last frame."""
@@ -20,7 +26,7 @@ class RasterView(QWidget):
         super().__init__()
         self._context = context
         self._history: History | None = None
-        self._written = 0
+        self._written = self._inferences = 0
         self._drawn: tuple[int, ...] = ()
         self.raster = Raster(self.words)
         self.raster.clicked.connect(self._choose)
@@ -31,9 +37,11 @@ class RasterView(QWidget):
     def refresh(self, store: Store, now: float) -> None:
         """Draw what came since the last frame, or everything where features or size changed."""
         history = store.history
-        anew = history is not self._history or self.raster.outgrown
+        inferences = _inferences(history)
+        anew = (history is not self._history or self.raster.outgrown
+                or inferences != self._inferences)
         if anew or history.written < self._written:
-            self._begin(store)
+            self._begin(store, inferences)
         # The sites of one inference come one after the other into the same frame.
         state = tuple(message.inference for message in store.newest.values())
         if (history.written, *state) != self._drawn:
@@ -72,12 +80,12 @@ class RasterView(QWidget):
         place = int(np.abs(values).argmax())
         return spot.first + place, float(values[place])
 
-    def _begin(self, store: Store) -> None:
+    def _begin(self, store: Store, inferences: int) -> None:
         columns = store.columns
         firsts = np.flatnonzero(np.diff(columns.site_index, prepend=-1)).tolist()
         names = [(columns.site(first).name, first) for first in firsts]
-        self.raster.set_features(columns.size, names, store.history.capacity)
-        self._history, self._drawn = store.history, ()
+        self.raster.set_features(columns.size, names, inferences)
+        self._history, self._inferences, self._drawn = store.history, inferences, ()
         self._written = store.history.written - len(store.history)
 
     def _draw(self, history: History) -> None:
@@ -90,3 +98,15 @@ class RasterView(QWidget):
         for frame in frames[again:]:
             self.raster.append(frame)
         self._written = history.written
+
+
+def _inferences(history: History) -> int:
+    """Return how many inferences to show: so many that they span _SPAN at the present rate, in
+    steps of two, for a change draws everything anew."""
+    times = history.times()[-_FEWEST:]
+    count = _FEWEST
+    if len(times) >= 4:
+        period = float(np.median(np.diff(times)))
+        while count < history.capacity and count * period < _SPAN:
+            count *= 2
+    return min(count, history.capacity)

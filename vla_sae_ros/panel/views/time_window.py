@@ -9,7 +9,7 @@ SHORTEST, LONGEST = 1.0, 60.0
 class TimeWindow:
     """Follows the newest observation until it is held, moved or zoomed."""
 
-    def __init__(self, span: float = 20.0) -> None:
+    def __init__(self, span: float = 10.0) -> None:
         """Show the last `span` seconds."""
         self.span = span
         self._right: float | None = None

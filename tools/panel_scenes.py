@@ -1,0 +1,203 @@
+"""The scenes of tools/screenshots.py: open the panel as an operator does, act, take a picture.
+
+    python tools/panel_scenes.py desk | scale | lost FOLDER
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+if sys.argv[1] == "scale":
+    os.environ["QT_SCALE_FACTOR"] = "2"  # read when the first QApplication is made
+
+from vla_sae_ros.environment import prepare
+
+prepare()
+
+from PyQt5.QtCore import QPoint  # noqa: E402  (after the environment)
+from PyQt5.QtGui import QCursor  # noqa: E402
+from PyQt5.QtWidgets import QApplication  # noqa: E402
+
+from vla_sae_ros.panel.connection import Link, link_state  # noqa: E402
+from vla_sae_ros.panel.feature_columns import SortKey  # noqa: E402
+from vla_sae_ros.panel.guard import MISHAPS  # noqa: E402
+from vla_sae_ros.panel.ros_thread import RosThread  # noqa: E402
+from vla_sae_ros.panel.themes import use_theme  # noqa: E402
+from vla_sae_ros.panel.values import EpisodeGoal, FeatureName  # noqa: E402
+from vla_sae_ros.panel.view import Area  # noqa: E402
+from vla_sae_ros.panel.window import PanelWidget  # noqa: E402
+
+HAND_UP: FeatureName = ("expert.1", 80)  # as in config/demo.yaml
+GOAL = EpisodeGoal("libero_object", 0, init_state=41, seed=7)
+
+
+class Operator:
+    """Works the panel."""
+
+    def __init__(self, app: QApplication, folder: Path) -> None:
+        """Open the panel and wait until a policy's features are there."""
+        self.app, self._folder = app, folder
+        self.ros = RosThread([])
+        self.panel = PanelWidget(self.ros.client)
+        self.panel.resize(1480, 900)
+        self.panel.show()
+        QCursor.setPos(QPoint(3590, 2390))
+        self.store = self.panel.store
+
+    def until(self, done: Callable[[], bool], what: str, limit: float = 120.0) -> None:
+        """Let the panel run until something is so.
+
+        Raises:
+            TimeoutError: it is not so within `limit` [s].
+        """
+        end = time.monotonic() + limit
+        while not done():
+            if time.monotonic() > end:
+                raise TimeoutError(f"waited {limit:g} s for {what}")
+            self.app.processEvents()
+            time.sleep(0.01)
+
+    def rest(self, seconds: float) -> None:
+        """Let the panel run for a while."""
+        end = time.monotonic() + seconds
+        self.until(lambda: time.monotonic() > end, "time to pass")
+
+    def live(self, seconds: float) -> None:
+        """Let the panel run until so much observation time has passed."""
+        end = self.store.history.latest + seconds
+        self.until(lambda: self.store.history.latest >= end, "the episode to go on")
+
+    def take(self, name: str) -> None:
+        """Save a picture of the window, the edited features on top of the table."""
+        self.panel.table.scrollToTop()
+        self.rest(0.2)
+        self.app.processEvents()  # a text that has grown gets its room in the next round
+        path = self._folder / f"panel_{name}.png"
+        if not self.panel.grab().save(str(path)):
+            raise OSError(f"cannot write {path}")
+
+    def show_tab(self, area: Area, title: str) -> None:
+        """Bring a view to the front."""
+        for tabs in self.panel.areas.tabs:
+            titles = [tabs.tabText(index) for index in range(tabs.count())]
+            if tabs.accessibleName() == area.value:
+                tabs.setCurrentIndex(titles.index(title))
+
+    def steer(self, name: FeatureName, value: float) -> None:
+        """Commit a value as a released slider does."""
+        row = self.store.columns.row_of(name)
+        assert row is not None
+        self.panel.table.committed.emit(row, value)
+
+    def pin_strongest(self, site: str, count: int) -> list[FeatureName]:
+        """Pin the features of a site that are most active now; return them."""
+        columns = self.store.columns
+        order = (-columns.values(SortKey.ACTIVATION)).argsort()
+        strongest = [columns.name_of(int(row)) for row in order[:200]]
+        names = [name for name in strongest if name[0] == site and name != HAND_UP][:count]
+        for name in names:
+            self.store.toggle_pin(name)
+        return names
+
+    def run_episode(self) -> None:
+        """Start recording and the demonstration's episode, unless one runs; wait for features."""
+        self.until(lambda: self.panel._client.commands.can_run_episodes, "the bridge")
+        if self.store.episode is None or not self.store.episode.running:
+            self.panel.areas.view("Controls").toggle_recording()
+            episode = self.panel.areas.view("Episode")
+            episode.form.show_goal(GOAL)
+            episode.start()
+        heard = len(self.store.history)
+        self.until(lambda: len(self.store.history) > heard + 8, "features")
+
+    def close(self) -> None:
+        """Leave."""
+        self.panel.stop()
+        self.ros.close()
+
+
+def desk(operator: Operator) -> None:
+    """Idle, then an episode with edits, then the light theme."""
+    use_theme(operator.app, "dark")
+    store = operator.store
+    operator.until(lambda: store.catalogue.size > 0, "the policy's catalogue")
+    operator.until(lambda: operator.panel._client.commands.can_run_episodes, "the bridge")
+    operator.rest(1.5)
+    operator.show_tab(Area.RIGHT, "Episode")
+    operator.rest(0.5)
+    operator.take("idle")
+    operator.run_episode()
+    store.toggle_pin(HAND_UP)
+    second = operator.pin_strongest("expert.1", 1)[0]
+    camera = operator.pin_strongest("backbone.1", 2)[0]
+    operator.panel.select(camera)
+    operator.show_tab(Area.RIGHT, "Camera")
+    operator.live(1.5)
+    operator.steer(HAND_UP, 4.0)
+    operator.live(1.0)
+    operator.steer(second, -1.0)
+    operator.live(1.0)
+    operator.take("running")
+    use_theme(operator.app, "light")
+    operator.panel.select(HAND_UP)
+    operator.show_tab(Area.RIGHT, "Details")
+    operator.show_tab(Area.BOTTOM, "Raster")
+    operator.live(0.5)
+    operator.take("light")
+
+
+def scale(operator: Operator) -> None:
+    """Twice the size."""
+    use_theme(operator.app, "dark")
+    operator.until(lambda: operator.store.catalogue.size > 0, "the policy's catalogue")
+    operator.run_episode()
+    operator.panel.select(HAND_UP)
+    operator.steer(HAND_UP, 3.0)
+    pin_some(operator)
+    operator.live(1.0)
+    operator.take("scale200")
+
+
+def pin_some(operator: Operator) -> None:
+    """Pin the steered feature and two more."""
+    operator.store.toggle_pin(HAND_UP)
+    operator.pin_strongest("expert.1", 2)
+
+
+def lost(operator: Operator) -> None:
+    """The policy falls silent."""
+    use_theme(operator.app, "dark")
+    operator.until(lambda: operator.store.catalogue.size > 0, "the policy's catalogue")
+    operator.run_episode()
+    pin_some(operator)
+    operator.steer(HAND_UP, 2.0)
+    operator.live(1.0)
+    print("connected", flush=True)
+    incoming = operator.panel._client.incoming
+    operator.until(lambda: link_state(time.monotonic(), incoming.last_heard).link is Link.LOST,
+                   "silence", 60.0)
+    operator.rest(0.5)
+    operator.take("lost")
+
+
+SCENES = {"desk": desk, "scale": scale, "lost": lost}
+
+
+def main() -> int:
+    """Play one scene; return 1 when an exception was caught in the panel meanwhile."""
+    operator = Operator(QApplication(["panel scenes"]), Path(sys.argv[2]))
+    try:
+        SCENES[sys.argv[1]](operator)
+    finally:
+        operator.close()
+    if MISHAPS.count:
+        print(f"{MISHAPS.count} internal errors, the last: {MISHAPS.last}", file=sys.stderr)
+    return 1 if MISHAPS.count else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
