@@ -44,6 +44,13 @@ class TinyFamily:
     stacks: dict[str, nn.Module]
     """Kind of site -> module with `layers` and `norm`, of lerobot's own."""
 
+    @property
+    def vision(self) -> nn.Module:
+        """The vision tower."""
+        if self.name == "smolvla":
+            return self.policy.model.vlm_with_expert.get_vlm_model().vision_model
+        return self.policy.model.paligemma_with_expert.paligemma.model.vision_tower
+
     def layer(self, site: str) -> nn.Module:
         kind, number = site.split(".")
         return self.stacks[kind].layers[int(number)]

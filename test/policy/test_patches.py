@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 import torch
+from tiny_families import TinyFamily, a_batch
 from torch import Tensor, nn
 
-from vla_sae_ros.policy.families import adapter_for
-from vla_sae_ros.policy.loading import LoadedPolicy
 from vla_sae_ros.policy.patches import (
     CameraPatches,
     PixelBox,
@@ -49,62 +49,64 @@ def test_a_wide_picture_lies_at_the_bottom_or_in_the_middle() -> None:
     assert patches(wide, padded_all_round(wide, INPUT)).pixel_box(1, 3) == PixelBox(0, 48, 16, 64)
 
 
-@pytest.fixture
-def blind_to_neighbours(loaded: LoadedPolicy) -> Iterator[LoadedPolicy]:
-    """The tiny policy with a vision tower in which no patch hears of another."""
-    tower = loaded.policy.model.vlm_with_expert.get_vlm_model().vision_model
+@contextmanager
+def blind_to_neighbours(it: TinyFamily) -> Iterator[None]:
+    """Let no patch hear of another in the policy's vision tower."""
     kept = {}
-    for name, layer in tower.named_modules():
+    for name, layer in it.vision.named_modules():
         if name.endswith(("out_proj", "fc2")) and isinstance(layer, nn.Linear):
             kept[layer] = [parameter.detach().clone() for parameter in layer.parameters()]
             for parameter in layer.parameters():
                 parameter.data.zero_()
-    yield loaded
-    for layer, values in kept.items():
-        for parameter, value in zip(layer.parameters(), values, strict=True):
-            parameter.data.copy_(value)
+    try:
+        yield
+    finally:
+        for layer, values in kept.items():
+            for parameter, value in zip(layer.parameters(), values, strict=True):
+                parameter.data.copy_(value)
 
 
-def tokens_of(loaded: LoadedPolicy, frame: dict[str, object]) -> Tensor:
+def tokens_of(it: TinyFamily, batch: dict[str, Tensor]) -> Tensor:
     """Return what enters the first backbone layer (T, d)."""
     entered: list[Tensor] = []
-    layer = loaded.policy.model.vlm_with_expert.get_vlm_model().text_model.layers[0]
-    watch = layer.input_layernorm.register_forward_pre_hook(
+    watch = it.stacks["backbone"].layers[0].input_layernorm.register_forward_pre_hook(
         lambda _module, args: entered.append(args[0][0].clone())
     )
-    batch = loaded.preprocessor(dict(frame))
-    with torch.inference_mode():
-        loaded.policy.predict_action_chunk(batch, noise=torch.zeros(1, 6, 7))
+    it.predict(batch)
     watch.remove()
     return entered[0]
 
 
+@pytest.mark.parametrize("family", ["smolvla", "pi0", "pi05"])
 @pytest.mark.parametrize("picture", [(256, 256), (120, 256), (256, 130)])
 def test_what_is_painted_in_a_box_is_seen_by_its_token_alone(
-    blind_to_neighbours: LoadedPolicy, picture: tuple[int, int]
+    tiny: Callable[[str], TinyFamily], family: str, picture: tuple[int, int]
 ) -> None:
-    loaded = blind_to_neighbours
-    adapter = adapter_for("smolvla", loaded.policy)
-    keys = list(loaded.policy.config.image_features)
-    frame = {key: torch.zeros(3, *picture) for key in keys}
-    frame |= {"observation.state": torch.zeros(8), "task": "pick up the butter"}
-    black = tokens_of(loaded, frame)
-    places = adapter.camera_patches("backbone.1", loaded.preprocessor(dict(frame)))
+    it = tiny(family)
+    keys = list(it.policy.config.image_features)
+    batch = a_batch() | {key: torch.zeros(1, 3, *picture) for key in keys}
+    places = it.adapter.camera_patches("backbone.1", batch)
     assert [place.camera for place in places] == keys
-    for place in places:
-        for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            box = place.pixel_box(row, column)
-            if box is None:
-                continue
-            painted = frame[place.camera].clone()
-            rows, columns = box.slices()
-            inside = (slice(rows.start + 5, rows.stop - 5),
-                      slice(columns.start + 5, columns.stop - 5))  # scaling blurs the edges
-            painted[:, inside[0], inside[1]] = 1.0
-            changed = (tokens_of(loaded, {**frame, place.camera: painted}) != black).any(-1)
-            expected = place.start + row * place.columns + column
-            assert changed.nonzero().flatten().tolist() == [expected]
+    painted_boxes = 0
+    with blind_to_neighbours(it):
+        black = tokens_of(it, batch)
+        for place in places:
+            for row in range(place.rows):
+                box = place.pixel_box(row, column := row % 2)
+                if box is None or min(box.bottom - box.top, box.right - box.left) < 20:
+                    continue
+                painted = batch[place.camera].clone()
+                rows, columns = box.slices()
+                inside = (slice(rows.start + 9, rows.stop - 9),
+                          slice(columns.start + 9, columns.stop - 9))  # scaling blurs the edges
+                painted[:, :, inside[0], inside[1]] = 1.0
+                now = tokens_of(it, {**batch, place.camera: painted})
+                expected = place.start + row * place.columns + column
+                assert (now != black).any(-1).nonzero().flatten().tolist() == [expected]
+                painted_boxes += 1
+    assert painted_boxes >= 2
 
 
-def test_no_camera_passes_an_expert_site(loaded: LoadedPolicy) -> None:
-    assert adapter_for("smolvla", loaded.policy).camera_patches("expert.0", {}) == ()
+@pytest.mark.parametrize("family", ["smolvla", "pi0", "pi05"])
+def test_no_camera_passes_an_expert_site(tiny: Callable[[str], TinyFamily], family: str) -> None:
+    assert tiny(family).adapter.camera_patches("expert.0", a_batch()) == ()
