@@ -112,6 +112,18 @@ def test_another_mode_begins_where_it_changes_nothing(desk) -> None:
     assert (name, value) == (NAME, 3.0)
 
 
+def test_a_clamp_begins_at_the_present_activation(desk, make_activations) -> None:
+    desk.store.columns.set_activations(make_activations("backbone.1", {1: (3.0, 3.0)}))
+    desk.editing.set_mode(ROW, Mode.CLAMP, Unit.OBSERVED_MAX)
+    assert desk.last == ([(NAME, 1.5)], [])  # in observed maxima of 2
+
+
+def test_another_unit_keeps_the_value(desk) -> None:
+    desk.confirm((*NAME, 3.0))
+    desk.editing.set_mode(ROW, Mode.CLAMP, Unit.NATURAL)
+    assert desk.last == ([(NAME, 6.0)], [])
+
+
 def test_every_request_carries_the_operators_ramp(desk) -> None:
     desk.store.columns.template = replace(desk.store.columns.template, ramp=1.5)
     desk.editing.commit(ROW, 2.0)

@@ -259,6 +259,24 @@ def test_a_mode_is_chosen_by_key_from_a_menu(panel, client, qtbot) -> None:
     assert edits_sent(client)[-1].mode is Mode.PROJECT_OUT
 
 
+def test_where_new_edits_remove_a_direction_enter_and_double_click_do(panel, client) -> None:
+    panel.tools.mode.setCurrentText("project out")
+    panel.select(("backbone.1", 1))
+    QTest.keyClick(panel.table, Qt.Key.Key_Return)
+    QTest.mouseDClick(panel.table.viewport(), Qt.MouseButton.LeftButton,
+                      pos=cell(panel, ("expert.0", 2)).center())
+    assert [(edit.key, edit.mode) for edit in edits_sent(client)] == [
+        (("backbone.1", 1), Mode.PROJECT_OUT), (("expert.0", 2), Mode.PROJECT_OUT)]
+    assert not panel.grab().isNull()
+
+
+def test_a_number_can_be_typed_into_the_value_column_too(panel) -> None:
+    panel.select(("backbone.1", 1))
+    row = panel.model.place_of(panel.store.columns.row_of(("backbone.1", 1)))
+    panel.table.edit(panel.model.index(row, Column.VALUE))
+    assert panel.table.findChild(QDoubleSpinBox) is not None
+
+
 def test_undo_and_redo_by_key(panel, client) -> None:
     panel.table.committed.emit(panel.store.columns.row_of(("backbone.1", 1)), 2.0)
     QTest.keyClick(panel.table, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)

@@ -138,8 +138,34 @@ class ModeDelegate(QStyledItemDelegate):
         editor.setCurrentIndex(max(editor.findText(words), 0))
 
 
-class SteeringDelegate(QStyledItemDelegate):
-    """A slider with the marks commanded, applied and natural; double click types a number."""
+class ValueDelegate(QStyledItemDelegate):
+    """A number in the unit of the edit."""
+
+    @guarded()
+    def createEditor(
+        self, parent: QWidget, option: QStyleOptionViewItem, index: QModelIndex
+    ) -> QWidget:
+        """Return a spin box in the edit's unit."""
+        slider = index.data(SliderRole)
+        box = QDoubleSpinBox(parent)
+        box.setRange(-_TYPED_LIMIT, _TYPED_LIMIT)
+        box.setDecimals(3)
+        box.setSingleStep(slider.limit / 20)
+        scaled = slider.edit.mode is Mode.SCALE
+        box.setSuffix(" x" if scaled else f" {UNIT_WORDS[slider.edit.unit]}")
+        return box
+
+    @guarded()
+    def setEditorData(self, editor: QWidget, index: QModelIndex) -> None:
+        """Begin with the commanded value."""
+        assert isinstance(editor, QDoubleSpinBox)
+        commanded = index.data(SliderRole).commanded
+        editor.setValue(0.0 if math.isnan(commanded) else commanded)
+        editor.selectAll()
+
+
+class SteeringDelegate(ValueDelegate):
+    """A slider with the marks commanded, applied and natural."""
 
     @guarded()
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
@@ -154,28 +180,6 @@ class SteeringDelegate(QStyledItemDelegate):
                          em(option.fontMetrics))
         finally:
             painter.restore()
-
-    @guarded()
-    def createEditor(
-        self, parent: QWidget, option: QStyleOptionViewItem, index: QModelIndex
-    ) -> QWidget:
-        """Return a spin box in the edit's unit."""
-        slider = index.data(SliderRole)
-        box = QDoubleSpinBox(parent)
-        box.setRange(-_TYPED_LIMIT, _TYPED_LIMIT)
-        box.setDecimals(3)
-        box.setSingleStep(slider.limit / 20 or 0.1)
-        scaled = slider.edit.mode is Mode.SCALE
-        box.setSuffix(" x" if scaled else f" {UNIT_WORDS[slider.edit.unit]}")
-        return box
-
-    @guarded()
-    def setEditorData(self, editor: QWidget, index: QModelIndex) -> None:
-        """Begin with the commanded value."""
-        assert isinstance(editor, QDoubleSpinBox)
-        commanded = index.data(SliderRole).commanded
-        editor.setValue(0.0 if math.isnan(commanded) else commanded)
-        editor.selectAll()
 
 
 def _draw_bar(painter: QPainter, cell: QRectF, inks: Inks, data: Bar, em: float) -> None:
@@ -220,8 +224,9 @@ def _draw_spark(painter: QPainter, area: QRectF, inks: Inks, times: np.ndarray,
 def _draw_slider(painter: QPainter, cell: QRectF, inks: Inks, data: Slider, em: float) -> None:
     track, middle, ink = slider_track(cell), cell.center().y(), inks.text
     if not data.limit:
-        painter.setPen(ink)
-        painter.drawText(cell, int(Qt.AlignmentFlag.AlignCenter), "direction removed")
+        painter.setPen(ink if data.stands else faint(ink, 110))
+        words = "direction removed" if data.stands else "double click: remove"
+        painter.drawText(cell, int(Qt.AlignmentFlag.AlignCenter), words if data.enabled else "")
         return
     painter.setPen(QPen(faint(ink, 120 if data.enabled else 40), 1.5 * em))
     painter.drawLine(QPointF(track.left(), middle), QPointF(track.right(), middle))

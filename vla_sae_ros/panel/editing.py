@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -17,9 +18,6 @@ from vla_sae_ros.panel.values import FeatureName, Outcome
 
 State = Mapping[FeatureName, Edit | None]
 """Edits by feature; None = no edit."""
-
-NEUTRAL = {Mode.SCALE: 1.0}
-"""Value at which an edit changes nothing, 0 for every other mode."""
 
 
 class Editing(QObject):
@@ -54,9 +52,19 @@ class Editing(QObject):
         self.set_edit(row, replace(self._store.columns.edit_to_begin(row), value=value))
 
     def set_mode(self, row: int, mode: Mode, unit: Unit) -> None:
-        """Change what an edit does; it begins where it changes nothing."""
-        edit = self._store.columns.edit_to_begin(row)
-        self.set_edit(row, replace(edit, mode=mode, unit=unit, value=NEUTRAL.get(mode, 0.0)))
+        """Change what an edit does, so that nothing jumps.
+
+        Another unit keeps the value; another mode begins where it changes nothing, except
+        project out, and a clamp in a unit whose scale only the policy knows: that begins at 0.
+        """
+        columns = self._store.columns
+        old = columns.edit_of(row)
+        new = replace(columns.edit_to_begin(row), mode=mode, unit=unit)
+        value = columns.natural_value(row, new)
+        if old is not None and old.mode is mode and math.isfinite(columns.per_unit(row, old)):
+            value = old.value * columns.per_unit(row, old) / columns.per_unit(row, new)
+        self.set_edit(row, replace(new, value=float(f"{value:.4g}") if math.isfinite(value)
+                                   else 0.0))
 
     def set_edit(self, row: int, edit: Edit) -> None:
         """Ask for an edit of a row."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vla_sae_ros.core.steering import Edit, Mode, Phase, Unit
-from vla_sae_ros.panel.slider import Activation, Slider, make_slider
+from vla_sae_ros.panel.slider import Activation, Slider, make_slider, marks
 from vla_sae_ros.panel.values import (
     Activations,
     CatalogueView,
@@ -165,8 +165,24 @@ class FeatureColumns:
         activation = Activation(float(self.natural[row]), float(self.applied[row]),
                                 float(self.catalogue.observed_max[row]))
         return make_slider(edit, activation, wished is not None or leaving,
-                           self._per_unit(row, edit), not self.why_not(row),
+                           self.per_unit(row, edit), not self.why_not(row),
                            row in self._wishes, leaving)
+
+    def natural_value(self, row: int, edit: Edit) -> float:
+        """Return the value at which an edit changes nothing now; NaN where it is not known."""
+        activation = Activation(float(self.natural[row]), float(self.applied[row]),
+                                float(self.catalogue.observed_max[row]))
+        return marks(edit.mode, activation, self.per_unit(row, edit))[1]
+
+    def per_unit(self, row: int, edit: Edit) -> float:
+        """Return SAE units per unit of the edit; NaN where only the policy knows it."""
+        if edit.mode is Mode.SCALE or edit.unit is Unit.NATURAL:
+            return 1.0
+        if edit.unit is Unit.OBSERVED_MAX:
+            return float(self.unit[row])
+        standing = self.edits.get(row)
+        known = standing is not None and standing.edit.unit is edit.unit and standing.edit.value
+        return standing.commanded / standing.edit.value if standing and known else math.nan
 
     def edited(self) -> Mask:
         """Return (R,) which rows have an edit or a wish."""
@@ -220,16 +236,6 @@ class FeatureColumns:
     @cached_property
     def _class_rank(self) -> npt.NDArray[np.float64]:
         return _rank(self.catalogue.classes)
-
-    def _per_unit(self, row: int, edit: Edit) -> float:
-        """Return SAE units per unit of the edit; NaN where only the policy knows it."""
-        if edit.mode is Mode.SCALE or edit.unit is Unit.NATURAL:
-            return 1.0
-        if edit.unit is Unit.OBSERVED_MAX:
-            return float(self.unit[row])
-        standing = self.edits.get(row)
-        known = standing is not None and standing.edit.unit is edit.unit and standing.edit.value
-        return standing.commanded / standing.edit.value if standing and known else math.nan
 
     def _fulfilled(self, row: int, wish: Edit | None) -> bool:
         standing = self.edits.get(row)

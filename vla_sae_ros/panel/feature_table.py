@@ -25,6 +25,7 @@ from vla_sae_ros.panel.delegates import (
     SiteDelegate,
     SparkDelegate,
     SteeringDelegate,
+    ValueDelegate,
     mode_words,
     value_at,
 )
@@ -66,7 +67,8 @@ class FeatureTable(QTableView):
         self._delegates = {Column.SITE: SiteDelegate(self),
                            Column.ACTIVATION: ActivationDelegate(self),
                            Column.SPARK: SparkDelegate(self), Column.MODE: ModeDelegate(self),
-                           Column.STEER: SteeringDelegate(self)}
+                           Column.STEER: SteeringDelegate(self),
+                           Column.VALUE: ValueDelegate(self)}
         for column, delegate in self._delegates.items():
             self.setItemDelegateForColumn(column, delegate)
         self.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
@@ -186,6 +188,15 @@ class FeatureTable(QTableView):
         super().mouseReleaseEvent(event)
 
     @guarded()
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """Type a number, choose a mode, or remove a direction: that has no number."""
+        index = self.indexAt(event.pos())
+        if index.isValid() and index.column() in (Column.STEER, Column.VALUE):
+            self._enter(self.features.data_row(index))
+        else:
+            super().mouseDoubleClickEvent(event)
+
+    @guarded()
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Delete releases, Return types a value, M chooses a mode, P pins, arrows move."""
         row, key = self.current_row, event.key()
@@ -196,7 +207,7 @@ class FeatureTable(QTableView):
         elif key in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
             self.released.emit(row)
         elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            self._edit(Column.STEER)
+            self._enter(row)
         elif key == Qt.Key.Key_M:
             self._edit(Column.MODE)
         elif key == Qt.Key.Key_P:
@@ -267,6 +278,13 @@ class FeatureTable(QTableView):
     def _on_resized(self, section: int, _before: int, width: int) -> None:
         if width > 0 and section != Column.STEER:
             self._widths[Column(section)] = width
+
+    def _enter(self, row: int) -> None:
+        slider = self.features.columns.slider(row)
+        if slider.enabled and not slider.limit:
+            self.mode_chosen.emit(row, slider.edit.mode, slider.edit.unit)
+        elif slider.enabled:
+            self._edit(Column.STEER)
 
     def _edit(self, column: Column) -> None:
         self.edit(self.features.index(self.currentIndex().row(), column))

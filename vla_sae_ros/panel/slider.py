@@ -41,8 +41,10 @@ class Slider:
     enabled: bool
     pending: bool
     """Asked for, and not yet confirmed by the policy."""
-    leaving: bool = False
+    leaving: bool
     """On its way back to natural."""
+    stands: bool
+    """In force or asked for; otherwise it is what a drag would begin."""
 
 
 def make_slider(edit: Edit, activation: Activation, stands: bool, per_unit: float, enabled: bool,
@@ -50,7 +52,7 @@ def make_slider(edit: Edit, activation: Activation, stands: bool, per_unit: floa
     """Return the slider of an edit.
 
     Args:
-        stands: the edit is in force or asked for; otherwise it is what a drag would begin.
+        stands: see `Slider`.
         per_unit: SAE units per unit of the edit; NaN = unknown.
     """
     applied, natural = marks(edit.mode, activation, per_unit)
@@ -58,7 +60,7 @@ def make_slider(edit: Edit, activation: Activation, stands: bool, per_unit: floa
         edit=edit, commanded=edit.value if stands and edit.mode is not Mode.PROJECT_OUT
         else math.nan, applied=applied if stands else math.nan, natural=natural,
         limit=axis_limit(edit, activation.observed_max), enabled=enabled, pending=pending,
-        leaving=leaving)
+        leaving=leaving, stands=stands)
 
 
 def marks(mode: Mode, activation: Activation, per_unit: float) -> tuple[float, float]:

@@ -200,9 +200,8 @@ class FeatureTableModel(QAbstractTableModel):
         row, column = self.data_row(index), index.column()
         if column == Column.MODE and self.columns.site(row).can_steer:
             return _EDITABLE
-        if column in (Column.STEER, Column.VALUE) and not self.columns.why_not(row):
-            return _EDITABLE
-        return _PLAIN
+        slider = self.columns.slider(row) if column in (Column.STEER, Column.VALUE) else None
+        return _EDITABLE if slider and slider.enabled and slider.limit else _PLAIN
 
     @guarded()
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
