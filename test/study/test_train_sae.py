@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.sae.checkpoint import Checkpoint
+from vla_sae_ros.sae.training import Trainer
 from vla_sae_ros.study import train_sae
 from vla_sae_ros.study.activation_format import CollectedSite, Collection
 from vla_sae_ros.study.activation_writer import ActivationWriter
+from vla_sae_ros.study.training_log import read_curve
 
 WIDTH = 16
 SITES = {
@@ -88,3 +95,71 @@ def test_an_existing_bundle_is_refused_before_anything_is_read(tmp_path: Path) -
     (tmp_path / "bundle").mkdir()
     with pytest.raises(ConfigurationError, match="exists already"):
         run(tmp_path / "no activations", tmp_path / "bundle")
+
+
+def test_a_run_leaves_its_curve_a_picture_and_no_checkpoint(tmp_path: Path) -> None:
+    collect(tmp_path / "activations", {"backbone.1": SITES["backbone.1"]})
+    assert run(tmp_path / "activations", tmp_path / "bundle", "--kind", "batchtopk") == 0
+    folder = tmp_path / "bundle-run"
+    assert not (folder / "checkpoint.safetensors").exists()
+    assert (folder / "training.png").read_bytes().startswith(b"\x89PNG")
+    steps = [line["step"] for line in read_curve(folder)]
+    assert steps[:3] == [0, 20, 40]
+    assert list(folder.glob("events.out.tfevents.*"))
+    card = SaeBundle.load(tmp_path / "bundle").card
+    assert list(card.data["fvu_by_task"]) == ["pick up the soup"]
+    assert card.data["training"]["kind"] == "batchtopk"
+
+
+def test_a_run_that_was_killed_goes_on_and_its_curve_has_every_step_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect(tmp_path / "activations", {"backbone.1": SITES["backbone.1"]})
+    run(tmp_path / "activations", tmp_path / "whole")
+
+    class Killed(Exception):
+        pass
+
+    saved = Checkpoint.save_if_due
+
+    def save_and_die(self: Checkpoint, trainer: Trainer) -> None:
+        if trainer.step_number == 50:
+            self.save(trainer)
+        if trainer.step_number == 70:
+            raise Killed
+
+    monkeypatch.setattr(Checkpoint, "save_if_due", save_and_die)
+    with pytest.raises(Killed):
+        run(tmp_path / "activations", tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+    monkeypatch.setattr(Checkpoint, "save_if_due", saved)
+    run(tmp_path / "activations", tmp_path / "bundle")
+    assert read_curve(tmp_path / "bundle-run") == read_curve(tmp_path / "whole-run")
+    weights = [SaeBundle.load(tmp_path / name).sae.W_dec for name in ("whole", "bundle")]
+    assert torch.equal(*weights)
+
+
+@pytest.mark.slow
+def test_two_processes_of_torchrun_train_what_one_does_up_to_rounding(tmp_path: Path) -> None:
+    collect(tmp_path / "activations", {"backbone.1": SITES["backbone.1"]})
+    run(tmp_path / "activations", tmp_path / "alone")
+    given = ["--dictionary-size", "24", "--k", "4", "--batch-size", "64", "--epochs", "15"]
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        "-m", "vla_sae_ros.cli", "train-sae", str(tmp_path / "activations"),
+        "--out", str(tmp_path / "together"), *given,
+    ]  # fmt: skip
+    done = subprocess.run(
+        command,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("held-out FVU") == 1
+    alone, together = (SaeBundle.load(tmp_path / name) for name in ("alone", "together"))
+    torch.testing.assert_close(alone.sae.W_dec, together.sae.W_dec, atol=1e-3, rtol=0)
+    assert together.card.metrics["fvu"] == pytest.approx(alone.card.metrics["fvu"], rel=1e-3)

@@ -22,6 +22,7 @@ from vla_sae_ros.policy.loading import LoadedPolicy
 from vla_sae_ros.policy.probe import Probe
 from vla_sae_ros.policy.reading import Reading
 from vla_sae_ros.policy.site import Site
+from vla_sae_ros.policy.substitution import Substitution
 from vla_sae_ros.policy.tap import Tap
 from vla_sae_ros.policy.tokens import Tokens
 from vla_sae_ros.sae import SaeBundle
@@ -47,7 +48,7 @@ class PolicyEngine:
             raise ConfigurationError(
                 complaint("two bundles on one site", names, "one bundle per site")
             )
-        self._probes: list[Probe] = []
+        self._probes: list[Probe | Substitution] = []
         self._handles: list[Detachable] = [
             self.adapter.attach(tap.site.name, tap) for tap in self._taps
         ]
@@ -102,6 +103,18 @@ class PolicyEngine:
         self._probes.append(probe)
         self._handles.append(self.adapter.attach(place.name, probe))
         return place
+
+    def attach_substitution(self, bundle: SaeBundle) -> Substitution:
+        """Return a switch that puts the bundle's reconstruction into the stream, off at first.
+
+        Raises:
+            ConfigurationError: the bundle does not fit the policy.
+        """
+        tap = self._make_tap(bundle)
+        substitution = Substitution(tap.site, tap.sae, tap.pooled, tap.token_groups)
+        self._probes.append(substitution)
+        self._handles.append(self.adapter.attach(tap.site.name, substitution))
+        return substitution
 
     def warm_up(self) -> None:
         """Infer on blank pictures, so that the first real inference is not the slow one."""
