@@ -35,7 +35,7 @@ from vla_sae_ros.nodes.conversions import to_floats, to_unsigned
 from vla_sae_ros.panel.connection import SILENCE_LIMIT
 from vla_sae_ros.panel.delegates import x_of
 from vla_sae_ros.panel.ros_thread import RosThread
-from vla_sae_ros.panel.table_model import Column
+from vla_sae_ros.panel.table_columns import Column
 from vla_sae_ros.panel.window import PanelWidget
 from vla_sae_ros.srv import SetSteering
 

@@ -13,7 +13,8 @@ from vla_sae_ros.core.steering import Unit
 from vla_sae_ros.panel.feature_columns import FeatureColumns
 from vla_sae_ros.panel.incoming import Incoming
 from vla_sae_ros.panel.store import Store
-from vla_sae_ros.panel.table_model import BarRole, Column, FeatureTableModel, Filter, has_any
+from vla_sae_ros.panel.table_columns import Column, has_any
+from vla_sae_ros.panel.table_model import BarRole, FeatureTableModel, Filter
 from vla_sae_ros.panel.values import CatalogueView
 
 pytestmark = pytest.mark.usefixtures("qapp")

@@ -31,7 +31,8 @@ from vla_sae_ros.panel.delegates import x_of
 from vla_sae_ros.panel.from_messages import catalogue_view
 from vla_sae_ros.panel.ros_client import RosClient
 from vla_sae_ros.panel.shortcuts import SHORTCUTS
-from vla_sae_ros.panel.table_model import Column, Filter
+from vla_sae_ros.panel.table_columns import Column
+from vla_sae_ros.panel.table_model import Filter
 from vla_sae_ros.panel.values import FeatureName, Outcome
 from vla_sae_ros.panel.view import Area, ViewSpec
 from vla_sae_ros.panel.window import PanelWidget
@@ -201,8 +202,8 @@ def test_an_exception_in_a_frame_is_shown_and_the_next_frame_runs(
 ) -> None:
     mishaps = guard.Mishaps()
     monkeypatch.setattr(guard, "MISHAPS", mishaps)
-    monkeypatch.setattr(window, "MISHAPS", mishaps)
-    panel._mishaps = 0
+    monkeypatch.setattr(panel.note_line, "_mishaps", mishaps)
+    monkeypatch.setattr(panel.note_line, "_before", 0)
     client.incoming.activations.put("not a message")
     panel.tick()
     panel.tick()

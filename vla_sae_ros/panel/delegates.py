@@ -21,13 +21,8 @@ from vla_sae_ros.panel.guard import guarded
 from vla_sae_ros.panel.inks import Inks, em, faint
 from vla_sae_ros.panel.marks import diamond, disc, triangle
 from vla_sae_ros.panel.slider import Slider
-from vla_sae_ros.panel.table_model import (
-    SPARK_SECONDS,
-    BarRole,
-    RepeatedRole,
-    SliderRole,
-    SparkRole,
-)
+from vla_sae_ros.panel.table_columns import SPARK_SECONDS
+from vla_sae_ros.panel.table_model import BarRole, RepeatedRole, SliderRole, SparkRole
 from vla_sae_ros.panel.values import MODE_WORDS, UNIT_WORDS
 
 _TYPED_LIMIT = 1e6

@@ -31,7 +31,8 @@ from vla_sae_ros.panel.delegates import (
 )
 from vla_sae_ros.panel.guard import guarded
 from vla_sae_ros.panel.inks import em
-from vla_sae_ros.panel.table_model import Column, FeatureTableModel, has_any
+from vla_sae_ros.panel.table_columns import Column, has_any
+from vla_sae_ros.panel.table_model import FeatureTableModel
 
 _ROW_HEIGHT = 26
 _WIDTHS = {Column.PIN: 24, Column.SITE: 80, Column.FEATURE: 68, Column.LABEL: 160,

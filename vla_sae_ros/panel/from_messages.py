@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -60,47 +60,56 @@ def catalogue_view(message: FeatureCatalogue) -> CatalogueView:
         for name, size, steerable in zip(
             message.sites, message.dictionary_sizes, message.can_steer, strict=True)
     )
-    sizes = [site.dictionary_size for site in sites]
-    first = dict(zip(message.sites, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
-    size_of = dict(zip(message.sites, sizes, strict=True))
-    infos = {first[info.site] + info.feature: info for info in message.features
-             if info.feature < size_of.get(info.site, 0)}
-    rows = np.fromiter(infos, np.int64, len(infos))
-    total = sum(sizes)
-
-    def texts(field: Callable[[FeatureInfo], str]) -> tuple[str, ...]:
-        column = [""] * total
-        for row, info in infos.items():
-            column[row] = field(info)
-        return tuple(column)
-
-    def numbers(name: str, unknown: float) -> FloatArray:
-        column = np.full(total, unknown, np.float32)
-        column[rows] = [getattr(info, name) for info in infos.values()]
-        column[~np.isfinite(column)] = unknown
-        return column
-
-    listed: npt.NDArray[np.bool_] = np.zeros(total, np.bool_)
-    listed[rows] = True
+    rows = _Rows(sites, message.features)
     return CatalogueView(
         policy_id=one_line(message.policy_id),
         bundle_ids=tuple(message.bundle_ids),
         sites=sites,
-        labels=texts(lambda info: one_line(info.label)),
-        classes=texts(lambda info: one_line(info.feature_class)),
-        descriptions=texts(lambda info: info.description[:_LONGEST_TEXT]),
-        label_sources=texts(lambda info: one_line(info.label_source)),
-        notes=texts(lambda info: info.notes[:_LONGEST_TEXT]),
-        listed=listed,
-        observed_max=np.maximum(numbers("observed_max", 0.0), 0.0),
-        coverage=numbers("coverage", np.nan),
-        density=numbers("density", np.nan),
-        onset_count=numbers("onset_count", np.nan),
-        relative_run_length=numbers("relative_run_length", np.nan),
-        general_probability=numbers("general_probability", np.nan),
-        examples={row: _examples(info) for row, info in infos.items() if info.examples},
-        stray=len(message.features) - len(infos),
+        labels=rows.texts(lambda info: one_line(info.label)),
+        classes=rows.texts(lambda info: one_line(info.feature_class)),
+        descriptions=rows.texts(lambda info: info.description[:_LONGEST_TEXT]),
+        label_sources=rows.texts(lambda info: one_line(info.label_source)),
+        notes=rows.texts(lambda info: info.notes[:_LONGEST_TEXT]),
+        listed=rows.listed,
+        observed_max=np.maximum(rows.numbers("observed_max", 0.0), 0.0),
+        coverage=rows.numbers("coverage"),
+        density=rows.numbers("density"),
+        onset_count=rows.numbers("onset_count"),
+        relative_run_length=rows.numbers("relative_run_length"),
+        general_probability=rows.numbers("general_probability"),
+        examples={row: _examples(info) for row, info in rows.infos.items() if info.examples},
+        stray=len(message.features) - len(rows.infos),
     )
+
+
+class _Rows:
+    """The entries of a catalogue by row, as columns over all rows."""
+
+    def __init__(self, sites: Sequence[Site], features: Sequence[FeatureInfo]) -> None:
+        sizes = {site.name: site.dictionary_size for site in sites}
+        first = dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist(), strict=False))
+        self.infos = {first[info.site] + info.feature: info for info in features
+                      if info.feature < sizes.get(info.site, 0)}
+        self._size = sum(sizes.values())
+        self._rows = np.fromiter(self.infos, np.int64, len(self.infos))
+
+    @property
+    def listed(self) -> npt.NDArray[np.bool_]:
+        mask: npt.NDArray[np.bool_] = np.zeros(self._size, np.bool_)
+        mask[self._rows] = True
+        return mask
+
+    def texts(self, field: Callable[[FeatureInfo], str]) -> tuple[str, ...]:
+        column = [""] * self._size
+        for row, info in self.infos.items():
+            column[row] = field(info)
+        return tuple(column)
+
+    def numbers(self, name: str, unknown: float = np.nan) -> FloatArray:
+        column = np.full(self._size, unknown, np.float32)
+        column[self._rows] = [getattr(info, name) for info in self.infos.values()]
+        column[~np.isfinite(column)] = unknown
+        return column
 
 
 def activations(message: FeatureActivations) -> Activations:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from enum import Enum, IntEnum
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -14,31 +14,13 @@ from vla_sae_ros.panel.feature_columns import FeatureColumns, IntArray, SortKey
 from vla_sae_ros.panel.guard import guarded
 from vla_sae_ros.panel.slider import Slider
 from vla_sae_ros.panel.store import Store
-from vla_sae_ros.panel.values import MODE_WORDS, UNIT_WORDS, CatalogueView
+from vla_sae_ros.panel.table_columns import SORT_KEYS, SPARK_SECONDS, TITLES, Column
+from vla_sae_ros.panel.values import MODE_WORDS, UNIT_WORDS
 
 BarRole = Qt.ItemDataRole.UserRole + 1
 SliderRole = Qt.ItemDataRole.UserRole + 2
 SparkRole = Qt.ItemDataRole.UserRole + 3
 RepeatedRole = Qt.ItemDataRole.UserRole + 4
-
-SPARK_SECONDS = 10.0
-
-
-class Column(IntEnum):
-    """Columns of the table."""
-
-    PIN = 0
-    SITE = 1
-    FEATURE = 2
-    LABEL = 3
-    CLASS = 4
-    COVERAGE = 5
-    ACTIVATION = 6
-    SPARK = 7
-    MODE = 8
-    STEER = 9
-    VALUE = 10
-
 
 class Filter(Enum):
     """Which rows are shown; several together narrow further."""
@@ -49,19 +31,6 @@ class Filter(Enum):
     EDITED = "edited"
 
 
-_TITLES = {
-    Column.PIN: ("", "Pinned features stay on top; P pins the selected one"),
-    Column.SITE: ("Site", "Layer of the policy whose residual stream the SAE reads"),
-    Column.FEATURE: ("Feature", "Number of the feature in its dictionary"),
-    Column.LABEL: ("Label", "Name of the feature, where somebody gave one"),
-    Column.CLASS: ("Class", "General or memorized, where it was classified"),
-    Column.COVERAGE: ("Cov.", "Coverage: share of episodes in which the feature fires"),
-    Column.ACTIVATION: ("Activation", "Value after the edits, in observed maxima"),
-    Column.SPARK: (f"Last {SPARK_SECONDS:.0f} s", "Click to sort by how much it changed"),
-    Column.MODE: ("Edit", "What the edit does and in which unit; double click to choose"),
-    Column.STEER: ("Steer", "Drag to edit; Enter or double click types a number"),
-    Column.VALUE: ("Asked → applied", "In the edit's unit; the policy may ramp, cap or refuse"),
-}
 _ROLES = frozenset({
     int(Qt.ItemDataRole.DisplayRole), int(Qt.ItemDataRole.EditRole),
     int(Qt.ItemDataRole.ToolTipRole), int(BarRole), int(SliderRole), int(SparkRole),
@@ -70,12 +39,6 @@ _ROLES = frozenset({
 _NO_FLAGS = Qt.ItemFlags(Qt.ItemFlag.NoItemFlags)
 _PLAIN = Qt.ItemFlags(Qt.ItemFlag.ItemIsEnabled) | Qt.ItemFlag.ItemIsSelectable
 _EDITABLE = _PLAIN | Qt.ItemFlag.ItemIsEditable
-SORT_KEYS = {
-    Column.SITE: SortKey.SITE, Column.FEATURE: SortKey.FEATURE, Column.LABEL: SortKey.LABEL,
-    Column.CLASS: SortKey.CLASS, Column.COVERAGE: SortKey.COVERAGE,
-    Column.ACTIVATION: SortKey.ACTIVATION, Column.SPARK: SortKey.CHANGE,
-}
-"""Columns whose title sorts."""
 
 
 class FeatureTableModel(QAbstractTableModel):
@@ -187,9 +150,9 @@ class FeatureTableModel(QAbstractTableModel):
         if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
             arrow = " ▼" if self._descending else " ▲"
             sorted_by = SORT_KEYS.get(Column(section)) is self._key
-            return _TITLES[Column(section)][0] + (arrow if sorted_by else "")
+            return TITLES[Column(section)][0] + (arrow if sorted_by else "")
         if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.ToolTipRole:
-            return _TITLES[Column(section)][1]
+            return TITLES[Column(section)][1]
         return None
 
     @guarded(_NO_FLAGS)
@@ -301,16 +264,3 @@ def value_words(slider: Slider) -> str | None:
     applied = "…" if math.isnan(slider.applied) else f"{slider.applied:.2f}"
     asked = "natural" if slider.leaving else f"{slider.commanded:.2f}"
     return f"{asked} → {applied}"
-
-
-def has_any(catalogue: CatalogueView, column: Column) -> bool:
-    """Say whether a column has anything to show: an empty one takes no room."""
-    if column is Column.LABEL:
-        return any(catalogue.labels)
-    if column is Column.CLASS:
-        return any(catalogue.classes)
-    if column is Column.COVERAGE:
-        return bool(np.isfinite(catalogue.coverage).any())
-    if column is Column.SITE:
-        return len(catalogue.sites) != 1
-    return True

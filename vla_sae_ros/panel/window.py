@@ -11,16 +11,17 @@ from PyQt5.QtGui import QKeyEvent, QKeySequence
 from PyQt5.QtWidgets import QShortcut, QVBoxLayout, QWidget
 
 from vla_sae_ros.core.steering import Edit, Mode, Phase, Unit
+from vla_sae_ros.panel import layout
 from vla_sae_ros.panel.areas import Areas
 from vla_sae_ros.panel.bypass_key import BypassKey
 from vla_sae_ros.panel.cheat_sheet import CheatSheet
 from vla_sae_ros.panel.connection import Link
 from vla_sae_ros.panel.delegates import MODES
 from vla_sae_ros.panel.editing import Editing
-from vla_sae_ros.panel.elided import Elided
 from vla_sae_ros.panel.feature_table import FeatureTable
 from vla_sae_ros.panel.guard import MISHAPS, guarded
 from vla_sae_ros.panel.legend import Legend
+from vla_sae_ros.panel.note_line import NoteLine
 from vla_sae_ros.panel.preset_files import PresetFiles
 from vla_sae_ros.panel.shortcuts import SHORTCUTS, Shortcut
 from vla_sae_ros.panel.status_area import StatusArea, set_plainly
@@ -33,7 +34,6 @@ from vla_sae_ros.panel.views import VIEWS
 
 _FRAME_MS = 33
 _SORT_PERIOD = 0.7  # [s]
-_NOTE_SECONDS = 8.0
 
 
 class PanelWidget(QWidget):
@@ -51,14 +51,12 @@ class PanelWidget(QWidget):
         self.editing = Editing(self.store, client.commands, self)
         self.tools = Tools(self.store.columns.template.ramp, client.commands.lease)
         self.status = StatusArea()
-        self.note_line = Elided()
+        self.note_line = NoteLine(MISHAPS)
         self.presets = PresetFiles(self, self.standing_edits, self.editing.apply_preset, self.tell)
         self._bypass_key = BypassKey(lambda on: self._set_bypass(on))
         context = Context(self.store, client, self.select, self.tell)
         self.areas = Areas(self.table, views, context)
         self._next_sort, self._settled = 0.0, False
-        self._note_until = 0.0
-        self._mishaps = MISHAPS.count
         self._table_had_focus = True
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self._build()
@@ -95,11 +93,8 @@ class PanelWidget(QWidget):
             self.table.select(row)
 
     def tell(self, text: str, warning: bool = False) -> None:
-        """Show a line for some seconds; a note never replaces a warning."""
-        now = time.monotonic()
-        if warning or not self.note_line.warning or now > self._note_until:
-            self.note_line.show_text(text, warning)
-            self._note_until = now + _NOTE_SECONDS
+        """Show a line to the operator for some seconds."""
+        self.note_line.tell(text, warning)
 
     def standing_edits(self) -> list[Edit]:
         """Return the edits in force, of everybody."""
@@ -187,29 +182,12 @@ class PanelWidget(QWidget):
 
     def save_layout(self) -> dict[str, Any]:
         """Return what is to be remembered, as plain values."""
-        return {
-            "areas": self.areas.save(), "table": self.table.save(),
-            "search": self.tools.search.text(),
-            "filters": [which.value for which in self.model.filters],
-            "pinned": [list(name) for name in self.store.pinned],
-            "mode": self.tools.mode.currentIndex(), "ramp": self.tools.ramp.value(),
-            "lease": self.tools.lease.value(), "presets": self.presets.folder,
-        }
+        return layout.save(self)
 
     @guarded()
-    def restore_layout(self, layout: dict[str, Any]) -> None:
+    def restore_layout(self, saved: dict[str, Any]) -> None:
         """Take what `save_layout` returned."""
-        self.areas.restore(layout.get("areas", {}))
-        self.table.restore(layout.get("table", {}))
-        self.tools.search.setText(layout.get("search", ""))
-        for which, button in self.tools.filters.items():
-            button.setChecked(which.value in layout.get("filters", ()))
-        self.store.pinned = [(str(site), int(feature))
-                             for site, feature in layout.get("pinned", ())]
-        self.tools.mode.setCurrentIndex(int(layout.get("mode", 0)))
-        self.tools.ramp.setValue(float(layout.get("ramp", self.tools.ramp.value())))
-        self.tools.lease.setValue(float(layout.get("lease", self.tools.lease.value())))
-        self.presets.folder = layout.get("presets", self.presets.folder)
+        layout.restore(self, saved)
 
     @guarded()
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -384,11 +362,7 @@ class PanelWidget(QWidget):
         held = ", order held under the pointer" if self.table.under_pointer else ""
         set_plainly(self.tools.count_label,
                     f"{self.model.rowCount()} of {columns.size} features{beyond}{held}", "")
-        if MISHAPS.count > self._mishaps:
-            self.note_line.show_text(f"{MISHAPS.count - self._mishaps} internal errors, the last: "
-                                     f"{MISHAPS.last}", warning=True)
-        elif now > self._note_until:
-            self.note_line.show_text("")
+        self.note_line.refresh(now)
 
     def _set_table_live(self, live: bool) -> None:
         """Grey out old values. Qt gives a disabled table's focus away: the window takes it, and
