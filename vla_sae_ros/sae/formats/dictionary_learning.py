@@ -39,12 +39,14 @@ def load_sae(folder: Path) -> SparseAutoencoder:
     refuse_unless(f"dict_class in {CONFIG_FILE}", kind, _READERS)
     path = folder / WEIGHTS_FILE
     tensors = state_dict({"content": read_torch(path)}, "content", path)
-    encoder = tensors["encoder.weight"].mT if "encoder.weight" in tensors else tensors.get("W_enc")
+    encoder = tensors.get("encoder.weight", tensors.get("W_enc"))
     if encoder is None or encoder.dim() != 2:
         raise ConfigurationError(
             complaint(f"tensors in {path}", sorted(tensors), "W_enc or encoder.weight among them")
         )
-    return _READERS[kind](tensors, (encoder.shape[0], encoder.shape[1]), path, trainer)
+    rows, columns = encoder.shape
+    shape = (columns, rows) if "encoder.weight" in tensors else (rows, columns)
+    return _READERS[kind](tensors, shape, path, trainer)
 
 
 Reader = Callable[[dict[str, Tensor], tuple[int, int], Path, dict[str, Any]], SparseAutoencoder]
