@@ -118,7 +118,7 @@ def test_a_save_that_fails_leaves_nothing_behind(
         ({"pooling": "max"}, "pooling"),
         ({"token_groups": []}, "token_groups"),
         ({"mean_residual_norm": "large"}, "mean_residual_norm"),
-        ({"mean_scale": float("nan")}, "mean_scale"),
+        ({"mean_scale": float("inf")}, "mean_scale"),
         ({"policy_id": ""}, "policy_id"),
         ({"polcy": 1}, "polcy"),
     ],

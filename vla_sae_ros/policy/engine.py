@@ -246,4 +246,5 @@ def _steering_site(tap: Tap, bundle: SaeBundle) -> SteeringSite:
         tap.site.token_groups,
         tap.site.runs_per_inference,
         tap.site.why_not,
+        bundle.decoder_norm,
     )

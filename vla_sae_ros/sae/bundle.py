@@ -35,8 +35,9 @@ class BundleCard:
     policy_id: content id of the policy the samples came from. site: e.g. "backbone.1".
     pooling: "mean" (one vector per inference) or "token". token_groups: the groups of tokens that
     were read, e.g. camera, language, state, action.
-    mean_residual_norm: mean ||x|| in the data; over tokens where the data tell, see `data`.
-    mean_scale: mean over the data of the normalisation's scale; 1 without one.
+    mean_residual_norm: mean ||x|| in the data; over tokens where the data tell, see `data`; NaN
+    where a foreign SAE came without data. mean_scale: mean over the data of the normalisation's
+    scale; 1 without one, NaN where unknown.
     data: where the samples came from. metrics: fvu, l0, dead_share and others, floats.
     """
 
@@ -68,8 +69,8 @@ class BundleCard:
         _require("token_groups", groups, fine, "a list of at least one name")
         for name in ("mean_residual_norm", "mean_scale"):
             value = getattr(self, name)
-            fine = isinstance(value, float) and math.isfinite(value) and value > 0
-            _require(name, value, fine, "a number with a decimal point, above 0")
+            fine = isinstance(value, float) and (math.isnan(value) or 0 < value < math.inf)
+            _require(name, value, fine, "a number with a decimal point above 0, or .nan: unknown")
         for name in ("data", "metrics"):
             _require(name, getattr(self, name), isinstance(getattr(self, name), dict), "a mapping")
 
@@ -129,8 +130,17 @@ class SaeBundle:
 
     @property
     def residual_norm_activation(self) -> float:
-        """Code of a unit decoder row whose contribution is as long as the mean residual vector."""
+        """Code of a unit decoder row whose contribution is as long as the mean residual vector.
+
+        NaN where that is unknown.
+        """
         return self.card.mean_residual_norm / self.card.mean_scale
+
+    @property
+    def decoder_norm(self) -> np.ndarray | None:
+        """Return the norms (F,) of the decoder rows, float32; None where all are 1 to rounding."""
+        norm = self.sae.W_dec.detach().norm(dim=1).cpu().numpy()
+        return None if np.allclose(norm, 1.0, rtol=0.0, atol=1e-4) else norm
 
     def check_fits(self, policy_id: str, site: str, width: int) -> None:
         """Raise ConfigurationError naming everything in which this bundle is for another use."""

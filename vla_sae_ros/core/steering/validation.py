@@ -111,7 +111,7 @@ def _check_strength(edit: Edit, site: SteeringSite, limits: SteeringLimits) -> N
     natural = site.natural_value(edit)
     strength = abs(natural) if edit.mode is Mode.SCALE else site.distance(edit, 0.0, natural)
     if strength > limits.max_multiple:
-        what = "factor" if edit.mode is Mode.SCALE else "value in observed maxima"
+        what = "factor" if edit.mode is Mode.SCALE else f"value in {site.strength_unit(edit)}"
         raise SteeringRefused(
             complaint(
                 f"{what} over the limit", round(strength, 3), f"at most {limits.max_multiple}"
