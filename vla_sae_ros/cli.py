@@ -25,6 +25,7 @@ COMMANDS = (
     Command("rollout", "vla_sae_ros.study.rollout", "measure a policy's success, without ROS"),
     Command("collect", "vla_sae_ros.live.collect", "collect a policy's activations"),
     Command("train-sae", "vla_sae_ros.study.train_sae", "train a sparse autoencoder"),
+    Command("convert", "vla_sae_ros.study.convert_sae", "somebody else's SAE into a bundle"),
     Command("classify", "vla_sae_ros.study.classify", "tell general features from memorized ones"),
 )
 

@@ -22,6 +22,7 @@ from vla_sae_ros.study.activation_dataset import ActivationDataset, SiteActivati
 from vla_sae_ros.study.activation_format import EpisodeRecord
 from vla_sae_ros.study.evidence_labels import EvidenceLabel, evidence_labels
 from vla_sae_ros.study.feature_statistics import feature_statistics
+from vla_sae_ros.study.residual_norm import mean_residual_norm
 from vla_sae_ros.study.state_variables import StateVariable, state_variables
 from vla_sae_ros.study.training_log import TrainingLog
 
@@ -61,7 +62,7 @@ def train_bundle(
     trained = _train(training.data.rows, settings, device, progress, run_folder, processes)
     sae = trained.sae.to("cpu")
     on_training, on_held_out = (evaluate(sae, one.data.rows) for one in (training, validation))
-    norm, norm_over = _mean_residual_norm(training.data, on_training)
+    norm, norm_over = mean_residual_norm(training.data, on_training.mean_norm)
     collection, read = dataset.collection, dataset.collection.sites[site]
     card = BundleCard(
         policy_id=collection.policy_id,
@@ -138,15 +139,6 @@ def _with_variables(
         _Split(training, [replace(one, values=one.values[:cut]) for one in variables]),
         _Split(validation, [replace(one, values=one.values[cut:]) for one in variables]),
     )
-
-
-def _mean_residual_norm(data: SiteActivations, metrics: Metrics) -> tuple[float, str]:
-    """Return the mean norm and over what: the tokens, where every inference recorded theirs."""
-    norms = [one.residual_norm for one in data.steps]
-    known = [norm for norm in norms if norm is not None]
-    if len(known) == len(norms):
-        return float(np.mean(known)), "tokens"
-    return metrics.mean_norm, "samples"
 
 
 def _metrics(training: Metrics, held_out: Metrics) -> dict[str, float]:

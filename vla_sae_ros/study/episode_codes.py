@@ -32,7 +32,7 @@ def episode_codes(
         ConfigurationError: activations of another policy, site, pooling or width.
         CollectionError: a shard that is missing, truncated or not finite.
     """
-    _check_fits(bundle, dataset)
+    check_collected_for(bundle, dataset)
     chosen = dataset.episodes if episodes is None else episodes
     for episode in chosen:
         data = dataset.load(bundle.card.site, [episode])
@@ -49,7 +49,8 @@ def _codes(bundle: SaeBundle, rows: np.ndarray, unit_length: bool) -> np.ndarray
     return codes.numpy()
 
 
-def _check_fits(bundle: SaeBundle, dataset: ActivationDataset) -> None:
+def check_collected_for(bundle: SaeBundle, dataset: ActivationDataset) -> None:
+    """Raise ConfigurationError: activations of another policy, site, pooling or width."""
     card, collection = bundle.card, dataset.collection
     site = collection.sites.get(card.site)
     if site is None:

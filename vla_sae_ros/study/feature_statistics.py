@@ -47,7 +47,7 @@ def feature_statistics(
     largest = np.zeros(size, np.float32)
     fired = np.zeros(size, np.int64)
     fired_in = np.zeros((int(data.episode.max(initial=-1)) + 1, size), bool)
-    sums = _CorrelationSums(size, variables)
+    sums = _CorrelationSums(size, variables, n)
     for start in range(0, n, chunk):
         chosen = slice(start, min(start + chunk, n))
         code = _codes(sae, data, chosen)
@@ -81,8 +81,9 @@ def _codes(sae: SparseAutoencoder, data: SiteActivations, steps: slice) -> np.nd
 class _CorrelationSums:
     """Sums for Pearson's r of F codes with V variables, each over its known steps only."""
 
-    def __init__(self, size: int, variables: Sequence[StateVariable]) -> None:
-        values = np.array([one.values for one in variables], np.float64).reshape(len(variables), -1)
+    def __init__(self, size: int, variables: Sequence[StateVariable], steps: int) -> None:
+        given = [one.values for one in variables]
+        values = np.array(given, np.float64).reshape(len(variables), steps)
         self._known = np.isfinite(values).astype(np.float64)
         # About the mean of the known values, so that their sum with anything is a covariance.
         filled = np.nan_to_num(values, nan=0.0)
