@@ -113,7 +113,7 @@ class Commands:
         return self._episodes.run(goal)
 
     def cancel_episode(self) -> bool:
-        """Cancel the episode that this panel started; False if it started none."""
+        """Cancel the episode that runs, whoever started it; False if no bridge is there."""
         return self._episodes.cancel()
 
     def start_recording(self, uri: str = "", images: bool = True) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from action_msgs.msg import GoalStatus
+from action_msgs.srv import CancelGoal
 from rclpy.action.client import ActionClient
 from rclpy.node import Node
 
@@ -20,10 +20,9 @@ class EpisodeRequests:
 
     def __init__(self, node: Node, outcomes: Inbox[Outcome]) -> None:
         """Create the action client on `node`."""
-        self._outcomes = outcomes
-        self._lock = threading.Lock()
-        self._handle: Any = None
+        self._node, self._outcomes = node, outcomes
         self._client = ActionClient(node, RunEpisode, "run_episode")
+        self._cancel = node.create_client(CancelGoal, "run_episode/_action/cancel_goal")
 
     @property
     def offered(self) -> bool:
@@ -42,18 +41,18 @@ class EpisodeRequests:
         return True
 
     def cancel(self) -> bool:
-        """Cancel the episode that was started here; False if there is none."""
-        with self._lock:
-            handle = self._handle
-        if handle is None:
-            self._outcomes.put(Outcome(False, "cancel: this panel started no episode"))
+        """Cancel the episode that runs, whoever started it; False if nobody offers the action."""
+        if not self.offered:
+            self._outcomes.put(Outcome(False, "cancel: not sent, no bridge offers episodes"))
             return False
-        handle.cancel_goal_async()
+        # A request without a goal and a time means every goal (CancelGoal.srv).
+        self._cancel.call_async(CancelGoal.Request()).add_done_callback(self._canceled)
         return True
 
     def close(self) -> None:
-        """Take the client off the node."""
+        """Take the clients off the node."""
         self._client.destroy()
+        self._node.destroy_client(self._cancel)
 
     @guarded()
     def _answered(self, future: Any) -> None:
@@ -61,14 +60,17 @@ class EpisodeRequests:
         if not handle.accepted:
             self._outcomes.put(Outcome(False, "episode REFUSED by the bridge; its log says why"))
             return
-        with self._lock:
-            self._handle = handle
         handle.get_result_async().add_done_callback(self._ended)
 
     @guarded()
+    def _canceled(self, future: Any) -> None:
+        if future.result().goals_canceling:
+            self._outcomes.put(Outcome(True, "cancel: accepted"))
+        else:
+            self._outcomes.put(Outcome(False, "cancel: the bridge has nothing to cancel"))
+
+    @guarded()
     def _ended(self, future: Any) -> None:
-        with self._lock:
-            self._handle = None
         answer = future.result()
         if answer.status == GoalStatus.STATUS_SUCCEEDED:
             words = "success" if answer.result.success else "no success"
