@@ -158,9 +158,9 @@ def test_a_comparison_names_what_is_only_here_only_there_and_different() -> None
     preset = [Edit(1, Mode.CLAMP, 3.0, "a"), Edit(3, Mode.PROJECT_OUT, site="b")]
     lines = differences(now, preset)
     assert len(lines) == 3
-    assert "differs" in lines[0] and "(value)" in lines[0]
-    assert "only now" in lines[1] and "scale 0.5" in lines[1]
-    assert "only preset" in lines[2] and "b #3: project out" in lines[2]
+    assert "now clamp 4" in lines[0] and "differs in value" in lines[0]
+    assert lines[1] == "a #2: only now, scale 0.5"
+    assert lines[2] == "b #3: only in the preset, project out"
 
 
 @pytest.mark.parametrize(("mode", "unit", "per_unit", "applied", "natural"), [

@@ -224,7 +224,7 @@ def test_without_a_policy_a_request_says_so_and_nothing_blocks(qtbot, ros) -> No
     assert not outcome.accepted and "no node offers it" in outcome.text
 
 
-def test_the_program_opens_without_torch_or_cv2_and_ends_on_sigterm() -> None:
+def test_the_program_opens_without_torch_or_cv2_and_ends_on_sigterm(tmp_path) -> None:
     script = (
         "import sys\n"
         "from PyQt5.QtCore import QTimer\n"
@@ -233,7 +233,7 @@ def test_the_program_opens_without_torch_or_cv2_and_ends_on_sigterm() -> None:
         "QTimer.singleShot(0, lambda: print('open', sorted(heavy), flush=True))\n"
         "sys.exit(app.main([]))\n"
     )
-    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "XDG_CONFIG_HOME": str(tmp_path)}
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True,
                                env=environment)
     assert process.stdout is not None
@@ -241,6 +241,7 @@ def test_the_program_opens_without_torch_or_cv2_and_ends_on_sigterm() -> None:
         assert process.stdout.readline().strip() == "open []"
         process.send_signal(signal.SIGTERM)
         assert process.wait(LIMIT_MS / 1000) == 0
+        assert "layout" in (tmp_path / "vla_sae_ros" / "panel.conf").read_text()  # remembered
     finally:
         process.kill()
         process.stdout.close()

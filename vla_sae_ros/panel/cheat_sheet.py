@@ -19,7 +19,8 @@ class CheatSheet(QDialog):
         self.text = QTextBrowser()
         rows = "".join(
             f"<tr><td style='padding: 2px 18px 2px 4px; white-space: nowrap'>"
-            f"<b>{html.escape(each.keys)}</b></td><td>{html.escape(each.words)}</td></tr>"
+            f"<b>{html.escape(each.keys)}</b></td>"
+            f"<td style='padding: 2px'>{html.escape(each.words)}</td></tr>"
             for each in SHORTCUTS)
         self.text.setHtml(f"<table>{rows}</table>")
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
@@ -28,4 +29,5 @@ class CheatSheet(QDialog):
         layout.addWidget(self.text)
         layout.addWidget(buttons)
         metrics = self.fontMetrics()
-        self.resize(metrics.averageCharWidth() * 95, metrics.height() * (len(SHORTCUTS) + 10))
+        self.resize(metrics.averageCharWidth() * 105,
+                    round(metrics.height() * 1.4 * (len(SHORTCUTS) + 3)))

@@ -24,12 +24,12 @@ def differences(now: Iterable[Edit], preset: Iterable[Edit]) -> list[str]:
     for key in sorted(present.keys() | wanted.keys()):
         where = f"{key[0]} #{key[1]}"
         if key not in wanted:
-            lines.append(f"only now      {where}: {edit_text(present[key])}")
+            lines.append(f"{where}: only now, {edit_text(present[key])}")
         elif key not in present:
-            lines.append(f"only preset   {where}: {edit_text(wanted[key])}")
+            lines.append(f"{where}: only in the preset, {edit_text(wanted[key])}")
         elif changed := _changed(present[key], wanted[key]):
-            lines.append(f"differs       {where}: now {edit_text(present[key])}, "
-                         f"preset {edit_text(wanted[key])} ({', '.join(changed)})")
+            lines.append(f"{where}: now {edit_text(present[key])}, in the preset "
+                         f"{edit_text(wanted[key])} (differs in {', '.join(changed)})")
     return lines
 
 

@@ -1,0 +1,65 @@
+"""The options of the stand-alone window, and the layout it remembers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+from PyQt5.QtCore import QSettings
+from PyQt5.QtGui import QPalette
+
+from vla_sae_ros.panel import app, guard
+from vla_sae_ros.panel.themes import use_theme
+from vla_sae_ros.panel.window import PanelWidget
+
+
+def parse(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    app.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+def test_theme_and_scale_are_options() -> None:
+    assert (parse().theme, parse().scale) == ("system", 100)
+    options = parse("--theme", "dark", "--scale", "150")
+    assert (options.theme, options.scale) == ("dark", 150)
+
+
+@pytest.mark.parametrize("words", [("--scale", "50"), ("--scale", "201"), ("--scale", "big"),
+                                   ("--theme", "pink")])
+def test_options_out_of_range_are_refused_with_what_is_allowed(words, capsys) -> None:
+    with pytest.raises(SystemExit):
+        parse(*words)
+    said = capsys.readouterr().err
+    assert "100 to 200" in said or "'dark'" in said or "dark" in said
+
+
+def test_a_theme_colours_the_application_and_the_system_theme_leaves_it(qapp) -> None:
+    before, style = QPalette(qapp.palette()), qapp.style().objectName()
+    try:
+        use_theme(qapp, "system")
+        assert qapp.palette() == before
+        use_theme(qapp, "dark")
+        assert qapp.palette().color(QPalette.ColorRole.Base).lightness() < 60
+    finally:
+        qapp.setPalette(before)
+        qapp.setStyle(style)
+
+
+def test_a_remembered_layout_comes_back_and_an_unreadable_one_is_left_aside(
+    qtbot, client, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mishaps = guard.Mishaps()
+    monkeypatch.setattr(app, "MISHAPS", mishaps)
+    panel = PanelWidget(client, views=())
+    panel.stop()
+    qtbot.addWidget(panel)
+    settings = QSettings(str(tmp_path / "panel.ini"), QSettings.Format.IniFormat)
+    settings.setValue("layout", json.dumps({**panel.save_layout(), "search": "gripper"}))
+    app._restore(panel, settings)
+    assert panel.tools.search.text() == "gripper"
+    settings.setValue("layout", "{not json")
+    app._restore(panel, settings)
+    assert panel.tools.search.text() == "gripper"
+    assert mishaps.count == 1 and "remembered layout" in mishaps.last
