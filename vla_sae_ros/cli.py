@@ -23,7 +23,7 @@ COMMANDS = (
     Command("demos", "vla_sae_ros.study.demonstrations", "make scripted LIBERO demonstrations"),
     Command("train-policy", "vla_sae_ros.study.train_policy", "train a policy from demonstrations"),
     Command("rollout", "vla_sae_ros.study.rollout", "measure a policy's success, without ROS"),
-    Command("collect", "vla_sae_ros.live.collect", "collect a policy's activations"),
+    Command("collect", "vla_sae_ros.study.collect", "collect a policy's activations"),
     Command("train-sae", "vla_sae_ros.study.train_sae", "train a sparse autoencoder"),
     Command("convert", "vla_sae_ros.study.convert_sae", "somebody else's SAE into a bundle"),
     Command("classify", "vla_sae_ros.study.classify", "tell general features from memorized ones"),

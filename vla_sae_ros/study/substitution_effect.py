@@ -11,8 +11,9 @@ from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import LoadedPolicy
 from vla_sae_ros.policy.substitution import Substitution
 from vla_sae_ros.sae import SaeBundle
-from vla_sae_ros.sim.conventions import libero_state
-from vla_sae_ros.sim.environment import Environment, FloatArray, Observation
+from vla_sae_ros.sim.environment import Environment
+from vla_sae_ros.study.episode_source import Moment
+from vla_sae_ros.study.libero_source import play_trial
 from vla_sae_ros.study.policy_runner import EXECUTE_STEPS
 from vla_sae_ros.study.rollout import Trial
 
@@ -93,44 +94,24 @@ class _Pilot:
         self._engine, self._substitution = engine, substitution
         self._environment, self._execute_steps = environment, execute_steps
         self.errors: list[float] = []
-        self.plain_chunks: list[FloatArray] = []
+        self.plain_chunks: list[np.ndarray] = []
 
     def run(self, trial: Trial, substituted: bool) -> bool:
         """Return whether the episode succeeded."""
-        task = trial.task
-        observation = self._environment.reset(task, trial.init_state, trial.seed, trial.layout)
-        for step in range(task.max_steps):
-            if step % self._execute_steps == 0:
-                chunk = self._chunk(observation, trial, step, substituted)
-            action = np.clip(chunk[step % self._execute_steps], -1.0, 1.0)
-            result = self._environment.step(action)
-            observation = result.observation
-            if result.success:
-                return True
-        return False
+        answer = self._substituted if substituted else self._plain
+        limit = trial.task.max_steps
+        return play_trial(self._environment, trial, limit, self._execute_steps, answer)
 
-    def _chunk(
-        self, observation: Observation, trial: Trial, step: int, substituted: bool
-    ) -> FloatArray:
-        frame: dict[str, np.ndarray] = {
-            f"observation.images.{camera}": self._environment.render(camera)
-            for camera in self._environment.cameras
-        }
-        frame["observation.state"] = libero_state(observation).astype(np.float32)
-        seed = (trial.seed, step)
-        chosen = self._infer(frame, trial.task.instruction, seed, substituted)
-        if not substituted:
-            other = self._infer(frame, trial.task.instruction, seed, True)
-            self.errors.append(float(np.abs(other - chosen).mean()))
-            self.plain_chunks.append(chosen)
-        return chosen.astype(np.float64)
+    def _plain(self, moment: Moment) -> np.ndarray:
+        chosen = self._infer(moment, False)
+        self.errors.append(float(np.abs(self._infer(moment, True) - chosen).mean()))
+        self.plain_chunks.append(chosen)
+        return chosen
 
-    def _infer(
-        self,
-        frame: dict[str, np.ndarray],
-        instruction: str,
-        seed: tuple[int, int],
-        substituted: bool,
-    ) -> np.ndarray:
+    def _substituted(self, moment: Moment) -> np.ndarray:
+        return self._infer(moment, True)
+
+    def _infer(self, moment: Moment, substituted: bool) -> np.ndarray:
         self._substitution.active = substituted
-        return self._engine.infer(frame, instruction, seed).actions
+        seed = (moment.seed, moment.step)
+        return self._engine.infer(moment.frame, moment.instruction, seed).actions

@@ -1,0 +1,114 @@
+"""Episodes that the policy itself drives in LIBERO."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vla_sae_ros.sim.conventions import libero_state
+from vla_sae_ros.sim.environment import Environment, TaskSpec
+from vla_sae_ros.study.episode_source import Answer, Moment
+from vla_sae_ros.study.rollout import Trial
+
+TRAINING_INIT_STATES = range(40)  # 40 to 49 are for evaluation
+
+
+def plan_collection(
+    tasks: Sequence[TaskSpec], episodes: int, first_seed: int, max_steps: int = 0
+) -> list[PlannedTrial]:
+    """Return `episodes` per task, each with its own seed; a longer plan begins like a shorter."""
+    planned = []
+    for number in range(episodes):
+        for task in tasks:
+            state = TRAINING_INIT_STATES[number % len(TRAINING_INIT_STATES)]
+            limit = min(max_steps or task.max_steps, task.max_steps)
+            planned.append(PlannedTrial(task, state, first_seed + len(planned), limit))
+    return planned
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One episode to run; its seed tells it from every other."""
+
+    task: TaskSpec
+    init_state: int
+    seed: int
+    max_steps: int
+
+
+def play_trial(
+    environment: Environment,
+    trial: Trial | PlannedTrial,
+    max_steps: int,
+    execute_steps: int,
+    answer: Answer,
+) -> bool:
+    """Run one episode, asking for a chunk every `execute_steps`; return its success."""
+    task = trial.task
+    layout = {"layout": trial.layout} if isinstance(trial, Trial) else {}
+    observation = environment.reset(task, trial.init_state, trial.seed, **layout)
+    for step in range(max_steps):
+        if step % execute_steps == 0:
+            frame: dict[str, np.ndarray] = {
+                f"observation.images.{camera}": environment.render(camera)
+                for camera in environment.cameras
+            }
+            frame["observation.state"] = libero_state(observation).astype(np.float32)
+            positions = environment.object_positions()
+            chunk = answer(Moment(frame, task.instruction, trial.seed, step, positions))
+        action = np.clip(chunk[step % execute_steps], -1.0, 1.0).astype(np.float64)
+        result = environment.step(action)
+        observation = result.observation
+        if result.success:
+            return True
+    return False
+
+
+@dataclass(frozen=True)
+class LiberoEpisode:
+    """One planned episode in an environment."""
+
+    environment: Environment
+    trial: PlannedTrial
+    execute_steps: int
+
+    @property
+    def episode_id(self) -> str:
+        trial = self.trial
+        return f"{trial.task.suite}-{trial.task.task_index}-{trial.init_state}-{trial.seed}"
+
+    @property
+    def task(self) -> str:
+        return f"{self.trial.task.suite} {self.trial.task.task_index}"
+
+    @property
+    def inferences(self) -> int:
+        return -(-self.trial.max_steps // self.execute_steps)
+
+    def play(self, answer: Answer) -> bool:
+        return play_trial(
+            self.environment, self.trial, self.trial.max_steps, self.execute_steps, answer
+        )
+
+
+class LiberoSource:
+    """Planned episodes, one after the other in one environment."""
+
+    def __init__(
+        self, environment: Environment, trials: Sequence[PlannedTrial], execute_steps: int
+    ) -> None:
+        self._environment, self._trials = environment, tuple(trials)
+        self._execute_steps = execute_steps
+
+    @property
+    def control_rate(self) -> float:
+        return self._environment.control_rate_hz
+
+    def episodes(self) -> Iterator[LiberoEpisode]:
+        for trial in self._trials:
+            yield LiberoEpisode(self._environment, trial, self._execute_steps)
+
+    def close(self) -> None:
+        self._environment.close()
