@@ -41,7 +41,7 @@ from std_msgs.msg import Header  # noqa: E402
 from vla_sae_ros.msg import FeatureActivations  # noqa: E402
 from vla_sae_ros.nodes import qos, recorder_node  # noqa: E402
 from vla_sae_ros.nodes.bag_writer import BagWriter  # noqa: E402
-from vla_sae_ros.nodes.client import Client  # noqa: E402
+from vla_sae_ros.nodes.client import Client, NoAnswer  # noqa: E402
 from vla_sae_ros.nodes.conversions import to_floats, to_image, to_unsigned  # noqa: E402
 from vla_sae_ros.study.bag_repair import repair  # noqa: E402
 
@@ -148,7 +148,7 @@ def load(folder: Path, seconds: float, small: float, pictures: float) -> dict[st
     recorder = child("recorder", folder / "recorder.json")
     try:
         with Client("bench") as client:
-            bag = Path(client.start_recording(str(folder / "bag"), topics=TOPICS))
+            bag = start_bag(client, folder / "bag")
             source = child("publisher", folder / "publisher.json", "--seconds", seconds,
                            "--small", small, "--pictures", pictures)
             source.wait()
@@ -159,6 +159,16 @@ def load(folder: Path, seconds: float, small: float, pictures: float) -> dict[st
     told = {name: json.loads((folder / f"{name}.json").read_text())
             for name in ("recorder", "publisher")}
     return {"said": said, **told, "missing": count_missing(bag, told["publisher"]["sent"])}
+
+
+def start_bag(client: Client, folder: Path) -> Path:
+    """Start a bag once the recorder is there: on a busy machine that takes its time."""
+    for _ in range(5):
+        try:
+            return Path(client.start_recording(str(folder), topics=TOPICS))
+        except NoAnswer:
+            pass
+    raise SystemExit("the recorder does not start")
 
 
 def count_missing(bag: Path, sent: dict[str, int]) -> dict[str, int]:
@@ -200,7 +210,7 @@ def kill(folder: Path, seed: int) -> dict[str, float]:
     source = None
     try:
         with Client("bench") as client:
-            bag = Path(client.start_recording(str(folder / "bag"), topics=TOPICS))
+            bag = start_bag(client, folder / "bag")
             source = child("publisher", folder / "publisher.json", "--seconds", 30,
                            "--small", 200, "--pictures", 20)
             while not (bag / "bag.mcap").stat().st_size:

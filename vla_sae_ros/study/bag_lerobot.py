@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from datasets.utils import disable_progress_bars
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from rosbags.highlevel import AnyReader
 
@@ -52,33 +54,55 @@ def export_lerobot(bag: Path, output: Path, contract_file: Path, max_age: int) -
     with open_bag(bag) as reader:
         frames = RecordedFrames(reader, contract)
         timeline = Timeline(list(messages(reader, "episode")))
-        episodes = {name: _ticks(reader, contract, timeline, name) for name in timeline.spans}
-        for name, ticks in episodes.items():
-            _check(name, ticks, max_age)
-        dataset: LeRobotDataset | None = None
-        for name, ticks in episodes.items():
-            task = timeline.spans[name].last.instruction
-            for tick, frame in frames.of(ticks):
-                if isinstance(frame, ObservationError):
-                    raise RecordingError(f"tick {tick.action.step} of {name}: {frame}")
-                if dataset is None:
-                    dataset = _create(output, contract, frame, tick)
-                dataset.add_frame(_entry(frame, tick) | {"task": task})
-            if ticks and dataset is not None:
-                dataset.save_episode()
-    if dataset is None:
-        raise RecordingError(f"the bag {bag} has no executed action: there is nothing to export.")
-    dataset.finalize()
+        stamps = _observation_stamps(reader, contract, timeline)
+        ticks = [tick for name in timeline.spans
+                 for tick in _ticks(reader, timeline, name, stamps[name], max_age)]
+        if not ticks:
+            raise RecordingError(
+                f"the bag {bag} has no executed action: there is nothing to export.")
+        try:
+            dataset = _write(frames.of(ticks), output, contract, timeline)
+        except BaseException:
+            shutil.rmtree(output, ignore_errors=True)
+            raise
     return (f"{dataset.num_frames} frames of {dataset.num_episodes} episodes at {dataset.fps} Hz "
             f"in {output}")
 
 
+def _write(
+    frames: Iterable[tuple[Tick, Frame | ObservationError]],
+    output: Path,
+    contract: Contract,
+    timeline: Timeline,
+) -> LeRobotDataset:
+    disable_progress_bars()
+    dataset: LeRobotDataset | None = None
+    episode = ""
+    for tick, frame in frames:
+        name = tick.action.episode_id
+        if isinstance(frame, ObservationError):
+            raise RecordingError(f"tick {tick.action.step} of {name}: {frame}")
+        if dataset is None:
+            dataset = _create(output, contract, frame, tick)
+        elif name != episode:
+            dataset.save_episode()
+        episode = name
+        task = timeline.spans[name].last.instruction
+        dataset.add_frame(_entry(frame, tick) | {"task": task})
+    assert dataset is not None, "there is a tick"
+    dataset.save_episode()
+    dataset.finalize()
+    return dataset
+
+
 def _ticks(
-    reader: AnyReader, contract: Contract, timeline: Timeline, episode: str
+    reader: AnyReader, timeline: Timeline, episode: str, stamps: list[int], max_age: int
 ) -> list[Tick]:
-    """Return the episode's executed actions, each with the newest observation before it."""
+    """Return the episode's executed actions, each with the newest observation before it.
+
+    Raises RecordingError when one of those is older than max_age [control ticks].
+    """
     rate = timeline.spans[episode].last.control_rate
-    stamps = _observation_stamps(reader, contract, timeline, episode)
     ticks = []
     for received, message in messages(reader, "executed_action"):
         if message.episode_id == episode:
@@ -86,21 +110,24 @@ def _ticks(
             stamp = stamps[max(place, 0)] if stamps else 0
             age = round((stamp_of(message) - stamp) * 1e-9 * rate)
             ticks.append(Tick(message, received, stamp, age if place >= 0 else -1))
+    _check(episode, ticks, max_age)
     return ticks
 
 
 def _observation_stamps(
-    reader: AnyReader, contract: Contract, timeline: Timeline, episode: str
-) -> list[int]:
-    """Return the stamps [ns] of the contract's rarest topic within one episode, ascending."""
+    reader: AnyReader, contract: Contract, timeline: Timeline
+) -> dict[str, list[int]]:
+    """Return the stamps [ns] of the contract's rarest topic, ascending, by episode."""
     by_topic = []
     for channel in FrameBuilder(contract).channels:
-        by_topic.append(sorted({
-            stamp_of(message)
-            for name in (channel.topic, channel.topic + COMPRESSED)
-            for received, message in messages(reader, name)
-            if (timeline.place(stamp_of(message), received) or ("",))[0] == episode}))
-    return min(by_topic, key=len)
+        found: dict[str, set[int]] = {episode: set() for episode in timeline.spans}
+        for name in (channel.topic, channel.topic + COMPRESSED):
+            for received, message in messages(reader, name):
+                if (place := timeline.place(stamp_of(message), received)) is not None:
+                    found[place[0]].add(stamp_of(message))
+        by_topic.append(found)
+    return {episode: min((sorted(found[episode]) for found in by_topic), key=len)
+            for episode in timeline.spans}
 
 
 def _check(episode: str, ticks: list[Tick], max_age: int) -> None:
