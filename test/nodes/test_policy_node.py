@@ -19,7 +19,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from vla_sae_ros.core.catalogue import Catalogue
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError
-from vla_sae_ros.core.steering import Edit, Mode
+from vla_sae_ros.core.steering import Edit, Mode, format_preset
 from vla_sae_ros.msg import (
     ActionChunk,
     ChunkRequest,
@@ -307,6 +307,21 @@ def test_a_preset_that_is_not_one_is_refused(started: Started) -> None:
     assert not response.accepted
     assert "keys of a preset" in response.reason
     bridge.wait_for(SteeringEvent, lambda m: "keys of a preset" in m.reason)
+
+
+def test_a_preset_made_with_another_bundle_is_refused_and_one_made_with_this_is_taken(
+    started: Started,
+) -> None:
+    node, bridge = started
+    assert node._engine is not None
+    edits = [Edit(2, Mode.ADD, 6.0, "expert.1")]
+    text = format_preset("lift", edits, {"expert.1": "0123456789abcdef"})
+    response = bridge.call("preset", ApplyPreset.Request(preset=text, owner="test"))
+    assert not response.accepted
+    assert "other SAE bundles: expert.1" in response.reason
+    text = format_preset("lift", edits, {"expert.1": node._engine.bundles[1].bundle_id})
+    response = bridge.call("preset", ApplyPreset.Request(preset=text, owner="test"))
+    assert (response.accepted, response.revision) == (True, 1)
 
 
 def test_a_mode_that_does_not_exist_is_refused_and_stands_in_the_audit_trail(

@@ -84,7 +84,8 @@ class PolicyServer:
         self._catalogue = CatalogueService(node, engine, options.bundle_folders)
         self._heatmap = HeatmapPublisher(node, engine, options.heatmap)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
-        self._service = SteeringService(node, steering, self._replan)
+        bundles = {bundle.card.site: bundle.bundle_id for bundle in engine.bundles}
+        self._service = SteeringService(node, steering, self._replan, bundles)
         self._episode = (
             node.create_subscription(
                 EpisodeState, "episode", collector.episode_changed, qos.LATCHED

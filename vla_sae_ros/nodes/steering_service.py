@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from rclpy.node import Node
@@ -35,10 +35,18 @@ class SteeringService:
         node: the node whose name and executor it uses.
         steering: the state.
         on_change: called after every accepted change, so that the policy replans.
+        bundles: site -> content id of its bundle, which a preset may name.
     """
 
-    def __init__(self, node: Node, steering: Steering, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        steering: Steering,
+        on_change: Callable[[], None],
+        bundles: Mapping[str, str],
+    ) -> None:
         self._node, self._steering, self._on_change = node, steering, on_change
+        self._bundles = bundles
         self._state = node.create_publisher(SteeringState, "steering/state", qos.LATCHED)
         self._events = node.create_publisher(SteeringEvent, "steering/events", qos.EVENTS)
         self._services = [
@@ -124,6 +132,7 @@ class SteeringService:
         def apply() -> int:
             with self._unreadable_logged(request.owner):
                 preset = parse_preset(request.preset)
+                preset.check_fits(self._bundles)
             return self._steering.apply_preset(
                 preset.edits, preset.name, request.owner, request.lease
             )

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from vla_sae_ros.core.errors import SteeringRefused
-from vla_sae_ros.core.steering import Edit, Mode, Unit, format_preset, parse_preset
+from vla_sae_ros.core.steering import (
+    Edit,
+    Mode,
+    Preset,
+    Steering,
+    SteeringSite,
+    Unit,
+    format_preset,
+    parse_preset,
+    preset_of,
+)
 
 
 def test_a_preset_survives_the_way_through_yaml() -> None:
@@ -29,6 +40,30 @@ def test_a_preset_survives_the_way_through_yaml() -> None:
     assert (preset.name, list(preset.edits)) == ("lift", edits)
 
 
+BUNDLES = {"backbone.1": "00ff", "expert.0": "7"}
+
+
+def test_a_preset_of_the_present_state_leaves_out_what_is_on_its_way_out() -> None:
+    site = SteeringSite("expert.0", np.ones(4, np.float32), 5.0, ("action",))
+    steering = Steering([site])
+    standing = Edit(2, Mode.ADD, 3.0, "expert.0", Unit.OBSERVED_MAX, ramp=0.5, hold=True)
+    steering.set([standing, Edit(1, Mode.SCALE, 0.0)], "me")
+    steering.begin_inference(1.0)
+    steering.set([], "me", release=[("expert.0", 1)])
+    preset = preset_of("lift", steering.view(), BUNDLES)
+    assert preset == Preset("lift", (standing,), {"expert.0": "7"})
+    assert parse_preset(format_preset(preset.name, preset.edits, preset.bundles)) == preset
+
+
+def test_a_preset_of_another_bundle_is_refused_by_its_name() -> None:
+    Preset("lift", (), BUNDLES).check_fits({**BUNDLES, "backbone.2": "1"})
+    Preset("lift", ()).check_fits({})
+    with pytest.raises(SteeringRefused, match=r"'lift'.*backbone.1 \(preset 00ff, serving 0100\)"):
+        Preset("lift", (), BUNDLES).check_fits({**BUNDLES, "backbone.1": "0100"})
+    with pytest.raises(SteeringRefused, match=r"expert.0 \(preset 7, serving nothing\)"):
+        Preset("lift", (), BUNDLES).check_fits({"backbone.1": "00ff"})
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -36,6 +71,9 @@ def test_a_preset_survives_the_way_through_yaml() -> None:
         ("[]", "keys of a preset"),
         ("{format: 2, name: x, edits: []}", "preset format"),
         ("{format: 1, name: x, edits: 3}", "a list"),
+        ("{format: 1, name: x, edits: [], bundles: [a]}", "bundles of the preset"),
+        ("{format: 1, name: x, edits: [], bundles: {expert.1: 12}}", "in quotes"),
+        ("{format: 1, name: x, edits: [], bundle: {}}", "keys of a preset"),
         ("{format: 1, name: x, edits: [{feature: 1}]}", r"edits\[0\]"),
         ("{format: 1, name: x, edits: [{feature: 1, mode: clamp, valve: 2}]}", "valve"),
         ("{format: 1, name: x, edits: [{feature: 1.5, mode: clamp}]}", "whole number"),

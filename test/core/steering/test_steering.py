@@ -134,6 +134,21 @@ def test_letting_go_acts_in_the_next_inference_even_of_the_same_observation(
         assert (first.mode, first.weight) == (Mode.CLAMP, pytest.approx(0.95))
 
 
+def test_a_smaller_value_in_the_middle_of_a_ramp_does_not_let_the_old_one_jump_in(
+    clock: FakeClock,
+) -> None:
+    steering = Steering(make_sites(), SteeringLimits(slew_limit=10.0), clock)
+    steering.set([clamp(20.0)], "me")  # 20 maxima at 10 maxima/s
+    steering.begin_inference(0.0)
+    steering.set([clamp(0.1)], "me")
+    effects = []
+    for time in np.arange(0.1, 3.0, 0.1):
+        (edit,) = steering.begin_inference(float(time)).edits["backbone.0"]
+        effects.append(edit.weight * edit.value)
+    assert np.abs(np.diff([0.5, *effects])).max() <= 1.0 + 1e-6
+    assert (edit.value, edit.weight) == (pytest.approx(0.1), 1.0)
+
+
 def test_a_released_edit_ramps_back_and_is_removed(steering: Steering) -> None:
     steering.set([clamp(ramp=1.0)], "me")
     steering.begin_inference(0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from hypothesis import settings
@@ -10,24 +11,51 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from vla_sae_ros.core.errors import SteeringRefused
-from vla_sae_ros.core.steering import Edit, Mode, Steering, SteeringLimits, SteeringSite, Unit
+from vla_sae_ros.core.steering import (
+    Edit,
+    Mode,
+    Phase,
+    StandingEdit,
+    Steering,
+    SteeringLimits,
+    SteeringSite,
+    Unit,
+)
 
-numbers = st.floats(-50.0, 50.0) | st.sampled_from([math.nan, math.inf, -math.inf, 0.0])
+numbers = st.floats(-50.0, 50.0) | st.sampled_from([math.nan, math.inf, -math.inf, 0.0, 1e300])
+ramps = st.floats(0.0, 2.0) | st.sampled_from([math.nan, -1.0, 1e9])
 edits = st.builds(
     Edit,
-    feature=st.integers(-1, 5),
+    feature=st.integers(-1, 3),
     mode=st.sampled_from(Mode),
     value=numbers,
     site=st.sampled_from(["a", "b", "", "nowhere"]),
     unit=st.sampled_from(Unit),
-    ramp=st.floats(0.0, 2.0) | st.just(math.nan),
+    token_groups=st.sampled_from([(), ("camera",), ("action",)]),
+    denoising_steps=st.sampled_from([(), (0,), (7,)]),
+    ramp=ramps,
     duration=st.sampled_from([0.0, 0.5, math.nan]),
-    window=st.sampled_from([(0.0, 0.0), (1.0, 3.0), (3.0, 1.0)]),
+    window=st.sampled_from([(0.0, 0.0), (1.0, 3.0), (3.0, 1.0), (math.nan, 0.0)]),
     hold=st.booleans(),
 )
+# Half of the edits are of one feature, so that they meet; most of them can be accepted.
+likely = st.builds(
+    Edit,
+    feature=st.just(1),
+    mode=st.sampled_from([Mode.CLAMP, Mode.CLAMP, Mode.ADD, Mode.SCALE, Mode.PROJECT_OUT]),
+    value=st.floats(-30.0, 30.0),
+    site=st.just("a"),
+    ramp=st.floats(0.0, 2.0),
+    duration=st.sampled_from([0.0, 0.5]),
+    window=st.sampled_from([(0.0, 0.0), (1.0, 3.0)]),
+    hold=st.booleans(),
+)
+owners = st.sampled_from(["", "me", "you"])
 LIMITS = SteeringLimits(slew_limit=10.0, max_multiple=20.0)
-# Slowest way back: 20 maxima at 10 maxima/s, or the longest ramp asked for above.
-LONGEST_RETURN = 2.0
+# Slowest way back: 20 maxima at 10 maxima/s, or the longest ramp asked for above; a scale of -20 is
+# 21 away from its neutral 1.
+LONGEST_RETURN = 2.1
+FIRST_STEP = 0.05  # [s], see slot.py
 
 
 class SteeringMachine(RuleBasedStateMachine):
@@ -43,33 +71,75 @@ class SteeringMachine(RuleBasedStateMachine):
         self.steering = Steering(sites, LIMITS, lambda: self.wall)
         self.last_revision = 0
 
-    @rule(edits=st.lists(edits, max_size=3), owner=st.sampled_from(["", "me", "you"]))
-    def request(self, edits: list[Edit], owner: str) -> None:
+    def attempt(self, request: Callable[[], object], grows: bool = True) -> None:
+        """A refused request changes nothing; an accepted one raises the revision by one."""
         before = self.steering.view()
         try:
-            revision = self.steering.set(edits, owner, lease=1.0)
+            request()
         except SteeringRefused:
             assert self.steering.view() == before
         else:
-            assert revision == before.revision + 1
+            assert self.steering.revision == before.revision + int(grows)
+
+    @rule(edits=st.lists(likely | edits, max_size=3), owner=owners)
+    def request(self, edits: list[Edit], owner: str) -> None:
+        self.attempt(lambda: self.steering.set(edits, owner, lease=1.0))
+
+    @rule(edit=likely)
+    def one_more_of_the_same_feature(self, edit: Edit) -> None:
+        self.attempt(lambda: self.steering.set([edit], "me", lease=1.0))
+
+    @rule(ramp=ramps | st.none(), owner=owners, feature=st.integers(0, 2))
+    def release(self, ramp: float | None, owner: str, feature: int) -> None:
+        self.attempt(lambda: self.steering.set([], owner, [("a", feature)], release_ramp=ramp))
+
+    @rule(edits=st.lists(likely | edits, max_size=2), owner=owners, lease=numbers)
+    def preset(self, edits: list[Edit], owner: str, lease: float) -> None:
+        self.attempt(lambda: self.steering.apply_preset(edits, "p", owner, lease))
+
+    @rule(owner=owners, seconds=numbers)
+    def heartbeat(self, owner: str, seconds: float) -> None:
+        self.attempt(lambda: self.steering.heartbeat(owner, seconds), grows=False)
+
+    @rule(on=st.booleans())
+    def bypass(self, on: bool) -> None:
+        before = self.steering.view()
+        changes = before.bypass is not on
+        self.attempt(lambda: self.steering.set_bypass(on, "me"), grows=changes)
+        assert self.steering.view().edits == before.edits
 
     @rule()
-    def bypass(self) -> None:
-        self.steering.set_bypass(not self.steering.view().bypass, "me")
+    def reset(self) -> None:
+        self.attempt(lambda: self.steering.reset("me"))
 
     @rule(seconds=st.floats(0.0, 1.0))
     def wall_passes(self, seconds: float) -> None:
         self.wall += seconds
-        self.steering.expire_leases()
+        before = self.steering.revision
+        assert self.steering.revision == before + int(self.steering.expire_leases())
+        for each in self.steering.view().edits:
+            dead = each.lease_remaining == 0.0 and not each.edit.hold
+            assert not dead or each.phase is Phase.RELEASING
 
     @rule(seconds=st.floats(-0.1, 1.0))
     def infer(self, seconds: float) -> None:
-        self.observation_time = self.observation_time + seconds
+        before = self.effects()
+        self.observation_time += seconds
         snapshot = self.steering.begin_inference(self.observation_time, 0.0)
         assert not (snapshot.bypass and snapshot.edits)
         for applied in (edit for site in snapshot.edits.values() for edit in site):
             assert math.isfinite(applied.value)
             assert 0.0 < applied.weight <= 1.0
+        after = self.effects()
+        most = LIMITS.slew_limit * max(seconds, FIRST_STEP) * (1 + 1e-5) + 1e-5
+        for slot, effect in before.items():  # one that is gone has no effect any more
+            assert abs(after.get(slot, 0.0) - effect) <= most
+
+    def effects(self) -> dict[int, float]:
+        """Return weight * v [observed maxima] of each edit, by its identity within `infer`."""
+        view = self.steering.view()
+        slots = map(id, self.steering._slots)
+        return {slot: _effect(each) for slot, each in zip(slots, view.edits, strict=True)}
 
     @rule()
     def reset_returns_to_natural_in_bounded_time(self) -> None:
@@ -86,8 +156,17 @@ class SteeringMachine(RuleBasedStateMachine):
         view = self.steering.view()
         assert view.revision >= self.last_revision
         self.last_revision = view.revision
-        standing = [e.edit.key for e in view.edits if e.phase.name != "RELEASING"]
+        standing = [e.edit.key for e in view.edits if e.phase is not Phase.RELEASING]
         assert len(standing) == len(set(standing))
+
+
+def _effect(each: StandingEdit) -> float:
+    if each.edit.mode is Mode.PROJECT_OUT:
+        return each.weight
+    if each.edit.mode is Mode.SCALE:
+        return each.weight * (each.applied - 1.0)
+    # The site's observed maxima, and its residual_norm_activation for the dead feature.
+    return each.weight * each.applied / (1.0, 2.0, 5.0)[each.edit.feature]
 
 
 SteeringMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

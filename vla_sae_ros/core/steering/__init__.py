@@ -3,7 +3,7 @@
 from vla_sae_ros.core.steering.edit import TOKEN_GROUPS, AppliedEdit, Edit, Mode, Unit
 from vla_sae_ros.core.steering.event import Event, EventKind
 from vla_sae_ros.core.steering.limits import SteeringLimits
-from vla_sae_ros.core.steering.preset import Preset, format_preset, parse_preset
+from vla_sae_ros.core.steering.preset import Preset, format_preset, parse_preset, preset_of
 from vla_sae_ros.core.steering.reading import to_edit, to_view
 from vla_sae_ros.core.steering.site import SteeringSite
 from vla_sae_ros.core.steering.slot import Phase
@@ -28,6 +28,7 @@ __all__ = [
     "Unit",
     "format_preset",
     "parse_preset",
+    "preset_of",
     "snapshot_of",
     "to_edit",
     "to_view",

@@ -50,7 +50,9 @@ class SteeringSite:
             SteeringRefused: the unit is the observed maximum and that of the feature is not known,
                 or it is the mean residual norm and the bundle does not know that.
         """
-        if edit.mode in (Mode.SCALE, Mode.PROJECT_OUT) or edit.unit is Unit.NATURAL:
+        if edit.mode is Mode.PROJECT_OUT:
+            return 0.0  # has no v; whatever was sent must not be ramped
+        if edit.mode is Mode.SCALE or edit.unit is Unit.NATURAL:
             return edit.value
         if edit.unit is Unit.RESIDUAL_NORM:
             return edit.value * self._residual_norm(edit)

@@ -34,15 +34,17 @@ class Slot:
     target: float
     value: float
     value_rate: float  # [activation / s]
-    ramp: float  # [s] for the weight to go from 0 to 1, and back
+    ramp: float  # [s] for the weight to go from 1 to 0
+    rise: float  # [s] for the weight to go from 0 to 1
     weight: float = 0.0
     age: float = 0.0  # [s] of observation time since it was set
     releasing: bool = False
     inside: bool = True
     changed: bool = True  # set, given another value or released since the last inference
 
-    def release(self) -> None:
-        """Let it ramp back to natural, from the very next inference on."""
+    def release(self, ramp: float) -> None:
+        """Let it ramp back to natural, from the very next inference on, over `ramp` [s]."""
+        self.ramp = ramp
         self.releasing = self.changed = True
 
     def advance(self, seconds: float, episode_time: float) -> None:
@@ -51,12 +53,17 @@ class Slot:
             seconds, self.changed = max(seconds, FIRST_STEP), False
         self.age += seconds
         self.inside = self.edit.inside_window(episode_time)
-        step = self.value_rate * seconds
-        gap = self.target - self.value
-        self.value = self.target if abs(gap) <= step else self.value + (step if gap > 0 else -step)
-        wanted = 0.0 if self.releasing or not self.inside else 1.0
         moving = seconds if self.releasing else self._since_edge(seconds, episode_time)
-        self.weight = _towards(self.weight, wanted, moving, self.ramp)
+        if self.releasing or not self.inside:
+            # The value stands still meanwhile: both together would move faster than the limit.
+            self.weight = _towards(self.weight, 0.0, moving, self.ramp)
+        else:
+            self.value = _towards(self.value, self.target, seconds * self.value_rate, 1.0)
+            self.weight = _towards(self.weight, 1.0, moving, self.rise)
+        if self.weight in (0.0, 1.0):
+            self.rise = self.ramp
+        if self.weight == 0.0:
+            self.value = self.target  # nothing of it is felt
 
     def _since_edge(self, seconds: float, episode_time: float) -> float:
         """Return how many of the last seconds lie behind the window's edge passed last."""

@@ -117,7 +117,7 @@ class Steering:
             self._revision += 1
             self._bypass = False
             for slot in self._standing():
-                slot.release()
+                slot.release(self._way_back(slot))
             self._log(EventKind.RESET, owner, reason="every edit ramps back to natural")
             return self._revision
 
@@ -266,9 +266,7 @@ class Steering:
         self._revision += 1
         for slot in self._standing():
             if slot.edit.key in leaving:
-                if release_ramp is not None:
-                    slot.ramp = max(release_ramp, self._slew_time(slot.edit, slot.target))
-                self._release(slot, EventKind.RELEASED, "on request", owner)
+                self._release(slot, EventKind.RELEASED, "on request", owner, release_ramp)
         for edit in edits:
             self._set_one(edit, owner)
         return self._revision
@@ -284,10 +282,9 @@ class Steering:
             if (
                 old is not None
             ):  # another mode or scope: the old one fades out as the new one fades in
-                old.release()
-            new = Slot(
-                edit, owner, target, target, 0.0, max(edit.ramp, self._slew_time(edit, target))
-            )
+                old.release(self._way_back(old))
+            ramp = max(edit.ramp, self._slew_time(edit, target))
+            new = Slot(edit, owner, target, target, 0.0, ramp, ramp)
             self._slots.append(new)
         self._log(
             EventKind.SET,
@@ -296,7 +293,7 @@ class Steering:
             edit.feature,
             math.nan if old is None else old.value,
             target,
-            f"{edit.mode.name.lower()} over {new.ramp:.3g} s",
+            f"{edit.mode.name.lower()} over {new.rise:.3g} s",
         )
 
     def _slew_time(self, edit: Edit, target: float) -> float:
@@ -309,8 +306,15 @@ class Steering:
     def _retargeted(
         self, old: Slot, edit: Edit, owner: str, target: float, site: SteeringSite
     ) -> Slot:
-        """Return the slot with its value turned to the new target; its weight goes on as it is."""
-        seconds = max(edit.ramp, site.distance(edit, old.value, target) / self.limits.slew_limit)
+        """Return the slot on its way to the new target.
+
+        Value and weight arrive together. |d(weight * v)/dt| is at most |v| d(weight)/dt + |dv/dt|,
+        and that is held to the slew limit.
+        """
+        missing = 1.0 - old.weight
+        farthest = max(self._slew_time(edit, old.value), self._slew_time(edit, target))
+        turn = site.distance(edit, old.value, target) / self.limits.slew_limit
+        seconds = max(edit.ramp, missing * farthest + turn)
         return replace(
             old,
             edit=edit,
@@ -318,13 +322,26 @@ class Steering:
             target=target,
             value=target if seconds == 0.0 else old.value,
             value_rate=abs(target - old.value) / seconds if seconds > 0.0 else 0.0,
-            ramp=max(edit.ramp, self._slew_time(edit, target)),
+            ramp=max(edit.ramp, farthest),
+            rise=seconds / missing if missing > 0.0 else max(edit.ramp, farthest),
             age=0.0,
             changed=True,
         )
 
-    def _release(self, slot: Slot, kind: EventKind, reason: str, owner: str = "") -> None:
-        slot.release()
+    def _way_back(self, slot: Slot, ramp: float | None = None) -> float:
+        """Return the seconds from 1 to 0: as asked for, or the slew limit's if that is longer."""
+        wanted = slot.edit.ramp if ramp is None else ramp
+        return max(wanted, self._slew_time(slot.edit, slot.value))
+
+    def _release(
+        self,
+        slot: Slot,
+        kind: EventKind,
+        reason: str,
+        owner: str = "",
+        ramp: float | None = None,
+    ) -> None:
+        slot.release(self._way_back(slot, ramp))
         self._log(
             kind,
             owner or slot.owner,
