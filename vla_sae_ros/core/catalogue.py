@@ -166,8 +166,8 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_within(value: object, top: float) -> bool:
-    return _is_number(value) and (math.isnan(value) or 0 <= value <= top)  # type: ignore[arg-type]
+def _is_within(value: float, top: float) -> bool:
+    return _is_number(value) and (math.isnan(value) or 0 <= value <= top)
 
 
 def _unknown_or(name: str) -> str:

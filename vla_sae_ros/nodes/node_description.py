@@ -43,8 +43,9 @@ class DescriptionPublisher:
 
 def describe(node: Node, facts: Mapping[str, object]) -> NodeDescription:
     """Return the description of a node: the facts, then every parameter as "parameter.<name>"."""
-    parameters = sorted(node.get_parameters_by_prefix("").items())
-    told = dict(facts) | {f"parameter.{name}": given.value for name, given in parameters}
+    names = sorted(node.get_parameters_by_prefix(""))
+    parameters = [(name, node.get_parameter(name).value) for name in names]
+    told = dict(facts) | {f"parameter.{name}": given for name, given in parameters}
     return NodeDescription(
         header=to_header(node.get_clock().now().nanoseconds),
         node=node.get_fully_qualified_name(),

@@ -77,13 +77,12 @@ def _plan(edits: Sequence[AppliedEdit], decoder: Tensor, token_groups: Groups) -
     projecting = [edit for edit in edits if edit.mode is Mode.PROJECT_OUT]
     ordered = [*affine, *projecting]
     numbers = [_offset_gain(edit) for edit in affine]
-    place = {"device": decoder.device, "dtype": torch.float32}
     rows = decoder[torch.tensor([e.feature for e in ordered], device=decoder.device)]
     directions = normalize(rows[len(affine) :], dim=-1)
     return EditPlan(
         torch.tensor([e.feature for e in affine], dtype=torch.int64, device=decoder.device),
-        torch.tensor([offset for offset, _gain in numbers], **place),
-        torch.tensor([gain for _offset, gain in numbers], **place),
+        decoder.new_tensor([offset for offset, _gain in numbers]),
+        decoder.new_tensor([gain for _offset, gain in numbers]),
         any(gain != 0.0 for _offset, gain in numbers),
         directions,
         tuple(edit.feature for edit in projecting),

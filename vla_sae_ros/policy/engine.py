@@ -182,10 +182,11 @@ class PolicyEngine:
 
     def _tokens(self, batch: dict[str, Any]) -> dict[str, Tokens]:
         """Return the tokens of each stack that is read."""
-        sites = {each.site.stack: each.site.name for each in (*self._taps, *self._probes)}
+        sites = [tap.site for tap in self._taps] + [probe.site for probe in self._probes]
+        of_stack = {site.stack: site.name for site in sites}
         return {
             stack: Tokens(partial(self.adapter.token_masks, name, batch))
-            for stack, name in sites.items()
+            for stack, name in of_stack.items()
         }
 
     def _make_tap(self, bundle: SaeBundle) -> Tap:

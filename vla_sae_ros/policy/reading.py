@@ -133,7 +133,7 @@ class Reading:
         natural = z.cpu().numpy()[:, first]
         reached = natural.copy()
         # Two edits of one feature, one fading out and one fading in, add up.
-        np.add.at(reached, (slice(None), place), change.cpu().numpy())
+        np.add.at(reached.T, place, change.cpu().numpy().T)
         return features, natural.max(0), reached.max(0)
 
     def _strength(self) -> tuple[float, bool]:
