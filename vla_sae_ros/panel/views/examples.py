@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PyQt5.QtGui import QImage
@@ -53,7 +54,7 @@ def _box(example: Example) -> PictureBox:
     if image.isNull():
         box.show_reason("not a picture that Qt can read", example.caption)
         return box
-    pointer = image.constBits()
+    pointer: Any = image.constBits()
     pointer.setsize(image.sizeInBytes())
     lines = np.frombuffer(pointer, np.uint8).reshape(image.height(), image.bytesPerLine())
     pixels = lines[:, :3 * image.width()].reshape(image.height(), image.width(), 3).copy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -107,10 +108,9 @@ class LanePainter:
             for stretch in _stretches(differ, part):
                 painter.drawPolyline(polyline(x[stretch], natural[stretch]))
         painter.setPen(_thin(self._inks.applied))
-        for part in runs(time, gap):
-            # Two thin lines: one thick antialiased line takes ten times as long.
-            painter.drawPolyline(polyline(x[part], applied[part]))
-            painter.drawPolyline(polyline(x[part], applied[part] + 0.6))
+        # Thin lines side by side: one thick antialiased line takes ten times as long.
+        for part, shift in product(runs(time, gap), _shifts(painter)):
+            painter.drawPolyline(polyline(x[part], applied[part] + shift))
 
     def _draw_words(self, painter: QPainter, lane: QRectF, trace: Trace, high: float) -> None:
         box = QRectF(self._labels.left(), lane.top(), self._labels.width(), lane.height())
@@ -149,6 +149,14 @@ class LanePainter:
             if all(begin > right or begin + width < left for left, right in taken):
                 painter.drawText(QPointF(begin, self._metrics.ascent()), mark.text)
                 taken.append((begin - 5, begin + width + 5))
+
+
+def _shifts(painter: QPainter) -> list[float]:
+    """Return offsets [pixels] of lines of one device pixel that together look 1.6 pixels wide."""
+    device = painter.device()
+    ratio = device.devicePixelRatioF() if device is not None else 1.0
+    count = max(round(1.6 * ratio), 1)
+    return [0.6 * number / ratio for number in range(count)]
 
 
 def _thin(colour: QColor, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:

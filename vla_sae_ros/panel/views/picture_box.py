@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from PyQt5.QtCore import QRectF, QSize, Qt
@@ -74,7 +76,8 @@ class PictureBox(QWidget):
 def _draw(painter: QPainter, area: QRectF, pixels: npt.NDArray[np.uint8]) -> None:
     lines = np.ascontiguousarray(pixels)
     height, width = lines.shape[:2]
-    image = QImage(lines.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+    data: Any = lines.data
+    image = QImage(data, width, height, 3 * width, QImage.Format.Format_RGB888)
     scale = min(area.width() / width, area.height() / height)
     target = QRectF(0, 0, width * scale, height * scale)
     target.moveCenter(area.center())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ def polyline(x: Values, y: Values) -> QPolygonF:
     """Return the points (x[i], y[i]) [pixels] as one polygon."""
     polygon = QPolygonF(len(x))
     if len(x):
-        pointer = polygon.data()
+        pointer: Any = polygon.data()
         pointer.setsize(16 * len(x))
         points = np.frombuffer(pointer, np.float64).reshape(-1, 2)
         points[:, 0], points[:, 1] = x, y

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -185,7 +186,8 @@ class Raster(QWidget):
     def _draw_pixels(self, painter: QPainter) -> None:
         ring, area = self._ring, self._area()
         rows, columns = ring.pixels.shape
-        image = QImage(ring.pixels.data, columns, rows, columns, QImage.Format.Format_Indexed8)
+        data: Any = ring.pixels.data
+        image = QImage(data, columns, rows, columns, QImage.Format.Format_Indexed8)
         image.setColorTable(shade_colours(self.palette()))
         older = columns - ring.split
         width = area.width() / columns
