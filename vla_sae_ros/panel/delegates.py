@@ -20,6 +20,7 @@ from vla_sae_ros.panel.feature_columns import Bar
 from vla_sae_ros.panel.guard import guarded
 from vla_sae_ros.panel.inks import Inks, em, faint
 from vla_sae_ros.panel.marks import diamond, disc, triangle
+from vla_sae_ros.panel.polyline import polyline, thin_pen
 from vla_sae_ros.panel.slider import Slider
 from vla_sae_ros.panel.table_columns import SPARK_SECONDS
 from vla_sae_ros.panel.table_model import BarRole, RepeatedRole, SliderRole, SparkRole
@@ -211,9 +212,8 @@ def _draw_spark(painter: QPainter, area: QRectF, inks: Inks, times: np.ndarray,
     painter.drawLine(QPointF(area.left(), zero), QPointF(area.right(), zero))
     if not values.any():
         return
-    painter.setPen(QPen(inks.active, 1.2))
-    painter.drawPolyline(QPolygonF([QPointF(*each) for each in zip(
-        x.tolist(), y.tolist(), strict=True)]))
+    painter.setPen(thin_pen(inks.active))
+    painter.drawPolyline(polyline(x, y))
 
 
 def _draw_slider(painter: QPainter, cell: QRectF, inks: Inks, data: Slider, em: float) -> None:

@@ -8,10 +8,10 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 from PyQt5.QtCore import QPointF, QRectF, Qt
-from PyQt5.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
+from PyQt5.QtGui import QFont, QFontMetricsF, QPainter, QPen
 
+from vla_sae_ros.panel.polyline import polyline, runs, thin_pen, usual_gap
 from vla_sae_ros.panel.views.plot_inks import PlotInks
-from vla_sae_ros.panel.views.polyline import polyline, runs, usual_gap
 from vla_sae_ros.panel.views.time_window import TimeWindow, tick_step
 from vla_sae_ros.panel.views.trace import EventMark, Trace
 
@@ -103,12 +103,11 @@ class LanePainter:
                             for values in (trace.natural, trace.applied))
         differ = np.abs(natural - applied) > _SAME
         differ[:-1] |= differ[1:]
-        painter.setPen(_thin(self._inks.natural, Qt.PenStyle.DashLine))
+        painter.setPen(thin_pen(self._inks.natural, Qt.PenStyle.DashLine))
         for part in runs(time, gap):
             for stretch in _stretches(differ, part):
                 painter.drawPolyline(polyline(x[stretch], natural[stretch]))
-        painter.setPen(_thin(self._inks.applied))
-        # Thin lines side by side: one thick antialiased line takes ten times as long.
+        painter.setPen(thin_pen(self._inks.applied))
         for part, shift in product(runs(time, gap), _shifts(painter)):
             painter.drawPolyline(polyline(x[part], applied[part] + shift))
 
@@ -157,12 +156,6 @@ def _shifts(painter: QPainter) -> list[float]:
     ratio = device.devicePixelRatioF() if device is not None else 1.0
     count = max(round(1.6 * ratio), 1)
     return [0.6 * number / ratio for number in range(count)]
-
-
-def _thin(colour: QColor, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:
-    pen = QPen(colour, 1, style)
-    pen.setCosmetic(True)
-    return pen
 
 
 def _stretches(chosen: npt.NDArray[np.bool_], part: slice) -> list[slice]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vla_sae_ros.panel.views.polyline import polyline, runs, usual_gap
+from vla_sae_ros.panel.polyline import polyline, runs, usual_gap
 
 
 def test_a_polyline_has_the_points_of_the_arrays() -> None:
