@@ -50,7 +50,8 @@ def edit_windows(states: list[tuple[int, Any]], timeline: Timeline) -> list[Edit
         place = timeline.place(stamp_of(state), received) or ("", -1)
         acting = dict.fromkeys(_acting(state))
         for key in acting.keys() - open_ones.keys():
-            open_ones[key] = EditWindow(*key, received, None, *place)
+            open_ones[key] = EditWindow(
+                *key, since_ns=received, episode_id=place[0], first_step=place[1])
         for key in open_ones.keys() - acting.keys():
             window = open_ones.pop(key)
             step = place[1] if place[0] == window.episode_id else -1
