@@ -29,6 +29,7 @@ from vla_sae_ros.panel.values import MODE_WORDS, UNIT_WORDS
 _TYPED_LIMIT = 1e6
 _NUMBER_WIDTH = 46
 _MARGIN = 12
+_SPARK_POINTS = 60
 _VCENTER = int(Qt.AlignmentFlag.AlignVCenter)
 
 _UNITS = (Unit.OBSERVED_MAX, Unit.NATURAL, Unit.RESIDUAL_NORM)
@@ -204,6 +205,8 @@ def _draw_bar(painter: QPainter, cell: QRectF, inks: Inks, data: Bar, em: float)
 def _draw_spark(painter: QPainter, area: QRectF, inks: Inks, times: np.ndarray,
                 values: np.ndarray) -> None:
     """Draw on an axis from 0 to 1 observed maximum, or further where the values go further."""
+    firsts = np.arange(0, len(values), -(-len(values) // _SPARK_POINTS))
+    times, values = times[firsts], np.maximum.reduceat(values, firsts)  # no peak is left out
     low, high = min(0.0, values.min()), max(1.0, values.max())
     x = area.right() - (times[-1] - times) / SPARK_SECONDS * area.width()
     y = area.bottom() - (values - low) / (high - low) * area.height()

@@ -145,11 +145,20 @@ class FeatureColumns:
         """Return why a feature takes no such edit; empty when it does."""
         if not self.site(row).can_steer:
             return "its site does not take edits"
-        edit = self.edit_to_begin(row)
+        edit = self.edit_of(row) or self.template
         measured = edit.mode in (Mode.CLAMP, Mode.ADD) and edit.unit is Unit.OBSERVED_MAX
         if measured and self.catalogue.observed_max[row] <= 0:
             return "it never fired in the SAE's data: choose SAE units or x norm"
         return ""
+
+    def has_edit(self, row: int) -> bool:
+        """Say whether an edit stands, leaves or is asked for."""
+        return row in self.edits or row in self._wishes
+
+    def takes_numbers(self, row: int) -> bool:
+        """Say whether the slider of a row can be dragged and typed."""
+        edit = self.edit_of(row) or self.template
+        return edit.mode is not Mode.PROJECT_OUT and not self.why_not(row)
 
     def bar(self, row: int) -> Bar:
         """Return the activation of a row."""
@@ -161,7 +170,7 @@ class FeatureColumns:
         """Return the slider of a row."""
         standing, wished = self.edits.get(row), self.edit_of(row)
         leaving = wished is None and standing is not None
-        edit = standing.edit if standing is not None and leaving else self.edit_to_begin(row)
+        edit = standing.edit if standing is not None and leaving else wished or self.template
         activation = Activation(float(self.natural[row]), float(self.applied[row]),
                                 float(self.catalogue.observed_max[row]))
         return make_slider(edit, activation, wished is not None or leaving,

@@ -100,12 +100,17 @@ class FeatureTable(QTableView):
         index = self.currentIndex()
         return self.features.data_row(index) if index.isValid() else None
 
-    def visible_rows(self) -> tuple[int, int]:
-        """Return the first and last view row on the screen."""
-        first = self.rowAt(0)
+    def draw(self, sparks: bool = True) -> None:
+        """Repaint what lives, sparklines only if asked: dataChanged would repaint every cell."""
         viewport = self.viewport()
-        last = self.rowAt(viewport.height() - 1) if viewport else -1
-        return max(first, 0), last if last >= 0 else self.features.rowCount() - 1
+        if viewport is None:
+            return
+        if sparks:
+            viewport.update()
+            return
+        for column in (Column.ACTIVATION, Column.MODE, Column.STEER, Column.VALUE):
+            viewport.update(self.columnViewportPosition(column), 0, self.columnWidth(column),
+                            viewport.height())
 
     def select(self, row: int) -> None:
         """Select a row of the data and bring it into sight, if it is not filtered out."""

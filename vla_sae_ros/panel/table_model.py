@@ -126,12 +126,6 @@ class FeatureTableModel(QAbstractTableModel):
         self.changePersistentIndexList(before, after)
         self.layoutChanged.emit()
 
-    def refresh(self, first: int, last: int) -> None:
-        """Repaint the visible view rows first to last."""
-        last = min(last, len(self.order) - 1)
-        if 0 <= first <= last:
-            self.dataChanged.emit(self.index(first, Column.PIN), self.index(last, Column.VALUE))
-
     @guarded(0)
     def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:
         """Return the number of visible rows."""
@@ -163,8 +157,9 @@ class FeatureTableModel(QAbstractTableModel):
         row, column = self.data_row(index), index.column()
         if column == Column.MODE and self.columns.site(row).can_steer:
             return _EDITABLE
-        slider = self.columns.slider(row) if column in (Column.STEER, Column.VALUE) else None
-        return _EDITABLE if slider and slider.enabled and slider.limit else _PLAIN
+        if column in (Column.STEER, Column.VALUE) and self.columns.takes_numbers(row):
+            return _EDITABLE
+        return _PLAIN
 
     @guarded()
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -204,10 +199,10 @@ class FeatureTableModel(QAbstractTableModel):
         if column == Column.COVERAGE:
             share = catalogue.coverage[row]
             return "" if math.isnan(share) else f"{share:.0%}"
+        if column not in (Column.MODE, Column.VALUE) or not self.columns.has_edit(row):
+            return None
         slider = self.columns.slider(row)
-        if column == Column.MODE:
-            return edit_words(slider) if self.columns.edit_of(row) or slider.leaving else None
-        return value_words(slider) if column == Column.VALUE else None
+        return edit_words(slider) if column == Column.MODE else value_words(slider)
 
     def _tooltip(self, row: int) -> str:
         columns, catalogue = self.columns, self._store.catalogue

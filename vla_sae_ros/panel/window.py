@@ -34,6 +34,7 @@ from vla_sae_ros.panel.views import VIEWS
 
 _FRAME_MS = 33
 _SORT_PERIOD = 0.7  # [s]
+_SPARK_PERIOD = 0.2  # [s] between two drawings of the sparklines: nobody sees more
 
 
 class PanelWidget(QWidget):
@@ -56,7 +57,7 @@ class PanelWidget(QWidget):
         self._bypass_key = BypassKey(lambda on: self._set_bypass(on))
         context = Context(self.store, client, self.select, self.tell)
         self.areas = Areas(self.table, views, context)
-        self._next_sort, self._settled = 0.0, False
+        self._next_sort, self._next_sparks, self._settled = 0.0, 0.0, False
         self._table_had_focus = True
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self._build()
@@ -316,7 +317,7 @@ class PanelWidget(QWidget):
 
     @guarded()
     def _repaint(self) -> None:
-        self.model.refresh(*self.table.visible_rows())
+        self.table.draw()
 
     @property
     def _bypassed(self) -> bool:
@@ -341,7 +342,10 @@ class PanelWidget(QWidget):
             self.tell(outcome.text, not outcome.accepted)
         if changes.any:
             self._sort(now)
-            self._repaint()
+            sparks = now >= self._next_sparks
+            if sparks:
+                self._next_sparks = now + _SPARK_PERIOD
+            self.table.draw(sparks)
 
     def _sort(self, now: float) -> None:
         """Sort now and then. Under the pointer no row moves, once it has been sorted at all."""
