@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 from lerobot.configs import RTCAttentionSchedule
@@ -22,6 +24,7 @@ from vla_sae_ros.policy.tiny_smolvla import (
     build_tiny_smolvla,
     write_vlm_folder,
 )
+from vla_sae_ros.policy.tiny_xvla import build_tiny_xvla
 from vla_sae_ros.sae import TopKSAE
 
 LAYERS = 3
@@ -41,15 +44,23 @@ class TinyFamily:
     adapter: PolicyAdapter
     batch: Batch
     noise: Tensor
-    stacks: dict[str, nn.Module]
-    """Kind of site -> module with `layers` and `norm`, of lerobot's own."""
+    stacks: dict[str, Any]
+    """Kind of site -> lerobot's own `layers`, and `norm`: what gets the last one's output."""
 
     @property
     def vision(self) -> nn.Module:
         """The vision tower."""
+        if self.name == "xvla":
+            return self.policy.model.vlm.vision_tower
         if self.name == "smolvla":
             return self.policy.model.vlm_with_expert.get_vlm_model().vision_model
         return self.policy.model.paligemma_with_expert.paligemma.model.vision_tower
+
+    @property
+    def entrance(self) -> nn.Module:
+        """The module that gets what enters the first backbone layer."""
+        first = self.stacks["backbone"].layers[0]
+        return first if self.name == "xvla" else first.input_layernorm
 
     def layer(self, site: str) -> nn.Module:
         kind, number = site.split(".")
@@ -59,8 +70,19 @@ class TinyFamily:
         """Return the module that gets the residual stream after the site."""
         kind, number = site.split(".")
         stack, following = self.stacks[kind], int(number) + 1
-        last = following == len(stack.layers)
-        return stack.norm if last else stack.layers[following].input_layernorm
+        if following == len(stack.layers):
+            return stack.norm
+        if self.name == "xvla":
+            layer = stack.layers[following]
+            return layer if kind == "backbone" else layer.norm1
+        return stack.layers[following].input_layernorm
+
+    def last_addend(self, site: str) -> nn.Module:
+        """Return the module whose bias is added to the residual stream after the site's layer."""
+        layer = self.layer(site)
+        if self.name != "xvla":
+            return layer.mlp.down_proj
+        return layer.final_layer_norm if site.startswith("backbone") else layer.mlp.fc2
 
     def predict(
         self, batch: Batch | None = None, previous: PreviousChunk | None = None
@@ -99,7 +121,7 @@ class TinyFamily:
 
 def build_family(name: str, folder: Path, seed: int = 0) -> TinyFamily:
     """Return the family's tiny policy; `folder` may be written to."""
-    policy = _smolvla(folder, seed) if name == "smolvla" else build_tiny_pi(name, seed=seed)
+    policy = _build(name, folder, seed)
     policy.eval().requires_grad_(False)
     adapter = adapter_for(name, policy)
     generator = torch.Generator().manual_seed(1)
@@ -118,6 +140,12 @@ def a_batch(cameras: tuple[str, ...] = CAMERA_KEYS, padding_id: int = 0) -> Batc
         "observation.language.tokens": tokens,
         "observation.language.attention_mask": torch.arange(LANGUAGE)[None] < WORDS,
     }
+
+
+def _build(name: str, folder: Path, seed: int) -> nn.Module:
+    if name == "smolvla":
+        return _smolvla(folder, seed)
+    return build_tiny_xvla(seed) if name == "xvla" else build_tiny_pi(name, seed=seed)
 
 
 def statistics() -> dict[str, dict[str, Tensor]]:
@@ -142,7 +170,13 @@ def _smolvla(folder: Path, seed: int) -> nn.Module:
     return policy
 
 
-def _stacks(name: str, policy: nn.Module) -> dict[str, nn.Module]:
+def _stacks(name: str, policy: nn.Module) -> dict[str, Any]:
+    if name == "xvla":
+        encoder, expert = policy.model.vlm.language_model.encoder, policy.model.transformer
+        return {
+            "backbone": SimpleNamespace(layers=encoder.layers, norm=expert.vlm_proj),
+            "expert": SimpleNamespace(layers=expert.blocks, norm=expert.norm),
+        }
     if name == "smolvla":
         model = policy.model.vlm_with_expert
         return {"backbone": model.get_vlm_model().text_model, "expert": model.lm_expert}

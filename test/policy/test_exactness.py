@@ -20,11 +20,14 @@ from vla_sae_ros.policy.tokens import Tokens
 Tiny = Callable[[str], TinyFamily]
 
 FLOW = ("smolvla", "pi0", "pi05")
-"""Families with a backbone and an action expert that denoises."""
+"""Families whose expert reads keys and values of the backbone."""
+FAMILIES = (*FLOW, "xvla")
 SITES = [
     (family, f"{kind}.{layer}")
-    for family in FLOW for kind in ("backbone", "expert") for layer in range(LAYERS)
+    for family in FAMILIES for kind in ("backbone", "expert") for layer in range(LAYERS)
 ]  # fmt: skip
+SOFT_PROMPTS = 2
+"""X-VLA's, which belong to no group."""
 LAST_BACKBONE = f"backbone.{LAYERS - 1}"
 NEUTRAL = {
     "no edit": (),
@@ -33,6 +36,9 @@ NEUTRAL = {
 }
 
 every_site = pytest.mark.parametrize(("family", "site"), SITES)
+every_flow_site = pytest.mark.parametrize(
+    ("family", "site"), [(family, site) for family, site in SITES if family in FLOW]
+)
 
 
 def same(a: Tensor, b: Tensor) -> bool:
@@ -84,7 +90,9 @@ def test_what_is_read_is_what_the_next_layer_receives(tiny: Tiny, family: str, s
     it.with_function(site, read)
     watch.remove()
     assert len(read.read) == it.adapter.sites[site].runs_per_inference
-    assert all(same(a, b) for a, b in zip(read.read, received.read, strict=True))
+    # X-VLA's last norm gets the actions' tokens only; its encoder's output is read at every step.
+    pairs = zip(read.read, received.read[: len(read.read)], strict=True)
+    assert all(same(a[:, : b.shape[1]], b) for a, b in pairs)
     assert read.read[0].shape[-1] == it.adapter.sites[site].width
 
 
@@ -92,25 +100,28 @@ def test_what_is_read_is_what_the_next_layer_receives(tiny: Tiny, family: str, s
 def test_adding_a_vector_equals_a_model_whose_weights_add_it(
     tiny: Tiny, family: str, site: str
 ) -> None:
-    """The MLP's output gets a bias. Sums are rounded in another order: 1e-4 of actions around 1."""
+    """The last part of the layer gets a bias, or a larger one.
+
+    Sums are rounded in another order: 1e-4 of actions around 1.
+    """
     it = tiny(family)
-    layer = it.layer(site)
-    open_gates(layer)
+    open_gates(it.layer(site))
     add = push(it, site)
     tapped = it.with_function(site, add)
-    down = layer.mlp.down_proj
-    assert down.bias is None
-    down.bias = nn.Parameter(add(torch.zeros(1, down.out_features))[0], requires_grad=False)
+    last = it.last_addend(site)
+    kept, vector = last.bias, add(torch.zeros(1, it.adapter.sites[site].width))[0]
+    changed = vector if kept is None else kept + vector
+    last.bias = nn.Parameter(changed, requires_grad=False)
     try:
         rewritten = it.predict()
     finally:
-        down.bias = None
+        last.bias = kept
     torch.testing.assert_close(tapped, rewritten, atol=1e-4, rtol=1e-4)
 
 
 def open_gates(layer: nn.Module) -> None:
     """Set the gate on the MLP to one where the layer has one (pi0.5's expert), for good."""
-    dense = getattr(layer.post_attention_layernorm, "dense", None)
+    dense = getattr(getattr(layer, "post_attention_layernorm", None), "dense", None)
     if dense is not None:
         third = len(dense.bias) // 3
         dense.weight.data[-third:] = 0.0
@@ -123,13 +134,13 @@ def test_only_the_last_backbone_layer_has_no_effect_and_says_so(
 ) -> None:
     it = tiny(family)
     unchanged = same(it.with_function(site, push(it, site)), it.predict())
-    assert unchanged == (site == LAST_BACKBONE)
+    assert unchanged == (site == LAST_BACKBONE and family in FLOW)
     assert it.adapter.sites[site].can_steer != unchanged
     if unchanged:
         assert "nothing reads" in it.adapter.sites[site].why_not
 
 
-@every_site
+@every_flow_site
 def test_what_stands_in_padded_slots_never_enters_what_is_read(
     tiny: Tiny, family: str, site: str
 ) -> None:
@@ -163,7 +174,8 @@ def test_token_groups_cover_the_real_stream_once(tiny: Tiny, family: str, site: 
     assert set(masks) == set(it.adapter.sites[site].token_groups)
     together = torch.stack(list(masks.values())).sum(0)
     assert together.shape == read.read[0].shape[:2]
-    padded = LANGUAGE - WORDS if site.startswith("backbone") else 0
+    padded = LANGUAGE - WORDS if "language" in masks else 0
+    padded += SOFT_PROMPTS if family == "xvla" and site.startswith("expert") else 0
     assert int((together == 1).sum()) == together.numel() - padded
     assert int((together > 1).sum()) == 0
 
@@ -187,7 +199,7 @@ def test_a_missing_camera_comes_last_and_is_masked(tiny: Tiny, family: str) -> N
     assert camera.nonzero().flatten().tolist() == list(range(place.stop))
 
 
-@pytest.mark.parametrize("family", FLOW)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_policy_used_twice_shows_no_trace_of_the_first_use(tiny: Tiny, family: str) -> None:
     it = tiny(family)
     plain = it.predict()
@@ -231,7 +243,7 @@ def test_any_chunk_length_and_number_of_steps_is_followed(tiny: Tiny, family: st
     assert int(masks["action"].sum()) == 11
 
 
-@every_site
+@every_flow_site
 def test_real_time_chunking_is_read_and_steered_like_any_other_chunk(
     tiny: Tiny, family: str, site: str
 ) -> None:
@@ -276,3 +288,33 @@ def test_a_compiled_policy_is_refused_with_what_to_do(tiny: Tiny, family: str) -
             adapter_for(family, it.policy)
     finally:
         it.policy.config.compile_model = False
+
+
+def test_x_vla_masks_a_missing_camera_and_refuses_a_previous_chunk(tiny: Tiny) -> None:
+    it = tiny("xvla")
+    batch = a_batch(CAMERA_KEYS[1:])
+    read = Recorder()
+    handle = it.adapter.attach("expert.0", read)
+    it.predict(batch)
+    handle.remove()
+    camera = it.adapter.token_masks("expert.0", batch)["camera"]
+    (place,) = it.adapter.camera_patches("expert.0", batch)
+    assert camera.shape == read.read[0].shape[:2]
+    assert int(camera.sum()) == place.stop - place.start + 1
+    with pytest.raises(ConfigurationError, match="no real-time chunking"):
+        it.predict(previous=PreviousChunk(torch.zeros(1, 4, 7), delay=1))
+
+
+def test_x_vla_draws_from_the_noise_it_is_given_and_leaves_torch_s_generator_alone(
+    tiny: Tiny,
+) -> None:
+    it = tiny("xvla")
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    first, again = it.predict(), it.predict()
+    assert torch.equal(torch.rand(1), expected)
+    assert same(first, again)
+    with torch.inference_mode():
+        other = it.adapter.predict(dict(it.batch), it.noise + 1.0)
+    assert not same(first, other)

@@ -20,6 +20,7 @@ from vla_sae_ros.policy.tiny_smolvla import (
     build_tiny_smolvla,
     write_vlm_folder,
 )
+from vla_sae_ros.policy.tiny_xvla import build_tiny_xvla, save_tiny_xvla
 
 INSTRUCTION = "pick up the butter and place it in the basket"
 SMALL = TinySize(image_size=32, patch_size=8, vision_width=16, vision_layers=1, text_width=16,
@@ -149,6 +150,14 @@ def test_a_saved_pi_policy_loads_with_its_processors(family: str, tmp_path: Path
     chunk = loaded.policy.predict_action_chunk(batch, noise=noise)
     assert torch.equal(chunk, policy.predict_action_chunk(batch, noise=noise))
     assert loaded.postprocessor(chunk).shape == (1, PiSize().chunk, 7)
+
+
+def test_a_saved_x_vla_policy_loads_with_its_processors(tmp_path: Path) -> None:
+    save_tiny_xvla(build_tiny_xvla(), statistics(), tmp_path)
+    loaded = load_policy(tmp_path)
+    batch = loaded.preprocessor(frame())
+    assert batch["observation.language.tokens"].shape == (1, 48)
+    assert loaded.postprocessor(loaded.policy.predict_action_chunk(batch)).shape == (1, 6, 7)
 
 
 def test_pi_weights_that_do_not_fit_are_refused_where_lerobot_goes_on_at_random(

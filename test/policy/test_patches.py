@@ -17,6 +17,7 @@ from vla_sae_ros.policy.patches import (
     padded_left_top,
     stretched,
 )
+from vla_sae_ros.policy.tiny_smolvla import CAMERA_KEYS
 
 INPUT = (64, 64)
 
@@ -69,7 +70,7 @@ def blind_to_neighbours(it: TinyFamily) -> Iterator[None]:
 def tokens_of(it: TinyFamily, batch: dict[str, Tensor]) -> Tensor:
     """Return what enters the first backbone layer (T, d)."""
     entered: list[Tensor] = []
-    watch = it.stacks["backbone"].layers[0].input_layernorm.register_forward_pre_hook(
+    watch = it.entrance.register_forward_pre_hook(
         lambda _module, args: entered.append(args[0][0].clone())
     )
     it.predict(batch)
@@ -110,3 +111,52 @@ def test_what_is_painted_in_a_box_is_seen_by_its_token_alone(
 @pytest.mark.parametrize("family", ["smolvla", "pi0", "pi05"])
 def test_no_camera_passes_an_expert_site(tiny: Callable[[str], TinyFamily], family: str) -> None:
     assert tiny(family).adapter.camera_patches("expert.0", a_batch()) == ()
+
+
+def test_x_vla_s_patches_follow_a_summary_of_their_camera(
+    tiny: Callable[[str], TinyFamily],
+) -> None:
+    """Its vision tower folds overlapping pixels: a dot in a patch's middle is its token's most.
+
+    The first camera passes the encoder, the others join it at the expert.
+    """
+    it = tiny("xvla")
+    sides = it.policy.config.resize_imgs_with_padding
+    it.policy.config.resize_imgs_with_padding = (128, 128)
+    kept = [parameter.detach().clone() for parameter in it.vision.blocks.parameters()]
+    for parameter in it.vision.blocks.parameters():
+        parameter.data.zero_()  # no patch hears of another
+    batch = a_batch() | {key: torch.zeros(1, 3, 256, 256) for key in CAMERA_KEYS}
+    try:
+        for site, number in (("backbone.0", 0), ("expert.0", 1)):
+            place = it.adapter.camera_patches(site, batch)[number]
+            assert place.camera == CAMERA_KEYS[number]
+            for row, column in ((0, 1), (1, 0), (2, 3), (3, 3)):
+                box = place.pixel_box(row, column)
+                painted = batch[place.camera].clone()
+                y, x = (box.top + box.bottom) / 2, (box.left + box.right) / 2
+                painted[:, :, round(y) - 4 : round(y) + 4, round(x) - 4 : round(x) + 4] = 1.0
+                seen = [entering(it, site, b) for b in (batch, {**batch, place.camera: painted})]
+                change = (seen[0] - seen[1]).norm(dim=-1)
+                patches = slice(place.start, place.stop)
+                assert int(change[patches].argmax()) == row * place.columns + column
+                assert float(change[place.start - 1]) > 0.0, "the summary sees every pixel"
+                change[place.start - 1 : place.stop] = 0.0
+                assert not change.any(), "no other token sees it"
+    finally:
+        it.policy.config.resize_imgs_with_padding = sides
+        for parameter, value in zip(it.vision.blocks.parameters(), kept, strict=True):
+            parameter.data.copy_(value)
+
+
+def entering(it: TinyFamily, site: str, batch: dict[str, Tensor]) -> Tensor:
+    """Return what enters the first layer of a site's stack (T, d) in its first run."""
+    if site.startswith("backbone"):
+        return tokens_of(it, batch)
+    entered: list[Tensor] = []
+    watch = it.layer(site).norm1.register_forward_pre_hook(
+        lambda _module, args: entered.append(args[0][0].clone())
+    )
+    it.predict(batch)
+    watch.remove()
+    return entered[0]

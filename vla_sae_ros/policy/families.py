@@ -44,6 +44,7 @@ FAMILIES = {
     "smolvla": Family("vla_sae_ros.policy.smolvla", "smolvla_adapter"),
     "pi0": PI,
     "pi05": PI,
+    "xvla": Family("vla_sae_ros.policy.xvla", "xvla_adapter"),
 }
 """lerobot policy type -> adapter."""
 
