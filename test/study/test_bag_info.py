@@ -7,10 +7,12 @@ import random
 from pathlib import Path
 
 import pytest
+from rosbags.rosbag2 import StoragePlugin, Writer
 
 from vla_sae_ros import cli
 from vla_sae_ros.study.bag_facts import BagFacts, read_facts
 from vla_sae_ros.study.bag_losses import missing
+from vla_sae_ros.study.bag_reading import open_bag
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,28 @@ def test_in_a_whole_bag_nothing_is_missing(facts: BagFacts) -> None:
     assert {each.sequence: (each.present, each.missing) for each in facts.losses} == {
         "executed_action of plain": (60, 0), "executed_action of steered": (40, 0),
         "policy/features of backbone.1": (20, 0)}
+
+
+def test_ticks_that_were_executed_and_not_recorded_are_missing(
+    synthetic_bag: Path, tmp_path: Path
+) -> None:
+    """The bag again, without two ticks of the one episode and the last three of the other."""
+    lost = {("plain", 5), ("plain", 6), ("steered", 37), ("steered", 38), ("steered", 39)}
+    folder = tmp_path / "lossy"
+    with open_bag(synthetic_bag) as reader, Writer(
+        folder, version=9, storage_plugin=StoragePlugin.MCAP
+    ) as writer:
+        made = {each.id: writer.add_connection(each.topic, each.msgtype, msgdef=each.msgdef.data,
+                                               rihs01=each.digest) for each in reader.connections}
+        for connection, received, raw in reader.messages():
+            if connection.topic == "/executed_action":
+                message = reader.deserialize(raw, connection.msgtype)
+                if (message.episode_id, message.step) in lost:
+                    continue
+            writer.write(made[connection.id], received, raw)
+    found = {each.sequence: (each.present, each.missing) for each in read_facts(folder).losses}
+    assert found["executed_action of plain"] == (58, 2)
+    assert found["executed_action of steered"] == (37, 3)
 
 
 @pytest.mark.parametrize("seed", range(5))
