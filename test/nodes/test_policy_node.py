@@ -36,7 +36,7 @@ from vla_sae_ros.nodes.steering_messages import from_edit
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.heatmap import draw_heatmap
 from vla_sae_ros.policy.loading import LoadedPolicy
-from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.sae import ActiveCode, SaeBundle
 from vla_sae_ros.srv import AnnotateFeature, ApplyPreset, SelectHeatmap, SetSteering
 
 LIMIT = 30.0  # [s] for anything to arrive
@@ -364,6 +364,19 @@ def test_a_picture_of_a_wrong_kind_is_refused_and_counted(started: Started) -> N
 
     bridge.wait_for(DiagnosticArray, is_counted)
     bridge.chunk(1)
+
+
+def test_features_that_the_published_lists_leave_out_are_counted(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ActiveCode, "unlisted", lambda *_: 3)
+    _, bridge = started
+    bridge.chunk(1)
+    key, expected = "active features left out of the lists", str(3 * len(SITES))
+    bridge.wait_for(
+        DiagnosticArray,
+        lambda m: any((v.key, v.value) == (key, expected) for v in m.status[0].values),
+    )
 
 
 def test_the_catalogue_is_there_for_those_who_come_late(

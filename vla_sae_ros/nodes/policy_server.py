@@ -79,6 +79,7 @@ class PolicyServer:
         self._start_ns = self._now()
         self._timings: deque[float] = deque(maxlen=TIMINGS_KEPT)
         self._refused = 0
+        self._unlisted = 0
         self._chunks = node.create_publisher(ActionChunk, "policy/action_chunk", qos.CHUNK)
         self._features = node.create_publisher(FeatureActivations, "policy/features", qos.FEATURES)
         self._catalogue = CatalogueService(node, engine, options.bundle_folders)
@@ -135,6 +136,7 @@ class PolicyServer:
         """Publish what was read out, on the worker's thread."""
         for site in inference.sites:
             self._features.publish(to_features(job, inference, site, self._chunk_id))
+            self._unlisted += site.unlisted
         self._heatmap.publish(job, inference)
         if self._collector is not None:
             self._collector.add(job, inference)
@@ -162,6 +164,7 @@ class PolicyServer:
             "inference p50 [ms]": f"{np.percentile(timings, 50):.1f}",
             "inference p99 [ms]": f"{np.percentile(timings, 99):.1f}",
             "superseded requests": self._worker.superseded,
+            "active features left out of the lists": self._unlisted,
             "refused observations": self._refused + report.refused,
             "last refusal": report.last_refusal,
             "steering revision": self._steering.revision,

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="SAE folder of SAELens, sparsify, dictionary_learning, Dr.VLA or Action Atlas",
     )
     parser.add_argument(
-        "--policy", type=Path, required=True, help="policy folder it was trained on"
+        "--policy", required=True, help="policy it was trained on: folder, or owner/name on the hub"
     )
     parser.add_argument("--site", required=True, help="site it was trained on, e.g. backbone.5")
     parser.add_argument("--output", type=Path, required=True, help="bundle folder to make")
