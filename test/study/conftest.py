@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -14,6 +16,12 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from vla_sae_ros.nodes.bag_writer import BagWriter
 from vla_sae_ros.nodes.message_definitions import definition_of
 
+if TYPE_CHECKING:
+    from vla_sae_ros.policy.engine import PolicyEngine
+    from vla_sae_ros.policy.loading import LoadedPolicy
+    from vla_sae_ros.sae import SaeBundle
+
+SERVED_SITES = ("backbone.0", "expert.1")
 RATE = 20.0
 START = 1_700_000_000 * 10**9
 PERIOD = 50_000_000
@@ -192,3 +200,40 @@ def synthetic_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
               data=np.full(48, 9, np.uint8))
     bag.writer.close()
     return folder
+
+
+@pytest.fixture
+def engine(loaded: LoadedPolicy, make_bundle: Callable[..., SaeBundle]) -> Iterator[PolicyEngine]:
+    """The tiny policy with an SAE on a backbone and on an expert site."""
+    from vla_sae_ros.policy.engine import PolicyEngine
+
+    engine = PolicyEngine(loaded, [make_bundle(loaded, site) for site in SERVED_SITES])
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def replay_options(engine: PolicyEngine, tiny_policy_folder: Path, tmp_path: Path) -> list[str]:
+    """The command line's options that name the policy of `engine` and its bundles."""
+    for bundle in engine.bundles:
+        bundle.save(tmp_path / "sae" / bundle.card.site)
+    bundles = [str(tmp_path / "sae" / site) for site in SERVED_SITES]
+    return ["--policy", str(tiny_policy_folder), "--bundles", *bundles]
+
+
+@pytest.fixture
+def serve(engine: PolicyEngine, tmp_path: Path) -> Callable[..., Path]:
+    """Make a bag of one steered episode of `engine`; takes what ServedBag takes."""
+    # Tests are imported by path, so what lies beside them has to be, too.
+    spec = importlib.util.spec_from_file_location(
+        "served_bag", Path(__file__).with_name("served_bag.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["served_bag"] = module
+    spec.loader.exec_module(module)
+
+    def make(*arguments: Any, **keywords: Any) -> Path:
+        module.ServedBag(tmp_path / "bag", engine, *arguments, **keywords).record()
+        return tmp_path / "bag"
+
+    return make

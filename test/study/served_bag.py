@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 
 from vla_sae_ros.core.contract import FrameBuilder, load_contract
 from vla_sae_ros.core.steering import Edit, Mode, StateView, Steering
-from vla_sae_ros.msg import ChunkRequest, NodeDescription
+from vla_sae_ros.msg import ChunkRequest, EpisodeState, NodeDescription
 from vla_sae_ros.nodes.bag_writer import BagWriter
 from vla_sae_ros.nodes.conversions import to_header, to_image, to_joint_state, to_pose, to_time
 from vla_sae_ros.nodes.inference_worker import NANOSECONDS, Job
@@ -72,6 +72,7 @@ class ServedBag:
                 self._steering.reset("me")
                 self._changed(job, replan=False)
             self._infer(job)
+        self._tell(job.step, EpisodeState.SUCCEEDED)
         self._writer.close()
 
     def _jobs(self) -> Iterator[Job]:
@@ -88,7 +89,13 @@ class ServedBag:
             request = ChunkRequest(header=header, episode_id="e1", instruction=INSTRUCTION,
                                    start=to_time(START), seed=11, step=step)
             self._put("policy/request", request)
+            self._tell(step, EpisodeState.RUNNING)
             yield Job(self._builder.frame(stamp).values, INSTRUCTION, "e1", stamp, START, 11, step)
+
+    def _tell(self, step: int, status: int) -> None:
+        self._put("episode", EpisodeState(
+            header=to_header(START + step * PERIOD), start=to_time(START), episode_id="e1",
+            instruction=INSTRUCTION, seed=11, step=step, status=status, control_rate=20.0))
 
     def _observe(self, topic: str, message: Any, picture: np.ndarray | None = None) -> None:
         self._builder.push(topic, message, self._now)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vla_sae_ros.core.errors import RecordingError
-from vla_sae_ros.study import colours, episode_video
+from vla_sae_ros.study import colours, mp4
 from vla_sae_ros.study.bag_reading import Bag, read_bag
 from vla_sae_ros.study.episode_video import SIZE, write_comparison_video
 
@@ -61,6 +61,6 @@ def test_an_encoder_that_fails_is_reported_in_its_own_words(
     failing = tmp_path / "fake_ffmpeg"
     failing.write_text("#!/bin/sh\necho no such codec >&2\nexit 1\n")
     failing.chmod(0o755)
-    monkeypatch.setattr(episode_video.imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(failing))
+    monkeypatch.setattr(mp4.imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(failing))
     with pytest.raises(RecordingError, match="no such codec"):
         write_comparison_video(tmp_path / "x.mp4", *bag.episodes, bag.catalogues)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,44 +12,14 @@ import pytest
 
 from vla_sae_ros.cli import main
 from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.policy.loading import LoadedPolicy
-from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.bag_reading import open_bag
 from vla_sae_ros.study.recorded_inferences import recorded_inferences
 
-SITES = ("backbone.0", "expert.1")
-
-
-def _served_bag() -> Any:
-    # Tests are imported by path; a helper beside them has to be, too.
-    spec = importlib.util.spec_from_file_location(
-        "served_bag", Path(__file__).with_name("served_bag.py"))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["served_bag"] = module
-    spec.loader.exec_module(module)
-    return module.ServedBag
-
-
-ServedBag = _served_bag()
 Options = list[str]
+Serve = Callable[..., Path]
 
-
-@pytest.fixture
-def engine(
-    loaded: LoadedPolicy, make_bundle: Callable[..., SaeBundle]
-) -> Iterator[PolicyEngine]:
-    engine = PolicyEngine(loaded, [make_bundle(loaded, site) for site in SITES])
-    yield engine
-    engine.close()
-
-
-@pytest.fixture
-def options(engine: PolicyEngine, tiny_policy_folder: Path, tmp_path: Path) -> Options:
-    for bundle in engine.bundles:
-        bundle.save(tmp_path / "sae" / bundle.card.site)
-    bundles = [str(tmp_path / "sae" / site) for site in SITES]
-    return ["--policy", str(tiny_policy_folder), "--bundles", *bundles]
+# Policies are loaded again and again, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(400)
 
 
 def replay(bag: Path, options: Options, *more: str) -> int:
@@ -64,73 +32,68 @@ def report(bag: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("pictures", ["raw", "png"])
 def test_every_inference_repeats_to_the_bit_while_edits_ramp_bypass_and_release(
-    engine: PolicyEngine, options: Options, tmp_path: Path, pictures: str,
+    serve: Serve, replay_options: Options, pictures: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    bag = tmp_path / "bag"
-    ServedBag(bag, engine, pictures).record()
+    bag = serve(pictures)
     with open_bag(bag) as reader:
         recorded = recorded_inferences(reader).inferences
     weights = {edit.weight for each in recorded
                for edit in each.snapshot.edits.get("expert.1", ())}
     assert len(weights) > 6 and len({each.revision for each in recorded}) == 5
-    assert replay(bag, options) == 0
+    assert replay(bag, replay_options) == 0
     assert report(bag)["identical"] and report(bag)["replayed"] == 15
     assert report(bag)["not_the_same"] == []
     assert "equal to the bit" in capsys.readouterr().out
 
 
 def test_a_changed_feature_is_found_by_inference_site_and_size(
-    engine: PolicyEngine, options: Options, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    serve: Serve, replay_options: Options, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def change(topic: str, message: Any) -> Any:
         if topic == "policy/features" and message.chunk_id == 6 and message.site == "expert.1":
             message.natural[0] = float(np.nextafter(np.float32(message.natural[0]), np.float32(9)))
         return message
 
-    bag = tmp_path / "bag"
-    ServedBag(bag, engine, change=change).record()
-    assert replay(bag, options) == 1
+    bag = serve(change=change)
+    assert replay(bag, replay_options) == 1
     found = report(bag)
     assert (found["parted"], found["first"]["chunk_id"]) == (1, 6)
     assert "expert.1: natural value of feature" in found["first"]["what"]
     assert "first inference 6" in capsys.readouterr().out
 
 
-def test_a_changed_action_is_found(engine: PolicyEngine, options: Options, tmp_path: Path) -> None:
+def test_a_changed_action_is_found(serve: Serve, replay_options: Options, tmp_path: Path) -> None:
     def change(topic: str, message: Any) -> Any:
         if topic == "policy/action_chunk" and message.chunk_id >= 3:
             message.actions[9] += 0.25
         return message
 
-    bag = tmp_path / "bag"
-    ServedBag(bag, engine, change=change).record()
-    assert replay(bag, options) == 1
+    bag = serve(change=change)
+    assert replay(bag, replay_options) == 1
     assert report(bag)["parted"] == 13
     assert report(bag)["first"]["what"].startswith("actions[1, 2]")
     assert report(bag)["largest"] == {"actions": pytest.approx(0.25, rel=1e-4)}
 
 
 def test_pictures_that_lost_something_are_named_before_the_numbers_part(
-    engine: PolicyEngine, options: Options, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    serve: Serve, replay_options: Options, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bag = tmp_path / "bag"
-    ServedBag(bag, engine, "jpeg").record()
-    assert replay(bag, options) == 1
+    bag = serve("jpeg")
+    assert replay(bag, replay_options) == 1
     assert "JPEG" in capsys.readouterr().out
 
 
 def test_a_bag_without_pictures_is_refused_by_the_names_of_its_topics(
-    engine: PolicyEngine, options: Options, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    serve: Serve, replay_options: Options, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bag = tmp_path / "bag"
-    ServedBag(bag, engine, "").record()
-    assert replay(bag, options) == 1
+    bag = serve("")
+    assert replay(bag, replay_options) == 1
     assert "observation/image/agentview" in capsys.readouterr().err
 
 
 def test_one_lost_picture_or_steering_state_is_said_and_the_rest_is_replayed(
-    engine: PolicyEngine, options: Options, tmp_path: Path
+    serve: Serve, replay_options: Options, tmp_path: Path
 ) -> None:
     seen = {"pictures": 0}
 
@@ -140,9 +103,8 @@ def test_one_lost_picture_or_steering_state_is_said_and_the_rest_is_replayed(
         unknown = topic == "steering/state" and message.revision == 3
         return None if lost or unknown else message
 
-    bag = tmp_path / "bag"
-    ServedBag(bag, engine, change=change).record()
-    assert replay(bag, options) == 1
+    bag = serve(change=change)
+    assert replay(bag, replay_options) == 1
     found = report(bag)
     assert found["parted"] == 0 and found["replayed"] < 15
     reasons = " ".join(found["not_replayed"])
@@ -150,7 +112,7 @@ def test_one_lost_picture_or_steering_state_is_said_and_the_rest_is_replayed(
 
 
 def test_another_policy_is_named_before_the_run(
-    engine: PolicyEngine, options: Options, tmp_path: Path
+    serve: Serve, replay_options: Options, engine: PolicyEngine
 ) -> None:
     def change(topic: str, message: Any) -> Any:
         if topic == "description":
@@ -158,30 +120,27 @@ def test_another_policy_is_named_before_the_run(
             message.values[message.names.index("torch")] = "1.0"
         return message
 
-    bag = tmp_path / "bag"
-    ServedBag(bag, engine, change=change).record()
-    assert replay(bag, options) == 0  # it is the same one in truth
+    bag = serve(change=change)
+    assert replay(bag, replay_options) == 0  # it is the same one in truth
     named = report(bag)["not_the_same"]
     assert f"policy_id: recorded another, now {engine.policy_id}" in named
     assert any(line.startswith("torch: recorded 1.0") for line in named)
 
 
 def test_an_unknown_episode_is_refused_and_a_known_one_is_replayed_alone(
-    engine: PolicyEngine, options: Options, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    serve: Serve, replay_options: Options, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bag = tmp_path / "bag"
-    ServedBag(bag, engine).record()
-    assert replay(bag, options, "--episode", "2") == 1
+    bag = serve()
+    assert replay(bag, replay_options, "--episode", "2") == 1
     assert "no such episode" in capsys.readouterr().err
-    assert replay(bag, options, "--episode", "e1") == 0
+    assert replay(bag, replay_options, "--episode", "e1") == 0
 
 
 def test_what_if_gives_the_difference_that_steering_makes_and_none_where_it_made_none(
-    engine: PolicyEngine, options: Options, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    serve: Serve, replay_options: Options, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bag = tmp_path / "bag"
-    ServedBag(bag, engine).record()
-    assert replay(bag, options, "--no-steering") == 0
+    bag = serve()
+    assert replay(bag, replay_options, "--no-steering") == 0
     rows = (tmp_path / "out" / "what_if.csv").read_text().splitlines()
     header = rows[0].split(",")
     found = [dict(zip(header, row.split(","), strict=True)) for row in rows[1:]]
@@ -195,15 +154,14 @@ def test_what_if_gives_the_difference_that_steering_makes_and_none_where_it_made
 
 
 def test_what_if_without_any_edit_is_what_if_without_steering(
-    engine: PolicyEngine, options: Options, tmp_path: Path
+    serve: Serve, replay_options: Options, tmp_path: Path
 ) -> None:
-    bag = tmp_path / "bag"
-    ServedBag(bag, engine).record()
+    bag = serve()
     preset = tmp_path / "preset.yaml"
     preset.write_text("format: 1\nname: none\nedits: []\n")
-    assert replay(bag, options, "--edits", str(preset)) == 0
+    assert replay(bag, replay_options, "--edits", str(preset)) == 0
     empty = (tmp_path / "out" / "what_if.csv").read_text()
-    assert replay(bag, options, "--no-steering") == 0
+    assert replay(bag, replay_options, "--no-steering") == 0
     assert (tmp_path / "out" / "what_if.csv").read_text() == empty
 
 
@@ -214,13 +172,12 @@ def test_what_if_without_any_edit_is_what_if_without_steering(
      (None, "no_such")],
 )
 def test_a_preset_that_cannot_be_used_is_refused_before_the_run(
-    engine: PolicyEngine, options: Options, tmp_path: Path, preset: str | None, says: str,
+    serve: Serve, replay_options: Options, tmp_path: Path, preset: str | None, says: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    bag = tmp_path / "bag"
-    ServedBag(bag, engine).record()
+    bag = serve()
     path = tmp_path / "no_such.yaml"
     if preset is not None:
         path.write_text(preset)
-    assert replay(bag, options, "--edits", str(path)) == 2
+    assert replay(bag, replay_options, "--edits", str(path)) == 2
     assert says in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -44,7 +45,7 @@ _POSES_KEPT = 200
 class MarkersNode(Node):
     """Draws in the frame of `ee_pose`, so that no TF is needed."""
 
-    def __init__(self, **node_arguments: object) -> None:
+    def __init__(self, **node_arguments: Any) -> None:
         super().__init__("markers", **node_arguments)
         values = declare_parameters(self, PARAMETERS)
         self._path = HandPath(int(values["path_length"]))  # type: ignore[arg-type]
@@ -153,9 +154,9 @@ class MarkersNode(Node):
         chosen = self._chosen()
         if chosen is None:
             return steering_words(self._view)
-        label = self._labels.get(chosen, "")
+        name = f"{chosen[0]} #{chosen[1]} {self._labels.get(chosen, '')}".rstrip()
         shown = "-" if math.isnan(value) else f"{value:.2f} x max"
-        return f"{chosen[0]} #{chosen[1]} {label} = {shown}\n{steering_words(self._view)}"
+        return f"{name} = {shown}\n{steering_words(self._view)}"
 
 
 def _xyz(pose: PoseStamped) -> tuple[float, float, float]:

@@ -9,6 +9,7 @@ COMMANDS = (
     Command("replay", "vla_sae_ros.study.bag_replay", "infer again, to the bit or what-if"),
     Command("plot", "vla_sae_ros.study.bag_plot", "feature traces as PNG and interactive HTML"),
     Command("export", "vla_sae_ros.study.bag_export", "tables as Parquet or CSV; LeRobotDataset"),
+    Command("video", "vla_sae_ros.study.bag_video", "cameras, heatmap and traces as MP4"),
     Command("repair", "vla_sae_ros.study.bag_repair", "a readable bag from one left by a crash"),
     Command("compare", "vla_sae_ros.study.bag_compare", "what steering did to an episode's twin"),
 )

@@ -15,7 +15,7 @@ from vla_sae_ros.study.bag_reading import open_bag
 from vla_sae_ros.study.provenance import deviations, present_facts, recorded_facts
 from vla_sae_ros.study.recorded_frames import RecordedFrames
 from vla_sae_ros.study.recorded_inferences import RecordedInference, recorded_inferences
-from vla_sae_ros.study.replay import Comparison, Replayed, replay
+from vla_sae_ros.study.replay import Comparison, Replayed, recorded_steering, replay
 from vla_sae_ros.study.replay_engine import add_policy_arguments, contract_for, engine_for
 from vla_sae_ros.study.what_if import WhatIf, other_steering, read_edits
 from vla_sae_ros.study.what_if_report import print_what_if, write_what_if
@@ -50,10 +50,10 @@ def run(args: argparse.Namespace) -> int:
         _tell_before(console, chosen, recorded.unasked, frames.lossy, apart)
         engine.warm_up()
         asks = preset is not None or args.no_steering
-        replayed = replay(engine, frames, chosen, *(
-            [other_steering(engine.steering_sites(), preset, chosen)] if asks else []))
-        replayed = track(replayed, "replaying", len(chosen), console=Console(stderr=True),
-                         transient=True)
+        steering_of = (other_steering(engine.steering_sites(), preset, chosen) if asks
+                       else recorded_steering)
+        replayed = track(replay(engine, frames, chosen, steering_of), "replaying", len(chosen),
+                         console=Console(stderr=True), transient=True)
         if asks:
             return _answer(console, replayed, args.output)
         return _compare(console, replayed, apart, args.output)

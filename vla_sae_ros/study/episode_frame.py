@@ -84,7 +84,7 @@ def draw_frame(rollout: Rollout, step: int) -> Image.Image:
         draw.rectangle((0, TITLE_HEIGHT, PICTURE_SIDE - 1, TITLE_HEIGHT + PICTURE_SIDE - 1),
                        outline=colours.rgb(colours.ORANGE), width=5)
     _draw_bars(draw, _bars(rollout, step), rollout.full)
-    state = f"steering acts ({_edit_text(rollout, step)})" if steered else "no steering"
+    state = f"steering acts ({edit_text(trace, step)})" if steered else "no steering"
     draw.text((8, TITLE_HEIGHT + PICTURE_SIDE + CAPTION_HEIGHT / 2),
               f"step {step:>3}   {step / trace.control_rate:5.1f} s   {state}",
               fill=_INK, font=font(15), anchor="lm")
@@ -148,8 +148,9 @@ def _bars(rollout: Rollout, step: int) -> list[Bar]:
     return bars
 
 
-def _edit_text(rollout: Rollout, step: int) -> str:
-    edited = sorted({feature for stream in rollout.trace.features.values()
+def edit_text(trace: EpisodeTrace, step: int) -> str:
+    """Return the features that an edit changed at this step, three at most."""
+    edited = sorted({feature for stream in trace.features.values()
                      if (row := stream.at(step)) is not None
                      for feature, before, after in zip(*stream.row(row), strict=True)
                      if before != after})

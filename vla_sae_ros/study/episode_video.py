@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import imageio_ffmpeg
 from PIL import Image, ImageDraw
 
 from vla_sae_ros.core.catalogue import Catalogue
-from vla_sae_ros.core.errors import RecordingError
 from vla_sae_ros.study import episode_frame
 from vla_sae_ros.study.episode_frame import Rollout, draw_frame, full_bar
 from vla_sae_ros.study.feature_choice import FeatureName, chosen_features
+from vla_sae_ros.study.mp4 import reported, write_mp4
 from vla_sae_ros.study.traces import EpisodeTrace
 
 _GAP = 16
@@ -46,9 +44,8 @@ def write_comparison_video(
              Rollout("steered", steered, camera, features, known, full))
     rate = steered.control_rate or 20.0
     total = max(plain.steps, steered.steps) + round(_END_SECONDS * rate)
-    path.parent.mkdir(parents=True, exist_ok=True)
     frames = (_side_by_side(sides, step) for step in range(total))
-    _encode(path, _reported(frames, total, progress), rate)
+    write_mp4(path, reported(frames, total, progress), SIZE, rate)
 
 
 def _shown(
@@ -73,32 +70,3 @@ def _side_by_side(sides: tuple[Rollout, Rollout], step: int) -> Image.Image:
     middle = episode_frame.WIDTH + _GAP // 2
     draw.line((middle, _HEADER, middle, SIZE[1]), fill=(200, 200, 200), width=2)
     return canvas
-
-
-def _reported(
-    frames: Iterator[Image.Image], total: int, progress: Callable[[int, int], None]
-) -> Iterator[bytes]:
-    for done, frame in enumerate(frames, 1):
-        yield frame.tobytes()
-        progress(done, total)
-
-
-def _encode(path: Path, frames: Iterator[bytes], rate: float) -> None:
-    command = [
-        imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error",
-        "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{SIZE[0]}x{SIZE[1]}", "-r", f"{rate:g}",
-        "-i", "-", "-an", "-c:v", "libx264", "-preset", "veryfast", "-crf", "20",
-        "-pix_fmt", "yuv420p", "-threads", "1", "-fflags", "+bitexact", "-flags:v", "+bitexact",
-        "-movflags", "+faststart", str(path),
-    ]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdin is not None and process.stderr is not None
-        try:
-            for frame in frames:
-                process.stdin.write(frame)
-            process.stdin.close()
-        except BrokenPipeError:
-            pass  # the encoder has ended early: its own words say why
-        said = process.stderr.read().decode(errors="replace").strip()
-    if process.returncode:
-        raise RecordingError(f"the video {path} could not be encoded: {said}")

@@ -41,7 +41,8 @@ def write_paired_plot(
         figure = Figure(figsize=(15, 10), dpi=100,
                         layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
         FigureCanvasAgg(figure)
-        left, right = figure.subfigures(1, 2, width_ratios=[1, 1.25])
+        halves: Any = figure.subfigures(1, 2, width_ratios=[1, 1.25])
+        left, right = halves
         _draw_space(left.add_subplot(2, 1, 1, projection="3d"), effect, names)
         _draw_above(left.add_subplot(2, 1, 2), effect, names)
         axes = list(right.subplots(len(shown) + 3, 1, sharex=True))

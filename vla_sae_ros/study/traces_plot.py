@@ -64,12 +64,12 @@ def write_traces_plot(
         FigureCanvasAgg(figure)
         ratios = [2.4, 1, 1, 1] + [0.6] * bool(marks)
         top, *panels = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios)
-        _shade(trace, (top, *panels))
+        shade(trace, (top, *panels))
         names = list(features) or chosen_features(trace, known, 4)
-        _draw_features(top, trace, known, names[:_MOST])
+        draw_features(top, trace, known, names[:_MOST])
         for axes, panel in zip(panels, PANELS, strict=False):
             twin = None if plain is None else panel.series(plain)
-            _draw_series(axes, trace, panel.series(trace), twin, plain)
+            draw_series(axes, trace, panel.series(trace), twin, plain)
             axes.set_ylabel(panel.label)
         if plain is not None:
             panels[0].legend(loc="best", framealpha=0.85, ncols=2)
@@ -83,9 +83,10 @@ def write_traces_plot(
         figure.savefig(path, metadata={"Software": None})
 
 
-def _draw_features(
+def draw_features(
     axes: Axes, trace: EpisodeTrace, known: Mapping[str, Catalogue], names: list[FeatureName]
 ) -> None:
+    """Draw features over time [s], in observed maxima where those are known."""
     known_max = [observed_max(known, name) for name in names]
     for number, ((site, feature), largest) in enumerate(zip(names, known_max, strict=True)):
         unit = largest or 1.0
@@ -115,10 +116,11 @@ def _draw_features(
                 frameon=False, handlelength=3.2, borderaxespad=0.2)
 
 
-def _draw_series(
+def draw_series(
     axes: Axes, trace: EpisodeTrace, series: Series, reference: Series | None,
     plain: EpisodeTrace | None,
 ) -> None:
+    """Draw one quantity over time [s], with that of the plain twin behind it."""
     if reference is not None and plain is not None:
         axes.plot(reference.step / plain.control_rate, reference.values, color="0.45",
                   linewidth=1.6, linestyle="--", label="plain")
@@ -128,7 +130,8 @@ def _draw_series(
     axes.margins(y=0.12)
 
 
-def _shade(trace: EpisodeTrace, all_axes: Sequence[Axes]) -> None:
+def shade(trace: EpisodeTrace, all_axes: Sequence[Axes]) -> None:
+    """Shade the time in which steering acted."""
     for number, (first, last) in enumerate(trace.steering_windows()):
         for axes in all_axes:
             axes.axvspan(

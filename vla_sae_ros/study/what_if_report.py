@@ -24,15 +24,15 @@ LIBERO_NAMES = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
 
 
 def print_what_if(console: Console, answer: WhatIf) -> None:
-    """Print one row per episode."""
+    """Print one row per episode, counted from 1."""
     for reason, count in answer.reasons.items():
         console.print(f"{count} not replayed: {reason}", highlight=False)
     table = Table(title="what if: actions against the recorded ones, open loop")
     for name in ("episode", "inferences", "changed", "mean ||da||", "largest ||da||", "at [s]",
                  "moves most"):
         table.add_column(escape(name), justify="left" if name == "episode" else "right")
-    for episode, moments in answer.episodes().items():
-        table.add_row(episode, *_figures(moments))
+    for number, moments in enumerate(answer.episodes().values(), 1):
+        table.add_row(str(number), *_figures(moments))
     console.print(table)
 
 
@@ -81,9 +81,11 @@ def _draw(path: Path, answer: WhatIf) -> None:
         rows = figure.subplots(max(1, len(episodes)), 1, squeeze=False, sharex=True, sharey=True)
         for axes, (episode, moments) in zip(rows[:, 0], episodes.items(), strict=False):
             _draw_episode(axes, moments)
-            axes.set_title(f"episode {episode}: “{moments[0].recorded.instruction}”", fontsize=13,
+            axes.set_title(f"{episode}: “{moments[0].recorded.instruction}”", fontsize=13,
                            loc="left")
-        rows[0, 0].legend(loc="upper right", framealpha=0.9)
+            axes.legend(loc="upper right", framealpha=0.9)
+        largest = max((moment.distance for moment in answer.moments), default=0.0)
+        rows[0, 0].set_ylim(0, 1.15 * largest or 1.0)
         rows[-1, 0].set_xlabel("time since the first observation [s]")
         figure.savefig(path, metadata={"Software": None})
 
@@ -107,4 +109,3 @@ def _draw_episode(axes: Axes, moments: Sequence[Moment]) -> None:
               marker="o", markersize=4, label="||da||, mean over the chunk")
     axes.set_ylabel("||da||\n[action units]")
     axes.grid(alpha=0.3)
-    axes.set_ylim(bottom=0)
