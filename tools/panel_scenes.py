@@ -48,7 +48,7 @@ class Operator:
         QCursor.setPos(QPoint(3590, 2390))
         self.store = self.panel.store
 
-    def until(self, done: Callable[[], bool], what: str, limit: float = 120.0) -> None:
+    def until(self, done: Callable[[], bool], what: str, limit: float = 300.0) -> None:
         """Let the panel run until something is so.
 
         Raises:

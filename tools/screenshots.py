@@ -3,8 +3,8 @@ panel shows them on a virtual screen.
 
     make screenshots            (or: .venv/bin/python tools/screenshots.py [--folder docs])
 
-It needs Xvfb and about two minutes. Leaves panel_idle.png, panel_running.png, panel_light.png,
-panel_scale200.png and panel_lost.png.
+It needs Xvfb and one to two minutes, more on a busy machine. Leaves panel_idle.png,
+panel_running.png, panel_light.png, panel_scale200.png and panel_lost.png.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def shoot(folder: Path, scratch: Path, environment: dict[str, str]) -> int:
     """Run the scenes; the system is stopped between the last two."""
     with system(scratch, environment) as nodes:
         first = scene("desk", folder, environment)
-        if first.wait(300) != 0:
+        if first.wait(600) != 0:
             return complain(scratch, "the scene of the desk")
-        if scene("scale", folder, environment).wait(200) != 0:
+        if scene("scale", folder, environment).wait(400) != 0:
             return complain(scratch, "the scene at 200 %")
         last = scene("lost", folder, environment)
         assert last.stdout is not None
