@@ -44,14 +44,14 @@ def edit_windows(states: list[tuple[int, Any]], timeline: Timeline) -> list[Edit
         states: (time of reception [ns], message), in order.
         timeline: of the same bag.
     """
-    open_ones: dict[tuple[Any, ...], EditWindow] = {}
+    open_ones: dict[EditWindow, EditWindow] = {}
     closed: list[EditWindow] = []
     for received, state in states:
         place = timeline.place(stamp_of(state), received) or ("", -1)
         acting = dict.fromkeys(_acting(state))
         for key in acting.keys() - open_ones.keys():
-            open_ones[key] = EditWindow(
-                *key, since_ns=received, episode_id=place[0], first_step=place[1])
+            open_ones[key] = replace(
+                key, since_ns=received, episode_id=place[0], first_step=place[1])
         for key in open_ones.keys() - acting.keys():
             window = open_ones.pop(key)
             step = place[1] if place[0] == window.episode_id else -1
@@ -59,12 +59,13 @@ def edit_windows(states: list[tuple[int, Any]], timeline: Timeline) -> list[Edit
     return sorted([*closed, *open_ones.values()], key=lambda window: window.since_ns)
 
 
-def _acting(state: Any) -> Iterator[tuple[Any, ...]]:
-    """Yield the first six fields of EditWindow for everything that acts in a state."""
+def _acting(state: Any) -> Iterator[EditWindow]:
+    """Yield everything that acts in a state, without its time."""
     if state.bypass:
-        yield "", "", 0, "BYPASS", "", 0.0
+        yield EditWindow("", "", 0, "BYPASS", "", 0.0, since_ns=0)
     for each in state.edits:
         edit = each.edit
         if each.weight > 0:
-            yield (each.owner, edit.site, edit.feature, constants(edit, _MODES)[edit.mode],
-                   constants(edit, _UNITS)[edit.unit], round(float(edit.value), 6))
+            yield EditWindow(
+                each.owner, edit.site, edit.feature, constants(edit, _MODES)[edit.mode],
+                constants(edit, _UNITS)[edit.unit], round(float(edit.value), 6), since_ns=0)
