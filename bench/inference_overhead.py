@@ -26,12 +26,14 @@ prepare()
 
 import rclpy  # noqa: E402  (the environment has to be prepared first)
 import torch  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
 from tqdm import trange  # noqa: E402
 
 from vla_sae_ros.core.catalogue import Catalogue  # noqa: E402
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot  # noqa: E402
 from vla_sae_ros.msg import ActionChunk, FeatureActivations  # noqa: E402
 from vla_sae_ros.nodes import qos  # noqa: E402
+from vla_sae_ros.nodes.conversions import to_header, to_image  # noqa: E402
 from vla_sae_ros.nodes.inference_worker import Job  # noqa: E402
 from vla_sae_ros.nodes.policy_messages import to_chunk, to_features  # noqa: E402
 from vla_sae_ros.policy.engine import PolicyEngine  # noqa: E402
@@ -69,22 +71,27 @@ def _arms(policy: Path, bundle_folders: list[Path]) -> dict[str, Callable[[], fl
     node = rclpy.create_node("bench")
     chunks = node.create_publisher(ActionChunk, "policy/action_chunk", qos.CHUNK)
     features = node.create_publisher(FeatureActivations, "policy/features", qos.FEATURES)
+    pictures = node.create_publisher(Image, "policy/feature_heatmap", qos.PICTURE)
     frame = _frame(plain)
 
-    def run(engine: PolicyEngine, snapshot: Snapshot) -> float:
+    def run(engine: PolicyEngine, snapshot: Snapshot, heatmap: str = "") -> float:
         job = Job(frame, "pick up the butter and place it in the basket", "bench", 0, 0, 0, 0)
         inference = engine.infer(frame, job.instruction, (0, 0), snapshot)
         chunks.publish(to_chunk(job, inference, 1, 20.0, 0))
         handed_over = time.perf_counter()
         for site in inference.sites:
             features.publish(to_features(job, inference, site, 1))
+        if heatmap and inference.draw is not None:
+            pictures.publish(to_image(inference.draw(heatmap, 0), to_header(0)))
         return handed_over
 
     edited = Snapshot(1, _edits(tapped), cap=1.5)
+    pictured = next(name for name in edited.edits if not tapped.why_no_heatmap(name, 0))
     return {
         "plain": lambda: run(plain, Snapshot()),
         "4 taps, no edit": lambda: run(tapped, Snapshot()),
         f"4 taps, {EDITS} edits": lambda: run(tapped, edited),
+        "4 taps, heatmap": lambda: run(tapped, Snapshot(), pictured),
     }
 
 

@@ -229,3 +229,90 @@ def test_an_edited_feature_is_exact_though_more_are_active_than_listed(
     assert readout.applied[at] == pytest.approx(0.0, abs=1e-6)
     assert len(readout.index) + readout.unlisted == int((read > 0).sum())
     assert readout.unlisted > 0 or not pooled
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+def test_overlapping_scopes_add_up_and_projections_follow_one_another(
+    sae: TopKSAE, stream: torch.Tensor, tokens: Tokens, pooled: bool
+) -> None:
+    edits = (
+        AppliedEdit(1, Mode.ADD, 2.0, 1.0, ("language",)),
+        AppliedEdit(2, Mode.CLAMP, 4.0, 0.5),
+        AppliedEdit(3, Mode.PROJECT_OUT, 0.0, 1.0, ("camera",)),
+        AppliedEdit(4, Mode.PROJECT_OUT, 0.0, 0.5, ("camera",)),
+        AppliedEdit(5, Mode.PROJECT_OUT, 0.0, 1.0),
+    )
+    tap = Tap(BACKBONE, sae, pooled)
+    tap.begin(tokens, edits, NO_CAP)
+    delta = tap(stream)[0].numpy()
+    rows = sae.W_dec.numpy()
+    for token in range(6):
+        x = stream[0, token].numpy()
+        code, scale = encode(sae, stream[0, :6].mean(0).numpy() if pooled else x)
+        expected = 0.5 * (4.0 - code[2]) * rows[2] * scale
+        if token >= 4:
+            expected = expected + 2.0 * rows[1] * scale
+        else:
+            left = x - (x @ rows[3]) * rows[3]
+            left = left - 0.5 * (left @ rows[4]) * rows[4]
+            expected = expected + (left - x)
+        expected = expected - (x @ rows[5]) * rows[5]
+        np.testing.assert_allclose(delta[token], expected, atol=3e-4)
+    assert (delta[6] == 0).all()
+    readout = tap.reading().readout()
+    assert set(readout.index.tolist()) >= {1, 2, 3, 4, 5}
+
+
+def test_an_edit_that_replaces_another_of_its_feature_adds_up_in_the_read_out(
+    sae: TopKSAE, stream: torch.Tensor, tokens: Tokens
+) -> None:
+    tap = Tap(BACKBONE, sae, pooled=True)
+    edits = (AppliedEdit(1, Mode.CLAMP, 4.0, 0.25), AppliedEdit(1, Mode.ADD, 2.0, 0.75))
+    tap.begin(tokens, edits, NO_CAP)
+    delta = tap(stream)[0]
+    code, scale = encode(sae, stream[0, :6].mean(0).numpy())
+    change = 0.25 * (4.0 - code[1]) + 0.75 * 2.0
+    torch.testing.assert_close(delta[0], change * sae.W_dec[1] * float(scale), atol=1e-4, rtol=1e-4)
+    readout = tap.reading().readout()
+    at = readout.index.tolist().index(1)
+    assert readout.applied[at] == pytest.approx(code[1] + change, abs=1e-4)
+
+
+def test_a_token_outside_the_scope_keeps_its_z_in_the_read_out_of_a_per_token_sae(
+    sae: TopKSAE, stream: torch.Tensor, tokens: Tokens
+) -> None:
+    z = sae.encode(stream[0, :6])
+    feature = int(z[:4].amax(0).argmax())
+    tap = Tap(BACKBONE, sae, pooled=False)
+    tap.begin(tokens, (AppliedEdit(feature, Mode.SCALE, 0.0, 1.0, ("language",)),), NO_CAP)
+    tap(stream)
+    readout = tap.reading().readout()
+    at = readout.index.tolist().index(feature)
+    assert readout.natural[at] == pytest.approx(float(z[:, feature].max()), rel=1e-4)
+    assert readout.applied[at] == pytest.approx(float(z[:4, feature].max()), rel=1e-4)
+
+
+def test_a_half_precision_stream_gets_a_difference_of_its_type_computed_in_float32(
+    sae: TopKSAE, stream: torch.Tensor, tokens: Tokens
+) -> None:
+    half = stream.to(torch.bfloat16)
+    edits = (AppliedEdit(1, Mode.CLAMP, 4.0, 1.0), AppliedEdit(2, Mode.PROJECT_OUT, 0.0, 1.0))
+    tap = Tap(BACKBONE, sae, pooled=True)
+    with torch.inference_mode():
+        tap.begin(tokens, edits, 1.0)
+        delta = tap(half)
+        tap.begin(tokens, edits, 1.0)
+        exact = tap(half.to(torch.float32))
+    assert delta.dtype == torch.bfloat16
+    assert torch.equal(delta, exact.to(torch.bfloat16))
+
+
+def test_an_add_alone_needs_no_code(
+    sae: TopKSAE, stream: torch.Tensor, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tap = Tap(BACKBONE, sae, pooled=True)
+    tap.begin(tokens, (AppliedEdit(1, Mode.ADD, 2.0, 1.0),), NO_CAP)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(sae), "encode_normalized", None)  # calling it would be an error
+        assert tap(stream) is not None
+    assert 1 in tap.reading().readout().index
