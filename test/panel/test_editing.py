@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from vla_sae_ros.core.steering import Edit, Mode, Unit, format_preset, parse_preset
+from vla_sae_ros.core.steering import Edit, Mode, Preset, Unit, format_preset, parse_preset
 from vla_sae_ros.panel.bypass_key import TAP_SECONDS, BypassKey
 from vla_sae_ros.panel.editing import Editing
 from vla_sae_ros.panel.incoming import Incoming
@@ -133,9 +133,10 @@ def test_every_request_carries_the_operators_ramp(desk) -> None:
 def test_a_preset_is_applied_whole_and_undone_whole(desk) -> None:
     desk.confirm((*NAME, 1.0))
     wanted = Edit(2, Mode.ADD, 0.5, "expert.0", Unit.RESIDUAL_NORM)
-    desk.editing.apply_preset("lift", [wanted])
+    desk.editing.apply_preset(Preset("lift", (wanted,), {"expert.0": "e"}))
     kind, text = desk.client.requests[-1]
-    assert kind == "preset" and parse_preset(text).edits == (wanted,)
+    assert kind == "preset"
+    assert parse_preset(text) == Preset("lift", (wanted,), {"expert.0": "e"})
     assert desk.store.columns.edit_of(ROW) is None  # this panel's other edit goes
     desk.editing.stack.undo()
     assert desk.last == ([(NAME, 1.0)], [("expert.0", 2)])

@@ -363,7 +363,9 @@ def test_presets_are_saved_loaded_and_compared(panel, client, make_steering, tmp
     panel.tick()
     panel.presets.save_to(str(tmp_path / "mine"))
     text = (tmp_path / "mine.yaml").read_text()
-    assert parse_preset(text).edits == tuple(panel.standing_edits())
+    saved = parse_preset(text)
+    assert [edit.key for edit in saved.edits] == [("backbone.1", 1)]
+    assert saved.bundles == {"backbone.1": "b"}  # another bundle's feature 1 is another thing
     panel.presets.load_from(str(tmp_path / "mine.yaml"))
     assert client.requests[-1] == ("preset", text)
     panel.presets.compare_with(str(tmp_path / "mine.yaml"))

@@ -10,7 +10,7 @@ import numpy as np
 from PyQt5.QtCore import QObject, pyqtSignal
 from PyQt5.QtWidgets import QUndoCommand, QUndoStack
 
-from vla_sae_ros.core.steering import Edit, Mode, Unit, format_preset
+from vla_sae_ros.core.steering import Edit, Mode, Preset, Unit, format_preset
 from vla_sae_ros.panel.commands import Commands
 from vla_sae_ros.panel.outbox import Outbox
 from vla_sae_ros.panel.store import Store
@@ -94,18 +94,19 @@ class Editing(QObject):
             self.stack.push(_Step(self, before, dict.fromkeys(before), "release all", ticket))
         self.changed.emit()
 
-    def apply_preset(self, name: str, edits: Sequence[Edit]) -> None:
+    def apply_preset(self, preset: Preset) -> None:
         """Set a preset's edits and release every other edit of this panel."""
-        wanted: dict[FeatureName, Edit | None] = {edit.key: edit for edit in edits}
+        wanted: dict[FeatureName, Edit | None] = {edit.key: edit for edit in preset.edits}
         others = [name for name in self.standing()
                   if name not in wanted and self._owner_of(name) == self._commands.owner]
         before = {**dict.fromkeys(wanted), **self._present([*wanted, *others])}
         for key in before:
             self._wish(key, wanted.get(key))
-        ticket = self._commands.apply_preset(format_preset(name, edits))
+        ticket = self._commands.apply_preset(
+            format_preset(preset.name, preset.edits, preset.bundles))
         if ticket:
             after = {**dict.fromkeys(others), **wanted}
-            self.stack.push(_Step(self, before, after, f"preset {name}", ticket))
+            self.stack.push(_Step(self, before, after, f"preset {preset.name}", ticket))
         self.changed.emit()
 
     def forget(self) -> None:

@@ -27,21 +27,21 @@ class PresetFiles:
 
     Args:
         parent: of the dialogs.
-        edits: returns the edits in force.
-        apply: applies (name, edits).
+        present: returns the edits in force and their bundles as a preset of this name.
+        apply: applies a preset.
         tell: shows a line to the operator; True = a warning.
     """
 
-    def __init__(self, parent: QWidget, edits: Callable[[], Sequence[Edit]],
-                 apply: Callable[[str, Sequence[Edit]], None],
+    def __init__(self, parent: QWidget, present: Callable[[str], Preset],
+                 apply: Callable[[Preset], None],
                  tell: Callable[[str, bool], None]) -> None:
         """Start in the working directory."""
-        self._parent, self._edits, self._apply, self._tell = parent, edits, apply, tell
+        self._parent, self._present, self._apply, self._tell = parent, present, apply, tell
         self.folder = str(Path.cwd())
 
     def save(self) -> None:
         """Ask where to, and save the edits in force."""
-        if not self._edits():
+        if not self._present("").edits:
             self._tell("There is no edit to save", True)
             return
         self._ask("Save the edits as a preset", QFileDialog.AcceptMode.AcceptSave, self.save_to)
@@ -59,25 +59,27 @@ class PresetFiles:
         """Save the edits in force."""
         file = Path(path) if Path(path).suffix else Path(path).with_suffix(".yaml")
         try:
-            file.write_text(format_preset(file.stem, self._edits()), encoding="utf-8")
+            preset = self._present(file.stem)
+            text = format_preset(preset.name, preset.edits, preset.bundles)
+            file.write_text(text, encoding="utf-8")
         except OSError as error:
             self._tell(f"Preset not saved: {error}", True)
             return
-        self._tell(f"{len(self._edits())} edits saved in {file}", False)
+        self._tell(f"{len(preset.edits)} edits saved in {file}", False)
 
     @guarded()
     def load_from(self, path: str) -> None:
         """Apply a preset; a file that cannot be read is said."""
         preset = self._read(path)
         if preset is not None:
-            self._apply(preset.name, preset.edits)
+            self._apply(preset)
 
     @guarded()
     def compare_with(self, path: str) -> None:
         """Show the differences, and offer to apply the preset."""
         preset = self._read(path)
         if preset is not None:
-            _Comparison(self._parent, preset, self._edits(), self._apply).show()
+            _Comparison(self._parent, preset, self._present("").edits, self._apply).show()
 
     def _read(self, path: str) -> Preset | None:
         try:
@@ -105,7 +107,7 @@ class _Comparison(QDialog):
     """What differs, and a button that applies the preset."""
 
     def __init__(self, parent: QWidget, preset: Preset, now: Sequence[Edit],
-                 apply: Callable[[str, Sequence[Edit]], None]) -> None:
+                 apply: Callable[[Preset], None]) -> None:
         super().__init__(parent)
         self.setObjectName("comparison")
         self.setWindowTitle(f"Edits now and preset “{preset.name}”")
@@ -115,7 +117,7 @@ class _Comparison(QDialog):
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         button = buttons.addButton("Apply the preset", QDialogButtonBox.ButtonRole.AcceptRole)
         assert button is not None
-        button.clicked.connect(lambda: apply(preset.name, preset.edits))
+        button.clicked.connect(lambda: apply(preset))
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)

@@ -10,7 +10,7 @@ from PyQt5.QtCore import QEvent, QSize, Qt, QTimer
 from PyQt5.QtGui import QKeyEvent, QKeySequence
 from PyQt5.QtWidgets import QShortcut, QVBoxLayout, QWidget
 
-from vla_sae_ros.core.steering import Edit, Mode, Phase, Unit
+from vla_sae_ros.core.steering import Mode, Phase, Preset, Unit
 from vla_sae_ros.panel import layout
 from vla_sae_ros.panel.areas import Areas
 from vla_sae_ros.panel.bypass_key import BypassKey
@@ -53,7 +53,7 @@ class PanelWidget(QWidget):
         self.tools = Tools(self.store.columns.template.ramp, client.commands.lease)
         self.status = StatusArea()
         self.note_line = NoteLine(MISHAPS)
-        self.presets = PresetFiles(self, self.standing_edits, self.editing.apply_preset, self.tell)
+        self.presets = PresetFiles(self, self.present, self.editing.apply_preset, self.tell)
         self._bypass_key = BypassKey(lambda on: self._set_bypass(on))
         context = Context(self.store, client, self.select, self.tell)
         self.areas = Areas(self.table, views, context)
@@ -97,11 +97,15 @@ class PanelWidget(QWidget):
         """Show a line to the operator for some seconds."""
         self.note_line.tell(text, warning)
 
-    def standing_edits(self) -> list[Edit]:
-        """Return the edits in force, of everybody."""
-        view = self.store.steering
-        return [each.edit for each in view.edits
-                if each.phase is not Phase.RELEASING] if view else []
+    def present(self, name: str) -> Preset:
+        """Return the edits in force, of everybody, as a preset of this name."""
+        view, catalogue = self.store.steering, self.store.catalogue
+        edits = tuple(each.edit for each in view.edits
+                      if each.phase is not Phase.RELEASING) if view else ()
+        sites = {edit.site for edit in edits}
+        bundles = {site.name: bundle for site, bundle in zip(
+            catalogue.sites, catalogue.bundle_ids, strict=False) if site.name in sites}
+        return Preset(name, edits, bundles)
 
     @guarded()
     def release_all(self) -> None:
