@@ -145,7 +145,7 @@ class Trainer:
         self._unfired = torch.zeros(settings.dictionary_size, dtype=torch.long, device=device)
         self._epoch_fvu = torch.zeros((), device=device)
         self._epoch_random: dict[str, Any] = {}
-        self._order = np.zeros(0, np.int64)
+        self._order: np.ndarray = np.zeros(0, np.int64)
 
     @torch.no_grad()
     def advance(self) -> StepReport:

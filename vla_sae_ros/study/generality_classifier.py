@@ -53,8 +53,8 @@ class GeneralityClassifier:
         """
         x, y = _checked(metrics, general)
         fitted = LogisticRegression(C=1.0).fit(x, y)
-        weights = tuple(float(weight) for weight in fitted.coef_[0])
-        return cls(float(fitted.intercept_[0]), weights)
+        c, o, a, l = (float(weight) for weight in fitted.coef_[0])  # noqa: E741, the paper's names
+        return cls(float(fitted.intercept_[0]), (c, o, a, l))
 
     def probability(
         self,

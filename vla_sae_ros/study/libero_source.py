@@ -19,7 +19,7 @@ def plan_collection(
     tasks: Sequence[TaskSpec], episodes: int, first_seed: int, max_steps: int = 0
 ) -> list[PlannedTrial]:
     """Return `episodes` per task, each with its own seed; a longer plan begins like a shorter."""
-    planned = []
+    planned: list[PlannedTrial] = []
     for number in range(episodes):
         for task in tasks:
             state = TRAINING_INIT_STATES[number % len(TRAINING_INIT_STATES)]

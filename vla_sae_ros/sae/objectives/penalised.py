@@ -8,6 +8,7 @@ size or the number of the samples.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -68,7 +69,7 @@ class PenalisedObjective(ABC):
             total((z > 0).sum(dim=0).to(x.dtype)),
         )
 
-    def _common(self, centre: Tensor, scale: float) -> dict[str, Tensor]:
+    def _common(self, centre: Tensor, scale: float) -> dict[str, Any]:
         return {
             "W_enc": self._weights.encoder.T,
             "b_enc": scale * self._encoder_bias,
