@@ -69,7 +69,7 @@ def loaded(tiny_policy_folder: Path) -> LoadedPolicy:
     return load_policy(tiny_policy_folder)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_bundle() -> Callable[..., SaeBundle]:
     """Make a random SAE bundle: what it means does not matter, what it does to the stream does."""
     import torch

@@ -136,6 +136,12 @@ def test_what_the_panel_uses_of_nodes_imports_no_torch() -> None:
     assert seen, "the list names modules that exist"
 
 
+def test_what_serves_exported_policies_imports_no_torch() -> None:
+    """Importing it all in a process without PyTorch is test/policy/onnx/test_without_torch.py."""
+    for path in (PACKAGE / "policy" / "onnx").glob("*.py"):
+        assert not {name.split(".")[0] for name in imported(path)} & TORCH, path
+
+
 def test_every_room_is_a_package() -> None:
     for folder in {path.parent for path in MODULES}:
         assert (folder / "__init__.py").is_file(), f"{folder} has no __init__.py"

@@ -20,6 +20,7 @@ COMMANDS = (
     Command("steer", "vla_sae_ros.nodes.steer_client", "change features of a running system"),
     Command("record", "vla_sae_ros.nodes.record_client", "start or stop a bag in a running system"),
     Command("bag", "vla_sae_ros.study.bag", "what a bag holds; export, repair, plots, replay"),
+    Command("export", "vla_sae_ros.policy.export.command", "a policy and SAEs for ONNX Runtime"),
     Command("demos", "vla_sae_ros.study.demonstrations", "make scripted LIBERO demonstrations"),
     Command("train-policy", "vla_sae_ros.study.train_policy", "train a policy from demonstrations"),
     Command("rollout", "vla_sae_ros.study.rollout", "measure a policy's success, without ROS"),

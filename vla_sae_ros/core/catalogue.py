@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 
 CATALOGUE_FILE = "catalogue.json"
@@ -100,6 +102,13 @@ class Catalogue:
     def get(self, feature: int) -> FeatureEntry | None:
         """Return the entry of `feature`, or None when nothing is known about it."""
         return self._by_feature.get(feature)
+
+    def observed_max(self, dictionary_size: int) -> np.ndarray:
+        """Return (F,) float32: the largest code seen per feature; 0 where dead or unknown."""
+        largest = np.zeros(dictionary_size, np.float32)
+        for entry in self.entries:
+            largest[entry.feature] = entry.observed_max
+        return largest
 
     def with_entry(self, entry: FeatureEntry) -> Catalogue:
         """Return a catalogue in which this entry stands in the place of its feature's old one."""

@@ -21,7 +21,8 @@ class SiteReadout:
         edit_norm_ratio: mean ||dx|| / ||x|| over the edited tokens, after the cap;
             the largest of the denoising steps.
         capped: some token's edit was scaled down to the cap.
-        tap_ms: [ms] spent in the tap, all denoising steps together.
+        tap_ms: [ms] spent in the tap, all denoising steps together; NaN where the tap is part
+            of the policy's own graph and cannot be timed.
         unlisted: active features that are missing from `index`, because more were active than the
             SAE lists; never an edited one.
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -16,7 +15,7 @@ from vla_sae_ros.core.steering import Steering
 from vla_sae_ros.nodes.heatmap_publisher import first_choice
 from vla_sae_ros.nodes.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.parameters import declare_parameters
-from vla_sae_ros.nodes.policy_backend import make_collector, make_engine
+from vla_sae_ros.nodes.policy_backend import bundle_folders, make_collector, make_engine
 from vla_sae_ros.nodes.policy_messages import facts
 from vla_sae_ros.nodes.policy_parameters import PARAMETERS, steering_limits
 from vla_sae_ros.nodes.policy_server import PolicyServer, ServingOptions
@@ -108,7 +107,7 @@ class PolicyNode(LifecycleNode):
         values = self._values
         return ServingOptions(
             float(values["frame_timeout"]),  # type: ignore[arg-type]
-            tuple(Path(folder) for folder in values["bundles"]),  # type: ignore[union-attr]
+            bundle_folders(self._engine, values),
             first_choice(self._engine, values),
         )
 

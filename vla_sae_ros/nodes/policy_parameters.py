@@ -13,7 +13,13 @@ PARAMETERS = (
     Parameter(
         "contract", "", "contract file that maps topics to the policy's features; empty = LIBERO's"
     ),
-    Parameter("device", "cpu", "torch device the policy runs on, e.g. cpu or cuda:0"),
+    Parameter(
+        "backend",
+        "torch",
+        "what computes the policy: torch, or onnx for an exported one (vla-sae export)",
+        choices=("torch", "onnx"),
+    ),
+    Parameter("device", "cpu", "device the policy runs on, e.g. cpu or cuda:0"),
     Parameter("threads", 1, "threads the policy computes with on a CPU", minimum=1, maximum=256),
     Parameter("autostart", True, "configure and activate without being asked to"),
     Parameter(

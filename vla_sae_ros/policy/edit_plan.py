@@ -76,7 +76,7 @@ def _plan(edits: Sequence[AppliedEdit], decoder: Tensor, token_groups: Groups) -
     affine = [edit for edit in edits if edit.mode is not Mode.PROJECT_OUT]
     projecting = [edit for edit in edits if edit.mode is Mode.PROJECT_OUT]
     ordered = [*affine, *projecting]
-    numbers = [_offset_gain(edit) for edit in affine]
+    numbers = [edit.offset_gain for edit in affine]
     rows = decoder[torch.tensor([e.feature for e in ordered], device=decoder.device)]
     directions = normalize(rows[len(affine) :], dim=-1)
     return EditPlan(
@@ -104,11 +104,3 @@ def _projection_rows(edits: Sequence[AppliedEdit], directions: Tensor) -> Tensor
         rows[alike] -= edit.weight * torch.outer(rows[alike] @ direction, direction)
         rows[place] = edit.weight * direction
     return rows
-
-
-def _offset_gain(edit: AppliedEdit) -> tuple[float, float]:
-    if edit.mode is Mode.CLAMP:
-        return edit.weight * edit.value, -edit.weight
-    if edit.mode is Mode.ADD:
-        return edit.weight * edit.value, 0.0
-    return 0.0, edit.weight * (edit.value - 1.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from contextlib import redirect_stdout
@@ -26,13 +25,13 @@ from vla_sae_ros.policy.checkpoint_files import (
 )
 from vla_sae_ros.policy.families import FAMILIES, require_family
 from vla_sae_ros.policy.hub import is_hub_error, policy_folder
+from vla_sae_ros.policy.policy_id import policy_id_of
 
 FOLDER_FIELDS = ("vlm_model_name", "tokenizer_name")
 """Fields of the configuration that may name a folder inside the checkpoint."""
 TOKENIZER_FILE = "tokenizer.json"
 NOT_LOADED = "Could not load state dict"
 """What lerobot's pi classes print, where others raise, before they go on with random weights."""
-ID_LENGTH = 16
 
 
 @dataclass(frozen=True)
@@ -103,12 +102,6 @@ def _not_loaded(policy_type: str, name: str, error: Exception) -> ConfigurationE
         f"The {policy_type} policy in {name} could not be loaded: "
         f"{type(error).__name__}: {error}. {next_step}"
     )
-
-
-def policy_id_of(folder: Path) -> str:
-    """Return the content id of a policy folder's weights."""
-    with (folder / WEIGHTS).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:ID_LENGTH]
 
 
 def _require_files(folder: Path) -> None:

@@ -96,7 +96,7 @@ class Reading:
             ratio,
             capped,
             self.milliseconds,
-            code.unlisted(torch.from_numpy(features).to(stream.device)),
+            code.unlisted(torch.from_numpy(index).to(stream.device)),
         )
 
     def _encoded(self, stream: Tensor) -> tuple[Tensor, ActiveCode]:

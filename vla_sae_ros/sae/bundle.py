@@ -123,10 +123,7 @@ class SaeBundle:
     @property
     def observed_max(self) -> np.ndarray:
         """Return (F,) float32: the largest code seen per feature; 0 where dead or unknown."""
-        largest = np.zeros(self.sae.dictionary_size, np.float32)
-        for entry in self.catalogue.entries:
-            largest[entry.feature] = entry.observed_max
-        return largest
+        return self.catalogue.observed_max(self.sae.dictionary_size)
 
     @property
     def residual_norm_activation(self) -> float:

@@ -98,6 +98,17 @@ class AppliedEdit:
     denoising_steps: tuple[int, ...] = ()
 
     @property
+    def offset_gain(self) -> tuple[float, float]:
+        """(offset, gain) with z' - z = offset + gain z; (0, 0) for a PROJECT_OUT."""
+        if self.mode is Mode.CLAMP:
+            return self.weight * self.value, -self.weight
+        if self.mode is Mode.ADD:
+            return self.weight * self.value, 0.0
+        if self.mode is Mode.SCALE:
+            return 0.0, self.weight * (self.value - 1.0)
+        return 0.0, 0.0
+
+    @property
     def is_neutral(self) -> bool:
         """Whether applying it changes nothing, to the bit."""
         if self.weight == 0.0:

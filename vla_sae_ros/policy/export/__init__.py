@@ -1,0 +1,1 @@
+"""Exporting policies with their taps as ONNX graphs."""

@@ -1,0 +1,166 @@
+"""Writing a policy and its SAEs as an export that runs without PyTorch."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vla_sae_ros.core.catalogue import CATALOGUE_FILE
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.policy.adapter import PolicyAdapter
+from vla_sae_ros.policy.export.graph_tap import GraphTap
+from vla_sae_ros.policy.export.graphs import WORDS, write_prefix, write_step
+from vla_sae_ros.policy.export.processors import (
+    action_rule,
+    require_known_steps,
+    save_tokenizer,
+    state_rule,
+)
+from vla_sae_ros.policy.export.smolvla import require_exportable
+from vla_sae_ros.policy.families import adapter_for
+from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.onnx import names
+from vla_sae_ros.policy.onnx.bundle import files_digest
+from vla_sae_ros.policy.onnx.description import Description, ExportedSite
+from vla_sae_ros.sae import SaeBundle
+
+FAMILIES = ("smolvla",)
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is exported: a policy, and bundles with the folders they were read from."""
+
+    loaded: LoadedPolicy
+    bundles: tuple[SaeBundle, ...]
+    folders: tuple[Path, ...]
+
+
+def write_export(source: Source, folder: Path, tell: Tell = lambda text: None) -> None:
+    """Write an export to `folder`, which must not exist; it appears whole or not at all.
+
+    Raises:
+        ConfigurationError: something of the policy or a bundle that an export cannot do.
+    """
+    loaded = source.loaded
+    if folder.exists():
+        raise ConfigurationError(
+            f"The folder {folder} exists already. Give another one, or delete it first."
+        )
+    if loaded.policy.name not in FAMILIES:
+        raise ConfigurationError(
+            complaint("type of the policy to export", loaded.policy.name, FAMILIES)
+        )
+    require_exportable(loaded.policy)
+    require_known_steps(loaded)
+    adapter = adapter_for(loaded.policy.name, loaded.policy)
+    taps = [_tap(loaded, adapter, bundle) for bundle in source.bundles]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        description = _describe(source, adapter, taps, part)
+        backbone = [tap for tap in taps if not _in_expert(tap)]
+        expert = [tap for tap in taps if _in_expert(tap)]
+        tell("prefix: pictures, instruction and state to keys and values")
+        write_prefix(loaded.policy, adapter, backbone, description, part / names.PREFIX)
+        tell("denoising step, plain")
+        write_step(loaded.policy, adapter, (), description, part / names.STEP)
+        tell("denoising step, tapped")
+        write_step(loaded.policy, adapter, expert, description, part / names.TAPPED_STEP)
+        for bundle in source.bundles:
+            place = part / bundle.card.site
+            place.mkdir()
+            np.save(place / names.DECODER, bundle.sae.W_dec.numpy())
+            if bundle.decoder_norm is not None:
+                np.save(place / names.DECODER_NORM, bundle.decoder_norm)
+            bundle.catalogue.save(place / CATALOGUE_FILE)
+        description.save(part)
+        part.chmod(0o755)
+        part.rename(folder)
+    except BaseException:
+        shutil.rmtree(part)
+        raise
+
+
+def _tap(loaded: LoadedPolicy, adapter: PolicyAdapter, bundle: SaeBundle) -> GraphTap:
+    name = bundle.card.site
+    if name not in adapter.sites:
+        raise ConfigurationError(complaint("not a site of this policy", name, list(adapter.sites)))
+    site = adapter.sites[name]
+    bundle.check_fits(loaded.policy_id, name, site.width)
+    return GraphTap(site, bundle)
+
+
+def _describe(
+    source: Source, adapter: PolicyAdapter, taps: Sequence[GraphTap], folder: Path
+) -> Description:
+    loaded = source.loaded
+    config: Any = loaded.policy.config
+    state = config.robot_state_feature.shape[0]
+    prompt = save_tokenizer(loaded, folder)
+    spans, language_start = _prefix_layout(adapter, config)
+    return Description(
+        policy_id=loaded.policy_id,
+        policy_name=loaded.name,
+        cameras=tuple(config.image_features),
+        picture_size=tuple(reversed(config.resize_imgs_with_padding)),
+        state="observation.state",
+        state_size=state,
+        graph_state_size=max(state, config.max_state_dim),
+        state_rule=state_rule(loaded, "observation.state"),
+        action_rule=action_rule(loaded),
+        noise_shape=adapter.noise_shape,
+        denoising_steps=config.num_steps,
+        backbone_layers=loaded.policy.model.vlm_with_expert.num_vlm_layers,
+        camera_spans=spans,
+        language_start=language_start,
+        prompt=prompt,
+        sites=tuple(
+            _site(tap, bundle, path)
+            for tap, bundle, path in zip(taps, source.bundles, source.folders, strict=True)
+        ),
+        made_with={name: version(name) for name in ("lerobot", "torch", "onnx", "onnxscript")},
+    )
+
+
+def _prefix_layout(adapter: PolicyAdapter, config: Any) -> tuple[tuple[tuple[int, int], ...], int]:
+    """Return the spans of the camera tokens and the first language token."""
+    words = torch.ones(1, WORDS, dtype=torch.bool)
+    batch = {key: torch.zeros(1, 3, 8, 8) for key in config.image_features}
+    batch |= {"observation.language.attention_mask": words}
+    masks = adapter.token_masks(next(iter(adapter.sites)), batch)
+    edges = np.flatnonzero(np.diff(masks["camera"][0].numpy().astype(int), prepend=0, append=0))
+    spans = tuple((int(start), int(stop)) for start, stop in edges.reshape(-1, 2))
+    return spans, int(masks["language"][0].to(torch.int).argmax())
+
+
+def _site(tap: GraphTap, bundle: SaeBundle, folder: Path) -> ExportedSite:
+    return ExportedSite(
+        site=tap.site.name,
+        width=tap.site.width,
+        token_groups=tap.site.token_groups,
+        runs_per_inference=tap.site.runs_per_inference,
+        why_not=tap.site.why_not,
+        in_expert=_in_expert(tap),
+        read_groups=bundle.card.token_groups,
+        pooled=tap.pooled,
+        dictionary_size=bundle.sae.dictionary_size,
+        lists_everything=tap.lists_everything,
+        bundle_id=bundle.bundle_id,
+        files_digest=files_digest(folder),
+        mean_residual_norm=bundle.card.mean_residual_norm,
+        residual_norm_activation=bundle.residual_norm_activation,
+    )
+
+
+def _in_expert(tap: GraphTap) -> bool:
+    return tap.site.stack == "expert"

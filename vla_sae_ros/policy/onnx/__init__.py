@@ -1,0 +1,1 @@
+"""Exported policies on ONNX Runtime. Nothing in here imports PyTorch or lerobot."""
