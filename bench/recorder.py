@@ -213,9 +213,9 @@ def kill(folder: Path, seed: int) -> dict[str, float]:
             bag = start_bag(client, folder / "bag")
             source = child("publisher", folder / "publisher.json", "--seconds", 30,
                            "--small", 200, "--pictures", 20)
-            while not (bag / "bag.mcap").stat().st_size:
+            while (bag / "bag.mcap").stat().st_size < 2**20:  # messages are coming in
                 time.sleep(0.01)
-            time.sleep(random.Random(seed).uniform(2.0, 5.0))
+            time.sleep(random.Random(seed).uniform(0.5, 3.0))
             recorder.send_signal(signal.SIGKILL)
             killed = time.time_ns()
     finally:
