@@ -204,6 +204,11 @@ def test_a_bag_gives_the_activations_of_its_observations_without_the_recorded_st
     assert tally.collected == 1
     data = ActivationDataset.open(tmp_path / "a").load("expert.0")
     assert [one.step for one in data.steps] == [3 * n for n in range(12)]
+    again: list[int] = []
+    for _ in range(2):  # an episode can be gone through more than once
+        (episode,) = source.episodes()
+        episode.play(lambda moment: (again.append(moment.step), np.zeros((6, 7)))[1])
+    assert again == [3 * n for n in range(12)] * 2
 
 
 def test_a_site_that_the_policy_does_not_have_is_refused_before_anything_is_made(

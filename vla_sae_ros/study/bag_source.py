@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-
-from rosbags.highlevel import AnyReader
 
 from vla_sae_ros.core.contract import Contract
 from vla_sae_ros.core.errors import ObservationError, RecordingError
@@ -24,7 +21,7 @@ _SUCCESS = {"SUCCEEDED": True, "FAILED": False}
 class BagEpisode:
     """One recorded episode; replans at one observation count once."""
 
-    reader: AnyReader
+    folder: Path
     contract: Contract
     recorded: tuple[RecordedInference, ...]
     status: str
@@ -47,14 +44,15 @@ class BagEpisode:
 
         Raises RecordingError for an observation that the bag does not hold whole.
         """
-        frames = RecordedFrames(self.reader, self.contract)
-        for inference, frame in frames.of(self.recorded):
-            if isinstance(frame, ObservationError):
-                raise RecordingError(
-                    f"Episode {self.episode_id}, step {inference.step}: {frame} "
-                    "Record with pictures to collect from a bag."
-                )
-            answer(Moment(frame, inference.instruction, inference.seed, inference.step))
+        # A reader gives its messages once.
+        with open_bag(self.folder) as reader:
+            for inference, frame in RecordedFrames(reader, self.contract).of(self.recorded):
+                if isinstance(frame, ObservationError):
+                    raise RecordingError(
+                        f"Episode {self.episode_id}, step {inference.step}: {frame} "
+                        "Record with pictures to collect from a bag."
+                    )
+                answer(Moment(frame, inference.instruction, inference.seed, inference.step))
         return _SUCCESS.get(self.status)
 
 
@@ -66,13 +64,11 @@ class BagSource:
     """
 
     def __init__(self, folder: Path, contract: Contract) -> None:
-        self._contract = contract
-        self._open = ExitStack()
-        self._reader = self._open.enter_context(open_bag(folder))
-        self._spans = Timeline(list(messages(self._reader, "episode"))).spans
-        self._inferences = recorded_inferences(self._reader).inferences
+        self._folder, self._contract = folder, contract
+        with open_bag(folder) as reader:
+            self._spans = Timeline(list(messages(reader, "episode"))).spans
+            self._inferences = recorded_inferences(reader).inferences
         if not self._inferences:
-            self.close()
             raise RecordingError(
                 f"{folder} has no inference in it. Record policy/request and policy/action_chunk."
             )
@@ -89,7 +85,7 @@ class BagSource:
                     first_of_step.setdefault(one.step, one)
             span = self._spans.get(episode_id)
             yield BagEpisode(
-                self._reader,
+                self._folder,
                 self._contract,
                 tuple(first_of_step.values()),
                 EPISODE_STATUSES[span.last.status] if span else "",
@@ -97,4 +93,4 @@ class BagSource:
             )
 
     def close(self) -> None:
-        self._open.close()
+        """Nothing is held open."""
