@@ -141,7 +141,7 @@ def check_lerobot() -> Finding:
 
 def check_panel() -> Finding:
     """What the panel imports."""
-    found = _distributions("PyQt5", "pyqtgraph")
+    found = _distributions("PyQt5")
     return Finding(found.detail, found.mend, optional=True)
 
 
