@@ -28,6 +28,7 @@ COMMANDS = (
     Command("train-sae", "vla_sae_ros.study.train_sae", "train a sparse autoencoder"),
     Command("convert", "vla_sae_ros.study.convert_sae", "somebody else's SAE into a bundle"),
     Command("classify", "vla_sae_ros.study.classify", "tell general features from memorized ones"),
+    Command("label", "vla_sae_ros.study.label", "name features by what they follow"),
 )
 
 

@@ -13,7 +13,7 @@ from vla_sae_ros.study.activation_dataset import SiteActivations
 from vla_sae_ros.study.activation_format import StepRecord
 from vla_sae_ros.study.evidence_labels import EvidenceBar, evidence_labels
 from vla_sae_ros.study.feature_statistics import FeatureStatistics, feature_statistics
-from vla_sae_ros.study.state_variables import StateVariable
+from vla_sae_ros.study.state_variable import StateVariable
 
 D, F = 6, 15
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,23 +18,15 @@ from vla_sae_ros.sae.processes import Processes
 from vla_sae_ros.sae.samples import Samples
 from vla_sae_ros.sae.training import Training, train
 from vla_sae_ros.sae.training_settings import TrainingSettings
-from vla_sae_ros.study.activation_dataset import ActivationDataset, SiteActivations
+from vla_sae_ros.study.activation_dataset import ActivationDataset
 from vla_sae_ros.study.activation_format import EpisodeRecord
 from vla_sae_ros.study.evidence_labels import EvidenceLabel, evidence_labels
 from vla_sae_ros.study.feature_statistics import feature_statistics
 from vla_sae_ros.study.residual_norm import mean_residual_norm
-from vla_sae_ros.study.state_variables import StateVariable, state_variables
+from vla_sae_ros.study.split_variables import SplitPart, with_variables
 from vla_sae_ros.study.training_log import TrainingLog
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
-
-
-@dataclass(frozen=True)
-class _Split:
-    """One part of the episodes with the state variables of its steps."""
-
-    data: SiteActivations
-    variables: list[StateVariable]
 
 
 def train_bundle(
@@ -54,7 +46,7 @@ def train_bundle(
     `run_folder`, checkpoints are kept there and an interrupted run goes on.
     """
     training_episodes, held_out_episodes = dataset.split(held_out, settings.seed)
-    training, validation = _with_variables(
+    training, validation = with_variables(
         dataset.load(site, training_episodes),
         dataset.load(site, held_out_episodes),
         dataset.collection.control_rate,
@@ -125,22 +117,6 @@ def fvu_by_task(
     }
 
 
-def _with_variables(
-    training: SiteActivations, validation: SiteActivations, control_rate: float
-) -> tuple[_Split, _Split]:
-    """Compute the variables over both parts at once, so that both have the same ones."""
-    variables = state_variables(
-        training.steps + validation.steps,
-        np.concatenate([training.episode, validation.episode + _episode_count(training)]),
-        control_rate,
-    )
-    cut = len(training.steps)
-    return (
-        _Split(training, [replace(one, values=one.values[:cut]) for one in variables]),
-        _Split(validation, [replace(one, values=one.values[cut:]) for one in variables]),
-    )
-
-
 def _metrics(training: Metrics, held_out: Metrics) -> dict[str, float]:
     return {
         "fvu": held_out.fvu,
@@ -151,13 +127,15 @@ def _metrics(training: Metrics, held_out: Metrics) -> dict[str, float]:
     }
 
 
-def _describe(sae: SparseAutoencoder, site: str, training: _Split, validation: _Split) -> Catalogue:
+def _describe(
+    sae: SparseAutoencoder, site: str, training: SplitPart, validation: SplitPart
+) -> Catalogue:
     """Describe every feature: named on held-out evidence, ranges over all episodes together."""
     first = feature_statistics(sae, training.data, training.variables)
     second = feature_statistics(sae, validation.data, validation.variables)
     labels = evidence_labels(first, second, training.variables)
     largest = np.maximum(first.observed_max, second.observed_max)
-    episodes = _episode_count(training.data) + _episode_count(validation.data)
+    episodes = training.episode_count + validation.episode_count
     coverage = (first.episodes + second.episodes) / episodes
     inferences = len(training.data.steps) + len(validation.data.steps)
     density = (first.inferences + second.inferences) / inferences
@@ -178,7 +156,3 @@ def _describe(sae: SparseAutoencoder, site: str, training: _Split, validation: _
             for feature in range(len(largest))
         ),
     )
-
-
-def _episode_count(data: SiteActivations) -> int:
-    return int(data.episode.max(initial=-1)) + 1

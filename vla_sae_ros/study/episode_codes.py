@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,13 +14,22 @@ from vla_sae_ros.study.activation_dataset import ActivationDataset
 from vla_sae_ros.study.activation_format import EpisodeRecord
 
 
-def episode_codes(
+@dataclass(frozen=True)
+class CodedEpisode:
+    """One episode. steps: (T,) int64, control step of each inference. codes: (T, F) float32."""
+
+    episode: EpisodeRecord
+    steps: np.ndarray
+    codes: np.ndarray
+
+
+def coded_episodes(
     bundle: SaeBundle,
     dataset: ActivationDataset,
     episodes: Sequence[EpisodeRecord] | None = None,
     unit_length: bool = False,
-) -> Iterator[np.ndarray]:
-    """Yield (T, F) float32 codes of each episode; of several rows (tokens) the largest counts.
+) -> Iterator[CodedEpisode]:
+    """Yield the codes of each episode; of several rows (tokens) the largest counts.
 
     Args:
         bundle: its site is read.
@@ -36,8 +46,21 @@ def episode_codes(
     chosen = dataset.episodes if episodes is None else episodes
     for episode in chosen:
         data = dataset.load(bundle.card.site, [episode])
-        codes = _codes(bundle, data.rows[:], unit_length)
-        yield np.maximum.reduceat(codes, data.first_row, axis=0)
+        codes = np.maximum.reduceat(
+            _codes(bundle, data.rows[:], unit_length), data.first_row, axis=0
+        )
+        yield CodedEpisode(episode, np.array([one.step for one in data.steps]), codes)
+
+
+def episode_codes(
+    bundle: SaeBundle,
+    dataset: ActivationDataset,
+    episodes: Sequence[EpisodeRecord] | None = None,
+    unit_length: bool = False,
+) -> Iterator[np.ndarray]:
+    """Yield (T, F) float32 codes of each episode; see `coded_episodes`."""
+    for one in coded_episodes(bundle, dataset, episodes, unit_length):
+        yield one.codes
 
 
 @torch.inference_mode()

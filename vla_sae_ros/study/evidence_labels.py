@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from vla_sae_ros.study.feature_statistics import FeatureStatistics
-from vla_sae_ros.study.state_variables import StateVariable
+from vla_sae_ros.study.state_variable import StateVariable
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,30 @@ class EvidenceLabel:
     description: str
 
 
+@dataclass(frozen=True)
+class Followed:
+    """The variable that each of F features follows best on the training episodes.
+
+    variable: (F,) int64, index of the variable. training and held_out: (F,) float64, Pearson's r
+    with it; NaN where either is constant.
+    """
+
+    variable: npt.NDArray[np.int64]
+    training: npt.NDArray[np.float64]
+    held_out: npt.NDArray[np.float64]
+
+
+def followed(training: FeatureStatistics, held_out: FeatureStatistics) -> Followed:
+    """Return for each feature the variable of the largest |r| on the training episodes.
+
+    Both statistics must be over the same variables, at least one.
+    """
+    strength = np.nan_to_num(np.abs(training.correlation), nan=0.0)
+    best = strength.argmax(axis=0)
+    feature = np.arange(strength.shape[1])
+    return Followed(best, training.correlation[best, feature], held_out.correlation[best, feature])
+
+
 def evidence_labels(
     training: FeatureStatistics,
     held_out: FeatureStatistics,
@@ -50,24 +75,22 @@ def evidence_labels(
     bar = bar or EvidenceBar()
     if not variables:
         return {}
-    strength = np.nan_to_num(np.abs(training.correlation), nan=0.0)
-    best = strength.argmax(axis=0)
-    feature = np.arange(strength.shape[1])
-    chosen, checked = training.correlation[best, feature], held_out.correlation[best, feature]
+    found = followed(training, held_out)
     passes = (
-        (np.sign(chosen) == np.sign(checked))
-        & (np.abs(checked) >= bar.correlation)
+        (np.sign(found.training) == np.sign(found.held_out))
+        & (np.abs(found.held_out) >= bar.correlation)
         & (held_out.inferences >= bar.inferences)
         & (held_out.episodes >= bar.episodes)
     )
     labels = {}
     for index in np.flatnonzero(passes).tolist():
-        variable = variables[best[index]]
-        name = variable.high if checked[index] > 0 else variable.low
+        variable = variables[found.variable[index]]
+        checked = found.held_out[index]
+        name = variable.high if checked > 0 else variable.low
         if name:
             labels[index] = EvidenceLabel(
                 name,
-                f"r = {checked[index]:+.2f} with {variable.name} on held-out episodes "
-                f"({chosen[index]:+.2f} on training episodes).",
+                f"r = {checked:+.2f} with {variable.name} on held-out episodes "
+                f"({found.training[index]:+.2f} on training episodes).",
             )
     return labels

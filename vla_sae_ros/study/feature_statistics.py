@@ -10,7 +10,7 @@ import torch
 
 from vla_sae_ros.sae import SparseAutoencoder
 from vla_sae_ros.study.activation_dataset import SiteActivations
-from vla_sae_ros.study.state_variables import StateVariable
+from vla_sae_ros.study.state_variable import StateVariable
 
 
 @dataclass(frozen=True)

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from vla_sae_ros.study.activation_format import StepRecord
+from vla_sae_ros.study.state_variable import StateVariable, indicator
+from vla_sae_ros.study.task_variables import task_variables
 
 _LIBERO_STATE = 8
 
-
-@dataclass(frozen=True)
-class StateVariable:
-    """One quantity over all inferences, and how to say that a feature follows it.
-
-    values: (n,) float64, NaN where unknown. high and low: label of a feature that fires when the
-    value is high or low; empty where that says nothing.
-    """
-
-    name: str
-    unit: str
-    values: np.ndarray
-    high: str
-    low: str
+MOVING_FINGERS = 0.02
+"""[m/s] from which on a change of the gripper's opening is an event."""
 
 
 def state_variables(
@@ -36,15 +25,21 @@ def state_variables(
     positions [m]):
     - gripper opening [m], the distance between the fingers,
     - end-effector height [m], the z coordinate of its position,
-    - end-effector speed [m/s], from the position at the previous inference of the episode,
-    - distance to <object> [m], for each object in `object_positions`.
+    - end-effector speed and vertical speed [m/s], from the position at the previous inference of
+      the episode,
+    - gripper closing and gripper reopening, events: the opening falls or grows by more than
+      `MOVING_FINGERS`,
+    - distance to <object> [m], for each object in `object_positions`, and what
+      `task_variables` makes of the instruction's object and goal.
     For any episodes:
     - episode progress, the step over the episode's last step,
-    - instruction "...", 1 where it is the step's instruction, when there are several.
+    - task and instruction, 1 where it is the step's own, when there are several.
     A variable that no step has is left out.
     """
     position, opening = _libero_state(steps)
     step = np.array([one.step for one in steps], np.float64)
+    velocity = _rate(position, step, episode, control_rate)
+    fingers = _rate(opening, step, episode, control_rate)
     found = [
         StateVariable("gripper opening", "m", opening, "gripper open", "gripper closed"),
         StateVariable(
@@ -53,15 +48,24 @@ def state_variables(
         StateVariable(
             "end-effector speed",
             "m/s",
-            _speed(position, step, episode, control_rate),
+            np.linalg.norm(velocity, axis=1),
             "moving fast",
             "moving slowly",
         ),
+        StateVariable("vertical speed", "m/s", velocity[:, 2], "rising", "lowering"),
+        indicator(
+            "gripper closing", fingers < -MOVING_FINGERS, np.isfinite(fingers), "gripper closing"
+        ),
+        indicator(
+            "gripper reopening", fingers > MOVING_FINGERS, np.isfinite(fingers), "gripper reopening"
+        ),
         *_distances(steps, position),
+        *task_variables(steps, episode, position, opening),
         StateVariable(
             "episode progress", "1", _progress(step, episode), "late in episode", "early in episode"
         ),
-        *_instructions(steps),
+        *_identities("task", [one.task for one in steps]),
+        *_identities("instruction", [one.instruction for one in steps]),
     ]
     return [one for one in found if np.isfinite(one.values).any()]
 
@@ -79,15 +83,16 @@ def _libero_state(steps: Sequence[StepRecord]) -> tuple[np.ndarray, np.ndarray]:
     return states[:, :3], np.abs(states[:, 6] - states[:, 7])
 
 
-def _speed(
-    position: np.ndarray, step: np.ndarray, episode: np.ndarray, control_rate: float
+def _rate(
+    values: np.ndarray, step: np.ndarray, episode: np.ndarray, control_rate: float
 ) -> np.ndarray:
-    speed = np.full(len(step), np.nan)
+    """Return the change (n, ...) per second since the previous inference; NaN at the first."""
+    rate = np.full(values.shape, np.nan)
     ticks = np.diff(step)
     same = (np.diff(episode) == 0) & (ticks > 0)
-    moved = np.linalg.norm(np.diff(position, axis=0), axis=1)
-    speed[1:][same] = moved[same] / ticks[same] * control_rate
-    return speed
+    passed = ticks[same].reshape(-1, *[1] * (values.ndim - 1)) / control_rate
+    rate[1:][same] = np.diff(values, axis=0)[same] / passed
+    return rate
 
 
 def _distances(steps: Sequence[StepRecord], position: np.ndarray) -> list[StateVariable]:
@@ -108,14 +113,13 @@ def _progress(step: np.ndarray, episode: np.ndarray) -> np.ndarray:
     return step / np.maximum(last[episode], 1.0)
 
 
-def _instructions(steps: Sequence[StepRecord]) -> list[StateVariable]:
-    texts = sorted({one.instruction for one in steps if one.instruction})
+def _identities(kind: str, said: Sequence[str]) -> list[StateVariable]:
+    texts = sorted(set(said) - {""})
     if len(texts) < 2:
         return []
-    said = np.array([one.instruction for one in steps])
     return [
         StateVariable(
-            f'instruction "{text}"', "1", (said == text).astype(float), f"task: {text}", ""
+            f'{kind} "{text}"', "1", (np.array(said) == text).astype(float), f"task: {text}", ""
         )
         for text in texts
     ]
