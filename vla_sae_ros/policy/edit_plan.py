@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from vla_sae_ros.core.steering import AppliedEdit, Mode
+from vla_sae_ros.policy.pooled_change import PooledChange, pooled_change
 from vla_sae_ros.policy.tokens import Groups
 
 
@@ -31,6 +32,9 @@ class EditPlan:
         projected: m features, theirs.
         rows: (n + m, d) float32: decoder rows, then what `_projection_rows` says.
         scopes: n + m token scopes.
+        one_scope: they are all the same.
+        pooled: what the affine edits do to a pooled SAE's stream where they are all there is and
+            reach the same tokens; None otherwise.
     """
 
     features: Tensor
@@ -41,6 +45,8 @@ class EditPlan:
     projected: tuple[int, ...]
     rows: Tensor
     scopes: tuple[Groups, ...]
+    one_scope: bool
+    pooled: PooledChange | None
 
     def code_change(self, z: Tensor) -> Tensor:
         """Return z' - z (..., n) for natural activations z (..., n)."""
@@ -60,16 +66,20 @@ class EditPlans:
         self, edits: Sequence[AppliedEdit], decoder: Tensor, token_groups: Groups
     ) -> None:
         self._edits, self._decoder, self._token_groups = tuple(edits), decoder, token_groups
-        self._plans: dict[tuple[AppliedEdit, ...], EditPlan] = {}
+        self._of_step: dict[int, EditPlan | None] = {}
+        self._of_edits: dict[tuple[AppliedEdit, ...], EditPlan] = {}
 
     def at(self, step: int) -> EditPlan | None:
         """Return the plan of this denoising step, or None where no edit acts."""
+        if step not in self._of_step:
+            self._of_step[step] = self._make(step)
+        return self._of_step[step]
+
+    def _make(self, step: int) -> EditPlan | None:
         acting = tuple(e for e in self._edits if step in e.denoising_steps or not e.denoising_steps)
-        if not acting:
-            return None
-        if acting not in self._plans:
-            self._plans[acting] = _plan(acting, self._decoder, self._token_groups)
-        return self._plans[acting]
+        if acting and acting not in self._of_edits:
+            self._of_edits[acting] = _plan(acting, self._decoder, self._token_groups)
+        return self._of_edits.get(acting)
 
 
 def _plan(edits: Sequence[AppliedEdit], decoder: Tensor, token_groups: Groups) -> EditPlan:
@@ -77,17 +87,25 @@ def _plan(edits: Sequence[AppliedEdit], decoder: Tensor, token_groups: Groups) -
     projecting = [edit for edit in edits if edit.mode is Mode.PROJECT_OUT]
     ordered = [*affine, *projecting]
     numbers = [edit.offset_gain for edit in affine]
+    features = torch.tensor([e.feature for e in affine], dtype=torch.int64, device=decoder.device)
+    offset = decoder.new_tensor([offset for offset, _gain in numbers])
+    gain = decoder.new_tensor([gain for _offset, gain in numbers])
     rows = decoder[torch.tensor([e.feature for e in ordered], device=decoder.device)]
     directions = normalize(rows[len(affine) :], dim=-1)
+    scopes = tuple(edit.token_groups or token_groups for edit in ordered)
+    one_scope = len(set(scopes)) == 1
+    pooled = one_scope and not projecting
     return EditPlan(
-        torch.tensor([e.feature for e in affine], dtype=torch.int64, device=decoder.device),
-        decoder.new_tensor([offset for offset, _gain in numbers]),
-        decoder.new_tensor([gain for _offset, gain in numbers]),
+        features,
+        offset,
+        gain,
         any(gain != 0.0 for _offset, gain in numbers),
         directions,
         tuple(edit.feature for edit in projecting),
         torch.cat([rows[: len(affine)], _projection_rows(projecting, directions)]),
-        tuple(edit.token_groups or token_groups for edit in ordered),
+        scopes,
+        one_scope,
+        pooled_change(features, offset, gain, rows, len(decoder)) if pooled else None,
     )
 
 

@@ -24,4 +24,4 @@ def weighted_mean(x: Tensor, weights: Tensor) -> Tensor:
 
     Serving and collecting both pool here: an SAE must read in service what it was trained on.
     """
-    return torch.bmm(weights[:, None], x)[:, 0]
+    return torch.bmm(weights.unsqueeze(1), x).squeeze(1)

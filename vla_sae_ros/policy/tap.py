@@ -19,7 +19,7 @@ from torch import Tensor
 from vla_sae_ros.core.steering import AppliedEdit
 from vla_sae_ros.policy.edit_plan import EditPlan, EditPlans
 from vla_sae_ros.policy.pooling import weighted_mean
-from vla_sae_ros.policy.reading import TINY, LastRun, Reading, Strength
+from vla_sae_ros.policy.reading import LastRun, Reading, Strength
 from vla_sae_ros.policy.site import Site
 from vla_sae_ros.policy.tokens import Groups, Tokens
 from vla_sae_ros.sae import ActiveCode, SparseAutoencoder
@@ -45,7 +45,8 @@ class Tap:
         self.token_groups = token_groups or site.token_groups
         self._edits: tuple[AppliedEdit, ...] = ()
         self._plans = self._planned(())
-        self._cap = math.inf
+        self._cap, self._cap_tensor = math.inf, sae.W_dec.new_tensor(math.inf)
+        self._one = sae.W_dec.new_ones(())
 
     def begin(self, tokens: Tokens, edits: tuple[AppliedEdit, ...], cap: float) -> None:
         """Prepare for one inference.
@@ -58,9 +59,10 @@ class Tap:
         if edits != self._edits:
             self._edits, self._plans = edits, self._planned(edits)
         if cap != self._cap:
-            # A tensor of the stream's type: torch converts a Python number in every product.
-            self._cap, self._limit = cap, self.sae.W_dec.new_tensor(cap)
+            # Tensors: torch converts a Python number in every product.
+            self._cap, self._cap_tensor = cap, self.sae.W_dec.new_tensor(cap)
         self._tokens = tokens
+        self._limits: dict[tuple[Groups, ...], Tensor] = {}
         self._step = 0
         self._seconds = 0.0
         self._strengths: list[Strength] = []
@@ -105,28 +107,53 @@ class Tap:
     def _edit(self, x: Tensor, plan: EditPlan) -> tuple[Tensor, ActiveCode | None]:
         """Return dx (B, T, d), and the code where it was needed."""
         stream = x.to(torch.float32)
-        amounts, code = self._amounts(stream, plan)
-        delta = torch.matmul(amounts * self._tokens.scopes(plan.scopes), plan.rows)
+        delta, code = self._change(stream, plan)
         edit_norm = torch.linalg.vector_norm(delta, dim=-1, keepdim=True)
         norm = torch.linalg.vector_norm(stream, dim=-1, keepdim=True)
         self._strengths.append(Strength(edit_norm, norm, plan.scopes))
-        if self._cap != math.inf:
-            delta.mul_((norm * self._limit).div_(edit_norm.clamp_min(TINY)).clamp_max_(1.0))
-        return delta.to(x.dtype), code
+        return (delta * self._share(plan, edit_norm, norm)).to(x.dtype), code
+
+    def _change(self, stream: Tensor, plan: EditPlan) -> tuple[Tensor, ActiveCode | None]:
+        """Return dx, (B, T, d) or, where every token changes alike, (B, 1, d), and the code.
+
+        An only scope is left to `_share`.
+        """
+        if self.pooled and plan.pooled is not None and plan.needs_code:
+            normalised, scale, _shift = self.sae.normalize(self._pool(stream))
+            code = self.sae.encode_normalized(normalised)
+            return plan.pooled(code) * scale.unsqueeze(1), code
+        amounts, code_or_none = self._amounts(stream, plan)
+        if not plan.one_scope:
+            amounts = amounts * self._tokens.scopes(plan.scopes)
+        return torch.matmul(amounts, plan.rows), code_or_none
+
+    def _pool(self, stream: Tensor) -> Tensor:
+        return weighted_mean(stream, self._tokens.mean_weights(self.token_groups))
+
+    def _share(self, plan: EditPlan, edit_norm: Tensor, norm: Tensor) -> Tensor:
+        """Return the share of dx, (B, T, 1) or (), that the cap and an only scope let through."""
+        if self._cap == math.inf:
+            return self._tokens.scopes(plan.scopes) if plan.one_scope else self._one
+        if plan.scopes not in self._limits:
+            limit = self._cap_tensor
+            if plan.one_scope:  # a limit of 0 keeps tokens out of scope as they are
+                limit = self._tokens.scopes(plan.scopes) * limit
+            self._limits[plan.scopes] = limit
+        # fmin passes by the 0 / 0 of a token that does not change.
+        return torch.fmin((norm * self._limits[plan.scopes]).div_(edit_norm), self._one)
 
     def _amounts(self, stream: Tensor, plan: EditPlan) -> tuple[Tensor, ActiveCode | None]:
         """Return by how much of each of the plan's rows x changes, (B, T or 1, n + m)."""
         parts, code = [], None
         if len(plan.features):
-            read = stream
-            if self.pooled:
-                read = weighted_mean(stream, self._tokens.mean_weights(self.token_groups))
+            read = self._pool(stream) if self.pooled else stream
             normalised, scale, _shift = self.sae.normalize(read)
             change = plan.offset
             if plan.needs_code:
                 code = self.sae.encode_normalized(normalised)
                 change = plan.code_change(code.of(plan.features))
-            parts.append((change * scale)[:, None] if self.pooled else change * scale)
+            amounts = change * scale
+            parts.append(amounts.unsqueeze(1) if self.pooled else amounts)
         if len(plan.directions):
             parts.append(-(stream @ plan.directions.T))
         if len(parts) == 1:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 _LAYER_NORM_EPSILON = 1e-5
@@ -32,9 +33,8 @@ def layer_norm(x: Tensor, pre_bias: Tensor) -> Normalized:
     SAELens divides by (unbiased std + 1e-5) on the way in and multiplies by the std alone on the
     way out: `scale` is that std.
     """
-    shift = x.mean(dim=-1, keepdim=True)
+    scale, shift = torch.std_mean(x, dim=-1, keepdim=True)
     centred = x - shift
-    scale = centred.std(dim=-1, keepdim=True)
     return centred.div_(scale + _LAYER_NORM_EPSILON), scale, shift
 
 

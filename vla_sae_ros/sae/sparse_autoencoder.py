@@ -102,11 +102,8 @@ class SparseAutoencoder(nn.Module, ABC):
 
     def hidden(self, x_n: Tensor) -> Tensor:
         """Return the pre-activations (..., F) of the normalised x_n (..., d)."""
-        rows = x_n.reshape(-1, self.d_in)
-        if self.apply_b_dec_to_input:
-            rows = rows - self.b_dec
-        hidden = torch.addmm(self.b_enc, rows, self.W_enc)
-        return hidden.view(*x_n.shape[:-1], self.dictionary_size)
+        rows = x_n - self.b_dec if self.apply_b_dec_to_input else x_n
+        return functional.linear(rows, self.W_enc.t(), self.b_enc)
 
     def pre_activation(self, x_n: Tensor, feature: int) -> Tensor:
         """Return the pre-activation (...) of one feature for the normalised x_n (..., d)."""
