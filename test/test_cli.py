@@ -81,3 +81,30 @@ def test_help_imports_nothing_heavy() -> None:
                           check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "steer" in done.stdout
+
+
+def test_a_reader_that_goes_away_ends_a_command_quietly() -> None:
+    program = (
+        "import sys; from vla_sae_ros import cli; from vla_sae_ros.commands import Command\n"
+        "cli.COMMANDS += (Command('many', 'many_lines', 'prints more than a pipe holds'),)\n"
+        "class Many:\n"
+        "    add_arguments = staticmethod(lambda parser: None)\n"
+        "    run = staticmethod(lambda args: print('line\\n' * 100_000) or 0)\n"
+        "sys.modules['many_lines'] = Many\n"
+        "sys.exit(cli.main(['many']))"
+    )
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        running.stdout.close()
+        complaint = running.stderr.read().decode()
+        running.wait()
+    assert (running.returncode, complaint) == (cli.CLOSED_PIPE, "")
+
+
+def test_another_broken_pipe_is_not_taken_for_the_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose_a_worker(_given: object) -> int:
+        raise BrokenPipeError("worker")
+
+    monkeypatch.setattr(cli, "_run", lose_a_worker)
+    with pytest.raises(BrokenPipeError, match="worker"):
+        cli.main([])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import select
 import sys
 from collections.abc import Sequence
 
@@ -32,9 +34,28 @@ COMMANDS = (
 )
 
 
+CLOSED_PIPE = 141
+"""Exit status of a program that SIGPIPE ended."""
+_STDOUT = 1
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand and return the exit status: 1 for a failure, 2 for a wrong request."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    """Run one subcommand and return the exit status: 1 for a failure, 2 for a wrong request.
+
+    CLOSED_PIPE when nobody reads the output any longer, as after `| head`.
+    """
+    try:
+        try:
+            return _run(list(sys.argv[1:] if arguments is None else arguments))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _output_is_closed():
+            raise
+        return CLOSED_PIPE
+
+
+def _run(given: Sequence[str]) -> int:
     prepare()
     parser = argparse.ArgumentParser(
         prog="vla-sae", description="Live feature steering of vision-language-action policies."
@@ -49,6 +70,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{parsed.prog}: interrupted", file=sys.stderr)
         return 130
+
+
+def _output_is_closed() -> bool:
+    """Tell whether the broken pipe is the standard output; if so, what it still holds is let go."""
+    output = select.poll()
+    output.register(_STDOUT, 0)
+    if not any(event & (select.POLLERR | select.POLLHUP) for _, event in output.poll(0)):
+        return False
+    # The interpreter flushes once more at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
+    return True
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import argparse
 import math
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import rclpy
@@ -11,10 +12,12 @@ from rclpy.executors import SingleThreadedExecutor
 from std_srvs.srv import SetBool, Trigger
 
 from vla_sae_ros import cli
-from vla_sae_ros.core.steering import Mode, Unit
-from vla_sae_ros.msg import SteeringEdit, SteeringEditState, SteeringState
+from vla_sae_ros.core.errors import SteeringRefused
+from vla_sae_ros.core.steering import Mode, Unit, parse_preset
+from vla_sae_ros.msg import FeatureCatalogue, SteeringEdit, SteeringEditState, SteeringState
 from vla_sae_ros.nodes import qos, steer_client
-from vla_sae_ros.srv import SetSteering
+from vla_sae_ros.nodes.steering_messages import from_edit
+from vla_sae_ros.srv import ApplyPreset, SetSteering
 
 
 class FakePolicy:
@@ -30,6 +33,12 @@ class FakePolicy:
         self._publisher = self.node.create_publisher(SteeringState, "steering/state", qos.LATCHED)
         self._publisher.publish(self._state)
         self.node.create_service(SetSteering, "steering/set", self._set)
+        catalogue = FeatureCatalogue(sites=["expert.1", "backbone.1"], bundle_ids=["e1", "b1"])
+        self._catalogue = self.node.create_publisher(
+            FeatureCatalogue, "policy/catalogue", qos.LATCHED)
+        self._catalogue.publish(catalogue)
+        self.presets: list[ApplyPreset.Request] = []
+        self.node.create_service(ApplyPreset, "steering/preset", self._preset)
         self.node.create_service(SetBool, "steering/bypass", self._bypass)
         self.node.create_service(Trigger, "steering/reset", self._reset)
 
@@ -49,6 +58,17 @@ class FakePolicy:
             self._state.edits = []
             self._publisher.publish(self._state)
         return response
+
+    def _preset(self, request: ApplyPreset.Request, response: ApplyPreset.Response):
+        self.presets.append(request)
+        preset = parse_preset(request.preset)
+        try:
+            preset.check_fits({"expert.1": "e1", "backbone.1": "b1"})
+        except SteeringRefused as refusal:
+            response.reason = str(refusal)
+            return response
+        edits = [from_edit(edit) for edit in preset.edits]
+        return self._set(SetSteering.Request(edits=edits, owner=request.owner), response)
 
     def _bypass(self, request: SetBool.Request, response: SetBool.Response):
         self._state.bypass = request.data
@@ -133,6 +153,69 @@ def test_bypass_and_reset_are_accepted(policy: FakePolicy, capsys) -> None:
     assert cli.main(["steer", "reset"]) == 0
     assert cli.main(["steer", "list"]) == 0
     assert "no edits" in capsys.readouterr().out
+
+
+def test_a_saved_preset_names_its_bundles_and_loads_back_into_the_same_edits(
+    policy: FakePolicy, tmp_path: Path, capsys
+) -> None:
+    file = tmp_path / "lift.yaml"
+    words = ["--site", "expert.1", "--clamp", "4", "--tokens", "action", "--hold"]
+    assert cli.main(["steer", "set", "12", *words]) == 0
+    assert cli.main(["steer", "preset", "save", str(file)]) == 0
+    assert f"1 edit(s) written to {file}" in capsys.readouterr().out
+    preset = parse_preset(file.read_text())
+    assert (preset.name, preset.bundles) == ("lift", {"expert.1": "e1"})
+    assert cli.main(["steer", "preset", "save", str(file)]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert cli.main(["steer", "preset", "load", str(file)]) == 0  # held, so it returns at once
+    assert [from_edit(edit) for edit in parse_preset(policy.presets[0].preset).edits] == list(
+        policy.requests[0].edits)
+    assert "accepted: 1 edit(s) of 'lift', revision 3" in capsys.readouterr().out
+
+
+def test_ctrl_c_lets_go_of_a_presets_edits_but_for_the_held_ones(
+    policy: FakePolicy, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    def interrupt(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    file = tmp_path / "two.yaml"
+    file.write_text("format: 1\nname: two\nedits: [{feature: 3, mode: project_out, hold: true}, "
+                    "{feature: 4, mode: project_out}]\n")
+    monkeypatch.setattr(steer_client.SteerClient, "wait_until_gone", interrupt)
+    assert cli.main(["steer", "preset", "load", str(file)]) == 0
+    assert "released" in capsys.readouterr().out
+    features = [[edit.feature for edit in parse_preset(request.preset).edits]
+                for request in policy.presets]
+    assert features == [[3, 4], [3]]
+    assert cli.main(["steer", "preset", "load", str(file), "--hold"]) == 0
+    assert all(edit.hold for edit in parse_preset(policy.presets[-1].preset).edits)
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "says"),
+    [
+        ("format: 1\nname: x\nbundles: {expert.1: other}\nedits: []\n", 1, "preset other"),
+        ("format: 7\nname: x\nedits: []\n", 2, "preset format"),
+        (None, 2, "cannot be used"),
+    ],
+)
+def test_a_preset_that_does_not_fit_is_refused(
+    policy: FakePolicy, tmp_path: Path, capsys, text: str | None, status: int, says: str
+) -> None:
+    file = tmp_path / "preset.yaml"
+    if text is not None:
+        file.write_text(text)
+    assert cli.main(["steer", "preset", "load", str(file)]) == status
+    said = capsys.readouterr()
+    assert says in said.out + said.err
+    assert not policy.requests
+
+
+def test_no_edits_make_no_preset(policy: FakePolicy, tmp_path: Path, capsys) -> None:
+    file = tmp_path / "none.yaml"
+    assert cli.main(["steer", "preset", "save", str(file)]) == 2
+    assert "no edit stands" in capsys.readouterr().err and not file.exists()
 
 
 def test_without_a_system_the_next_step_is_said(monkeypatch, capsys) -> None:

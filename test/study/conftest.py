@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
@@ -212,8 +213,28 @@ def engine(loaded: LoadedPolicy, make_bundle: Callable[..., SaeBundle]) -> Itera
     engine.close()
 
 
+@pytest.fixture(scope="session")
+def untouched(loaded: LoadedPolicy) -> LoadedPolicy:
+    """A copy of the tiny policy to which no engine is attached."""
+    return copy.deepcopy(loaded)
+
+
 @pytest.fixture
-def replay_options(engine: PolicyEngine, tiny_policy_folder: Path, tmp_path: Path) -> list[str]:
+def load_once(
+    monkeypatch: pytest.MonkeyPatch, untouched: LoadedPolicy, tiny_policy_folder: Path
+) -> None:
+    """Give the tiny policy to every command that replays, without reading its files again."""
+    from vla_sae_ros.study import replay_engine
+
+    def copied(folder: Path, device: str) -> LoadedPolicy:
+        assert (folder, device) == (tiny_policy_folder, "cpu")
+        return copy.deepcopy(untouched)
+
+    monkeypatch.setattr(replay_engine, "load_policy", copied)
+
+
+@pytest.fixture
+def policy_options(engine: PolicyEngine, tiny_policy_folder: Path, tmp_path: Path) -> list[str]:
     """The command line's options that name the policy of `engine` and its bundles."""
     for bundle in engine.bundles:
         bundle.save(tmp_path / "sae" / bundle.card.site)
@@ -222,8 +243,14 @@ def replay_options(engine: PolicyEngine, tiny_policy_folder: Path, tmp_path: Pat
 
 
 @pytest.fixture
+def replay_options(policy_options: list[str], load_once: None) -> list[str]:
+    """The same options; the policy is not read from its files again."""
+    return policy_options
+
+
+@pytest.fixture
 def serve(engine: PolicyEngine, tmp_path: Path) -> Callable[..., Path]:
-    """Make a bag of one steered episode of `engine`; takes what ServedBag takes."""
+    """Make a bag of steered episodes of `engine`; takes what ServedBag takes."""
     # Tests are imported by path, so what lies beside them has to be, too.
     spec = importlib.util.spec_from_file_location(
         "served_bag", Path(__file__).with_name("served_bag.py"))

@@ -24,26 +24,30 @@ from vla_sae_ros.nodes.policy_messages import facts, to_catalogue, to_chunk, to_
 from vla_sae_ros.nodes.steering_messages import from_state
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.resources import resource, software_version
+from vla_sae_ros.study.bag_timeline import nanoseconds
 
 START = 1_700_000_000_123_456_789
 PERIOD = 50_000_000
+GAP = 10_000_000_000  # [ns] from one episode's start to the next one's
 STEPS_PER_CHUNK = 3
 INSTRUCTION = "pick up the butter and place it in the basket"
 SITE = "expert.1"
 
 
 class ServedBag:
-    """Serves one steered episode and records it.
+    """Serves steered episodes "e1", "e2" ... and records them.
 
     `pictures` is "raw", "png", "jpeg" or "" for none; every message passes through `change`, which
-    returns it, another one, or None to leave it out.
+    returns it, another one, or None to leave it out. An episode has `requests` of STEPS_PER_CHUNK
+    steps each.
     """
 
     def __init__(
         self, folder: Path, engine: PolicyEngine, pictures: str = "raw",
-        change: Any = lambda topic, message: message,
+        change: Any = lambda topic, message: message, episodes: int = 1, requests: int = 12,
     ) -> None:
         self._engine, self._pictures, self._change = engine, pictures, change
+        self._episodes, self._requests = episodes, requests
         self._writer = BagWriter(folder, 2**20)
         self._builder = FrameBuilder(load_contract(resource("config", "contracts", "libero.yaml")))
         self._steering = Steering(engine.steering_sites())
@@ -52,14 +56,22 @@ class ServedBag:
         self._chunk_id = 0
 
     def record(self) -> None:
-        """A ramp up, a bypass, a window, a release: whatever moves between two inferences."""
+        """Write the whole bag."""
         known = facts(self._engine)
         self._put("description", NodeDescription(
             software_version=software_version(), names=list(known), values=list(map(str,
             known.values()))))
         self._put("policy/catalogue", to_catalogue(self._engine, START))
         self._publish_state(self._steering.view())
-        for number, job in enumerate(self._jobs()):
+        for number in range(1, self._episodes + 1):
+            self._serve(EpisodeState(
+                episode_id=f"e{number}", instruction=INSTRUCTION, seed=10 + number,
+                start=to_time(START + (number - 1) * GAP), control_rate=20.0))
+        self._writer.close()
+
+    def _serve(self, episode: EpisodeState) -> None:
+        """A ramp up, a bypass, a window, a release: whatever moves between two inferences."""
+        for number, job in enumerate(self._jobs(episode)):
             if number == 2:
                 self._steering.set([
                     Edit(2, Mode.CLAMP, 3.3, SITE, ramp=0.7),
@@ -72,13 +84,13 @@ class ServedBag:
                 self._steering.reset("me")
                 self._changed(job, replan=False)
             self._infer(job)
-        self._tell(job.step, EpisodeState.SUCCEEDED)
-        self._writer.close()
+        self._tell(episode, job.step, EpisodeState.SUCCEEDED)
 
-    def _jobs(self) -> Iterator[Job]:
-        for number in range(12):
+    def _jobs(self, episode: EpisodeState) -> Iterator[Job]:
+        start = nanoseconds(episode.start)
+        for number in range(self._requests):
             step = number * STEPS_PER_CHUNK
-            stamp = START + step * PERIOD
+            stamp = start + step * PERIOD
             header = to_header(stamp)
             for camera in ("agentview", "wrist"):
                 picture = _picture(step, camera)
@@ -86,16 +98,18 @@ class ServedBag:
                 self._observe(f"observation/image/{camera}", message, picture)
             self._observe("ee_pose", to_pose([0.1 + step / 100, 0.2, 0.3], [1, 0, 0, 0], header))
             self._observe("gripper", _fingers(header))
-            request = ChunkRequest(header=header, episode_id="e1", instruction=INSTRUCTION,
-                                   start=to_time(START), seed=11, step=step)
+            request = ChunkRequest(
+                header=header, episode_id=episode.episode_id, instruction=INSTRUCTION,
+                start=episode.start, seed=episode.seed, step=step)
             self._put("policy/request", request)
-            self._tell(step, EpisodeState.RUNNING)
-            yield Job(self._builder.frame(stamp).values, INSTRUCTION, "e1", stamp, START, 11, step)
+            self._tell(episode, step, EpisodeState.RUNNING)
+            yield Job(self._builder.frame(stamp).values, INSTRUCTION, episode.episode_id, stamp,
+                      start, episode.seed, step)
 
-    def _tell(self, step: int, status: int) -> None:
-        self._put("episode", EpisodeState(
-            header=to_header(START + step * PERIOD), start=to_time(START), episode_id="e1",
-            instruction=INSTRUCTION, seed=11, step=step, status=status, control_rate=20.0))
+    def _tell(self, episode: EpisodeState, step: int, status: int) -> None:
+        episode.header = to_header(nanoseconds(episode.start) + step * PERIOD)
+        episode.step, episode.status = step, status
+        self._put("episode", episode)
 
     def _observe(self, topic: str, message: Any, picture: np.ndarray | None = None) -> None:
         self._builder.push(topic, message, self._now)

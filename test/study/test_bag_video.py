@@ -66,7 +66,7 @@ def test_a_heatmap_is_computed_again_from_the_bag(
     serve: Callable[..., Path], replay_options: list[str], tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    command = ["bag", "video", str(serve()), *replay_options]
+    command = ["bag", "video", str(serve(requests=3)), *replay_options]
     film = tmp_path / "film.mp4"
     assert main([*command, "--heatmap", "expert.1:2", "--output", str(film)]) == 2
     assert "action tokens" in capsys.readouterr().err and not film.exists()

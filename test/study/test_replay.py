@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +12,17 @@ import numpy as np
 import pytest
 
 from vla_sae_ros.cli import main
+from vla_sae_ros.core.contract import load_contract
 from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.resources import resource
 from vla_sae_ros.study.bag_reading import open_bag
+from vla_sae_ros.study.recorded_frames import RecordedFrames
 from vla_sae_ros.study.recorded_inferences import recorded_inferences
 
 Options = list[str]
 Serve = Callable[..., Path]
 
-# Policies are loaded again and again, on a machine that may be busy.
+# The policy is loaded from its files in one test; the machine may be busy.
 pytestmark = pytest.mark.timeout(400)
 
 
@@ -30,21 +34,57 @@ def report(bag: Path) -> dict[str, Any]:
     return json.loads((bag.parent / "out" / "replay.json").read_text())
 
 
-@pytest.mark.parametrize("pictures", ["raw", "png"])
+def what_if(bag: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((bag.parent / "out" / "what_if.csv").open()))
+
+
 def test_every_inference_repeats_to_the_bit_while_edits_ramp_bypass_and_release(
-    serve: Serve, replay_options: Options, pictures: str,
-    capsys: pytest.CaptureFixture[str],
+    serve: Serve, policy_options: Options, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bag = serve(pictures)
+    bag = serve()
     with open_bag(bag) as reader:
         recorded = recorded_inferences(reader).inferences
     weights = {edit.weight for each in recorded
                for edit in each.snapshot.edits.get("expert.1", ())}
     assert len(weights) > 6 and len({each.revision for each in recorded}) == 5
-    assert replay(bag, replay_options) == 0
+    assert replay(bag, policy_options) == 0
     assert report(bag)["identical"] and report(bag)["replayed"] == 15
     assert report(bag)["not_the_same"] == []
     assert "equal to the bit" in capsys.readouterr().out
+
+
+def test_pictures_without_loss_repeat_to_the_bit_as_well(
+    serve: Serve, replay_options: Options
+) -> None:
+    bag = serve("png")
+    assert replay(bag, replay_options) == 0
+    assert report(bag)["identical"] and report(bag)["replayed"] == 15
+
+
+def test_each_of_two_episodes_is_replayed_alone_and_both_together(
+    serve: Serve, replay_options: Options
+) -> None:
+    bag = serve(episodes=2)
+    for episode in ("1", "e2"):
+        assert replay(bag, replay_options, "--episode", episode) == 0
+        assert report(bag)["identical"] and report(bag)["replayed"] == 15
+    assert replay(bag, replay_options) == 0
+    assert report(bag)["identical"] and report(bag)["replayed"] == 30
+
+
+def test_one_reader_gives_the_frames_of_one_episode_after_the_other_and_again(
+    serve: Serve,
+) -> None:
+    with open_bag(serve(episodes=2, requests=3)) as reader:
+        recorded = recorded_inferences(reader).inferences
+        frames = RecordedFrames(
+            reader, load_contract(resource("config", "contracts", "libero.yaml")))
+        whole = [dict(frame) for _, frame in frames.of(recorded)]
+        parts = [dict(frame) for episode in ("e1", "e2") for _, frame in frames.of(
+            [each for each in recorded if each.episode_id == episode])]
+        again = [dict(frame) for _, frame in frames.of(recorded)]
+    for others in (parts, again):
+        np.testing.assert_equal(others, whole)
 
 
 def test_a_changed_feature_is_found_by_inference_site_and_size(
@@ -141,16 +181,34 @@ def test_what_if_gives_the_difference_that_steering_makes_and_none_where_it_made
 ) -> None:
     bag = serve()
     assert replay(bag, replay_options, "--no-steering") == 0
-    rows = (tmp_path / "out" / "what_if.csv").read_text().splitlines()
-    header = rows[0].split(",")
-    found = [dict(zip(header, row.split(","), strict=True)) for row in rows[1:]]
-    assert len(found) == 15 and header[-7:] == [
+    found = what_if(bag)
+    assert len(found) == 15 and list(found[0])[-7:] == [
         "da_x", "da_y", "da_z", "da_roll", "da_pitch", "da_yaw", "da_gripper"]
     for row in found:
         assert (float(row["da_norm"]) > 0) == (row["was_steered"] == "1")
         assert row["is_steered"] == "0"
     assert "15" in capsys.readouterr().out
     assert (tmp_path / "out" / "what_if.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_acting_edit_changes_the_actions_inside_its_window_and_no_others(
+    serve: Serve, replay_options: Options, tmp_path: Path
+) -> None:
+    bag = serve()
+    preset = tmp_path / "preset.yaml"
+    preset.write_text(
+        "format: 1\nname: acting\nedits: [{site: expert.1, feature: 2, mode: clamp, value: 3.0, "
+        "window: [0.4, 1.0]}]\n")
+    # The bag's own edits are left out, so that every change is this preset's.
+    assert replay(bag, replay_options, "--no-steering") == 0
+    plain = what_if(bag)
+    assert replay(bag, replay_options, "--edits", str(preset)) == 0
+    acting = what_if(bag)
+    inside = [0.4 <= float(row["time_s"]) < 1.0 for row in acting]
+    assert 3 < sum(inside) < len(inside) - 5
+    changed = [now["da_x"] != then["da_x"] for now, then in zip(acting, plain, strict=True)]
+    assert changed == inside
+    assert [row["is_steered"] == "1" for row in acting] == inside
 
 
 def test_what_if_without_any_edit_is_what_if_without_steering(

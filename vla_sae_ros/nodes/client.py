@@ -32,11 +32,11 @@ from vla_sae_ros.core.errors import (
     SteeringRefused,
     VlaSaeError,
 )
-from vla_sae_ros.core.steering import Edit
+from vla_sae_ros.core.steering import Edit, Preset, format_preset
 from vla_sae_ros.msg import EpisodeState, SteeringEdit, SteeringLease
 from vla_sae_ros.nodes import qos
 from vla_sae_ros.nodes.steering_messages import from_edit
-from vla_sae_ros.srv import SetSteering, StartRecording
+from vla_sae_ros.srv import ApplyPreset, SetSteering, StartRecording
 
 SERVICE_TIMEOUT = 10.0  # [s]
 CHECK_PERIOD = 0.2  # [s]
@@ -67,6 +67,7 @@ class Client:
         self._episodes = ActionClient(self._node, RunEpisode, "run_episode")
         self._services = {
             "steering/set": self._node.create_client(SetSteering, "steering/set"),
+            "steering/preset": self._node.create_client(ApplyPreset, "steering/preset"),
             "steering/bypass": self._node.create_client(SetBool, "steering/bypass"),
             "steering/reset": self._node.create_client(Trigger, "steering/reset"),
             "record/start": self._node.create_client(StartRecording, "record/start"),
@@ -188,6 +189,19 @@ class Client:
             lease=LEASE,
         )
         response = self._call("steering/set", request)
+        if not response.accepted:
+            raise SteeringRefused(response.reason)
+        return response.revision
+
+    def apply_preset(self, preset: Preset) -> int:
+        """Set a preset's edits and release every other one of this client; return the revision.
+
+        Raises:
+            SteeringRefused: with the policy's reason; nothing was changed.
+        """
+        text = format_preset(preset.name, preset.edits, preset.bundles)
+        request = ApplyPreset.Request(preset=text, owner=self.name, lease=LEASE)
+        response = self._call("steering/preset", request)
         if not response.accepted:
             raise SteeringRefused(response.reason)
         return response.revision

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from vla_sae_ros.core.errors import SteeringRefused
 from vla_sae_ros.core.steering import Edit, Mode, Unit
 from vla_sae_ros.core.steering.edit import TOKEN_GROUPS
-from vla_sae_ros.msg import SteeringEditState, SteeringState
-from vla_sae_ros.nodes import qos
+from vla_sae_ros.msg import FeatureCatalogue, SteeringEditState, SteeringState
+from vla_sae_ros.nodes import qos, steer_preset
 from vla_sae_ros.nodes.client import Client, NoAnswer
 
 UNITS = {"natural": Unit.NATURAL, "max": Unit.OBSERVED_MAX, "norm": Unit.RESIDUAL_NORM}
@@ -22,19 +22,22 @@ STATE_TIMEOUT = 10.0  # [s] for the latched steering state; discovery takes 2 to
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare `steer set`, `list`, `bypass` and `reset`."""
+    """Declare `steer set`, `list`, `bypass`, `reset` and `preset`."""
     actions = parser.add_subparsers(dest="action", metavar="action", required=True)
     _add_set_arguments(actions.add_parser("set", help="edit one feature"))
     actions.add_parser("list", help="show every standing edit")
     bypass = actions.add_parser("bypass", help="let no edit act but keep all; off: let them act")
     bypass.add_argument("state", choices=("on", "off"), nargs="?", default="on")
     actions.add_parser("reset", help="ramp every edit back to natural")
+    steer_preset.add_arguments(
+        actions.add_parser("preset", help="keep the standing edits in a file, or apply one"))
 
 
 def run(args: argparse.Namespace) -> int:
     """Do it, say whether it was accepted, and return 0 or 1."""
     actions: dict[str, Callable[[SteerClient, argparse.Namespace], None]] = {
         "set": _set, "list": _list, "bypass": _bypass, "reset": _reset,
+        "preset": steer_preset.run,
     }  # fmt: skip
     with SteerClient() as client:
         try:
@@ -52,6 +55,7 @@ class SteerClient(Client):
         super().__init__(name or f"steer_{os.getpid()}")
         self._changed = threading.Condition()
         self._state: SteeringState | None = None
+        self._catalogue: FeatureCatalogue | None = None
         self._node.create_subscription(SteeringState, "steering/state", self._receive, qos.LATCHED)
 
     def state(self) -> SteeringState:
@@ -64,26 +68,38 @@ class SteerClient(Client):
             assert self._state is not None
             return self._state
 
-    def wait_until_gone(self, feature: int, revision: int) -> None:
-        """Wait until this client's edit of the feature, set at `revision`, has left the state."""
+    def bundles(self) -> dict[str, str]:
+        """Return site -> content id of the SAE bundles that serve; NoAnswer when nobody says."""
+        self._node.create_subscription(
+            FeatureCatalogue, "policy/catalogue", self._receive_catalogue, qos.LATCHED)
         with self._changed:
-            self._changed.wait_for(lambda: self._gone(feature, revision))
+            if not self._changed.wait_for(lambda: self._catalogue is not None, STATE_TIMEOUT):
+                raise NoAnswer("nobody publishes policy/catalogue. Is a policy running?")
+            assert self._catalogue is not None
+            return dict(zip(self._catalogue.sites, self._catalogue.bundle_ids, strict=True))
+
+    def wait_until_gone(self, revision: int) -> None:
+        """Wait until this client's edits, set at `revision`, have left the state but for `hold`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._gone(revision))
 
     def release(self, edit: Edit) -> None:
         """Ramp an edit of this client's back to natural."""
         self.set_steering([], release=[edit.key])
 
-    def _gone(self, feature: int, revision: int) -> bool:
+    def _gone(self, revision: int) -> bool:
         if self._state is None or self._state.revision < revision:
             return False
-        return not any(
-            standing.edit.feature == feature and standing.owner == self.name
-            for standing in self._state.edits
-        )
+        return all(each.edit.hold or each.owner != self.name for each in self._state.edits)
 
     def _receive(self, state: SteeringState) -> None:
         with self._changed:
             self._state = state
+            self._changed.notify_all()
+
+    def _receive_catalogue(self, catalogue: FeatureCatalogue) -> None:
+        with self._changed:
+            self._catalogue = catalogue
             self._changed.notify_all()
 
 
@@ -160,7 +176,7 @@ def _set(client: SteerClient, args: argparse.Namespace) -> None:
     else:
         print("holding it until Ctrl-C", flush=True)
     try:
-        client.wait_until_gone(edit.feature, revision)
+        client.wait_until_gone(revision)
         print(f"feature {edit.feature} is natural again")
     except KeyboardInterrupt:
         client.release(edit)

@@ -44,7 +44,6 @@ class BagEpisode:
 
         Raises RecordingError for an observation that the bag does not hold whole.
         """
-        # A reader gives its messages once.
         with open_bag(self.folder) as reader:
             for inference, frame in RecordedFrames(reader, self.contract).of(self.recorded):
                 if isinstance(frame, ObservationError):

@@ -41,10 +41,10 @@ class RecordedFrames:
 
     def __init__(self, reader: AnyReader, contract: Contract) -> None:
         self._reader, self._contract = reader, contract
-        self._builder = FrameBuilder(contract)
         self._topics: dict[int, str] = {}
         self._connections: list[Connection] = []
-        missing = [c.topic for c in self._builder.channels if not self._find(c.topic, c.type)]
+        wanted = FrameBuilder(contract).channels
+        missing = [c.topic for c in wanted if not self._find(c.topic, c.type)]
         if missing:
             raise RecordingError(
                 complaint("the bag lacks observations", sorted(missing),
@@ -59,29 +59,27 @@ class RecordedFrames:
     def of[M: Moment](
         self, moments: Sequence[M]
     ) -> Iterator[tuple[M, Frame | ObservationError]]:
-        """Yield each moment, e.g. an inference, with its frame, or with why there is none."""
+        """Yield each moment, e.g. an inference, with its frame, or with why there is none.
+
+        Every call reads the bag from its beginning.
+        """
+        builder = FrameBuilder(self._contract)
         waiting = deque(sorted(moments, key=lambda each: each.received_ns))
         for connection, received, raw in self._reader.messages(self._connections):
             message = self._reader.deserialize(raw, connection.msgtype)
             topic = self._topics[connection.id]
             try:
-                self._builder.push(topic, _as_sent(message, connection), received)
+                builder.push(topic, _as_sent(message, connection), received)
             except ObservationError:  # refused live as well: its frame will miss it, by name
                 self.refused += 1
             while waiting and waiting[0].received_ns <= received:
-                frame = self._frame(waiting[0])
+                frame = _frame(builder, waiting[0])
                 late = received - waiting[0].received_ns > LATEST
                 if isinstance(frame, ObservationError) and not late:
                     break
                 yield waiting.popleft(), frame
         for moment in waiting:
-            yield moment, self._frame(moment)
-
-    def _frame(self, moment: Moment) -> Frame | ObservationError:
-        try:
-            return self._builder.frame(moment.stamp_ns).values
-        except ObservationError as error:
-            return error
+            yield moment, _frame(builder, moment)
 
     def _find(self, topic: str, msgtype: str) -> bool:
         """Choose the connections of a relative topic, in any namespace; raw rather than packed."""
@@ -106,6 +104,13 @@ class RecordedFrames:
                     return True
                 break
         return False
+
+
+def _frame(builder: FrameBuilder, moment: Moment) -> Frame | ObservationError:
+    try:
+        return builder.frame(moment.stamp_ns).values
+    except ObservationError as error:
+        return error
 
 
 def _as_sent(message: Any, connection: Connection) -> Any:
