@@ -33,6 +33,7 @@ prepare()
 
 import numpy as np  # noqa: E402  (after the environment)
 import rclpy  # noqa: E402
+from rclpy.duration import Duration  # noqa: E402
 from rclpy.publisher import Publisher  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
 from rosbags.highlevel import AnyReader  # noqa: E402
@@ -127,7 +128,8 @@ def publish(seconds: float, small: float, pictures: float, report: Path) -> None
         late = max(late, -wait)
         source.send()
     lasted = time.monotonic() - start
-    time.sleep(0.5)  # the last ones are still on their way
+    for source in sources:  # the last ones are still on their way, or to be sent once more
+        source.publisher.wait_for_all_acked(Duration(seconds=10))
     used = resource.getrusage(resource.RUSAGE_SELF)
     sent = {source.publisher.topic_name: source.sent for source in sources}
     report.write_text(json.dumps({"sent": sent, "seconds": lasted, "late_s": late,

@@ -119,7 +119,7 @@ def test_a_changed_action_is_found(serve: Serve, replay_options: Options, tmp_pa
 def test_pictures_that_lost_something_are_named_before_the_numbers_part(
     serve: Serve, replay_options: Options, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bag = serve("jpeg")
+    bag = serve("jpeg", requests=3)
     assert replay(bag, replay_options) == 1
     assert "JPEG" in capsys.readouterr().out
 
@@ -127,7 +127,7 @@ def test_pictures_that_lost_something_are_named_before_the_numbers_part(
 def test_a_bag_without_pictures_is_refused_by_the_names_of_its_topics(
     serve: Serve, replay_options: Options, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bag = serve("")
+    bag = serve("", requests=1)
     assert replay(bag, replay_options) == 1
     assert "observation/image/agentview" in capsys.readouterr().err
 
@@ -160,7 +160,7 @@ def test_another_policy_is_named_before_the_run(
             message.values[message.names.index("torch")] = "1.0"
         return message
 
-    bag = serve(change=change)
+    bag = serve(change=change, requests=3)
     assert replay(bag, replay_options) == 0  # it is the same one in truth
     named = report(bag)["not_the_same"]
     assert f"policy_id: recorded another, now {engine.policy_id}" in named
@@ -170,7 +170,7 @@ def test_another_policy_is_named_before_the_run(
 def test_an_unknown_episode_is_refused_and_a_known_one_is_replayed_alone(
     serve: Serve, replay_options: Options, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bag = serve()
+    bag = serve(requests=3)
     assert replay(bag, replay_options, "--episode", "2") == 1
     assert "no such episode" in capsys.readouterr().err
     assert replay(bag, replay_options, "--episode", "e1") == 0
@@ -198,15 +198,16 @@ def test_an_acting_edit_changes_the_actions_inside_its_window_and_no_others(
     preset = tmp_path / "preset.yaml"
     preset.write_text(
         "format: 1\nname: acting\nedits: [{site: expert.1, feature: 2, mode: clamp, value: 3.0, "
-        "window: [0.4, 1.0]}]\n")
+        "window: [0.4, 0.95]}]\n")  # the slew limit's way back of 0.1 s ends before the next one
     # The bag's own edits are left out, so that every change is this preset's.
     assert replay(bag, replay_options, "--no-steering") == 0
     plain = what_if(bag)
     assert replay(bag, replay_options, "--edits", str(preset)) == 0
     acting = what_if(bag)
-    inside = [0.4 <= float(row["time_s"]) < 1.0 for row in acting]
+    inside = [0.4 <= float(row["time_s"]) < 0.95 for row in acting]
     assert 3 < sum(inside) < len(inside) - 5
-    changed = [now["da_x"] != then["da_x"] for now, then in zip(acting, plain, strict=True)]
+    changed = [any(now[name] != then[name] for name in now if name.startswith("da_"))
+               for now, then in zip(acting, plain, strict=True)]
     assert changed == inside
     assert [row["is_steered"] == "1" for row in acting] == inside
 
@@ -214,7 +215,7 @@ def test_an_acting_edit_changes_the_actions_inside_its_window_and_no_others(
 def test_what_if_without_any_edit_is_what_if_without_steering(
     serve: Serve, replay_options: Options, tmp_path: Path
 ) -> None:
-    bag = serve()
+    bag = serve(requests=5)
     preset = tmp_path / "preset.yaml"
     preset.write_text("format: 1\nname: none\nedits: []\n")
     assert replay(bag, replay_options, "--edits", str(preset)) == 0
@@ -233,7 +234,7 @@ def test_a_preset_that_cannot_be_used_is_refused_before_the_run(
     serve: Serve, replay_options: Options, tmp_path: Path, preset: str | None, says: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    bag = serve()
+    bag = serve(requests=1)
     path = tmp_path / "no_such.yaml"
     if preset is not None:
         path.write_text(preset)
