@@ -152,6 +152,7 @@ def _record(
         "intercept": classifier.intercept,
         "weights": dict(zip(METRICS, classifier.weights, strict=True)),
         "general_share": {"value": share.value, "low": share.low, "high": share.high},
+        "magnitude": measured.metrics.magnitude.tolist(),  # the one metric no catalogue has
     }
     return (json.dumps(content, indent=1) + "\n").encode()
 

@@ -1,0 +1,122 @@
+const PAGE = 100;
+const COLUMNS = ["feature", "label", "class", "p", "coverage", "onsets", "run", "density", "largest", "r", "variable", "stability"];
+const TEXT = new Set(["label", "class", "variable"]);
+const KEEP = {
+  all: () => true,
+  alive: row => row.alive,
+  labelled: row => row.label !== "",
+  general: row => row.class === "general",
+  memorized: row => row.class === "memorized",
+};
+const body = document.getElementById("rows");
+const search = document.getElementById("search");
+const filter = document.getElementById("filter");
+let sorted = { column: ROWS.some(row => row.r !== null) ? "r" : "density", down: true };
+let shown = PAGE;
+let opened = new Set();
+
+function weight(row) {
+  const value = row[sorted.column];
+  return sorted.column === "r" && value !== null ? Math.abs(value) : value;
+}
+
+function compare(a, b) {
+  // What is unknown or empty comes last in both directions.
+  const [x, y] = [weight(a), weight(b)], none = v => v === null || v === "";
+  if (none(x) || none(y)) return none(x) - none(y) || a.feature - b.feature;
+  const order = typeof x === "string" ? x.localeCompare(y) : x - y;
+  return (sorted.down ? -order : order) || a.feature - b.feature;
+}
+
+function chosen() {
+  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+  return ROWS.filter(KEEP[filter.value]).filter(row => {
+    const text = [row.feature, row.label, row.class, row.variable, row.text, row.notes].join(" ").toLowerCase();
+    return words.every(word => text.includes(word));
+  }).sort(compare);
+}
+
+function element(name, text, className) {
+  const made = document.createElement(name);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+function cell(row, column) {
+  const value = row[column];
+  const made = element("td", value === null ? "–" : value, TEXT.has(column) ? "" : "number");
+  if (column === "class" && (value === "general" || value === "memorized"))
+    made.prepend(element("span", "", `key ${value}`));
+  if (column === "r" && value !== null) made.textContent = (value > 0 ? "+" : "") + value.toFixed(2);
+  if (column === "label" && row.source === "person") made.append(element("span", " by a person", "note"));
+  return made;
+}
+
+function sheet(row) {
+  const made = element("div", undefined, "sheet");
+  for (const [episode, step, value, frame] of row.top) {
+    const figure = element("figure");
+    if (frame !== null) {
+      const image = element("img");
+      image.src = FRAMES[frame];
+      image.alt = `episode ${episode}, step ${step}`;
+      figure.append(image);
+    } else if (WITH_FRAMES) figure.append(element("div", "no picture", "nothing"));
+    figure.append(element("figcaption", `${episode}, step ${step}, activation ${value}`));
+    made.append(figure);
+  }
+  return made;
+}
+
+function details(row) {
+  const made = element("tr", undefined, "details"), wide = element("td");
+  wide.colSpan = COLUMNS.length + 1;
+  for (const text of [row.text, row.notes && `Notes: ${row.notes}`]) if (text) wide.append(element("p", text));
+  if (row.trace) {
+    wide.append(element("p", "Mean activation from the beginning to the end of an episode", "note"));
+    wide.append(drawTrace(row.trace, 600, 70));
+  }
+  wide.append(row.top.length ? sheet(row) : element("p", "No episode in which it fires is known here.", "note"));
+  made.append(wide);
+  return made;
+}
+
+function line(row) {
+  const made = element("tr", undefined, row.alive ? "" : "quiet");
+  made.append(...COLUMNS.map(column => cell(row, column)));
+  const last = element("td");
+  if (row.trace) last.append(drawTrace(row.trace, 90, 22));
+  made.append(last);
+  const open = element("button", row.feature, "open");
+  open.setAttribute("aria-expanded", opened.has(row.feature));
+  made.firstChild.replaceChildren(open);
+  made.onclick = () => {
+    if (!opened.delete(row.feature)) opened.add(row.feature);
+    draw();
+  };
+  return made;
+}
+
+function draw() {
+  const found = chosen(), page = found.slice(0, shown);
+  body.replaceChildren(...page.flatMap(row => opened.has(row.feature) ? [line(row), details(row)] : [line(row)]));
+  document.getElementById("count").textContent = `${found.length} of ${ROWS.length} features, ${page.length} shown`;
+  document.getElementById("more").hidden = page.length === found.length;
+  for (const head of document.querySelectorAll("th[data-column]")) {
+    const own = head.dataset.column === sorted.column;
+    head.setAttribute("aria-sort", own ? (sorted.down ? "descending" : "ascending") : "none");
+  }
+}
+
+function restart() { shown = PAGE; draw(); }
+search.oninput = restart;
+filter.onchange = restart;
+document.getElementById("more").onclick = () => { shown += PAGE; draw(); };
+for (const head of document.querySelectorAll("th[data-column]")) head.querySelector("button").onclick = () => {
+  const column = head.dataset.column;
+  sorted = { column, down: column === sorted.column ? !sorted.down : !TEXT.has(column) && column !== "feature" };
+  restart();
+};
+for (const row of chosen().slice(0, 2)) opened.add(row.feature);
+draw();

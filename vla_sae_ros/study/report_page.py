@@ -1,0 +1,121 @@
+"""The report of a bundle: everything that is known about it on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from vla_sae_ros.study.contact_frames import ContactFrames
+from vla_sae_ros.study.histogram_svg import histogram_svg
+from vla_sae_ros.study.page_template import write_template_page
+from vla_sae_ros.study.report_rows import FeatureRow, Known, table_data
+
+_METRICS = {
+    "fvu": ("FVU, held-out episodes", "{:.4f}"),
+    "fvu_training": ("FVU, training episodes", "{:.4f}"),
+    "l0": ("L0, active features per sample", "{:.1f}"),
+    "dead_share": ("never fire on training episodes", "{:.1%}"),
+    "dead_share_held_out": ("never fire on held-out episodes", "{:.1%}"),
+}
+
+
+@dataclass(frozen=True)
+class _Histogram:
+    name: str
+    meaning: str
+    svg: Markup
+
+
+def write_report(
+    path: Path, known: Known, rows: Sequence[FeatureRow], frames: ContactFrames | None
+) -> None:
+    """Write the page; `frames` is None where no activations were given."""
+    card = known.bundle.card
+    write_template_page(
+        path,
+        "report.html",
+        bundle_id=known.bundle.bundle_id,
+        card=card,
+        architecture=known.bundle.sae.architecture,
+        recipe=card.data.get("training", {}),
+        metrics=[
+            (*_METRICS.get(name, (name.replace("_", " "), "{:.4g}")), value)
+            for name, value in sorted(card.metrics.items(), key=_metric_order)
+        ],
+        by_task=card.data.get("fvu_by_task", {}),
+        alive=sum(row.alive for row in rows),
+        named=sum(bool(row.entry.label) for row in rows),
+        evidence=known.evidence,
+        generality=known.generality,
+        counts={
+            name: sum(row.entry.feature_class == name for row in rows)
+            for name in ("general", "memorized")
+        },
+        density=_density(rows),
+        histograms=_histograms(known, rows),
+        frames=frames,
+        episodes=len(known.activity.instructions) if known.activity else 0,
+        rows=table_data(rows, frames.index if frames else {}),
+    )
+
+
+def _metric_order(metric: tuple[str, float]) -> int:
+    known = list(_METRICS)
+    return known.index(metric[0]) if metric[0] in known else len(known)
+
+
+def _density(rows: Sequence[FeatureRow]) -> Markup:
+    values = np.array([row.density for row in rows], np.float64)
+    return histogram_svg(
+        "density", "share of inferences, logarithmic", [("plain", values)], decades=True
+    )
+
+
+def _histograms(known: Known, rows: Sequence[FeatureRow]) -> list[_Histogram]:
+    """Return the four metrics of the classifier, general features below memorized ones."""
+    classes = np.array([row.entry.feature_class for row in rows])
+    if not np.isin(classes, ("general", "memorized")).any():
+        return []
+    magnitude = known.generality.get("magnitude") or [np.nan] * len(rows)
+    metrics: dict[str, tuple[str, str, Any]] = {
+        "episode coverage": (
+            "share of episodes in which it fires",
+            "share",
+            [row.entry.coverage for row in rows],
+        ),
+        "onset count": (
+            "onsets per episode that has one",
+            "onsets",
+            [row.entry.onset_count for row in rows],
+        ),
+        "activation magnitude": (
+            "mean of an episode's largest activation, for samples of unit length",
+            "activation",
+            magnitude,
+        ),
+        "relative run length": (
+            "mean run over the episode's length",
+            "share of the episode",
+            [row.entry.relative_run_length for row in rows],
+        ),
+    }
+    return [
+        _Histogram(
+            name,
+            meaning,
+            histogram_svg(
+                name,
+                unit,
+                [
+                    (kind, np.array(values, np.float64)[classes == kind])
+                    for kind in ("general", "memorized")
+                ],
+            ),
+        )
+        for name, (meaning, unit, values) in metrics.items()
+    ]
