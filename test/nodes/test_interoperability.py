@@ -145,3 +145,29 @@ def test_the_metadata_names_the_same_hashes(bag: Path) -> None:
     told = {each["topic_metadata"]["type"]: each["topic_metadata"]["type_description_hash"]
             for each in information["topics_with_message_count"]}
     assert told == {msgtype: definition_of(msgtype).rihs01 for msgtype in TYPES}
+
+
+def test_the_metadata_has_the_keys_and_words_that_rosbag2_of_jazzy_writes(bag: Path) -> None:
+    # As in bags of `ros2 bag record` that people have published, from Jazzy with MCAP.
+    forever = {"sec": 9223372036, "nsec": 854775807}
+    information = yaml.safe_load((bag / "metadata.yaml").read_text())[
+        "rosbag2_bagfile_information"]
+    assert set(information) == {
+        "version", "storage_identifier", "duration", "starting_time", "message_count",
+        "topics_with_message_count", "compression_format", "compression_mode",
+        "relative_file_paths", "files", "custom_data", "ros_distro"}
+    assert (information["version"], information["storage_identifier"]) == (9, "mcap")
+    assert [set(file) for file in information["files"]] == [
+        {"path", "starting_time", "duration", "message_count"}]
+    for entry in information["topics_with_message_count"]:
+        topic = entry["topic_metadata"]
+        assert set(topic) == {"name", "type", "serialization_format", "offered_qos_profiles",
+                              "type_description_hash"}
+        for profile in topic["offered_qos_profiles"]:
+            assert profile.pop("durability") in ("volatile", "transient_local")
+            assert profile.pop("reliability") in ("reliable", "best_effort")
+            assert profile.pop("history") in ("unknown", "keep_last")
+            assert isinstance(profile.pop("depth"), int)
+            assert profile == {
+                "deadline": forever, "lifespan": forever, "liveliness": "automatic",
+                "liveliness_lease_duration": forever, "avoid_ros_namespace_conventions": False}
