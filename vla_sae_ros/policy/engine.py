@@ -11,14 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vla_sae_ros.core.errors import ConfigurationError, ObservationError, complaint
+from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.core.steering import Snapshot, SteeringSite
 from vla_sae_ros.policy.adapter import Detachable
 from vla_sae_ros.policy.families import adapter_for
 from vla_sae_ros.policy.heatmap import draw_heatmap
 from vla_sae_ros.policy.inference import NO_STEERING, WARM_UPS, Inference, noise_state
+from vla_sae_ros.policy.input_features import observed_features
 from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.observation import require_features, require_picture, require_vector
 from vla_sae_ros.policy.probe import Probe
 from vla_sae_ros.policy.reading import Reading
 from vla_sae_ros.policy.site import Site
@@ -63,7 +65,7 @@ class PolicyEngine:
 
     @property
     def input_features(self) -> frozenset[str]:
-        return frozenset(self.loaded.policy.config.input_features)
+        return frozenset(observed_features(self.loaded.policy.config))
 
     def close(self) -> None:
         """Take every hook off the policy."""
@@ -119,7 +121,7 @@ class PolicyEngine:
     def warm_up(self) -> None:
         """Infer on blank pictures, so that the first real inference is not the slow one."""
         frame: dict[str, np.ndarray] = {}
-        for key, feature in self.loaded.policy.config.input_features.items():
+        for key, feature in observed_features(self.loaded.policy.config).items():
             if feature.type.name == "VISUAL":
                 frame[key] = np.zeros((256, 256, 3), np.uint8)
             else:
@@ -207,12 +209,8 @@ class PolicyEngine:
         return torch.randn(1, *self.adapter.noise_shape, generator=generator).to(self._device)
 
     def _to_batch(self, frame: Mapping[str, np.ndarray], instruction: str) -> dict[str, object]:
-        features = self.loaded.policy.config.input_features
-        missing = sorted(set(features) - set(frame))
-        if missing:
-            raise ObservationError(
-                complaint("features missing from the frame", sorted(frame), sorted(features))
-            )
+        features = observed_features(self.loaded.policy.config)
+        require_features(frame, features)
         batch: dict[str, object] = {"task": instruction}
         for key, feature in features.items():
             batch[key] = _to_tensor(
@@ -224,13 +222,9 @@ class PolicyEngine:
 def _to_tensor(key: str, value: np.ndarray, is_picture: bool, shape: tuple[int, ...]) -> Tensor:
     """Return a (C, H, W) float picture in [0, 1] or an (n,) float32 vector."""
     if is_picture:
-        if value.dtype != np.uint8 or value.ndim != 3 or value.shape[2] != 3:
-            raise ObservationError(
-                complaint(f"picture {key}", (value.dtype, value.shape), "(H, W, 3) uint8")
-            )
+        require_picture(key, value)
         return torch.from_numpy(value.copy()).permute(2, 0, 1).to(torch.float32) / 255.0
-    if value.shape != shape or not np.isfinite(value).all():
-        raise ObservationError(complaint(f"vector {key}", value, f"{shape[0]} finite numbers"))
+    require_vector(key, value, shape[0])
     return torch.from_numpy(value.astype(np.float32))
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vla_sae_ros.policy.adapter import PolicyAdapter
 from vla_sae_ros.policy.families import adapter_for
+from vla_sae_ros.policy.input_features import observed_features
 from vla_sae_ros.policy.loading import LoadedPolicy, load_policy
 
 INSTRUCTION = "pick up the object and place it in the basket"
@@ -73,7 +74,7 @@ def _cameras(adapter: PolicyAdapter, batch: Mapping[str, Tensor]) -> list[dict[s
 
 def _blank_frame(loaded: LoadedPolicy, instruction: str) -> dict[str, Any]:
     frame: dict[str, Any] = {"task": instruction}
-    for key, feature in loaded.policy.config.input_features.items():
+    for key, feature in observed_features(loaded.policy.config).items():
         frame[key] = torch.zeros(*feature.shape)
     return frame
 
