@@ -32,12 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Export, compare with PyTorch, and say how large the difference is."""
-    folder: Path = arguments.output or arguments.policy / EXPORT_FOLDER
-    loaded = load_policy(arguments.policy)
-    bundles = tuple(SaeBundle.load(path) for path in arguments.bundles)
-    source = Source(loaded, bundles, tuple(arguments.bundles))
+    folder: Path = args.output or args.policy / EXPORT_FOLDER
+    loaded = load_policy(args.policy)
+    bundles = tuple(SaeBundle.load(path) for path in args.bundles)
+    source = Source(loaded, bundles, tuple(args.bundles))
     write_export(source, folder, lambda text: print(f"exporting {text} ...", flush=True))
     engine = PolicyEngine(loaded, bundles)
     try:
