@@ -195,7 +195,7 @@ def test_a_latched_message_from_before_the_start_is_in_the_bag(make_graph) -> No
     publisher.publish(EpisodeState(episode_id="e1"))
     started = graph.start()
     matched(publisher)
-    graph.state(lambda state: state.messages == 2)  # and the recorder's own description
+    assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=LIMIT))
     graph.stop()
 
     assert [message.episode_id for message in read(started.uri)["/episode"]] == ["e1"]
@@ -227,7 +227,9 @@ def test_the_descriptions_of_all_nodes_are_kept(make_graph) -> None:
             graph.source.create_publisher(NodeDescription, "description", qos.DESCRIPTION))
         publishers[-1].publish(NodeDescription(node=name, names=["seed"], values=["7"]))
     started = graph.start()
-    graph.state(lambda state: state.messages == 3)
+    for publisher in publishers:
+        matched(publisher)
+        assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=LIMIT))
     graph.stop()
     told = {each.node: dict(zip(each.names, each.values, strict=True))
             for each in read(started.uri)["/description"]}
