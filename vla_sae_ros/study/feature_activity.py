@@ -33,7 +33,9 @@ def feature_activity(episodes: Iterable[CodedEpisode], count: int) -> FeatureAct
     """Read all episodes, one at a time; of each feature keep the best `count`."""
     top = TopEpisodes(count)
     instructions: dict[str, str] = {}
-    trace = fired_in = fired = np.zeros(0)
+    trace: np.ndarray = np.zeros(0)
+    fired_in: np.ndarray = np.zeros(0)
+    fired: np.ndarray = np.zeros(0)
     inferences = 0
     for one in episodes:
         top.add(one)

@@ -36,7 +36,7 @@ def histogram_svg(
             _WIDTH, _HEIGHT, title
         )
     ]
-    floor = np.full(_BINS, float(_HEIGHT - _FOOT))
+    floor: np.ndarray = np.full(_BINS, float(_HEIGHT - _FOOT))
     for (name, _), count in zip(shown, counts, strict=True):
         tall = count / tallest * (_HEIGHT - _FOOT - _HEAD)
         floor = floor - tall

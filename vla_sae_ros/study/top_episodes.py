@@ -29,8 +29,9 @@ class TopEpisodes:
             raise ConfigurationError(complaint("top episodes per feature", count, "1 or more"))
         self._count = count
         self._ids: list[str] = []
-        self._value = np.zeros((0, 0), np.float32)
-        self._step = self._episode = np.zeros((0, 0), np.int64)
+        self._value: np.ndarray = np.zeros((0, 0), np.float32)
+        self._step: np.ndarray = np.zeros((0, 0), np.int64)
+        self._episode: np.ndarray = np.zeros((0, 0), np.int64)
 
     @classmethod
     def of(cls, episodes: Iterable[CodedEpisode], count: int) -> TopEpisodes:
@@ -44,13 +45,13 @@ class TopEpisodes:
         """Take one more episode; of equal peaks the earlier episode and step stay first."""
         at = episode.codes.argmax(axis=0)
         size = len(at)
-        row = (
+        row: tuple[np.ndarray, ...] = (
             episode.codes[at, np.arange(size)],
             episode.steps[at],
             np.full(size, len(self._ids), np.int64),
         )
         self._ids.append(episode.episode.episode_id)
-        kept = (self._value, self._step, self._episode)
+        kept: tuple[np.ndarray, ...] = (self._value, self._step, self._episode)
         grown = [
             np.concatenate([old.reshape(-1, size), new[None]])
             for old, new in zip(kept, row, strict=True)
