@@ -28,6 +28,7 @@ from vla_sae_ros.panel.delegates import x_of
 from vla_sae_ros.panel.ros_thread import RosThread
 from vla_sae_ros.panel.table_columns import Column
 from vla_sae_ros.panel.window import PanelWidget
+from vla_sae_ros.resources import resource
 
 pytestmark = pytest.mark.timeout(300)  # the first test imports the policy's libraries
 
@@ -159,10 +160,29 @@ def drag_to(panel: PanelWidget, row: int, value: float) -> None:
     QTest.mouseRelease(viewport, Qt.MouseButton.LeftButton, pos=to)
 
 
+@pytest.fixture
+def demonstration() -> Iterator[System]:
+    made = System(resource("models", "demo", "policy"))
+    yield made
+    made.close()
+
+
 def test_a_dragged_slider_changes_the_next_chunk_and_the_applied_value(
     qtbot, system, bundles, open_panel
 ) -> None:
     system.start(*bundles.values())
+    drag_and_see(qtbot, system, open_panel, ("expert.1", 2))
+
+
+def test_a_dragged_slider_steers_the_demonstration_policy(
+    qtbot, demonstration, open_panel
+) -> None:
+    demonstration.start(*sorted(resource("models", "demo", "sae").iterdir()))
+    drag_and_see(qtbot, demonstration, open_panel, ("expert.1", 80))
+
+
+def drag_and_see(qtbot, system, open_panel, feature: tuple[str, int]) -> None:
+    """Drag a feature's slider between two chunks: revision, actions and applied value change."""
     panel, _ = open_panel()
     panel.tools.ramp.setValue(0.0)
     bridge, columns = system.bridge, panel.store.columns
@@ -170,7 +190,7 @@ def test_a_dragged_slider_changes_the_next_chunk_and_the_applied_value(
     bridge.ask()
     qtbot.waitUntil(lambda: bool(bridge.chunks and panel.store.newest), timeout=LIMIT_MS)
     plain = bridge.chunks[0]
-    row = columns.row_of(("expert.1", 2))
+    row = columns.row_of(feature)
 
     drag_to(panel, row, 4.0)
     wanted = columns.edit_of(row).value
