@@ -116,7 +116,8 @@ class SteeringMachine(RuleBasedStateMachine):
     def wall_passes(self, seconds: float) -> None:
         self.wall += seconds
         before = self.steering.revision
-        assert self.steering.revision == before + int(self.steering.expire_leases())
+        expired = self.steering.expire_leases()
+        assert self.steering.revision == before + int(expired)
         for each in self.steering.view().edits:
             dead = each.lease_remaining == 0.0 and not each.edit.hold
             assert not dead or each.phase is Phase.RELEASING
