@@ -15,30 +15,22 @@ from vla_sae_ros.sae.gradients import (
     batch_top_k,
     loss_and_gradients,
 )
+from vla_sae_ros.sae.objectives.topk import TopKObjective
 
 _MEMORY = 0.99
 """Share of the running threshold that one batch leaves: a mean over about a hundred batches."""
 
 
-class BatchTopKObjective:
+class BatchTopKObjective(TopKObjective):
     """The k B largest pre-activations of a batch are its code; no encoder bias.
 
     The threshold with which the autoencoder serves is the running mean of the smallest active code.
     """
 
     def __init__(self, weights: Weights, k: int, aux: AuxK) -> None:
-        self._weights = weights
+        super().__init__(weights, k, aux)
         self._select = batch_top_k(k)
-        self._aux = aux
         self._threshold = weights.bias.new_full((), -1.0)  # not measured yet
-
-    @property
-    def weights(self) -> list[Tensor]:
-        return self._weights.as_list()
-
-    @property
-    def decoder(self) -> Tensor:
-        return self._weights.decoder
 
     @property
     def memory(self) -> dict[str, Tensor]:
@@ -51,10 +43,7 @@ class BatchTopKObjective:
 
     def autoencoder(self, centre: Tensor, scale: float, normalization: str) -> BatchTopKSAE:
         return BatchTopKSAE(
-            W_enc=self._weights.encoder.T,
-            b_enc=torch.zeros_like(self._weights.decoder[:, 0]),
-            W_dec=self._weights.decoder,
-            b_dec=centre + scale * self._weights.bias,
+            **self._tensors(centre, scale),
             threshold=float(self._threshold) * scale,
             normalization=normalization,
         )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from vla_sae_ros.sae.gradients import AuxK, Step, Total, Weights, loss_and_gradients, top_k
+from vla_sae_ros.sae.sparse_autoencoder import SparseAutoencoder
 from vla_sae_ros.sae.topk import TopKSAE
 
 
@@ -32,13 +35,14 @@ class TopKObjective:
     def step(self, x: Tensor, dead: Tensor, total: Total) -> Step:
         return loss_and_gradients(x, self._weights, top_k(self._k), dead, self._aux, total)
 
-    def autoencoder(self, centre: Tensor, scale: float, normalization: str) -> TopKSAE:
+    def autoencoder(self, centre: Tensor, scale: float, normalization: str) -> SparseAutoencoder:
+        return TopKSAE(**self._tensors(centre, scale), k=self._k, normalization=normalization)
+
+    def _tensors(self, centre: Tensor, scale: float) -> dict[str, Any]:
         # Without an encoder bias codes scale with the samples: the encoder stays as it is.
-        return TopKSAE(
-            W_enc=self._weights.encoder.T,
-            b_enc=torch.zeros_like(self._weights.decoder[:, 0]),
-            W_dec=self._weights.decoder,
-            b_dec=centre + scale * self._weights.bias,
-            k=self._k,
-            normalization=normalization,
-        )
+        return {
+            "W_enc": self._weights.encoder.T,
+            "b_enc": torch.zeros_like(self._weights.decoder[:, 0]),
+            "W_dec": self._weights.decoder,
+            "b_dec": centre + scale * self._weights.bias,
+        }
