@@ -120,3 +120,20 @@ def test_every_parameter_is_one_that_its_node_declares(
 def test_every_argument_says_what_it_is() -> None:
     for argument in SIMULATION_ARGUMENTS:
         assert argument.description and argument.value(argument.default) == argument.default
+
+
+def test_an_exported_policy_is_served_by_onnx_and_by_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "exported.json").write_text("{}")
+    parameters = node(
+        simulation_system({"policy": str(tmp_path), "backend": "onnx", "threads": "2"}), "policy"
+    ).parameters
+    assert (parameters["backend"], parameters["threads"]) == ("onnx", 2)
+    with pytest.raises(ConfigurationError, match="--backend onnx"):
+        simulation_system({"policy": str(tmp_path)})
+
+
+def test_the_exporter_and_the_system_mean_the_same_file() -> None:
+    from vla_sae_ros.policy.onnx.names import DESCRIPTION
+    from vla_sae_ros.system import EXPORTED
+
+    assert EXPORTED == DESCRIPTION

@@ -19,6 +19,10 @@ ParameterValue = bool | int | float | str | tuple[str, ...]
 OnExit = Literal["shutdown", "restart", "ignore"]
 
 
+EXPORTED = "exported.json"
+"""The file that makes a folder an exported policy (policy.onnx.names.DESCRIPTION)."""
+
+
 @dataclass(frozen=True)
 class NodeSpec:
     """One process with one node.
@@ -65,7 +69,10 @@ SIMULATION_ARGUMENTS = (
              choices=("lockstep", "realtime")),
     Argument("policy", "", "folder of the policy; empty = the demonstration policy"),
     Argument("bundles", (), "folders of SAE bundles; empty = every bundle beside the policy"),
-    Argument("device", "cpu", "torch device of the policy, e.g. cpu or cuda:0"),
+    Argument("backend", "torch", "what computes the policy; onnx: what `vla-sae export` wrote",
+             choices=("torch", "onnx")),
+    Argument("device", "cpu", "device of the policy, e.g. cpu or cuda:0"),
+    Argument("threads", 1, "threads the policy computes with on a CPU", minimum=1),
     Argument("record", False, "record a bag from the start"),
     Argument("images", False, "with record: the camera pictures, too"),
     Argument("image_compression", "none", "how recorded pictures are kept: as they were sent, png "
@@ -88,7 +95,7 @@ def simulation_system(given: Mapping[str, object]) -> System:
             it should be.
     """
     values = values_of(SIMULATION_ARGUMENTS, given)
-    policy = _policy_folder(str(values["policy"]))
+    policy = _policy_folder(str(values["policy"]), str(values["backend"]))
     nodes = [
         _policy_node(policy, _bundle_folders(policy, _texts(values["bundles"])), values),
         _bridge_node(values),
@@ -121,7 +128,8 @@ SYSTEMS = {
 def _policy_node(
     policy: Path, bundles: tuple[str, ...], values: Mapping[str, ParameterValue]
 ) -> NodeSpec:
-    parameters: dict[str, ParameterValue] = {"policy": str(policy), "device": values["device"]}
+    parameters: dict[str, ParameterValue] = {"policy": str(policy)}
+    parameters |= {name: values[name] for name in ("backend", "device", "threads")}
     if bundles:  # rcl knows no type for an empty list
         parameters["bundles"] = bundles
     # Without its policy the bridge holds still, so there is time to start it again.
@@ -155,8 +163,15 @@ def _namespace(given: str) -> str:
     return given.strip("/")
 
 
-def _policy_folder(given: str) -> Path:
+def _policy_folder(given: str, backend: str) -> Path:
     folder = Path(given).expanduser().absolute() if given else share_folder() / "models/demo/policy"
+    if (folder / EXPORTED).is_file():
+        if backend != "onnx":
+            raise ConfigurationError(
+                complaint("backend of an exported policy", backend, "onnx",
+                          f"{folder} was written by vla-sae export: add --backend onnx.")
+            )  # fmt: skip
+        return folder
     return _folder_with(folder, "config.json", "policy", "--policy")
 
 

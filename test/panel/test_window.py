@@ -521,3 +521,18 @@ def test_a_number_typed_for_the_ramp_gives_the_keys_back_to_the_table(panel, cli
     panel.tools.ramp.setFocus()
     QTest.keyClick(panel.tools.ramp, Qt.Key.Key_Return)
     assert panel.table.hasFocus()
+
+
+def test_going_to_the_table_selects_its_first_visible_row(panel) -> None:
+    panel.table.setFocus()  # Qt gives it a current cell, which is no selection
+    panel.focus_table()
+    places = {index.row() for index in panel.table.selectedIndexes()}
+    assert places == {panel.table.rowAt(0)}
+
+
+def test_a_key_on_a_slider_that_cannot_move_says_why(panel) -> None:
+    rows = range(panel.model.columns.size)
+    panel.table.select(next(row for row in rows if not panel.table._can_drag(row)))
+    QTest.keyClick(panel.table, Qt.Key.Key_Right)
+    assert "no slider to move" in panel.note_line.text
+    assert not panel.store.columns.edits and not panel.editing.stack.canUndo()

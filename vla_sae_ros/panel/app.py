@@ -61,7 +61,7 @@ def open_window(theme: str, scale: int, ros_arguments: list[str]) -> int:
     ros = RosThread(ros_arguments)
     widget = PanelWidget(ros.client)
     settings = QSettings("vla_sae_ros", "panel")
-    widget.resize(widget.sizeHint())
+    widget.resize(widget.sizeHint().boundedTo(app.primaryScreen().availableSize()))
     _restore(widget, settings)
     for number in (signal.SIGINT, signal.SIGTERM):
         # Python runs the handler at the next tick of the widget's timer.

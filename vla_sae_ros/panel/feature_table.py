@@ -54,6 +54,8 @@ class FeatureTable(QTableView):
     """(row, Mode, Unit)."""
     released = pyqtSignal(int)
     """(row): the edit is to be released."""
+    immovable = pyqtSignal(int)
+    """(row): a key wanted to move a slider that cannot be moved."""
     pin_toggled = pyqtSignal(int)
     selected = pyqtSignal(int)
 
@@ -307,6 +309,7 @@ class FeatureTable(QTableView):
 
     def _nudge(self, row: int, steps: int) -> None:
         if not self._can_drag(row):
+            self.immovable.emit(row)
             return
         slider = self.features.columns.slider(row)
         start = self._nudged[1] if self._nudged is not None else (

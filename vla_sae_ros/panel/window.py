@@ -150,8 +150,9 @@ class PanelWidget(QWidget):
     def focus_table(self) -> None:
         """Move through the table by keys, from its first row on."""
         self.table.setFocus()
-        if self.table.current_row is None and self.model.rowCount():
-            self.table.selectRow(0)
+        # Qt gives a focused table a current cell of its own, which nobody chose.
+        if not self.table.selectedIndexes() and self.model.rowCount():
+            self.table.selectRow(self.table.rowAt(0))
 
     def filter_alive(self) -> None:
         """Show alive features only, or all."""
@@ -255,6 +256,7 @@ class PanelWidget(QWidget):
         table.committed.connect(self._on_committed)
         table.mode_chosen.connect(self._on_mode)
         table.released.connect(self._on_released)
+        table.immovable.connect(self._on_immovable)
         table.pin_toggled.connect(self._on_pin)
         table.selected.connect(self._on_selected)
         self.editing.changed.connect(self._repaint)
@@ -309,6 +311,13 @@ class PanelWidget(QWidget):
     @guarded()
     def _on_released(self, row: int) -> None:
         self.editing.release([self.store.columns.name_of(row)])
+
+    @guarded()
+    def _on_immovable(self, row: int) -> None:
+        site, feature = self.store.columns.name_of(row)
+        self.tell(
+            f"{site} #{feature} has no slider to move: its site cannot steer, it never fired in "
+            "the bundle's data, or its mode takes no value (Enter).", True)
 
     @guarded()
     def _on_pin(self, row: int) -> None:

@@ -76,6 +76,8 @@ def open_bag(folder: Path) -> Iterator[AnyReader]:
 
     Raises RecordingError when there is no bag, it was never closed or it cannot be read.
     """
+    if not folder.is_dir():
+        raise RecordingError(complaint("no such folder", str(folder), "the folder of a bag"))
     if not (folder / "metadata.yaml").exists():
         raise RecordingError(
             complaint("not a complete bag", str(folder), "a folder with metadata.yaml",
