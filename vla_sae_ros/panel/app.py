@@ -61,7 +61,9 @@ def open_window(theme: str, scale: int, ros_arguments: list[str]) -> int:
     ros = RosThread(ros_arguments)
     widget = PanelWidget(ros.client)
     settings = QSettings("vla_sae_ros", "panel")
-    widget.resize(widget.sizeHint().boundedTo(app.primaryScreen().availableSize()))
+    screen = app.primaryScreen()
+    size = widget.sizeHint()
+    widget.resize(size if screen is None else size.boundedTo(screen.availableSize()))
     _restore(widget, settings)
     for number in (signal.SIGINT, signal.SIGTERM):
         # Python runs the handler at the next tick of the widget's timer.
