@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from vla_sae_ros.study import colours
 
 _FONT = {"font.size": 13}
-_LONGEST_TASK = 44
 
 
 def write_training_picture(
@@ -70,9 +69,12 @@ def _densities(axes: Axes, density: np.ndarray) -> None:
 
 
 def _tasks(axes: Axes, fvu_by_task: Mapping[str, float], fvu: float) -> None:
-    names = [name if len(name) <= _LONGEST_TASK else name[: _LONGEST_TASK - 1] + "…"
-             for name in fvu_by_task]  # fmt: skip
-    axes.barh(names, list(fvu_by_task.values()), color=colours.ORANGE)
+    places = range(len(fvu_by_task))
+    axes.barh(places, list(fvu_by_task.values()), color=colours.SKY)
+    for place, name in zip(places, fvu_by_task, strict=True):
+        # On the bars: beside them long instructions would take the room of the curves.
+        axes.text(0.01, place, name or "no instruction", va="center", fontsize=10, clip_on=True,
+                  transform=axes.get_yaxis_transform())  # fmt: skip
     axes.axvline(fvu, color=colours.VERMILION, linestyle="--")
     axes.invert_yaxis()
-    axes.set(xlabel="held-out FVU by task (dashed: all)")
+    axes.set(xlabel="held-out FVU by task (dashed: all)", yticks=[])
