@@ -103,7 +103,3 @@ class Checkpoint:
             os.fsync(file.fileno())
         part.replace(self.path)
         self._last = time.monotonic()
-
-    def remove(self) -> None:
-        """Delete the file: the run has come to its end."""
-        self.path.unlink(missing_ok=True)

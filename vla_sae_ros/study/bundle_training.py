@@ -97,7 +97,7 @@ def _train(
     log = TrainingLog(run_folder) if processes is None or processes.is_first else None
     trained = train(rows, settings, device, progress, checkpoint, log, processes)
     if log is not None:
-        log.finish({}, trained.steps)
+        log.close()
     return trained
 
 

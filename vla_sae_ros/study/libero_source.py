@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from vla_sae_ros.sim.conventions import libero_state
-from vla_sae_ros.sim.environment import Environment, TaskSpec
+from vla_sae_ros.sim.environment import Environment, Layout, TaskSpec
 from vla_sae_ros.study.episode_source import Answer, Moment
 from vla_sae_ros.study.rollout import Trial
 
@@ -36,6 +36,7 @@ class PlannedTrial:
     init_state: int
     seed: int
     max_steps: int
+    layout: Layout = field(default_factory=Layout)
 
 
 def play_trial(
@@ -47,8 +48,7 @@ def play_trial(
 ) -> bool:
     """Run one episode, asking for a chunk every `execute_steps`; return its success."""
     task = trial.task
-    layout = {"layout": trial.layout} if isinstance(trial, Trial) else {}
-    observation = environment.reset(task, trial.init_state, trial.seed, **layout)
+    observation = environment.reset(task, trial.init_state, trial.seed, trial.layout)
     for step in range(max_steps):
         if step % execute_steps == 0:
             frame: dict[str, np.ndarray] = {

@@ -44,14 +44,10 @@ class TrainingLog:
         for name, number in numbers.items():
             self._writer.add_scalar(f"train/{name}", number, report.step)
 
-    def finish(self, metrics: dict[str, float], step: int) -> None:
-        """Add the final metrics and close the files."""
-        if self._writer is None:
-            self._begin(step)
-        assert self._writer is not None
-        for name, number in metrics.items():
-            self._writer.add_scalar(f"final/{name}", number, step)
-        self._writer.close()
+    def close(self) -> None:
+        """Close what TensorBoard reads."""
+        if self._writer is not None:
+            self._writer.close()
 
     def _begin(self, step: int) -> None:
         kept = [line for line in read_curve(self._folder) if line["step"] < step]
