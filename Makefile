@@ -4,7 +4,7 @@
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 PYTHON_SOURCES = vla_sae_ros test launch setup.py tools $(wildcard bench)
-EXTRAS = policy sim panel study onnx export
+EXTRAS = policy families sim panel robot rehearsal study onnx export ray
 
 .PHONY: help setup demo screenshots test lint lock clean
 

@@ -114,5 +114,13 @@ def test_the_json_has_everything_in_plain_form(
 def test_what_is_no_bag_is_refused_with_the_way_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["bag", "info", str(tmp_path / "nowhere")]) == 1
+    assert cli.main(["bag", "info", str(tmp_path)]) == 1
     assert "vla-sae bag repair" in capsys.readouterr().err
+
+
+def test_a_folder_that_does_not_exist_is_said_to_be_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["bag", "info", str(tmp_path / "nowhere")]) == 1
+    said = capsys.readouterr().err
+    assert "no such folder" in said and str(tmp_path / "nowhere") in said
