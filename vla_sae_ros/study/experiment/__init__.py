@@ -1,0 +1,1 @@
+"""Steering experiments: planned, run, measured and judged."""
