@@ -47,7 +47,7 @@ class ObservationIntake:
         self._node, self._on_job = node, on_job
         self._builder = FrameBuilder(contract)
         self._pending: ChunkRequest | None = None
-        self._pending_since = 0
+        self._waiting_since: int | None = None
         self._last_job: Job | None = None
         self.report = IntakeReport()
         self._subscriptions = [self._subscribe(channel) for channel in self._builder.channels]
@@ -62,8 +62,11 @@ class ObservationIntake:
 
     @property
     def waited(self) -> float:
-        """How long [s] the pending request has waited for its frame; 0 when none waits."""
-        return 0.0 if self._pending is None else (self._now() - self._pending_since) / 1e9
+        """How long [s] requests have waited for a frame; 0 when none waits.
+
+        A bridge asks again with a newer observation; that does not end the waiting, a frame does.
+        """
+        return 0.0 if self._waiting_since is None else (self._now() - self._waiting_since) / 1e9
 
     def newest_job(self) -> Job | None:
         """Return the newest requested observation again, for a replan; None before the first.
@@ -90,7 +93,9 @@ class ObservationIntake:
         self._try_pending()
 
     def _requested(self, request: ChunkRequest) -> None:
-        self._pending, self._pending_since = request, self._now()
+        self._pending = request
+        if self._waiting_since is None:
+            self._waiting_since = self._now()
         self._try_pending()
 
     def _try_pending(self) -> None:
@@ -104,9 +109,11 @@ class ObservationIntake:
             return
         except ObservationError as error:
             self._pending = None
+            self.report.waiting_for = str(error)
             self._refuse(str(error))
             return
-        self._pending, self.report.waiting_for = None, ""
+        self._pending = self._waiting_since = None
+        self.report.waiting_for = ""
         self._last_job = _to_job(request, frame.values)
         self._on_job(self._last_job)
 

@@ -117,11 +117,12 @@ class PolicyNode(LifecycleNode):
             str(values["contract"]) or resource("config", "contracts", "libero.yaml")
         )
         self._engine = make_engine(values)
-        self._check_contract()
+        self._narrow_contract()
         self._engine.warm_up()
         self._collector = make_collector(self._engine, values, self._contract.fps)
 
-    def _check_contract(self) -> None:
+    def _narrow_contract(self) -> None:
+        """Keep of the contract what the policy needs; raises ConfigurationError without that."""
         assert self._engine is not None
         offered = {entry.key for entry in self._contract.observations}
         wanted = self._engine.input_features
@@ -134,6 +135,7 @@ class PolicyNode(LifecycleNode):
                     "Add the missing observations to the contract.",
                 )
             )
+        self._contract = self._contract.observing(wanted)
 
     def _stop_serving(self) -> None:
         if self._server is not None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from vla_sae_ros.core.alignment import MILLISECOND_NS, Aligner, Sample
 from vla_sae_ros.core.contract.messages import header_ns, read
+from vla_sae_ros.core.contract.pictures import CompressedPicture
 from vla_sae_ros.core.contract.schema import Channel, Contract, Entry, Source
 from vla_sae_ros.core.errors import ContractError
 
@@ -61,7 +62,8 @@ class FrameBuilder:
                 self._aligner.push(name, stamp_ns, value)
 
     def frame(self, stamp_ns: int) -> Frame:
-        """Return the frame at this time; raises FrameIncomplete (an ObservationError)."""
+        """Return the frame at this time; raises FrameIncomplete (an ObservationError), or another
+        ObservationError when a compressed picture cannot be decoded."""
         with self._lock:
             samples = self._aligner.align(stamp_ns)
         values = {entry.key: _value(entry, samples) for entry in self._entries}
@@ -101,11 +103,13 @@ def _value(entry: Entry, samples: dict[str, Sample]) -> npt.NDArray[Any]:
     parts = []
     for name, source in _streams(entry):
         value = samples[name].value
+        if isinstance(value, CompressedPicture):
+            value = value.decoded()
         for operator in source.apply:
             value = operator.forward(value)
         parts.append(value)
     if entry.is_image:
-        return parts[0]
+        return np.ascontiguousarray(parts[0])
     return np.concatenate(parts).astype(entry.sources[0].channel.dtype)
 
 

@@ -125,14 +125,14 @@ def _select(value: object, channel: Channel, where: str) -> tuple[str, ...]:
     kind = message_type(channel.type, where).kind
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         raise ContractError(complaint(where, value, "a list of field names"))
-    if kind in ("image", "scalar") and value:
+    if kind in ("image", "compressed", "scalar") and value:
         raise ContractError(complaint(where, value, f"nothing, {channel.type} is used whole"))
-    if kind in ("joints", "fields") and not value:
+    if kind in ("joints", "trajectory", "fields") and not value:
         raise ContractError(f"{where} is missing; {channel.type} needs the names of its fields.")
     if kind == "text":
         raise ContractError(complaint(where.replace("select", "channel.type"), channel.type,
                                       "a type with numbers or a picture; texts stand in `tasks`"))
-    if kind == "joints":
+    if kind in ("joints", "trajectory"):
         for path in value:
             _check_joint(path, where)
     if len(set(value)) != len(value):
@@ -159,7 +159,7 @@ def _check_operators(source: Source, where: str, is_action: bool) -> None:
             raise ContractError(f"{where}.apply: '{operator.name}' works on {what} only.")
         if is_action and not operator.invertible:
             raise ContractError(f"{where}.apply: '{operator.name}' cannot be undone, so it cannot "
-                                "stand on an action; allowed: rad2deg, clamp.")
+                                "stand on an action; allowed: rad2deg, deg2rad, scale, clamp.")
     if is_action and source.is_image:
         raise ContractError(f"{where}: an action cannot be a picture.")
     try:

@@ -12,21 +12,26 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from vla_sae_ros.core.contract.schema import Channel, Source
+from vla_sae_ros.core.contract.pictures import CompressedPicture
+from vla_sae_ros.core.contract.schema import COMPRESSED_TYPE, IMAGE_TYPE, Channel, Source
 from vla_sae_ros.core.errors import ContractError, ObservationError, complaint
 
-Kind = Literal["image", "joints", "fields", "scalar", "text"]
+Kind = Literal["image", "compressed", "joints", "trajectory", "fields", "scalar", "text"]
 NANOSECONDS = 1_000_000_000
 JOINT_FIELDS = ("position", "velocity", "effort")
+TRAJECTORY_FIELDS = {"position": "positions", "velocity": "velocities", "effort": "effort"}
+"""Field of a JointState to the one of a trajectory's point."""
 
-PIXEL_ORDERS: dict[str, tuple[int, tuple[int, ...]]] = {
-    "rgb8": (3, (0, 1, 2)),
-    "bgr8": (3, (2, 1, 0)),
-    "rgba8": (4, (0, 1, 2)),
-    "bgra8": (4, (2, 1, 0)),
-    "mono8": (1, (0, 0, 0)),
+RED_GREEN_BLUE, BLUE_GREEN_RED = slice(0, 3), slice(2, None, -1)
+
+PIXEL_ORDERS: dict[str, tuple[int, slice]] = {
+    "rgb8": (3, RED_GREEN_BLUE),
+    "bgr8": (3, BLUE_GREEN_RED),
+    "rgba8": (4, RED_GREEN_BLUE),
+    "bgra8": (4, BLUE_GREEN_RED),
+    "mono8": (1, RED_GREEN_BLUE),
 }
-"""Encoding to (channels in the message, which of them are red, green and blue)."""
+"""Encoding to (channels in the message, where red, green and blue are among them)."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,10 @@ class MessageType:
 
 
 MESSAGE_TYPES: dict[str, MessageType] = {
-    "sensor_msgs/msg/Image": MessageType("image", True),
+    IMAGE_TYPE: MessageType("image", True),
+    COMPRESSED_TYPE: MessageType("compressed", True),
     "sensor_msgs/msg/JointState": MessageType("joints", True),
+    "trajectory_msgs/msg/JointTrajectory": MessageType("trajectory", True),
     "sensor_msgs/msg/Imu": MessageType("fields", True),
     "sensor_msgs/msg/Joy": MessageType("fields", True),
     "nav_msgs/msg/Odometry": MessageType("fields", True),
@@ -78,16 +85,19 @@ def header_ns(message: Any, channel: Channel) -> int:
     return stamp_ns
 
 
-def read(message: Any, source: Source) -> npt.NDArray[Any]:
+def read(message: Any, source: Source) -> npt.NDArray[Any] | CompressedPicture:
     """Return what the source selects: (height, width, 3) uint8 RGB or a vector (n,) float64.
 
-    Operators are not applied. Raises ObservationError when the message lacks a field, has another
-    encoding than PIXEL_ORDERS knows, or carries a number that is not finite.
+    A compressed picture is not decoded: only the few that become part of a frame are. Operators are
+    not applied. Raises ObservationError when the message lacks a field, has another encoding than
+    PIXEL_ORDERS knows, or carries a number that is not finite.
     """
     kind = MESSAGE_TYPES[source.channel.type].kind
     if kind == "image":
         return read_image(message, source.channel.topic)
-    if kind == "joints":
+    if kind == "compressed":
+        return CompressedPicture(bytes(message.data), message.format, source.channel.topic)
+    if kind in ("joints", "trajectory"):
         values = [_joint(message, path, source.channel) for path in source.select]
     elif kind == "scalar":
         values = [message.data]
@@ -107,7 +117,7 @@ def read_text(message: Any, select: tuple[str, ...], channel: Channel) -> str:
 
 
 def read_image(message: Any, topic: str) -> npt.NDArray[np.uint8]:
-    """Return a sensor_msgs/Image as (height, width, 3) uint8 RGB."""
+    """Return a sensor_msgs/Image as (height, width, 3) uint8 RGB, a view of its data."""
     if message.encoding not in PIXEL_ORDERS:
         raise ObservationError(complaint(f"A picture on {topic} has the encoding",
                                          message.encoding, ", ".join(PIXEL_ORDERS)))
@@ -121,16 +131,23 @@ def read_image(message: Any, topic: str) -> npt.NDArray[np.uint8]:
         )
     pixels = data.reshape(message.height, message.step)[:, :row]
     pixels = pixels.reshape(message.height, message.width, channels)
-    return pixels if order == (0, 1, 2) and channels == 3 else pixels[:, :, list(order)]
+    if channels == 1:
+        return np.broadcast_to(pixels, (message.height, message.width, 3))
+    return pixels[:, :, order]
 
 
 def _joint(message: Any, path: str, channel: Channel) -> float:
+    """Return one joint's value of a JointState, or of the last point of a JointTrajectory."""
     field, joint = split_joint(path)
-    names = list(message.name)
+    trajectory = hasattr(message, "joint_names")
+    names = list(message.joint_names if trajectory else message.name)
     if joint not in names:
         raise ObservationError(complaint(f"{channel.topic} has no joint", joint,
                                          ", ".join(names) or "none"))
-    values = getattr(message, field)
+    if trajectory and not message.points:
+        raise ObservationError(f"{channel.topic} carries a trajectory without points.")
+    values = getattr(message.points[-1], TRAJECTORY_FIELDS[field]) if trajectory else getattr(
+        message, field)
     place = names.index(joint)
     if place >= len(values):
         raise ObservationError(f"{channel.topic} names {joint!r} but gives no {field} for it.")

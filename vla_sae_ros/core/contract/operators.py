@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from vla_sae_ros.core.contract.pictures import resized_with_pad
 from vla_sae_ros.core.errors import ContractError, complaint
 
 Array = npt.NDArray[Any]
@@ -59,6 +61,37 @@ class RadiansToDegrees(_Elementwise):
 
 
 @dataclass(frozen=True)
+class DegreesToRadians(_Elementwise):
+    """deg2rad: degrees on the channel, radians for the policy; an addition to the format."""
+
+    name: ClassVar[str] = "deg2rad"
+
+    def forward(self, value: Array) -> Array:
+        return np.deg2rad(value)
+
+    def inverse(self, value: Array) -> Array:
+        return np.rad2deg(value)
+
+
+@dataclass(frozen=True)
+class Scale(_Elementwise):
+    """scale: {factor, offset}; x * factor + offset, e.g. a gripper's width [m] to 0 open, 1 closed.
+
+    An addition to the format.
+    """
+
+    name: ClassVar[str] = "scale"
+    factor: float
+    offset: float
+
+    def forward(self, value: Array) -> Array:
+        return value * self.factor + self.offset
+
+    def inverse(self, value: Array) -> Array:
+        return (value - self.offset) / self.factor
+
+
+@dataclass(frozen=True)
 class Clamp(_Elementwise):
     """clamp: {min, max}; bounds every value, in both directions."""
 
@@ -100,6 +133,17 @@ class Resize(_ForwardOnly):
 
 
 @dataclass(frozen=True)
+class ResizeWithPad(Resize):
+    """resize_with_pad: [height, width]; without distortion, bilinear, padded black, as openpi does;
+    an addition to the format."""
+
+    name: ClassVar[str] = "resize_with_pad"
+
+    def forward(self, value: Array) -> Array:
+        return resized_with_pad(value, self.height, self.columns)
+
+
+@dataclass(frozen=True)
 class QuaternionToAxisAngle(_ForwardOnly):
     """quat2axisangle: (x, y, z, w) to axis times angle (3,) rad; an addition to the format.
 
@@ -127,17 +171,14 @@ class QuaternionToAxisAngle(_ForwardOnly):
 def parse_operator(item: object, where: str) -> Operator:
     """Return the operator that one item of an `apply` list describes; raises ContractError."""
     name, argument = _name_and_argument(item, where)
-    if name == "rad2deg" and argument is None:
-        return RadiansToDegrees()
-    if name == "quat2axisangle" and argument is None:
-        return QuaternionToAxisAngle()
-    if name == "clamp":
-        return _clamp(argument, where)
-    if name == "resize":
-        return _resize(argument, where)
+    if name in _PLAIN and argument is None:
+        return _PLAIN[name]()
+    if name in _WITH_ARGUMENT:
+        return _WITH_ARGUMENT[name](argument, where)
     raise ContractError(complaint(
         f"{where}: operator", item,
-        "rad2deg, clamp: {min: .., max: ..}, resize: [height, width], quat2axisangle",
+        "rad2deg, deg2rad, quat2axisangle, clamp: {min: .., max: ..}, scale: {factor: .., "
+        "offset: ..}, resize: [height, width], resize_with_pad: [height, width]",
     ))
 
 
@@ -159,13 +200,39 @@ def _clamp(argument: object, where: str) -> Clamp:
                                   "{min: low, max: high}, both finite, low <= high"))
 
 
+def _scale(argument: object, where: str) -> Scale:
+    if isinstance(argument, dict) and set(argument) == {"factor", "offset"}:
+        factor, offset = argument["factor"], argument["offset"]
+        if _is_number(factor) and _is_number(offset) and factor != 0:
+            return Scale(float(factor), float(offset))
+    raise ContractError(complaint(f"{where}: scale", argument,
+                                  "{factor: .., offset: ..}, both finite, factor not 0"))
+
+
 def _resize(argument: object, where: str) -> Resize:
+    return Resize(*_size(argument, f"{where}: resize"))
+
+
+def _resize_with_pad(argument: object, where: str) -> ResizeWithPad:
+    return ResizeWithPad(*_size(argument, f"{where}: resize_with_pad"))
+
+
+def _size(argument: object, where: str) -> tuple[int, int]:
     if isinstance(argument, list) and len(argument) == 2:
         height, width = argument
         if all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in (height, width)):
-            return Resize(height, width)
-    raise ContractError(complaint(f"{where}: resize", argument,
+            return height, width
+    raise ContractError(complaint(where, argument,
                                   f"[height, width], integers from 1 to {LARGEST_SIDE}"))
+
+
+_PLAIN: dict[str, Callable[[], Operator]] = {
+    "rad2deg": RadiansToDegrees, "deg2rad": DegreesToRadians,
+    "quat2axisangle": QuaternionToAxisAngle,
+}
+_WITH_ARGUMENT: dict[str, Callable[[object, str], Operator]] = {
+    "clamp": _clamp, "scale": _scale, "resize": _resize, "resize_with_pad": _resize_with_pad,
+}
 
 
 def _is_number(value: object) -> bool:

@@ -5,13 +5,16 @@ The names of the keys are those of the rosetta contract format (https://github.c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from vla_sae_ros.core.alignment import Align
 from vla_sae_ros.core.contract.operators import Operator
 
 Safety = Literal["none", "hold", "zeros"]
+
+IMAGE_TYPE, COMPRESSED_TYPE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Source:
     @property
     def is_image(self) -> bool:
         """Whether the channel carries pictures."""
-        return self.channel.type == "sensor_msgs/msg/Image"
+        return self.channel.type in (IMAGE_TYPE, COMPRESSED_TYPE)
 
     @property
     def channel_width(self) -> int:
@@ -110,6 +113,12 @@ class Contract:
     def period_ns(self) -> int:
         """Return the time between frames in nanoseconds."""
         return round(1e9 / self.fps)
+
+    def observing(self, keys: Collection[str]) -> Contract:
+        """Return the contract with these observations only: a camera that the policy does not see
+        must not hold it up."""
+        kept = tuple(entry for entry in self.observations if entry.key in keys)
+        return replace(self, observations=kept)
 
     @property
     def action(self) -> Entry:

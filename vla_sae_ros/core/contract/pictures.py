@@ -1,0 +1,65 @@
+"""Pictures as cameras send them: compressed, and of any size."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from vla_sae_ros.core.errors import ObservationError, complaint
+
+FORMATS = ("JPEG", "PNG")
+LARGEST_PICTURE = 8192 * 8192
+"""Pixels; a header that claims more is refused before it is decoded."""
+
+
+@dataclass(frozen=True)
+class CompressedPicture:
+    """A sensor_msgs/CompressedImage that has not been decoded yet."""
+
+    data: bytes
+    format: str
+    """As the message names it; what the data are is told by themselves."""
+    topic: str
+
+    def decoded(self) -> npt.NDArray[np.uint8]:
+        """Return (height, width, 3) uint8 RGB; raises ObservationError for what is no JPEG or PNG.
+
+        Both formats say themselves how their channels are ordered, so the bgr8 that image_transport
+        writes into `format` does not matter here.
+        """
+        try:
+            with Image.open(io.BytesIO(self.data), formats=FORMATS) as picture:
+                if picture.width * picture.height > LARGEST_PICTURE:
+                    raise ObservationError(complaint(
+                        f"A compressed picture on {self.topic} says its size is", picture.size,
+                        f"up to {LARGEST_PICTURE} pixels"))
+                return np.asarray(picture.convert("RGB"))
+        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            raise ObservationError(complaint(
+                f"A compressed picture on {self.topic} ({len(self.data)} bytes)", self.format,
+                " or ".join(FORMATS), f"The decoder says: {error}.")) from error
+
+
+def resized_with_pad(
+    picture: npt.NDArray[np.uint8], height: int, width: int
+) -> npt.NDArray[np.uint8]:
+    """Fit a picture (H, W, 3) into (height, width, 3) without distortion, centred, padded black.
+
+    Bilinear with anti-aliasing; the inner size is rounded down and an odd rest goes below and to
+    the right, as openpi's client prepares pictures for its DROID policies
+    (openpi_client/image_tools.py, resize_with_pad).
+    """
+    rows, columns = picture.shape[:2]
+    if (rows, columns) == (height, width):
+        return picture
+    ratio = max(columns / width, rows / height)
+    inner = Image.fromarray(np.ascontiguousarray(picture)).resize(
+        (max(1, int(columns / ratio)), max(1, int(rows / ratio))), Image.Resampling.BILINEAR)
+    whole = np.zeros((height, width, 3), np.uint8)
+    top, left = (height - inner.height) // 2, (width - inner.width) // 2
+    whole[top : top + inner.height, left : left + inner.width] = np.asarray(inner)
+    return whole
