@@ -117,3 +117,12 @@ def test_alignment_agrees_with_a_search_through_all_samples(stamps, at, strategy
     else:
         with pytest.raises(FrameIncomplete):
             stream.align(at * MS)
+
+
+def test_a_clock_that_was_set_back_does_not_blind_the_buffer():
+    aligner = Aligner({"camera": Align("asof", "header", 100.0)}, 50 * MS)
+    hour = 3600 * 1000 * MS
+    for index in range(40):
+        aligner.push("camera", 2 * hour + index * 50 * MS, "before")
+    aligner.push("camera", hour, "after")
+    assert aligner.align(hour + 10 * MS)["camera"].value == "after"

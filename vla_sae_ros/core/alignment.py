@@ -17,6 +17,10 @@ BUFFER_DEPTH = 32
 
 MILLISECOND_NS = 1_000_000
 
+CLOCK_SET_BACK_NS = 2_000_000_000
+"""A stamp so much older than the newest one comes from a clock that was set back, not from a late
+message: what came before it lies in a future that no frame will ask for."""
+
 
 @dataclass(frozen=True)
 class Align:
@@ -75,7 +79,10 @@ class SampleBuffer:
         self._samples: list[Sample] = []
 
     def push(self, sample: Sample) -> None:
-        """Insert the sample; the oldest one goes when the buffer is full."""
+        """Insert the sample; the oldest one goes when the buffer is full, all when the clock was
+        set back."""
+        if self._samples and sample.stamp_ns < self._samples[-1].stamp_ns - CLOCK_SET_BACK_NS:
+            self._samples.clear()
         place = bisect.bisect_left(self._samples, sample.stamp_ns, key=_stamp)
         if place < len(self._samples) and self._samples[place].stamp_ns == sample.stamp_ns:
             self._samples[place] = sample

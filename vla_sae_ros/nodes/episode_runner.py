@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vla_sae_ros.core.chunk_queue import Chunk, ChunkQueue
+from vla_sae_ros.core.chunk_requests import ChunkRequests, Due
 from vla_sae_ros.core.contract import Entry, command, safe_command
 from vla_sae_ros.core.errors import VlaSaeError
 from vla_sae_ros.nodes.chunk_mailbox import Mailbox
@@ -72,8 +73,8 @@ class EpisodeRunner:
         self._detail = ""
         self._step = 0
         self._start_ns = self._stamp_ns = self._pictured_ns = self._ahead_ns = 0
-        self._requested = 0
-        self._requested_at = 0.0
+        self._requests = ChunkRequests(
+            pacing.execute_steps, pacing.request_lead, pacing.resend_after)
         self._last: npt.NDArray[np.float32] | None = None
         self._hash = hashlib.sha256()
 
@@ -114,7 +115,7 @@ class EpisodeRunner:
     def _run_lockstep(self) -> None:
         """Execute execute_steps ticks of each chunk; no tick passes while a chunk is awaited."""
         while not self._is_over():
-            if self._is_used_up(lead=0):
+            if self._requests.is_used_up(self._step, self._queue.newest, lead=0):
                 self._observe()
                 self._request()
                 self._await_chunk()
@@ -190,16 +191,16 @@ class EpisodeRunner:
             self._observe()
 
     def _request(self) -> None:
-        self._requested, self._requested_at = self._step, self._time.monotonic()
+        self._requests.asked(self._step, self._time.monotonic())
         self._output.request(
             Request(self._goal, self._stamp_ns, self._start_ns, self._step)
         )
 
     def _await_chunk(self) -> None:
         """Wait for the chunk of the present step; raises NoChunk after chunk_timeout."""
-        give_up = self._requested_at + self._pacing.chunk_timeout
-        resend = self._requested_at + self._pacing.resend_after
-        while not self._is_answered():
+        give_up = self._requests.at + self._pacing.chunk_timeout
+        resend = self._requests.at + self._pacing.resend_after
+        while not self._requests.is_answered(self._queue.newest):
             chunk = self._mailbox.get(min(give_up, resend) - self._time.monotonic())
             if chunk is not None:
                 self._push(chunk)
@@ -220,27 +221,13 @@ class EpisodeRunner:
         """Ask for the next chunk early enough that the present one does not run dry."""
         if self._is_over():
             return
-        waiting = not self._is_answered()
-        overdue = self._time.monotonic() - self._requested_at > self._pacing.resend_after
-        if (waiting and overdue) or (not waiting and self._is_used_up(self._pacing.request_lead)):
-            self._counts.resent_requests += waiting
-            self._observe()
-            self._request()
-        else:
+        due = self._requests.due(self._step, self._time.monotonic(), self._queue.newest)
+        if due is Due.NO:
             self._picture()
-
-    def _is_answered(self) -> bool:
-        newest = self._queue.newest
-        return newest is not None and newest.observation_step >= self._requested
-
-    def _is_used_up(self, lead: int) -> bool:
-        """Return whether the newest chunk had its share, or ends within lead ticks."""
-        newest = self._queue.newest
-        return (
-            newest is None
-            or self._step >= self._requested + self._pacing.execute_steps
-            or self._step >= newest.end - lead
-        )
+            return
+        self._counts.resent_requests += due is Due.AGAIN
+        self._observe()
+        self._request()
 
     def _take_chunks(self, until: float | None = None) -> None:
         """Take the chunks that have come, or that come until a time of the monotonic clock."""
