@@ -33,6 +33,7 @@ class Refused(StrEnum):
     OFFLINE = "offline"
     DISABLED = "disabled"
     STOPPED = "stopped"
+    STALE = "stale"
     SHAPE = "shape"
     NOT_FINITE = "not_finite"
     RANGE = "range"
@@ -49,6 +50,7 @@ class Stop(StrEnum):
     WORKSPACE = "workspace"
     JOINT_RANGE = "joint_range"
     LATE_TICK = "late_tick"
+    TRACKING_ERROR = "tracking_error"
     COLLISION_REFLEX = "collision_reflex"
     REFLEX = "reflex"
     COMM_LOSS = "comm_loss"
@@ -56,6 +58,7 @@ class Stop(StrEnum):
     CONTROL_LOST = "control_lost"
     DISCONNECTED = "disconnected"
     DRIVER_ERROR = "driver_error"
+    SOURCE_ERROR = "source_error"
 
 
 FAULTS = frozenset({Stop.COLLISION_REFLEX, Stop.REFLEX, Stop.COMM_LOSS, Stop.USER_STOP,

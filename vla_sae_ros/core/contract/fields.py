@@ -42,7 +42,7 @@ class Fields:
         if key in self._rest:
             return self._rest.pop(key)
         if default is ...:
-            raise ContractError(f"{self.path(key)} is missing; the contract must say it.")
+            raise ContractError(f"{self.path(key)} is missing; the file must say it.")
         return default
 
     def section(self, key: str, default: object = ...) -> Fields:

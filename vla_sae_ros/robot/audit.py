@@ -1,0 +1,115 @@
+"""The audit log: every command, refusal, stop and request as one JSON line."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.robot.driver import Joints
+from vla_sae_ros.robot.outcome import Outcome
+from vla_sae_ros.robot.report import Report
+
+LARGEST = 64 * 1024 * 1024
+"""[bytes] of one file, about 12 hours at 15 Hz."""
+KEPT = 8
+"""Files, the one that is written included; the oldest is removed."""
+_DIGITS = 5
+
+
+class AuditLog:
+    """A sink for SinkThread: it may be slow, the control loop does not wait for it.
+
+    Files are `audit.jsonl`, `audit.1.jsonl` (the one before), and so on. Every line is flushed: a
+    killed process loses what its sink thread had not yet been handed, at most.
+
+    Args:
+        folder: is made when it is missing.
+        clock: wall clock [s].
+
+    Raises:
+        ConfigurationError: the folder cannot be written to.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        largest: int = LARGEST,
+        kept: int = KEPT,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder, self._largest, self._kept, self._clock = folder, largest, kept, clock
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = self._path(0).open("a", encoding="utf-8")
+        except OSError as error:
+            raise ConfigurationError(f"The audit log cannot be written: {error}") from error
+
+    def __call__(self, report: Report) -> None:
+        """Write one report."""
+        line = json.dumps(record_of(report, self._clock()), allow_nan=False)
+        self._file.write(line + "\n")
+        self._file.flush()
+        if self._file.tell() >= self._largest:
+            self._rotate()
+
+    def close(self) -> None:
+        """Close the file; calling it twice is harmless."""
+        self._file.close()
+
+    def _path(self, age: int) -> Path:
+        return self._folder / ("audit.jsonl" if age == 0 else f"audit.{age}.jsonl")
+
+    def _rotate(self) -> None:
+        self._file.close()
+        for age in range(self._kept - 2, -1, -1):
+            if self._path(age).exists():
+                self._path(age).replace(self._path(age + 1))
+        self._file = self._path(0).open("a", encoding="utf-8")
+
+
+def record_of(report: Report, wall: float) -> dict[str, Any]:
+    """Return the fields of one line; `wall` is the wall clock [s]."""
+    envelope = report.state.envelope
+    record: dict[str, Any] = {
+        "wall": wall,
+        "status": envelope.status.name.lower(),
+        "owner": envelope.owner,
+        "revision": envelope.steering_revision,
+        "dropped_reports": report.state.dropped_reports,
+    }
+    if report.event:
+        record["event"] = report.event
+    if report.outcome is not None:
+        record |= _of_outcome(report.outcome)
+    if envelope.reason is not None:
+        record |= {"reason": envelope.reason, "reason_detail": envelope.detail}
+    return record
+
+
+def _of_outcome(outcome: Outcome) -> dict[str, Any]:
+    command = outcome.command
+    record: dict[str, Any] = {
+        "tick": outcome.tick, "monotonic": round(outcome.stamp, 6),
+        "measured": _list(outcome.measured), "requested": _list(outcome.requested),
+        "sent": _list(outcome.sent), "limits": list(outcome.limits), "refused": outcome.refused,
+        "stop": outcome.stop, "detail": outcome.detail,
+        "gripper": None if math.isnan(outcome.closing) else outcome.closing,
+    }  # fmt: skip
+    if command is not None:
+        record |= {
+            "revision": command.steering_revision, "episode": command.episode_id,
+            "chunk": command.chunk_id, "row": command.chunk_index,
+        }  # fmt: skip
+    return record
+
+
+def _list(joints: Joints | None) -> list[float | None] | None:
+    """JSON knows no NaN: a joint that is not finite becomes null."""
+    if joints is None:
+        return None
+    return [round(float(j), _DIGITS) if math.isfinite(j) else None for j in joints]

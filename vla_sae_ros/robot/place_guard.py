@@ -1,0 +1,70 @@
+"""Box, table and the tool's step per tick, by forward kinematics."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from vla_sae_ros.robot.driver import Joints
+from vla_sae_ros.robot.joint_guard import JointGuard, Motion
+from vla_sae_ros.robot.reasons import Limit
+from vla_sae_ros.robot.settings import Place
+
+SHARES = np.linspace(1.0, 0.0, 9)
+"""Mixtures of wanted and braking velocity that are tried, the most wanted first."""
+_ROUNDING = 1e-6
+"""[m]"""
+
+
+class PlaceGuard:
+    """Takes of a wanted joint velocity as much as keeps the arm able to stop inside.
+
+    Wanted and braking velocity both respect the joint limits, so every mixture does. Of each, the
+    next pose and every pose of the braking after it must be inside. Braking passed that check a
+    tick ago, so it passes again: the arm never has to stop outside.
+    """
+
+    def __init__(self, place: Place, joints: JointGuard, period: float) -> None:
+        self._place = place
+        self._joints = joints
+        self._period = period
+
+    def outside(self, q: Joints) -> float:
+        """Return how far an arm at (N,) rad is outside [m]; 0 or less: inside."""
+        return float(self._place.workspace.outside(self._place.kinematics.points(q)))
+
+    def next_velocity(self, motion: Motion, wanted: Joints) -> tuple[Joints | None, list[Limit]]:
+        """Return (N,) rad/s for the next tick, and the limits that changed `wanted`.
+
+        None: not even braking keeps the arm inside.
+        """
+        problems = self._problems(motion, wanted[None])[0]
+        if not problems:
+            return wanted, []
+        braking = self._joints.braking(motion)
+        mixtures = braking + SHARES[1:, None] * (wanted - braking)
+        for v, found in zip(mixtures, self._problems(motion, mixtures), strict=True):
+            if not found:
+                return v, problems
+        return None, problems
+
+    def _problems(self, motion: Motion, velocities: Joints) -> list[list[Limit]]:
+        """Return for each of (S, N) rad/s what the tick and the braking after it would violate."""
+        poses = [np.broadcast_to(motion.q, velocities.shape)]
+        v = velocities
+        for _ in range(self._joints.brake_ticks + 1):
+            poses.append(poses[-1] + v * self._period)
+            v = self._joints.brake(v)
+        points = self._place.kinematics.points(np.stack(poses, axis=1))
+        outside = self._place.workspace.outside(points[:, 1:]).max(axis=1) > _ROUNDING
+        too_far = self._steps(points) > self._place.max_ee_step + _ROUNDING
+        return [
+            [Limit.WORKSPACE] * bool(out) + [Limit.EE_STEP] * bool(far)
+            for out, far in zip(outside, too_far, strict=True)
+        ]
+
+    @staticmethod
+    def _steps(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the longest step of the tool in (S, T, 4, 3), (S,) [m]."""
+        tool = points[:, :, -1]
+        return np.linalg.norm(np.diff(tool, axis=1), axis=-1).max(axis=1)

@@ -1,0 +1,62 @@
+"""Everything a lab sets about its robot: config/robots/*.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vla_sae_ros.robot.driver import Joints
+from vla_sae_ros.robot.kinematics import FrankaKinematics
+from vla_sae_ros.robot.limits import RobotLimits
+from vla_sae_ros.robot.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Place:
+    """Geometry that needs forward kinematics."""
+
+    kinematics: FrankaKinematics
+    workspace: Workspace
+    max_ee_step: float
+    """[m] per tick for the tool point."""
+
+
+@dataclass(frozen=True)
+class RobotSettings:
+    """One robot in one lab."""
+
+    robot: str
+    """Model, e.g. "panda"; RobotState.robot."""
+    published: RobotLimits
+    """What the maker allows."""
+    limits: RobotLimits
+    """What we allow: the published limits, scaled."""
+    margin: float
+    """[rad] that commands stay away from both ends of every joint's range."""
+    max_joint_step: float
+    """[rad] by which a target may lead the measured joint."""
+    max_tracking_error: float
+    """[rad] between what was sent and what is measured; beyond, the arm is stopped."""
+    place: Place | None
+    """None: an arm without kinematics here; box, table and tool step are not guarded."""
+    rate: float
+    """[Hz] of control ticks."""
+    watchdog: float
+    """[s] after the last valid command at which the arm is stopped."""
+    max_reading_age: float
+    """[s] that a joint state may be old."""
+    lease: float
+    """[s] that an enable lasts without a renewal, at most."""
+    steering_slew: float
+    """[rad/s] at which a new steering revision may change how far targets lead the joints."""
+    reset_pose: Joints
+    """(N,) [rad]"""
+
+    @property
+    def joints(self) -> int:
+        """Number of joints, N."""
+        return len(self.limits.lower)
+
+    @property
+    def period(self) -> float:
+        """[s] between two ticks."""
+        return 1.0 / self.rate
