@@ -1,0 +1,105 @@
+"""The whole analysis on studies of which the truth is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from planted_study import Plan, Planted, write_planted_study
+
+from vla_sae_ros.study.experiment.findings import ArmFindings, find
+from vla_sae_ros.study.experiment.measured import measure
+from vla_sae_ros.study.experiment.verdicts import FeatureVerdict, verdicts
+
+LIFTS = Planted("end effector high", higher=0.06)
+FEATURES = {
+    80: LIFTS,
+    81: Planted("end effector low", higher=0.06),
+    82: Planted("gripper closed", closes=0.04),
+    83: Planted("moving fast", faster=0.5),
+    84: Planted("rising", higher=0.001),
+    85: Planted("late in episode", aside=0.05),
+    86: Planted(""),
+}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> list[ArmFindings]:
+    folder = tmp_path_factory.mktemp("planted")
+    rows = write_planted_study(folder, Plan(FEATURES, (0.25, 1.0), tasks=2, inits=7))
+    return find(measure(folder, rows))
+
+
+@pytest.fixture(scope="module")
+def judged(found: list[ArmFindings]) -> dict[int, FeatureVerdict]:
+    return {one.doses[0].arm.row.features[0]: one for one in verdicts(found, "P2")}
+
+
+def test_the_direction_that_raises_the_hand_is_found(judged: dict[int, FeatureVerdict]) -> None:
+    verdict = judged[80]
+    assert verdict.outcome == "causal" and verdict.name_outcome == "as named"
+    strongest = verdict.doses[-1].of("height")
+    assert strongest is not None and strongest.low < 0.06 * 0.9 < strongest.high + 0.01
+    assert strongest.mean == pytest.approx(0.06 * 0.87, rel=0.1), "less the steps before it acts"
+    assert verdict.trends["height"].rho > 0.95 and verdict.trends["height"].p < 0.001
+
+
+def test_each_feature_is_causal_for_what_was_planted(judged: dict[int, FeatureVerdict]) -> None:
+    assert "gripper closed" in judged[82].counting and "height" not in judged[82].counting
+    assert "speed" in judged[83].counting
+    assert "displacement" in judged[85].counting and "height" not in judged[85].counting
+
+
+def test_names_are_judged_apart_from_effects(judged: dict[int, FeatureVerdict]) -> None:
+    outcomes = {number: one.name_outcome for number, one in judged.items()}
+    assert outcomes == {80: "as named", 81: "opposite", 82: "as named", 83: "as named",
+                        84: "not shown", 85: "not measured", 86: "no name"}
+
+
+def test_a_control_shows_nothing(judged: dict[int, FeatureVerdict]) -> None:
+    assert judged[86].outcome == "none shown" and not judged[86].counting
+    assert all(abs(one.mean) == 0 for dose in judged[86].doses for one in dose.findings)
+
+
+def test_an_effect_within_the_random_rows_does_not_count(
+    judged: dict[int, FeatureVerdict],
+) -> None:
+    assert judged[84].outcome == "within random"
+    height = judged[84].doses[-1].of("height")
+    assert height is not None and height.significant and not height.counts
+
+
+def test_success_is_a_cost_and_not_what_a_feature_is_causal_for(
+    judged: dict[int, FeatureVerdict],
+) -> None:
+    at_full_strength = judged[80].doses[-1].of("success")
+    assert at_full_strength is not None and at_full_strength.mean == -1.0
+    mild = judged[80].cost("height")
+    assert mild is not None and mild.mean > -0.2, "of the mildest dose that shows the effect"
+
+
+def test_hooks_at_zero_are_identical_to_none(found: list[ArmFindings]) -> None:
+    zero = next(one for one in found if one.arm.row.arm == "zero")
+    assert zero.arm.identical == len(zero.arm.rows) == 14
+    noise = next(one for one in found if one.arm.row.arm == "noise")
+    assert noise.arm.identical == 0
+
+
+def test_too_few_pairs_are_called_so(tmp_path: Path) -> None:
+    rows = write_planted_study(tmp_path, Plan({80: LIFTS}, tasks=1, inits=4))
+    assert verdicts(find(measure(tmp_path, rows)), "P2")[0].outcome == "cannot tell"
+    no_rows = write_planted_study(tmp_path, Plan({80: LIFTS}, tasks=1, inits=8, random_rows=0))
+    assert verdicts(find(measure(tmp_path, no_rows)), "P2")[0].outcome == "cannot tell"
+
+
+def test_open_loop_answers_are_paired_by_episode(tmp_path: Path) -> None:
+    plan = Plan({80: LIFTS, 86: Planted("rising")}, tasks=1, inits=2, every_protocol=True)
+    rows = write_planted_study(tmp_path, plan)
+    one, other = verdicts(find(measure(tmp_path, rows)), "P1")
+    assert one.outcome == "causal" and one.name_outcome == "as named"
+    assert other.outcome == "none shown" and other.name_outcome == "not shown"
+    assert one.doses[0].arm.pairs == tuple(f"episode {number}" for number in range(16))
+    assert one.trends["upward command"].rho == pytest.approx(1.0)
+    assert np.sign([dose.of("upward command").mean for dose in one.doses]).tolist() == [  # type: ignore[union-attr]
+        -1, -1, -1, 1, 1, 1]
