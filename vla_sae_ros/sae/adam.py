@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+_CACHED = 2**17  # numbers
+
 
 class Adam:
     """Adam's moments of some weights, which `step` changes in place. steps: steps taken."""
@@ -42,10 +44,18 @@ class Adam:
         rate /= 1 - first_beta**self.steps
         correction = math.sqrt(1 - second_beta**self.steps)
         moments = zip(self._weights, gradients, self._first, self._second, strict=True)
-        for weight, gradient, first, second in moments:
-            first.lerp_(gradient, 1 - first_beta)
-            second.mul_(second_beta).addcmul_(gradient, gradient, value=1 - second_beta)
-            weight.addcdiv_(first, second.sqrt().div_(correction).add_(self._eps), value=-rate)
+        for pieces in (zip(*map(_pieces, of_one), strict=True) for of_one in moments):
+            for weight, gradient, first, second in pieces:
+                first.lerp_(gradient, 1 - first_beta)
+                second.mul_(second_beta).addcmul_(gradient, gradient, value=1 - second_beta)
+                root = second.sqrt().div_(correction).add_(self._eps)
+                weight.addcdiv_(first, root, value=-rate)
+
+
+def _pieces(tensor: Tensor) -> Sequence[Tensor]:
+    """Return views that a CPU's cache holds from one operation to the next; on a GPU the tensor."""
+    flat = tensor.view(-1)
+    return flat.split(_CACHED) if flat.device.type == "cpu" else [flat]
 
 
 def clip_by_norm(gradients: Sequence[Tensor], largest: float) -> None:

@@ -15,6 +15,9 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 _TINY = 1e-30
+_BAND = 64  # columns
+_CACHED = 2**17  # numbers
+_MODE_SUM = 0  # of embedding_bag
 
 Total = Callable[[Tensor], Tensor]
 """Sums a tensor over all processes that share a batch, in place, and returns it."""
@@ -63,7 +66,9 @@ def only_here(tensor: Tensor) -> Tensor:
 def batch_variance(x: Tensor, total: Total) -> Tensor:
     """Return sum (x - mean)^2 over a batch of which every process has x (B, d), as a 0-d tensor."""
     sums = total(torch.cat([x.sum(dim=0), x.new_tensor([len(x)])]))
-    return total((x - sums[:-1] / sums[-1]).square_().sum())
+    mean = sums[:-1] / sums[-1]
+    parts = [(rows - mean).square_().sum() for rows in x.split(_rows_at_once(x))]
+    return total(torch.stack(parts).sum())
 
 
 @dataclass(frozen=True)
@@ -127,24 +132,20 @@ def loss_and_gradients(
     centred = x - weights.bias
     hidden = centred @ weights.encoder.T
     code = select(hidden)
-    with torch.enable_grad():
-        leaf = code.value.detach().requires_grad_()
-        decoded = functional.embedding_bag(
-            code.feature, weights.decoder, code.first, mode="sum", per_sample_weights=leaf
-        )
-    error = decoded.detach() + weights.bias - x
-    squared_error, variance = total(error.square().sum()), batch_variance(x, total)
-    error_gradient = error * (2.0 / variance)
-    (code_gradient,) = torch.autograd.grad(decoded, leaf, error_gradient)
+    decoded = _weighted_sums(weights.decoder, code.feature, code.first, code.value)
+    error = decoded.sub_(centred)  # x_hat - x
+    squared_error = total(torch.linalg.vector_norm(error).square())
+    variance = batch_variance(x, total)
+    by_error = 2.0 / variance
     is_active = code.value > 0
-    code_gradient.mul_(is_active)
+    code_gradient = _products(error, weights.decoder, code).mul_(is_active * by_error)
 
     by_feature = _ByFeature(code, weights.encoder.shape[0])
     summed = by_feature.sum(code_gradient)
     gradients = [
         by_feature.weighted_rows(centred, code_gradient),
-        by_feature.weighted_rows(error_gradient, code.value),
-        error_gradient.sum(dim=0) - summed @ weights.encoder,
+        by_feature.weighted_rows(error, code.value * by_error),
+        error.sum(dim=0).mul_(by_error) - summed @ weights.encoder,
     ]
     fired = by_feature.sum(is_active.to(x.dtype))
     auxiliary = x.new_zeros(())
@@ -166,24 +167,51 @@ class _ByFeature:
     def __init__(self, code: Selected, size: int) -> None:
         self._size = size
         self._feature = code.feature
-        self._order = torch.argsort(code.feature, stable=True)
+        self._order = torch.argsort(code.feature.int(), stable=True)
         self._sample = code.sample[self._order]
         count = torch.bincount(code.feature, minlength=size)
-        self._start = count.cumsum(0) - count
+        self._first = count.cumsum(0) - count
 
     def weighted_rows(self, rows: Tensor, weight: Tensor) -> Tensor:
         """Return (F, d): for each feature the sum of weight (N,) times its samples' rows (B, d)."""
-        return functional.embedding_bag(
-            self._sample,
-            rows,
-            self._start,
-            mode="sum",
-            per_sample_weights=weight[self._order],
-        )
+        return _weighted_sums(rows, self._sample, self._first, weight[self._order])
 
     def sum(self, weight: Tensor) -> Tensor:
         """Return (F,): for each feature the sum of weight (N,)."""
         return weight.new_zeros(self._size).index_add_(0, self._feature, weight)
+
+
+def _weighted_sums(rows: Tensor, index: Tensor, first: Tensor, weight: Tensor) -> Tensor:
+    """Return (M, d): the sums of weight (N,) times rows[index] (N, d) over M runs of the N.
+
+    first: (M,), where each run begins. On a CPU a band of columns at a time, whose rows stay in
+    its cache while they are read again and again.
+    """
+    index, first = index.int(), first.int()  # half the bytes to read
+    width = rows.shape[1]
+    band = _BAND if rows.device.type == "cpu" else width
+    sums = rows.new_empty(len(first), width)
+    for start in range(0, width, band):
+        columns = slice(start, start + band)
+        sums[:, columns] = functional.embedding_bag(
+            index, rows[:, columns].contiguous(), first, mode="sum", per_sample_weights=weight
+        )
+    return sums
+
+
+def _products(error: Tensor, decoder: Tensor, code: Selected) -> Tensor:
+    """Return (N,): of each active feature its decoder row's product with the sample's error.
+
+    The function that autograd calls behind `embedding_bag`: asking autograd costs a forward pass.
+    """
+    return torch.ops.aten._embedding_bag_per_sample_weights_backward(
+        error, decoder, code.feature, code.first, code.sample, _MODE_SUM
+    )
+
+
+def _rows_at_once(x: Tensor) -> int:
+    """Return how many rows of x (B, d) stay in a CPU's cache; all of them on another device."""
+    return max(1, _CACHED // x.shape[1]) if x.device.type == "cpu" else len(x)
 
 
 def _add_auxiliary(

@@ -221,8 +221,9 @@ class Trainer:
         return self._unfired > self.settings.dead_after_steps
 
     def _standardise(self, rows: np.ndarray) -> Tensor:
-        x = torch.from_numpy(np.ascontiguousarray(rows, np.float32)).to(self._device)
-        return (self._normalize(x) - self._centre) / self._scale
+        x = torch.from_numpy(np.array(rows, np.float32)).to(self._device)
+        # In place: for a large tensor of its own the system's pages cost more than the arithmetic.
+        return self._normalize(x).sub_(self._centre).div_(self._scale)
 
     def _normalize(self, x: Tensor) -> Tensor:
         """Normalise by the very code that serves."""
