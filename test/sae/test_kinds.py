@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.sae import BatchTopKSAE, JumpReLUSAE, ReLUSAE, SparseAutoencoder
+from vla_sae_ros.sae import BatchTopKSAE, JumpReLUSAE, ReLUSAE, SparseAutoencoder, TopKSAE
 from vla_sae_ros.sae.normalization import NORMALIZATIONS
 from vla_sae_ros.sae.sparse_autoencoder import LISTED_FEATURES
 
@@ -148,3 +148,36 @@ def test_what_cannot_be_is_refused_by_name(changes: dict[str, object], said: str
     }
     with pytest.raises(ConfigurationError, match=said):
         JumpReLUSAE(**given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_a_part_of_the_features_alone_has_their_codes(kind: str, normalization: str) -> None:
+    sae = make_sae(kind, normalization)
+    x = torch.randn(7, D, generator=torch.Generator().manual_seed(5)) * 3
+    features = torch.tensor([3, 17, 3, 39])
+    part = sae.of_features(features)
+    assert part is not None and part.dictionary_size == 4
+    torch.testing.assert_close(part.encode(x), sae.encode(x)[:, features])
+    assert part.encode(x).any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_folding_the_input_s_bias_into_the_encoder_changes_no_code(kind: str) -> None:
+    sae = make_sae(kind)
+    assert sae.apply_b_dec_to_input
+    folded = sae.without_input_bias()
+    assert not folded.apply_b_dec_to_input
+    assert folded.without_input_bias() is folded
+    x = torch.randn(50, D, generator=torch.Generator().manual_seed(6)) * 3
+    torch.testing.assert_close(folded.encode(x), sae.encode(x), atol=1e-5, rtol=1e-5)
+    assert not torch.equal(folded.b_enc, sae.b_enc)
+    assert folded.W_enc.data_ptr() == sae.W_enc.data_ptr(), "a large dictionary is not copied"
+
+
+def test_a_top_k_of_a_part_of_the_features_would_not_be_theirs() -> None:
+    weights = make_sae("relu").stored_weights()
+    sae = TopKSAE(**weights, k=K)
+    assert sae.of_features(torch.tensor([1])) is None
+    x = torch.randn(50, D, generator=torch.Generator().manual_seed(6)) * 3
+    torch.testing.assert_close(sae.without_input_bias().encode(x), sae.encode(x))

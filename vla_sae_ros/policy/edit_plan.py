@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 from vla_sae_ros.core.steering import AppliedEdit, Mode
 from vla_sae_ros.policy.pooled_change import PooledChange, pooled_change
 from vla_sae_ros.policy.tokens import Groups
+from vla_sae_ros.sae import ActiveCode, SparseAutoencoder
 
 
 @dataclass(frozen=True)
@@ -28,19 +29,21 @@ class EditPlan:
             it fades out and another fades in.
         offset, gain: (n,) float32.
         needs_code: some gain is not 0, so that z has to be known.
+        alone: an SAE of `features` alone, where their z does not depend on the others.
         directions: (m, d) float32, unit vectors to project out.
         projected: m features, theirs.
         rows: (n + m, d) float32: decoder rows, then what `_projection_rows` says.
         scopes: n + m token scopes.
         one_scope: they are all the same.
-        pooled: what the affine edits do to a pooled SAE's stream where they are all there is and
-            reach the same tokens; None otherwise.
+        pooled: what the edits do to a pooled SAE's stream where all are affine and reach the same
+            tokens; None otherwise.
     """
 
     features: Tensor
     offset: Tensor
     gain: Tensor
     needs_code: bool
+    alone: SparseAutoencoder | None
     directions: Tensor
     projected: tuple[int, ...]
     rows: Tensor
@@ -52,20 +55,37 @@ class EditPlan:
         """Return z' - z (..., n) for natural activations z (..., n)."""
         return torch.addcmul(self.offset, self.gain, z)
 
+    def change_of(
+        self, sae: SparseAutoencoder, x_n: Tensor
+    ) -> tuple[Tensor, ActiveCode | None]:
+        """Return z' - z (..., n) for normalised x_n (..., d), and the code if all was needed."""
+        if not self.needs_code:
+            return self.offset, None
+        if self.alone is not None:
+            return self.code_change(self.alone.activate(self.alone.hidden(x_n))), None
+        code = sae.encode_normalized(x_n)
+        return self.code_change(code.of(self.features)), code
+
 
 class EditPlans:
     """The plans of one site's edits, by denoising step.
 
     Args:
         edits: of one site, none of them neutral.
-        decoder: (F, d) float32 decoder rows of the site's SAE.
+        sae: the site's.
+        is_pooled: it reads the mean over the tokens.
         token_groups: of the site: what an edit without a scope reaches.
     """
 
     def __init__(
-        self, edits: Sequence[AppliedEdit], decoder: Tensor, token_groups: Groups
+        self,
+        edits: Sequence[AppliedEdit],
+        sae: SparseAutoencoder,
+        is_pooled: bool,
+        token_groups: Groups,
     ) -> None:
-        self._edits, self._decoder, self._token_groups = tuple(edits), decoder, token_groups
+        self._edits, self._sae = tuple(edits), sae
+        self._is_pooled, self._token_groups = is_pooled, token_groups
         self._of_step: dict[int, EditPlan | None] = {}
         self._of_edits: dict[tuple[AppliedEdit, ...], EditPlan] = {}
 
@@ -78,11 +98,16 @@ class EditPlans:
     def _make(self, step: int) -> EditPlan | None:
         acting = tuple(e for e in self._edits if step in e.denoising_steps or not e.denoising_steps)
         if acting and acting not in self._of_edits:
-            self._of_edits[acting] = _plan(acting, self._decoder, self._token_groups)
+            self._of_edits[acting] = _plan(
+                acting, self._sae, self._is_pooled, self._token_groups
+            )
         return self._of_edits.get(acting)
 
 
-def _plan(edits: Sequence[AppliedEdit], decoder: Tensor, token_groups: Groups) -> EditPlan:
+def _plan(
+    edits: Sequence[AppliedEdit], sae: SparseAutoencoder, is_pooled: bool, token_groups: Groups
+) -> EditPlan:
+    decoder = sae.W_dec.detach()
     affine = [edit for edit in edits if edit.mode is not Mode.PROJECT_OUT]
     projecting = [edit for edit in edits if edit.mode is Mode.PROJECT_OUT]
     ordered = [*affine, *projecting]
@@ -94,18 +119,20 @@ def _plan(edits: Sequence[AppliedEdit], decoder: Tensor, token_groups: Groups) -
     directions = normalize(rows[len(affine) :], dim=-1)
     scopes = tuple(edit.token_groups or token_groups for edit in ordered)
     one_scope = len(set(scopes)) == 1
-    pooled = one_scope and not projecting
+    at_once = is_pooled and one_scope and not projecting
+    needs_code = any(gain != 0.0 for _offset, gain in numbers)
     return EditPlan(
         features,
         offset,
         gain,
-        any(gain != 0.0 for _offset, gain in numbers),
+        needs_code,
+        sae.of_features(features) if needs_code and not at_once else None,
         directions,
         tuple(edit.feature for edit in projecting),
         torch.cat([rows[: len(affine)], _projection_rows(projecting, directions)]),
         scopes,
         one_scope,
-        pooled_change(features, offset, gain, rows, len(decoder)) if pooled else None,
+        pooled_change(sae, features, offset, gain, rows) if at_once else None,
     )
 
 

@@ -11,6 +11,14 @@ from torch import Tensor, nn
 from vla_sae_ros.policy.adapter import Detachable, ResidualFunction
 
 
+def without_gradients(function: ResidualFunction, stream: Tensor) -> Tensor | None:
+    """Call the function on the stream; real-time chunking runs the layers with gradients on."""
+    if not torch.is_grad_enabled():
+        return function(stream)
+    with torch.no_grad():
+        return function(stream.detach())
+
+
 def hook_layer(
     layer: nn.Module,
     function: ResidualFunction,
@@ -25,8 +33,7 @@ def hook_layer(
         stream = output[0] if isinstance(output, tuple) else output
         if not applies(stream):
             return None
-        with torch.no_grad():  # real-time chunking runs the layers with gradients on
-            delta = function(stream.detach())
+        delta = without_gradients(function, stream)
         if delta is None:
             return None
         changed = stream + delta

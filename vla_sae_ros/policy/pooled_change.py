@@ -1,60 +1,96 @@
-"""The difference that edits make to a pooled SAE's stream, straight from the list of its code.
+"""The difference that edits make to a pooled SAE's stream, in as few tensor operations as can be.
 
-Looking the edited features up in the list, changing them and multiplying by their rows takes nine
-small tensor operations; on a small policy those cost more than the arithmetic. Here each listed
-feature brings its own row, which is zero where it is not edited.
+Looking the edited features up in the list of active ones, changing them and multiplying by their
+rows takes nine small tensor operations; on a small policy those cost more than the arithmetic.
+Here each listed feature brings its own row, which is zero where it is not edited.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from vla_sae_ros.sae import ActiveCode
+from vla_sae_ros.sae import ActiveCode, SparseAutoencoder
+
+PooledChange = Callable[[Tensor], tuple[Tensor, ActiveCode | None]]
+"""Gets the normalised pooled vector x_n (B, d); returns dz @ rows (B, 1, d), and the code of all
+features where it was needed."""
 
 
 @dataclass(frozen=True)
-class PooledChange:
-    """dz @ rows = offset @ rows + sum_k z_k by_slot[slot_k], over the k listed features.
+class ConstantChange:
+    """dz @ rows = constant, (1, 1, d) float32: every edit is an add, so no code has to be known."""
+
+    constant: Tensor
+
+    def __call__(self, x_n: Tensor) -> tuple[Tensor, ActiveCode | None]:
+        return self.constant, None
+
+
+@dataclass(frozen=True)
+class AloneChange:
+    """dz @ rows = constant + z @ rows, where the edited features' z can be had without the others.
 
     Attributes:
-        features: (n,) int64, the edited ones, each once.
-        constant: (1, 1, d) float32, offset @ rows.
+        constant: (1, 1, d) float32.
+        edited: an SAE of the n edited features.
+        rows: (n, d) float32, gain times decoder row.
+    """
+
+    constant: Tensor
+    edited: SparseAutoencoder
+    rows: Tensor
+
+    def __call__(self, x_n: Tensor) -> tuple[Tensor, ActiveCode | None]:
+        z = self.edited.activate(self.edited.hidden(x_n))
+        return torch.addmm(self.constant[0], z, self.rows).unsqueeze(1), None
+
+
+@dataclass(frozen=True)
+class ListedChange:
+    """dz @ rows = constant + sum_k z_k by_slot[slot_k], over the k listed features.
+
+    Attributes:
+        constant: (1, 1, d) float32.
+        sae: whose lists say everything about a code.
         slot: (F,) int64, an edited feature's place in `by_slot`; the last place for all others.
         by_slot: (n + 1, d) float32, gain times row of each edited feature; the last one is zero.
     """
 
-    features: Tensor
     constant: Tensor
+    sae: SparseAutoencoder
     slot: Tensor
     by_slot: Tensor
 
-    def __call__(self, code: ActiveCode) -> Tensor:
-        """Return dz @ rows (B, 1, d) of a code (B, F)."""
-        if code.dense is not None:  # the list may leave out an active feature
-            z = code.dense.index_select(-1, self.features)
-            return self.constant + (z @ self.by_slot[:-1]).unsqueeze(1)
-        places = self.slot.index_select(0, code.index.view(-1))
-        rows = self.by_slot.index_select(0, places).view(*code.index.shape, -1)
-        return torch.baddbmm(self.constant, code.value.unsqueeze(1), rows)
+    def __call__(self, x_n: Tensor) -> tuple[Tensor, ActiveCode | None]:
+        code = self.sae.encode_normalized(x_n)
+        rows = torch.embedding(self.by_slot, self.slot.take(code.index))
+        return torch.baddbmm(self.constant, code.value.unsqueeze(1), rows), code
 
 
 def pooled_change(
-    features: Tensor, offset: Tensor, gain: Tensor, rows: Tensor, size: int
+    sae: SparseAutoencoder, features: Tensor, offset: Tensor, gain: Tensor, rows: Tensor
 ) -> PooledChange:
     """Return the change by edits of `features` (n,), one of which may be named more than once.
 
     Args:
+        sae: whose features they are.
         features: (n,) int64.
         offset, gain: (n,) float32 with z' - z = offset + gain z.
         rows: (n, d) float32, theirs.
-        size: F.
     """
+    constant = (offset @ rows)[None, None]
+    if not bool(gain.any()):
+        return ConstantChange(constant)
     edited, place = features.unique(return_inverse=True)
-    slot = torch.full((size,), len(edited), device=features.device)
-    slot[edited] = torch.arange(len(edited), device=features.device)
     by_slot = rows.new_zeros(len(edited) + 1, rows.shape[1])
     by_slot.index_add_(0, place, gain[:, None] * rows)
-    return PooledChange(edited, (offset @ rows)[None, None], slot, by_slot)
+    alone = sae.of_features(edited)
+    if alone is not None:
+        return AloneChange(constant, alone, by_slot[:-1])
+    slot = torch.full((sae.dictionary_size,), len(edited), device=features.device)
+    slot[edited] = torch.arange(len(edited), device=features.device)
+    return ListedChange(constant, sae, slot, by_slot)

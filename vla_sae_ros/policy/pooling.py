@@ -13,15 +13,20 @@ def union(masks: TokenMasks, groups: tuple[str, ...]) -> Tensor:
     return torch.stack([masks[group] for group in groups]).any(0)
 
 
+def float32(x: Tensor) -> Tensor:
+    """Return x in float32; not even an operation that does nothing where it is already."""
+    return x if x.dtype is torch.float32 else x.to(torch.float32)
+
+
 def mean_weights(mask: Tensor) -> Tensor:
-    """Return the weights (B, T) float32 with which `weighted_mean` averages the tokens of mask."""
+    """Return the weights (B, 1, T) float32 with which `weighted_mean` averages tokens of a mask."""
     weight = mask.to(torch.float32)
-    return weight / weight.sum(1, keepdim=True)
+    return (weight / weight.sum(1, keepdim=True)).unsqueeze(1)
 
 
 def weighted_mean(x: Tensor, weights: Tensor) -> Tensor:
-    """Return the mean (B, d) of x (B, T, d), float32, over tokens with weights (B, T).
+    """Return the mean (B, d) of x (B, T, d), float32, over tokens with weights (B, 1, T).
 
     Serving and collecting both pool here: an SAE must read in service what it was trained on.
     """
-    return torch.bmm(weights.unsqueeze(1), x).squeeze(1)
+    return torch.bmm(weights, x).squeeze(1)

@@ -39,9 +39,13 @@ class LastRun:
 
 @dataclass(frozen=True)
 class Strength:
-    """||dx|| before the cap and ||x||, each (B, T, 1), of one run, and the scopes of its edits."""
+    """How strong one run's edits are: ||dx|| / scale before the cap, scale, ||x||, their scopes.
 
-    edit_norm: Tensor
+    Each (B, T, 1), or what broadcasts to it.
+    """
+
+    change_norm: Tensor
+    scale: Tensor
     norm: Tensor
     scopes: tuple[Groups, ...]
 
@@ -85,7 +89,7 @@ class Reading:
         index = np.flatnonzero(shown)
         ratio, capped = self._strength()
         weights = self.tokens.mean_weights(self.token_groups)
-        norm = (torch.linalg.vector_norm(stream, dim=-1) * weights).sum(1).mean()
+        norm = weighted_mean(torch.linalg.vector_norm(stream, dim=-1, keepdim=True), weights).mean()
         return SiteReadout(
             self.site.name,
             index.astype(np.uint32),
@@ -141,7 +145,8 @@ class Reading:
         largest, capped = 0.0, False
         for run in self.strengths:
             touched = self.tokens.scopes(run.scopes).any(-1)
-            ratio = (run.edit_norm / run.norm.clamp_min(TINY))[..., 0][touched]
+            edit_norm = run.change_norm * run.scale
+            ratio = (edit_norm / run.norm.clamp_min(TINY))[..., 0][touched]
             if ratio.numel():
                 largest = max(largest, float(ratio.clamp_max(self.cap).mean()))
                 capped = capped or bool((ratio > self.cap).any())

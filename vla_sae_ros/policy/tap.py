@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vla_sae_ros.core.steering import AppliedEdit
 from vla_sae_ros.policy.edit_plan import EditPlan, EditPlans
-from vla_sae_ros.policy.pooling import weighted_mean
+from vla_sae_ros.policy.pooling import float32, weighted_mean
 from vla_sae_ros.policy.reading import LastRun, Reading, Strength
 from vla_sae_ros.policy.site import Site
 from vla_sae_ros.policy.tokens import Groups, Tokens
@@ -40,7 +40,7 @@ class Tap:
         self, site: Site, sae: SparseAutoencoder, pooled: bool, token_groups: Groups = ()
     ) -> None:
         self.site = site
-        self.sae = sae
+        self.sae = sae.without_input_bias()
         self.pooled = pooled
         self.token_groups = token_groups or site.token_groups
         self._edits: tuple[AppliedEdit, ...] = ()
@@ -102,45 +102,50 @@ class Tap:
         )
 
     def _planned(self, edits: tuple[AppliedEdit, ...]) -> EditPlans:
-        return EditPlans(edits, self.sae.W_dec.detach(), self.site.token_groups)
+        return EditPlans(edits, self.sae, self.pooled, self.site.token_groups)
 
     def _edit(self, x: Tensor, plan: EditPlan) -> tuple[Tensor, ActiveCode | None]:
         """Return dx (B, T, d), and the code where it was needed."""
-        stream = x.to(torch.float32)
-        delta, code = self._change(stream, plan)
-        edit_norm = torch.linalg.vector_norm(delta, dim=-1, keepdim=True)
+        stream = float32(x)
+        change, scale, code = self._change(stream, plan)
+        change_norm = torch.linalg.vector_norm(change, dim=-1, keepdim=True)
         norm = torch.linalg.vector_norm(stream, dim=-1, keepdim=True)
-        self._strengths.append(Strength(edit_norm, norm, plan.scopes))
-        return (delta * self._share(plan, edit_norm, norm)).to(x.dtype), code
+        self._strengths.append(Strength(change_norm, scale, norm, plan.scopes))
+        delta = change * self._share(plan, change_norm, scale, norm)
+        return delta if x.dtype is torch.float32 else delta.to(x.dtype), code
 
-    def _change(self, stream: Tensor, plan: EditPlan) -> tuple[Tensor, ActiveCode | None]:
-        """Return dx, (B, T, d) or, where every token changes alike, (B, 1, d), and the code.
+    def _change(
+        self, stream: Tensor, plan: EditPlan
+    ) -> tuple[Tensor, Tensor, ActiveCode | None]:
+        """Return dx / scale, (B, T, d) or, where every token changes alike, (B, 1, d).
 
-        An only scope is left to `_share`.
+        Beside it its scale, (B, 1, 1) or (), and the code. An only scope is left to `_share`.
         """
-        if self.pooled and plan.pooled is not None and plan.needs_code:
+        if plan.pooled is not None:
             normalised, scale, _shift = self.sae.normalize(self._pool(stream))
-            code = self.sae.encode_normalized(normalised)
-            return plan.pooled(code) * scale.unsqueeze(1), code
+            change, code = plan.pooled(normalised)
+            return change, scale.unsqueeze(1), code
         amounts, code_or_none = self._amounts(stream, plan)
         if not plan.one_scope:
             amounts = amounts * self._tokens.scopes(plan.scopes)
-        return torch.matmul(amounts, plan.rows), code_or_none
+        return torch.matmul(amounts, plan.rows), self._one, code_or_none
 
     def _pool(self, stream: Tensor) -> Tensor:
         return weighted_mean(stream, self._tokens.mean_weights(self.token_groups))
 
-    def _share(self, plan: EditPlan, edit_norm: Tensor, norm: Tensor) -> Tensor:
-        """Return the share of dx, (B, T, 1) or (), that the cap and an only scope let through."""
+    def _share(
+        self, plan: EditPlan, change_norm: Tensor, scale: Tensor, norm: Tensor
+    ) -> Tensor:
+        """Return by what dx / scale is multiplied, (B, T, 1) or less, after cap and only scope."""
         if self._cap == math.inf:
-            return self._tokens.scopes(plan.scopes) if plan.one_scope else self._one
+            return self._tokens.scopes(plan.scopes) * scale if plan.one_scope else scale
         if plan.scopes not in self._limits:
             limit = self._cap_tensor
             if plan.one_scope:  # a limit of 0 keeps tokens out of scope as they are
                 limit = self._tokens.scopes(plan.scopes) * limit
             self._limits[plan.scopes] = limit
         # fmin passes by the 0 / 0 of a token that does not change.
-        return torch.fmin((norm * self._limits[plan.scopes]).div_(edit_norm), self._one)
+        return torch.fmin((norm * self._limits[plan.scopes]).div_(change_norm), scale)
 
     def _amounts(self, stream: Tensor, plan: EditPlan) -> tuple[Tensor, ActiveCode | None]:
         """Return by how much of each of the plan's rows x changes, (B, T or 1, n + m)."""
@@ -148,10 +153,7 @@ class Tap:
         if len(plan.features):
             read = self._pool(stream) if self.pooled else stream
             normalised, scale, _shift = self.sae.normalize(read)
-            change = plan.offset
-            if plan.needs_code:
-                code = self.sae.encode_normalized(normalised)
-                change = plan.code_change(code.of(plan.features))
+            change, code = plan.change_of(self.sae, normalised)
             amounts = change * scale
             parts.append(amounts.unsqueeze(1) if self.pooled else amounts)
         if len(plan.directions):

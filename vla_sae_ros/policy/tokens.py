@@ -38,7 +38,7 @@ class Tokens:
         return self._masks[groups]
 
     def mean_weights(self, groups: Groups) -> Tensor:
-        """Return the (B, T) float32 weights that average the real tokens of these groups."""
+        """Return the (B, 1, T) float32 weights that average the real tokens of these groups."""
         if groups not in self._weights:
             self._weights[groups] = mean_weights(self.mask(groups))
         return self._weights[groups]

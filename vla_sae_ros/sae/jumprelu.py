@@ -43,3 +43,11 @@ class JumpReLUSAE(SparseAutoencoder):
     def activate(self, hidden: Tensor) -> Tensor:
         """Return the dense code (..., F) >= 0 of the pre-activations (..., F)."""
         return torch.where(hidden > self.threshold, hidden, 0.0).relu_()
+
+    def remade(self, weights: dict[str, Tensor], apply_b_dec_to_input: bool) -> JumpReLUSAE:
+        """Return a JumpReLU autoencoder of these weights."""
+        k = min(self.k, len(weights["b_enc"]))
+        return JumpReLUSAE(
+            **weights, normalization=self.normalization, pre_bias=self.pre_bias.detach(), k=k,
+            apply_b_dec_to_input=apply_b_dec_to_input,
+        )  # fmt: skip

@@ -38,3 +38,11 @@ class ReLUSAE(SparseAutoencoder):
     def activate(self, hidden: Tensor) -> Tensor:
         """Return the dense code (..., F) >= 0 of the pre-activations (..., F)."""
         return hidden.relu()
+
+    def remade(self, weights: dict[str, Tensor], apply_b_dec_to_input: bool) -> ReLUSAE:
+        """Return a ReLU autoencoder of these weights."""
+        k = min(self.k, len(weights["b_enc"]))
+        return ReLUSAE(
+            **weights, normalization=self.normalization, pre_bias=self.pre_bias.detach(), k=k,
+            apply_b_dec_to_input=apply_b_dec_to_input,
+        )  # fmt: skip

@@ -79,6 +79,39 @@ class SparseAutoencoder(nn.Module, ABC):
     def activate(self, hidden: Tensor) -> Tensor:
         """Return the dense code (..., F) >= 0 of the pre-activations (..., F)."""
 
+    @abstractmethod
+    def remade(
+        self, weights: dict[str, Tensor], apply_b_dec_to_input: bool
+    ) -> SparseAutoencoder:
+        """Return an autoencoder like this one with other weights, the `extra_weights` among them.
+
+        It has at most as many features in its lists.
+        """
+
+    def without_input_bias(self) -> SparseAutoencoder:
+        """Return one with the same codes, up to rounding, that subtracts nothing from its input.
+
+        What `b_dec` does there is in its b_enc. Weights that do not change are shared.
+        """
+        if not self.apply_b_dec_to_input:
+            return self
+        b_enc = self.b_enc - self.b_dec @ self.W_enc
+        return self.remade({**self._weights(), "b_enc": b_enc}, False)
+
+    def of_features(self, features: Tensor) -> SparseAutoencoder | None:
+        """Return one of `features` (n,) alone, whose code (..., n) is theirs in this one.
+
+        None where a feature's code depends on the others.
+        """
+        weights = self._weights()
+        chosen = {name: weights[name][features] for name in ("b_enc", "W_dec", *self.extra_weights)}
+        chosen |= {"W_enc": weights["W_enc"][:, features], "b_dec": weights["b_dec"]}
+        return self.remade(chosen, self.apply_b_dec_to_input)
+
+    def _weights(self) -> dict[str, Tensor]:
+        names = ("W_enc", "b_enc", "W_dec", "b_dec", *self.extra_weights)
+        return {name: getattr(self, name).detach() for name in names}
+
     @property
     def d_in(self) -> int:
         """Width d of the residual stream this autoencoder reads."""
@@ -91,18 +124,21 @@ class SparseAutoencoder(nn.Module, ABC):
 
     def stored_weights(self) -> dict[str, Tensor]:
         """Return everything that decides a code, by name, on the CPU: what a file has to hold."""
-        names = ["W_enc", "b_enc", "W_dec", "b_dec", *self.extra_weights]
+        weights = self._weights()
         if bool((self.pre_bias != 0).any()):
-            names.append("pre_bias")
-        return {name: getattr(self, name).detach().cpu().contiguous() for name in names}
+            weights["pre_bias"] = self.pre_bias.detach()
+        return {name: weight.cpu().contiguous() for name, weight in weights.items()}
 
     def normalize(self, x: Tensor) -> Normalized:
         """Return x_n (..., d), scale (..., 1) and shift (..., 1 or d) of x (..., d), in float32."""
-        return normalize(x.to(torch.float32), self.normalization, self.pre_bias)
+        x = x if x.dtype is torch.float32 else x.to(torch.float32)  # a small policy feels each op
+        return normalize(x, self.normalization, self.pre_bias)
 
     def hidden(self, x_n: Tensor) -> Tensor:
         """Return the pre-activations (..., F) of the normalised x_n (..., d)."""
         rows = x_n - self.b_dec if self.apply_b_dec_to_input else x_n
+        if rows.dim() == 2:
+            return torch.addmm(self.b_enc, rows, self.W_enc)
         return functional.linear(rows, self.W_enc.t(), self.b_enc)
 
     def pre_activation(self, x_n: Tensor, feature: int) -> Tensor:

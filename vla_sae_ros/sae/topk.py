@@ -44,3 +44,13 @@ class TopKSAE(SparseAutoencoder):
         """Encode what `normalize` returned; the lists say everything, so no dense code is made."""
         value, index = self.hidden(x_n).topk(self.k, dim=-1, sorted=False)
         return ActiveCode(index, value.relu_())
+
+    def remade(self, weights: dict[str, Tensor], apply_b_dec_to_input: bool) -> TopKSAE:
+        """Return a TopK autoencoder of these weights."""
+        return TopKSAE(
+            **weights, k=self.k, normalization=self.normalization,
+            apply_b_dec_to_input=apply_b_dec_to_input, pre_bias=self.pre_bias.detach(),
+        )  # fmt: skip
+
+    def of_features(self, features: Tensor) -> None:
+        """Return None: whether a feature is among the k largest depends on the others."""
