@@ -41,7 +41,7 @@ def test_it_lifts_what_it_holds_before_carrying_it_sideways() -> None:
 
 
 def test_it_lets_go_over_the_basket() -> None:
-    hand = [0.0, 0.26, 0.21]
+    hand = [0.0, 0.26, 0.2]
     action = expert_action(state(hand, butter=hand, grasped=["butter_1"]), "butter_1")
     assert action[6] == -1
 
@@ -59,8 +59,29 @@ def test_a_tilted_hand_is_turned_back_down() -> None:
     assert action[5] < -0.1 and np.abs(action[3:5]).max() < 1e-9
 
 
+def test_it_stays_above_an_object_until_the_hand_is_turned() -> None:
+    turned = np.array([np.cos(0.4), np.sin(0.4), 0.0, 0.0])
+    above = expert_action(state([0.0, 0.0, 0.06]), "butter_1")
+    askew = expert_action(state([0.0, 0.0, 0.06], quaternion=turned), "butter_1")
+    assert above[2] < 0 < askew[2] and askew[5] < 0
+
+
+def test_fingers_that_closed_on_nothing_around_the_object_are_opened_again() -> None:
+    action = expert_action(state([0.0, 0.0, 0.01], fingers=0.003), "butter_1")
+    assert action[6] == -1 and action[2] > 0
+
+
+def test_a_tall_object_is_carried_higher_than_a_flat_one() -> None:
+    def lift(height: float) -> float:
+        held = state([0.0, 0.1, 0.2], butter=[0.0, 0.1, height], grasped=["butter_1"])
+        return float(expert_action(held, "butter_1")[2])
+
+    # The same hand, the object hanging lower: below the rim it goes up, well above it does not.
+    assert lift(0.15) > 0 > lift(0.199)
+
+
 def test_an_object_without_a_known_grasp_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="butter, cream_cheese"):
+    with pytest.raises(ConfigurationError, match="butter, chocolate_pudding"):
         expert_action(state([0, 0, 0.2]), "wine_1")
 
 

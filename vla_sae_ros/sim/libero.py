@@ -116,7 +116,7 @@ class LiberoEnvironment:
         return self._on_scene("read the objects", lambda scene: scene.object_poses())
 
     def grasped_objects(self) -> frozenset[str]:
-        """Return the objects that touch both finger pads."""
+        """Return the objects that touch both fingers."""
         return self._on_scene("read the contacts", lambda scene: scene.grasped_objects())
 
     def close(self) -> None:
@@ -204,11 +204,13 @@ class _Scene:
         }
 
     def grasped_objects(self) -> frozenset[str]:
-        gripper = self._env.robots[0].gripper
+        # Not the pads alone: a bottle's cap keeps them off the wider body that the fingers hold.
+        parts = self._env.robots[0].gripper.important_geoms
+        fingers = [parts["left_finger"], parts["right_finger"]]
         return frozenset(
             name
             for name, entity in self._env.objects_dict.items()
-            if self._env._check_grasp(gripper, entity)
+            if self._env._check_grasp(fingers, entity)
         )
 
     def close(self) -> None:
