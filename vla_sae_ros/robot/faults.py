@@ -7,10 +7,14 @@ from vla_sae_ros.robot.reasons import Stop
 
 COLLISIONS = {"joint_reflex", "cartesian_reflex"}
 COMMUNICATION = {"communication_constraints_violation"}
+USER_STOP = "user_stop"
+"""Not a flag of libfranka, which has a mode for it; drivers use it as one."""
 
 
 def stop_for_flags(flags: tuple[str, ...]) -> Stop:
     """Return the stop that libfranka's error flags stand for."""
+    if USER_STOP in flags:
+        return Stop.USER_STOP
     if COLLISIONS & set(flags):
         return Stop.COLLISION_REFLEX
     if COMMUNICATION & set(flags):

@@ -6,6 +6,8 @@ import logging
 import threading
 from typing import Protocol
 
+from vla_sae_ros.robot.realtime import leave_realtime
+
 _log = logging.getLogger(__name__)
 
 SAME = 0.02
@@ -21,10 +23,6 @@ class BlockingGripper(Protocol):
 
     def opening(self) -> float:
         """Return 0 = closed ... 1 = open."""
-        ...
-
-    def halt(self) -> None:
-        """End a move that is under way; called from another thread than `move`."""
         ...
 
 
@@ -75,6 +73,7 @@ class GripperThread:
             _log.warning("the gripper still moves; its thread is left behind")
 
     def _run(self) -> None:
+        leave_realtime()
         self._look()
         while (closing := self._next()) is not None:
             try:

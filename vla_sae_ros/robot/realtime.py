@@ -5,9 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 PRIORITY = 60
-"""SCHED_FIFO priority; libfranka takes the highest for itself."""
+"""SCHED_FIFO priority of the control thread."""
+LIBRARY_PRIORITY = 80
+"""Of a robot library's own 1 kHz thread, which must not wait for the control thread."""
 SWITCH_INTERVAL = 0.0005
 """[s] after which another Python thread has to let this one run; Python's default is ten times as
 long, and a tick would wait that long for every busy thread."""
@@ -28,3 +32,25 @@ def calm_python() -> None:
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(SWITCH_INTERVAL)
+
+
+def leave_realtime() -> None:
+    """Make the calling thread an ordinary one; threads inherit FIFO from those that start them."""
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
+@contextmanager
+def raised(priority: int = LIBRARY_PRIORITY) -> Iterator[None]:
+    """Run a block at a higher FIFO priority, which a thread that is started in it inherits.
+
+    Without real-time permission the block runs as it is.
+    """
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    if before[0] != os.SCHED_FIFO:
+        yield
+        return
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, *before)

@@ -1,4 +1,4 @@
-"""libfranka's error flags in the order of its state packet (franka/errors.h)."""
+"""libfranka's error flags in the order of its state packet, as libfranka 0.21 reads it."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ ERROR_FLAGS = (
     "cartesian_motion_generator_acceleration_discontinuity",
     "cartesian_motion_generator_elbow_sign_inconsistent",
     "cartesian_motion_generator_start_elbow_invalid",
+    "force_controller_desired_force_tolerance_violation",
+    "start_elbow_sign_inconsistent",
+    "communication_constraints_violation",
+    "power_limit_violation",
     "cartesian_motion_generator_joint_position_limits_violation",
     "cartesian_motion_generator_joint_velocity_limits_violation",
     "cartesian_motion_generator_joint_velocity_discontinuity",
     "cartesian_motion_generator_joint_acceleration_discontinuity",
     "cartesian_position_motion_generator_invalid_frame",
-    "force_controller_desired_force_tolerance_violation",
     "controller_torque_discontinuity",
-    "start_elbow_sign_inconsistent",
-    "communication_constraints_violation",
-    "power_limit_violation",
     "joint_p2p_insufficient_torque_for_planning",
     "tau_j_range_violation",
     "instability_detected",
