@@ -75,10 +75,15 @@ class ChunkQueue:
     A chunk enters at the number of ticks executed since its observation, never by an estimate
     of latency. A newer chunk replaces what an older one planned from its own first tick on; until
     that tick the older one goes on.
+
+    Args:
+        action_dim: numbers per action, A.
+        control_rate: [Hz]
+        longest: rows of a chunk; one with more is refused. 0: any number.
     """
 
-    def __init__(self, action_dim: int, control_rate: float) -> None:
-        self._action_dim = action_dim
+    def __init__(self, action_dim: int, control_rate: float, longest: int = 0) -> None:
+        self._action_dim, self._longest = action_dim, longest
         self._control_rate = control_rate
         self._counts: Counter[Refusal] = Counter()
         self.reset("")
@@ -178,6 +183,8 @@ class ChunkQueue:
         if actions.ndim != 2 or actions.shape[0] == 0 or actions.shape[1] != self._action_dim:
             return (f"its actions have the shape {actions.shape}, (1 or more, {self._action_dim}) "
                     "is needed.")
+        if 0 < self._longest < len(actions):
+            return f"it has {len(actions)} rows; at most {self._longest} are executed blindly."
         if not np.isfinite(actions).all():
             return "its actions are not all finite."
         if chunk.chunk_id < 1 or chunk.observation_step < 0:

@@ -38,7 +38,8 @@ class EpisodeGoal:
     """An episode that was asked for and can be run."""
 
     episode_id: str
-    task: TaskSpec
+    task: TaskSpec | None
+    """None on a robot, whose task is the instruction."""
     init_state: int
     seed: int
     instruction: str

@@ -57,7 +57,8 @@ def to_state(progress: Progress, control_rate: float) -> EpisodeState:
     )
     if goal is not None:
         message.episode_id, message.instruction = goal.episode_id, goal.instruction
-        message.suite, message.task = goal.task.suite, goal.task.task_index
+        if goal.task is not None:
+            message.suite, message.task = goal.task.suite, goal.task.task_index
         message.init_state, message.seed = goal.init_state, goal.seed
         message.max_steps, message.clock = goal.max_steps, CLOCKS[goal.clock]
     return message

@@ -104,6 +104,7 @@ class EpisodeRunner:
 
     def _reset(self) -> None:
         goal = self._goal
+        assert goal.task is not None, "a simulation's goal names its task"
         self._observation = self._environment.reset(goal.task, goal.init_state, goal.seed)
         now_ns = self._time.wall_ns()
         self._start_ns = self._stamp_ns = max(now_ns, self._no_earlier_than_ns)

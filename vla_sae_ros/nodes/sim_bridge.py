@@ -16,11 +16,12 @@ from rclpy.task import Future
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.core.contract import Contract, load_contract
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
-from vla_sae_ros.msg import ActionChunk, EpisodeState
+from vla_sae_ros.msg import ActionChunk
 from vla_sae_ros.nodes import qos
 from vla_sae_ros.nodes.autorun import Autorun
 from vla_sae_ros.nodes.chunk_mailbox import ChunkMailbox
-from vla_sae_ros.nodes.episode import EpisodeClock, EpisodeGoal, EpisodeResult, Status
+from vla_sae_ros.nodes.episode import EpisodeClock, EpisodeGoal, EpisodeResult
+from vla_sae_ros.nodes.episode_action import conclude, feed_back, to_result
 from vla_sae_ros.nodes.episode_messages import from_chunk, to_diagnostic
 from vla_sae_ros.nodes.episode_publisher import EpisodePublisher
 from vla_sae_ros.nodes.episode_runner import EpisodeRunner
@@ -113,7 +114,7 @@ class SimBridge(Node):
         # rclpy looks at a waiting coroutine only when something wakes the executor: this does.
         finished.add_done_callback(lambda _: None)
         self._mailbox, self._running = ChunkMailbox(), handle
-        self._output.on_state = lambda state: _feed_back(handle, state)
+        self._output.on_state = lambda state: feed_back(handle, state)
         thread = threading.Thread(
             target=self._run, args=(goal, self._mailbox, finished), name="episode", daemon=True
         )
@@ -128,8 +129,8 @@ class SimBridge(Node):
         finally:
             self._mailbox = self._running = self._output.on_state = None
         self.get_logger().info(f"episode {goal.episode_id}: {result.progress.detail}")
-        _conclude(handle, result.progress.status)
-        return _to_result(goal, result)
+        conclude(handle, result.progress.status)
+        return to_result(goal, result)
 
     def _run(self, goal: EpisodeGoal, mailbox: ChunkMailbox, finished: Future) -> None:
         next_ns = self._output.latest.stamp_ns + round(self._pacing.period * 1e9)
@@ -197,26 +198,3 @@ def _common_rate(contract: Contract, environment: Environment) -> float:
             complaint("The contract's fps", contract.fps, f"{rate:g}, the control rate simulated")
         )
     return rate
-
-
-def _feed_back(handle: ServerGoalHandle, state: EpisodeState) -> None:
-    handle.publish_feedback(RunEpisode.Feedback(state=state))
-
-
-def _conclude(handle: ServerGoalHandle, status: Status) -> None:
-    if status in (Status.SUCCEEDED, Status.FAILED):
-        handle.succeed()  # the goal was to run the episode; `success` says how the task went
-    elif status is Status.CANCELED and handle.is_cancel_requested:
-        handle.canceled()
-    else:
-        handle.abort()
-
-
-def _to_result(goal: EpisodeGoal, result: EpisodeResult) -> RunEpisode.Result:
-    progress, counts = result.progress, result.progress.counts
-    return RunEpisode.Result(
-        episode_id=goal.episode_id, success=progress.status is Status.SUCCEEDED,
-        steps=progress.step, actions_sha256=result.actions_sha256,
-        missed_deadlines=counts.missed_deadlines, held_ticks=counts.held_ticks,
-        dropped_chunks=counts.dropped_chunks, message=progress.detail,
-    )

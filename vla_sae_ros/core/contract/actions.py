@@ -23,6 +23,8 @@ class Command:
     """(C,) float32 in the channels' units."""
     clipped: bool
     """A clamp changed a value."""
+    asked: npt.NDArray[np.float32]
+    """(C,) what it would have been without clamps."""
 
 
 def command(entry: Entry, action: Vector) -> Command:
@@ -34,12 +36,13 @@ def command(entry: Entry, action: Vector) -> Command:
     if action.shape != (entry.width,) or not np.isfinite(action).all():
         raise ContractError(complaint(f"The action for '{entry.key}'", action.tolist(),
                                       f"{entry.width} finite numbers"))
-    parts, clipped = [], False
+    bounded, asked = [], []
     for source, part in zip(entry.sources, _split(entry, action), strict=True):
-        values, changed = _to_channel(source, part)
-        parts.append(values)
-        clipped |= changed
-    return Command(np.concatenate(parts).astype(np.float32), clipped)
+        bounded.append(_to_channel(source, part))
+        asked.append(_to_channel(source, part, clamps=False))
+    values = np.concatenate(bounded).astype(np.float32)
+    unbounded = np.concatenate(asked).astype(np.float32)
+    return Command(values, not np.array_equal(values, unbounded), unbounded)
 
 
 def safe_command(entry: Entry, last: Vector | None) -> npt.NDArray[np.float32]:
@@ -55,7 +58,7 @@ def safe_command(entry: Entry, last: Vector | None) -> npt.NDArray[np.float32]:
         if source.channel.safety == "hold" and last is not None:
             parts.append(last[start : start + width])
         else:
-            parts.append(_to_channel(source, np.zeros(source.width))[0])
+            parts.append(_to_channel(source, np.zeros(source.width)))
         start += width
     return np.concatenate(parts).astype(np.float32)
 
@@ -65,9 +68,8 @@ def _split(entry: Entry, action: Vector) -> list[Vector]:
     return np.split(action, ends[:-1])
 
 
-def _to_channel(source: Source, values: Vector) -> tuple[Vector, bool]:
-    clipped = False
+def _to_channel(source: Source, values: Vector, clamps: bool = True) -> Vector:
     for operator in reversed(source.apply):
-        before, values = values, operator.inverse(values)
-        clipped |= operator.name == "clamp" and not np.array_equal(before, values)
-    return values, clipped
+        if clamps or operator.name != "clamp":
+            values = operator.inverse(values)
+    return values

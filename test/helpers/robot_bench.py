@@ -1,0 +1,162 @@
+"""A robot bridge over real DDS with a fake policy, for tests of several rooms."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import rclpy
+from rclpy.action.client import ActionClient
+from rclpy.context import Context
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import JointState
+from std_srvs.srv import SetBool, Trigger
+
+from vla_sae_ros.action import RunEpisode
+from vla_sae_ros.msg import (
+    ActionChunk,
+    ChunkRequest,
+    EpisodeState,
+    ExecutedAction,
+    RobotCommand,
+    RobotState,
+    SteeringLease,
+)
+from vla_sae_ros.nodes import qos
+from vla_sae_ros.nodes.conversions import to_floats
+from vla_sae_ros.nodes.robot_bridge import RobotBridge
+from vla_sae_ros.nodes.robot_bridge_node import make_driver
+from vla_sae_ros.nodes.running import spin_until
+
+LIMIT = 20.0  # [s] that anything may take
+DOMAIN = 100 + os.getpid() % 100
+OWNER = "tester"
+
+
+class RobotBench:
+    """A robot bridge, and an observer that is the operator and the policy."""
+
+    def __init__(self, make: Any = make_driver, **parameters: Any) -> None:
+        self._stop = threading.Event()
+        self.contexts = [Context(), Context()]
+        for context in self.contexts:
+            rclpy.init(context=context, domain_id=DOMAIN)
+        overrides = [Parameter(name, value=value)
+                     for name, value in ({"audit_folder": ""} | parameters).items()]
+        self.bridge = RobotBridge(make, context=self.contexts[0], parameter_overrides=overrides)
+        self.node = Node("observer", context=self.contexts[1])
+        self._changed = threading.Condition()
+        self.robot: list[RobotState] = []
+        self.episodes: list[EpisodeState] = []
+        self.commands: list[RobotCommand] = []
+        self.executed: list[ExecutedAction] = []
+        self.joints: list[JointState] = []
+        self.requests: list[ChunkRequest] = []
+        self.resets = 0
+        self.answer: Callable[[ChunkRequest], list[ActionChunk]] = lambda request: []
+        """The fake policy: what is published for a request."""
+        for kind, topic, profile, kept in (
+            (RobotState, "robot_state", qos.LATCHED, self.robot),
+            (EpisodeState, "episode", qos.LATCHED, self.episodes),
+            (RobotCommand, "robot_command", qos.EXECUTED, self.commands),
+            (ExecutedAction, "executed_action", qos.EXECUTED, self.executed),
+            (JointState, "joint_states", qos.SENSOR, self.joints),
+            (ChunkRequest, "policy/request", qos.CHUNK, self.requests),
+        ):
+            self.node.create_subscription(kind, topic, self._taker(kept), profile)
+        self._chunks = self.node.create_publisher(ActionChunk, "policy/action_chunk", qos.CHUNK)
+        self._beats = self.node.create_publisher(
+            SteeringLease, "bridge/heartbeat", qos.HEARTBEAT)
+        self.node.create_service(Trigger, "steering/reset", self._reset)
+        self.beating = True
+        self.node.create_timer(0.2, self._beat)
+        self._services = {
+            "enable": self.node.create_client(SetBool, "bridge/enable"),
+            "stop": self.node.create_client(Trigger, "bridge/stop"),
+            "recover": self.node.create_client(Trigger, "bridge/recover"),
+        }
+        self.client = ActionClient(self.node, RunEpisode, "run_episode")
+        self._threads = [threading.Thread(target=spin_until, args=(node, self._stop), daemon=True)
+                         for node in (self.bridge, self.node)]
+        for thread in self._threads:
+            thread.start()
+        assert self.client.wait_for_server(LIMIT)
+        for service in self._services.values():
+            assert service.wait_for_service(LIMIT)
+        self.until(lambda: self.robot and self.robot[-1].status == RobotState.DISABLED
+                   and len(self.commands) > 1)
+
+    def until(self, condition: Callable[[], Any]) -> None:
+        with self._changed:
+            assert self._changed.wait_for(condition, LIMIT), self.robot[-1:]
+
+    def call(self, name: str, **fields: Any) -> Any:
+        kind = SetBool if name == "enable" else Trigger
+        return wait(self._services[name].call_async(kind.Request(**fields)))
+
+    def enable(self) -> None:
+        answer = self.call("enable", data=True)
+        assert answer.success, answer.message
+        self.until(lambda: self.robot[-1].status == RobotState.ENABLED)
+
+    def send(self, **goal: Any) -> Any:
+        goal = {"instruction": "wave", "seed": 7} | goal
+        handle = wait(self.client.send_goal_async(RunEpisode.Goal(**goal)))
+        assert handle.accepted
+        return handle
+
+    def publish(self, chunk: ActionChunk) -> None:
+        self._chunks.publish(chunk)
+
+    def close(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(LIMIT)
+        self.client.destroy()
+        self.node.destroy_node()
+        self.bridge.destroy_node()
+        for context in self.contexts:
+            context.try_shutdown()
+
+    def _taker(self, kept: list[Any]) -> Callable[[Any], None]:
+        def take(message: Any) -> None:
+            with self._changed:
+                kept.append(message)
+                self._changed.notify_all()
+            if kept is self.requests:
+                for chunk in self.answer(message):
+                    self._chunks.publish(chunk)
+
+        return take
+
+    def _reset(self, _request: Any, response: Any) -> Any:
+        with self._changed:
+            self.resets += 1
+            self._changed.notify_all()
+        response.success = True
+        return response
+
+    def _beat(self) -> None:
+        if self.beating:
+            self._beats.publish(SteeringLease(owner=OWNER, duration=1.0))
+
+
+def wait(future: Any) -> Any:
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    assert done.wait(LIMIT)
+    return future.result()
+
+
+def chunk_for(request: ChunkRequest, actions: np.ndarray, **changes: Any) -> ActionChunk:
+    """Return a chunk (H, A) computed from exactly what was asked for."""
+    fields = {
+        "header": request.header, "episode_id": request.episode_id,
+        "chunk_id": request.step + 1, "observation_step": request.step, "control_rate": 15.0,
+        "horizon": len(actions), "action_dim": actions.shape[1], "actions": to_floats(actions),
+    }
+    return ActionChunk(**fields | changes)

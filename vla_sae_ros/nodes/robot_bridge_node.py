@@ -1,0 +1,36 @@
+"""The process of the robot bridge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rclpy.node import Node
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.nodes.parameters import Value
+from vla_sae_ros.nodes.robot_bridge import RobotBridge
+from vla_sae_ros.nodes.running import exit_at_once, run_node
+from vla_sae_ros.robot.driver import Driver
+from vla_sae_ros.robot.settings import RobotSettings
+from vla_sae_ros.robot.simulated_driver import SimulatedDriver
+
+
+def make_driver(node: Node, values: Mapping[str, Value], settings: RobotSettings) -> Driver:
+    """Return the driver that the parameters ask for; raises ConfigurationError."""
+    if values["mode"] == "simulated":
+        return SimulatedDriver(settings.published, settings.reset_pose)
+    raise ConfigurationError(complaint("mode", values["mode"], "simulated"))
+
+
+def make_node() -> RobotBridge:
+    """Return the bridge over the robot that its parameters name."""
+    return RobotBridge(make_driver)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the bridge; return the exit status."""
+    return run_node(make_node, args)
+
+
+if __name__ == "__main__":
+    exit_at_once(main())
