@@ -40,11 +40,13 @@ OWNER = "tester"
 class RobotBench:
     """A robot bridge, and an observer that is the operator and the policy."""
 
-    def __init__(self, make: Any = make_driver, **parameters: Any) -> None:
+    def __init__(
+        self, make: Any = make_driver, domain: int = DOMAIN, **parameters: Any
+    ) -> None:
         self._stop = threading.Event()
         self.contexts = [Context(), Context()]
         for context in self.contexts:
-            rclpy.init(context=context, domain_id=DOMAIN)
+            rclpy.init(context=context, domain_id=domain)
         overrides = [Parameter(name, value=value)
                      for name, value in ({"audit_folder": ""} | parameters).items()]
         self.bridge = RobotBridge(make, context=self.contexts[0], parameter_overrides=overrides)

@@ -19,7 +19,7 @@ from vla_sae_ros.panel.episode_requests import EpisodeRequests
 from vla_sae_ros.panel.guard import guarded
 from vla_sae_ros.panel.incoming import Incoming
 from vla_sae_ros.panel.requests import Requests
-from vla_sae_ros.panel.values import EpisodeGoal, EpisodeView, FeatureName
+from vla_sae_ros.panel.values import EpisodeGoal, EpisodeView, FeatureName, RobotView
 from vla_sae_ros.srv import (
     AnnotateFeature,
     ApplyPreset,
@@ -33,6 +33,12 @@ FIRST_LEASE = 2.0
 
 BEAT_PERIOD = 0.5
 """[s] between heartbeats."""
+
+ROBOT_LEASE = 1.0
+"""[s] for which one heartbeat keeps a robot enabled."""
+
+ROBOT_BEAT_PERIOD = 0.2
+"""[s] between them: some may be lost."""
 
 _GUI_LIMIT = 1.0  # [s] a GUI silent for longer is frozen: its heartbeat stops, its edits end
 _SLOW = 10.0  # [s] for an answer of a recorder or a bundle's file
@@ -62,6 +68,10 @@ class Commands:
         self._remarks = node.create_publisher(Annotation, "annotation", qos.EVENTS)
         self._episodes = EpisodeRequests(node, incoming.outcomes)
         self._timer = node.create_timer(BEAT_PERIOD, self._beat)
+        self._robot_heartbeat = node.create_publisher(
+            SteeringLease, "bridge/heartbeat", qos.HEARTBEAT)
+        self._robot_timer = node.create_timer(ROBOT_BEAT_PERIOD, self._beat_robot)
+        self._holds_robot = self._robot_was_mine = False
 
     @property
     def busy(self) -> bool:
@@ -150,9 +160,22 @@ class Commands:
                          _accepted, _SLOW)
 
     def enable_bridge(self, enable: bool) -> int:
-        """Let a robot's bridge move, or hold still."""
+        """Let a robot's bridge move, or hold still.
+
+        While it is enabled by this panel, the panel's heartbeat keeps it so: a panel that is
+        closed, killed or frozen stops the robot.
+        """
+        self._holds_robot, self._robot_was_mine = enable, False
+        self._beat_robot()
         return self._ask("bridge/enable", SetBool.Request(data=enable),
-                         "enable robot" if enable else "hold robot", _success)
+                         "enable robot" if enable else "hold robot", self._judge_enable)
+
+    def robot_told(self, robot: RobotView) -> None:
+        """Take note of the robot's state: an enable that has ended needs no heartbeat."""
+        mine = robot.enabled and robot.owner == self.owner
+        if self._robot_was_mine and not mine:
+            self._holds_robot = False
+        self._robot_was_mine = mine and self._holds_robot
 
     def stop_bridge(self) -> int:
         """Stop the robot now."""
@@ -167,7 +190,8 @@ class Commands:
         self._node.destroy_timer(self._timer)
         for client in self._clients.values():
             self._node.destroy_client(client)
-        for publisher in (self._heartbeat, self._remarks):
+        self._node.destroy_timer(self._robot_timer)
+        for publisher in (self._heartbeat, self._robot_heartbeat, self._remarks):
             self._node.destroy_publisher(publisher)
         self._episodes.close()
 
@@ -177,11 +201,26 @@ class Commands:
     @guarded()
     def _beat(self) -> None:
         self._requests.give_up_late_ones()
-        if time.monotonic() - self._gui_seen > _GUI_LIMIT:
-            return
-        message = SteeringLease(owner=self.owner, duration=self.lease)
+        if self._gui_is_alive():
+            self._heartbeat.publish(self._lease_message(self.lease))
+
+    @guarded()
+    def _beat_robot(self) -> None:
+        if self._holds_robot and self._gui_is_alive():
+            self._robot_heartbeat.publish(self._lease_message(ROBOT_LEASE))
+
+    def _gui_is_alive(self) -> bool:
+        return time.monotonic() - self._gui_seen <= _GUI_LIMIT
+
+    def _lease_message(self, duration: float) -> SteeringLease:
+        message = SteeringLease(owner=self.owner, duration=duration)
         message.header.stamp = self._node.get_clock().now().to_msg()
-        self._heartbeat.publish(message)
+        return message
+
+    def _judge_enable(self, answer: Any) -> tuple[bool, str]:
+        if not answer.success:
+            self._holds_robot = False
+        return _success(answer)
 
 
 def _accepted(answer: Any) -> tuple[bool, str]:

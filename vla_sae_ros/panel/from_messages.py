@@ -17,6 +17,7 @@ from vla_sae_ros.msg import (
     FeatureCatalogue,
     FeatureInfo,
     RecordingState,
+    RobotState,
     SteeringEvent,
     SteeringState,
 )
@@ -31,6 +32,7 @@ from vla_sae_ros.panel.values import (
     FloatArray,
     Picture,
     RecordingView,
+    RobotView,
     Site,
     SteeringView,
 )
@@ -48,6 +50,8 @@ _STATUSES = {
 _UNDER_WAY = {EpisodeState.RESETTING, EpisodeState.RUNNING, EpisodeState.HOLDING}
 _RECORDING = {RecordingState.IDLE: "idle", RecordingState.RECORDING: "recording",
               RecordingState.CLOSED: "closed", RecordingState.FAILED: "FAILED"}
+_ROBOT = {RobotState.OFFLINE: "OFFLINE", RobotState.DISABLED: "disabled",
+          RobotState.ENABLED: "ENABLED", RobotState.STOPPED: "STOPPED"}
 _CHANNELS = {"rgb8": (3, [0, 1, 2]), "bgr8": (3, [2, 1, 0]), "rgba8": (4, [0, 1, 2]),
              "bgra8": (4, [2, 1, 0]), "mono8": (1, [0, 0, 0])}
 _LONGEST_TEXT, _LONGEST_LINE = 2000, 300
@@ -185,6 +189,18 @@ def recording_view(message: RecordingState) -> RecordingView:
         status=_RECORDING.get(message.status, f"status {message.status}"), uri=message.uri,
         elapsed=message.elapsed, size=message.size, messages=message.messages,
         dropped=message.dropped, detail=one_line(message.detail),
+    )
+
+
+def robot_view(message: RobotState) -> RobotView:
+    """Return what a robot's bridge is doing."""
+    return RobotView(
+        status=_ROBOT.get(message.status, f"status {message.status}"),
+        reason=one_line(message.reason), detail=one_line(message.detail),
+        robot=one_line(message.robot), driver=one_line(message.driver),
+        owner=one_line(message.owner), lease_left=message.lease_left, ticks=message.ticks,
+        late_ticks=message.late_ticks, late_p99=message.late_p99, sent=message.sent,
+        limited=message.limited, refused=message.refused, held=message.held, stops=message.stops,
     )
 
 

@@ -15,6 +15,7 @@ from vla_sae_ros.panel.values import (
     Outcome,
     Picture,
     RecordingView,
+    RobotView,
     SteeringView,
 )
 
@@ -29,6 +30,7 @@ class Incoming:
     events: Inbox[EventView] = field(default_factory=Inbox)
     episodes: Mailbox[str, EpisodeView] = field(default_factory=Mailbox)
     recordings: Mailbox[str, RecordingView] = field(default_factory=Mailbox)
+    robots: Mailbox[str, RobotView] = field(default_factory=Mailbox)
     pictures: Mailbox[str, Picture] = field(default_factory=Mailbox)
     """By camera; the heatmap under HEATMAP."""
     outcomes: Inbox[Outcome] = field(default_factory=Inbox)

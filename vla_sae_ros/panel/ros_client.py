@@ -15,6 +15,7 @@ from vla_sae_ros.msg import (
     FeatureActivations,
     FeatureCatalogue,
     RecordingState,
+    RobotState,
     SteeringEvent,
     SteeringState,
 )
@@ -91,6 +92,7 @@ class RosClient:
             (SteeringEvent, "steering/events", qos.EVENTS, self._on_event),
             (EpisodeState, "episode", qos.LATCHED, self._on_episode),
             (RecordingState, "record/state", qos.LATCHED, self._on_recording),
+            (RobotState, "robot_state", qos.LATCHED, self._on_robot),
             (DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS, self._on_diagnostics),
         )
         self._subscriptions = [self._node.create_subscription(kind, name, callback, profile)
@@ -123,6 +125,12 @@ class RosClient:
     @guarded()
     def _on_recording(self, message: RecordingState) -> None:
         self.incoming.recordings.put("", from_messages.recording_view(message))
+
+    @guarded()
+    def _on_robot(self, message: RobotState) -> None:
+        view = from_messages.robot_view(message)
+        self.incoming.robots.put("", view)
+        self.commands.robot_told(view)
 
     @guarded()
     def _on_diagnostics(self, message: DiagnosticArray) -> None:

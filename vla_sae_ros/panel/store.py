@@ -19,6 +19,7 @@ from vla_sae_ros.panel.values import (
     FeatureName,
     Picture,
     RecordingView,
+    RobotView,
     SteeringView,
 )
 
@@ -66,6 +67,7 @@ class Store:
     windows: SteeringWindows = field(default_factory=SteeringWindows)
     episode: EpisodeView | None = None
     recording: RecordingView | None = None
+    robot: RobotView | None = None
     events: deque[EventView] = field(default_factory=lambda: deque(maxlen=_EVENTS_KEPT))
     events_seen: int = 0
     """Counts every event, for views that append what is new."""
@@ -112,6 +114,8 @@ class Store:
             self.episode = episode
         for recording in incoming.recordings.take().values():
             self.recording = recording
+        for robot in incoming.robots.take().values():
+            self.robot = robot
         for camera, picture in incoming.pictures.take().items():
             if camera == HEATMAP:
                 self.heatmap = picture

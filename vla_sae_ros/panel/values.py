@@ -214,6 +214,37 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class RobotView:
+    """What a robot's bridge and its safety envelope are doing."""
+
+    status: str
+    """"OFFLINE", "disabled", "ENABLED" or "STOPPED"."""
+    reason: str
+    """What stopped it, a short name."""
+    detail: str
+    robot: str
+    driver: str
+    owner: str
+    """Who holds the enable."""
+    lease_left: float
+    """[s]."""
+    ticks: int
+    late_ticks: int
+    late_p99: float
+    """[s]."""
+    sent: int
+    limited: int
+    refused: int
+    held: int
+    stops: int
+
+    @property
+    def enabled(self) -> bool:
+        """Commands move the arm."""
+        return self.status == "ENABLED"
+
+
+@dataclass(frozen=True)
 class EpisodeGoal:
     """What to run; the fields of RunEpisode.action."""
 

@@ -10,7 +10,7 @@ from PyQt5.QtGui import QWheelEvent
 from PyQt5.QtTest import QTest
 from PyQt5.QtWidgets import QApplication
 
-from vla_sae_ros.panel.values import EpisodeGoal
+from vla_sae_ros.panel.values import EpisodeGoal, RobotView
 from vla_sae_ros.panel.views.control_bar import ControlBar
 from vla_sae_ros.panel.views.episode import EpisodePane
 from vla_sae_ros.panel.views.record_words import clock, size
@@ -198,6 +198,30 @@ def test_the_robots_buttons_are_there_with_its_services_only(pane, store, client
     client.commands.offered = set()
     pane.refresh(store, 0.2)
     assert pane.robot.isHidden()
+
+
+def test_on_a_robot_the_goal_is_its_instruction(pane, store, client) -> None:
+    client.commands.offered = {"bridge/enable", "run_episode"}
+    pane.refresh(store, 0.0)
+    assert pane.form.suite.isHidden() and pane.form.task.isHidden()
+    pane.form.instruction.setText("put the can into the bowl")
+    pane.start()
+    (kind, goal), = client.requests
+    assert kind == "run"
+    assert (goal.suite, goal.task, goal.clock) == ("", -1, "")
+    assert goal.instruction == "put the can into the bowl"
+
+
+def test_a_stopped_robot_says_why_and_what_to_do(pane, store, client) -> None:
+    client.commands.offered = {"bridge/enable", "bridge/recover"}
+    store.robot = RobotView("STOPPED", "lease_expired", "'panel_1' did not renew", "panda",
+                            "franky", "", 0.0, 900, 3, 0.0021, 700, 12, 4, 180, 1)
+    pane.refresh(store, 0.0)
+    words = pane.robot.state.text()
+    for part in ("STOPPED", "lease_expired: 'panel_1' did not renew", "Recover, then enable",
+                 "12 limited", "p99 2.1 ms"):
+        assert part in words
+    assert "#a81c00" in pane.robot.state.styleSheet()
 
 
 def test_the_wheel_does_not_change_a_box_without_the_focus(pane) -> None:

@@ -50,7 +50,8 @@ class EpisodePane(QScrollArea):
                                 (self.form, offered and not running)):
             if widget.isEnabled() != enabled:
                 widget.setEnabled(enabled)
-        self.robot.refresh()
+        self.robot.refresh(store)
+        self.form.show_robot(self._commands.offers("bridge/enable"))
         if episode is not None and episode.suite and not self._filled:
             self._filled = True
             self.form.show_goal(_goal_of(episode))

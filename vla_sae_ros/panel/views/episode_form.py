@@ -30,10 +30,26 @@ class EpisodeForm(QWidget):
         self.clock = QuietComboBox()
         for words, value in _CLOCKS:
             self.clock.addItem(words, value)
+        self._of_simulation: list[QWidget] = []
+        self._robot = False
         self._lay_out()
+
+    def show_robot(self, robot: bool) -> None:
+        """Leave out, on a robot, what only a simulation has: its task is the instruction."""
+        if robot == self._robot:
+            return
+        self._robot = robot
+        for widget in self._of_simulation:
+            widget.setVisible(not robot)
+        self.instruction.setPlaceholderText(
+            "what the robot is to do" if robot else "the task's own instruction")
 
     def goal(self) -> EpisodeGoal:
         """Return what the form says."""
+        if self._robot:
+            return EpisodeGoal(
+                suite="", task=-1, init_state=-1, seed=self.seed.value(),
+                instruction=self.instruction.text().strip(), max_steps=self.max_steps.value())
         return EpisodeGoal(
             suite=self.suite.currentText().strip(), task=self.task.value(),
             init_state=self.init_state.value(), seed=self.seed.value(),
@@ -64,5 +80,7 @@ class EpisodeForm(QWidget):
             widget.setMinimumWidth(40)
             grid.addWidget(label, row, 0)
             grid.addWidget(widget, row, 1)
+            if widget in (self.suite, self.task, self.init_state, self.clock):
+                self._of_simulation += [label, widget]
         grid.setColumnStretch(1, 1)
 

@@ -1,11 +1,18 @@
-"""Enable and recover, where a robot's bridge is there."""
+"""Enable and recover, where a robot's bridge is there, and how the robot stands."""
 
 from __future__ import annotations
 
-from PyQt5.QtWidgets import QGroupBox, QHBoxLayout, QPushButton
+from PyQt5.QtCore import Qt
+from PyQt5.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout
 
 from vla_sae_ros.panel.guard import guarded
+from vla_sae_ros.panel.inks import CAUTION, GOOD, NEUTRAL, WARNING
+from vla_sae_ros.panel.status_area import set_plainly
+from vla_sae_ros.panel.store import Store
 from vla_sae_ros.panel.view import Context
+from vla_sae_ros.panel.views.robot_words import robot_words
+
+_STYLES = {"OFFLINE": CAUTION, "disabled": NEUTRAL, "ENABLED": GOOD, "STOPPED": WARNING}
 
 
 class RobotControls(QGroupBox):
@@ -17,7 +24,13 @@ class RobotControls(QGroupBox):
         self._commands = context.client.commands
         self.enable, self.hold = QPushButton("&Enable motion"), QPushButton("&Hold still")
         self.recover = QPushButton("Reco&ver")
-        line = QHBoxLayout(self)
+        self.state = QLabel()
+        self.state.setTextFormat(Qt.TextFormat.PlainText)
+        self.state.setWordWrap(True)
+        self.state.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        column, line = QVBoxLayout(self), QHBoxLayout()
+        column.addWidget(self.state)
+        column.addLayout(line)
         for button, slot in ((self.enable, lambda: self._enable(True)),
                              (self.hold, lambda: self._enable(False)),
                              (self.recover, self._recover)):
@@ -25,8 +38,8 @@ class RobotControls(QGroupBox):
             button.clicked.connect(lambda _checked, call=slot: call())
         self.hide()
 
-    def refresh(self) -> None:
-        """Show what is offered."""
+    def refresh(self, store: Store) -> None:
+        """Show what is offered and how the robot stands."""
         for service, buttons in (("bridge/enable", (self.enable, self.hold)),
                                  ("bridge/recover", (self.recover,))):
             offered = self._commands.offers(service)
@@ -36,6 +49,9 @@ class RobotControls(QGroupBox):
         there = not (self.enable.isHidden() and self.recover.isHidden())
         if self.isHidden() == there:
             self.setVisible(there)
+        robot = store.robot
+        style = _STYLES.get(robot.status, "") if robot is not None else NEUTRAL
+        set_plainly(self.state, robot_words(robot), f"{style} padding: 4px;")
 
     @guarded()
     def _enable(self, enable: bool) -> None:
