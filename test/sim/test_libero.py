@@ -11,7 +11,7 @@ import pytest
 from vla_sae_ros.core.errors import ConfigurationError, SimulationError
 from vla_sae_ros.sim.conventions import libero_state
 from vla_sae_ros.sim.environment import Layout, Observation
-from vla_sae_ros.sim.expert import PrivilegedState, expert_action
+from vla_sae_ros.sim.expert import expert_action
 from vla_sae_ros.sim.libero import LiberoEnvironment
 from vla_sae_ros.sim.suites import find_task, retarget
 
@@ -98,10 +98,7 @@ def test_the_expert_brings_the_object_that_the_task_names(environment, target: s
     task = retarget(TASK, target)
     observation = environment.reset(task, 41, 1_000_000, MOVED)
     for _ in range(130):
-        state = PrivilegedState(
-            observation, environment.object_poses(), environment.grasped_objects()
-        )
-        result = environment.step(expert_action(state, target))
+        result = environment.step(expert_action(environment.privileged(observation), target))
         observation = result.observation
         if result.success:
             return

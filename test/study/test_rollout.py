@@ -1,54 +1,96 @@
-"""Planning and counting rollouts; the closed loop itself is measured, not tested, here."""
+"""Running trials: who drives, what is counted, and going on after an interruption."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.sim.environment import Layout
+from vla_sae_ros import cli
+from vla_sae_ros.sim.environment import Layout, ObjectPose, Observation, StepResult
+from vla_sae_ros.sim.expert import PrivilegedState
 from vla_sae_ros.sim.suites import find_task
-from vla_sae_ros.study.intervals import wilson_interval
+from vla_sae_ros.study.outcomes import OutcomeFile
 from vla_sae_ros.study.rollout import (
-    EVALUATION_SEED,
-    Outcome,
+    Driver,
+    evaluate,
+    expert_driver,
     objects_in_basket,
-    parse_range,
-    parse_tasks,
-    plan_trials,
-    table,
+    run_trial,
 )
+from vla_sae_ros.study.trials import plan_trials
+
+TASK = find_task("libero_object", 0)
+DOWN = np.array([1.0, 0.0, 0.0, 0.0])
 
 
-def test_every_trial_has_a_seed_that_training_never_uses() -> None:
-    trials = plan_trials([find_task("libero_object", 0)], range(40, 50), 20, Layout(0.04))
-    assert min(trial.seed for trial in trials) >= EVALUATION_SEED
-    assert len({trial.seed for trial in trials}) == 20
-    assert sorted({trial.init_state for trial in trials}) == list(range(40, 50))
+class FakeEnvironment:
+    """A hand that moves as told over a floor with a can; done after a number of steps."""
+
+    def __init__(self, steps_to_success: int) -> None:
+        self._needed = steps_to_success
+        self.resets: list[tuple[int, int]] = []
+
+    def reset(self, task, init_state, seed, layout=None):
+        self.resets.append((init_state, seed))
+        self._steps, self.hand = 0, np.array([-0.15, 0.0, 0.25])
+        return self._observe()
+
+    def step(self, action):
+        self._steps += 1
+        self.hand = self.hand + 0.03 * np.asarray(action[:3])
+        return StepResult(self._observe(), self._steps >= self._needed)
+
+    def privileged(self, observation):
+        upright = np.array([0.0, 0.0, 0.0, 1.0])
+        poses = {name: ObjectPose(place, upright) for name, place in self.places().items()}
+        return PrivilegedState(observation, poses, frozenset())
+
+    def places(self):
+        return {"alphabet_soup_1": np.array([-0.1, -0.2, 0.04]),
+                "basket_1": np.array([0.0, 0.26, 0.0])}
+
+    object_positions = places
+
+    def _observe(self):
+        return Observation(np.zeros(7), self.hand, DOWN, np.array([0.04, -0.04]))
 
 
-def test_tasks_are_parsed_or_refused() -> None:
-    assert len(parse_tasks("libero_object", "all")) == 10
-    official, butter = parse_tasks("libero_object", "0,0:butter_1")
-    assert official.goal == () and "butter" in butter.instruction
-    for text in ("x", "0:wine_1", "10", ""):
-        with pytest.raises(ConfigurationError):
-            parse_tasks("libero_object", text)
+def idle_driver() -> Driver:
+    return Driver("idle", 5, lambda trial: lambda observation: np.zeros(7))
 
 
-def test_ranges_are_parsed_or_refused() -> None:
-    assert parse_range("40-42,7") == [40, 41, 42, 7]
-    with pytest.raises(ConfigurationError):
-        parse_range("40-x")
+def test_an_episode_ends_at_success_or_at_the_benchmarks_limit() -> None:
+    (trial,) = plan_trials([TASK], [40], 1, Layout())
+    done = run_trial(FakeEnvironment(12), idle_driver(), trial)
+    assert (done.success, done.steps, done.policy, done.target) == (
+        True, 12, "idle", "alphabet_soup_1")
+    tired = run_trial(FakeEnvironment(10_000), idle_driver(), trial)
+    assert (tired.success, tired.steps) == (False, 280)
 
 
-def test_the_table_counts_per_task_and_over_all() -> None:
-    def outcome(index: int, success: bool, steps: int) -> Outcome:
-        return Outcome("libero_object", index, f"task {index}", 40, 1, success, steps, ())
+def test_the_expert_drives_towards_the_tasks_object() -> None:
+    (trial,) = plan_trials([TASK], [40], 1, Layout())
+    environment = FakeEnvironment(40)
+    outcome = run_trial(environment, expert_driver(environment), trial)
+    assert outcome.policy == "expert"
+    assert np.linalg.norm(environment.hand - environment.places()["alphabet_soup_1"]) < 0.03
 
-    lines = table([outcome(0, True, 80), outcome(0, False, 280), outcome(1, True, 90)]).splitlines()
-    assert "1 /  2" in lines[1] and "50%" in lines[1] and "80" in lines[1]
-    assert "2 /  3" in lines[3] and lines[3].startswith("all")
+
+def test_an_interrupted_evaluation_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    trials = plan_trials([TASK], range(40, 50), 4, Layout(0.04))
+    path = tmp_path / "deep" / "outcomes.jsonl"
+    first = FakeEnvironment(3)
+    evaluate(first, idle_driver(), trials[:2], OutcomeFile(path))
+    second = FakeEnvironment(3)
+    outcomes = evaluate(second, idle_driver(), trials, OutcomeFile(path))
+    assert second.resets == [(42, 1_000_002), (43, 1_000_003)]
+    assert outcomes == OutcomeFile(path).outcomes and len(outcomes) == 4
+    # Another policy's episodes do not count.
+    third = FakeEnvironment(3)
+    evaluate(third, Driver("other", 5, idle_driver().begin), trials[:1], OutcomeFile(path))
+    assert len(third.resets) == 1
 
 
 def test_what_lies_in_the_basket_is_named() -> None:
@@ -58,17 +100,6 @@ def test_what_lies_in_the_basket_is_named() -> None:
     assert objects_in_basket({"cup_1": np.zeros(3)}) == ()
 
 
-@pytest.mark.parametrize(("successes", "trials"), [(0, 10), (10, 10), (7, 10), (19, 20), (1, 3)])
-def test_the_wilson_interval_holds_the_rates_the_data_do_not_reject(successes, trials) -> None:
-    low, high = wilson_interval(successes, trials)
-    share = successes / trials
-    # Independent definition: the interval's ends p satisfy |share - p| = z sqrt(p (1 - p) / n).
-    for end in (low, high):
-        if 1e-9 < end < 1 - 1e-9:
-            assert abs(share - end) == pytest.approx(1.96 * (end * (1 - end) / trials) ** 0.5)
-    assert low <= share <= high
-
-
-def test_an_impossible_count_makes_no_interval() -> None:
-    with pytest.raises(ValueError, match="no proportion"):
-        wilson_interval(3, 2)
+def test_what_the_expert_cannot_do_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["rollout", "--policy", "expert", "--suite", "libero_goal"]) == 2
+    assert "open the middle drawer" in capsys.readouterr().err

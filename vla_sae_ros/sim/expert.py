@@ -13,8 +13,9 @@ from scipy.spatial.transform import Rotation
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sim.boxes import BOXES, kind_of, placed, placed_object
-from vla_sae_ros.sim.environment import FloatArray, ObjectPose, Observation
+from vla_sae_ros.sim.environment import FloatArray, ObjectPose, Observation, TaskSpec
 from vla_sae_ros.sim.grasps import Grasp, grasp_of, wrapped
+from vla_sae_ros.sim.suites import target_and_goal
 
 STEP_M = 0.05
 """Hand displacement that an OSC_POSE action of 1 asks for, metres per control step."""
@@ -63,7 +64,19 @@ class PrivilegedState:
     """Objects that touch both fingers."""
 
 
-def expert_action(state: PrivilegedState, target: str, basket: str = "basket_1") -> FloatArray:
+def check_task(task: TaskSpec) -> None:
+    """Raise ConfigurationError when the expert cannot do a task, with the reason."""
+    target, goal = target_and_goal(task)
+    if kind_of(target) not in BOXES or kind_of(goal) != "basket":
+        raise ConfigurationError(
+            complaint("The scripted expert cannot do this task",
+                      f"{task.suite} {task.task_index}: {task.instruction}",
+                      f"bringing {', '.join(BOXES)} to a basket",
+                      "It has no grasp for the object, or cannot put it there.")
+        )
+
+
+def expert_action(state: PrivilegedState, target: str, goal: str = "basket_1") -> FloatArray:
     """Return the action (7,) in [-1, 1] that brings the target nearer to the basket.
 
     Raises ConfigurationError for an object that has no known grasp or is not in the scene.
@@ -74,11 +87,11 @@ def expert_action(state: PrivilegedState, target: str, basket: str = "basket_1")
             complaint("The scripted expert cannot bring this object", target,
                       f"an object of the scene out of {', '.join(BOXES)}")
         )
-    thing, goal = state.poses[target], state.poses[basket].position
-    if _is_in_basket(thing.position, goal):
+    thing, place = state.poses[target], state.poses[goal].position
+    if _is_in_basket(thing.position, place):
         return _towards(state, state.observation.ee_position + _up(0.05), OPEN)
     if target in state.grasped:
-        return _carry(state, thing.position, placed(box, thing).bottom, goal)
+        return _carry(state, thing.position, placed(box, thing).bottom, place)
     neighbours = [
         placed_object(name, pose) for name, pose in state.poses.items() if name != target
     ]

@@ -19,6 +19,7 @@ from vla_sae_ros.sim.environment import (
     StepResult,
     TaskSpec,
 )
+from vla_sae_ros.sim.expert import PrivilegedState
 from vla_sae_ros.sim.layout import rearranged
 from vla_sae_ros.sim.quiet import prepare_simulator_imports
 from vla_sae_ros.sim.suites import load_init_state
@@ -118,6 +119,10 @@ class LiberoEnvironment:
     def grasped_objects(self) -> frozenset[str]:
         """Return the objects that touch both fingers."""
         return self._on_scene("read the contacts", lambda scene: scene.grasped_objects())
+
+    def privileged(self, observation: Observation) -> PrivilegedState:
+        """Return what the scripted expert may look at: the observation and the objects."""
+        return PrivilegedState(observation, self.object_poses(), self.grasped_objects())
 
     def close(self) -> None:
         """Free the simulator."""

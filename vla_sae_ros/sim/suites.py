@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -89,7 +90,7 @@ def retarget(task: TaskSpec, target: str) -> TaskSpec:
     as the benchmark words it and success is the benchmark's `in` predicate for that object.
     """
     problem = robosuite_parse_problem(str(task.problem_file))
-    objects = {name for names in problem["objects"].values() for name in names}
+    objects = _objects(task)
     goal = problem["goal_state"]
     if len(goal) != 1 or goal[0][0] != "in" or target not in objects - {"basket_1"}:
         raise ConfigurationError(
@@ -103,6 +104,32 @@ def retarget(task: TaskSpec, target: str) -> TaskSpec:
         instruction=f"pick up the {words} and place it in the basket",
         goal=(("in", target, goal[0][2]),),
     )
+
+
+def target_and_goal(task: TaskSpec) -> tuple[str, str]:
+    """Return the object of the task's first predicate and the one it goes to, "" where none.
+
+    ("butter_1", "basket_1") of ("in", "butter_1", "basket_1_contain_region").
+    """
+    _, target, *rest = goal_predicates(task)[0]
+    goal = re.match(r"[a-z_]+_\d+", rest[0]) if rest else None
+    return target, goal.group() if goal else ""
+
+
+def other_targets(task: TaskSpec) -> tuple[str, ...]:
+    """Return the objects that `retarget` accepts besides the task's own.
+
+    Raises ConfigurationError where no other object can be the target.
+    """
+    own = target_and_goal(task)[0]
+    objects = {name for name in _objects(task) if "basket" not in name and name != own}
+    retarget(task, own)
+    return tuple(sorted(objects))
+
+
+def _objects(task: TaskSpec) -> set[str]:
+    problem = robosuite_parse_problem(str(task.problem_file))
+    return {name for names in problem["objects"].values() for name in names}
 
 
 def goal_predicates(task: TaskSpec) -> tuple[tuple[str, ...], ...]:

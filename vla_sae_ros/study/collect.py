@@ -117,7 +117,7 @@ def _source(args: argparse.Namespace, features: list[str]) -> EpisodeSource:
         return BagSource(args.bag, contract)
     from vla_sae_ros.sim.libero import LiberoEnvironment
     from vla_sae_ros.study.libero_source import LiberoSource, plan_collection
-    from vla_sae_ros.study.rollout import parse_tasks
+    from vla_sae_ros.study.trials import parse_tasks
 
     trials = plan_collection(
         parse_tasks(args.env, args.tasks), args.episodes, args.seed, args.max_steps

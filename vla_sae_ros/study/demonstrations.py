@@ -110,9 +110,7 @@ def demonstrate(
     recorder = _Recorder(environment, offset=plan.seed % PICTURE_STRIDE)
     success = False
     while not success and recorder.steps < MAX_STEPS:
-        state = PrivilegedState(
-            observation, environment.object_poses(), environment.grasped_objects()
-        )
+        state = environment.privileged(observation)
         label = expert_action(state, plan.target)
         executed, pushed = behaviour(observation, label)
         recorder.add(state, plan.target, label, executed, pushed)

@@ -10,7 +10,7 @@ import numpy as np
 from vla_sae_ros.sim.conventions import libero_state
 from vla_sae_ros.sim.environment import Environment, Layout, TaskSpec
 from vla_sae_ros.study.episode_source import Answer, Moment
-from vla_sae_ros.study.rollout import Trial
+from vla_sae_ros.study.trials import Trial
 
 TRAINING_INIT_STATES = range(40)  # 40 to 49 are for evaluation
 

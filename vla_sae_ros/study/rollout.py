@@ -3,76 +3,73 @@
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.policy.loading import load_policy
-from vla_sae_ros.sim.environment import FloatArray, Layout, TaskSpec
+from vla_sae_ros.sim.environment import FloatArray, Layout, Observation
+from vla_sae_ros.sim.expert import check_task, expert_action
 from vla_sae_ros.sim.libero import LiberoEnvironment
-from vla_sae_ros.sim.suites import find_task, goal_predicates, retarget, suite_tasks
-from vla_sae_ros.study.intervals import wilson_interval
+from vla_sae_ros.sim.suites import target_and_goal
+from vla_sae_ros.study.outcomes import Outcome, OutcomeFile, table, to_come
 from vla_sae_ros.study.policy_runner import EXECUTE_STEPS, PolicyRunner
+from vla_sae_ros.study.trials import Trial, parse_range, parse_suites, plan_trials
 
-EVALUATION_SEED = 1_000_000
-"""Seeds from here on are never used to make demonstrations."""
 IN_BASKET_M = 0.09
+EXPERT = "expert"
+"""In the place of a policy's folder: the scripted teacher, which sees the simulator's state."""
+
+Act = Callable[[Observation], FloatArray]
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One episode to run."""
+class Driver:
+    """Who acts: `begin` starts an episode and returns what answers its observations."""
 
-    task: TaskSpec
-    init_state: int
-    seed: int
-    layout: Layout
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of it."""
-
-    suite: str
-    task_index: int
-    instruction: str
-    init_state: int
-    seed: int
-    success: bool
-    steps: int
-    in_basket: tuple[str, ...]
-    """Objects over or in the basket at the end: what was brought when the wrong one was."""
+    policy_id: str
+    execute_steps: int
+    begin: Callable[[Trial], Act]
 
 
-def plan_trials(
-    tasks: Iterable[TaskSpec], init_states: Sequence[int], episodes: int, layout: Layout
-) -> list[Trial]:
-    """Return `episodes` trials per task, going round the init states, each with its own seed."""
-    if not init_states:
-        raise ConfigurationError(complaint("No init states to evaluate on", init_states, "40-49"))
-    return [
-        Trial(task, init_states[number % len(init_states)], EVALUATION_SEED + number, layout)
-        for task in tasks
-        for number in range(episodes)
-    ]
+def policy_driver(folder: Path, environment: LiberoEnvironment, execute_steps: int) -> Driver:
+    """Load a policy to drive with."""
+    policy = load_policy(folder)
+    runner = PolicyRunner(policy, environment, execute_steps)
+
+    def begin(trial: Trial) -> Act:
+        runner.start(trial.task.instruction, trial.seed)
+        return runner.act
+
+    return Driver(policy.policy_id, execute_steps, begin)
 
 
-def run_trial(environment: LiberoEnvironment, runner: PolicyRunner, trial: Trial) -> Outcome:
+def expert_driver(environment: LiberoEnvironment) -> Driver:
+    """Return the scripted expert, which answers every step."""
+
+    def begin(trial: Trial) -> Act:
+        target, goal = target_and_goal(trial.task)
+        return lambda observation: expert_action(environment.privileged(observation), target, goal)
+
+    return Driver(EXPERT, 1, begin)
+
+
+def run_trial(environment: LiberoEnvironment, driver: Driver, trial: Trial) -> Outcome:
     """Run one episode to success or the benchmark's step limit."""
     task = trial.task
     observation = environment.reset(task, trial.init_state, trial.seed, trial.layout)
-    runner.start(task.instruction, trial.seed)
+    act = driver.begin(trial)
     success, steps = False, 0
     while not success and steps < task.max_steps:
-        result = environment.step(runner.act(observation))
+        result = environment.step(act(observation))
         observation, success, steps = result.observation, result.success, steps + 1
-    return Outcome(
-        task.suite, task.task_index, task.instruction, trial.init_state, trial.seed, success,
-        steps, objects_in_basket(environment.object_positions()),
+    return replace(
+        to_come(trial, driver.policy_id, driver.execute_steps), success=success, steps=steps,
+        in_basket=objects_in_basket(environment.object_positions()),
     )
 
 
@@ -89,105 +86,81 @@ def objects_in_basket(positions: dict[str, FloatArray]) -> tuple[str, ...]:
 
 
 def evaluate(
-    folder: Path, trials: Sequence[Trial], execute_steps: int = EXECUTE_STEPS
+    environment: LiberoEnvironment, driver: Driver, trials: Sequence[Trial],
+    file: OutcomeFile | None = None,
 ) -> list[Outcome]:
-    """Run every trial with the policy in the folder, task after task."""
-    policy = load_policy(folder)
-    environment = LiberoEnvironment()
-    runner = PolicyRunner(policy, environment, execute_steps)
+    """Run every trial that the file does not hold yet; returns all, in the order of the trials."""
     outcomes = []
-    try:
-        with tqdm(trials, desc="rollouts", unit="episode") as bar:
-            for trial in bar:
-                outcomes.append(run_trial(environment, runner, trial))
-                solved = sum(outcome.success for outcome in outcomes)
-                bar.set_postfix(solved=f"{solved}/{len(outcomes)}")
-    finally:
-        environment.close()
+    with tqdm(trials, desc="rollouts", unit="episode") as bar:
+        for trial in bar:
+            planned = to_come(trial, driver.policy_id, driver.execute_steps)
+            outcome = file.done(planned) if file else None
+            if outcome is None:
+                outcome = run_trial(environment, driver, trial)
+                if file:
+                    file.add(outcome)
+            outcomes.append(outcome)
+            bar.set_postfix(solved=f"{sum(one.success for one in outcomes)}/{len(outcomes)}")
     return outcomes
-
-
-def table(outcomes: Sequence[Outcome]) -> str:
-    """Return one line per task: successes, rate, 95 % Wilson interval, median steps."""
-    lines = [f"{'task':<62}{'solved':>9}{'rate':>7}   95 % interval   median steps"]
-    groups: dict[str, list[Outcome]] = {}
-    for outcome in outcomes:
-        key = f"{outcome.suite} {outcome.task_index}: {outcome.instruction}"
-        groups.setdefault(key, []).append(outcome)
-    for key, group in groups.items():
-        lines.append(_line(key, group))
-    if len(groups) > 1:
-        lines.append(_line("all", list(outcomes)))
-    return "\n".join(lines)
-
-
-def _line(key: str, group: Sequence[Outcome]) -> str:
-    solved = [outcome.steps for outcome in group if outcome.success]
-    low, high = wilson_interval(len(solved), len(group))
-    median = str(sorted(solved)[len(solved) // 2]) if solved else "-"
-    rate = len(solved) / len(group)
-    return (f"{key:<62}{len(solved):>4} /{len(group):>3}{rate:>7.0%}"
-            f"   {low:>4.0%} to {high:>4.0%}   {median:>10}")
-
-
-def parse_tasks(suite: str, text: str) -> list[TaskSpec]:
-    """Parse "all", "0,6" or "0,0:butter_1" (another object to bring in task 0's scene)."""
-    if text == "all":
-        return list(suite_tasks(suite))
-    tasks = []
-    for part in text.split(","):
-        index, _, target = part.partition(":")
-        if not index.strip().isdigit():
-            raise ConfigurationError(
-                complaint("A task cannot be read", part, "all, <index> or <index>:<object>")
-            )
-        task = find_task(suite, int(index))
-        own = goal_predicates(task)[0][1]
-        tasks.append(task if target in ("", own) else retarget(task, target))
-    return tasks
-
-
-def parse_range(text: str) -> list[int]:
-    """Parse "40-49" or "40,42"."""
-    numbers: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not first.isdigit() or (last and not last.isdigit()):
-            raise ConfigurationError(complaint("A range cannot be read", text, "40-49 or 40,42"))
-        numbers.extend(range(int(first), int(last or first) + 1))
-    return numbers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `vla-sae rollout`."""
-    parser.add_argument("--policy", type=Path, required=True, help="policy folder")
-    parser.add_argument("--suite", default="libero_object")
+    parser.add_argument("--policy", required=True,
+                        help='policy folder, or "expert" for the scripted teacher')
+    parser.add_argument("--suite", default="libero_object",
+                        help="one or several, with commas; LIBERO-PRO's, too; default %(default)s")
     parser.add_argument("--tasks", default="all", help='"all", "0,6" or "0:butter_1"')
     parser.add_argument("--episodes", type=int, default=10, help="per task")
     parser.add_argument("--init-states", default="40-49")
     parser.add_argument("--move", type=float, default=0.0, metavar="METRES",
                         help="move every object by up to this far in x and y")
-    parser.add_argument("--exchange", metavar="OBJECT,OBJECT", help="exchange two objects' places")
+    parser.add_argument("--exchange", nargs="?", const="", metavar="OBJECT,OBJECT",
+                        help="exchange two objects' places; without names: the task's object "
+                        "with each of the scene's others in turn")
+    parser.add_argument("--instruction-swap", action="store_true",
+                        help="ask for each of the scene's other objects in turn, "
+                        "and count as success when that one is brought")
     parser.add_argument("--execute-steps", type=int, default=EXECUTE_STEPS)
-    parser.add_argument("--out", type=Path, help="write the outcomes here as JSON lines")
+    parser.add_argument("--out", type=Path, metavar="FILE",
+                        help="outcomes as JSON lines; episodes that are there are not run again")
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print the table."""
-    exchange = None
-    if args.exchange:
-        first, _, second = args.exchange.partition(",")
-        exchange = (first, second)
-    tasks = parse_tasks(args.suite, args.tasks)
+    if args.episodes < 1:
+        raise ConfigurationError(complaint("Too few episodes", args.episodes, "1 or more"))
     trials = plan_trials(
-        tasks, parse_range(args.init_states), args.episodes, Layout(args.move, exchange)
+        parse_suites(args.suite, args.tasks), parse_range(args.init_states), args.episodes,
+        Layout(args.move, _pair(args.exchange)), args.exchange == "", args.instruction_swap,
     )
-    outcomes = evaluate(args.policy, trials, args.execute_steps)
-    if args.out:
-        lines = [json.dumps(asdict(outcome)) for outcome in outcomes]
-        args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(table(outcomes))
+    if args.policy == EXPERT:
+        for trial in trials:
+            check_task(trial.task)
+    file = OutcomeFile(args.out) if args.out else None
+    with _environment() as environment:
+        driver = (
+            expert_driver(environment) if args.policy == EXPERT
+            else policy_driver(Path(args.policy), environment, args.execute_steps)
+        )
+        print(table(evaluate(environment, driver, trials, file)))
     return 0
+
+
+def _pair(text: str | None) -> tuple[str, str] | None:
+    if not text:
+        return None
+    first, _, second = text.partition(",")
+    return first.strip(), second.strip()
+
+
+@contextmanager
+def _environment() -> Iterator[LiberoEnvironment]:
+    environment = LiberoEnvironment()
+    try:
+        yield environment
+    finally:
+        environment.close()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from vla_sae_ros.sim.environment import Environment
 from vla_sae_ros.study.episode_source import Moment
 from vla_sae_ros.study.libero_source import play_trial
 from vla_sae_ros.study.policy_runner import EXECUTE_STEPS
-from vla_sae_ros.study.rollout import Trial
+from vla_sae_ros.study.trials import Trial
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim.environment import Layout
 from vla_sae_ros.sim.libero import LiberoEnvironment
-from vla_sae_ros.study.rollout import parse_tasks, plan_trials
 from vla_sae_ros.study.substitution_effect import SubstitutionEffect, substitution_effect
+from vla_sae_ros.study.trials import parse_tasks, plan_trials
 
 EVALUATION_INIT_STATES = range(40, 50)
 

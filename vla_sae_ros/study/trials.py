@@ -1,0 +1,97 @@
+"""Which episodes an evaluation runs: tasks, held-out init states and seeds, moved objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.sim.environment import Layout, TaskSpec
+from vla_sae_ros.sim.suites import find_task, other_targets, retarget, suite_tasks, target_and_goal
+
+EVALUATION_SEED = 1_000_000
+"""Seeds from here on are never used to make demonstrations."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One episode to run."""
+
+    task: TaskSpec
+    init_state: int
+    seed: int
+    layout: Layout
+    asked_for_another: bool = False
+    """The instruction names another object of the scene than the benchmark's."""
+
+
+def plan_trials(
+    tasks: Iterable[TaskSpec],
+    init_states: Sequence[int],
+    episodes: int,
+    layout: Layout,
+    exchange: bool = False,
+    swap_instruction: bool = False,
+) -> list[Trial]:
+    """Return `episodes` trials per task, going round the init states, each with its own seed.
+
+    Both switches pair the task's object with the scene's others in turn: `exchange` lets the two
+    change places, `swap_instruction` asks for the other one, whose predicate then decides. Raises
+    ConfigurationError where a scene has no such others.
+    """
+    if not init_states:
+        raise ConfigurationError(complaint("No init states to evaluate on", init_states, "40-49"))
+    trials = []
+    for task in tasks:
+        others = other_targets(task) if exchange or swap_instruction else ()
+        for number in range(episodes):
+            trial = Trial(
+                task, init_states[number % len(init_states)], EVALUATION_SEED + number, layout
+            )
+            if others:
+                other = others[number % len(others)]
+                trial = _paired(trial, other, exchange, swap_instruction)
+            trials.append(trial)
+    return trials
+
+
+def _paired(trial: Trial, other: str, exchange: bool, swap_instruction: bool) -> Trial:
+    if exchange:
+        pair = (target_and_goal(trial.task)[0], other)
+        trial = replace(trial, layout=replace(trial.layout, exchange=pair))
+    if swap_instruction:
+        trial = replace(trial, task=retarget(trial.task, other), asked_for_another=True)
+    return trial
+
+
+def parse_suites(suites: str, tasks: str) -> list[TaskSpec]:
+    """Parse the tasks of one suite or of several ("libero_object_swap,libero_object_lan")."""
+    return [task for suite in suites.split(",") for task in parse_tasks(suite.strip(), tasks)]
+
+
+def parse_tasks(suite: str, text: str) -> list[TaskSpec]:
+    """Parse "all", "0,6" or "0,0:butter_1" (another object to bring in task 0's scene)."""
+    if text == "all":
+        return list(suite_tasks(suite))
+    tasks = []
+    for part in text.split(","):
+        index, _, target = part.partition(":")
+        if not index.strip().isdigit():
+            raise ConfigurationError(
+                complaint("A task cannot be read", part, "all, <index> or <index>:<object>")
+            )
+        task = find_task(suite, int(index))
+        asked = "" if target == "" or target == target_and_goal(task)[0] else target
+        tasks.append(retarget(task, asked) if asked else task)
+    return tasks
+
+
+def parse_range(text: str) -> list[int]:
+    """Parse "40-49" or "40,42"."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not first.isdigit() or (last and not last.isdigit()):
+            raise ConfigurationError(complaint("A range cannot be read", text, "40-49 or 40,42"))
+        numbers.extend(range(int(first), int(last or first) + 1))
+    return numbers
