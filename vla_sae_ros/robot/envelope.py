@@ -60,6 +60,7 @@ class SafetyEnvelope:
         """Forget what belongs to one enabled stretch."""
         self._fed: float | None = None  # stamp of the last valid command
         self._had_control = False
+        self._started = False  # the first tick starts from what is measured then
         self._last_tick: float | None = None
 
     def enable(self, owner: str, lease: float) -> None:
@@ -74,9 +75,8 @@ class SafetyEnvelope:
             if fresh and self._reading is not None:
                 self._refuse_bad_place(self._reading.q)
             self._admission.enable(owner, lease)
-            if fresh and self._reading is not None:
+            if fresh:
                 self._begin()
-                self._shaping.start(self._reading.q)
 
     def renew(self, owner: str, lease: float) -> None:
         """Prolong the enable; raises EnableRefused when `owner` does not hold it."""
@@ -230,6 +230,9 @@ class SafetyEnvelope:
     def _moving(
         self, number: int, reading: RobotReading, command: ArmCommand | None, now: float
     ) -> Outcome:
+        if not self._started:
+            self._started = True
+            self._shaping.start(reading.q)
         refusal: Refusal | None = None
         if command is not None:
             refusal = refusal_of(command, self._space, self._settings.watchdog, now)

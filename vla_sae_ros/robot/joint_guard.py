@@ -103,10 +103,13 @@ class JointGuard:
     def _stoppable(self, distance: Joints) -> Joints:
         """Return the highest velocity after whose tick braking ends within `distance`, (N,) rad.
 
-        v dt + v^2 / (2 a) = distance, solved for v; 0 when there is no distance left.
+        A tick of v and n ticks of braking take (n + 1) v dt - a dt^2 n (n + 1) / 2, where n is
+        the number of ticks that braking from v takes; solved for v. 0 when nothing is left.
         """
-        a, period = self._limits.acceleration, self._period
-        return a * (np.sqrt(period**2 + 2 * np.maximum(0.0, distance) / a) - period)
+        step = self._limits.acceleration * self._period
+        share = np.maximum(0.0, distance) / (step * self._period)
+        ticks = np.floor((np.sqrt(1 + 8 * share) - 1) / 2)
+        return step * (share / (ticks + 1) + ticks / 2)
 
 
 class _Names:

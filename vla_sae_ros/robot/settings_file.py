@@ -146,14 +146,17 @@ def _check(settings: RobotSettings) -> None:
         raise ContractError(complaint("reset_pose", pose.tolist(), allowed))
     if settings.place is not None and len(limits.lower) != 7:
         raise ContractError(complaint("kinematics", "franka", "none, for an arm of other joints"))
-    _check_edges(limits, published, margin)
+    _check_edges(limits, published, margin, settings.period)
 
 
-def _check_edges(limits: RobotLimits, published: RobotLimits, margin: float) -> None:
+def _check_edges(
+    limits: RobotLimits, published: RobotLimits, margin: float, period: float
+) -> None:
     """Refuse to brake so late that the robot's own velocity limit near its ends is exceeded."""
     for share in np.linspace(0.05, 1.0, 20):
         velocity = share * limits.velocity
-        distance = margin + velocity**2 / (2 * limits.acceleration)
+        braking = velocity**2 / (2 * limits.acceleration) - velocity * period / 2
+        distance = margin + np.maximum(0.0, braking)
         _, up = published.velocity_range(limits.upper - distance)
         down, _ = published.velocity_range(limits.lower + distance)
         if (velocity > np.minimum(up, -down)).any():
@@ -161,5 +164,5 @@ def _check_edges(limits: RobotLimits, published: RobotLimits, margin: float) -> 
             raise ContractError(
                 f"scale and joint_margin let joint {joint} come closer to the end of its range at "
                 f"{velocity[joint - 1]:.2f} rad/s than {published.name} allows; allowed: a smaller "
-                "scale.velocity, a larger scale.acceleration or a larger joint_margin."
+                "scale.velocity, a smaller scale.acceleration or a larger joint_margin."
             )

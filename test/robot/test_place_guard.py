@@ -1,0 +1,84 @@
+"""Box, table and tool step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from vla_sae_ros.robot.joint_guard import JointGuard, Motion
+from vla_sae_ros.robot.place_guard import PlaceGuard
+from vla_sae_ros.robot.reasons import Limit
+from vla_sae_ros.robot.settings_file import load_robot
+from vla_sae_ros.robot.workspace import Workspace
+
+PANDA = load_robot("panda")
+JOINTS = JointGuard(PANDA.limits, PANDA.margin, PANDA.period)
+
+
+@hypothesis_settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**31))
+def test_whatever_is_wanted_the_arm_can_always_stop_inside(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    guard = PlaceGuard(PANDA.place, JOINTS, PANDA.period)
+    motion = Motion.resting(PANDA.reset_pose)
+    for _ in range(6):
+        target = motion.q + rng.uniform(-1.5, 1.5, 7)
+        for _ in range(8):
+            wanted, _ = JOINTS.next_velocity(motion, target)
+            v, _ = guard.next_velocity(motion, wanted)
+            assert v is not None
+            step = np.abs(v - motion.v) / PANDA.period
+            assert (step <= PANDA.limits.acceleration + 1e-6).all()
+            before = PANDA.place.kinematics.tool(motion.q)
+            motion = motion.after(v, PANDA.period)
+            assert guard.outside(motion.q) <= 1e-5
+            moved = np.linalg.norm(PANDA.place.kinematics.tool(motion.q) - before)
+            assert moved <= PANDA.place.max_ee_step + 1e-5
+
+
+def test_what_is_inside_passes_untouched() -> None:
+    guard = PlaceGuard(PANDA.place, JOINTS, PANDA.period)
+    wanted = np.full(7, 0.05)
+    v, names = guard.next_velocity(Motion.resting(PANDA.reset_pose), wanted)
+    np.testing.assert_array_equal(v, wanted)
+    assert names == []
+
+
+def test_the_table_is_named() -> None:
+    guard = PlaceGuard(PANDA.place, JOINTS, PANDA.period)
+    motion, names = Motion.resting(PANDA.reset_pose), set()
+    for _ in range(60):
+        wanted, _ = JOINTS.next_velocity(motion, motion.q + np.eye(7)[1])  # shoulder forwards
+        v, found = guard.next_velocity(motion, wanted)
+        names |= set(found)
+        motion = motion.after(v, PANDA.period)
+    assert Limit.WORKSPACE in names
+    height = PANDA.place.kinematics.tool(motion.q)[2]
+    assert PANDA.place.workspace.tool_clearance - 1e-5 <= height < 0.05
+
+
+POINTS = np.array([[0.0, 0, 0.6], [0.4, 0, 0.6], [0.5, 0, 0.5], [0.5, 0, 0.3]])
+
+
+@pytest.mark.parametrize(
+    ("part", "where", "outside"),
+    [
+        (3, [0.5, 0.0, 0.3], -0.1),
+        (3, [0.9, 0.0, 0.3], 0.1),
+        (3, [0.5, -0.7, 0.3], 0.2),
+        (3, [0.5, 0.0, 0.0], 0.02),
+        (0, [0.0, 0.0, 0.05], 0.05),
+        (2, [0.5, 0.0, 0.05], 0.05),
+    ],
+)
+def test_how_far_outside(part: int, where: list[float], outside: float) -> None:
+    box = Workspace(np.array([0.2, -0.5, -0.1]), np.array([0.8, 0.5, 0.9]), 0.0, 0.02, 0.1)
+    points = POINTS.copy()
+    points[part] = where
+    if outside > 0:
+        assert box.outside(points) == pytest.approx(outside)
+    else:
+        assert box.outside(points) <= 0
