@@ -31,6 +31,7 @@ COMMANDS = (
     Command("convert", "vla_sae_ros.study.convert_sae", "somebody else's SAE into a bundle"),
     Command("classify", "vla_sae_ros.study.classify", "tell general features from memorized ones"),
     Command("label", "vla_sae_ros.study.label", "name features by what they follow"),
+    Command("heatmaps", "vla_sae_ros.study.heatmaps", "where in the pictures features are active"),
     Command("report", "vla_sae_ros.study.report", "one HTML page about a bundle and its features"),
 )
 

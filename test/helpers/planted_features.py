@@ -12,7 +12,8 @@ from vla_sae_ros.sae import SaeBundle, TopKSAE
 from vla_sae_ros.sae.bundle import BundleCard
 from vla_sae_ros.study.activation_format import CollectedSite, Collection
 from vla_sae_ros.study.activation_writer import ActivationWriter
-from vla_sae_ros.study.episode_frames import small_jpeg, write_frames
+from vla_sae_ros.study.episode_archive import EpisodeArchive
+from vla_sae_ros.study.episode_frames import FRAMES_FOLDER, frame_name, small_jpeg
 
 WIDTH, SITE, POLICY = 6, "expert.0", "0123abcd"
 CLOSED, CARRYING, NOISE, RARE, NAMED, SILENT = range(WIDTH)
@@ -58,7 +59,9 @@ def collect_planted(
                 writer(SITE, x, _context(name, t, closed, carry <= t < open_at, carried))
             writer.end_episode(success=True)
             if frames:
-                write_frames(folder, name, {t * EVERY: _frame(t) for t in range(INFERENCES)})
+                with EpisodeArchive(folder, FRAMES_FOLDER, name) as archive:
+                    for t in range(INFERENCES):
+                        archive.add(frame_name(t * EVERY), _frame(t))
     return folder
 
 
@@ -76,4 +79,4 @@ def _context(name: str, t: int, closed: bool, lifted: bool, carried: bool) -> di
 
 
 def _frame(t: int) -> bytes:
-    return small_jpeg(np.full((32, 32, 3), 10 * t, np.uint8), 16)
+    return small_jpeg([np.full((32, 32, 3), 10 * t, np.uint8)], 16)

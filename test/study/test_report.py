@@ -24,7 +24,7 @@ from planted_features import (
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study import classify, label, report
-from vla_sae_ros.study.contact_frames import contact_frames
+from vla_sae_ros.study.contact_frames import Sheet, contact_frames
 from vla_sae_ros.study.feature_activity import BINS, binned
 from vla_sae_ros.study.generality_labels import GeneralityLabels
 from vla_sae_ros.study.histogram_svg import histogram_svg
@@ -148,10 +148,10 @@ def test_pictures_stay_within_their_limit_and_what_is_left_out_is_said(
 
 def test_the_first_picture_of_every_sheet_comes_before_any_second(activations: Path) -> None:
     sheets = [
-        [Peak("e0", 0, 2.0), Peak("e1", 0, 1.0)],
-        [Peak("e2", 5, 1.0), Peak("e0", 0, 1.0), Peak("e0", 3, 1.0)],
+        Sheet(0, [Peak("e0", 0, 2.0), Peak("e1", 0, 1.0)]),
+        Sheet(1, [Peak("e2", 5, 1.0), Peak("e0", 0, 1.0), Peak("e0", 3, 1.0)]),
     ]
-    found = contact_frames(activations, sheets, 20.0)
+    found = contact_frames(activations, "0123", sheets, 20.0)
     assert list(found.index) == [("e0", 0), ("e2", 5), ("e1", 0)]
     assert (found.missing, found.left_out, len(found.uris)) == (1, 0, 3)
 

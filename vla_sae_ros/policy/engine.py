@@ -177,10 +177,11 @@ class PolicyEngine:
         frame: Mapping[str, np.ndarray],
         site: str,
         feature: int,
+        height: int | None = None,
     ) -> np.ndarray:
         with torch.inference_mode():
             patches = self.adapter.camera_patches(site, batch)
-            return draw_heatmap(readings[site], feature, patches, frame)
+            return draw_heatmap(readings[site], feature, patches, frame, height)
 
     def _tokens(self, batch: dict[str, Any]) -> dict[str, Tokens]:
         """Return the tokens of each stack that is read."""

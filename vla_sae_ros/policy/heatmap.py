@@ -14,6 +14,7 @@ the mean. What is below 0 is drawn as 0.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,7 @@ def draw_heatmap(
     feature: int,
     patches: Sequence[CameraPatches],
     pictures: Mapping[str, Picture],
+    height: int | None = None,
 ) -> Picture:
     """Return the cameras' pictures side by side, in token order, with the feature over them.
 
@@ -50,7 +52,10 @@ def draw_heatmap(
         feature: whose activation is drawn.
         patches: where each camera's tokens look.
         pictures: by camera, as the policy was given them.
+        height: [px] to shrink or enlarge the pictures to before anything is drawn; None: as given.
     """
+    if height is not None:
+        pictures, patches = _of_height(height, pictures, patches)
     grids = patch_grids(token_values(reading, feature), patches)
     top = max(max(float(grid.max()) for grid in grids), 0.0)
     drawn = [
@@ -59,6 +64,18 @@ def draw_heatmap(
     ]
     together = side_by_side(drawn)
     return with_scale(together, top) if together.shape[0] >= SMALLEST_SCALE else together
+
+
+def _of_height(
+    height: int, pictures: Mapping[str, Picture], patches: Sequence[CameraPatches]
+) -> tuple[dict[str, Picture], list[CameraPatches]]:
+    resized, placed = {}, []
+    for place in patches:
+        width = max(1, round(height * place.picture[1] / place.picture[0]))
+        image = Image.fromarray(pictures[place.camera]).resize((width, height))
+        resized[place.camera] = np.asarray(image)
+        placed.append(replace(place, picture=(height, width)))
+    return resized, placed
 
 
 def token_values(reading: Reading, feature: int) -> Tensor:

@@ -17,6 +17,13 @@ NO_STEERING = Snapshot()
 WARM_UPS = 2
 
 
+class Draw(Protocol):
+    """Computes a heatmap of one inference."""
+
+    def __call__(self, site: str, feature: int, height: int | None = None) -> np.ndarray:
+        """Return an (H, W, 3) uint8 RGB picture; `height` [px] None means that of the cameras."""
+
+
 @dataclass(frozen=True)
 class Inference:
     """What one inference gave.
@@ -36,7 +43,7 @@ class Inference:
     revision: int
     bypassed: bool
     milliseconds: float
-    draw: Callable[[str, int], np.ndarray] | None = None
+    draw: Draw | None = None
 
     @cached_property
     def sites(self) -> tuple[SiteReadout, ...]:

@@ -12,7 +12,10 @@ _CHECKED_AT_ONCE = 65536
 
 
 class Samples(Protocol):
-    """n rows of width d; an (n, d) float32 array or memory map is one."""
+    """n rows of width d; an (n, d) float32 array or memory map is one.
+
+    One with an attribute `known_finite` that is true was looked through already.
+    """
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -30,6 +33,8 @@ def check_samples(samples: Samples) -> None:
         raise ConfigurationError(
             complaint("shape of the samples to train on", samples.shape, "(n >= 2, d)")
         )
+    if getattr(samples, "known_finite", False):
+        return
     for start in range(0, len(samples), _CHECKED_AT_ONCE):
         finite = np.isfinite(samples[start : start + _CHECKED_AT_ONCE]).all(axis=1)
         if not finite.all():

@@ -15,11 +15,11 @@ from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.study.activation_format import CollectedSite, Collection, CollectionError
 from vla_sae_ros.study.activation_writer import ActivationWriter
-from vla_sae_ros.study.episode_frames import small_jpeg, write_frames
+from vla_sae_ros.study.episode_pictures import EpisodePictures
 from vla_sae_ros.study.episode_source import EpisodeSource, Moment, SourceEpisode
 
 _INDEX_BYTES = 700  # of one inference's line, with a dozen objects
-_FRAME_BYTES_PER_PIXEL = 0.25  # of a JPEG of a simulated or real scene, measured generously
+_PICTURE_MARGIN = 1.25  # later pictures may be harder to compress than the first
 _KEPT_FREE = 200 * 10**6  # [bytes]
 
 
@@ -42,6 +42,7 @@ class ActivationCollection:
         pooling: "mean" or "token".
         source: of the episodes.
         frame_height: [pixels] of the small pictures; 0 = none.
+        observations: keep whole observations too, for `vla-sae heatmaps`.
 
     Raises:
         ConfigurationError: an unknown site, or a folder that holds something else.
@@ -55,9 +56,11 @@ class ActivationCollection:
         pooling: str,
         source: EpisodeSource,
         frame_height: int,
+        observations: bool = False,
     ) -> None:
         self._engine, self._folder, self._source = engine, folder, source
-        self._frame_height = frame_height
+        self._frame_height, self._observations = frame_height, observations
+        self._picture_bytes = 0
         self._read: dict[str, tuple[Tensor, float]] = {}
         collected = {}
         for name in sites:
@@ -102,25 +105,28 @@ class ActivationCollection:
         """Return what one inference takes on disk; None before the first."""
         if len(self._rows_seen) < len(self._sites):
             return None
-        frame = int(self._frame_height**2 * _FRAME_BYTES_PER_PIXEL)
         rows = sum(self._rows_seen[name] * site.width * 4 for name, site in self._sites.items())
-        return rows + (_INDEX_BYTES + frame) * len(self._sites)
+        pictures = int(self._picture_bytes * _PICTURE_MARGIN)
+        return rows + pictures + _INDEX_BYTES * len(self._sites)
 
     def _collect(self, episode: SourceEpisode, inferences_left: int) -> bool | None:
-        frames: dict[int, bytes] = {}
+        checked = False
 
         def answer(moment: Moment) -> np.ndarray:
+            nonlocal checked
             actions = self._infer(episode, moment)
-            if not frames:
+            self._picture_bytes = max(self._picture_bytes, pictures.add(moment))
+            if not checked:
                 self._check_disk(inferences_left)
-            frames[moment.step] = self._small_picture(moment)
+                checked = True
             return actions
 
-        success = episode.play(answer)
+        with EpisodePictures(
+            self._folder, episode.episode_id, self._frame_height, self._observations
+        ) as pictures:
+            success = episode.play(answer)
         self._writer.end_episode(success)
         self._writer.flush()
-        if self._frame_height:
-            write_frames(self._folder, episode.episode_id, frames)
         return success
 
     def _infer(self, episode: SourceEpisode, moment: Moment) -> np.ndarray:
@@ -142,12 +148,6 @@ class ActivationCollection:
             self._writer(name, rows, {**context, "residual_norm": norm})
         return actions
 
-    def _small_picture(self, moment: Moment) -> bytes:
-        pictures = [value for value in moment.frame.values() if value.ndim == 3]
-        if not self._frame_height or not pictures:
-            return b""
-        return small_jpeg(pictures[0], self._frame_height)
-
     def _check_disk(self, inferences_left: int) -> None:
         each = self.bytes_per_inference()
         assert each is not None  # one inference was made
@@ -156,8 +156,8 @@ class ActivationCollection:
             raise CollectionError(
                 f"The episodes that are left need up to {needed / 1e9:.1f} GB at "
                 f"{each / 1e3:.1f} kB per inference, and {self._folder} has {free / 1e9:.1f} GB "
-                "free. Make room, collect fewer episodes or sites, or pool the tokens; "
-                "what is collected already stays."
+                "free. Make room, collect fewer episodes or sites, pool the tokens, or do not keep "
+                "the observations; what is collected already stays."
             )
 
     def _keep(self, site: str, read: Tensor, norm: float) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,6 +54,7 @@ class ActivationDataset:
         self.folder = folder
         self.collection = collection
         self.episodes = tuple(episodes)
+        self._known_finite: set[Path] = set()
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> ActivationDataset:
@@ -127,7 +127,7 @@ class ActivationDataset:
             )
 
     def _open_shard(self, site: str, stem: str, shape: tuple[int, int]) -> np.ndarray:
-        """Return the shard as a memory map, after one look at all of it."""
+        """Return the shard as a memory map; the first time all of it is looked at for NaN."""
         path = self.folder / site / f"{stem}.safetensors"
         try:
             with safe_open(path, framework="numpy") as file:
@@ -138,15 +138,17 @@ class ActivationDataset:
         if said != shape or kind != "F32":
             raise _damaged(path, f"{said} {kind}, not {shape} F32")
         rows = map_tensor(path, TENSOR)
-        if not np.isfinite(rows).all():
-            raise _damaged(path, "NaN or infinite")
+        if path not in self._known_finite:
+            if not np.isfinite(rows).all():
+                raise _damaged(path, "NaN or infinite")
+            self._known_finite.add(path)
         return rows
 
     def _read_index(self, site: str, stem: str, rows: int, episode_id: str) -> list[StepRecord]:
         path = self.folder / site / f"{stem}.jsonl"
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
-            records = [StepRecord(**json.loads(line)) for line in lines]
+            records = [StepRecord.from_json(line) for line in lines]
         except (OSError, ValueError, TypeError) as error:
             raise _damaged(path, f"missing or not JSON lines ({error})") from error
         if sum(record.rows for record in records) != rows:

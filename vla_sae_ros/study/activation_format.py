@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -104,7 +105,7 @@ class Collection:
             raise ConfigurationError(f"{path} has a missing or unknown field: {error}.") from error
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StepRecord:
     """One inference: where its rows are from.
 
@@ -146,6 +147,18 @@ class StepRecord:
         if values.get("residual_norm") is not None:
             (values["residual_norm"],) = _numbers("residual_norm", [values["residual_norm"]])
         return cls(**{**values, "step": int(values["step"]), "rows": rows})
+
+    @classmethod
+    def from_json(cls, line: str) -> StepRecord:
+        """Read one line of a shard's index; a collection has many, so equal texts are shared.
+
+        Raises ValueError or TypeError for anything else.
+        """
+        values = json.loads(line)
+        for name in ("episode_id", "task", "instruction"):
+            if name in values:
+                values[name] = sys.intern(values[name])
+        return cls(**values)
 
     def to_json(self) -> str:
         """Return one line of a shard's index."""

@@ -16,9 +16,11 @@ class ShardedRows:
     """(n, d) float32 over shards in their order; a `sae.samples.Samples`.
 
     Args:
-        shards: memory maps (rows, d) float32.
+        shards: memory maps (rows, d) float32, known to be finite.
         width: d, also where there is no shard.
     """
+
+    known_finite = True
 
     def __init__(self, shards: Sequence[np.ndarray], width: int) -> None:
         self._shards = list(shards)

@@ -53,6 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--frame-height", type=int, default=96, help="[pixels] of the pictures kept; 0 = none"
     )
+    parser.add_argument(
+        "--keep-observations",
+        action="store_true",
+        help="also keep what the policy saw, whole and without loss, for `vla-sae heatmaps`; about "
+        "100 kB per picture of 256 x 256",
+    )
     parser.add_argument("--device", default="cpu", help="torch device; default %(default)s")
     parser.add_argument("--threads", type=int, default=1, help="of torch; default %(default)s")
 
@@ -69,7 +75,13 @@ def run(args: argparse.Namespace) -> int:
     source = _source(args, sorted(engine.input_features))
     try:
         collection = ActivationCollection(
-            engine, args.folder, args.sites, args.pooling, source, args.frame_height
+            engine,
+            args.folder,
+            args.sites,
+            args.pooling,
+            source,
+            args.frame_height,
+            args.keep_observations,
         )
         try:
             _collect(collection, args.folder)

@@ -3,58 +3,98 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
 from vla_sae_ros.study.episode_frames import read_frame
+from vla_sae_ros.study.heatmap_files import HeatmapFiles
 from vla_sae_ros.study.top_episodes import Peak
+
+Key = tuple[str, int] | tuple[str, int, int]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The contact sheet of one feature: its best episodes."""
+
+    feature: int
+    peaks: Sequence[Peak]
 
 
 @dataclass(frozen=True)
 class ContactFrames:
-    """Pictures by (episode id, step), several features may share one.
+    """Pictures by (episode id, step), which features may share, and heatmaps by (.., feature).
 
-    missing: peaks of which none was collected. left_out: pictures over the limit.
+    missing: peaks of which no picture was collected. left_out: pictures and heatmaps over the
+    limit.
     """
 
     uris: tuple[str, ...]
     index: dict[tuple[str, int], int]
+    heatmaps: dict[tuple[str, int, int], int]
     missing: int
     left_out: int
 
 
-def contact_frames(folder: Path, sheets: Sequence[Sequence[Peak]], limit: float) -> ContactFrames:
-    """Read the pictures of the sheets, each sheet's first before any sheet's second.
+def contact_frames(
+    folder: Path, bundle_id: str, sheets: Sequence[Sheet], limit: float
+) -> ContactFrames:
+    """Read the pictures and heatmaps of the sheets, each sheet's first before any sheet's second.
 
     Args:
         folder: of the activations.
-        sheets: the peaks of each feature, the most important feature first.
+        bundle_id: whose heatmaps, where there are any.
+        sheets: of each feature, the most important feature first.
         limit: [MB] of the data URIs together.
 
     Raises:
         CollectionError: damaged pictures.
     """
-    uris: list[str] = []
-    index: dict[tuple[str, int], int] = {}
-    absent: set[tuple[str, int]] = set()
-    over: set[tuple[str, int]] = set()
-    used = 0
-    for rank in zip_longest(*sheets):
-        for peak in rank:
-            key = (peak.episode_id, peak.step) if peak is not None else None
-            if key is None or key in index or key in absent or key in over:
+    pictures = _Pictures(limit)
+    missing: set[tuple[str, int]] = set()
+    files = HeatmapFiles(folder, bundle_id)
+    for rank in zip_longest(*(sheet.peaks for sheet in sheets)):
+        for sheet, peak in zip(sheets, rank, strict=True):
+            if peak is None:
                 continue
-            jpeg = read_frame(folder, *key)
-            if jpeg is None:
-                absent.add(key)
-                continue
-            uri = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
-            if used + len(uri) > limit * 1e6:
-                over.add(key)
-                continue
-            used += len(uri)
-            index[key] = len(uris)
-            uris.append(uri)
-    return ContactFrames(tuple(uris), index, len(absent), len(over))
+            key = (peak.episode_id, peak.step)
+            if key not in missing and not pictures.take(key, partial(read_frame, folder, *key)):
+                missing.add(key)
+            drawn = (*key, sheet.feature)
+            pictures.take(drawn, partial(files.read, *drawn))
+    return ContactFrames(
+        tuple(pictures.uris),
+        {key: at for key, at in pictures.index.items() if len(key) == 2},
+        {key: at for key, at in pictures.index.items() if len(key) == 3},
+        len(missing),
+        len(pictures.over),
+    )
+
+
+class _Pictures:
+    """Data URIs within a limit [MB], each key's once."""
+
+    def __init__(self, limit: float) -> None:
+        self.uris: list[str] = []
+        self.index: dict[Key, int] = {}
+        self.over: set[Key] = set()
+        self._left = limit * 1e6
+
+    def take(self, key: Key, read: Callable[[], bytes | None]) -> bool:
+        """Take the picture if it still fits; return False where there is none."""
+        if key in self.index or key in self.over:
+            return True
+        jpeg = read()
+        if jpeg is None:
+            return False
+        uri = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+        if len(uri) > self._left:
+            self.over.add(key)
+        else:
+            self._left -= len(uri)
+            self.index[key] = len(self.uris)
+            self.uris.append(uri)
+        return True

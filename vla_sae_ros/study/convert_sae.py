@@ -161,14 +161,12 @@ def _place(args: argparse.Namespace, dataset: ActivationDataset | None) -> Place
         pooling, groups = pooling or collected.pooling, groups or collected.token_groups
     if pooling is None:
         raise ConfigurationError(
-            complaint(
-                "--pooling",
-                None,
-                POOLINGS,
-                "Say what the SAE was trained on: most SAEs read "
-                "single tokens, those of Dr.VLA the mean over the tokens of an inference.",
-            )
+            "--pooling is missing, and no checkpoint says it: mean or token? Most SAEs read single "
+            "tokens, those of Dr.VLA the mean over the tokens of an inference. With --activations "
+            "it may be left out."
         )
+    if args.pooling is None:
+        print(f"--pooling {pooling}, as the activations in {args.activations} were collected.")
     loaded = load_policy(args.policy)
     sites = adapter_for(loaded.policy.name, loaded.policy).sites
     return Place(

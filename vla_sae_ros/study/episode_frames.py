@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import io
-import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from vla_sae_ros.study.activation_format import CollectionError, write_whole
+from vla_sae_ros.policy.heatmap import side_by_side
+from vla_sae_ros.study.episode_archive import read_archived
 
 FRAMES_FOLDER = "frames"
 _QUALITY = 80
 
 
-def small_jpeg(picture: np.ndarray, height: int) -> bytes:
-    """Return a picture (H, W, 3) uint8 as a JPEG of that height."""
-    image = Image.fromarray(picture)
-    image = image.resize((max(1, round(image.width * height / image.height)), height))
+def frame_name(step: int) -> str:
+    """Return the name of an inference's picture in its episode's archive."""
+    return f"{step:06d}.jpg"
+
+
+def small_jpeg(pictures: Sequence[np.ndarray], height: int) -> bytes:
+    """Return pictures (H, W, 3) uint8, side by side, as a JPEG of that height."""
+    images = [Image.fromarray(picture) for picture in pictures]
+    shrunk = [
+        image.resize((max(1, round(image.width * height / image.height)), height))
+        for image in images
+    ]
+    return jpeg(side_by_side([np.asarray(image) for image in shrunk]))
+
+
+def jpeg(picture: np.ndarray) -> bytes:
+    """Return a picture (H, W, 3) uint8 as a JPEG."""
     data = io.BytesIO()
-    image.save(data, "JPEG", quality=_QUALITY)
+    Image.fromarray(picture).save(data, "JPEG", quality=_QUALITY)
     return data.getvalue()
-
-
-def write_frames(folder: Path, episode_id: str, frames: dict[int, bytes]) -> None:
-    """Write the pictures of one episode, by control step, as one file."""
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
-        for step, jpeg in frames.items():
-            archive.writestr(f"{step:06d}.jpg", jpeg)
-    (folder / FRAMES_FOLDER).mkdir(exist_ok=True)
-    write_whole(_path(folder, episode_id), data.getvalue())
 
 
 def read_frame(folder: Path, episode_id: str, step: int) -> bytes | None:
@@ -39,18 +43,4 @@ def read_frame(folder: Path, episode_id: str, step: int) -> bytes | None:
 
     Raises CollectionError for a damaged file.
     """
-    path = _path(folder, episode_id)
-    if not path.exists():
-        return None
-    try:
-        with zipfile.ZipFile(path) as archive:
-            name = f"{step:06d}.jpg"
-            return archive.read(name) if name in archive.namelist() else None
-    except (zipfile.BadZipFile, OSError) as error:
-        raise CollectionError(
-            f"The pictures {path} are damaged ({error}). Delete the file to go on without them."
-        ) from error
-
-
-def _path(folder: Path, episode_id: str) -> Path:
-    return folder / FRAMES_FOLDER / f"{episode_id.replace('/', '_')}.zip"
+    return read_archived(folder, FRAMES_FOLDER, episode_id, frame_name(step))

@@ -11,7 +11,7 @@ import numpy as np
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.activation_dataset import ActivationDataset
-from vla_sae_ros.study.contact_frames import contact_frames
+from vla_sae_ros.study.contact_frames import Sheet, contact_frames
 from vla_sae_ros.study.episode_codes import coded_episodes
 from vla_sae_ros.study.feature_activity import FeatureActivity
 from vla_sae_ros.study.generality_labels import CLASSES
@@ -42,6 +42,7 @@ class _Shown:
     instruction: str
     trace: list[int]
     frame: str
+    heatmap: str
 
 
 @dataclass(frozen=True)
@@ -75,16 +76,19 @@ def write_labelling_page(
 ) -> None:
     """Write the page; nothing on it tells what the classifier or the labels say."""
     peaks = {feature: activity.top.peaks(feature) for feature in features}
-    frames = contact_frames(dataset.folder, list(peaks.values()), most_frames)
+    sheets = [Sheet(feature, own) for feature, own in peaks.items()]
+    frames = contact_frames(dataset.folder, bundle.bundle_id, sheets, most_frames)
     traces = _traces(bundle, dataset, peaks)
 
     def shown(feature: int, peak: Peak) -> _Shown:
-        at = frames.index.get((peak.episode_id, peak.step))
+        key = (peak.episode_id, peak.step)
+        at, drawn = frames.index.get(key), frames.heatmaps.get((*key, feature))
         return _Shown(
             peak,
             activity.instructions[peak.episode_id],
             percent(traces[feature, peak.episode_id]),
             frames.uris[at] if at is not None else "",
+            frames.uris[drawn] if drawn is not None else "",
         )
 
     write_template_page(

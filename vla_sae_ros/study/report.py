@@ -9,7 +9,7 @@ from pathlib import Path
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.activation_dataset import ActivationDataset
-from vla_sae_ros.study.contact_frames import ContactFrames, contact_frames
+from vla_sae_ros.study.contact_frames import ContactFrames, Sheet, contact_frames
 from vla_sae_ros.study.episode_codes import coded_episodes
 from vla_sae_ros.study.feature_activity import FeatureActivity, feature_activity
 from vla_sae_ros.study.labelling_page import sample_alive, write_labelling_page
@@ -79,10 +79,13 @@ def _report(
 ) -> None:
     known = Known.of(args.bundle, bundle, activity)
     rows = feature_rows(known, TOP)
-    frames = _frames(dataset, rows, args.most_frames) if dataset else None
+    frames = _frames(dataset, bundle, rows, args.most_frames) if dataset else None
     write_report(args.out, known, rows, frames)
 
 
-def _frames(dataset: ActivationDataset, rows: list[FeatureRow], limit: float) -> ContactFrames:
+def _frames(
+    dataset: ActivationDataset, bundle: SaeBundle, rows: list[FeatureRow], limit: float
+) -> ContactFrames:
     first = sorted(rows, key=lambda row: row.weight, reverse=True)
-    return contact_frames(dataset.folder, [row.top for row in first], limit)
+    sheets = [Sheet(row.entry.feature, row.top) for row in first]
+    return contact_frames(dataset.folder, bundle.bundle_id, sheets, limit)

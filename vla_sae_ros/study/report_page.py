@@ -60,7 +60,7 @@ def write_report(
         histograms=_histograms(known, rows),
         frames=frames,
         episodes=len(known.activity.instructions) if known.activity else 0,
-        rows=table_data(rows, frames.index if frames else {}),
+        rows=table_data(rows, frames),
     )
 
 

@@ -15,6 +15,7 @@ from vla_sae_ros.core.catalogue import FeatureEntry
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.classify import GENERALITY_FILE
+from vla_sae_ros.study.contact_frames import ContactFrames
 from vla_sae_ros.study.evidence_file import Evidence, FeatureEvidence
 from vla_sae_ros.study.feature_activity import FeatureActivity
 from vla_sae_ros.study.top_episodes import Peak
@@ -82,13 +83,13 @@ def _row(known: Known, feature: int, evidence: FeatureEvidence | None, top: int)
 
 
 def table_data(
-    rows: Sequence[FeatureRow], frames: dict[tuple[str, int], int]
+    rows: Sequence[FeatureRow], frames: ContactFrames | None
 ) -> list[dict[str, Any]]:
     """Return the rows as small plain data for the page's script; what is unknown is null."""
     return [_datum(row, frames) for row in rows]
 
 
-def _datum(row: FeatureRow, frames: dict[tuple[str, int], int]) -> dict[str, Any]:
+def _datum(row: FeatureRow, frames: ContactFrames | None) -> dict[str, Any]:
     entry, evidence = row.entry, row.evidence
     stability = list(evidence.stability.values()) if evidence else []
     return {
@@ -108,12 +109,17 @@ def _datum(row: FeatureRow, frames: dict[tuple[str, int], int]) -> dict[str, Any
         "stability": _short(float(np.mean(stability)) if stability else math.nan),
         "text": entry.description,
         "notes": entry.notes,
-        "top": [
-            [one.episode_id, one.step, _short(one.value), frames.get((one.episode_id, one.step))]
-            for one in row.top
-        ],
+        "top": [_shown(entry.feature, one, frames) for one in row.top],
         "trace": percent(row.trace) if row.trace is not None else None,
     }
+
+
+def _shown(feature: int, peak: Peak, frames: ContactFrames | None) -> list[Any]:
+    """Return episode, step, activation and the numbers of picture and heatmap, null for none."""
+    key = (peak.episode_id, peak.step)
+    picture = frames.index.get(key) if frames else None
+    heatmap = frames.heatmaps.get((*key, feature)) if frames else None
+    return [*key, _short(peak.value), picture, heatmap]
 
 
 def percent(trace: np.ndarray) -> list[int]:

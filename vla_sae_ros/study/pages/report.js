@@ -53,16 +53,20 @@ function cell(row, column) {
   return made;
 }
 
+function picture(number, words) {
+  const made = element("img");
+  made.src = FRAMES[number];
+  made.alt = words;
+  return made;
+}
+
 function sheet(row) {
   const made = element("div", undefined, "sheet");
-  for (const [episode, step, value, frame] of row.top) {
+  for (const [episode, step, value, frame, heatmap] of row.top) {
     const figure = element("figure");
-    if (frame !== null) {
-      const image = element("img");
-      image.src = FRAMES[frame];
-      image.alt = `episode ${episode}, step ${step}`;
-      figure.append(image);
-    } else if (WITH_FRAMES) figure.append(element("div", "no picture", "nothing"));
+    if (frame !== null) figure.append(picture(frame, `episode ${episode}, step ${step}`));
+    else if (WITH_FRAMES) figure.append(element("div", "no picture", "nothing"));
+    if (heatmap !== null) figure.append(picture(heatmap, "where in the pictures it is active"));
     figure.append(element("figcaption", `${episode}, step ${step}, activation ${value}`));
     made.append(figure);
   }
