@@ -1,4 +1,4 @@
-"""`vla-sae report`: one HTML page about a bundle, or one on which to label its features."""
+"""`vla-sae report`: one HTML page about a bundle or a study, or one to label features on."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import argparse
 import math
 from pathlib import Path
 
+from tqdm import tqdm
+
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.activation_dataset import ActivationDataset
 from vla_sae_ros.study.contact_frames import ContactFrames, Sheet, contact_frames
 from vla_sae_ros.study.episode_codes import coded_episodes
+from vla_sae_ros.study.experiment.analysis import analyse, write_numbers
+from vla_sae_ros.study.experiment.report.study_page import write_study_page
+from vla_sae_ros.study.experiment.report.verdict_rows import verdict_table
+from vla_sae_ros.study.experiment.table import TABLE_FILE
 from vla_sae_ros.study.feature_activity import FeatureActivity, feature_activity
 from vla_sae_ros.study.labelling_page import sample_alive, write_labelling_page
 from vla_sae_ros.study.report_page import write_report
@@ -21,7 +27,7 @@ TOP = 4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `report`."""
-    parser.add_argument("bundle", type=Path, help="bundle folder")
+    parser.add_argument("folder", type=Path, help="of a bundle, or of a study (vla-sae evaluate)")
     parser.add_argument(
         "--activations", type=Path, help="for contact sheets and traces; the bundle's policy's"
     )
@@ -31,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=20.0,
         metavar="MB",
-        help="limit of all pictures together; default %(default)s",
+        help="limit of all pictures, or a study's videos, together; default %(default)s",
     )
     parser.add_argument(
         "--labelling",
@@ -39,22 +45,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="instead: a page on which to label N random features general or memorized",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of --labelling")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of --labelling, and of a study's intervals"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Write one page and say where; return the exit status."""
     if not (math.isfinite(args.most_frames) and args.most_frames >= 0):
         raise ConfigurationError(complaint("--most-frames", args.most_frames, "0 MB or more"))
-    bundle = SaeBundle.load(args.bundle)
+    if (args.folder / TABLE_FILE).is_file():
+        _study(args)
+    else:
+        _bundle(args)
+    print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB; it opens without a network.")
+    return 0
+
+
+def _study(args: argparse.Namespace) -> None:
+    if args.activations or args.labelling is not None:
+        raise ConfigurationError(
+            f"{args.folder} is a study's folder: --activations and --labelling are about a bundle."
+        )
+    with tqdm(desc="comparing", unit="run", leave=False) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        analysis = analyse(args.folder, args.seed, progress)
+    write_study_page(args.out, analysis, args.most_frames)
+    numbers = args.out.with_suffix(".json")
+    write_numbers(numbers, analysis)
+    print(verdict_table(analysis))
+    print(f"{numbers}: every finding and verdict as numbers.")
+
+
+def _bundle(args: argparse.Namespace) -> None:
+    bundle = SaeBundle.load(args.folder)
     dataset = ActivationDataset.open(args.activations) if args.activations else None
     activity = feature_activity(coded_episodes(bundle, dataset), TOP) if dataset else None
     if args.labelling is not None:
         _labelling(args, bundle, dataset, activity)
     else:
         _report(args, bundle, dataset, activity)
-    print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB; it opens without a network.")
-    return 0
 
 
 def _labelling(
@@ -77,7 +111,7 @@ def _report(
     dataset: ActivationDataset | None,
     activity: FeatureActivity | None,
 ) -> None:
-    known = Known.of(args.bundle, bundle, activity)
+    known = Known.of(args.folder, bundle, activity)
     rows = feature_rows(known, TOP)
     frames = _frames(dataset, bundle, rows, args.most_frames) if dataset else None
     write_report(args.out, known, rows, frames)

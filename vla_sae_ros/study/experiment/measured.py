@@ -50,6 +50,11 @@ class MeasuredArm:
         """Any of its runs: all have the same settings of the arm."""
         return self.rows[0]
 
+    @property
+    def key(self) -> str:
+        """A name that no other arm of any protocol has."""
+        return arm_key(self.row)
+
     @cached_property
     def means(self) -> Floats:
         """(effects,) mean over the pairs that have it, NaN where none has."""
@@ -72,6 +77,11 @@ class MeasuredArm:
             if name in at:
                 found[number] = self.values[at[name]]
         return found
+
+
+def arm_key(row: Row) -> str:
+    """Return a name for a run's arm that no other arm of any protocol has."""
+    return f"{row.protocol} {row.arm_name}"
 
 
 def measure(

@@ -60,13 +60,18 @@ def verdicts(found: Sequence[ArmFindings], protocol: str) -> list[FeatureVerdict
 
 def _verdict(doses: Sequence[ArmFindings], family: int, protocol: str) -> FeatureVerdict:
     counting: dict[str, ArmFindings] = {}
-    for one in sorted(doses, key=lambda one: abs(one.arm.row.strength)):
+    for one in sorted(doses, key=_mildest):
         for finding in one.findings:
             if finding.counts:
                 counting.setdefault(finding.effect.name, one)
     predicted = prediction(doses[0].arm.row.label)
     return FeatureVerdict(tuple(doses), _trends(doses), counting, _outcome(doses, family),
                           predicted, _name_outcome(doses, predicted, protocol))
+
+
+def _mildest(dose: ArmFindings) -> tuple[float, bool]:
+    """Order doses by their size; of two as large the one that pushes up comes first."""
+    return abs(dose.arm.row.strength), dose.arm.row.strength < 0
 
 
 def _outcome(doses: Sequence[ArmFindings], family: int) -> Outcome:
