@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from observed_episodes import SITE, collect_observed, moment
 from PIL import Image
 
 from vla_sae_ros.cli import main
@@ -18,70 +18,13 @@ from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import LoadedPolicy
 from vla_sae_ros.sae import SaeBundle
-from vla_sae_ros.study.activation_collection import ActivationCollection
 from vla_sae_ros.study.activation_dataset import ActivationDataset
 from vla_sae_ros.study.activation_format import CollectionError
 from vla_sae_ros.study.episode_archive import archive_path
 from vla_sae_ros.study.episode_frames import jpeg, read_frame
-from vla_sae_ros.study.episode_source import Answer, Moment
 from vla_sae_ros.study.heatmap_files import HeatmapFiles
 from vla_sae_ros.study.heatmaps import HEIGHT, Wanted, best_moments, draw_heatmaps
 from vla_sae_ros.study.stored_observations import OBSERVATIONS_FOLDER, read_observation
-
-SITE = "backbone.1"
-
-
-def moment(number: int, step: int) -> Moment:
-    random = np.random.default_rng((number, step))
-    frame: dict[str, np.ndarray] = {
-        f"observation.images.{camera}": random.integers(0, 256, (64, 96, 3), np.uint8)
-        for camera in ("agentview", "wrist")
-    }
-    frame["observation.state"] = random.normal(size=8).astype(np.float32)
-    return Moment(frame, "pick up the butter", number, step)
-
-
-@dataclass(frozen=True)
-class FakeEpisode:
-    """Three moments of noise."""
-
-    number: int
-    task: str = "fake"
-    inferences: int = 3
-
-    @property
-    def episode_id(self) -> str:
-        return f"e{self.number}"
-
-    def play(self, answer: Answer) -> bool | None:
-        for step in (0, 5, 10):
-            answer(moment(self.number, step))
-        return None
-
-
-@dataclass(frozen=True)
-class FakeSource:
-    """Episodes of noise."""
-
-    numbers: Sequence[int]
-    control_rate: float = 20.0
-
-    def episodes(self) -> Iterator[FakeEpisode]:
-        return map(FakeEpisode, self.numbers)
-
-    def close(self) -> None:
-        pass
-
-
-def collect(loaded: LoadedPolicy, folder: Path, numbers: Sequence[int], keep: bool) -> None:
-    engine = PolicyEngine(loaded)
-    source = FakeSource(numbers)
-    collection = ActivationCollection(engine, folder, [SITE], "mean", source, 48, keep)
-    try:
-        collection.run(collection.waiting(), lambda episode: None)
-    finally:
-        collection.close()
-        engine.close()
 
 
 @pytest.fixture
@@ -98,14 +41,14 @@ def engine(loaded: LoadedPolicy, bundle: SaeBundle) -> Iterator[PolicyEngine]:
 
 @pytest.fixture
 def folder(loaded: LoadedPolicy, tmp_path: Path) -> Path:
-    collect(loaded, tmp_path / "act", [0, 1], keep=True)
+    collect_observed(loaded, tmp_path / "act", [0, 1], keep=True)
     return tmp_path / "act"
 
 
 @pytest.fixture
 def partly_observed(loaded: LoadedPolicy, folder: Path) -> Path:
     """Asked for before an engine with a bundle: a policy has one engine at a time."""
-    collect(loaded, folder, [0, 1, 2], keep=False)
+    collect_observed(loaded, folder, [0, 1, 2], keep=False)
     return folder
 
 

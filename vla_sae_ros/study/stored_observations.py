@@ -14,11 +14,13 @@ from vla_sae_ros.study.activation_format import CollectionError
 from vla_sae_ros.study.episode_archive import (
     EpisodeArchive,
     archive_path,
+    archived_names,
     read_archived,
 )
 from vla_sae_ros.study.episode_source import Moment
 
 OBSERVATIONS_FOLDER = "observations"
+_ASKED = "asked.json"
 _PNG_EFFORT = 3
 
 
@@ -35,8 +37,14 @@ def add_observation(archive: EpisodeArchive, moment: Moment) -> int:
     asked = {"instruction": moment.instruction, "seed": moment.seed, "vectors": vectors}
     asked["pictures"] = [name for name, value in moment.frame.items() if value.ndim == 3]
     text = json.dumps(asked).encode()
-    archive.add(_name(moment.step, "asked.json"), text)
+    archive.add(_name(moment.step, _ASKED), text)
     return size + len(text)
+
+
+def observed_steps(folder: Path, episode_id: str) -> list[int]:
+    """Return the control steps of an episode whose observations were kept, ascending."""
+    names = archived_names(folder, OBSERVATIONS_FOLDER, episode_id)
+    return sorted(int(name.split("/")[0]) for name in names if name.endswith(_ASKED))
 
 
 def read_observation(folder: Path, episode_id: str, step: int) -> Moment | None:
@@ -48,7 +56,7 @@ def read_observation(folder: Path, episode_id: str, step: int) -> Moment | None:
     def read(name: str) -> bytes | None:
         return read_archived(folder, OBSERVATIONS_FOLDER, episode_id, _name(step, name))
 
-    text = read("asked.json")
+    text = read(_ASKED)
     if text is None:
         return None
     try:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.resources import resource
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sae.bundle import refuse_existing
 from vla_sae_ros.sae.normalization import NORMALIZATIONS
@@ -53,7 +52,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--held-out", type=float, default=0.1, help="share of episodes; default 0.1"
     )
     parser.add_argument("--device", default="cpu", help="torch device; default %(default)s")
-    parser.add_argument(
+    effect = parser.add_mutually_exclusive_group()
+    effect.add_argument(
+        "--action-error",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also measure on N kept observations of held-out episodes how much actions change "
+        "when the reconstruction stands in for the residual stream",
+    )
+    effect.add_argument(
         "--env",
         metavar="SUITE",
         help="also measure in this LIBERO suite what the policy does when the reconstruction "
@@ -61,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--env-tasks", default="0", help='tasks of --env: "all" or "0,6"')
     parser.add_argument("--env-episodes", type=int, default=5, help="of --env, per task")
-    parser.add_argument("--policy", type=Path, help="of --env; default: the demonstration policy")
+    parser.add_argument("--policy", type=Path, help="default: the demonstration policy")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -84,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
         learning_rate=args.learning_rate,
         seed=args.seed,
     )
+    measure = _measurement(args, dataset, settings)
     run_folder = args.out.with_name(args.out.name + "-run")
     device = own_device(args.device)
     with joined_processes(device) as processes:
@@ -91,14 +100,12 @@ def run(args: argparse.Namespace) -> int:
             dataset, site, settings, args.held_out, device, True, run_folder, processes
         )
         if processes.is_first:
-            _finish(args, bundle, run_folder)
+            _finish(args, measure(bundle), run_folder)
     return 0
 
 
 def _finish(args: argparse.Namespace, bundle: SaeBundle, run_folder: Path) -> None:
-    """Measure in the environment if asked to, write the bundle and the picture, and say so."""
-    if args.env:
-        bundle = _with_substitution(args, bundle)
+    """Write the bundle and the picture, and say so."""
     bundle.save(args.out)
     (run_folder / CHECKPOINT_FILE).unlink(missing_ok=True)
     density = np.array([one.density for one in bundle.catalogue.entries])
@@ -115,15 +122,18 @@ def _finish(args: argparse.Namespace, bundle: SaeBundle, run_folder: Path) -> No
     print(f"curve: {run_folder / PICTURE_FILE}; tensorboard --logdir {run_folder}")
 
 
-def _with_substitution(args: argparse.Namespace, bundle: SaeBundle) -> SaeBundle:
-    # Needs the simulator, which training alone does not.
-    from vla_sae_ros.study.substitution_run import substitution_in_libero
+def _measurement(
+    args: argparse.Namespace, dataset: ActivationDataset, settings: TrainingSettings
+) -> Callable[[SaeBundle], SaeBundle]:
+    """Return what adds the wanted effect on actions to a bundle's metrics, if one is wanted."""
+    if args.action_error < 0:
+        raise ConfigurationError(complaint("--action-error", args.action_error, "0 or more"))
+    if not args.env and not args.action_error:
+        return lambda bundle: bundle
+    # Needs the policy or even the simulator, which training alone does not.
+    from vla_sae_ros.study.effect_on_actions import measurement
 
-    policy = args.policy or resource("models", "demo", "policy")
-    effect = substitution_in_libero(bundle, policy, args.env, args.env_tasks, args.env_episodes)
-    print(effect.in_words())
-    card = replace(bundle.card, metrics={**bundle.card.metrics, **effect.as_metrics()})
-    return replace(bundle, card=card)
+    return measurement(args, dataset, settings.seed)
 
 
 def summary(bundle: SaeBundle, folder: Path) -> str:

@@ -1,0 +1,71 @@
+"""Episodes of noise, collected with their whole observations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.study.activation_collection import ActivationCollection
+from vla_sae_ros.study.episode_source import Answer, Moment
+
+SITE = "backbone.1"
+
+
+def moment(number: int, step: int) -> Moment:
+    random = np.random.default_rng((number, step))
+    frame: dict[str, np.ndarray] = {
+        f"observation.images.{camera}": random.integers(0, 256, (64, 96, 3), np.uint8)
+        for camera in ("agentview", "wrist")
+    }
+    frame["observation.state"] = random.normal(size=8).astype(np.float32)
+    return Moment(frame, "pick up the butter", number, step)
+
+
+@dataclass(frozen=True)
+class FakeEpisode:
+    """Three moments of noise."""
+
+    number: int
+    task: str = "fake"
+    inferences: int = 3
+
+    @property
+    def episode_id(self) -> str:
+        return f"e{self.number}"
+
+    def play(self, answer: Answer) -> bool | None:
+        for step in (0, 5, 10):
+            answer(moment(self.number, step))
+        return None
+
+
+@dataclass(frozen=True)
+class FakeSource:
+    """Episodes of noise."""
+
+    numbers: Sequence[int]
+    control_rate: float = 20.0
+
+    def episodes(self) -> Iterator[FakeEpisode]:
+        return map(FakeEpisode, self.numbers)
+
+    def close(self) -> None:
+        pass
+
+
+def collect_observed(
+    loaded: LoadedPolicy, folder: Path, numbers: Sequence[int], keep: bool
+) -> None:
+    engine = PolicyEngine(loaded)
+    source = FakeSource(numbers)
+    collection = ActivationCollection(engine, folder, [SITE], "mean", source, 48, keep)
+    try:
+        collection.run(collection.waiting(), lambda episode: None)
+    finally:
+        collection.close()
+        engine.close()

@@ -1,0 +1,52 @@
+"""What `vla-sae train-sae` measures of an SAE's effect on actions, once it is trained."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.policy.loading import load_policy
+from vla_sae_ros.resources import resource
+from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.study.action_error import ActionError, action_error, kept_moments
+from vla_sae_ros.study.activation_dataset import ActivationDataset
+from vla_sae_ros.study.substitution_effect import SubstitutionEffect
+
+Measure = Callable[[SaeBundle], SaeBundle]
+"""Returns the bundle with more metrics."""
+
+
+def measurement(args: argparse.Namespace, dataset: ActivationDataset, seed: int) -> Measure:
+    """Return what the arguments ask for; what cannot be measured is refused before the training.
+
+    Raises:
+        ConfigurationError: no kept observation of a held-out episode, or another policy than the
+            one that the activations are of.
+    """
+    policy = args.policy or resource("models", "demo", "policy")
+    if args.env:
+        return lambda bundle: _in_environment(args, policy, bundle)
+    _, held_out = dataset.split(args.held_out, seed)
+    moments = kept_moments(dataset, held_out, args.action_error)
+    loaded = load_policy(policy)
+    if loaded.policy_id != dataset.collection.policy_id:
+        allowed = f"{dataset.collection.policy_id!r}, of which the activations are"
+        next_step = "Give the policy with --policy."
+        raise ConfigurationError(complaint("policy id", loaded.policy_id, allowed, next_step))
+    return lambda bundle: _with_effect(bundle, action_error(loaded, bundle, dataset, moments))
+
+
+def _in_environment(args: argparse.Namespace, policy: Path, bundle: SaeBundle) -> SaeBundle:
+    from vla_sae_ros.study.substitution_run import substitution_in_libero
+
+    effect = substitution_in_libero(bundle, policy, args.env, args.env_tasks, args.env_episodes)
+    return _with_effect(bundle, effect)
+
+
+def _with_effect(bundle: SaeBundle, effect: ActionError | SubstitutionEffect) -> SaeBundle:
+    print(effect.in_words())
+    card = replace(bundle.card, metrics={**bundle.card.metrics, **effect.as_metrics()})
+    return replace(bundle, card=card)
