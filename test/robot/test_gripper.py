@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 
 from vla_sae_ros.robot.gripper import GripperThread
@@ -30,6 +31,9 @@ class SlowGripper:
     def opening(self) -> float:
         return self.width
 
+    def close(self) -> None:
+        self.moves.append(math.inf)
+
 
 def test_requests_never_block_and_the_latest_wins() -> None:
     slow = SlowGripper()
@@ -43,7 +47,7 @@ def test_requests_never_block_and_the_latest_wins() -> None:
     assert slow.began.acquire(timeout=LONG)
     slow.go_on.release()
     thread.close()
-    assert slow.moves == [1.0, 0.3]
+    assert slow.moves == [1.0, 0.3, math.inf]
     assert thread.opening == 0.7
 
 
@@ -55,7 +59,7 @@ def test_the_same_request_again_is_none() -> None:
         thread.request(1.0)
     assert slow.began.acquire(timeout=LONG)
     thread.close()
-    assert slow.moves == [1.0] and thread.replaced == 0
+    assert slow.moves == [1.0, math.inf] and thread.replaced == 0
 
 
 def test_a_failing_gripper_is_counted_and_tried_again() -> None:
@@ -82,4 +86,4 @@ def test_a_stop_forgets_what_waits_and_the_next_request_counts_again() -> None:
     assert slow.began.acquire(timeout=LONG)
     slow.go_on.release()
     thread.close()
-    assert slow.moves == [1.0, 1.0]
+    assert slow.moves == [1.0, 1.0, math.inf]

@@ -21,6 +21,7 @@ from vla_sae_ros.robot.faults import USER_STOP, stop_for_flags
 from vla_sae_ros.robot.franky_gripper import FrankyGripper
 from vla_sae_ros.robot.franky_modes import COLLISION, MODES, TOOL_LIMITS, FollowMode
 from vla_sae_ros.robot.gripper import GripperThread
+from vla_sae_ros.robot.limits import RobotLimits
 from vla_sae_ros.robot.realtime import become_realtime, raised
 from vla_sae_ros.robot.reasons import Stop
 from vla_sae_ros.robot.settings import RobotSettings
@@ -71,39 +72,37 @@ class FrankyDriver:
         self._mode = MODES[self._mode_name](self._settings)
         try:
             with raised():
-                robot = franky.Robot(self._host, realtime_config=franky.RealtimeConfig.Ignore)
+                self._robot = franky.Robot(self._host, realtime_config=franky.RealtimeConfig.Ignore)
             become_realtime()  # franky has made this thread the most urgent one
-            self._limit(robot)
+            _limit(self._robot, self._settings.limits)
         except franky.Exception as error:
-            raise RobotUnreachable(f"No Franka at {self._host}: {error}") from error
-        self._robot = robot
+            self._robot = None
+            raise RobotUnreachable(f"No Franka at {self._host}: {error}") from _bare(error)
 
     def read(self) -> RobotReading:
         """Return the newest state; its stamp is when its robot time was first seen."""
-        robot = self._alive()
         try:
-            state, in_control = robot.state, robot.is_in_control
-        except _LOST as error:
-            raise self._gone(error) from error
+            state, in_control = self._alive().state, self._alive().is_in_control
+        except (*_LOST, RuntimeError) as error:  # a closed socket comes as a bare RuntimeError
+            raise self._gone(error) from _bare(error)
         now = state.time.to_msec()
         if now != self._robot_time:
             self._robot_time, self._stamp = now, self._clock()
-        stop, detail = self._fault(robot, state, in_control)
+        stop, detail = self._fault(state, in_control)
         opening = float("nan") if self._hand is None else self._hand.opening
         return RobotReading(self._stamp, np.asarray(state.q, float), np.asarray(state.dq, float),
                             opening, in_control, stop, detail)  # fmt: skip
 
     def send(self, target: Joints) -> None:
         """Follow (7,) rad; the first time, take control."""
-        robot = self._alive()
         self._following = True
         try:
             with raised():  # the 1 kHz thread that this may start must not wait for this one
-                self._mode.follow(robot, target)
+                self._mode.follow(self._alive(), target)
         except _LOST as error:
-            raise self._gone(error) from error
+            raise self._gone(error) from _bare(error)
         except (franky.ControlException, franky.CommandException) as error:
-            raise self._refused(robot, error) from error
+            raise self._refused(error) from _bare(error)
 
     def gripper(self, closing: float) -> None:
         """Open (0) or close (1) the hand; the latest request wins."""
@@ -112,52 +111,39 @@ class FrankyDriver:
 
     def stop(self) -> None:
         """Brake and let go; harmless when nothing moves."""
-        robot, self._following = self._robot, False
+        self._following = False
         if self._hand is not None:
             self._hand.stop()
-        if robot is None:
-            return
         try:
-            if robot.is_in_control:
-                self._mode.brake(robot)
+            if self._robot is not None and self._robot.is_in_control:
+                self._mode.brake(self._robot)
         except franky.Exception as error:  # it has stopped by itself, for another reason
             _log.warning("braking was refused: %s", error)
 
     def recover(self) -> None:
         """Clear reflexes, or connect anew."""
-        robot = self._robot
-        if robot is None:
+        if self._robot is None:
             self.connect()
             return
-        self._wait_for_rest(robot)
+        self._wait_for_rest()
         try:
-            if robot.state.robot_mode == franky.RobotMode.UserStopped:
+            if self._robot.state.robot_mode == franky.RobotMode.UserStopped:
                 raise RobotFault("The user stop is pressed; release it first.", (USER_STOP,))
-            robot.recover_from_errors()
-            self._wait_for_clear(robot)
-        except _LOST:
+            self._robot.recover_from_errors()
+            self._wait_for_clear()
+        except (*_LOST, RuntimeError):
             self.connect()
         except franky.Exception as error:
-            raise self._refused(robot, error) from error
+            raise self._refused(error) from _bare(error)
 
     def close(self) -> None:
         """Stop and disconnect."""
         self.stop()
         if self._robot is not None:
-            self._wait_for_rest(self._robot)
+            self._wait_for_rest()
         self._robot = None
         if self._hand is not None:
             self._hand.close()
-
-    def _limit(self, robot: franky.Robot) -> None:
-        """Set what can only be set at rest; franky's own limits are another robot's."""
-        limits = self._settings.limits
-        robot.joint_velocity_limit.set(limits.velocity)
-        robot.joint_acceleration_limit.set(limits.acceleration)
-        robot.joint_jerk_limit.set(limits.jerk)
-        for name, value in TOOL_LIMITS.items():
-            getattr(robot, name).set(value)
-        robot.set_collision_behavior(np.full(7, COLLISION), np.full(6, COLLISION))
 
     def _alive(self) -> franky.Robot:
         if self._robot is None:
@@ -169,16 +155,15 @@ class FrankyDriver:
         self._robot, self._following = None, False
         return RobotUnreachable(f"The connection to {self._host} is gone: {error}")
 
-    def _refused(self, robot: franky.Robot, error: Exception) -> RobotFault:
+    def _refused(self, error: Exception) -> RobotFault:
         """Name the flags of an exception; they stand quoted in its text."""
-        flags = tuple(_QUOTED.findall(str(error))) or _flags(robot.state)
-        if robot.state.robot_mode == franky.RobotMode.UserStopped:
+        state = self._alive().state
+        flags = tuple(_QUOTED.findall(str(error))) or _flags(state)
+        if state.robot_mode == franky.RobotMode.UserStopped:
             flags = (*flags, USER_STOP)
         return RobotFault(str(error), flags)
 
-    def _fault(
-        self, robot: franky.Robot, state: franky.RobotState, in_control: bool
-    ) -> tuple[str, str]:
+    def _fault(self, state: franky.RobotState, in_control: bool) -> tuple[str, str]:
         """Return the stop that the robot's own state stands for, and its text; empty: none."""
         if state.robot_mode == franky.RobotMode.UserStopped:
             return Stop.USER_STOP, "the user stop is pressed"
@@ -188,29 +173,43 @@ class FrankyDriver:
         if not self._following or in_control:
             return "", ""
         try:
-            robot.poll_motion()
+            self._alive().poll_motion()
         except _LOST as error:
-            raise self._gone(error) from error
+            raise self._gone(error) from _bare(error)
         except franky.Exception as error:
-            fault = self._refused(robot, error)
-            return stop_for_flags(fault.flags), str(error)
+            return stop_for_flags(self._refused(error).flags), str(error)
         return "", ""
 
-    def _wait_for_clear(self, robot: franky.Robot) -> None:
+    def _wait_for_clear(self) -> None:
         """The state that says so comes a little after the answer."""
         until = self._clock() + _CLEAR
-        while robot.has_errors or robot.state.robot_mode == franky.RobotMode.Reflex:
+        while (state := self._alive().state).robot_mode == franky.RobotMode.Reflex:
             if self._clock() > until:
-                raise RobotFault("The robot could not clear its errors.", _flags(robot.state))
+                raise RobotFault("The robot could not clear its errors.", _flags(state))
             time.sleep(0.005)
 
-    def _wait_for_rest(self, robot: franky.Robot) -> None:
+    def _wait_for_rest(self) -> None:
         try:
-            robot.join_motion(timeout=_REST)
+            self._alive().join_motion(timeout=_REST)
         except franky.Exception as error:  # why a motion ended has been said when it did
             _log.info("the last motion ended with: %s", error)
+
+
+def _bare(error: Exception) -> Exception:
+    """Drop the frames that hold the robot: it disconnects when nothing refers to it any more."""
+    return error.with_traceback(None)
 
 
 def _flags(state: franky.RobotState) -> tuple[str, ...]:
     errors = state.current_errors
     return tuple(name for name in dir(errors) if name[0] != "_" and getattr(errors, name))
+
+
+def _limit(robot: franky.Robot, limits: RobotLimits) -> None:
+    """Set what can only be set at rest; franky's own limits are another robot's."""
+    robot.joint_velocity_limit.set(limits.velocity)
+    robot.joint_acceleration_limit.set(limits.acceleration)
+    robot.joint_jerk_limit.set(limits.jerk)
+    for name, value in TOOL_LIMITS.items():
+        getattr(robot, name).set(value)
+    robot.set_collision_behavior(np.full(7, COLLISION), np.full(6, COLLISION))

@@ -21,8 +21,8 @@ class FrankyGripper:
 
     def move(self, closing: float) -> None:
         """Open (0) or grasp (1); blocks until the hand stands."""
+        hand = self._connected()
         try:
-            hand = self._connected()
             if closing > _CLOSED:
                 hand.grasp(0.0, SPEED, FORCE, epsilon_inner=0.0, epsilon_outer=1.0)
             else:
@@ -35,6 +35,10 @@ class FrankyGripper:
         """Return 0 = closed ... 1 = open."""
         hand = self._connected()
         return float(hand.width / hand.max_width)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._hand = None
 
     def _connected(self) -> franky.Gripper:
         if self._hand is None:

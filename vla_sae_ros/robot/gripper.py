@@ -25,6 +25,10 @@ class BlockingGripper(Protocol):
         """Return 0 = closed ... 1 = open."""
         ...
 
+    def close(self) -> None:
+        """Disconnect; raises nothing."""
+        ...
+
 
 class GripperThread:
     """Carries out the newest request, and knows the last opening."""
@@ -83,6 +87,7 @@ class GripperThread:
                 self.last_error = repr(error)
                 _log.warning("the gripper did not move: %r", error)
             self._look()
+        self._gripper.close()
 
     def _next(self) -> float | None:
         with self._wanted:

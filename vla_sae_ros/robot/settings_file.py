@@ -149,9 +149,7 @@ def _check(settings: RobotSettings) -> None:
     _check_edges(limits, published, margin, settings.period)
 
 
-def _check_edges(
-    limits: RobotLimits, published: RobotLimits, margin: float, period: float
-) -> None:
+def _check_edges(limits: RobotLimits, published: RobotLimits, margin: float, period: float) -> None:
     """Refuse to brake so late that the robot's own velocity limit near its ends is exceeded."""
     for share in np.linspace(0.05, 1.0, 20):
         velocity = share * limits.velocity

@@ -45,6 +45,7 @@ class StrictRobotServer(FrankaServer):
         self._motion: Motion | None = None
         self._motion_id = 0
         self._arrived: protocol.UDPCommand | None = None
+        self._lost = False  # a command was dropped to order at this tick
         self._gripper: FrankaGripperServer | None = None
         self.missed = MissedCommands()
         self.injected = Injected()
@@ -76,8 +77,9 @@ class StrictRobotServer(FrankaServer):
         """
         cut = self.injected.cut_for > 0
         self.injected.cut_for -= cut
-        self._arrived = None
+        self._arrived, self._lost = None, False
         if not cut:
+            self._turn_away()
             self.process_commands()
         flag = self._judge(fair)
         if flag:
@@ -142,7 +144,8 @@ class StrictRobotServer(FrankaServer):
         if measured or self._motion is None:
             return measured
         if self._arrived is None:
-            late = fair and self._motion.started and self.missed.tick(False)
+            counts = (fair or self._lost) and self._motion.started
+            late = counts and self.missed.tick(False)
             return "communication_constraints_violation" if late else ""
         ticks = self.missed.in_a_row + 1
         self.missed.tick(True)
@@ -150,6 +153,16 @@ class StrictRobotServer(FrankaServer):
             self.end_motion(MoveStatus.kSuccess)
             return ""
         return self._motion.take(self._arrived, ticks)
+
+    def _turn_away(self) -> None:
+        """Refuse a second client; franky-sim would let it wait for ever."""
+        if not self.tcp_connected:
+            return
+        try:
+            second, _ = self._FrankaServer__server_socket.accept()  # type: ignore[attr-defined]
+        except BlockingIOError:
+            return
+        second.close()
 
     def _move(self) -> None:
         if self._motion is None:
@@ -160,6 +173,7 @@ class StrictRobotServer(FrankaServer):
     def _handle_udp_command(self, command_data: bytes) -> None:
         if self.injected.drop_commands > 0:
             self.injected.drop_commands -= 1
+            self._lost = True
             return
         command = protocol.UDPCommand.from_bytes(command_data)
         if command.message_id > 0 and self._motion is not None:

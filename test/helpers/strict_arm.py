@@ -1,0 +1,46 @@
+"""A strict robot in a process, and a thread that drives it: franky makes its thread real-time."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from vla_sae_ros.robot.strict_sim.process import StrictRobotProcess
+
+LONG = 20.0
+HALF_SPEED = ("--time-scale", "0.5")
+"""A millisecond of the robot takes two: other tests run beside this one."""
+
+
+def loopback(number: int) -> str:
+    """Return an address of this test process's own."""
+    return f"127.{1 + os.getpid() // 250 % 250}.{1 + os.getpid() % 250}.{number}"
+
+
+def eventually[T](condition: Callable[[], T]) -> T:
+    """Ask until the answer is true; fail after a long time."""
+    until = time.monotonic() + LONG
+    while not (answer := condition()):
+        assert time.monotonic() < until, "it never happened"
+        time.sleep(0.002)
+    return answer
+
+
+class OwnThread:
+    """Runs everything on one thread."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1)
+
+    def __call__[T](self, work: Callable[..., T], *arguments: Any) -> T:
+        return self._pool.submit(work, *arguments).result(LONG)
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+def strict_robot(number: int, *arguments: str) -> StrictRobotProcess:
+    return StrictRobotProcess(loopback(number), *HALF_SPEED, *arguments)
