@@ -82,7 +82,7 @@ def make_bundle() -> Callable[..., SaeBundle]:
     def make(
         loaded: LoadedPolicy, site: str, pooling: str = "mean", policy_id: str = ""
     ) -> SaeBundle:
-        place = adapter_for("smolvla", loaded.policy).sites[site]
+        place = adapter_for(loaded.policy.name, loaded.policy).sites[site]
         width, size = place.width, 2 * place.width
         generator = torch.Generator().manual_seed(5)
         rows = torch.nn.functional.normalize(torch.randn(size, width, generator=generator), dim=-1)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from fast_stand_in import stand_in_for_fast
 from lerobot.configs import RTCAttentionSchedule
 from lerobot.policies.rtc.configuration_rtc import RTCConfig
 from torch import Tensor, nn
@@ -17,7 +18,13 @@ from vla_sae_ros.policy.adapter import PolicyAdapter
 from vla_sae_ros.policy.chunk import PreviousChunk
 from vla_sae_ros.policy.families import adapter_for
 from vla_sae_ros.policy.tap import Tap
-from vla_sae_ros.policy.tiny_pi import build_tiny_pi
+from vla_sae_ros.policy.tiny_groot import (
+    IMAGE_TOKEN,
+    MERGED,
+    PATCH,
+    build_tiny_groot,
+)
+from vla_sae_ros.policy.tiny_pi import build_tiny_pi, write_pi_tokenizer
 from vla_sae_ros.policy.tiny_smolvla import (
     CAMERA_KEYS,
     TinySize,
@@ -72,6 +79,8 @@ class TinyFamily:
         stack, following = self.stacks[kind], int(number) + 1
         if following == len(stack.layers):
             return stack.norm
+        if self.name == "groot":
+            return stack.layers[following]
         if self.name == "xvla":
             layer = stack.layers[following]
             return layer if kind == "backbone" else layer.norm1
@@ -80,15 +89,35 @@ class TinyFamily:
     def last_addend(self, site: str) -> nn.Module:
         """Return the module whose bias is added to the residual stream after the site's layer."""
         layer = self.layer(site)
+        if self.name == "groot" and site.startswith("expert"):
+            return layer.ff.net[2]
         if self.name != "xvla":
             return layer.mlp.down_proj
         return layer.final_layer_norm if site.startswith("backbone") else layer.mlp.fc2
 
+    @property
+    def decodes(self) -> bool:
+        """Whether actions are decoded token by token."""
+        return self.name == "pi0_fast"
+
     def predict(
         self, batch: Batch | None = None, previous: PreviousChunk | None = None
     ) -> Tensor:
+        """Return the actions, or the logits that they were decoded from: they tell more apart."""
+        given = dict(batch or self.batch)
         with torch.inference_mode():
-            return self.adapter.predict(dict(batch or self.batch), self.noise, previous)
+            if not self.decodes:
+                return self.adapter.predict(given, self.noise, previous)
+            head = self.policy.model.paligemma_with_expert.paligemma.lm_head
+            decided: list[Tensor] = []
+            watch = head.register_forward_hook(
+                lambda _module, _args, logits: decided.append(logits[:, -1].clone())
+            )
+            try:
+                self.adapter.predict(given, self.noise, previous)
+            finally:
+                watch.remove()
+            return torch.cat(decided)
 
     def with_function(
         self, site: str, function: Callable[[Tensor], Tensor | None],
@@ -126,7 +155,29 @@ def build_family(name: str, folder: Path, seed: int = 0) -> TinyFamily:
     adapter = adapter_for(name, policy)
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(1, *adapter.noise_shape, generator=generator)
-    return TinyFamily(name, policy, adapter, a_batch(), noise, _stacks(name, policy))
+    batch = a_groot_batch() if name == "groot" else a_batch()
+    return TinyFamily(name, policy, adapter, batch, noise, _stacks(name, policy))
+
+
+def a_groot_batch(padding_id: int = 0) -> Batch:
+    """Return what GR00T's preprocessor would hand over: padding, words, two pictures, words."""
+    generator = torch.Generator().manual_seed(2)
+    side = 2 * MERGED
+    padded, patches = LANGUAGE - WORDS, side * side
+    picture = torch.full((1, patches // MERGED**2), IMAGE_TOKEN)
+    words = torch.randint(3, 250, (1, WORDS), generator=generator)
+    padding = torch.full((1, padded), padding_id)
+    parts = [padding, words[:, :4], picture, words[:, 4:5], picture, words[:, 5:]]
+    tokens = torch.cat(parts, 1)
+    pixels = 3 * 2 * PATCH * PATCH
+    return {
+        "input_ids": tokens,
+        "attention_mask": (torch.arange(tokens.shape[1])[None] >= padded).long(),
+        "pixel_values": torch.randn(2 * patches, pixels, generator=generator),
+        "image_grid_thw": torch.tensor([[1, side, side]] * 2),
+        "state": torch.randn(1, 1, 8, generator=generator),
+        "embodiment_id": torch.tensor([1]),
+    }
 
 
 def a_batch(cameras: tuple[str, ...] = CAMERA_KEYS, padding_id: int = 0) -> Batch:
@@ -145,6 +196,12 @@ def a_batch(cameras: tuple[str, ...] = CAMERA_KEYS, padding_id: int = 0) -> Batc
 def _build(name: str, folder: Path, seed: int) -> nn.Module:
     if name == "smolvla":
         return _smolvla(folder, seed)
+    if name == "groot":
+        return build_tiny_groot(folder, seed)
+    if name == "pi0_fast":
+        write_pi_tokenizer(folder)
+        with stand_in_for_fast():
+            return build_tiny_pi(name, seed=seed, text_tokenizer_name=str(folder))
     return build_tiny_xvla(seed) if name == "xvla" else build_tiny_pi(name, seed=seed)
 
 
@@ -171,6 +228,15 @@ def _smolvla(folder: Path, seed: int) -> nn.Module:
 
 
 def _stacks(name: str, policy: nn.Module) -> dict[str, Any]:
+    if name == "groot":
+        model = policy._groot_model
+        head, layers = model.action_head, model.backbone.language_model.layers
+        return {
+            "backbone": SimpleNamespace(layers=layers, norm=head.vlln),
+            "expert": SimpleNamespace(
+                layers=head.model.transformer_blocks, norm=head.model.norm_out
+            ),
+        }
     if name == "xvla":
         encoder, expert = policy.model.vlm.language_model.encoder, policy.model.transformer
         return {
@@ -181,4 +247,7 @@ def _stacks(name: str, policy: nn.Module) -> dict[str, Any]:
         model = policy.model.vlm_with_expert
         return {"backbone": model.get_vlm_model().text_model, "expert": model.lm_expert}
     model = policy.model.paligemma_with_expert
-    return {"backbone": model.paligemma.model.language_model, "expert": model.gemma_expert.model}
+    backbone = model.paligemma.model.language_model
+    if name == "pi0_fast":
+        return {"backbone": backbone, "decode": backbone}
+    return {"backbone": backbone, "expert": model.gemma_expert.model}

@@ -78,7 +78,7 @@ def tokens_of(it: TinyFamily, batch: dict[str, Tensor]) -> Tensor:
     return entered[0]
 
 
-@pytest.mark.parametrize("family", ["smolvla", "pi0", "pi05"])
+@pytest.mark.parametrize("family", ["smolvla", "pi0", "pi05", "pi0_fast"])
 @pytest.mark.parametrize("picture", [(256, 256), (120, 256), (256, 130)])
 def test_what_is_painted_in_a_box_is_seen_by_its_token_alone(
     tiny: Callable[[str], TinyFamily], family: str, picture: tuple[int, int]

@@ -184,6 +184,8 @@ def test_a_probe_hands_over_what_an_sae_would_read(
         probe = Probe(BACKBONE, pooled, ("camera", "language"), lambda *read: got.append(read))
         probe.begin(tokens)
         assert probe(stream) is None
+        assert len(got) < 1 + int(not pooled)
+        probe.end()
     torch.testing.assert_close(got[0][0], stream[:, :6].mean(1))
     torch.testing.assert_close(got[1][0], stream[0, :6])
     assert got[0][1] == got[1][1] == pytest.approx(float(stream[0, :6].norm(dim=-1).mean()))
@@ -195,6 +197,7 @@ def test_a_probe_on_an_expert_reads_the_last_denoising_step_only(stream: torch.T
     probe.begin(action_tokens())
     for step in range(3):
         probe(stream + step)
+    probe.end()
     (read,) = got
     torch.testing.assert_close(read, (stream + 2).mean(1))
 

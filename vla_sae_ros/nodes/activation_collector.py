@@ -77,7 +77,8 @@ class ActivationCollector:
         }
         with self._lock:
             self._episode = job.episode_id
-            for name, (read, norm) in self._read.items():
+            read_now, self._read = self._read, {}  # a site may not run in the next inference
+            for name, (read, norm) in read_now.items():
                 self._writer(name, read.cpu().numpy(), {**context, "residual_norm": norm})
 
     def episode_changed(self, state: EpisodeState) -> None:

@@ -11,6 +11,7 @@ WEIGHTS = "model.safetensors"
 PREPROCESSOR = "policy_preprocessor.json"
 POSTPROCESSOR = "policy_postprocessor.json"
 TOKENIZER_STEP = "tokenizer_processor"
+ACTION_TOKENIZER_STEP = "action_tokenizer_processor"
 
 
 def name_relatively(folder: Path, fields: Mapping[str, str], tokenizer: str) -> None:

@@ -50,7 +50,8 @@ class PolicyEngine:
             raise ConfigurationError(
                 complaint("two bundles on one site", names, "one bundle per site")
             )
-        self._probes: list[Probe | Substitution] = []
+        self._probes: list[Probe] = []
+        self._substitutions: list[Substitution] = []
         self._handles: list[Detachable] = [
             self.adapter.attach(tap.site.name, tap) for tap in self._taps
         ]
@@ -89,6 +90,8 @@ class PolicyEngine:
                 sorted(taps) or "none: load a bundle of a backbone site that reads camera tokens",
                 "Choose a backbone site: action tokens, which pass the expert, see no patch.",
             )
+        if taps[site].site.why_no_heatmap:
+            return f"no heatmap of {site}: {taps[site].site.why_no_heatmap}"
         size = taps[site].sae.dictionary_size
         if not 0 <= feature < size:
             return complaint(f"unknown feature of {site}", feature, f"0 to {size - 1}")
@@ -114,7 +117,7 @@ class PolicyEngine:
         """
         tap = self._make_tap(bundle)
         substitution = Substitution(tap.site, tap.sae, tap.pooled, tap.token_groups)
-        self._probes.append(substitution)
+        self._substitutions.append(substitution)
         self._handles.append(self.adapter.attach(tap.site.name, substitution))
         return substitution
 
@@ -152,12 +155,14 @@ class PolicyEngine:
             batch = self.loaded.preprocessor(self._to_batch(frame, instruction))
             given = dict(batch)  # a copy: policies may put things into theirs
             tokens = self._tokens(given)
-            for probe in self._probes:
-                probe.begin(tokens[probe.site.stack])
+            for watcher in self._watchers:
+                watcher.begin(tokens[watcher.site.stack])
             for tap in self._taps:
                 edits = tuple(steering.edits.get(tap.site.name, ()))
                 tap.begin(tokens[tap.site.stack], edits, steering.cap)
             chunk = self.adapter.predict(batch, self._noise(noise_seed))
+            for probe in self._probes:
+                probe.end()
             actions = self.loaded.postprocessor(chunk)[0].to(torch.float32).cpu().numpy()
         readings = [tap.reading() for tap in self._taps]
         milliseconds = (time.perf_counter() - started) * 1e3
@@ -185,12 +190,16 @@ class PolicyEngine:
 
     def _tokens(self, batch: dict[str, Any]) -> dict[str, Tokens]:
         """Return the tokens of each stack that is read."""
-        sites = [tap.site for tap in self._taps] + [probe.site for probe in self._probes]
+        sites = [reader.site for reader in (*self._taps, *self._watchers)]
         of_stack = {site.stack: site.name for site in sites}
         return {
             stack: Tokens(partial(self.adapter.token_masks, name, batch))
             for stack, name in of_stack.items()
         }
+
+    @property
+    def _watchers(self) -> list[Probe | Substitution]:
+        return [*self._probes, *self._substitutions]
 
     def _make_tap(self, bundle: SaeBundle) -> Tap:
         site = self._site(bundle.card.site)

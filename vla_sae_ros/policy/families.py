@@ -44,6 +44,10 @@ FAMILIES = {
     "smolvla": Family("vla_sae_ros.policy.smolvla", "smolvla_adapter"),
     "pi0": PI,
     "pi05": PI,
+    "pi0_fast": Family(
+        "vla_sae_ros.policy.pi0_fast", "pi0_fast_adapter", "vla_sae_ros.policy.tiny_pi"
+    ),
+    "groot": Family("vla_sae_ros.policy.groot", "groot_adapter"),
     "xvla": Family("vla_sae_ros.policy.xvla", "xvla_adapter"),
 }
 """lerobot policy type -> adapter."""

@@ -36,5 +36,6 @@ def policy_folder(name: Path | str) -> Path:
 
 def is_hub_error(error: Exception) -> bool:
     """Return whether an error says that a file of the hub is not on this machine."""
-    text = str(error).lower()
-    return isinstance(error, OSError) and any(word in text for word in HUB_WORDS)
+    cause = error.__cause__ or error  # lerobot wraps it where a policy's tokenizer is missing
+    text = str(cause).lower()
+    return isinstance(cause, OSError) and any(word in text for word in HUB_WORDS)

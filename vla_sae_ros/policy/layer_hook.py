@@ -11,11 +11,15 @@ from torch import Tensor, nn
 from vla_sae_ros.policy.adapter import Detachable, ResidualFunction
 
 
-def without_gradients(function: ResidualFunction, stream: Tensor) -> Tensor | None:
-    """Call the function on the stream; real-time chunking runs the layers with gradients on."""
-    if not torch.is_grad_enabled():
+def undisturbed(function: ResidualFunction, stream: Tensor) -> Tensor | None:
+    """Call the function on the stream, without gradients and in the precision it asks for.
+
+    Real-time chunking runs layers with gradients on, GR00T under autocast to bfloat16.
+    """
+    device = stream.device.type
+    if not torch.is_grad_enabled() and not torch.is_autocast_enabled(device):
         return function(stream)
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast(device, enabled=False):
         return function(stream.detach())
 
 
@@ -33,11 +37,22 @@ def hook_layer(
         stream = output[0] if isinstance(output, tuple) else output
         if not applies(stream):
             return None
-        delta = without_gradients(function, stream)
+        delta = undisturbed(function, stream)
         if delta is None:
             return None
         changed = stream + delta
         return (changed, *output[1:]) if isinstance(output, tuple) else changed
 
     handle: Detachable = layer.register_forward_hook(add_to_output)
+    return handle
+
+
+def hook_input(layer: nn.Module, function: ResidualFunction) -> Detachable:
+    """Attach `function` to the stream (B, T, d) that a layer is given as its first argument."""
+
+    def add_to_input(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        delta = undisturbed(function, args[0])
+        return None if delta is None else (args[0] + delta, *args[1:])
+
+    handle: Detachable = layer.register_forward_pre_hook(add_to_input)
     return handle

@@ -17,6 +17,7 @@ from lerobot.processor import PolicyProcessorPipeline
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.policy.checkpoint_files import (
+    ACTION_TOKENIZER_STEP,
     CONFIG,
     POSTPROCESSOR,
     PREPROCESSOR,
@@ -27,7 +28,7 @@ from vla_sae_ros.policy.families import FAMILIES, require_family
 from vla_sae_ros.policy.hub import is_hub_error, policy_folder
 from vla_sae_ros.policy.policy_id import policy_id_of
 
-FOLDER_FIELDS = ("vlm_model_name", "tokenizer_name")
+FOLDER_FIELDS = ("vlm_model_name", "tokenizer_name", "text_tokenizer_name")
 """Fields of the configuration that may name a folder inside the checkpoint."""
 TOKENIZER_FILE = "tokenizer.json"
 NOT_LOADED = "Could not load state dict"
@@ -63,7 +64,7 @@ def load_policy(folder: Path | str, device: str = "cpu") -> LoadedPolicy:
         config.device = device
         _name_absolutely(folder, config)
         policy = _load_weights(policy_type, folder, config)
-        overrides = {"device_processor": {"device": device}} | _own_tokenizer(folder)
+        overrides = {"device_processor": {"device": device}} | _own_tokenizer(folder, config)
         preprocessor, postprocessor = make_pre_post_processors(
             config, pretrained_path=str(folder), preprocessor_overrides=overrides
         )
@@ -152,16 +153,21 @@ def _name_absolutely(folder: Path, config: PreTrainedConfig) -> None:
             setattr(config, field, str(inside))
 
 
-def _own_tokenizer(folder: Path) -> dict[str, Any]:
-    """Return an override for the preprocessor where its tokenizer lies inside the checkpoint."""
+def _own_tokenizer(folder: Path, config: PreTrainedConfig) -> dict[str, Any]:
+    """Return overrides for the preprocessor where its tokenizer lies inside the checkpoint."""
     pipeline = json.loads((folder / PREPROCESSOR).read_text(encoding="utf-8"))
+    overrides = {}
     for step in pipeline["steps"]:
         if step.get("registry_name") == TOKENIZER_STEP:
             name = step["config"].get("tokenizer_name")
             inside = _inside(folder, name, f"tokenizer_name in {PREPROCESSOR}")
             if inside is not None:
-                return {TOKENIZER_STEP: {"tokenizer_name": str(inside)}}
-    return {}
+                overrides[TOKENIZER_STEP] = {"tokenizer_name": str(inside)}
+        if step.get("registry_name") == ACTION_TOKENIZER_STEP:
+            # lerobot does not save whose words these are, and would fetch PaliGemma's.
+            words = getattr(config, "text_tokenizer_name", None)
+            overrides[ACTION_TOKENIZER_STEP] = {"paligemma_tokenizer_name": words}
+    return overrides
 
 
 def _inside(folder: Path, name: str | None, field: str) -> Path | None:

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vla_sae_ros.policy.adapter import Detachable, ResidualFunction, TokenMasks, full_mask
 from vla_sae_ros.policy.chunk import PreviousChunk, refuse_previous
-from vla_sae_ros.policy.layer_hook import hook_layer
+from vla_sae_ros.policy.decoding import DecodingStack, decoded_token_mask, is_decode
 from vla_sae_ros.policy.patches import CameraPatches, stretched
 from vla_sae_ros.policy.site import Site
 
@@ -28,10 +28,9 @@ EMPTY_TOKEN = 29871
 class OpenVLAAdapter:
     """Reads and edits an OpenVLAForActionPrediction.
 
-    Every layer is two sites. "backbone.<layer>" is its run over the prompt: first token, patches,
-    the rest of the prompt. "decode.<layer>" are its runs over the action tokens, one at a time. The
-    first action token comes from the prompt's run, so that there is one run less than actions. The
-    action is read off the last layer, which therefore steers like any other.
+    Every layer is two sites, see `decoding`. The prompt is: first token, patches, the rest of the
+    prompt. One token is decoded per dimension of the action. It is read off the last layer, which
+    therefore steers like any other.
 
     Args:
         model: with `language_model`, `vision_backbone`, `config`, `predict_action`.
@@ -40,17 +39,17 @@ class OpenVLAAdapter:
 
     def __init__(self, model: Any, unnorm_key: str | None = None) -> None:
         self._model, self._unnorm_key = model, unnorm_key
-        self._stack: list[nn.Module] = list(model.language_model.model.layers)
-        width = model.language_model.config.hidden_size
-        decoded = model.get_action_dim(unnorm_key) - 1
-        numbers = range(len(self._stack))
-        prompt = [Site(f"backbone.{n}", width, ("camera", "language"), 1) for n in numbers]
-        actions = [Site(f"decode.{n}", width, ("action",), decoded) for n in numbers]
-        self._sites = {site.name: site for site in (*prompt, *actions)}
+        self._stack = DecodingStack(
+            model.language_model.model.layers,
+            model.language_model.config.hidden_size,
+            ("camera", "language"),
+            model.get_action_dim(unnorm_key),
+            may_stop_early=False,
+        )
 
     @property
     def sites(self) -> Mapping[str, Site]:
-        return self._sites
+        return self._stack.sites
 
     @property
     def noise_shape(self) -> tuple[int, int]:
@@ -58,16 +57,12 @@ class OpenVLAAdapter:
         return 1, 1
 
     def attach(self, site: str, function: ResidualFunction) -> Detachable:
-        kind, number = site.split(".")
-        reads_prompt = kind == "backbone"
-        return hook_layer(
-            self._stack[int(number)], function, lambda x: (x.shape[1] > 1) == reads_prompt
-        )
+        return self._stack.attach(site, function)
 
     def token_masks(self, site: str, batch: Mapping[str, Tensor]) -> TokenMasks:
         prompt = batch["input_ids"]
-        if site.startswith("decode"):
-            return {"action": full_mask(len(prompt), 1, 0, 1, prompt.device)}
+        if is_decode(site):
+            return decoded_token_mask(len(prompt), prompt.device)
         (place,) = self.camera_patches(site, batch)
         appended = 0 if bool((prompt[:, -1] == EMPTY_TOKEN).all()) else 1
         length = place.stop - place.start + prompt.shape[1] + appended
@@ -79,7 +74,7 @@ class OpenVLAAdapter:
 
         OpenVLA's own processor stretches the picture to it, so that fractions of the sides hold.
         """
-        if site.startswith("decode"):
+        if is_decode(site):
             return ()
         size = (int(batch[CAMERA].shape[-2]), int(batch[CAMERA].shape[-1]))
         patch = self._model.vision_backbone.featurizer.patch_embed.patch_size

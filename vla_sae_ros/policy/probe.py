@@ -15,6 +15,8 @@ from vla_sae_ros.policy.tokens import Tokens
 class Probe:
     """Hands over what an SAE on this site would read, at the site's last run of each inference.
 
+    One inference is `begin`, the site's runs, then `end`.
+
     Args:
         site: where it sits.
         pooled: the mean over the tokens (1, d); otherwise every token (N, d).
@@ -34,14 +36,17 @@ class Probe:
     def begin(self, tokens: Tokens) -> None:
         """Prepare for one inference."""
         self._tokens = tokens
-        self._step = 0
+        self._last: Tensor | None = None
 
     def __call__(self, x: Tensor) -> None:
         """Read the residual stream x (B, T, d) and leave it as it is."""
-        self._step += 1
-        if self._step < self.site.runs_per_inference:
+        self._last = x
+
+    def end(self) -> None:
+        """Hand over the last run's; nothing where the site did not run."""
+        if self._last is None:
             return
-        stream = x.to(torch.float32)
+        stream = self._last.to(torch.float32)
         real = stream[self._tokens.mask(self._token_groups)]
         weights = self._tokens.mean_weights(self._token_groups)
         read = weighted_mean(stream, weights) if self._pooled else real

@@ -6,6 +6,7 @@ the edits', but nobody waits for it: the engine hands over the chunk first.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +58,7 @@ class Reading:
     Attributes:
         site, sae, pooled, token_groups: the tap's.
         tokens: of the inference.
-        last: the site's last run.
+        last: the site's last run; None where it did not run, as it may.
         strengths: one per run in which edits acted.
         cap: largest ||dx|| / ||x|| per token.
         milliseconds: [ms] spent in the tap while the policy inferred.
@@ -68,24 +69,27 @@ class Reading:
     pooled: bool
     token_groups: Groups
     tokens: Tokens
-    last: LastRun
+    last: LastRun | None
     strengths: tuple[Strength, ...]
     cap: float
     milliseconds: float
 
     def readout(self) -> SiteReadout:
         """Return the active and the edited features; z is the largest over the samples."""
+        if self.last is None:
+            return self._nothing_passed()
         stream = self.last.stream.to(torch.float32)
-        normalised, code = self._encoded(stream)
+        normalised, code = self._encoded(stream, self.last.code)
         dense = np.zeros(self.sae.dictionary_size, np.float32)
         np.maximum.at(dense, _flat(code.index), _flat(code.value))
-        features, natural, reached = self._edited(code)
+        features, natural, reached = self._edited(code, self.last.plan)
         dense[features] = natural
         applied = dense.copy()
         applied[features] = reached
         shown = dense > 0
         shown[features] = True
-        shown[list(self._projected)] = True
+        if self.last.plan is not None:
+            shown[list(self.last.plan.projected)] = True
         index = np.flatnonzero(shown)
         ratio, capped = self._strength()
         weights = self.tokens.mean_weights(self.token_groups)
@@ -103,12 +107,18 @@ class Reading:
             code.unlisted(torch.from_numpy(index).to(stream.device)),
         )
 
-    def _encoded(self, stream: Tensor) -> tuple[Tensor, ActiveCode]:
+    def _nothing_passed(self) -> SiteReadout:
+        none = np.zeros(0, np.float32)
+        return SiteReadout(
+            self.site.name, none.astype(np.uint32), none, none, math.nan, math.nan, 0.0, False,
+            self.milliseconds,
+        )  # fmt: skip
+
+    def _encoded(self, stream: Tensor, code: ActiveCode | None) -> tuple[Tensor, ActiveCode]:
         """Return the N normalised samples (N, d) that the SAE reads, and their code (N, F).
 
         A sample is the pooled vector or a token; tokens that the SAE does not read are left out.
         """
-        code = self.last.code
         if self.pooled:
             read = weighted_mean(stream, self.tokens.mean_weights(self.token_groups))
         else:
@@ -117,13 +127,10 @@ class Reading:
         normalised = self.sae.normalize(read)[0]
         return normalised, self.sae.encode_normalized(normalised) if code is None else code
 
-    @property
-    def _projected(self) -> tuple[int, ...]:
-        return () if self.last.plan is None else self.last.plan.projected
-
-    def _edited(self, code: ActiveCode) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _edited(
+        self, code: ActiveCode, plan: EditPlan | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the edited features, each once, and their largest z and z' over the samples."""
-        plan = self.last.plan
         if plan is None or not len(plan.features):
             return np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32)
         z = code.of(plan.features)

@@ -19,8 +19,11 @@ class Site:
             of a stack.
         width: d of the residual stream.
         token_groups: kinds of tokens that pass through, of `core.steering.TOKEN_GROUPS`.
-        runs_per_inference: 1 for a backbone layer, the denoising steps for an expert layer.
+        runs_per_inference: 1 for a backbone layer, the denoising steps for an expert layer, one
+            less than the decoded tokens for a layer that decodes.
         why_not: why editing here cannot change an action; empty when it can.
+        why_no_heatmap: why where its camera tokens look is not known; empty where it is.
+        may_stop_early: `runs_per_inference` is the most; an inference may end with fewer or none.
     """
 
     name: str
@@ -28,10 +31,17 @@ class Site:
     token_groups: tuple[str, ...]
     runs_per_inference: int
     why_not: str = ""
+    may_stop_early: bool = False
+    why_no_heatmap: str = ""
 
     @property
     def stack(self) -> str:
         return self.name.split(".")[0]
+
+    def ran_as_often_as_it_should(self, runs: int) -> bool:
+        """Return whether an inference with so many runs of this site was a whole one."""
+        most = self.runs_per_inference
+        return runs <= most if self.may_stop_early else runs == most
 
     @property
     def can_steer(self) -> bool:

@@ -57,6 +57,7 @@ def describe(loaded: LoadedPolicy, instruction: str) -> dict[str, Any]:
                     for group, mask in adapter.token_masks(site.name, batch).items()
                 },
                 "runs_per_inference": site.runs_per_inference,
+                "may_stop_early": site.may_stop_early,
                 "can_steer": site.can_steer,
                 "why_not": site.why_not,
             }
@@ -79,6 +80,10 @@ def _blank_frame(loaded: LoadedPolicy, instruction: str) -> dict[str, Any]:
     return frame
 
 
+def _runs(site: Mapping[str, Any]) -> str:
+    return f"{'up to ' if site['may_stop_early'] else ''}{site['runs_per_inference']}"
+
+
 def _show(described: Mapping[str, Any], console: Console) -> None:
     console.print(f"[bold]{described['policy']}[/bold]  id {described['policy_id']}")
     for camera in described["cameras"]:
@@ -91,7 +96,7 @@ def _show(described: Mapping[str, Any], console: Console) -> None:
         if not site["can_steer"]:
             mark = f"no ({reasons.setdefault(site['why_not'], len(reasons) + 1)})"
         table.add_row(
-            site["name"], str(site["width"]), tokens, str(site["runs_per_inference"]), mark
+            site["name"], str(site["width"]), tokens, _runs(site), mark
         )
     console.print(table)
     for reason, number in reasons.items():

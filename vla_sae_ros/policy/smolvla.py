@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vla_sae_ros.policy.adapter import ResidualFunction, TokenMasks, full_mask
 from vla_sae_ros.policy.chunk import PreviousChunk, predict_chunk, refuse_compiled
-from vla_sae_ros.policy.layer_hook import without_gradients
+from vla_sae_ros.policy.layer_hook import undisturbed
 from vla_sae_ros.policy.patches import CameraPatches, Size, padded_left_top, stretched
 from vla_sae_ros.policy.site import LAST_BACKBONE_LAYER, Site
 
@@ -43,7 +43,7 @@ def hook_residual(layer: nn.Module, function: ResidualFunction) -> LayerHooks:
         mid[:] = args[:1]
 
     def add_to_mlp(_module: nn.Module, _args: object, mlp_out: Tensor) -> Tensor | None:
-        delta = without_gradients(function, mlp_out + mid.pop())
+        delta = undisturbed(function, mlp_out + mid.pop())
         return None if delta is None else mlp_out + delta
 
     norm, mlp = layer.get_submodule("post_attention_layernorm"), layer.get_submodule("mlp")

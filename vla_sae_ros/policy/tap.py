@@ -74,7 +74,7 @@ class Tap:
         plan = self._plans.at(self._step)
         self._step += 1
         delta, code = (None, None) if plan is None else self._edit(x, plan)
-        if self._step == self.site.runs_per_inference:
+        if self.site.may_stop_early or self._step == self.site.runs_per_inference:
             self._last = LastRun(x, plan, code)
         self._seconds += time.perf_counter() - started
         return delta
@@ -85,7 +85,7 @@ class Tap:
         Raises:
             RuntimeError: the site did not run as often as it should.
         """
-        if self._last is None or self._step != self.site.runs_per_inference:
+        if not self.site.ran_as_often_as_it_should(self._step):
             raise RuntimeError(
                 f"{self.site.name} ran {self._step} times, not {self.site.runs_per_inference}"
             )

@@ -1,4 +1,4 @@
-"""Small pi0 and pi0.5, of lerobot's own classes, built without any download.
+"""Small pi0, pi0.5 and pi0-FAST, of lerobot's own classes, built without any download.
 
 lerobot knows two sizes of Gemma and one of the vision tower by heart. The small models are made by
 giving its own classes smaller configurations while they are built.
@@ -19,7 +19,6 @@ import torch
 from lerobot.configs.policies import PreTrainedConfig
 from lerobot.configs.types import FeatureType, PolicyFeature
 from lerobot.policies.factory import get_policy_class, make_policy_config
-from lerobot.policies.pi0.modeling_pi0 import GemmaConfig
 from lerobot.policies.pretrained import PreTrainedPolicy
 from lerobot.processor import TokenizerProcessorStep
 from torch import Tensor
@@ -51,16 +50,22 @@ class PiSize:
     """lerobot's training code wants 8."""
     head_width: int = 4
     mlp_width: int = 48
-    vocabulary: int = 400
+    vocabulary: int = 300
     chunk: int = 6
     denoising_steps: int = 3
     language: int = 64
+    decoded: int = 6
+    """Most tokens that pi0-FAST decodes."""
 
 
 def build_tiny_pi(
     family: str, size: PiSize = PiSize(), seed: int = 0, **settings: Any
 ) -> PreTrainedPolicy:
-    """Return a randomly initialised "pi0" or "pi05" policy; `settings` go to its configuration."""
+    """Return a randomly initialised "pi0", "pi05" or "pi0_fast" policy.
+
+    `settings` go to its configuration. "pi0_fast" needs text_tokenizer_name, see
+    `write_pi_tokenizer`, and a FAST tokenizer: lerobot fetches one with its code from the hub.
+    """
     torch.manual_seed(seed)
     with shrunken(family, size):
         policy = get_policy_class(family)(tiny_pi_config(family, size, **settings))
@@ -87,11 +92,22 @@ def tiny_pi_config(family: str, size: PiSize = PiSize(), **settings: Any) -> Pre
         "n_action_steps": size.chunk,
         "max_state_dim": STATE_DIM,
         "max_action_dim": ACTION_DIM + 1,
-        "num_inference_steps": size.denoising_steps,
         "image_resolution": (size.image_size, size.image_size),
         "tokenizer_max_length": size.language,
     }
+    if family == "pi0_fast":  # what random weights decode begins with no "Action: "
+        wanted |= {
+            "max_decoding_steps": size.decoded, "fast_skip_tokens": 3,
+            "validate_action_token_prefix": False,
+        }  # fmt: skip
+    else:
+        wanted["num_inference_steps"] = size.denoising_steps
     return make_policy_config(family, **(wanted | settings))
+
+
+def write_pi_tokenizer(folder: Path, size: PiSize = PiSize()) -> None:
+    """Write a tokenizer of instructions into the folder."""
+    train_tokenizer(SENTENCES, size.vocabulary, SPECIAL_TOKENS).save_pretrained(folder)
 
 
 def save_tiny_pi(
@@ -101,9 +117,12 @@ def save_tiny_pi(
 
     `stats` has "mean", "std", "q01" and "q99" for "observation.state" and "action".
     """
+    write_pi_tokenizer(folder / TOKENIZER_FOLDER, size)
+    fields = {}
+    if policy.name == "pi0_fast":
+        policy.config.text_tokenizer_name = str(folder / TOKENIZER_FOLDER)
+        fields = {"text_tokenizer_name": TOKENIZER_FOLDER}
     policy.save_pretrained(folder)
-    tokenizer = train_tokenizer(SENTENCES, size.vocabulary, SPECIAL_TOKENS)
-    tokenizer.save_pretrained(folder / TOKENIZER_FOLDER)
 
     def with_own_tokenizer(tokenizer_name: str, **settings: Any) -> TokenizerProcessorStep:
         return TokenizerProcessorStep(
@@ -115,7 +134,7 @@ def save_tiny_pi(
         make = getattr(processors, f"make_{policy.name}_pre_post_processors")
         for pipeline in make(policy.config, stats):
             pipeline.save_pretrained(folder)
-    name_relatively(folder, {}, TOKENIZER_FOLDER)
+    name_relatively(folder, fields, TOKENIZER_FOLDER)
     (folder / SIZES).write_text(json.dumps(asdict(size), indent=2) + "\n", encoding="utf-8")
 
 
@@ -132,20 +151,23 @@ def shrunken_as_saved(family: str, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def shrunken(family: str, size: PiSize) -> Iterator[None]:
-    """Make lerobot build its "pi0" or "pi05" classes in this size, inside the context."""
+    """Make lerobot build the classes of one of its pi families in this size, in the context."""
     module = _module(family, "modeling")
 
-    def variant(name: str) -> GemmaConfig:
+    def variant(name: str) -> Any:
         width = size.backbone_width if name == "gemma_2b" else size.expert_width
-        return GemmaConfig(width, size.layers, size.mlp_width, size.heads, 1, size.head_width)
+        return module.GemmaConfig(
+            width, size.layers, size.mlp_width, size.heads, 1, size.head_width
+        )
 
     paligemma = module.PaliGemmaForConditionalGenerationWithPiGemma
-    gemma = module.PiGemmaForCausalLM
     smaller: dict[str, Callable[..., Any]] = {
         "get_gemma_config": variant,
         paligemma.__name__: lambda config: paligemma(_shrink_paligemma(config, size)),
-        gemma.__name__: lambda config: gemma(_shrink_vocabulary(config, size)),
     }
+    if family != "pi0_fast":  # which has no expert
+        gemma = module.PiGemmaForCausalLM
+        smaller[gemma.__name__] = lambda config: gemma(_shrink_vocabulary(config, size))
     with _replaced(module, smaller):
         yield
 

@@ -103,9 +103,11 @@ class ActivationCollection:
 
     def bytes_per_inference(self) -> int | None:
         """Return what one inference takes on disk; None before the first."""
-        if len(self._rows_seen) < len(self._sites):
+        if not self._rows_seen:
             return None
-        rows = sum(self._rows_seen[name] * site.width * 4 for name, site in self._sites.items())
+        rows = sum(
+            self._rows_seen.get(name, 1) * site.width * 4 for name, site in self._sites.items()
+        )
         pictures = int(self._picture_bytes * _PICTURE_MARGIN)
         return rows + pictures + _INDEX_BYTES * len(self._sites)
 
@@ -131,6 +133,7 @@ class ActivationCollection:
 
     def _infer(self, episode: SourceEpisode, moment: Moment) -> np.ndarray:
         seed = (moment.seed, moment.step)
+        self._read.clear()  # a site need not run in every inference
         actions = self._engine.infer(moment.frame, moment.instruction, seed).actions
         context = {
             "episode_id": episode.episode_id,
