@@ -19,7 +19,23 @@ def make_driver(node: Node, values: Mapping[str, Value], settings: RobotSettings
     """Return the driver that the parameters ask for; raises ConfigurationError."""
     if values["mode"] == "simulated":
         return SimulatedDriver(settings.published, settings.reset_pose)
-    raise ConfigurationError(complaint("mode", values["mode"], "simulated"))
+    if values["mode"] == "direct":
+        return _franka(values, settings)
+    raise ConfigurationError(complaint("mode", values["mode"], "direct, simulated"))
+
+
+def _franka(values: Mapping[str, Value], settings: RobotSettings) -> Driver:
+    # Only who speaks to a Franka needs franky.
+    try:
+        from vla_sae_ros.robot.franky_driver import FrankyDriver
+    except ImportError as error:
+        raise ConfigurationError(
+            f"mode:=direct needs franky ({error}). Install franky-control, or use another mode."
+        ) from error
+    if not values["robot_ip"]:
+        raise ConfigurationError("mode:=direct needs robot_ip:=<the robot's address>.")
+    return FrankyDriver(str(values["robot_ip"]), settings, str(values["control"]),
+                        with_hand=values["hand"] == "franka")
 
 
 def make_node() -> RobotBridge:

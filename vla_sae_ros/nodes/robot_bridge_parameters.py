@@ -15,8 +15,11 @@ PARAMETERS = (
               "ros2_control publishes to a controller, simulated moves numbers only",
               choices=("direct", "ros2_control", "simulated")),
     Parameter("robot_ip", "", "mode direct: the robot's address"),
-    Parameter("control", "impedance", "mode direct: how the arm follows its targets",
-              choices=("impedance", "velocity", "cartesian_velocity")),
+    Parameter("control", "joint_impedance", "mode direct: how the arm follows its targets; joint "
+              "impedance is DROID's", choices=("joint_impedance", "joint_velocity",
+                                               "cartesian_velocity")),
+    Parameter("hand", "franka", "mode direct: the gripper; none: somebody else publishes `gripper` "
+              "and closes it by robot_command", choices=("franka", "none")),
     Parameter("output", "joint_trajectory", "mode ros2_control: what the controller takes",
               choices=("joint_trajectory", "joint_state", "twist", "forward")),
     Parameter("output_topic", "", "mode ros2_control: empty = the usual one of the output"),
