@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "vla_sae_ros"
 ROOT = "vla_sae_ros"
 MESSAGES = {"msg", "srv", "action"}
-SYSTEM_MODULES = {"system", "arguments"}
+SYSTEM_MODULES = {"system", "robot_system", "systems", "arguments"}
 
 ROOMS = {
     "core": set(),
@@ -116,8 +116,8 @@ def test_a_module_leaves_foreign_libraries_to_their_rooms(path: Path) -> None:
 
 def test_the_command_line_and_the_system_import_nothing_heavy() -> None:
     heavy = ROS | QT | TORCH | SIMULATOR | {"numpy"}
-    for name in ("cli", "system", "arguments", "doctor", "launching", "resources", "environment",
-                 "commands"):
+    for name in ("cli", "system", "robot_system", "systems", "arguments", "doctor", "launching",
+                 "resources", "environment", "commands"):
         names = {name.split(".")[0] for name in imported(PACKAGE / f"{name}.py")}
         assert not names & heavy, name
 

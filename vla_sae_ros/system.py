@@ -1,12 +1,13 @@
 """Which nodes make a system, with which parameters and remappings: plain data, said once.
 
-`vla-sae up` runs a description as supervised processes, launch/sim.launch.py as launch actions.
+`vla-sae up` runs a description as supervised processes, a launch file as launch actions. Here: the
+simulation, and what other systems have in common with it; robot_system.py has the robots.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -95,39 +96,30 @@ def simulation_system(given: Mapping[str, object]) -> System:
             it should be.
     """
     values = values_of(SIMULATION_ARGUMENTS, given)
-    policy = _policy_folder(str(values["policy"]), str(values["backend"]))
+    policy = policy_folder(str(values["policy"]), str(values["backend"]))
     nodes = [
-        _policy_node(policy, _bundle_folders(policy, _texts(values["bundles"])), values),
+        policy_spec(policy, bundle_folders(policy, values), values),
         _bridge_node(values),
-        _recorder_node(values),
+        recorder_spec(values),
+        *watching_specs(values),
     ]
+    return System("sim", tuple(nodes), namespace_of(values))
+
+
+def watching_specs(values: Mapping[str, ParameterValue]) -> list[NodeSpec]:
+    """Return the nodes that only watch, as far as they are asked for."""
+    nodes = []
     if values["panel"]:
         nodes.append(NodeSpec("panel", "panel", "vla_sae_ros.panel.app", on_exit="ignore"))
     if values["markers"]:
         module = "vla_sae_ros.nodes.markers_node"
         nodes.append(NodeSpec("markers", "markers_node", module, on_exit="ignore"))
-    return System("sim", tuple(nodes), _namespace(str(values["namespace"])))
+    return nodes
 
-
-@dataclass(frozen=True)
-class SystemKind:
-    """A system that can be asked for by name: `describe` takes values for `arguments`."""
-
-    summary: str
-    arguments: tuple[Argument, ...]
-    describe: Callable[[Mapping[str, object]], System]
-
-
-SYSTEMS = {
-    "sim": SystemKind(
-        "a policy in LIBERO, its features and the recorder", SIMULATION_ARGUMENTS, simulation_system
-    )
-}
-
-
-def _policy_node(
+def policy_spec(
     policy: Path, bundles: tuple[str, ...], values: Mapping[str, ParameterValue]
 ) -> NodeSpec:
+    """Return the policy node."""
     parameters: dict[str, ParameterValue] = {"policy": str(policy)}
     parameters |= {name: values[name] for name in ("backend", "device", "threads")}
     if bundles:  # rcl knows no type for an empty list
@@ -143,7 +135,8 @@ def _bridge_node(values: Mapping[str, ParameterValue]) -> NodeSpec:
     return NodeSpec("bridge", "sim_bridge_node", "vla_sae_ros.nodes.sim_bridge_node", parameters)
 
 
-def _recorder_node(values: Mapping[str, ParameterValue]) -> NodeSpec:
+def recorder_spec(values: Mapping[str, ParameterValue]) -> NodeSpec:
+    """Return the recorder."""
     parameters: dict[str, ParameterValue] = {
         "output_folder": str(Path(str(values["record_folder"])).absolute()),
         "record_on_start": values["record"],
@@ -154,7 +147,9 @@ def _recorder_node(values: Mapping[str, ParameterValue]) -> NodeSpec:
     return NodeSpec("recorder", "recorder_node", module, parameters, on_exit="restart")
 
 
-def _namespace(given: str) -> str:
+def namespace_of(values: Mapping[str, ParameterValue]) -> str:
+    """Return the system's namespace; raises ConfigurationError when it is none."""
+    given = str(values["namespace"])
     if given and not re.fullmatch(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", given, re.ASCII):
         raise ConfigurationError(
             complaint("argument 'namespace'", given,
@@ -163,7 +158,8 @@ def _namespace(given: str) -> str:
     return given.strip("/")
 
 
-def _policy_folder(given: str, backend: str) -> Path:
+def policy_folder(given: str, backend: str) -> Path:
+    """Return the policy's folder, the demonstration's without one; raises ConfigurationError."""
     folder = Path(given).expanduser().absolute() if given else share_folder() / "models/demo/policy"
     if (folder / EXPORTED).is_file():
         if backend != "onnx":
@@ -175,7 +171,9 @@ def _policy_folder(given: str, backend: str) -> Path:
     return _folder_with(folder, "config.json", "policy", "--policy")
 
 
-def _bundle_folders(policy: Path, given: tuple[str, ...]) -> tuple[str, ...]:
+def bundle_folders(policy: Path, values: Mapping[str, ParameterValue]) -> tuple[str, ...]:
+    """Return the bundles named, or those beside the policy; raises ConfigurationError."""
+    given = values["bundles"] if isinstance(values["bundles"], tuple) else (str(values["bundles"]),)
     beside = sorted(path.parent for path in (policy.parent / "sae").glob("*/bundle.yaml"))
     folders = [Path(text).expanduser().absolute() for text in given] or beside
     return tuple(
@@ -190,7 +188,3 @@ def _folder_with(folder: Path, file: str, what: str, option: str) -> Path:
                       f"Name another with {option}.")
         )  # fmt: skip
     return folder
-
-
-def _texts(value: ParameterValue) -> tuple[str, ...]:
-    return value if isinstance(value, tuple) else (str(value),)

@@ -36,11 +36,13 @@ from vla_sae_ros.core.steering import Edit, Preset, format_preset
 from vla_sae_ros.msg import EpisodeState, SteeringEdit, SteeringLease
 from vla_sae_ros.nodes import qos
 from vla_sae_ros.nodes.steering_messages import from_edit
+from vla_sae_ros.robot.admission import EnableRefused
 from vla_sae_ros.srv import ApplyPreset, SetSteering, StartRecording
 
 SERVICE_TIMEOUT = 10.0  # [s]
 CHECK_PERIOD = 0.2  # [s]
 LEASE = 5.0  # [s]
+ROBOT_LEASE = 1.0  # [s]
 
 HINT = "Is a system running (vla-sae up sim), in this ROS_DOMAIN_ID?"
 
@@ -70,6 +72,7 @@ class Client:
             "steering/preset": self._node.create_client(ApplyPreset, "steering/preset"),
             "steering/bypass": self._node.create_client(SetBool, "steering/bypass"),
             "steering/reset": self._node.create_client(Trigger, "steering/reset"),
+            "bridge/enable": self._node.create_client(SetBool, "bridge/enable"),
             "record/start": self._node.create_client(StartRecording, "record/start"),
             "record/stop": self._node.create_client(Trigger, "record/stop"),
         }
@@ -77,6 +80,11 @@ class Client:
             SteeringLease, "steering/heartbeat", qos.HEARTBEAT
         )
         self._node.create_timer(LEASE / 5, self._beat)
+        self._robot_heartbeat = self._node.create_publisher(
+            SteeringLease, "bridge/heartbeat", qos.HEARTBEAT
+        )
+        self._node.create_timer(ROBOT_LEASE / 5, self._beat_for_robot)
+        self._holds_robot = False
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = threading.Thread(
@@ -176,6 +184,24 @@ class Client:
             raise SimulationError(f"no episode, or not to its end: {answer.result.message}")
         return answer.result
 
+    def enable_robot(self) -> None:
+        """Let a robot's bridge move; it stops when this client is no longer heard of.
+
+        Raises:
+            EnableRefused: with the bridge's reason.
+        """
+        self._holds_robot = True
+        self._beat_for_robot()
+        response = self._call("bridge/enable", SetBool.Request(data=True))
+        if not response.success:
+            self._holds_robot = False
+            raise EnableRefused(response.message)
+
+    def disable_robot(self) -> None:
+        """Let a robot's bridge hold still."""
+        self._call("bridge/enable", SetBool.Request(data=False))
+        self._holds_robot = False
+
     def set_steering(self, edits: Sequence[Edit], release: Sequence[tuple[str, int]] = ()) -> int:
         """Set and release edits in one step; return the new revision.
 
@@ -271,6 +297,13 @@ class Client:
         return future.result()
 
     def _beat(self) -> None:
-        message = SteeringLease(owner=self.name, duration=LEASE)
+        self._heartbeat.publish(self._lease_message(LEASE))
+
+    def _beat_for_robot(self) -> None:
+        if self._holds_robot:
+            self._robot_heartbeat.publish(self._lease_message(ROBOT_LEASE))
+
+    def _lease_message(self, duration: float) -> SteeringLease:
+        message = SteeringLease(owner=self.name, duration=duration)
         message.header.stamp = self._node.get_clock().now().to_msg()
-        self._heartbeat.publish(message)
+        return message

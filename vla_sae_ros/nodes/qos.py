@@ -42,6 +42,9 @@ FEATURES = _profile(400)
 """policy/features: none lost to a bag. What a reader missed is sent again when Fast DDS' heartbeat,
 every 3 s, finds it out: the publisher has to remember as long, at 100 messages/s."""
 
+COMMAND = _profile(1)
+"""To a robot's controller: only the newest target counts."""
+
 EVENTS = _profile(100)
 """steering/events: the audit trail."""
 

@@ -17,6 +17,7 @@ from std_srvs.srv import Trigger
 
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.core.contract import Contract, load_contract
+from vla_sae_ros.core.contract.messages import split_joint
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
 from vla_sae_ros.msg import ActionChunk
 from vla_sae_ros.nodes import qos
@@ -27,7 +28,7 @@ from vla_sae_ros.nodes.episode_messages import from_chunk
 from vla_sae_ros.nodes.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.parameters import Value, declare_parameters
 from vla_sae_ros.nodes.robot_admission import RobotAdmission
-from vla_sae_ros.nodes.robot_bridge_parameters import PARAMETERS, pacing
+from vla_sae_ros.nodes.robot_bridge_parameters import PARAMETERS, pacing, with_contract
 from vla_sae_ros.nodes.robot_episode import EpisodeSource
 from vla_sae_ros.nodes.robot_messages import to_diagnostic
 from vla_sae_ros.nodes.robot_publisher import RobotPublisher
@@ -61,8 +62,9 @@ class RobotBridge(Node):
 
     def __init__(self, make_driver: MakeDriver, **node_options: Any) -> None:
         super().__init__("bridge", **node_options)
-        self._values = values = declare_parameters(self, PARAMETERS)
+        values = declare_parameters(self, PARAMETERS)
         contract = load_contract(str(values["contract"]) or share_folder() / DROID_CONTRACT)
+        self._values = values = with_contract(values, contract)
         settings = load_robot(str(values["robot"]))
         space = _action_space(str(values["actions"]), settings)
         names = _fit(contract, settings, space)
@@ -248,7 +250,7 @@ def _fit(contract: Contract, settings: RobotSettings, space: ActionSpace) -> tup
     for entry in contract.observations:
         for source in entry.sources:
             if source.channel.topic == "joint_states":
-                names = tuple(path.removeprefix("position.") for path in source.select)
+                names = tuple(split_joint(path)[1] for path in source.select)
                 if len(names) == settings.joints:
                     return names
     raise ConfigurationError(

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from rclpy.node import Node
 
-from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.nodes.parameters import Value
 from vla_sae_ros.nodes.robot_bridge import RobotBridge
 from vla_sae_ros.nodes.running import exit_at_once, run_node
+from vla_sae_ros.nodes.topic_driver import TopicDriver
 from vla_sae_ros.robot.driver import Driver
 from vla_sae_ros.robot.settings import RobotSettings
 from vla_sae_ros.robot.simulated_driver import SimulatedDriver
@@ -21,7 +22,7 @@ def make_driver(node: Node, values: Mapping[str, Value], settings: RobotSettings
         return SimulatedDriver(settings.published, settings.reset_pose)
     if values["mode"] == "direct":
         return _franka(values, settings)
-    raise ConfigurationError(complaint("mode", values["mode"], "direct, simulated"))
+    return TopicDriver(node, values, settings)
 
 
 def _franka(values: Mapping[str, Value], settings: RobotSettings) -> Driver:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vla_sae_ros.core.contract import Contract
+from vla_sae_ros.core.contract.messages import split_joint
 from vla_sae_ros.nodes.episode import Pacing
 from vla_sae_ros.nodes.parameters import Parameter, Value
 
@@ -28,8 +30,9 @@ PARAMETERS = (
               "flange; empty = fr3_joint1 to fr3_joint7"),
     Parameter("twist_frame", "", "mode ros2_control, twist: frame of the commands; empty = "
               "<model>_link0"),
-    Parameter("gripper", "none", "mode ros2_control: how the gripper is commanded: not at all, or "
-              "by the action control_msgs/GripperCommand", choices=("none", "action")),
+    Parameter("gripper", "none", "mode ros2_control: how the gripper is commanded: not at all, by "
+              "the action control_msgs/GripperCommand, or by std_msgs/Float64 on gripper_command",
+              choices=("none", "action", "topic")),
     Parameter("gripper_action", "/franka_gripper/gripper_action", "name of that action"),
     Parameter("gripper_joint", "fr3_finger_joint1", "its finger joint in hardware_states"),
     Parameter("gripper_width", 0.04, "position of that joint when open", unit="m",
@@ -49,6 +52,22 @@ PARAMETERS = (
               minimum=1, maximum=1_000_000),
     Parameter("audit_folder", "out/audit", "folder of the audit log; empty = none"),
 )
+
+
+OUTPUTS = {"trajectory_msgs/msg/JointTrajectory": "joint_trajectory",
+           "sensor_msgs/msg/JointState": "joint_state"}
+"""Message type of a contract's action to the output that fills it."""
+
+
+def with_contract(values: dict[str, Value], contract: Contract) -> dict[str, Value]:
+    """Return the parameters with the controller's topic, type and joints from the contract, where
+    its action names a controller and the parameters do not."""
+    source = contract.action.sources[0]
+    if values["output_topic"] or source.channel.type not in OUTPUTS:
+        return values
+    joints = tuple(split_joint(path)[1] for path in source.select)
+    return values | {"output": OUTPUTS[source.channel.type], "output_topic": source.channel.topic,
+                     "hardware_joints": values["hardware_joints"] or joints}
 
 
 def pacing(values: dict[str, Value], control_rate: float) -> Pacing:

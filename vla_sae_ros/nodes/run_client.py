@@ -32,25 +32,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--instruction", default="", help="default: the task's own")
     parser.add_argument("--max-steps", type=int, default=0, help="default: the suite's own limit")
     parser.add_argument("--clock", default="", choices=("lockstep", "realtime", ""))
+    parser.add_argument("--robot", action="store_true",
+                        help="on a robot: enable it, run --instruction, hold still; it stops when "
+                        "this command does")
     parser.add_argument("--timeout", type=float, default=600.0, metavar="S",
                         help="cancel after this many seconds (default 600)")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the episode; return 0 when the task succeeded, 1 when not. Ctrl-C cancels it."""
+    """Run the episode; return 0 when the task succeeded, 1 when not. Ctrl-C cancels it.
+
+    On a robot, which has no success condition of its own, 0 when it ran to its step limit.
+    """
+    suite, task, init_state = ("", -1, -1) if args.robot else (
+        args.suite, args.task, args.init_state)
     with Client(f"run_{os.getpid()}") as client, _progress() as progress:
+        if args.robot:
+            client.enable_robot()
         bar = progress.add_task("sending the goal", total=None)
-        result = client.run_episode(
-            args.suite, args.task, args.init_state, args.seed, args.instruction, args.max_steps,
-            args.clock, args.timeout, on_state=lambda state: _show(progress, bar, state),
-        )  # fmt: skip
+        try:
+            result = client.run_episode(
+                suite, task, init_state, args.seed, args.instruction, args.max_steps,
+                args.clock, args.timeout, on_state=lambda state: _show(progress, bar, state),
+            )  # fmt: skip
+        finally:
+            if args.robot:
+                client.disable_robot()
     print(f"{'success' if result.success else 'no success'} after {result.steps} steps")
     print(f"actions_sha256 {result.actions_sha256}")
     print(
         f"missed deadlines {result.missed_deadlines}, held ticks {result.held_ticks}, "
         f"dropped chunks {result.dropped_chunks}"
     )
-    return 0 if result.success else 1
+    return 0 if result.success or args.robot else 1
 
 
 def _progress() -> Progress:

@@ -164,7 +164,8 @@ def _thin(mesh: mujoco.MjsMesh) -> None:
     """Replace a mesh by one whose vertices are those of a grid's cells."""
     shape = mujoco.MjSpec()
     shape.add_mesh(name="mesh", file=mesh.file, scale=mesh.scale)
-    shape.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname="mesh")
+    shape.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname="mesh",
+                             contype=0, conaffinity=0)  # saves its convex hull
     full = shape.compile()
     rotation = np.zeros(9)
     mujoco.mju_quat2Mat(rotation, full.mesh_quat[0])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vla_sae_ros.arguments import Argument
 from vla_sae_ros.supervision.supervisor import Supervisor, dated_log_folder
-from vla_sae_ros.system import SYSTEMS
+from vla_sae_ros.systems import SYSTEMS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,24 @@
+"""A Franka with DROID's conventions, a policy with its features, and the recorder."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch_ros.actions import Node
+
+from vla_sae_ros.launching import as_text, node_keywords
+from vla_sae_ros.robot_system import ROBOT_ARGUMENTS, robot_system
+
+
+def start(context):
+    given = {argument.name: context.launch_configurations[argument.name]
+             for argument in ROBOT_ARGUMENTS}
+    system = robot_system(given)
+    return [Node(**node_keywords(spec, system.namespace, Shutdown)) for spec in system.nodes]
+
+
+def generate_launch_description():
+    return LaunchDescription([
+        *(DeclareLaunchArgument(argument.name, default_value=as_text(argument.default),
+                                description=f"{argument.description} ({argument.allowed})")
+          for argument in ROBOT_ARGUMENTS),
+        OpaqueFunction(function=start),
+    ])
