@@ -32,6 +32,7 @@ COMMANDS = (
     Command("classify", "vla_sae_ros.study.classify", "tell general features from memorized ones"),
     Command("label", "vla_sae_ros.study.label", "name features by what they follow"),
     Command("heatmaps", "vla_sae_ros.study.heatmaps", "where in the pictures features are active"),
+    Command("evaluate", "vla_sae_ros.study.experiment.command", "steering experiments"),
     Command("report", "vla_sae_ros.study.report", "one HTML page about a bundle and its features"),
 )
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
-
-from vla_sae_ros.sim.conventions import libero_state
-from vla_sae_ros.sim.environment import Environment, Layout, TaskSpec
-from vla_sae_ros.study.episode_source import Answer, Moment
-from vla_sae_ros.study.trials import Trial
+from vla_sae_ros.sim.environment import Environment, TaskSpec
+from vla_sae_ros.study.episode_source import Answer
+from vla_sae_ros.study.playing import PlannedTrial, play_trial
 
 TRAINING_INIT_STATES = range(40)  # 40 to 49 are for evaluation
 
@@ -26,44 +23,6 @@ def plan_collection(
             limit = min(max_steps or task.max_steps, task.max_steps)
             planned.append(PlannedTrial(task, state, first_seed + len(planned), limit))
     return planned
-
-
-@dataclass(frozen=True)
-class PlannedTrial:
-    """One episode to run; its seed tells it from every other."""
-
-    task: TaskSpec
-    init_state: int
-    seed: int
-    max_steps: int
-    layout: Layout = field(default_factory=Layout)
-
-
-def play_trial(
-    environment: Environment,
-    trial: Trial | PlannedTrial,
-    max_steps: int,
-    execute_steps: int,
-    answer: Answer,
-) -> bool:
-    """Run one episode, asking for a chunk every `execute_steps`; return its success."""
-    task = trial.task
-    observation = environment.reset(task, trial.init_state, trial.seed, trial.layout)
-    for step in range(max_steps):
-        if step % execute_steps == 0:
-            frame: dict[str, np.ndarray] = {
-                f"observation.images.{camera}": environment.render(camera)
-                for camera in environment.cameras
-            }
-            frame["observation.state"] = libero_state(observation).astype(np.float32)
-            positions = environment.object_positions()
-            chunk = answer(Moment(frame, task.instruction, trial.seed, step, positions))
-        action = np.clip(chunk[step % execute_steps], -1.0, 1.0).astype(np.float64)
-        result = environment.step(action)
-        observation = result.observation
-        if result.success:
-            return True
-    return False
 
 
 @dataclass(frozen=True)

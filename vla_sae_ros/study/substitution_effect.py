@@ -11,7 +11,7 @@ from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim.environment import Environment
 from vla_sae_ros.study.action_error import ActionError, SubstitutedPolicy
 from vla_sae_ros.study.episode_source import Answer
-from vla_sae_ros.study.libero_source import play_trial
+from vla_sae_ros.study.playing import play_trial
 from vla_sae_ros.study.policy_runner import EXECUTE_STEPS
 from vla_sae_ros.study.trials import Trial
 

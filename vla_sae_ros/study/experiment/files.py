@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
-class _Arrays:
+class Arrays:
     """Arrays with names, in a file and back."""
 
     def to_bytes(self) -> bytes:
@@ -45,7 +45,7 @@ class _Arrays:
 
 
 @dataclass(frozen=True)
-class Trajectory(_Arrays):
+class Trajectory(Arrays):
     """One rollout of T control steps, with I inferences; row 0 is before the first action.
 
     Positions in the world frame [m], z up; quaternions xyzw.
@@ -88,7 +88,7 @@ class Trajectory(_Arrays):
 
 
 @dataclass(frozen=True)
-class Responses(_Arrays):
+class Responses(Arrays):
     """One arm's answers to N observations in open loop, the same observations in every arm.
 
     Attributes:
@@ -115,7 +115,7 @@ class Responses(_Arrays):
 
 
 @dataclass(frozen=True)
-class Latency(_Arrays):
+class Latency(Arrays):
     """Step latencies of one arm: "none" (hook off), "zero" (hook on), "feature" (steering).
 
     Attributes:

@@ -1,0 +1,116 @@
+"""`vla-sae evaluate STUDY`: what steering features does, against every control."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.study.experiment.checks import hook_at_zero, unread_sites
+from vla_sae_ros.study.experiment.crew import Hands
+from vla_sae_ros.study.experiment.evaluation import (
+    Tally,
+    all_cores,
+    evaluate,
+    missing,
+    study_folder,
+)
+from vla_sae_ros.study.experiment.forecast import forecast
+from vla_sae_ros.study.experiment.ground import ground_of
+from vla_sae_ros.study.experiment.plan import Plan, make_plan
+from vla_sae_ros.study.experiment.processes import Processes
+from vla_sae_ros.study.experiment.rows import rows_of
+from vla_sae_ros.study.experiment.stage import Stage
+from vla_sae_ros.study.experiment.store import Store
+from vla_sae_ros.study.experiment.study_file import load_study
+from vla_sae_ros.study.experiment.table import TABLE_FILE
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `vla-sae evaluate`."""
+    parser.add_argument("study", type=Path, help="study file, e.g. config/studies/quick.yaml")
+    parser.add_argument("--out", type=Path, help="folder; default: out/studies/NAME; what is there "
+                        "already is not made again")  # fmt: skip
+    parser.add_argument("--plan", action="store_true", help="say what would be made, and stop")
+    parser.add_argument("--workers", type=int, default=0, help="default: one per core")
+    parser.add_argument("--limit", type=int, default=0, help="make so many runs at most")
+    parser.add_argument("--ray", metavar="ADDRESS", help='on a Ray cluster: "auto" or host:port')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan, say so, and make what is missing; 1 where something did not come out as it must."""
+    for name in ("workers", "limit"):
+        if getattr(args, name) < 0:
+            raise ConfigurationError(complaint(f"--{name}", getattr(args, name), "0 or more"))
+    study = load_study(args.study)
+    ground, stage = ground_of(study)
+    plan = make_plan(study, ground)
+    console = Console(stderr=True)
+    with Store(args.out or study_folder(study.name)) as store:
+        shutil.copyfile(args.study, store.folder / "study.yaml")
+        workers = args.workers or all_cores()
+        _say_plan(console, plan, store, workers)
+        tally = Tally()
+        if not args.plan and missing(plan, store):
+            with _hands(args, workers, stage, store.folder) as hands:
+                tally = _evaluate(plan, store, hands, args.limit, console)
+        unread = [name for name, site in ground.sites.items() if not site.can_steer]
+        return 0 if args.plan else _say_results(plan, store, tally, unread)
+
+
+def _evaluate(plan: Plan, store: Store, hands: Hands, limit: int, console: Console) -> Tally:
+    total = len(missing(plan, store)[: limit or None])
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("runs", total=total, note="")
+        return evaluate(
+            plan, store, hands, limit, progress.console.print,
+            lambda run: progress.update(bar, advance=1, note=run.arms[0].name if run.arms else ""),
+        )  # fmt: skip
+
+
+@contextmanager
+def _hands(args: argparse.Namespace, workers: int, stage: Stage, folder: Path) -> Iterator[Hands]:
+    hands: Hands
+    if args.ray:
+        from vla_sae_ros.study.experiment.ray_actors import RayActors  # only where it is wanted
+
+        hands = RayActors(args.ray, args.workers, stage, folder.resolve())
+    else:
+        hands = Processes(workers, stage, folder.resolve())
+    try:
+        yield hands
+    finally:
+        hands.close()
+
+
+def _say_plan(console: Console, plan: Plan, store: Store, workers: int) -> None:
+    table = Table(title=f"study {plan.study.name}")
+    for heading in ("protocol", "arm", "runs"):
+        table.add_column(heading, justify="right" if heading == "runs" else "left")
+    for (protocol, arm), count in sorted(plan.counts().items()):
+        table.add_row(protocol, arm, str(count))
+    console.print(table)
+    console.print(forecast(plan, store, workers).in_words())
+
+
+def _say_results(plan: Plan, store: Store, tally: Tally, unread: list[str]) -> int:
+    rows = rows_of(plan, store)
+    checks = {"hooks at strength 0": hook_at_zero(rows),
+              f"steering {', '.join(unread)}, which nothing reads": unread_sites(rows, unread)}
+    for what, found in checks.items():
+        if found.compared:
+            print(found.in_words(what))
+    lost = f", {tally.lost} workers lost" if tally.lost else ""
+    lost += f", {tally.given_up} runs given up" if tally.given_up else ""
+    print(f"{tally.made} runs made{lost}; {len(store.finished)} in {store.folder}, "
+          f"{len(rows)} rows in {store.folder / TABLE_FILE}.")
+    return int(bool(tally.given_up or any(found.differing for found in checks.values())))
