@@ -10,9 +10,13 @@ import pytest
 
 from vla_sae_ros import cli
 from vla_sae_ros.commands import Command
+from vla_sae_ros.robot import robot_command
 from vla_sae_ros.study import bag
 
-LEAVES = [command for command in cli.COMMANDS if command.name != "bag"] + list(bag.COMMANDS)
+GROUPS = {"bag": bag.COMMANDS, "robot": robot_command.COMMANDS}
+LEAVES = [
+    leaf for command in cli.COMMANDS for leaf in GROUPS.get(command.name, (command,))
+]  # fmt: skip
 
 @pytest.mark.parametrize("command", LEAVES, ids=lambda command: command.name)
 def test_every_subcommand_has_a_module_that_keeps_the_agreement(command: Command) -> None:

@@ -21,6 +21,7 @@ COMMANDS = (
     Command("run", "vla_sae_ros.nodes.run_client", "run one episode in a running system"),
     Command("steer", "vla_sae_ros.nodes.steer_client", "change features of a running system"),
     Command("record", "vla_sae_ros.nodes.record_client", "start or stop a bag in a running system"),
+    Command("robot", "vla_sae_ros.robot.robot_command", "an arm without a policy: check it"),
     Command("bag", "vla_sae_ros.study.bag", "what a bag holds; export, repair, plots, replay"),
     Command("export", "vla_sae_ros.policy.export.command", "a policy and SAEs for ONNX Runtime"),
     Command("demos", "vla_sae_ros.study.demonstrations", "make scripted LIBERO demonstrations"),

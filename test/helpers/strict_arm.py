@@ -32,11 +32,12 @@ def eventually[T](condition: Callable[[], T]) -> T:
 class OwnThread:
     """Runs everything on one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: float = LONG) -> None:
+        self._limit = limit
         self._pool = ThreadPoolExecutor(1)
 
     def __call__[T](self, work: Callable[..., T], *arguments: Any) -> T:
-        return self._pool.submit(work, *arguments).result(LONG)
+        return self._pool.submit(work, *arguments).result(self._limit)
 
     def close(self) -> None:
         self._pool.shutdown()

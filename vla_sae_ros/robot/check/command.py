@@ -1,0 +1,115 @@
+"""`vla-sae robot check`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from vla_sae_ros.core.errors import VlaSaeError
+from vla_sae_ros.robot.check import steps
+from vla_sae_ros.robot.check.rehearsal import SLOW, Rehearsal
+from vla_sae_ros.robot.check.steps import Finding
+from vla_sae_ros.robot.driver import Driver
+from vla_sae_ros.robot.realtime import become_realtime
+from vla_sae_ros.robot.settings import RobotSettings
+from vla_sae_ros.robot.settings_file import load_robot
+from vla_sae_ros.robot.simulated_driver import SimulatedDriver
+
+Ask = Callable[[str], bool]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--host", help="address of the robot, e.g. 172.16.0.2")
+    where.add_argument("--simulated", action="store_true", help="a dry run without any robot")
+    parser.add_argument("--robot", default="panda", help="panda, fr3, or your own .yaml file")
+    parser.add_argument("--mode", default="joint_impedance",
+                        help="joint_impedance, joint_velocity or cartesian_velocity")  # fmt: skip
+    parser.add_argument("--no-hand", action="store_true", help="the arm has no Franka hand")
+    parser.add_argument("--yes", action="store_true",
+                        help="do not ask before each step; for simulated robots")  # fmt: skip
+    parser.add_argument("--out", type=Path, default=Path("robot_check.json"),
+                        help="file for the numbers")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table, write the file; 1 when a step failed or was not taken."""
+    settings = load_robot(args.robot)
+    driver = _driver(args, settings)
+    console = Console()
+    console.print(f"At most {SLOW:.0%} of your velocity limits. Keep a hand on the stop button.")
+    ask: Ask = (lambda _: True) if args.yes else _asked
+    findings: list[Finding] = []
+    failure = ""
+    try:
+        with Rehearsal(driver, settings) as rehearsal:
+            for finding in _check(rehearsal, settings, ask, become_realtime()):
+                findings.append(finding)
+                console.print(f"  {finding.step}: {finding.detail}")
+    except VlaSaeError as error:
+        failure = str(error)
+    _show(console, findings, failure)
+    _write(args.out, settings, findings, failure)
+    console.print(f"Written to {args.out}")
+    return int(bool(failure) or not all(finding.ok for finding in findings))
+
+
+def _driver(args: argparse.Namespace, settings: RobotSettings) -> Driver:
+    if args.simulated:
+        return SimulatedDriver(settings.published, settings.reset_pose)
+    from vla_sae_ros.robot.franky_driver import FrankyDriver  # a dry run needs no libfranka
+
+    return FrankyDriver(args.host, settings, args.mode, not args.no_hand)
+
+
+def _check(
+    rehearsal: Rehearsal, settings: RobotSettings, ask: Ask, not_realtime: str
+) -> Iterator[Finding]:
+    yield steps.connection(rehearsal, not_realtime)
+    standing = steps.place(rehearsal)
+    yield standing
+    if not (standing.ok and ask("Is that where the arm and its tool are?")):
+        yield Finding("jogs", False, "not taken")
+        return
+    jogs = []
+    for joint in range(settings.joints):
+        if not ask(f"Jog joint {joint + 1} by {steps.JOG} rad and back?"):
+            yield Finding(f"joint {joint + 1}", False, "not taken")
+            continue
+        jogs.append(steps.jog(rehearsal, joint))
+        yield jogs[-1]
+    yield steps.latency(jogs)
+    if not ask("Move joint 1 and stop it on the way?"):
+        yield Finding("stop", False, "not taken")
+        return
+    yield steps.stop_distance(rehearsal)
+
+
+def _asked(question: str) -> bool:
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _show(console: Console, findings: list[Finding], failure: str) -> None:
+    table = Table("step", "", "found")
+    for finding in findings:
+        table.add_row(finding.step, "ok" if finding.ok else "[red]NO[/red]", finding.detail)
+    if failure:
+        table.add_row("ended", "[red]NO[/red]", failure)
+    console.print(table)
+
+
+def _write(path: Path, settings: RobotSettings, findings: list[Finding], failure: str) -> None:
+    record = {
+        "robot": settings.robot,
+        "ok": not failure and all(finding.ok for finding in findings),
+        "failure": failure,
+        "steps": [{"step": f.step, "ok": f.ok, "detail": f.detail, **f.values} for f in findings],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
