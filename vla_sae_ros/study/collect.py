@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep-observations",
         action="store_true",
         help="also keep what the policy saw, whole and without loss, for `vla-sae heatmaps`; about "
-        "100 kB per picture of 256 x 256",
+        "80 kB per picture of 256 x 256",
     )
     parser.add_argument("--device", default="cpu", help="torch device; default %(default)s")
     parser.add_argument("--threads", type=int, default=1, help="of torch; default %(default)s")

@@ -9,7 +9,8 @@ from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
-from vla_sae_ros.study.episode_frames import read_frame
+from vla_sae_ros.study.episode_archive import ArchiveNames
+from vla_sae_ros.study.episode_frames import FRAMES_FOLDER, frame_name, read_frame
 from vla_sae_ros.study.heatmap_files import HeatmapFiles
 from vla_sae_ros.study.top_episodes import Peak
 
@@ -55,16 +56,20 @@ def contact_frames(
     """
     pictures = _Pictures(limit)
     missing: set[tuple[str, int]] = set()
+    frames = ArchiveNames(folder, FRAMES_FOLDER)
     files = HeatmapFiles(folder, bundle_id)
     for rank in zip_longest(*(sheet.peaks for sheet in sheets)):
         for sheet, peak in zip(sheets, rank, strict=True):
             if peak is None:
                 continue
             key = (peak.episode_id, peak.step)
-            if key not in missing and not pictures.take(key, partial(read_frame, folder, *key)):
+            if frames.has(peak.episode_id, frame_name(peak.step)):
+                pictures.take(key, partial(read_frame, folder, *key))
+            else:
                 missing.add(key)
             drawn = (*key, sheet.feature)
-            pictures.take(drawn, partial(files.read, *drawn))
+            if files.has(*drawn):
+                pictures.take(drawn, partial(files.read, *drawn))
     return ContactFrames(
         tuple(pictures.uris),
         {key: at for key, at in pictures.index.items() if len(key) == 2},
@@ -75,7 +80,7 @@ def contact_frames(
 
 
 class _Pictures:
-    """Data URIs within a limit [MB], each key's once."""
+    """Data URIs within a limit [MB], each key's once; after the first that does not fit none is."""
 
     def __init__(self, limit: float) -> None:
         self.uris: list[str] = []
@@ -83,18 +88,18 @@ class _Pictures:
         self.over: set[Key] = set()
         self._left = limit * 1e6
 
-    def take(self, key: Key, read: Callable[[], bytes | None]) -> bool:
-        """Take the picture if it still fits; return False where there is none."""
-        if key in self.index or key in self.over:
-            return True
-        jpeg = read()
-        if jpeg is None:
-            return False
-        uri = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
-        if len(uri) > self._left:
+    def take(self, key: Key, read: Callable[[], bytes | None]) -> None:
+        """Take the picture if it still fits; one that does not is not even read."""
+        if key in self.index:
+            return
+        uri = "" if self.over else _uri(read() or b"")
+        if self.over or len(uri) > self._left:
             self.over.add(key)
-        else:
-            self._left -= len(uri)
-            self.index[key] = len(self.uris)
-            self.uris.append(uri)
-        return True
+            return
+        self._left -= len(uri)
+        self.index[key] = len(self.uris)
+        self.uris.append(uri)
+
+
+def _uri(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()

@@ -54,6 +54,21 @@ def archive_path(folder: Path, kind: str, episode_id: str) -> Path:
     return folder / kind / f"{episode_id.replace('/', '_')}.zip"
 
 
+class ArchiveNames:
+    """What the archives of a kind hold; each is looked into once."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self._folder, self._kind = folder, kind
+        self._names: dict[str, frozenset[str]] = {}
+
+    def has(self, episode_id: str, name: str) -> bool:
+        """Say whether an episode has a file. Raises CollectionError for a damaged archive."""
+        if episode_id not in self._names:
+            names = archived_names(self._folder, self._kind, episode_id)
+            self._names[episode_id] = frozenset(names)
+        return name in self._names[episode_id]
+
+
 def archived_names(folder: Path, kind: str, episode_id: str) -> list[str]:
     """Return the names of an episode's files; none where it has no archive.
 

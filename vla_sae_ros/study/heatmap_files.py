@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from vla_sae_ros.study.episode_archive import EpisodeArchive, archived_names, read_archived
+from vla_sae_ros.study.episode_archive import (
+    ArchiveNames,
+    EpisodeArchive,
+    archived_names,
+    read_archived,
+)
 
 _FOLDER = "heatmaps"
 
 
 class HeatmapFiles:
-    """The heatmaps of one bundle in a folder of activations.
+    """The heatmaps of one bundle in a folder of activations; `has` is of when it was first asked.
 
     Args:
         folder: of the activations.
@@ -20,6 +25,11 @@ class HeatmapFiles:
 
     def __init__(self, folder: Path, bundle_id: str) -> None:
         self._folder, self._kind = folder, f"{_FOLDER}/{bundle_id}"
+        self._names = ArchiveNames(folder, self._kind)
+
+    def has(self, episode_id: str, step: int, feature: int) -> bool:
+        """Say whether a feature's heatmap at one inference was computed."""
+        return self._names.has(episode_id, _name(step, feature))
 
     def read(self, episode_id: str, step: int, feature: int) -> bytes | None:
         """Return a feature's JPEG at one inference; None where none was computed.
