@@ -96,13 +96,12 @@ HOUR = 3600 * 10**9
 FAULTS = (
     Fault("stop button", lambda rig: rig.call("stop"), ("operator_stop",)),
     Fault("hold still", lambda rig: rig.call("enable", data=False), ("disabled",)),
-    Fault("NaN chunk", ask(kind="nan"),
-          ("enabled", "stale_command")),
-    Fault("giant chunk (5000 rows)", ask(kind="wave", rows=5000), ("enabled", "stale_command")),
-    Fault("old chunk (100 ticks)", ask(kind="wave", age=100), ("enabled", "stale_command")),
-    Fault("chunk of 7 numbers", ask(kind="narrow"), ("enabled", "stale_command")),
-    Fault("chunk for 50 Hz", ask(kind="wave", rate=50.0), ("enabled", "stale_command")),
-    Fault("action of 50", joint(0, 50.0), ("enabled",)),
+    Fault("NaN chunk", ask(kind="nan"), ("stale_command",)),
+    Fault("giant chunk (5000 rows)", ask(kind="wave", rows=5000), ("stale_command",)),
+    Fault("old chunk (100 ticks)", ask(kind="wave", age=100), ("stale_command",)),
+    Fault("chunk of 7 numbers", ask(kind="narrow"), ("stale_command",)),
+    Fault("chunk for 50 Hz", ask(kind="wave", rate=50.0), ("stale_command",)),
+    Fault("action of 50", joint(0, 50.0), ("stale_command",)),
     Fault("into the table", joint(1, 1.0), ("enabled", "workspace"), limit="workspace"),
     Fault("to the end of joint 7", joint(6, 1.0), ("enabled",), limit="joint_margin"),
     Fault("full speed, then back at once", joint(0, 1.0), ("enabled",), rest=False,
@@ -163,12 +162,8 @@ def run(rig: Rig, fault: Fault) -> Outcome:
     rig.commands.clear()
     began = time.monotonic()
     fault.inject(rig)
-    to_rest = watch(rig, began, fault.rest)
-    final = NAMES[rig.state.status]
-    if final == "stopped":
-        final = rig.state.reason
-    if rig.processes["bridge"].poll() is not None or "bridge frozen" in fault.name:
-        final = "gone"
+    to_rest = watch(rig, began, fault)
+    final = "gone" if fault.final == ("gone",) else final_of(rig)
     limits = sorted({limit for each in rig.commands for limit in each.limits})
     to_stop = rig.stopped_at - began if rig.stopped_at > began else NAN
     at_rest = not math.isnan(to_rest) or not fault.rest
@@ -178,7 +173,7 @@ def run(rig: Rig, fault: Fault) -> Outcome:
     return outcome
 
 
-def watch(rig: Rig, began: float, rest: bool) -> float:
+def watch(rig: Rig, began: float, fault: Fault) -> float:
     """Return after how long the arm stood for good, NaN if it did not [s]."""
     stood: float = NAN
     while (now := time.monotonic()) < began + WATCHED:
@@ -187,12 +182,16 @@ def watch(rig: Rig, began: float, rest: bool) -> float:
             stood = NAN
         elif math.isnan(stood) and not math.isnan(speed):
             stood = now - began
-        if now - began > 3.0 and not math.isnan(stood) and now - began - stood > 2.0:
-            break
-        if not rest and now - began > 3.0:
+        as_expected = final_of(rig) in fault.final and (not fault.rest or not math.isnan(stood))
+        if now - began > 3.0 and as_expected:
             break
         time.sleep(0.003)
     return stood
+
+
+def final_of(rig: Rig) -> str:
+    """Return the reason of a stop, else the status."""
+    return rig.state.reason or NAMES[rig.state.status]
 
 
 def table(outcomes: list[Outcome]) -> str:

@@ -16,10 +16,12 @@ from vla_sae_ros.nodes.inference_worker import Job
 from vla_sae_ros.nodes.observation_intake import ObservationIntake
 from vla_sae_ros.nodes.running import run_node
 from vla_sae_ros.resources import resource
+from vla_sae_ros.robot.droid import MAX_JOINT_DELTA, RESET_POSE
 
 KEYS = ("observation.images.exterior_image_1_left", "observation.images.wrist_image_left",
         "observation.state")
 HORIZON, ACTION_DIM = 15, 8
+SWING = 0.4  # [rad]
 
 
 class SteadyPolicy(Node):
@@ -44,7 +46,7 @@ class SteadyPolicy(Node):
         rows = int(behaviour.get("rows", HORIZON))
         actions = np.zeros((rows, ACTION_DIM), np.float32)
         ticks = job.step + np.arange(rows)
-        actions[:, 0] = 0.5 * np.sin(2 * np.pi * ticks / 45)
+        actions[:, :7] = _towards(job.frame["observation.state"][:7], ticks)
         if kind == "joint":
             actions[:] = 0
             actions[:, behaviour["joint"]] = behaviour["value"]
@@ -59,6 +61,13 @@ class SteadyPolicy(Node):
             observation_step=max(0, job.step - int(behaviour.get("age", 0))),
             control_rate=float(behaviour.get("rate", self._contract.fps)), horizon=len(actions),
             action_dim=actions.shape[1], actions=to_floats(actions)))
+
+
+def _towards(q: np.ndarray, ticks: np.ndarray) -> np.ndarray:
+    """Return (rows, 7) DROID actions: joint 1 swings around the reset pose, the others go there."""
+    goal = np.tile(RESET_POSE, (len(ticks), 1))
+    goal[:, 0] += SWING * np.sin(2 * np.pi * ticks / 45)
+    return np.clip((goal - q) / MAX_JOINT_DELTA, -0.5, 0.5)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Mapping
 
 from rclpy.node import Node
@@ -14,6 +16,9 @@ from vla_sae_ros.nodes.topic_driver import TopicDriver
 from vla_sae_ros.robot.driver import Driver
 from vla_sae_ros.robot.settings import RobotSettings
 from vla_sae_ros.robot.simulated_driver import SimulatedDriver
+
+PRIORITY = 5
+"""Real-time, below every thread of the control loop."""
 
 
 def make_driver(node: Node, values: Mapping[str, Value], settings: RobotSettings) -> Driver:
@@ -44,8 +49,20 @@ def make_node() -> RobotBridge:
     return RobotBridge(make_driver)
 
 
+def raise_priority() -> None:
+    """Put the whole process before what is not real-time, as far as that is allowed.
+
+    All threads share the interpreter: one that is put aside for another process while it holds it
+    would hold up the control thread, whatever that one's own priority. Where it is not allowed, the
+    control loop says so.
+    """
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(PRIORITY))
+
+
 def main(args: list[str] | None = None) -> int:
     """Run the bridge; return the exit status."""
+    raise_priority()
     return run_node(make_node, args)
 
 
