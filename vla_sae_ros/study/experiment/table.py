@@ -6,8 +6,8 @@
 
 A run is a closed-loop rollout (kind "rollout": P2, P3, P4), one pass of an arm over all open-loop
 observations (kind "open_loop": P1), or one pass of the latency measurement (kind "latency": P5).
-Its `run_id` is the hash of everything that decides it. A run that serves two protocols, such as the
-plain rollout, has a row in each, with the same id and file; within one protocol an id stands once.
+Its `run_id` is the hash of everything that decides it. A run that serves two protocols or arms, as
+the plain rollout of P2 and P3 does, has a row in each, with the same id and file.
 
 How rows belong together:
 
@@ -64,19 +64,20 @@ class Row:
         arm_name: the arm in words, e.g. "expert.1 feature 80 add +0.5 residual_norm"; the same for
             all runs of one arm at one dose, and for no others.
         policy_id, bundle_id: content ids; bundle_id is empty where no SAE was used.
-    What was changed; empty, -1 or NaN where nothing was:
+    What was changed; empty, -1 or 0 where nothing was:
         site: e.g. "expert.1".
         features: ids whose own decoder row was the direction; several in P3.
         label: of the feature, from the study file or the SAE's catalogue.
         feature_class: "general", "memorized", "dead" or "" from the catalogue.
-        direction: "feature:<id>", "row:<id>", "gaussian:<number>" or "mean_difference"; several
-            features are joined by "+".
+        direction: "row:<feature>" (a decoder row, the feature's own or another's),
+            "gaussian:<seed>:<number>" or "mean_difference:<content id>"; several are joined by "+".
         carrier: the feature whose activation sets the size of the change (clamp, scale, and add in
             observed maxima); -1 where the strength alone does (add in residual norms, project_out).
         mode: "clamp", "add", "scale" or "project_out". unit: "residual_norm" (fractions of the mean
             residual norm), "observed_max" (multiples of the feature's observed maximum), "factor"
-            (of a scale), or "" for project_out.
-        strength: signed, in `unit`; 0 in the arm "zero".
+            (of a scale), "token_norm" (P4: fractions of each token's own norm), or "" for
+            project_out.
+        strength: signed, in `unit`; 0 for project_out and where nothing was changed.
         window_event, window_from, window_to: the change acts in the control steps [from, to) from
             the event on; event "start" is the episode's first step; to = -1: until the end.
         dose: text, see above.
@@ -88,10 +89,10 @@ class Row:
             objects were moved at most [m]. exchanged: two objects' names joined by ",", or "".
     What came of it:
         success: LIBERO's predicate; always false where kind is not "rollout".
-        steps: control steps; observations in open loop; inferences in a latency run.
+        steps: control steps; answers in open loop; inferences in a latency run.
         actions_sha256: of all actions that were executed (answered, in open loop), as float32.
-        edit_ratio: mean ||dx|| / ||x|| after the cap over the inferences in which the change acted;
-            0 where it never did.
+        edit_ratio: mean ||dx|| / ||x|| after the cap over the inferences in which the change acted
+            (dx was not 0); 0 where it never did.
         capped_share: share of those inferences in which the cap shortened dx.
         acted_share: share of all inferences in which the change acted.
         file, video: paths below the study's folder; video is empty where none was asked for.

@@ -1,0 +1,169 @@
+"""Rollouts per hour and core: an experiment's against lerobot's own evaluation loop, in one run.
+
+    python bench/rollouts.py [--rounds 3] [--steps 100]
+
+All arms drive the same policy in the same LIBERO scene from the same initial states, one after
+another in an order that changes; processor time is measured, so that a busy machine matters little.
+"lerobot's" is lerobot_eval's rollout over a Gymnasium environment that gives both pictures at every
+step, as lerobot's own LIBERO environment does; "plain" is the loop of `vla-sae rollout`, which
+renders only where the policy looks and writes nothing down.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from vla_sae_ros.environment import prepare
+
+prepare()
+
+import gymnasium  # noqa: E402  (the environment has to be prepared first)
+import torch  # noqa: E402
+from lerobot.processor import PolicyProcessorPipeline  # noqa: E402
+from lerobot.scripts.lerobot_eval import rollout  # noqa: E402
+
+from vla_sae_ros.policy.loading import LoadedPolicy, load_policy  # noqa: E402
+from vla_sae_ros.resources import resource  # noqa: E402
+from vla_sae_ros.sim.conventions import libero_state  # noqa: E402
+from vla_sae_ros.sim.environment import Observation, TaskSpec  # noqa: E402
+from vla_sae_ros.sim.libero import LiberoEnvironment  # noqa: E402
+from vla_sae_ros.sim.suites import find_task  # noqa: E402
+from vla_sae_ros.study.experiment.libero_stage import LiberoPerformers, LiberoStage  # noqa: E402
+from vla_sae_ros.study.experiment.rollouts import run_rollout  # noqa: E402
+from vla_sae_ros.study.experiment.settings import Change, Pair, RunSettings  # noqa: E402
+from vla_sae_ros.study.policy_runner import PolicyRunner  # noqa: E402
+
+SITE, FEATURE = "expert.1", 80
+
+
+class GymLibero(gymnasium.Env):
+    """The same scene as lerobot expects it: pictures and state at every step."""
+
+    metadata = {"render_fps": 20}  # noqa: RUF012  (Gymnasium's own convention)
+
+    def __init__(self, scene: LiberoEnvironment, task: TaskSpec, init_state: int, steps: int):
+        self._scene, self._task, self._init_state = scene, task, init_state
+        self._max_episode_steps, self.task_description = steps, task.instruction
+        picture = gymnasium.spaces.Box(0, 255, (256, 256, 3), np.uint8)
+        self.observation_space = gymnasium.spaces.Dict({
+            "pixels": gymnasium.spaces.Dict(dict.fromkeys(scene.cameras, picture)),
+            "agent_pos": gymnasium.spaces.Box(-np.inf, np.inf, (8,), np.float64),
+        })  # fmt: skip
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (7,), np.float32)
+        self.steps = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
+        super().reset(seed=seed)
+        return self._seen(self._scene.reset(self._task, self._init_state, seed or 0)), {}
+
+    def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
+        self.steps += 1
+        result = self._scene.step(np.clip(action, -1.0, 1.0).astype(np.float64))
+        return self._seen(result.observation), 0.0, result.success, False, {
+            "is_success": result.success}  # fmt: skip
+
+    def _seen(self, observation: Observation) -> dict[str, Any]:
+        return {"pixels": {name: self._scene.render(name) for name in self._scene.cameras},
+                "agent_pos": libero_state(observation)}  # fmt: skip
+
+
+def main() -> None:
+    """Print the table as JSON."""
+    arguments = _parser().parse_args()
+    torch.set_num_threads(1)
+    policy = resource("models", "demo", "policy")
+    performers = LiberoStage(policy, (resource("models", "demo", "sae", SITE),)).open()
+    loaded, scene = load_policy(policy), performers.scene()
+    task = find_task("libero_object", 0)
+    arms = {
+        "lerobot's rollout function": lambda seed: _lerobot(loaded, scene, task, seed, arguments),
+        "plain loop": lambda seed: _plain(loaded, scene, task, seed, arguments),
+        "experiment, no hook": lambda seed: _ours(performers, task, seed, arguments, False),
+        "experiment, one edit": lambda seed: _ours(performers, task, seed, arguments, True),
+    }
+    scene.reset(task, 40, 0)  # the scene is built once, before anything is timed
+    seconds: dict[str, list[float]] = {name: [] for name in arms}
+    for number in range(arguments.rounds):
+        for name in random.sample(list(arms), len(arms)):
+            started = time.process_time()
+            steps = arms[name](number)
+            seconds[name].append((time.process_time() - started) / steps)
+            print(f"round {number}, {name}: {steps} steps", flush=True)
+    scene.close()
+    print(json.dumps(_table(seconds, arguments.steps), indent=2))
+
+
+def _ours(
+    performers: LiberoPerformers, task: TaskSpec, seed: int, arguments: argparse.Namespace,
+    steered: bool,
+) -> int:  # fmt: skip
+    bundle = performers.bundles[SITE]
+    change = Change(SITE, f"row:{FEATURE}", -1, "add", "residual_norm", 0.1)
+    hooks: dict[str, Any] = {"changes": (change,), "taps": ((SITE, bundle.bundle_id),),
+                             "traced": ((SITE, FEATURE),)} if steered else {}  # fmt: skip
+    settings = RunSettings(
+        "rollout", performers.policy[0], Pair("libero_object", "0", 40, seed), task.instruction,
+        (seed,), arguments.steps, 5, 1.5, **hooks,
+    )  # fmt: skip
+    return run_rollout(performers, settings, task).outcome.steps
+
+
+def _plain(
+    loaded: LoadedPolicy, scene: Any, task: TaskSpec, seed: int, arguments: argparse.Namespace
+) -> int:
+    runner = PolicyRunner(loaded, scene, 5)
+    observation = scene.reset(task, 40, seed)
+    runner.start(task.instruction, seed)
+    for step in range(arguments.steps):
+        result = scene.step(runner.act(observation))
+        observation = result.observation
+        if result.success:
+            return step + 1
+    return int(arguments.steps)
+
+
+def _lerobot(
+    loaded: LoadedPolicy, scene: Any, task: TaskSpec, seed: int, arguments: argparse.Namespace
+) -> int:
+    wrapped = GymLibero(scene, task, 40, arguments.steps)
+    make: Callable[[], gymnasium.Env] = lambda: wrapped  # noqa: E731
+    envs = gymnasium.vector.SyncVectorEnv([make])
+    nothing: PolicyProcessorPipeline = PolicyProcessorPipeline(steps=[])
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        rollout(envs, loaded.policy, nothing, nothing, loaded.preprocessor, loaded.postprocessor,
+                seeds=[seed])  # fmt: skip
+    return wrapped.steps
+
+
+def _table(seconds: dict[str, list[float]], steps: int) -> dict[str, dict[str, float]]:
+    mean = {name: float(np.mean(values)) for name, values in seconds.items()}
+    base = mean["lerobot's rollout function"]
+    return {
+        name: {
+            "processor ms per control step": round(each * 1e3, 1),
+            f"rollouts of {steps} steps per hour and core": round(3600 / (each * steps), 1),
+            "speed over lerobot's": round(base / each, 2),
+        }
+        for name, each in mean.items()
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=100, help="control steps per rollout at most")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
