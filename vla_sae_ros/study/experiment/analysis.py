@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vla_sae_ros.core.errors import RecordingError
 from vla_sae_ros.study.activation_format import write_whole
 from vla_sae_ros.study.experiment.effects import EFFECTS
 from vla_sae_ros.study.experiment.findings import ArmFindings, Finding, find
@@ -50,9 +51,13 @@ def analyse(
     """Analyse a study's folder, as far as it has been run.
 
     Raises:
-        RecordingError: no table, or a damaged table or file.
+        RecordingError: no table, an empty one, or a damaged table or file.
     """
     rows = read_table(folder)
+    if not rows:
+        raise RecordingError(
+            f"The table in {folder} is empty: no run has finished. Go on with vla-sae evaluate."
+        )
     arms = measure(folder, rows, progress)
     found = find(arms, seed)
     return Analysis(folder, tuple(rows), tuple(arms), tuple(found), tuple(verdicts(found, "P2")),

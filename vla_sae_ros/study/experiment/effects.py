@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vla_sae_ros.study.experiment.files import Trajectory
+from vla_sae_ros.study.experiment.files import Motion
 from vla_sae_ros.study.task_objects import TaskObjects
 from vla_sae_ros.study.task_variables import OPEN
 
@@ -88,8 +88,24 @@ class PairEffects:
     approached: str
 
 
+class Seen:
+    """A rollout looked at over its first steps, several times.
+
+    distances: (T, objects) from the hand to each object's centre [m], after each step.
+    """
+
+    def __init__(self, motion: Motion) -> None:
+        self.motion = motion
+        self.steps = len(motion.ee_position) - 1
+        self.names: list[str] = motion.object_names.tolist()
+        away = motion.object_positions[1:] - motion.ee_position[1:, None]
+        self.distances: Floats = np.sqrt(np.einsum("tnx,tnx->tn", away, away))
+        moved = np.diff(motion.ee_position, axis=0)
+        self.path: Floats = np.cumsum(np.sqrt(np.einsum("tx,tx->t", moved, moved)))
+
+
 def pair_effects(
-    plain: Trajectory, steered: Trajectory, success: tuple[bool, bool], named: TaskObjects
+    plain: Seen, steered: Seen, success: tuple[bool, bool], named: TaskObjects
 ) -> PairEffects:
     """Compare two rollouts from the same start.
 
@@ -97,59 +113,48 @@ def pair_effects(
         success: of the plain and of the steered one.
         named: target and goal of the task's own instruction.
     """
-    lengths = [len(one.ee_position) - 1 for one in (plain, steered)]
-    steps = min(lengths)
+    steps = min(plain.steps, steered.steps)
     before, after = (_measures(one, steps, named) for one in (plain, steered))
     values = {name: after[name] - before[name] for name in before if name in after}
-    apart = steered.ee_position[1 : steps + 1] - plain.ee_position[1 : steps + 1]
+    apart = (steered.motion.ee_position[1 : steps + 1] - plain.motion.ee_position[1 : steps + 1])
     if steps:
         values[DISPLACEMENT.name] = float(np.linalg.norm(apart, axis=1).mean())
     nearest = [_nearest(one, steps, named.goal) for one in (plain, steered)]
     if nearest[0] and nearest[1]:
         values[OTHER_OBJECT.name] = float(nearest[0] != nearest[1])
     values[SUCCESS.name] = float(success[1]) - float(success[0])
-    values[STEPS.name] = float(lengths[1] - lengths[0])
+    values[STEPS.name] = float(steered.steps - plain.steps)
     return PairEffects(values, nearest[1])
 
 
-def _measures(rollout: Trajectory, steps: int, named: TaskObjects) -> dict[str, float]:
+def _measures(seen: Seen, steps: int, named: TaskObjects) -> dict[str, float]:
     """Return what is compared as a difference, over the first `steps` control steps."""
     if not steps:
         return {}
-    time = steps / float(rollout.control_rate)
-    hand = rollout.ee_position[: steps + 1]
-    path = float(np.linalg.norm(np.diff(hand, axis=0), axis=1).sum())
+    motion = seen.motion
+    time = steps / float(motion.control_rate)
+    height = motion.ee_position[: steps + 1, 2]
     found = {
-        HEIGHT.name: float(hand[1:, 2].mean()),
-        SPEED.name: path / time,
-        RISE.name: float(hand[-1, 2] - hand[0, 2]) / time,
-        CLOSED.name: float((rollout.gripper_opening[1 : steps + 1] < OPEN).mean()),
+        HEIGHT.name: float(height[1:].mean()),
+        SPEED.name: float(seen.path[steps - 1]) / time,
+        RISE.name: float(height[-1] - height[0]) / time,
+        CLOSED.name: float((motion.gripper_opening[1 : steps + 1] < OPEN).mean()),
     }
-    distances = _distances(rollout, steps).mean(axis=0)
-    names = rollout.object_names.tolist()
-    for number, name in enumerate(names):
-        found[distance_to(name).name] = float(distances[number])
+    distances = dict(zip(seen.names, seen.distances[:steps].mean(axis=0).tolist(), strict=True))
+    found |= {distance_to(name).name: value for name, value in distances.items()}
     for effect, name in ((TO_TARGET, named.target), (TO_GOAL, named.goal)):
-        if name in names:
-            found[effect.name] = float(distances[names.index(name)])
-    if named.target in names:
-        height = rollout.object_positions[: steps + 1, names.index(named.target), 2]
-        found[TARGET_HEIGHT.name] = float((height[1:] - height[0]).mean())
+        if name in distances:
+            found[effect.name] = distances[name]
+    if named.target in distances:
+        lifted = motion.object_positions[: steps + 1, seen.names.index(named.target), 2]
+        found[TARGET_HEIGHT.name] = float(lifted[1:].mean() - lifted[0])
     return found
 
 
-def _distances(rollout: Trajectory, steps: int) -> Floats:
-    """Return (steps, objects) from the hand to each object's centre [m], after each step."""
-    part = slice(1, steps + 1)
-    away = rollout.object_positions[part] - rollout.ee_position[part, None]
-    return np.asarray(np.linalg.norm(away, axis=2), np.float64)
-
-
-def _nearest(rollout: Trajectory, steps: int, goal: str) -> str:
+def _nearest(seen: Seen, steps: int, goal: str) -> str:
     """Return the object, other than the goal, that the hand comes nearest to at any step."""
-    names = rollout.object_names.tolist()
-    things = [number for number, name in enumerate(names) if name != goal]
+    things = [number for number, name in enumerate(seen.names) if name != goal]
     if not things or not steps:
         return ""
-    closest = _distances(rollout, steps)[:, things].min(axis=0)
-    return str(names[things[int(closest.argmin())]])
+    closest = seen.distances[:steps, things].min(axis=0)
+    return seen.names[things[int(closest.argmin())]]

@@ -32,7 +32,7 @@ class Arrays:
         names = {one.name for one in fields(cls)}
         try:
             with np.load(path, allow_pickle=False) as archive:
-                if set(archive.files) != names:
+                if not names <= set(archive.files):
                     raise RecordingError(
                         complaint(f"arrays in {path}", sorted(archive.files), sorted(names))
                     )
@@ -85,6 +85,17 @@ class Trajectory(Arrays):
     feature_ids: npt.NDArray[np.int64]
     natural: Floats
     applied: Floats
+
+
+@dataclass(frozen=True)
+class Motion(Arrays):
+    """The part of a `Trajectory`'s file that tells where everything went, see there."""
+
+    control_rate: Floats
+    ee_position: Floats
+    gripper_opening: Floats
+    object_names: npt.NDArray[np.str_]
+    object_positions: Floats
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,11 @@ from vla_sae_ros.study.experiment.effects import (
     EFFECTS,
     Effect,
     PairEffects,
+    Seen,
     distance_to,
     pair_effects,
 )
-from vla_sae_ros.study.experiment.files import Responses, Trajectory
+from vla_sae_ros.study.experiment.files import Motion, Responses
 from vla_sae_ros.study.experiment.open_loop_effects import OPEN_LOOP_EFFECTS, open_loop_effects
 from vla_sae_ros.study.experiment.table import Row
 from vla_sae_ros.study.task_objects import task_objects
@@ -144,18 +145,18 @@ class _Comparisons:
         things: set[str] = set()
         for pairs in todo.values():
             # One plain rollout in memory at a time, beside all that are compared with it.
-            plain = self._trajectory(next(iter(pairs.values()))[1])
-            names = plain.object_names.tolist()
+            plain = self._seen(next(iter(pairs.values()))[1])
+            names = plain.names
             things.update(names)
             for row, twin in pairs.values():
                 named = task_objects(row.task_instruction, names)
                 self.rollouts[row.run_id, twin.run_id] = pair_effects(
-                    plain, self._trajectory(row), (twin.success, row.success), named)
+                    plain, self._seen(row), (twin.success, row.success), named)
                 progress(len(self.rollouts), total)
         self.effects = (*EFFECTS, *(distance_to(name) for name in sorted(things)))
 
-    def _trajectory(self, row: Row) -> Trajectory:
-        return Trajectory.load(self._folder / row.file)
+    def _seen(self, row: Row) -> Seen:
+        return Seen(Motion.load(self._folder / row.file))
 
     def open_loop(self, row: Row, twin: Row) -> Floats:
         """Return (episodes, effects) of one pass over the observations."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -47,17 +48,28 @@ def trend(
     """
     if len(np.unique(doses)) != len(doses):
         raise ConfigurationError(complaint("doses of a trend", doses.tolist(), "all different"))
-    whole = effects[np.isfinite(effects).all(axis=1)]
+    whole = effects[np.isfinite(effects).all(axis=1)][:, np.argsort(doses)]
     if len(doses) < 3 or not len(whole):
         return Trend(float("nan"), float("nan"), len(whole))
     ranks = _standard(rankdata(whole, axis=1))
-    order = _standard(rankdata(doses)[None])[0]
+    order = _standard(np.arange(len(doses), dtype=np.float64)[None])[0]
     observed = float((ranks @ order).mean())
-    generator = np.random.default_rng(seed)
-    shuffled = np.array([
-        (generator.permuted(ranks, axis=1) @ order).mean() for _ in range(permutations)])
-    as_far = int((np.abs(shuffled) >= abs(observed) - 1e-12).sum())
+    # Shuffling the doses under the effects is shuffling the effects over the doses.
+    shuffled = _shuffles(len(whole), len(doses), permutations, seed) @ ranks.ravel() / len(whole)
+    as_far = int((np.abs(shuffled) >= abs(observed) - 1e-9).sum())
     return Trend(observed, (1 + as_far) / (1 + permutations), len(whole))
+
+
+@lru_cache(maxsize=4)
+def _shuffles(pairs: int, doses: int, permutations: int, seed: int) -> Floats:
+    """Return (permutations, pairs x doses): the doses in order, shuffled within each pair.
+
+    The effects of a study have the same pairs and doses: they share their shuffles.
+    """
+    order = _standard(np.arange(doses, dtype=np.float64)[None])
+    rows = np.repeat(order, permutations * pairs, axis=0)
+    np.random.default_rng(seed).permuted(rows, axis=1, out=rows)
+    return rows.reshape(permutations, pairs * doses)
 
 
 def _standard(ranks: Floats) -> Floats:

@@ -47,6 +47,8 @@ def _settings(row: Row) -> list[list[str]]:
     found = []
     for name in _SETTINGS[1:]:
         value = getattr(row, name)
+        if name == "strength" and not row.mode:
+            continue
         if value not in ("", -1, ()) and not (isinstance(value, float) and math.isnan(value)):
             said = ", ".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
             found.append([name.replace("_", " "), said])
