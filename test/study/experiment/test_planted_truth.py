@@ -7,9 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from planted_study import Plan, Planted, write_planted_study
+from toy_stage import SITE, UP, InProcess, ToyStage, toy_ground, toy_study
 
+from vla_sae_ros.core.errors import RecordingError
+from vla_sae_ros.study.experiment.analysis import analyse
+from vla_sae_ros.study.experiment.evaluation import evaluate
 from vla_sae_ros.study.experiment.findings import ArmFindings, find
 from vla_sae_ros.study.experiment.measured import measure
+from vla_sae_ros.study.experiment.plan import make_plan
+from vla_sae_ros.study.experiment.store import Store
+from vla_sae_ros.study.experiment.table import read_table, write_table
 from vla_sae_ros.study.experiment.verdicts import FeatureVerdict, verdicts
 
 LIFTS = Planted("end effector high", higher=0.06)
@@ -103,3 +110,27 @@ def test_open_loop_answers_are_paired_by_episode(tmp_path: Path) -> None:
     assert one.trends["upward command"].rho == pytest.approx(1.0)
     assert np.sign([dose.of("upward command").mean for dose in one.doses]).tolist() == [  # type: ignore[union-attr]
         -1, -1, -1, 1, 1, 1]
+
+
+def test_through_the_engine_the_planted_feature_is_found_and_a_random_one_is_not(
+    tmp_path: Path,
+) -> None:
+    silent = 20  # an axis that the toy policy does not read
+    study = toy_study(
+        features=[{"site": SITE, "labels": {UP: "end effector high", silent: "rising"}}],
+        changes=[{"strengths": [0.3, 0.6]}],
+        places=[{"suite": "toy", "init_states": "0-3", "rollouts": 9}],
+        arms=["none", "zero", "feature", "random_row"], controls={"rows": 3})
+    plan = make_plan(study, toy_ground(study))
+    with Store(tmp_path) as store:
+        evaluate(plan, store, InProcess(ToyStage(), tmp_path))
+    up, other = verdicts(find(measure(tmp_path, read_table(tmp_path))), "P2")
+    assert (up.outcome, up.name_outcome) == ("causal", "as named")
+    assert up.trends["height"].rho > 0.9
+    assert (other.outcome, other.name_outcome) == ("none shown", "not shown")
+
+
+def test_a_study_without_a_finished_run_is_refused(tmp_path: Path) -> None:
+    write_table(tmp_path, [])
+    with pytest.raises(RecordingError, match="no run has finished"):
+        analyse(tmp_path)
