@@ -82,6 +82,14 @@ def test_single_steps_can_be_left_out(out: Path, monkeypatch: pytest.MonkeyPatch
         "connection", "limits", "joint 2", "latency"]  # fmt: skip
 
 
+def test_a_real_arm_is_not_driven_without_somebody_s_yes(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check("--host", "172.16.0.2", "--yes", "--out", str(out)) == 2
+    assert "--yes with a robot" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_a_robot_that_is_not_there_is_said_in_the_file(out: Path) -> None:
     assert check("--host", "127.250.250.250", "--no-hand", "--yes", "--out", str(out)) == 1
     record = json.loads(out.read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import franky
@@ -121,7 +122,7 @@ class CartesianVelocity(JointVelocity):
         robot.move(franky.CartesianVelocityStopMotion(), asynchronous=True)
 
 
-MODES = {
+MODES: dict[str, Callable[[RobotSettings], FollowMode]] = {
     "joint_impedance": JointImpedance,
     "joint_velocity": JointVelocity,
     "cartesian_velocity": CartesianVelocity,

@@ -13,10 +13,11 @@ from vla_sae_ros.robot.command import CommandSource
 from vla_sae_ros.robot.cycle import ControlCycle
 from vla_sae_ros.robot.driver import Driver, RobotError
 from vla_sae_ros.robot.envelope import SafetyEnvelope
+from vla_sae_ros.robot.housekeeping import Housekeeping
 from vla_sae_ros.robot.outcome import Outcome
 from vla_sae_ros.robot.pacing import Pacer
-from vla_sae_ros.robot.realtime import become_realtime, calm_python
-from vla_sae_ros.robot.reasons import Stop
+from vla_sae_ros.robot.realtime import become_realtime
+from vla_sae_ros.robot.reasons import Status, Stop
 from vla_sae_ros.robot.report import LoopState, Report
 from vla_sae_ros.robot.sinks import Sink, SinkThread
 
@@ -57,6 +58,7 @@ class ControlLoop:
         self._clock = clock
         self._period = period
         self._pacer = Pacer(period, clock())
+        self._housekeeping = Housekeeping()
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._requests: SimpleQueue[tuple[Callable[[], None], Future[None]]] = SimpleQueue()
@@ -66,7 +68,7 @@ class ControlLoop:
 
     def start(self) -> None:
         """Connect and begin to tick, on the control thread; a robot not there yet is awaited."""
-        calm_python()
+        self._housekeeping.start()
         self._sinks.start()
         self._thread.start()
 
@@ -135,9 +137,12 @@ class ControlLoop:
                 if self._closing.is_set():
                     return
                 now = self._clock()
-                self._report(self._cycle.tick(self._pacer.begin(now), now))
+                outcome = self._cycle.tick(self._pacer.begin(now), now)
+                self._report(outcome)
+                self._housekeeping.after_tick(outcome.status is Status.ENABLED)
         finally:
             self._cycle.close()
+            self._housekeeping.stop()
             self._refuse_waiting()
 
     def _wait(self) -> None:

@@ -1,10 +1,8 @@
-"""What a control thread asks of the operating system and of Python."""
+"""What a control thread asks of the operating system."""
 
 from __future__ import annotations
 
-import gc
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,9 +10,6 @@ PRIORITY = 60
 """SCHED_FIFO priority of the control thread."""
 LIBRARY_PRIORITY = 80
 """Of a robot library's own 1 kHz thread, which must not wait for the control thread."""
-SWITCH_INTERVAL = 0.0005
-"""[s] after which another Python thread has to let this one run; Python's default is ten times as
-long, and a tick would wait that long for every busy thread."""
 
 
 def become_realtime() -> str:
@@ -25,13 +20,6 @@ def become_realtime() -> str:
         return (f"no real-time priority ({error.strerror}); allow it in "
                 "/etc/security/limits.d with `@realtime - rtprio 99`")  # fmt: skip
     return ""
-
-
-def calm_python() -> None:
-    """Keep the collector away from what exists already, and thread switches short."""
-    gc.collect()
-    gc.freeze()
-    sys.setswitchinterval(SWITCH_INTERVAL)
 
 
 def leave_realtime() -> None:

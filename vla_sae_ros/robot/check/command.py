@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from vla_sae_ros.core.errors import VlaSaeError
+from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
 from vla_sae_ros.robot.check import steps
 from vla_sae_ros.robot.check.rehearsal import SLOW, Rehearsal
 from vla_sae_ros.robot.check.steps import Finding
@@ -20,6 +20,8 @@ from vla_sae_ros.robot.settings import RobotSettings
 from vla_sae_ros.robot.settings_file import load_robot
 from vla_sae_ros.robot.simulated_driver import SimulatedDriver
 
+LOOPBACK = "127."
+"""Where simulated robots live."""
 Ask = Callable[[str], bool]
 
 
@@ -40,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table, write the file; 1 when a step failed or was not taken."""
+    if args.yes and not (args.simulated or args.host.startswith(LOOPBACK)):
+        raise ConfigurationError(
+            complaint("--yes with a robot", args.host, f"simulated robots, at {LOOPBACK}x.y.z",
+                      "Leave it out and answer each question beside the arm.")
+        )  # fmt: skip
     settings = load_robot(args.robot)
     driver = _driver(args, settings)
     console = Console()

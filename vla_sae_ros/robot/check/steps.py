@@ -87,8 +87,10 @@ def jog(rehearsal: Rehearsal, joint: int) -> Finding:
     begins = "never moves" if latency is None else f"moves after {latency * 1e3:.0f} ms"
     detail = (f"asked {wanted[joint]:+.3f} rad, moved {moved[joint]:+.3f}, others up to "
               f"{others:.3f}; {begins}")  # fmt: skip
-    values = {"asked": float(wanted[joint]), "moved": float(moved[joint]), "others": others,
-              "latency": latency}  # fmt: skip
+    values: dict[str, object] = {
+        "asked": float(wanted[joint]), "moved": float(moved[joint]), "others": others,
+        "latency": latency,
+    }  # fmt: skip
     return Finding(f"joint {joint + 1}", ok, detail, values)
 
 

@@ -27,9 +27,9 @@ class Motion(ABC):
         """Motion generator and controller as the state reports them."""
         self.started = False
         """A first command has come; before that, none can be missed."""
-        self.dq_d = np.zeros(7)
-        self.ddq_d = np.zeros(7)
-        self.tau_d = np.zeros(7)
+        self.dq_d: Joints = np.zeros(7)
+        self.ddq_d: Joints = np.zeros(7)
+        self.tau_d: Joints = np.zeros(7)
 
     def take(self, command: protocol.UDPCommand, ticks: int) -> str:
         """Take a command, `ticks` after the one before; return the flag it raises, or nothing."""

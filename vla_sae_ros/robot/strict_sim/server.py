@@ -159,7 +159,7 @@ class StrictRobotServer(FrankaServer):
         if not self.tcp_connected:
             return
         try:
-            second, _ = self._FrankaServer__server_socket.accept()  # type: ignore[attr-defined]
+            second, _ = self._FrankaServer__server_socket.accept()
         except BlockingIOError:
             return
         second.close()
