@@ -43,7 +43,6 @@ def test_a_bottle_is_held_below_its_top_and_its_middle_when_it_lies() -> None:
     assert lying.point[2] == pytest.approx(0.02, abs=2e-3)
     # It lies along y, so the hand has to close along x.
     assert abs(np.rad2deg(lying.yaw)) == pytest.approx(90)
-    assert standing.hang_m > 0.1 > lying.hang_m
 
 
 def test_a_taller_neighbour_moves_the_grasp_off_the_middle() -> None:
@@ -61,3 +60,15 @@ def test_a_lower_neighbour_is_in_nobodys_way() -> None:
     grasp = np.array([0.0, 0.0, 0.1])
     assert overlap(grasp, 0.0, [butter]) == 0.0
     assert overlap(grasp - [0, 0, 0.095], 0.0, [butter]) > 0.0
+
+
+def test_a_bowl_is_held_across_its_rim_away_from_a_neighbour() -> None:
+    bowl = at(0.0, 0.2, 0.9)
+    beside = placed_object("glazed_rim_porcelain_ramekin_1", at(0.0, 0.1, 0.9))
+    grasp = grasp_of(BOXES["akita_black_bowl"], bowl, 0.0, (beside,))
+    out = grasp.point[:2] - bowl.position[:2]
+    assert np.linalg.norm(out) == pytest.approx(0.047, abs=2e-3)
+    assert overlap(grasp.point, grasp.yaw, [beside]) == 0.0
+    # The closing axis points out of the bowl.
+    closing = np.array([np.sin(grasp.yaw), -np.cos(grasp.yaw)])
+    assert abs(closing @ out) == pytest.approx(np.linalg.norm(out), abs=1e-4)

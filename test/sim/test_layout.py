@@ -37,6 +37,14 @@ def test_the_default_layout_moves_nothing() -> None:
     assert all(np.array_equal(places[name], SCENE[name][:2]) for name in SCENE)
 
 
+def test_a_bowl_is_moved_with_what_it_stands_on() -> None:
+    scene = SCENE | {"bowl_1": SCENE["milk_1"] + [0.01, 0.0, 0.05]}
+    moved = rearranged(scene, Layout(move_objects_m=0.04), 3)
+    shifts = {name: moved[name] - scene[name][:2] for name in scene}
+    np.testing.assert_allclose(shifts["bowl_1"], shifts["milk_1"])
+    assert np.linalg.norm(shifts["bowl_1"] - shifts["butter_1"]) > 1e-3
+
+
 @pytest.mark.parametrize("distance", [-0.01, float("nan"), float("inf")])
 def test_an_impossible_distance_is_refused(distance: float) -> None:
     with pytest.raises(ConfigurationError, match="0 or more"):
@@ -44,6 +52,6 @@ def test_an_impossible_distance_is_refused(distance: float) -> None:
 
 
 def test_a_scene_without_room_is_an_error_and_not_a_loop() -> None:
-    crowd = {f"can_{number}": np.zeros(3) for number in range(6)}
+    crowd = {f"can_{number}": np.array([0.045 * number, 0.0, 0.0]) for number in range(6)}
     with pytest.raises(SimulationError, match="No free layout"):
         rearranged(crowd, Layout(move_objects_m=0.01), 0)

@@ -22,6 +22,7 @@ from vla_sae_ros.study.demonstrations import (
     halved,
     parse_scene,
     plan_episodes,
+    scenes_of,
     task_of,
 )
 
@@ -56,6 +57,21 @@ def test_a_scene_is_parsed_or_refused() -> None:
     for text in ("butter_1", "0:", "x:butter_1", "0:wine_1", "44:butter_1"):
         with pytest.raises(ConfigurationError):
             parse_scene(text)
+
+
+def test_a_suite_s_own_tasks_are_taught_but_those_the_expert_refuses() -> None:
+    indices = {scene.task_index for scene in scenes_of("libero_spatial", ())}
+    assert len(indices) >= 8 and 4 not in indices
+    with pytest.raises(ConfigurationError, match="drawer's walls"):
+        scenes_of("libero_spatial", ["4:akita_black_bowl_1"])
+    with pytest.raises(ConfigurationError, match="open the middle drawer"):
+        scenes_of("libero_goal", ())
+
+
+@pytest.mark.parametrize("suite", ["libero_object_swap", "libero_object_lan", "libero_object_task"])
+def test_a_suite_of_libero_pro_is_refused_for_training(suite: str) -> None:
+    with pytest.raises(ConfigurationError, match="for evaluation only"):
+        scenes_of(suite, ())
 
 
 def test_disturbed_actions_stay_in_range_and_are_repeatable() -> None:

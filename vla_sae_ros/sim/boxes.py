@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -16,8 +17,8 @@ class Box:
 
     low: tuple[float, float, float]
     high: tuple[float, float, float]
-    is_round: bool = False
-    """Round seen from above while it stands: it has no faces to close on."""
+    shape: Literal["faces", "can", "bowl"] = "faces"
+    """What the hand closes on: two faces, a can from any side, or a bowl's rim."""
 
     @property
     def centre(self) -> FloatArray:
@@ -29,7 +30,8 @@ class Box:
 
 
 BOXES = {
-    "alphabet_soup": Box((-0.031, -0.039, -0.035), (0.031, 0.038, 0.028), is_round=True),
+    "akita_black_bowl": Box((-0.054, -0.054, 0.002), (0.053, 0.053, 0.052), shape="bowl"),
+    "alphabet_soup": Box((-0.031, -0.039, -0.035), (0.031, 0.038, 0.028), shape="can"),
     "bbq_sauce": Box((-0.023, -0.015, -0.055), (0.023, 0.015, 0.052)),
     "butter": Box((-0.038, -0.020, -0.009), (0.038, 0.020, 0.009)),
     "chocolate_pudding": Box((-0.041, -0.023, -0.013), (0.041, 0.023, 0.014)),
@@ -38,12 +40,20 @@ BOXES = {
     "milk": Box((-0.026, -0.070, -0.026), (0.027, 0.061, 0.026)),
     "orange_juice": Box((-0.027, -0.070, -0.026), (0.026, 0.061, 0.026)),
     "salad_dressing": Box((-0.027, -0.073, -0.018), (0.025, 0.073, 0.018)),
-    "tomato_sauce": Box((-0.031, -0.039, -0.034), (0.031, 0.038, 0.028), is_round=True),
+    "tomato_sauce": Box((-0.031, -0.039, -0.034), (0.031, 0.038, 0.028), shape="can"),
 }
 """What the hand can hold, by name without the number."""
 
 OTHER_BOX = Box((-0.05, -0.05, -0.05), (0.05, 0.05, 0.05))
-OBSTACLES = BOXES | {"basket": Box((-0.084, -0.079, 0.004), (0.085, 0.079, 0.146))}
+OBSTACLES = BOXES | {
+    "basket": Box((-0.084, -0.079, 0.004), (0.085, 0.079, 0.146)),
+    "cookies": Box((-0.031, -0.041, -0.009), (0.031, 0.041, 0.009)),
+    "flat_stove": Box((-0.052, -0.095, -0.020), (0.245, 0.095, 0.050)),
+    "glazed_rim_porcelain_ramekin": Box((-0.045, -0.044, 0.001), (0.045, 0.045, 0.043)),
+    "plate": Box((-0.068, -0.068, -0.003), (0.070, 0.069, 0.016)),
+    "wooden_cabinet": Box((-0.123, -0.109, 0.005), (0.131, 0.112, 0.223)),
+}
+"""And what the hand has to mind."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,12 @@ class Placed:
     sides: tuple[tuple[float, float], ...]
     """Of its two sides that are most level: direction in rad about the vertical, half its length
     in metres."""
+
+    @property
+    def radius(self) -> float:
+        """Of the disc with the area that it covers."""
+        (_, first), (_, second) = self.sides
+        return float(2.0 * np.sqrt(first * second / np.pi))
 
 
 def kind_of(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A scripted teacher for libero_object: what to do next, from the current state alone.
+"""A scripted teacher for libero_object and libero_spatial: what to do next, from the state alone.
 
 There is no phase counter: the same state always gets the same answer, so the expert can
 label any state, also one that a policy or noise led to.
@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.sim.boxes import BOXES, kind_of, placed, placed_object
+from vla_sae_ros.sim.boxes import BOXES, Placed, kind_of, placed, placed_object
 from vla_sae_ros.sim.environment import FloatArray, ObjectPose, Observation, TaskSpec
 from vla_sae_ros.sim.grasps import Grasp, grasp_of, wrapped
 from vla_sae_ros.sim.suites import target_and_goal
@@ -28,11 +28,11 @@ DOWN = Rotation.from_quat([1.0, 0.0, 0.0, 0.0])
 OPEN, CLOSE = -1.0, 1.0
 OPEN_WIDTH_M = 0.07
 """Finger distance above which the gripper counts as open."""
-CLOSED_WIDTH_M = 0.01
-"""Finger distance below which it holds nothing: all objects are wider where they are held."""
 
 TRAVEL_M = 0.17
-"""Height over the floor at which the hand travels sideways: above the tallest object."""
+"""Height over floor or table at which the hand travels sideways: above the tallest object."""
+LEAST_TRAVEL_M = 0.05
+"""And at least this far over the grasp point."""
 CONE = 3.0
 """Height over the grasp point per distance aside: the hand comes down in a cone."""
 AT_GRASP_M = 0.012
@@ -40,18 +40,38 @@ AT_GRASP_M = 0.012
 YAW_AS_DISTANCE_M = 0.06
 """Distance aside that a radian of wrong yaw counts as."""
 
-RIM_M = 0.146
-"""Height of the basket's rim over its origin."""
 OVER_RIM_M = 0.03
-"""Between the rim and the lower end of a carried object."""
-LIFT_FIRST_M = 0.06
-"""Height of its lower end from which it is carried sideways."""
-DROP_M = 0.08
-"""Height over the basket's origin of the object's lower end when it is let go."""
-LOWEST_DROP_M = 0.175
-"""Height of the hand over the basket's origin when it lets go: the fingers stay out."""
-BASKET_RADIUS_M = 0.035
-"""How close to the basket's centre an object is let go."""
+"""Between what is in the way and the lower end of a carried object."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """How to put something there; heights over the place's origin, metres."""
+
+    rim: float
+    """Height over which an object is carried there."""
+    lift_first: float
+    """Height of its lower end from which it is carried sideways."""
+    drop: float
+    """Height of its lower end when it is let go."""
+    lowest_hand: float
+    """The hand lets go above this: the fingers stay out."""
+    radius: float
+    """How close to the centre it is let go."""
+    cone: float
+    """Height over the drop per distance aside, up to the rim."""
+    inside: float
+    below: float
+    """An object this near to the centre in x and y, its origin below this height, is there."""
+
+
+PLACES = {
+    "basket": Place(rim=0.146, lift_first=0.06, drop=0.08, lowest_hand=0.175, radius=0.035,
+                    cone=100.0, inside=0.07, below=0.10),
+    "plate": Place(rim=0.09, lift_first=0.02, drop=0.0, lowest_hand=0.0, radius=0.015,
+                   cone=1.0, inside=0.02, below=0.02),
+}
+"""Where the expert can put things, by name without the number."""
 
 
 @dataclass(frozen=True)
@@ -64,22 +84,42 @@ class PrivilegedState:
     """Objects that touch both fingers."""
 
 
+MEASURED_SUITES = ("libero_object", "libero_spatial")
+"""And LIBERO-PRO's variants of them, where it knows the objects."""
+REFUSED = {
+    ("libero_spatial", 4): "The drawer's walls leave no room for the open fingers.",
+}
+"""Tasks whose object and place the expert knows, and which it cannot do all the same."""
+
+
+def refusal(task: TaskSpec) -> str | None:
+    """Return why the expert cannot do a task, None where it can."""
+    target, goal = target_and_goal(task)
+    if not task.suite.startswith(MEASURED_SUITES):
+        return "It was never measured on this suite."
+    if kind_of(target) not in BOXES:
+        return "It has no grasp for the object."
+    if kind_of(goal) not in PLACES:
+        return "It cannot put things there."
+    return REFUSED.get((task.suite, task.task_index))
+
+
 def check_task(task: TaskSpec) -> None:
     """Raise ConfigurationError when the expert cannot do a task, with the reason."""
-    target, goal = target_and_goal(task)
-    if kind_of(target) not in BOXES or kind_of(goal) != "basket":
+    reason = refusal(task)
+    if reason is not None:
         raise ConfigurationError(
             complaint("The scripted expert cannot do this task",
                       f"{task.suite} {task.task_index}: {task.instruction}",
-                      f"bringing {', '.join(BOXES)} to a basket",
-                      "It has no grasp for the object, or cannot put it there.")
+                      f"bringing {', '.join(BOXES)} to a {' or '.join(PLACES)}", reason)
         )
 
 
 def expert_action(state: PrivilegedState, target: str, goal: str = "basket_1") -> FloatArray:
-    """Return the action (7,) in [-1, 1] that brings the target nearer to the basket.
+    """Return the action (7,) in [-1, 1] that brings the target nearer to the goal.
 
-    Raises ConfigurationError for an object that has no known grasp or is not in the scene.
+    goal is an object of the scene, a basket or a plate. Raises ConfigurationError for an object
+    that has no known grasp or is not in the scene.
     """
     box = BOXES.get(kind_of(target))
     if box is None or target not in state.poses:
@@ -87,49 +127,63 @@ def expert_action(state: PrivilegedState, target: str, goal: str = "basket_1") -
             complaint("The scripted expert cannot bring this object", target,
                       f"an object of the scene out of {', '.join(BOXES)}")
         )
-    thing, place = state.poses[target], state.poses[goal].position
-    if _is_in_basket(thing.position, place):
+    thing, floor = state.poses[target], state.poses[goal].position
+    place = PLACES[kind_of(goal)]
+    if _is_there(thing.position, floor, place):
         return _towards(state, state.observation.ee_position + _up(0.05), OPEN)
-    if target in state.grasped:
-        return _carry(state, thing.position, placed(box, thing).bottom, place)
     neighbours = [
         placed_object(name, pose) for name, pose in state.poses.items() if name != target
     ]
-    return _fetch(state, grasp_of(box, thing, _yaw(state.observation), neighbours))
+    if target in state.grasped:
+        held = placed(box, thing)
+        over = max((near.top for near in neighbours if _are_close(held, near)), default=floor[2])
+        return _carry(state, thing.position, held.bottom, floor, place, over - floor[2])
+    grasp = grasp_of(box, thing, _yaw(state.observation), neighbours)
+    return _fetch(state, grasp, float(floor[2]))
 
 
-def _fetch(state: PrivilegedState, grasp: Grasp) -> FloatArray:
+def _fetch(state: PrivilegedState, grasp: Grasp, floor: float) -> FloatArray:
     away = state.observation.ee_position - grasp.point
-    turn = abs(wrapped(grasp.yaw - _yaw(state.observation)))
+    turn = abs(float(wrapped(np.asarray(grasp.yaw - _yaw(state.observation)))))
     aside = max(float(np.linalg.norm(away[:2])), YAW_AS_DISTANCE_M * turn)
     width = _width(state.observation)
-    if aside < AT_GRASP_M and abs(away[2]) < AT_GRASP_M and width > CLOSED_WIDTH_M:
+    if aside < AT_GRASP_M and abs(away[2]) < AT_GRASP_M and width > grasp.least_width_m:
         return _towards(state, grasp.point, CLOSE, grasp.yaw)
-    travel = max(TRAVEL_M - grasp.point[2], 0.05)
+    travel = max(floor + TRAVEL_M - grasp.point[2], LEAST_TRAVEL_M)
     # The further aside, the higher; up it goes, too, with fingers that closed on nothing.
     height = travel if width < OPEN_WIDTH_M else np.clip((aside - 0.008) * CONE, 0.0, travel)
     return _towards(state, grasp.point + _up(float(height)), OPEN, grasp.yaw)
 
 
 def _carry(
-    state: PrivilegedState, thing: FloatArray, bottom: float, goal: FloatArray
+    state: PrivilegedState, thing: FloatArray, bottom: float, goal: FloatArray, place: Place,
+    over: float,
 ) -> FloatArray:
     hand = state.observation.ee_position
-    hang = hand[2] - bottom
+    hang, low = hand[2] - bottom, bottom - goal[2]
     over_goal = hand[:2] + goal[:2] - thing[:2]
-    if float(np.linalg.norm(thing[:2] - goal[:2])) < BASKET_RADIUS_M:
-        drop = goal[2] + max(DROP_M + hang, LOWEST_DROP_M)
+    aside = float(np.linalg.norm(thing[:2] - goal[:2]))
+    if aside < place.radius:
+        drop = goal[2] + max(place.drop + hang, place.lowest_hand)
         gripper = OPEN if hand[2] < drop + 0.03 else CLOSE
         return _towards(state, np.array([*over_goal, drop]), gripper)
     # Sideways only as far as it is lifted: neither rim nor neighbours are knocked over.
-    lifted = np.clip((bottom - goal[2] - LIFT_FIRST_M) / (RIM_M - LIFT_FIRST_M), 0.0, 1.0)
+    lifted = np.clip((low - place.lift_first) / (place.rim - place.lift_first), 0.0, 1.0)
     beside = hand[:2] + lifted * (over_goal - hand[:2])
-    return _towards(state, np.array([*beside, goal[2] + RIM_M + OVER_RIM_M + hang]), CLOSE)
+    height = min(place.rim + OVER_RIM_M, place.drop + place.cone * (aside - place.radius))
+    # From a cabinet's top, not down before it is past the edge.
+    height = max(height, over + OVER_RIM_M)
+    return _towards(state, np.array([*beside, goal[2] + height + hang]), CLOSE)
 
 
-def _is_in_basket(thing: FloatArray, goal: FloatArray) -> bool:
+def _are_close(one: Placed, other: Placed) -> bool:
+    aside = float(np.linalg.norm(one.centre[:2] - other.centre[:2]))
+    return aside < one.radius + other.radius
+
+
+def _is_there(thing: FloatArray, goal: FloatArray, place: Place) -> bool:
     aside = np.abs(thing[:2] - goal[:2])
-    return bool(aside.max() < 0.07 and thing[2] < goal[2] + 0.10)
+    return bool(aside.max() < place.inside and thing[2] < goal[2] + place.below)
 
 
 def _towards(

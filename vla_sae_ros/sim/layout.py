@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 
 from vla_sae_ros.core.errors import ConfigurationError, SimulationError, complaint
@@ -10,6 +12,9 @@ from vla_sae_ros.sim.environment import FloatArray, Layout
 MIN_GAP_M = 0.075
 """Least distance between the centres of two objects on the floor, in the horizontal plane."""
 BASKET_GAP_M = 0.14
+CROCKERY_GAP_M = 0.115
+STACK_M = 0.04
+"""Objects nearer than this to each other lie on each other, and are moved together."""
 MAX_DRAWS = 200
 
 
@@ -18,9 +23,9 @@ def rearranged(
 ) -> dict[str, FloatArray]:
     """Return the horizontal positions (2,) that the layout asks for, in metres.
 
-    Exchanging swaps two places; moving shifts every object by a uniform draw within
-    +-move_objects_m in x and y, redrawn until no two touch. Raises ConfigurationError for an
-    unknown object or a negative distance, SimulationError when no draw fits.
+    Exchanging swaps two places; moving shifts every object, or stack of objects, by a uniform
+    draw within +-move_objects_m in x and y, redrawn until no two touch. Raises ConfigurationError
+    for an unknown object or a negative distance, SimulationError when no draw fits.
     """
     placed = {name: np.array(position[:2]) for name, position in positions.items()}
     if layout.exchange is not None:
@@ -40,12 +45,13 @@ def rearranged(
     if layout.move_objects_m == 0:
         return placed
     generator = np.random.default_rng(seed)
+    stacks = _stacks(placed)
     for _ in range(MAX_DRAWS):
-        moved = {
-            name: place + generator.uniform(-layout.move_objects_m, layout.move_objects_m, 2)
-            for name, place in placed.items()
-        }
-        if _apart(moved):
+        moved = {}
+        for stack in stacks:
+            shift = generator.uniform(-layout.move_objects_m, layout.move_objects_m, 2)
+            moved |= {name: placed[name] + shift for name in stack}
+        if _apart(moved, stacks):
             return moved
     raise SimulationError(
         f"No free layout was found in {MAX_DRAWS} draws with objects moved by up to "
@@ -53,11 +59,29 @@ def rearranged(
     )
 
 
-def _apart(places: dict[str, FloatArray]) -> bool:
-    names = sorted(places)
-    for index, first in enumerate(names):
-        for second in names[index + 1 :]:
-            gap = BASKET_GAP_M if "basket" in first + second else MIN_GAP_M
-            if np.linalg.norm(places[first] - places[second]) < gap:
-                return False
+def _stacks(places: dict[str, FloatArray]) -> list[list[str]]:
+    """Return the objects, those that lie on each other together: a bowl stays on its ramekin."""
+    stacks: list[list[str]] = []
+    for name, place in places.items():
+        for stack in stacks:
+            if np.linalg.norm(places[stack[0]] - place) < STACK_M:
+                stack.append(name)
+                break
+        else:
+            stacks.append([name])
+    return stacks
+
+
+def _apart(places: dict[str, FloatArray], stacks: list[list[str]]) -> bool:
+    for index, stack in enumerate(stacks):
+        for other in stacks[index + 1 :]:
+            for first, second in product(stack, other):
+                if np.linalg.norm(places[first] - places[second]) < _gap(first + second):
+                    return False
     return True
+
+
+def _gap(names: str) -> float:
+    if "basket" in names:
+        return BASKET_GAP_M
+    return CROCKERY_GAP_M if "plate" in names or "bowl" in names else MIN_GAP_M

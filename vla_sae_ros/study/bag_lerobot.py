@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from vla_sae_ros.core.errors import ObservationError, RecordingError, complaint
 from vla_sae_ros.study.bag_pictures import COMPRESSED
 from vla_sae_ros.study.bag_reading import messages, open_bag
 from vla_sae_ros.study.bag_timeline import Timeline, stamp_of
+from vla_sae_ros.study.lerobot_features import features_of, vector
 from vla_sae_ros.study.recorded_frames import Frame, RecordedFrames
 
 AGE, REVISION = "observation.age", "steering_revision"
@@ -146,24 +147,11 @@ def _check(episode: str, ticks: list[Tick], max_age: int) -> None:
 def _create(output: Path, contract: Contract, frame: Frame, tick: Tick) -> LeRobotDataset:
     if contract.fps != int(contract.fps):
         raise RecordingError(complaint("the contract's fps", contract.fps, "whole numbers"))
-    features = dict(_features(frame)) | _OWN
-    features["action"] = _vector(len(tick.action.action))
+    features = dict(features_of(frame)) | _OWN
+    features["action"] = vector(len(tick.action.action))
     return LeRobotDataset.create(
         f"vla_sae_ros/{output.name}", int(contract.fps), features, root=output,
         robot_type=contract.robot_type, use_videos=False)
-
-
-def _features(frame: Frame) -> Iterator[tuple[str, dict[str, Any]]]:
-    for key, value in frame.items():
-        if value.ndim == 3:
-            yield key, {"dtype": "image", "shape": value.shape,
-                        "names": ["height", "width", "channels"]}
-        else:
-            yield key, _vector(len(value))
-
-
-def _vector(size: int) -> dict[str, Any]:
-    return {"dtype": "float32", "shape": (size,), "names": None}
 
 
 def _entry(frame: Frame, tick: Tick) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,16 @@ from tqdm import tqdm
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sim.conventions import libero_state
 from vla_sae_ros.sim.environment import FloatArray, Layout, Observation, TaskSpec
-from vla_sae_ros.sim.expert import PrivilegedState, expert_action
+from vla_sae_ros.sim.expert import PrivilegedState, check_task, expert_action, refusal
 from vla_sae_ros.sim.libero import LiberoEnvironment
 from vla_sae_ros.sim.noise import ActionNoise, NoiseSettings
-from vla_sae_ros.sim.suites import find_task, goal_predicates, retarget
+from vla_sae_ros.sim.suites import (
+    STANDARD_SUITES,
+    find_task,
+    retarget,
+    suite_tasks,
+    target_and_goal,
+)
 from vla_sae_ros.study.demonstration_files import (
     INDEX_NAME,
     Episode,
@@ -58,6 +64,7 @@ class SceneTargets:
 
     task_index: int
     targets: tuple[str, ...]
+    suite: str = "libero_object"
 
 
 def plan_episodes(
@@ -89,7 +96,7 @@ def plan_episodes(
             init_state = int(draw.choice(TRAINING_INIT_STATES))
             plans.append(
                 EpisodePlan(scene.task_index, str(target), init_state, seed,
-                            Layout(distance, exchange))
+                            Layout(distance, exchange), scene.suite)
             )
     return plans
 
@@ -97,23 +104,25 @@ def plan_episodes(
 def task_of(plan: EpisodePlan) -> TaskSpec:
     """Return the plan's task: the benchmark's own, or the same scene with another target."""
     task = find_task(plan.suite, plan.task_index)
-    own_target = goal_predicates(task)[0][1]
-    return task if own_target == plan.target else retarget(task, plan.target)
+    return task if target_and_goal(task)[0] == plan.target else retarget(task, plan.target)
 
 
 def demonstrate(
-    environment: LiberoEnvironment, plan: EpisodePlan, behaviour: Behaviour, source: str
+    environment: LiberoEnvironment, plan: EpisodePlan, behaviour: Behaviour, source: str,
+    picture_every: int = PICTURE_STRIDE,
 ) -> tuple[EpisodeInfo, Episode]:
     """Run one episode to success or MAX_STEPS and label every step with the expert."""
     task = task_of(plan)
     observation = environment.reset(task, plan.init_state, plan.seed, plan.layout)
-    recorder = _Recorder(environment, offset=plan.seed % PICTURE_STRIDE)
+    goal = target_and_goal(task)[1]
+    offset = plan.seed % picture_every
+    recorder = _Recorder(environment, (plan.target, goal), picture_every, offset)
     success = False
     while not success and recorder.steps < MAX_STEPS:
         state = environment.privileged(observation)
-        label = expert_action(state, plan.target)
+        label = expert_action(state, plan.target, goal)
         executed, pushed = behaviour(observation, label)
-        recorder.add(state, plan.target, label, executed, pushed)
+        recorder.add(state, label, executed, pushed)
         result = environment.step(executed)
         observation, success = result.observation, result.success
     info = EpisodeInfo(
@@ -127,7 +136,10 @@ def demonstrate(
 
 
 def make_demonstrations(
-    folder: Path, plans: list[EpisodePlan], noise: NoiseSettings = NoiseSettings()
+    folder: Path,
+    plans: list[EpisodePlan],
+    picture_every: int = PICTURE_STRIDE,
+    noise: NoiseSettings = NoiseSettings(),
 ) -> list[EpisodeInfo]:
     """Make the planned demonstrations, skipping those already there; returns the new ones.
 
@@ -143,7 +155,8 @@ def make_demonstrations(
                 continue
             disturbance = ActionNoise(noise, np.random.default_rng([plan.seed, 1]))
             info, episode = demonstrate(
-                environment, plan, lambda _, label: disturbance.disturb(label), "expert"  # noqa: B023
+                environment, plan, lambda _, label: disturbance.disturb(label), "expert",  # noqa: B023
+                picture_every,
             )
             write_episode(folder, info, episode)
             made.append(info)
@@ -164,9 +177,12 @@ def halved(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 class _Recorder:
     """Collects one episode's arrays."""
 
-    def __init__(self, environment: LiberoEnvironment, offset: int) -> None:
-        self._environment = environment
-        self._offset = offset
+    def __init__(
+        self, environment: LiberoEnvironment, landmarks: tuple[str, str], picture_every: int,
+        offset: int,
+    ) -> None:
+        self._environment, self._landmarks = environment, landmarks
+        self._every, self._offset = picture_every, offset
         self._columns: dict[str, list] = {name: [] for name in Episode.__annotations__}
 
     @property
@@ -174,11 +190,10 @@ class _Recorder:
         return len(self._columns["labels"])
 
     def add(
-        self, state: PrivilegedState, target: str, label: FloatArray, executed: FloatArray,
-        pushed: bool,
+        self, state: PrivilegedState, label: FloatArray, executed: FloatArray, pushed: bool
     ) -> None:
         columns, hand = self._columns, state.observation.ee_position
-        if self.steps % PICTURE_STRIDE == self._offset:
+        if self.steps % self._every == self._offset:
             views = [halved(self._environment.render(name)) for name in self._environment.cameras]
             columns["pictures"].append(np.stack(views))
             columns["picture_steps"].append(self.steps)
@@ -186,7 +201,7 @@ class _Recorder:
         columns["labels"].append(label)
         columns["executed"].append(executed)
         columns["pushed"].append(pushed)
-        marks = [state.poses[name].position - hand for name in (target, "basket_1")]
+        marks = [state.poses[name].position - hand for name in self._landmarks]
         columns["landmarks"].append(np.concatenate(marks))
 
     def episode(self) -> Episode:
@@ -205,26 +220,56 @@ DEFAULT_SCENES = (
 """Three official tasks; the first one's scene holds all three objects, so language decides."""
 
 
-def parse_scene(text: str) -> SceneTargets:
+def parse_scene(text: str, suite: str = "libero_object") -> SceneTargets:
     """Parse "0:alphabet_soup_1,butter_1"; raises ConfigurationError when it reads otherwise."""
     index, _, targets = text.partition(":")
     if not index.isdigit() or not targets:
         raise ConfigurationError(
             complaint("A scene cannot be read", text, "<task index>:<object>,<object>...")
         )
-    scene = SceneTargets(int(index), tuple(targets.split(",")))
+    scene = SceneTargets(int(index), tuple(targets.split(",")), suite)
     for target in scene.targets:
-        retarget(find_task("libero_object", scene.task_index), target)
+        check_task(task_of(EpisodePlan(scene.task_index, target, 0, 0, Layout(), suite)))
     return scene
+
+
+def scenes_of(suite: str, texts: Sequence[str]) -> list[SceneTargets]:
+    """Return the scenes to teach: those named, else the suite's own tasks that the expert can do.
+
+    Raises ConfigurationError for a suite of LIBERO-PRO, which is for evaluation only.
+    """
+    if suite not in STANDARD_SUITES:
+        raise ConfigurationError(
+            complaint("A suite is not for training", suite, ", ".join(STANDARD_SUITES),
+                      "LIBERO-PRO's suites are for evaluation only (vla-sae rollout --suite).")
+        )
+    if texts:
+        return [parse_scene(text, suite) for text in texts]
+    if suite == "libero_object":
+        return list(DEFAULT_SCENES)
+    scenes = [
+        SceneTargets(task.task_index, (target_and_goal(task)[0],), suite)
+        for task in suite_tasks(suite) if refusal(task) is None
+    ]
+    if not scenes:
+        check_task(find_task(suite, 0))
+    return scenes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `vla-sae demos`."""
+    parser.add_argument("--lerobot", type=Path, metavar="FOLDER",
+                        help="write all demonstrations of --out as a LeRobotDataset, too")
+    parser.add_argument("--picture-every", type=int, default=PICTURE_STRIDE, metavar="STEPS",
+                        help="control steps between pictures, which are what takes time; "
+                        "1 makes a data set at the control rate; default %(default)s")
     parser.add_argument("--out", type=Path, required=True, help="folder for the demonstrations")
+    parser.add_argument("--suite", default="libero_object", help="default %(default)s")
     parser.add_argument("--rounds", type=int, default=30, help="episodes per scene and target")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--scene", action="append", metavar="TASK:OBJECT,...",
-                        help="repeatable; default: 0 with three objects, 6 and 1 with their own")
+                        help="repeatable; default: 0 with three objects, 6 and 1 with their own; "
+                        "in another suite every task that the expert can do")
     parser.add_argument("--move", type=float, default=0.04, metavar="METRES")
     parser.add_argument("--policy", type=Path,
                         help="let this policy drive by turns (DAgger); the labels are the expert's")
@@ -232,18 +277,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the demonstrations and print how many were solved."""
-    scenes = [parse_scene(text) for text in args.scene] if args.scene else DEFAULT_SCENES
+    if args.picture_every < 1 or (args.policy and args.picture_every != PICTURE_STRIDE):
+        raise ConfigurationError(
+            complaint("Pictures cannot be taken every so many steps", args.picture_every,
+                      f"1 or more, and {PICTURE_STRIDE} with --policy")
+        )
+    scenes = scenes_of(args.suite, args.scene or ())
     plans = plan_episodes(scenes, args.rounds, args.first_seed, args.move)
     if args.policy:
         from vla_sae_ros.study.dagger import aggregate  # brings torch, which scripted ones spare
 
         made = aggregate(args.out, args.policy, plans)
     else:
-        made = make_demonstrations(args.out, plans)
+        made = make_demonstrations(args.out, plans, args.picture_every)
     for target in sorted({info.target for info in made}):
         mine = [info for info in made if info.target == target]
         solved = sum(info.success for info in mine)
         print(f"{target}: {solved} of {len(mine)} were solved")
+    if args.lerobot:
+        from vla_sae_ros.study.demonstration_lerobot import export_demonstrations
+
+        written = export_demonstrations(args.out, args.lerobot)
+        print(f"{written.num_frames} frames of {written.num_episodes} episodes at {written.fps} Hz "
+              f"in {args.lerobot}")
     return 0
 
 
