@@ -88,6 +88,7 @@ MEASURED_SUITES = ("libero_object", "libero_spatial")
 """And LIBERO-PRO's variants of them, where it knows the objects."""
 REFUSED = {
     ("libero_spatial", 4): "The drawer's walls leave no room for the open fingers.",
+    ("libero_spatial", 8): "It was never measured on this task.",
 }
 """Tasks whose object and place the expert knows, and which it cannot do all the same."""
 
