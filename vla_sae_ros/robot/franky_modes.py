@@ -39,8 +39,8 @@ STOP_RAMP = 0.05
 """[s] from the spring's torque to damping alone."""
 HOLD_MS = 200
 """[ms] for which a velocity is held without a new one: a watchdog in the robot's own thread."""
-_SHARE = 0.7
-"""Share of the way to the target that a tick's velocity covers; 1 rings with the robot's delay."""
+_PULL = 3.0
+"""[1/s] by which an arm that is behind the targets is drawn after them."""
 
 
 class FollowMode(Protocol):
@@ -84,11 +84,12 @@ class JointImpedance:
 
 
 class JointVelocity:
-    """A joint velocity towards the target, under the robot's own controller."""
+    """The velocity of the targets, under the robot's own controller; wants one per tick."""
 
     def __init__(self, settings: RobotSettings) -> None:
         self._highest = settings.limits.velocity
         self._period = settings.period
+        self._last: Joints | None = None
 
     def follow(self, robot: franky.Robot, target: Joints) -> None:
         """Hold the velocity that leads to (7,) rad, for HOLD_MS at most."""
@@ -101,8 +102,12 @@ class JointVelocity:
         robot.move(franky.JointVelocityStopMotion(), asynchronous=True)
 
     def _velocity(self, robot: franky.Robot, target: Joints) -> Joints:
-        error = target - np.asarray(robot.current_joint_positions)
-        return np.clip(_SHARE * error / self._period, -self._highest, self._highest)
+        """Return the targets' own velocity, corrected for where the arm really is."""
+        q = np.asarray(robot.current_joint_positions, float)
+        last = q if self._last is None or not robot.is_in_control else self._last
+        self._last = target.copy()
+        velocity = (target - last) / self._period + _PULL * (last - q)
+        return np.clip(velocity, -self._highest, self._highest)
 
 
 class CartesianVelocity(JointVelocity):
