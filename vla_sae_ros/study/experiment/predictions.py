@@ -42,6 +42,8 @@ def push(row: Row) -> int:
 _LABELS = {
     "end effector high": Prediction(closed.HEIGHT.name, opened.UPWARD.name, +1),
     "end effector low": Prediction(closed.HEIGHT.name, opened.UPWARD.name, -1),
+    "hand goes up": Prediction(closed.HEIGHT.name, opened.UPWARD.name, +1),
+    "hand goes down": Prediction(closed.HEIGHT.name, opened.UPWARD.name, -1),
     "rising": Prediction(closed.RISE.name, opened.UPWARD.name, +1),
     "lowering": Prediction(closed.RISE.name, opened.UPWARD.name, -1),
     "moving fast": Prediction(closed.SPEED.name, opened.COMMANDED_SPEED.name, +1),
@@ -58,7 +60,7 @@ _LABELS = {
     "target down": Prediction(closed.TARGET_HEIGHT.name, "", -1),
     "phase: carry": Prediction(closed.TARGET_HEIGHT.name, "", +1),
 }
-"""The labels that `vla-sae label` gives, but for those about one object."""
+"""The labels that `vla-sae label` gives, but for those about one object; and two of people's."""
 
 _OF_AN_OBJECT = {"near ": -1, "object: ": -1, "far from ": +1}
 

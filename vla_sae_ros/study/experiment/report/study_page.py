@@ -25,7 +25,7 @@ from vla_sae_ros.study.experiment.report.paths import page_paths
 from vla_sae_ros.study.experiment.report.runs import page_runs
 from vla_sae_ros.study.experiment.report.verdict_rows import verdict_row
 from vla_sae_ros.study.experiment.report.videos import page_films
-from vla_sae_ros.study.experiment.report.wording import say_dose, say_feature, say_p
+from vla_sae_ros.study.experiment.report.wording import Scale, say_dose, say_feature, say_p
 from vla_sae_ros.study.experiment.verdicts import FeatureVerdict
 from vla_sae_ros.study.page_template import write_template_page
 
@@ -52,6 +52,7 @@ class Block:
     title: str
     protocol: str
     effect: Effect
+    unit: str
     forest: Forest | None
     curves: tuple[Curve, ...]
 
@@ -139,7 +140,8 @@ def _blocks(analysis: Analysis) -> list[Block]:
             drawn = forest(key, effect, arms) if protocol == "P2" or not analysis.closed else None
             curves = _curves(group, effect)
             if drawn or curves:
-                blocks.append(Block(key, f"{name}: {effect.name}", protocol, effect, drawn, curves))
+                blocks.append(Block(key, f"{name}: {effect.name}", protocol, effect,
+                                    Scale.of(effect).unit, drawn, curves))
     return sorted(blocks, key=lambda one: (
         one.protocol != "P2", one.effect not in (*EFFECTS, *OPEN_LOOP_EFFECTS),
         one.effect.cost, -predicted[one.effect.name], not one.effect.signed,
