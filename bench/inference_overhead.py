@@ -1,21 +1,24 @@
 """Inference with taps and publishing over plain inference, in one run, pair by pair.
 
     python bench/inference_overhead.py [--rounds 100]
+    python bench/inference_overhead.py --pi05 512     # a random pi0.5 of this width instead
 
 Plain is the same policy without hooks, publishing its chunk. A ratio is the median over the rounds
 of an arm's time over plain's: until the chunk is published, and until the features are, too. Each
 round measures every arm once, in an order that changes, so that a drift of the machine hits all
-arms alike. To the given bundles come random ones of the same size, one more on each stack.
+arms alike. To the given bundles come random ones of the same size, one more on each stack. All arms
+run on the same weights. The floor is what four hooks cost that add a vector known beforehand.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import random
+import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +32,7 @@ import torch  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from tqdm import trange  # noqa: E402
 
-from vla_sae_ros.core.catalogue import Catalogue  # noqa: E402
+from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry  # noqa: E402
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot  # noqa: E402
 from vla_sae_ros.msg import ActionChunk, FeatureActivations  # noqa: E402
 from vla_sae_ros.nodes import qos  # noqa: E402
@@ -38,8 +41,11 @@ from vla_sae_ros.nodes.inference_worker import Job  # noqa: E402
 from vla_sae_ros.nodes.policy_messages import to_chunk, to_features  # noqa: E402
 from vla_sae_ros.policy.engine import PolicyEngine  # noqa: E402
 from vla_sae_ros.policy.loading import load_policy  # noqa: E402
+from vla_sae_ros.policy.site import Site  # noqa: E402
+from vla_sae_ros.policy.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi  # noqa: E402
 from vla_sae_ros.resources import resource  # noqa: E402
 from vla_sae_ros.sae import SaeBundle, TopKSAE  # noqa: E402
+from vla_sae_ros.sae.bundle import BundleCard  # noqa: E402
 
 EDITS = 16
 
@@ -48,7 +54,12 @@ def main() -> None:
     """Print the table and write it as JSON."""
     arguments = _parser().parse_args()
     torch.set_num_threads(arguments.threads)
-    arms = _arms(arguments.policy, arguments.bundles)
+    with tempfile.TemporaryDirectory() as folder:
+        policy, bundles = arguments.policy, [SaeBundle.load(one) for one in arguments.bundles]
+        if arguments.pi05:
+            policy = Path(folder)
+            bundles = _random_pi05(policy, arguments.pi05)
+        arms = _arms(policy, bundles)
     for run in arms.values():
         for _ in range(5):
             run()
@@ -61,12 +72,19 @@ def main() -> None:
     print(json.dumps(_table(timings), indent=2))
 
 
-def _arms(policy: Path, bundle_folders: list[Path]) -> dict[str, Callable[[], float]]:
+def _arms(policy: Path, given: list[SaeBundle]) -> dict[str, Callable[[], float]]:
     """Return what each arm does; a run returns the time at which its chunk was published."""
-    # Two copies of the policy: hooks on the one cannot slow the other down.
+    # Copies of the policy, so that hooks on the one cannot slow the other down; of one set of
+    # weights, because where they lie in memory makes some percent.
     plain = PolicyEngine(load_policy(policy))
-    given = [SaeBundle.load(folder) for folder in bundle_folders]
-    tapped = PolicyEngine(load_policy(policy), [*given, *_random_bundles(plain, given)])
+    bundles = [*given, *_random_bundles(plain, given)]
+    tapped = PolicyEngine(load_policy(policy), bundles)
+    floor = PolicyEngine(load_policy(policy))
+    for engine in (tapped, floor):
+        _share_weights(plain, engine)
+    for bundle in bundles:
+        vector = torch.full((bundle.card.d_in,), 1e-3)
+        floor.adapter.attach(bundle.card.site, partial(_add_known, vector))
     rclpy.init()
     node = rclpy.create_node("bench")
     chunks = node.create_publisher(ActionChunk, "policy/action_chunk", qos.CHUNK)
@@ -89,10 +107,59 @@ def _arms(policy: Path, bundle_folders: list[Path]) -> dict[str, Callable[[], fl
     pictured = next(name for name in edited.edits if not tapped.why_no_heatmap(name, 0))
     return {
         "plain": lambda: run(plain, Snapshot()),
+        "floor: 4 hooks add a known vector": lambda: run(floor, Snapshot()),
         "4 taps, no edit": lambda: run(tapped, Snapshot()),
         f"4 taps, {EDITS} edits": lambda: run(tapped, edited),
         "4 taps, heatmap": lambda: run(tapped, Snapshot(), pictured),
     }
+
+
+def _share_weights(engine: PolicyEngine, other: PolicyEngine) -> None:
+    mine, theirs = engine.loaded.policy, other.loaded.policy
+    for a, b in zip(mine.parameters(), theirs.parameters(), strict=True):
+        b.data = a.data
+    for a, b in zip(mine.buffers(), theirs.buffers(), strict=True):
+        b.data = a.data
+
+
+def _add_known(vector: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    return vector.expand_as(x)
+
+
+def _random_pi05(folder: Path, width: int) -> list[SaeBundle]:
+    """Write a random pi0.5 of this width; return a random SAE of its backbone, and its expert."""
+    size = PiSize(
+        image_size=112, patch_size=14, vision_width=width, backbone_width=width,
+        expert_width=width // 2, layers=8, head_width=width // 8, mlp_width=4 * width, chunk=10,
+        denoising_steps=10,
+    )  # fmt: skip
+    values = {"mean": 0.0, "std": 1.0, "q01": -9.0, "q99": 9.0}
+    stats = {
+        key: {name: torch.full((count,), value) for name, value in values.items()}
+        for key, count in (("observation.state", 8), ("action", 7))
+    }
+    save_tiny_pi(build_tiny_pi("pi05", size), size, stats, folder)
+    engine = PolicyEngine(load_policy(folder))
+    return [
+        _random_bundle(engine, engine.adapter.sites[name], 2048, 64, number)
+        for number, name in enumerate(("backbone.3", "expert.3"))
+    ]
+
+
+def _random_bundle(
+    engine: PolicyEngine, site: Site, size: int, k: int, seed: int
+) -> SaeBundle:
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.nn.functional.normalize(torch.randn(size, site.width, generator=generator))
+    sae = TopKSAE(
+        rows.T, torch.zeros(size), rows, torch.zeros(site.width), k, "layer_norm"
+    )
+    card = BundleCard(
+        engine.policy_id, engine.policy_name, site.name, site.width, size, k, "mean",
+        site.token_groups, "layer_norm", 3.0, 1.0,
+    )  # fmt: skip
+    entries = [FeatureEntry(feature, observed_max=2.0) for feature in range(size)]
+    return SaeBundle(sae, card, Catalogue(site.name, entries))
 
 
 def _random_bundles(engine: PolicyEngine, given: list[SaeBundle]) -> list[SaeBundle]:
@@ -104,13 +171,11 @@ def _random_bundles(engine: PolicyEngine, given: list[SaeBundle]) -> list[SaeBun
         free = [site for site in engine.adapter.sites.values() if site.name.startswith(stack)]
         site = next(site.name for site in free if site.can_steer and site.name not in taken)
         taken.add(site)
-        generator = torch.Generator().manual_seed(len(bundles))
-        size, width = bundle.sae.W_dec.shape
-        rows = torch.nn.functional.normalize(torch.randn(size, width, generator=generator))
-        sae = TopKSAE(rows.T, torch.zeros(size), rows, torch.zeros(width), bundle.card.k,
-                      bundle.card.normalization)  # fmt: skip
-        catalogue = Catalogue(site, bundle.catalogue.entries)
-        bundles.append(SaeBundle(sae, dataclasses.replace(bundle.card, site=site), catalogue))
+        random_one = _random_bundle(
+            engine, engine.adapter.sites[site], bundle.sae.dictionary_size, bundle.card.k,
+            len(bundles),
+        )  # fmt: skip
+        bundles.append(random_one)
     return bundles
 
 
@@ -160,6 +225,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--policy", type=Path, default=demo / "policy")
     parser.add_argument("--bundles", type=Path, nargs="*", default=sorted((demo / "sae").glob("*")))
+    parser.add_argument("--pi05", type=int, default=0, metavar="WIDTH")
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--threads", type=int, default=1)
     return parser

@@ -51,6 +51,19 @@ FAMILIES = {
     "xvla": Family("vla_sae_ros.policy.xvla", "xvla_adapter"),
 }
 """lerobot policy type -> adapter."""
+NOT_READ = {
+    "wall_x": (
+        "WALL-OSS makes its tokens inside lerobot's predict_action_chunk, so that nobody outside "
+        "knows which of them are pictures, words or padding, and its float32 form, in which "
+        "policies run on a CPU, stops at a state embedding that is always bfloat16"
+    ),
+}
+"""lerobot policy type that has no adapter -> why."""
+
+
+def why_not_read(policy_type: str) -> str:
+    """Return in words why no adapter reads this type of lerobot's; empty where none is known."""
+    return NOT_READ.get(policy_type, "")
 
 
 def require_family(policy_type: str) -> Family:
@@ -61,8 +74,11 @@ def require_family(policy_type: str) -> Family:
     """
     if policy_type not in FAMILIES:
         raise ConfigurationError(
-            complaint("no adapter reads policies of this type", policy_type, sorted(FAMILIES))
-        )
+            complaint(
+                "no adapter reads policies of this type", policy_type, sorted(FAMILIES),
+                why_not_read(policy_type),
+            )
+        )  # fmt: skip
     return FAMILIES[policy_type]
 
 

@@ -16,10 +16,10 @@ def undisturbed(function: ResidualFunction, stream: Tensor) -> Tensor | None:
 
     Real-time chunking runs layers with gradients on, GR00T under autocast to bfloat16.
     """
-    device = stream.device.type
-    if not torch.is_grad_enabled() and not torch.is_autocast_enabled(device):
+    # The one spelling that OpenVLA's torch 2.2 and lerobot's have in common.
+    if not torch.is_grad_enabled() and not torch._C._is_any_autocast_enabled():
         return function(stream)
-    with torch.no_grad(), torch.autocast(device, enabled=False):
+    with torch.no_grad(), torch.autocast(stream.device.type, enabled=False):
         return function(stream.detach())
 
 

@@ -24,7 +24,7 @@ from vla_sae_ros.policy.checkpoint_files import (
     TOKENIZER_STEP,
     WEIGHTS,
 )
-from vla_sae_ros.policy.families import FAMILIES, require_family
+from vla_sae_ros.policy.families import FAMILIES, require_family, why_not_read
 from vla_sae_ros.policy.hub import is_hub_error, policy_folder
 from vla_sae_ros.policy.policy_id import policy_id_of
 
@@ -140,8 +140,11 @@ def _policy_type(folder: Path) -> str:
         known = policy_type in PreTrainedConfig.get_known_choices()
         kind = "a policy type that no adapter reads" if known else "an unknown policy type"
         raise ConfigurationError(
-            complaint(f"{folder / CONFIG} names {kind}", policy_type, ", ".join(FAMILIES))
-        )
+            complaint(
+                f"{folder / CONFIG} names {kind}", policy_type, ", ".join(FAMILIES),
+                why_not_read(policy_type),
+            )
+        )  # fmt: skip
     return str(policy_type)
 
 

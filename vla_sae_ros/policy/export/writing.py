@@ -58,7 +58,10 @@ def write_export(source: Source, folder: Path, tell: Tell = lambda text: None) -
         )
     if loaded.policy.name not in FAMILIES:
         raise ConfigurationError(
-            complaint("type of the policy to export", loaded.policy.name, FAMILIES)
+            complaint(
+                "type of the policy to export", loaded.policy.name, FAMILIES,
+                "Serve it with PyTorch, the default backend, where PyTorch is.",
+            )
         )
     require_exportable(loaded.policy)
     require_known_steps(loaded)
