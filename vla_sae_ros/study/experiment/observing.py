@@ -60,12 +60,9 @@ class Observed(Arrays):
 
     def frame(self, number: int) -> dict[str, np.ndarray]:
         """Return the policy's frame of one observation."""
-        count = self.pictures.shape[1]
-        keys = [str(key) for key in self.keys]
         ends = np.cumsum(self.widths)[:-1]
         values = [*self.pictures[number], *np.split(self.vectors[number], ends)]
-        assert len(values) == len(keys) and count <= len(keys)
-        return dict(zip(keys, values, strict=True))
+        return dict(zip(map(str, self.keys), values, strict=True))
 
 
 @dataclass(frozen=True)

@@ -57,10 +57,9 @@ class Processes:
 
     def wait(self) -> list[tuple[int, Result | str]]:
         """Wait until a worker is done; see `crew.Hands.wait`."""
-        pipes = {one.pipe: number for number, one in self._hands.items()}
+        ready = wait([hand.pipe for hand in self._hands.values()])
         found: list[tuple[int, Result | str]] = []
-        for pipe in wait(list(pipes)):
-            number = pipes[pipe]
+        for number in [number for number, hand in self._hands.items() if hand.pipe in ready]:
             try:
                 said = self._hands[number].pipe.recv()
             except (EOFError, OSError):

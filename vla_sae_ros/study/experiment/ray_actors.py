@@ -89,8 +89,7 @@ class RayActors:
         ray.kill(self._actors.pop(hand))
 
 
-@ray.remote(num_cpus=1, max_restarts=0)
-class _Actor:
+class _RemoteWorker:
     """A worker; it opens its stage with the first run, so that its errors arrive as such."""
 
     def __init__(self, stage: Stage, folder: Path) -> None:
@@ -101,3 +100,6 @@ class _Actor:
         if self._worker is None:
             self._worker = Worker(self._stage, self._folder)
         return self._worker.run(run)
+
+
+_Actor: Any = ray.remote(num_cpus=1, max_restarts=0)(_RemoteWorker)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def trial_of(settings: RunSettings, task: TaskSpec) -> PlannedTrial:
     return PlannedTrial(task, pair.init_state, pair.seed, settings.steps, layout)
 
 
-def film(pictures: list[np.ndarray], rate: float) -> bytes:
+def film(pictures: Sequence[np.ndarray], rate: float) -> bytes:
     """Return an MP4 of pictures (H, W, 3) uint8."""
     height, width = pictures[0].shape[:2]
     with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,117 @@
+"""`vla-sae evaluate` from a study file to a table, with a tiny policy in a toy scene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from toy_stage import InProcess, ToyScene
+
+from vla_sae_ros.cli import main
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.study.activation_format import CollectedSite, Collection
+from vla_sae_ros.study.activation_writer import ActivationWriter
+from vla_sae_ros.study.experiment import command, libero_stage
+from vla_sae_ros.study.experiment.ground import content_id, mean_difference
+from vla_sae_ros.study.experiment.study_parts import MeanDifference
+from vla_sae_ros.study.experiment.table import read_table
+
+SITE = "expert.0"
+
+
+class PicturedScene(ToyScene):
+    cameras = ("agentview", "wrist")
+
+    def render(self, camera: str) -> np.ndarray:
+        return np.full((256, 256, 3), int(self._hand[2] * 200) % 256, np.uint8)
+
+
+@pytest.fixture
+def activations(loaded: LoadedPolicy, tmp_path: Path) -> Path:
+    """Two successes around +1 and a failure at 0, of two instructions."""
+    width = 36
+    sites = {SITE: CollectedSite(width, "mean", ("action",))}
+    with ActivationWriter(tmp_path / "act", Collection("p", "tiny", sites, 20.0)) as writer:
+        for number, (level, success) in enumerate([(1.0, True), (3.0, True), (0.0, False)]):
+            told = "go left" if number == 0 else "go right"
+            for step in range(2):
+                context = {"episode_id": f"e{number}", "step": step, "instruction": told}
+                writer(SITE, np.full(width, level), context)
+            writer.end_episode(success)
+    return tmp_path / "act"
+
+
+@pytest.fixture
+def study_file(
+    loaded: LoadedPolicy, tiny_policy_folder: Path, make_bundle: Callable[..., SaeBundle],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> Path:  # fmt: skip
+    """A study of a random SAE of the tiny policy; the scene is a toy, the process this one."""
+    make_bundle(loaded, SITE).save(tmp_path / "sae" / SITE)
+    monkeypatch.setattr(command, "Processes", lambda count, stage, folder: InProcess(stage, folder))
+    monkeypatch.setattr(libero_stage.LiberoPerformers, "scene", lambda self: PicturedScene())
+    clamp = {"mode": "clamp", "unit": "observed_max", "strengths": [2]}
+    study = {
+        "name": "tiny",
+        "policy": str(tiny_policy_folder),
+        "bundles": [str(tmp_path / "sae" / SITE)],
+        "protocols": ["P2", "P4"], "features": [{"site": SITE, "ids": [2]}],
+        "changes": [{"strengths": [0.5]}, clamp],
+        "places": [{"suite": "libero_object", "tasks": "0:butter_1", "rollouts": 1}],
+        "arms": ["none", "zero", "feature", "gaussian"], "controls": {"rows": 0, "gaussian": 1},
+        "layers": {"directions": 1}, "max_steps": 7,
+    }  # fmt: skip
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(study))
+    return path
+
+
+def test_a_study_is_planned_made_checked_and_written(
+    study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["evaluate", str(study_file), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--plan"]) == 0
+    assert "not known before a first rollout" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out" / "table.parquet").exists()
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "hooks at strength 0: 1 of 1 bit-identical" in said
+    assert "steering backbone.2, which nothing reads: 1 of 1 bit-identical" in said
+    rows = read_table(tmp_path / "out")
+    plain = next(row for row in rows if row.arm == "none")
+    assert {row.task for row in rows} == {"0:butter_1"} and "butter" in plain.instruction
+    for row in rows:
+        changed = row.arm in ("feature", "gaussian") and row.site != "backbone.2"
+        assert (row.actions_sha256 != plain.actions_sha256) == changed, row.arm_name
+        assert row.steps == 7
+    for dose in {row.dose for row in rows if row.arm == "feature"}:
+        ratio = {row.arm: row.edit_ratio for row in rows if row.dose == dose}
+        assert ratio["feature"] == pytest.approx(ratio["gaussian"], rel=0.2)
+    assert main(arguments) == 0
+    assert "0 runs made" in capsys.readouterr().out
+
+
+def test_a_wrong_request_is_refused_with_status_2(
+    study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(study_file), "--workers", "-1"]) == 2
+    assert main(["evaluate", str(tmp_path / "none.yaml")]) == 2
+    study = yaml.safe_load(study_file.read_text())
+    study_file.write_text(yaml.safe_dump(study | {"places": [{"suite": "libero_objekt"}]}))
+    assert main(["evaluate", str(study_file)]) == 2
+    assert "libero_object" in capsys.readouterr().err
+
+
+def test_the_mean_difference_is_that_of_the_episodes_means(activations: Path) -> None:
+    by_success = mean_difference(MeanDifference(activations), SITE)
+    np.testing.assert_allclose(by_success, 2.0)
+    told = MeanDifference(activations, "instruction", "go left", "go right")
+    np.testing.assert_allclose(mean_difference(told, SITE), 1.0 - 1.5)
+    assert content_id(by_success) != content_id(mean_difference(told, SITE))
+    with pytest.raises(ConfigurationError, match=r"go up.*go left"):
+        mean_difference(MeanDifference(activations, "instruction", "go up", "go left"), SITE)
