@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vla_sae_ros.study.experiment.bootstrap import mean_interval
+from vla_sae_ros.study.experiment.bootstrap import MeanInterval, mean_interval
 from vla_sae_ros.study.experiment.effects import DISPLACEMENT, SUCCESS
 from vla_sae_ros.study.experiment.files import Latency
 from vla_sae_ros.study.experiment.findings import ArmFindings
@@ -79,13 +79,11 @@ def layers(arms: Sequence[MeasuredArm]) -> list[Layer]:
     if not known:
         return []
     axis = Axis.over([float(one.high[0]) for _, _, one in known])
-    return [_layer(name, group, *map(float, (one.mean[0], one.low[0], one.high[0])), axis)
-            for name, group, one in known]
+    return [_layer(name, group, one, axis) for name, group, one in known]
 
 
-def _layer(
-    name: str, group: Sequence[MeasuredArm], mean: float, low: float, high: float, axis: Axis
-) -> Layer:
+def _layer(name: str, group: Sequence[MeasuredArm], found: MeanInterval, axis: Axis) -> Layer:
+    mean, low, high = float(found.mean[0]), float(found.low[0]), float(found.high[0])
     scale, runs = Scale.of(DISPLACEMENT), sum(len(arm.rows) for arm in group)
     exact = all(arm.identical == len(arm.rows) for arm in group)
     ratio = np.mean([row.edit_ratio for arm in group for row in arm.rows])
