@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ class RayActors:
     def __init__(self, address: str, count: int, stage: Stage, folder: Path) -> None:
         try:
             environment = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
-            ray.init(address, log_to_driver=False, logging_level="ERROR",
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR,
                      runtime_env={"env_vars": environment | {"OMP_NUM_THREADS": "1"}})  # fmt: skip
         except ConnectionError as error:
             raise ConfigurationError(complaint(
