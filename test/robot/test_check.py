@@ -50,6 +50,7 @@ def steps_of(out: Path) -> dict[str, dict[str, Any]]:
     return {step["step"]: step for step in json.loads(out.read_text())["steps"]}
 
 
+@pytest.mark.slow
 def test_the_strict_robot_passes_every_step(out: Path) -> None:
     with strict_robot(3) as robot:
         status = check("--host", robot.host, "--robot", "fr3", "--yes", "--out", str(out))

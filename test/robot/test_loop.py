@@ -101,8 +101,8 @@ def test_an_arm_is_driven_and_stopped_from_other_threads(start: Start) -> None:
         loop.enable("panel", 1.0)
     loop.recover("panel")
     assert loop.state().envelope.status is Status.DISABLED
-    events = [report.event for report in listener.reports if report.event]
     listener.wait_for(lambda report: report.event == "recover by panel")
+    events = [report.event for report in listener.reports if report.event]
     assert events[:2] == ["enable by panel", "stop by panel"]
 
 

@@ -18,7 +18,7 @@ PANDA = load_robot("panda")
 JOINTS = JointGuard(PANDA.limits, PANDA.margin, PANDA.period)
 
 
-@hypothesis_settings(max_examples=40, deadline=None)
+@hypothesis_settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**31))
 def test_whatever_is_wanted_the_arm_can_always_stop_inside(seed: int) -> None:
     rng = np.random.default_rng(seed)
