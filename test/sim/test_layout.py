@@ -55,3 +55,14 @@ def test_a_scene_without_room_is_an_error_and_not_a_loop() -> None:
     crowd = {f"can_{number}": np.array([0.045 * number, 0.0, 0.0]) for number in range(6)}
     with pytest.raises(SimulationError, match="No free layout"):
         rearranged(crowd, Layout(move_objects_m=0.01), 0)
+
+
+def test_shuffling_permutes_the_places_of_all_but_the_basket() -> None:
+    seen = set()
+    for seed in range(40):
+        places = rearranged(SCENE, Layout(shuffle=True), seed)
+        assert np.array_equal(places["basket_1"], SCENE["basket_1"][:2])
+        before = sorted(tuple(place[:2]) for place in SCENE.values())
+        assert sorted(tuple(place) for place in places.values()) == before
+        seen.add(tuple(places["butter_1"]))
+    assert len(seen) == 3

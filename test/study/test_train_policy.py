@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,9 @@ from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.policy.tiny_smolvla import TinySize, build_tiny_smolvla, write_vlm_folder
 from vla_sae_ros.study.demonstration_files import Episode
 from vla_sae_ros.study.flow_matching import LandmarkHead, training_loss, use_fused_attention
+from vla_sae_ros.study.object_maps import look
 from vla_sae_ros.study.train_policy import Recipe, Trainer
-from vla_sae_ros.study.training_set import TrainingSet, episode_frames, statistics_of
+from vla_sae_ros.study.training_set import KINDS, TrainingSet, episode_frames, statistics_of
 
 SMALL = TinySize(image_size=32, patch_size=8, vision_width=16, vision_layers=1, text_width=16,
                  text_layers=2, heads=2, mlp_width=16, vocabulary=300)
@@ -25,6 +28,8 @@ def training_set(frames: int = 12) -> TrainingSet:
     states = torch.randn(frames, 8, generator=generator)
     return TrainingSet(
         pictures=torch.randint(0, 255, (frames, 2, 3, 32, 32), generator=generator).byte(),
+        marks=torch.rand(frames, 2, len(KINDS), 2, generator=generator),
+        picture=torch.arange(frames),
         states=states,
         chunks=torch.tanh(states[:, None, :7].expand(-1, 10, -1)).contiguous(),
         valid=torch.ones(frames, 10, dtype=torch.bool),
@@ -51,7 +56,7 @@ def test_the_loss_with_one_draw_is_lerobot_s_own(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(2)
     pictures = torch.rand(3, 2, 3, 32, 32, generator=generator)
     batch = {
-        "pictures": pictures * 2 - 1,
+        "picture": torch.arange(3),
         "tokens": torch.randint(8, 200, (3, 5), generator=generator),
         "token_mask": torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0]]).bool(),
         "state": torch.randn(3, 8, generator=generator),
@@ -74,13 +79,46 @@ def test_the_loss_with_one_draw_is_lerobot_s_own(tmp_path: Path) -> None:
         noise=noise, time=time,
     )
     head = LandmarkHead(16)
-    torch.manual_seed(0)
-    _, plain = training_loss(policy, head, batch, draws=1, landmark_weight=0.0)
-    torch.testing.assert_close(plain, theirs, rtol=1e-5, atol=1e-6)
+
+    def ours() -> torch.Tensor:
+        torch.manual_seed(0)
+        features, _ = look(policy, pictures * 2 - 1)
+        return training_loss(policy, head, features, batch, draws=1)[0]
+
+    torch.testing.assert_close(ours(), theirs, rtol=1e-5, atol=1e-6)
     use_fused_attention(policy)
-    torch.manual_seed(0)
-    _, fused = training_loss(policy, head, batch, draws=1, landmark_weight=0.0)
-    torch.testing.assert_close(fused, theirs, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ours(), theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_the_first_steps_train_only_the_vision(tmp_path: Path) -> None:
+    trainer = Trainer(training_set(), tmp_path, recipe(steps=2, vision_steps=2), size=SMALL)
+    before = {name: value.clone() for name, value in trainer._policy.named_parameters()}
+    trainer.train()
+    moved = [name for name, value in trainer._policy.named_parameters()
+             if not torch.equal(value, before[name])]
+    assert moved and all("vision_model" in name for name in moved)
+
+
+def test_frames_of_one_picture_are_its_first_and_others(tmp_path: Path) -> None:
+    data = training_set(7)
+    data = replace(data, pictures=data.pictures[:3], marks=data.marks[:3],
+                   picture=torch.tensor([0, 0, 0, 1, 2, 2, 2]))
+    trainer = Trainer(data, tmp_path, recipe(frames=2), size=SMALL)
+    seen = set()
+    for _ in range(30):
+        batch = trainer._make_batch(torch.tensor([2, 1]))
+        states = batch["state"] * trainer._stats.state_std + trainer._stats.state_mean
+        rows = [int((data.states - state).abs().sum(1).argmin()) for state in states]
+        assert rows[:2] == [4, 3] and batch["picture"].tolist() == [0, 1, 0]
+        seen.add(rows[2])
+    assert seen == {5, 6}
+
+
+def test_progress_on_held_out_data_is_written_at_every_checkpoint(tmp_path: Path) -> None:
+    Trainer(training_set(), tmp_path, recipe(), size=SMALL, held_out=training_set(5)).train()
+    lines = [json.loads(line) for line in (tmp_path / "progress.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [3, 6]
+    assert all(line["target_cm"] > 0 and 0 <= line["found"] <= 1 for line in lines)
 
 
 def test_every_parameter_but_the_unused_ones_learns(tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ class Layout:
     """Every object is shifted by up to this distance in x and in y, metres."""
     exchange: tuple[str, str] | None = None
     """Two objects whose places are exchanged before they are moved."""
+    shuffle: bool = False
+    """All objects but the basket change places at random, before anything else."""
 
 
 @dataclass(frozen=True)

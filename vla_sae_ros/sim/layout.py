@@ -23,11 +23,17 @@ def rearranged(
 ) -> dict[str, FloatArray]:
     """Return the horizontal positions (2,) that the layout asks for, in metres.
 
-    Exchanging swaps two places; moving shifts every object, or stack of objects, by a uniform
-    draw within +-move_objects_m in x and y, redrawn until no two touch. Raises ConfigurationError
-    for an unknown object or a negative distance, SimulationError when no draw fits.
+    Shuffling permutes the places of all but the basket; exchanging swaps two; moving shifts every
+    object, or stack of objects, by a uniform draw within +-move_objects_m in x and y, redrawn
+    until no two touch. Raises ConfigurationError for an unknown object or a negative distance,
+    SimulationError when no draw fits.
     """
+    generator = np.random.default_rng(seed)
     placed = {name: np.array(position[:2]) for name, position in positions.items()}
+    if layout.shuffle:
+        names = [name for name in sorted(placed) if "basket" not in name]
+        order = generator.permutation(len(names))
+        placed |= {name: placed[names[other]] for name, other in zip(names, order, strict=True)}
     if layout.exchange is not None:
         first, second = layout.exchange
         for name in layout.exchange:
@@ -44,7 +50,6 @@ def rearranged(
         )
     if layout.move_objects_m == 0:
         return placed
-    generator = np.random.default_rng(seed)
     stacks = _stacks(placed)
     for _ in range(MAX_DRAWS):
         moved = {}

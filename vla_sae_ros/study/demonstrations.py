@@ -265,14 +265,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "1 makes a data set at the control rate; default %(default)s")
     parser.add_argument("--out", type=Path, required=True, help="folder for the demonstrations")
     parser.add_argument("--suite", default="libero_object", help="default %(default)s")
-    parser.add_argument("--rounds", type=int, default=30, help="episodes per scene and target")
+    parser.add_argument("--rounds", type=int, default=30,
+                        help="episodes per scene and target, or files of 50 stills per scene")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--scene", action="append", metavar="TASK:OBJECT,...",
                         help="repeatable; default: 0 with three objects, 6 and 1 with their own; "
                         "in another suite every task that the expert can do")
     parser.add_argument("--move", type=float, default=0.04, metavar="METRES")
-    parser.add_argument("--policy", type=Path,
-                        help="let this policy drive by turns (DAgger); the labels are the expert's")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--policy", type=Path,
+                     help="let this policy drive by turns (DAgger); the labels are the expert's")
+    how.add_argument("--stills", action="store_true",
+                     help="staged pictures instead, each of a layout of its own")
+    parser.add_argument("--held-out", action="store_true",
+                        help="stills of init states and seeds (from 1,000,000) kept from training")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -283,6 +289,10 @@ def run(args: argparse.Namespace) -> int:
                       f"1 or more, and {PICTURE_STRIDE} with --policy")
         )
     scenes = scenes_of(args.suite, args.scene or ())
+    if args.held_out and not args.stills:
+        raise ConfigurationError("--held-out is about stills; demonstrations are for training.")
+    if args.stills:
+        return _make_stills(args, scenes)
     plans = plan_episodes(scenes, args.rounds, args.first_seed, args.move)
     if args.policy:
         from vla_sae_ros.study.dagger import aggregate  # brings torch, which scripted ones spare
@@ -300,6 +310,20 @@ def run(args: argparse.Namespace) -> int:
         written = export_demonstrations(args.out, args.lerobot)
         print(f"{written.num_frames} frames of {written.num_episodes} episodes at {written.fps} Hz "
               f"in {args.lerobot}")
+    return 0
+
+
+def _make_stills(args: argparse.Namespace, scenes: Sequence[SceneTargets]) -> int:
+    from vla_sae_ros.study.stills import make_stills  # needs the simulator at once
+
+    if args.suite != "libero_object" or args.lerobot:
+        raise ConfigurationError(
+            complaint("Stills cannot be made so", f"--suite {args.suite} --lerobot {args.lerobot}",
+                      "libero_object, without --lerobot")
+        )
+    for scene in scenes:
+        made = make_stills(args.out, scene, args.rounds, args.first_seed, args.held_out)
+        print(f"{made} stills of task {scene.task_index}")
     return 0
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import torch
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from torch import Tensor, nn
@@ -44,32 +48,23 @@ def use_fused_attention(policy: SmolVLAPolicy) -> None:
 def training_loss(
     policy: SmolVLAPolicy,
     head: LandmarkHead,
+    features: list[Tensor],
     batch: dict[str, Tensor],
     draws: int,
-    landmark_weight: float,
 ) -> tuple[Tensor, Tensor]:
-    """Return (total loss, flow-matching part).
+    """Return (flow-matching loss, landmark loss).
 
-    The loss is SmolVLAPolicy.forward's (Lipman et al., "Flow matching for generative modeling",
+    The first is SmolVLAPolicy.forward's (Lipman et al., "Flow matching for generative modeling",
     with x_1 = noise as in pi0), but the expert runs on `draws` noise samples per backbone pass:
-    it reads keys and values from a cache, exactly as at inference. `batch` is normalised and has
-    "pictures" (B, cameras, 3, S, S) in [-1, 1], "tokens", "token_mask", "state", "actions"
-    (B, H, A), "valid" (B, H) and "landmarks" (B, 6).
+    it reads keys and values from a cache, exactly as at inference. `features` are the pictures'
+    tokens, (B, T, d) per camera; `batch` is normalised and has "picture" (R,), which of the B
+    pictures each of R frames shows, and per frame "tokens", "token_mask", "state", "actions"
+    (R, H, A), "valid" (R, H) and "landmarks" (R, 6).
     """
     model = policy.model
-    pictures = list(batch["pictures"].unbind(1))
-    present = [torch.ones(len(pictures[0]), dtype=torch.bool) for _ in pictures]
-    embeddings, padding, attention = model.embed_prefix(
-        pictures, present, batch["tokens"], batch["token_mask"], state=batch["state"]
-    )
-    (prefix, _), cache = model.vlm_with_expert.forward(
-        attention_mask=_mask_2d(padding, attention),
-        position_ids=torch.cumsum(padding, dim=1) - 1,
-        past_key_values=None,
-        inputs_embeds=[embeddings, None],
-        use_cache=True,
-    )
-    cache.batch_repeat_interleave(draws)
+    prefix, cache, padding = _backbone(policy, features, batch)
+    if draws > 1:
+        cache.batch_repeat_interleave(draws)
     actions = batch["actions"].repeat_interleave(draws, 0)
     valid = batch["valid"].repeat_interleave(draws, 0)
     noise = torch.randn_like(actions)
@@ -83,8 +78,46 @@ def training_loss(
     )
     error = (velocity - (noise - actions)).square() * valid.unsqueeze(-1)
     flow = error.sum() / (valid.sum() * actions.shape[-1]).clamp_min(1)
-    landmarks = F.smooth_l1_loss(head(prefix), batch["landmarks"], beta=0.2)
-    return flow + landmark_weight * landmarks, flow
+    return flow, F.smooth_l1_loss(head(prefix), batch["landmarks"], beta=0.2)
+
+
+def backbone_output(
+    policy: SmolVLAPolicy, features: list[Tensor], batch: dict[str, Tensor]
+) -> Tensor:
+    """Return what the backbone ends with, (R, T, d), state token last; see training_loss."""
+    return _backbone(policy, features, batch)[0]
+
+
+def _backbone(
+    policy: SmolVLAPolicy, features: list[Tensor], batch: dict[str, Tensor]
+) -> tuple[Tensor, Any, Tensor]:
+    """Return output (R, T, d), the cache of keys and values, and which tokens are no padding."""
+    model = policy.model
+    shown = [tokens[batch["picture"]] for tokens in features]
+    present = [torch.ones(len(tokens), dtype=torch.bool) for tokens in shown]
+    with _pictures_embedded(policy):
+        embeddings, padding, attention = model.embed_prefix(
+            shown, present, batch["tokens"], batch["token_mask"], state=batch["state"]
+        )
+    (prefix, _), cache = model.vlm_with_expert.forward(
+        attention_mask=_mask_2d(padding, attention),
+        position_ids=torch.cumsum(padding, dim=1) - 1,
+        past_key_values=None,
+        inputs_embeds=[embeddings, None],
+        use_cache=True,
+    )
+    return prefix, cache, padding
+
+
+@contextmanager
+def _pictures_embedded(policy: SmolVLAPolicy) -> Iterator[None]:
+    """Let the policy take tokens for pictures: frames of one picture share its encoding."""
+    model = policy.model.vlm_with_expert
+    model.embed_image = lambda tokens: tokens
+    try:
+        yield
+    finally:
+        del model.embed_image
 
 
 def _mask_2d(padding: Tensor, attention: Tensor) -> Tensor:

@@ -118,6 +118,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exchange", nargs="?", const="", metavar="OBJECT,OBJECT",
                         help="exchange two objects' places; without names: the task's object "
                         "with each of the scene's others in turn")
+    parser.add_argument("--shuffle", action="store_true",
+                        help="let all objects but the basket change places at random")
     parser.add_argument("--instruction-swap", action="store_true",
                         help="ask for each of the scene's other objects in turn, "
                         "and count as success when that one is brought")
@@ -132,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError(complaint("Too few episodes", args.episodes, "1 or more"))
     trials = plan_trials(
         parse_suites(args.suite, args.tasks), parse_range(args.init_states), args.episodes,
-        Layout(args.move, _pair(args.exchange)), args.exchange == "", args.instruction_swap,
+        Layout(args.move, _pair(args.exchange), args.shuffle), args.exchange == "", args.instruction_swap,
     )
     if args.policy == EXPERT:
         for trial in trials:

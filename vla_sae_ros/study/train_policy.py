@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 import torch
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import AutoTokenizer
 
@@ -26,8 +27,16 @@ from vla_sae_ros.policy.tiny_smolvla import (
     build_tiny_smolvla,
     write_vlm_folder,
 )
-from vla_sae_ros.study.flow_matching import LandmarkHead, training_loss, use_fused_attention
+from vla_sae_ros.study.flow_matching import (
+    LandmarkHead,
+    backbone_output,
+    training_loss,
+    use_fused_attention,
+)
+from vla_sae_ros.study.object_maps import ObjectMapHead, found_share, look, map_loss
 from vla_sae_ros.study.training_set import (
+    KINDS,
+    LANDMARK_SCALE_M,
     Statistics,
     TrainingSet,
     load_training_set,
@@ -36,6 +45,7 @@ from vla_sae_ros.study.training_set import (
 
 TRAINING_STATE = "training_state.pt"
 POLICY_FOLDER = "policy"
+PROGRESS = "progress.jsonl"
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,11 @@ class Recipe:
 
     steps: int = 3000
     batch_size: int = 16
+    """Pictures per step."""
+    frames: int = 2
+    """At most so many frames (instructions) per picture: they share the look at it."""
+    vision_steps: int = 0
+    """First so many steps train nothing but where objects appear in the pictures."""
     learning_rate: float = 8e-4
     final_rate_share: float = 0.02
     """Of the learning rate, at the end of the cosine."""
@@ -55,6 +70,8 @@ class Recipe:
     draws: int = 2
     """Noise draws per backbone pass."""
     landmark_weight: float = 1.0
+    map_weight: float = 0.3
+    """Of the loss for saying where in the pictures objects appear."""
     brightness: float = 0.2
     """Pictures are brightened or darkened by up to this share; never shifted, since a fixed
     camera tells position by place in the picture."""
@@ -82,19 +99,25 @@ class Trainer:
         recipe: Recipe,
         start_from: Path | None = None,
         size: TinySize = TinySize(),
+        held_out: TrainingSet | None = None,
     ) -> None:
         self._data, self._out, self._recipe = data, out, recipe
+        self._held_out = held_out
         out.mkdir(parents=True, exist_ok=True)
         self._vlm_folder, policy, self._stats = _starting_point(data, out, recipe, start_from, size)
         self._policy = policy
         use_fused_attention(policy)
-        width = policy.model.vlm_with_expert.config.text_config.hidden_size
+        sizes = policy.model.vlm_with_expert.config
         torch.manual_seed(recipe.seed)
-        self._head = LandmarkHead(width)
-        self._parameters = [*policy.parameters(), *self._head.parameters()]
+        self._heads = nn.ModuleDict({
+            "landmarks": LandmarkHead(sizes.text_config.hidden_size),
+            "maps": ObjectMapHead(sizes.vision_config.hidden_size, len(KINDS)),
+        })
+        self._parameters = [*policy.parameters(), *self._heads.parameters()]
         for parameter in self._parameters:
             parameter.requires_grad = True
-        self._average = [parameter.detach().clone() for parameter in policy.parameters()]
+        self._average = [parameter.detach().clone() for parameter in self._parameters]
+        self._first_frame, self._frame_count = _frames_of_pictures(data)
         self._optimizer = torch.optim.AdamW(
             self._parameters, lr=recipe.learning_rate, betas=(0.9, 0.95),
             weight_decay=recipe.weight_decay, fused=True,
@@ -110,20 +133,22 @@ class Trainer:
         recent: list[float] = []
         bar = tqdm(total=self._recipe.steps, initial=self._step, desc="training", unit="step")
         started = time.monotonic()
-        for rows in self._batches():
-            recent = [*recent[-99:], self._update(self._make_batch(rows))]
+        for pictures in self._batches():
+            recent = [*recent[-99:], self._update(self._make_batch(pictures))]
             bar.update()
             bar.set_postfix(flow=f"{sum(recent) / len(recent):.4f}", refresh=False)
             if self._step % self._recipe.checkpoint_every == 0 or self._step == self._recipe.steps:
                 self._seconds += time.monotonic() - started
                 started = time.monotonic()
                 self.save()
+                self._report(sum(recent) / len(recent))
+                started = time.monotonic()
         bar.close()
         return sum(recent) / max(1, len(recent))
 
     def save(self) -> None:
         """Write the averaged policy, and everything needed to resume."""
-        live = [parameter.detach().clone() for parameter in self._policy.parameters()]
+        live = [parameter.detach().clone() for parameter in self._parameters]
         self._put(self._average)
         stats = {
             "observation.state": {"mean": self._stats.state_mean, "std": self._stats.state_std},
@@ -135,7 +160,7 @@ class Trainer:
         torch.save(
             {
                 "step": self._step, "seconds": self._seconds, "recipe": asdict(self._recipe),
-                "policy": self._policy.state_dict(), "head": self._head.state_dict(),
+                "policy": self._policy.state_dict(), "heads": self._heads.state_dict(),
                 "optimizer": self._optimizer.state_dict(), "average": self._average,
                 "statistics": asdict(self._stats), "generator": torch.get_rng_state(),
             },
@@ -149,30 +174,73 @@ class Trainer:
             return
         state = torch.load(path, weights_only=True)
         self._policy.load_state_dict(state["policy"])
-        self._head.load_state_dict(state["head"])
+        self._heads.load_state_dict(state["heads"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._average = state["average"]
         self._stats = Statistics(**state["statistics"])
         self._step, self._seconds = state["step"], state["seconds"]
         torch.set_rng_state(state["generator"])
 
+    def _report(self, flow: float) -> None:
+        """Append to PROGRESS how well the averaged policy finds things it was never shown."""
+        line: dict[str, float] = {"step": self._step, "seconds": self._seconds, "flow": flow}
+        if self._held_out is not None:
+            live = [parameter.detach().clone() for parameter in self._parameters]
+            self._put(self._average)
+            line |= self._localisation(self._held_out)
+            self._put(live)
+        with (self._out / PROGRESS).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({name: round(value, 4) for name, value in line.items()}) + "\n")
+
+    @torch.no_grad()
+    def _localisation(self, held_out: TrainingSet) -> dict[str, float]:
+        """Return median horizontal errors (cm) and the share of objects found in the pictures."""
+        first, count = _frames_of_pictures(held_out)
+        errors, shares = [], []
+        for pictures in torch.arange(len(first)).split(24):
+            batch = self._collect(held_out, pictures, *_all_frames(first, count, pictures), 1.0)
+            features, patches = look(self._policy, batch["pictures"])
+            shares.append(found_share(self._heads["maps"], patches, batch["marks"]))
+            prefix = backbone_output(self._policy, features, batch)
+            error = self._heads["landmarks"](prefix) - batch["landmarks"]
+            aside = error.unflatten(-1, (2, 3))[..., :2].norm(dim=-1)
+            errors.append(aside * 100 * LANDMARK_SCALE_M)
+        target, basket = torch.cat(errors).median(0).values.tolist()
+        return {"target_cm": target, "basket_cm": basket,
+                "found": torch.stack(shares).mean().item()}
+
     def _batches(self) -> Iterator[Tensor]:
-        """Yield row numbers, an epoch's permutation after the other."""
-        size = min(self._recipe.batch_size, len(self._data))
+        """Yield picture numbers, an epoch's permutation after the other."""
+        marked = ~self._data.marks.flatten(1).isnan().all(1)
+        pools = {True: marked.nonzero().squeeze(1), False: torch.arange(len(marked))}
         left = torch.empty(0, dtype=torch.int64)
         while self._step < self._recipe.steps:
+            pool = pools[self._step < self._recipe.vision_steps]
+            if self._step == self._recipe.vision_steps:
+                left = left[:0]
+            size = min(self._recipe.batch_size, len(pool))
             if len(left) < size:
-                left = torch.cat([left, torch.randperm(len(self._data))])
-            rows, left = left[:size], left[size:]
-            yield rows
+                left = torch.cat([left, pool[torch.randperm(len(pool))]])
+            pictures, left = left[:size], left[size:]
+            yield pictures
 
-    def _make_batch(self, rows: Tensor) -> dict[str, Tensor]:
-        data, stats = self._data, self._stats
-        pictures = data.pictures[rows].float().div_(255.0)
-        gain = 1 + (2 * torch.rand(*pictures.shape[:2], 1, 1, 1) - 1) * self._recipe.brightness
-        chosen = data.instruction[rows]
+    def _make_batch(self, pictures: Tensor) -> dict[str, Tensor]:
+        rows, shown = _some_frames(
+            self._first_frame[pictures], self._frame_count[pictures], self._recipe.frames
+        )
+        shape = (len(pictures), self._data.pictures.shape[1], 1, 1, 1)
+        gain = 1 + (2 * torch.rand(shape) - 1) * self._recipe.brightness
+        return self._collect(self._data, pictures, rows, shown, gain)
+
+    def _collect(
+        self, data: TrainingSet, pictures: Tensor, rows: Tensor, shown: Tensor,
+        gain: Tensor | float,
+    ) -> dict[str, Tensor]:
+        stats, chosen = self._stats, data.instruction[rows]
         return {
-            "pictures": (pictures * gain).clamp_(0, 1) * 2 - 1,
+            "pictures": (data.pictures[pictures].float().div_(255.0) * gain).clamp_(0, 1) * 2 - 1,
+            "marks": data.marks[pictures],
+            "picture": shown,
             "tokens": self._tokens[chosen],
             "token_mask": self._token_mask[chosen],
             "state": (data.states[rows] - stats.state_mean) / stats.state_std,
@@ -185,9 +253,7 @@ class Trainer:
         rate = self._recipe.rate_at(self._step)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        loss, flow = training_loss(
-            self._policy, self._head, batch, self._recipe.draws, self._recipe.landmark_weight
-        )
+        loss, flow = self._loss(batch)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._parameters, self._recipe.gradient_clip)
@@ -196,13 +262,48 @@ class Trainer:
         # Early on the average follows quickly, or it would keep the random start for long.
         decay = min(self._recipe.average_decay, self._step / (self._step + 10))
         with torch.no_grad():
-            torch._foreach_lerp_(self._average, list(self._policy.parameters()), 1 - decay)
+            torch._foreach_lerp_(self._average, self._parameters, 1 - decay)
         return flow.item()
+
+    def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        recipe = self._recipe
+        features, patches = look(self._policy, batch["pictures"])
+        maps = map_loss(self._heads["maps"], patches, batch["marks"])
+        if self._step < recipe.vision_steps:
+            return maps, maps
+        flow, landmarks = training_loss(
+            self._policy, self._heads["landmarks"], features, batch, recipe.draws
+        )
+        return flow + recipe.landmark_weight * landmarks + recipe.map_weight * maps, flow
 
     def _put(self, values: list[Tensor]) -> None:
         with torch.no_grad():
-            for parameter, value in zip(self._policy.parameters(), values, strict=True):
+            for parameter, value in zip(self._parameters, values, strict=True):
                 parameter.copy_(value)
+
+
+def _frames_of_pictures(data: TrainingSet) -> tuple[Tensor, Tensor]:
+    """Return (first frame, number of frames) of every picture."""
+    count = torch.bincount(data.picture, minlength=len(data.pictures))
+    return count.cumsum(0) - count, count
+
+
+def _all_frames(first: Tensor, count: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rows of all frames of the pictures, and which picture each one shows."""
+    shown = torch.repeat_interleave(torch.arange(len(pictures)), count[pictures])
+    starts = count[pictures].cumsum(0) - count[pictures]
+    return first[pictures][shown] + torch.arange(len(shown)) - starts[shown], shown
+
+
+def _some_frames(first: Tensor, count: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Return rows and pictures: of every picture its first frame, and others drawn at random."""
+    rows, shown = [first], [torch.arange(len(first))]
+    for _ in range(most - 1):
+        more = torch.nonzero(count > 1).squeeze(1)
+        drawn = 1 + (torch.rand(len(more)) * (count[more] - 1)).long()
+        rows.append(first[more] + drawn)
+        shown.append(more)
+    return torch.cat(rows), torch.cat(shown)
 
 
 def _starting_point(
@@ -258,6 +359,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="folder of demonstrations; repeatable")
     parser.add_argument("--out", type=Path, required=True, help="output folder; resumed if begun")
     parser.add_argument("--start-from", type=Path, help="policy folder to go on from")
+    parser.add_argument("--held-out", type=Path, help="folder of stills to measure progress on")
+    parser.add_argument("--vision-steps", type=int, default=defaults.vision_steps,
+                        help="first train only where objects appear in the pictures")
+    parser.add_argument("--frames", type=int, default=defaults.frames,
+                        help="instructions per still and step")
     parser.add_argument("--steps", type=int, default=defaults.steps)
     parser.add_argument("--batch-size", type=int, default=defaults.batch_size)
     parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
@@ -266,11 +372,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train and say where the policy is."""
-    recipe = Recipe(steps=args.steps, batch_size=args.batch_size,
-                    learning_rate=args.learning_rate, seed=args.seed)
+    recipe = Recipe(steps=args.steps, batch_size=args.batch_size, frames=args.frames,
+                    vision_steps=args.vision_steps, learning_rate=args.learning_rate,
+                    seed=args.seed)
     data = load_training_set(args.demos, TinySize().chunk)
-    print(f"{len(data)} frames, {len(data.instructions)} instructions")
-    loss = Trainer(data, args.out, recipe, args.start_from).train()
+    print(f"{len(data.pictures)} pictures, {len(data)} frames, "
+          f"{len(data.instructions)} instructions")
+    held_out = None
+    if args.held_out:
+        held_out = load_training_set([args.held_out], TinySize().chunk, data.instructions)
+    loss = Trainer(data, args.out, recipe, args.start_from, held_out=held_out).train()
     print(f"flow loss {loss:.4f}; policy in {args.out / POLICY_FOLDER}")
     return 0
 

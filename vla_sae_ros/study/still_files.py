@@ -1,0 +1,82 @@
+"""Stills on disk: blocks of staged pictures, each labelled for every instruction of its scene."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+STILLS_INDEX = "stills.jsonl"
+
+
+@dataclass(frozen=True)
+class StillsInfo:
+    """One line of the index: one file of P stills with I instructions and O objects."""
+
+    file: str
+    suite: str
+    task_index: int
+    init_state: int
+    seed: int
+    targets: tuple[str, ...]
+    """(I,) what each instruction asks for."""
+    instructions: tuple[str, ...]
+    objects: tuple[str, ...]
+    """(O,) everything that lies in the scene, the basket too."""
+    stills: int
+
+
+@dataclass(frozen=True)
+class Stills:
+    """The arrays of one file."""
+
+    pictures: npt.NDArray[np.uint8]
+    """(P, cameras, 128, 128, 3) RGB, cameras in the order of the environment."""
+    states: npt.NDArray[np.float32]
+    """(P, 8) as sim.conventions.libero_state."""
+    chunks: npt.NDArray[np.float32]
+    """(P, I, H, 7) what the expert would do from here on, for each instruction."""
+    landmarks: npt.NDArray[np.float32]
+    """(P, O, 3) every object relative to the hand, metres (privileged; for training only)."""
+    pixels: npt.NDArray[np.float32]
+    """(P, cameras, O, 2) column and row of every object's origin as shares of the picture's side;
+    outside 0 to 1 when out of sight, nan when behind the camera (privileged)."""
+    chosen: npt.NDArray[np.int32]
+    """(P,) the instruction on whose way the hand is."""
+    held: npt.NDArray[np.bool_]
+    """(P,) whether the hand holds what that instruction asks for."""
+
+
+def write_stills(folder: Path, info: StillsInfo, stills: Stills) -> None:
+    """Write one file and add it to the index; an interrupted write leaves no half file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{info.file}.partial"
+    with partial.open("wb") as stream:
+        np.savez(stream, **{name: getattr(stills, name) for name in Stills.__annotations__})
+    os.replace(partial, folder / info.file)
+    with (folder / STILLS_INDEX).open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(asdict(info)) + "\n")
+
+
+def read_stills_index(folder: Path) -> list[StillsInfo]:
+    """Return what the folder holds of stills; nothing is no error."""
+    path = folder / STILLS_INDEX
+    if not path.is_file():
+        return []
+    infos = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        fields = json.loads(line)
+        for name in ("targets", "instructions", "objects"):
+            fields[name] = tuple(fields[name])
+        infos.append(StillsInfo(**fields))
+    return infos
+
+
+def read_stills(folder: Path, info: StillsInfo) -> Stills:
+    """Load one file's arrays."""
+    with np.load(folder / info.file, allow_pickle=False) as archive:
+        return Stills(**{name: archive[name] for name in Stills.__annotations__})
