@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from vla_sae_ros.sim.environment import ObjectPose, Observation
-from vla_sae_ros.sim.expert import expert_action
-from vla_sae_ros.sim.rehearsal import Grip, Rehearsal, missing_turn, pointing
+from vla_sae_ros.sim.expert import DOWN, expert_action
+from vla_sae_ros.sim.rehearsal import Grip, Rehearsal
 
 UPRIGHT = np.array([0.0, 0.0, 0.0, 1.0])
 POSES = {
@@ -21,15 +18,9 @@ GRIP = Grip(0.04)
 
 
 def start(position: tuple[float, float, float] = (-0.15, 0.0, 0.25)) -> Rehearsal:
-    observation = Observation(np.full(7, np.nan), np.array(position), pointing(np.zeros(3)),
+    observation = Observation(np.full(7, np.nan), np.array(position), DOWN.as_quat(),
                               np.array([0.039, -0.039]))
     return Rehearsal(observation, POSES, "butter_1", GRIP)
-
-
-@settings(max_examples=50, deadline=None)
-@given(arrays(float, 3, elements=st.floats(-0.2, 0.2)))
-def test_a_missing_turn_is_read_back_from_the_hand_it_belongs_to(turn: np.ndarray) -> None:
-    np.testing.assert_allclose(missing_turn(pointing(turn)), turn, atol=0.01)
 
 
 def test_the_expert_brings_the_object_to_the_basket_in_the_mind_too() -> None:

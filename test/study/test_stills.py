@@ -10,9 +10,9 @@ import pytest
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.sim.environment import Layout, ObjectPose, Observation
-from vla_sae_ros.sim.expert import PrivilegedState, expert_action
+from vla_sae_ros.sim.expert import DOWN, PrivilegedState, expert_action
 from vla_sae_ros.sim.libero import LiberoEnvironment
-from vla_sae_ros.sim.rehearsal import Grip, Rehearsal, pointing
+from vla_sae_ros.sim.rehearsal import Grip, Rehearsal
 from vla_sae_ros.sim.staging import Stage
 from vla_sae_ros.sim.suites import find_task
 from vla_sae_ros.study import stills
@@ -38,7 +38,7 @@ def begun(environment) -> tuple[Stage, Observation, dict[str, ObjectPose]]:
 
 
 def hand_at(*position: float, width: float = 0.078) -> Observation:
-    return Observation(np.full(7, np.nan), np.array(position), pointing(np.zeros(3)),
+    return Observation(np.full(7, np.nan), np.array(position), DOWN.as_quat(),
                        np.array([width / 2, -width / 2]))
 
 

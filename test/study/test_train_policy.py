@@ -34,6 +34,7 @@ def training_set(frames: int = 12) -> TrainingSet:
         chunks=torch.tanh(states[:, None, :7].expand(-1, 10, -1)).contiguous(),
         valid=torch.ones(frames, 10, dtype=torch.bool),
         landmarks=states[:, :6].clone(),
+        target=torch.arange(frames) % 2,
         instruction=torch.arange(frames) % 2,
         instructions=INSTRUCTIONS,
     )
@@ -63,6 +64,7 @@ def test_the_loss_with_one_draw_is_lerobot_s_own(tmp_path: Path) -> None:
         "actions": torch.randn(3, 10, 7, generator=generator),
         "valid": torch.rand(3, 10, generator=generator) > 0.3,
         "landmarks": torch.zeros(3, 6),
+        "target_marks": torch.full((3, 2, 1, 2), torch.nan),
     }
     torch.manual_seed(0)
     noise, time = torch.randn(3, 10, 7), policy.model.sample_time(3, "cpu")
@@ -195,3 +197,16 @@ def test_the_learning_rate_warms_up_and_falls_to_its_final_share() -> None:
     assert rates[0] == pytest.approx(0.01) and max(rates) == pytest.approx(1.0)
     assert rates[99:] == sorted(rates[99:], reverse=True)
     assert rates[-1] == pytest.approx(0.02, abs=1e-3)
+
+
+def test_an_instruction_is_taught_where_what_it_asks_for_appears(tmp_path: Path) -> None:
+    data = training_set()
+    trainer = Trainer(data, tmp_path, recipe(), size=SMALL)
+    batch = trainer._make_batch(torch.tensor([5, 2]))
+    expected = torch.stack([data.marks[5, :, 1], data.marks[2, :, 0]])
+    torch.testing.assert_close(batch["target_marks"][:, :, 0], expected)
+    trainer._policy.zero_grad()
+    features, _ = look(trainer._policy, batch["pictures"])
+    training_loss(trainer._policy, LandmarkHead(16), features, batch, draws=1)[2].backward()
+    words = trainer._policy.model.vlm_with_expert.get_vlm_model().text_model.embed_tokens
+    assert words.weight.grad is not None and words.weight.grad.abs().sum() > 0

@@ -199,10 +199,14 @@ def _towards(
     return np.array([*move, *turn, gripper])
 
 
-def _yaw(observation: Observation) -> float:
-    """Return the hand's turn about the vertical in rad, 0 for DOWN."""
-    across = Rotation.from_quat(observation.ee_quaternion).apply([1.0, 0.0, 0.0])
+def hand_yaw(quaternion: FloatArray) -> float:
+    """Return a hand's turn about the vertical in rad, 0 for DOWN; `quaternion` is (4,) xyzw."""
+    across = Rotation.from_quat(quaternion).apply([1.0, 0.0, 0.0])
     return float(np.arctan2(across[1], across[0]))
+
+
+def _yaw(observation: Observation) -> float:
+    return hand_yaw(observation.ee_quaternion)
 
 
 def _width(observation: Observation) -> float:

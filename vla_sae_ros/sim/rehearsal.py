@@ -1,7 +1,8 @@
 """Moving hand and objects in the mind: the expert's motion without physics, in microseconds.
 
 The hand follows OSC_POSE actions by a linear model fitted to 119 demonstrations of libero_object
-(12,843 control steps; what remains is 0.7 mm and 2 mrad per step, root mean square). Nothing
+(12,843 control steps; what remains is 0.7 mm and 2 mrad per step, root mean square; hands that
+were nearly upright and not turned about the vertical). Nothing
 touches anything, except that a target between closing fingers is held, and falls when let go.
 """
 
@@ -11,9 +12,12 @@ from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
+from vla_sae_ros.sim.boxes import BOXES, kind_of
 from vla_sae_ros.sim.environment import FloatArray, ObjectPose, Observation
-from vla_sae_ros.sim.expert import GRASP_HEIGHTS_M, PrivilegedState
+from vla_sae_ros.sim.expert import PrivilegedState, hand_yaw
+from vla_sae_ros.sim.grasps import grasp_of
 
 MOVE_GAINS = np.array(
     [
@@ -26,12 +30,12 @@ MOVE_GAINS = np.array(
 displacement and the action before those."""
 TURN_GAINS = np.array(
     [
-        [1.1405, -0.0532, 0.0164, -0.3015, 0.0191],
-        [1.2190, -0.0372, 0.0152, -0.3723, 0.0083],
-        [1.0842, -0.0574, 0.0137, -0.2891, 0.0226],
+        [1.1405, 0.0532, -0.0164, -0.3015, -0.0191],
+        [1.2190, 0.0372, -0.0152, -0.3723, -0.0083],
+        [1.0842, 0.0574, -0.0137, -0.2891, -0.0226],
     ]
 )
-"""The same for the rotation (rad) that is missing for the hand to point straight down."""
+"""The same for a step's rotation vector (rad) in the world frame."""
 OPEN_WIDTH_M = 0.079
 CLOSING_M = (0.0017, 0.009)
 """Acceleration and greatest speed of the finger distance, metres per control step."""
@@ -50,29 +54,19 @@ class Grip:
     """Distance of the fingers that hold it."""
 
 
-@dataclass
-class _Joint:
-    """One triple of coordinates under the linear model, and what it remembers."""
+@dataclass(frozen=True)
+class _Motion:
+    """How three coordinates move under the linear model, and what they remember."""
 
-    value: FloatArray
     gains: FloatArray
-    moves: tuple[FloatArray, FloatArray]
-    actions: tuple[FloatArray, FloatArray]
+    moves: tuple[FloatArray, FloatArray] = (np.zeros(3), np.zeros(3))
+    actions: tuple[FloatArray, FloatArray] = (np.zeros(3), np.zeros(3))
 
-    @classmethod
-    def at_rest(cls, value: FloatArray, gains: FloatArray) -> _Joint:
-        zero = np.zeros(3)
-        return cls(np.array(value, dtype=np.float64), gains, (zero, zero), (zero, zero))
-
-    def follow(self, action: FloatArray) -> None:
-        move = (
-            self.gains[:, 0] * self.moves[0] + self.gains[:, 1] * action
-            + self.gains[:, 2] * self.actions[0] + self.gains[:, 3] * self.moves[1]
-            + self.gains[:, 4] * self.actions[1]
-        )
-        self.value = self.value + move
-        self.moves = (move, self.moves[0])
-        self.actions = (action, self.actions[0])
+    def after(self, action: FloatArray) -> _Motion:
+        """Return the motion one action (3,) later; its last move is what the action did."""
+        terms = (self.moves[0], action, self.actions[0], self.moves[1], self.actions[1])
+        move = sum(self.gains[:, column] * term for column, term in enumerate(terms))
+        return _Motion(self.gains, (np.asarray(move), self.moves[0]), (action, self.actions[0]))
 
 
 class Rehearsal:
@@ -81,8 +75,9 @@ class Rehearsal:
     def __init__(
         self, observation: Observation, poses: dict[str, ObjectPose], target: str, grip: Grip
     ) -> None:
-        self._place = _Joint.at_rest(observation.ee_position, MOVE_GAINS)
-        self._tilt = _Joint.at_rest(missing_turn(observation.ee_quaternion), TURN_GAINS)
+        self._position = np.array(observation.ee_position)
+        self._quaternion = np.array(observation.ee_quaternion)
+        self._motion, self._turning = _Motion(MOVE_GAINS), _Motion(TURN_GAINS)
         self._width = float(observation.gripper_qpos[0] - observation.gripper_qpos[1])
         self._closing = 0.0
         self._poses = dict(poses)
@@ -102,8 +97,7 @@ class Rehearsal:
         """Robot and objects as they are now; the arm's joints are unknown (nan)."""
         half = self._width / 2
         observation = Observation(
-            np.full(7, np.nan), self._place.value, pointing(self._tilt.value),
-            np.array([half, -half]),
+            np.full(7, np.nan), self._position, self._quaternion, np.array([half, -half])
         )
         return PrivilegedState(
             observation, dict(self._poses),
@@ -112,10 +106,11 @@ class Rehearsal:
 
     def step(self, action: FloatArray) -> None:
         """Follow one action (7,)."""
-        self._place = copy(self._place)
-        self._tilt = copy(self._tilt)
-        self._place.follow(np.asarray(action[:3]))
-        self._tilt.follow(np.asarray(action[3:6]))
+        self._motion = self._motion.after(np.asarray(action[:3]))
+        self._turning = self._turning.after(np.asarray(action[3:6]))
+        self._position = self._position + self._motion.moves[0]
+        turn = Rotation.from_rotvec(self._turning.moves[0])
+        self._quaternion = (turn * Rotation.from_quat(self._quaternion)).as_quat()
         self._move_fingers(close=bool(action[6] > 0))
         self._move_target()
 
@@ -131,7 +126,7 @@ class Rehearsal:
             least = self._grip.width_m if self._is_between_fingers() else 0.001
             self._width = max(self._width - self._closing, min(least, self._width))
             if self._offset is None and least > 0.001 and self._width < least + 5e-4:
-                self._offset = self._poses[self._target].position - self._place.value
+                self._offset = self._poses[self._target].position - self._position
         else:
             self._closing = max(min(self._closing, 0.0) - OPENING_M[0], -OPENING_M[1])
             room = OPEN_WIDTH_M - self._width
@@ -142,15 +137,16 @@ class Rehearsal:
     def _is_between_fingers(self) -> bool:
         if self._offset is not None:
             return True
-        height = GRASP_HEIGHTS_M[self._target.rsplit("_", 1)[0]]
-        away = self._place.value - self._poses[self._target].position
-        aside = float(np.linalg.norm(away[:2]))
-        return aside < REACH_M[0] and abs(away[2] - height) < REACH_M[1]
+        grasp = grasp_of(
+            BOXES[kind_of(self._target)], self._poses[self._target], hand_yaw(self._quaternion)
+        )
+        away = self._position - grasp.point
+        return bool(np.linalg.norm(away[:2]) < REACH_M[0] and abs(away[2]) < REACH_M[1])
 
     def _move_target(self) -> None:
         pose = self._poses[self._target]
         if self._offset is not None:
-            position = self._place.value + self._offset
+            position = self._position + self._offset
         elif pose.position[2] > self._rest[self._target]:
             self._fall += FALL_M
             lower = max(pose.position[2] - self._fall, self._rest[self._target])
@@ -159,14 +155,3 @@ class Rehearsal:
             return
         self._poses[self._target] = ObjectPose(position, pose.quaternion)
 
-
-def pointing(turn: FloatArray) -> FloatArray:
-    """Return the quaternion (4,) xyzw of a hand that lacks `turn` (3,) rad to point down."""
-    quaternion = np.array([1.0, -turn[2] / 2, turn[1] / 2, turn[0] / 2])
-    return quaternion / np.linalg.norm(quaternion)
-
-
-def missing_turn(quaternion: FloatArray) -> FloatArray:
-    """Return the rotation vector (3,) rad that turns the hand to pointing straight down."""
-    _, y, z, w = quaternion * np.sign(quaternion[0])
-    return 2.0 * np.array([w, z, -y])

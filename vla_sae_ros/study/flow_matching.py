@@ -8,8 +8,12 @@ from typing import Any
 
 import torch
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+from lerobot.policies.smolvla.smolvlm_with_expert import apply_rope
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+LOOKING_LAYER = 1
+"""The backbone layer whose attention is taught to look at the target: later ones can use it."""
 
 
 class LandmarkHead(nn.Module):
@@ -51,18 +55,22 @@ def training_loss(
     features: list[Tensor],
     batch: dict[str, Tensor],
     draws: int,
-) -> tuple[Tensor, Tensor]:
-    """Return (flow-matching loss, landmark loss).
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the losses of flow matching, of the landmarks and of looking at the target.
 
     The first is SmolVLAPolicy.forward's (Lipman et al., "Flow matching for generative modeling",
     with x_1 = noise as in pi0), but the expert runs on `draws` noise samples per backbone pass:
     it reads keys and values from a cache, exactly as at inference. `features` are the pictures'
     tokens, (B, T, d) per camera; `batch` is normalised and has "picture" (R,), which of the B
     pictures each of R frames shows, and per frame "tokens", "token_mask", "state", "actions"
-    (R, H, A), "valid" (R, H) and "landmarks" (R, 6).
+    (R, H, A), "valid" (R, H), "landmarks" (R, 6) and "target_marks" (R, cameras, 1, 2), where the
+    target appears.
     """
     model = policy.model
-    prefix, cache, padding = _backbone(policy, features, batch)
+    prefix, queries, cache, padding = _backbone(policy, features, batch)
+    looking = looking_loss(
+        queries, cache.layers[LOOKING_LAYER].keys, padding, batch, features[0].shape[1]
+    )
     if draws > 1:
         cache.batch_repeat_interleave(draws)
     actions = batch["actions"].repeat_interleave(draws, 0)
@@ -78,7 +86,40 @@ def training_loss(
     )
     error = (velocity - (noise - actions)).square() * valid.unsqueeze(-1)
     flow = error.sum() / (valid.sum() * actions.shape[-1]).clamp_min(1)
-    return flow, F.smooth_l1_loss(head(prefix), batch["landmarks"], beta=0.2)
+    landmarks = F.smooth_l1_loss(head(prefix), batch["landmarks"], beta=0.2)
+    return flow, landmarks, looking
+
+
+def looking_loss(
+    queries: Tensor, keys: Tensor, padding: Tensor, batch: dict[str, Tensor], tokens: int
+) -> Tensor:
+    """Return how little the instruction's words look at what they ask for.
+
+    `queries` and `keys` (R, heads, T, D) are those of one backbone layer, pictures first (`tokens`
+    per camera), then the words, then the state; half of the heads are taught. The loss is the
+    negative logarithm of the attention that falls on the picture tokens in which the target's
+    origin appears, averaged over words; frames in which it is nowhere to be seen do not count.
+    """
+    marks = batch["target_marks"][:, :, 0]
+    side = round(tokens**0.5)
+    seen = (marks >= 0).all(-1) & (marks < 1).all(-1)  # False where nan, too
+    cell = (torch.where(seen[..., None], marks, 0.0) * side).long()
+    pictures = tokens * marks.shape[1]
+    first = torch.arange(0, pictures, tokens)
+    wanted = torch.zeros(keys.shape[0], keys.shape[2], dtype=torch.bool)
+    wanted.scatter_(1, first + cell[..., 1] * side + cell[..., 0], seen)
+    words = slice(pictures, pictures + batch["tokens"].shape[1])
+    taught = slice(0, keys.shape[1] // 2)
+    scores = queries[:, taught, words] @ keys[:, taught].transpose(-1, -2) / keys.shape[-1] ** 0.5
+    readable = padding.clone()
+    readable[:, -1] = False  # the state token comes after the words
+    scores = scores.masked_fill(~readable[:, None, None], -torch.inf)
+    counted = seen.any(1)
+    if not counted.any():
+        return scores.new_zeros(())
+    share = scores.log_softmax(-1).masked_fill(~wanted[:, None, None], -torch.inf).logsumexp(-1)
+    said = batch["token_mask"][counted][:, None].expand(-1, share.shape[1], -1)
+    return -share[counted][said].mean()
 
 
 def backbone_output(
@@ -90,23 +131,32 @@ def backbone_output(
 
 def _backbone(
     policy: SmolVLAPolicy, features: list[Tensor], batch: dict[str, Tensor]
-) -> tuple[Tensor, Any, Tensor]:
-    """Return output (R, T, d), the cache of keys and values, and which tokens are no padding."""
+) -> tuple[Tensor, Tensor, Any, Tensor]:
+    """Return output (R, T, d), LOOKING_LAYER's queries, the cache, and which tokens count."""
     model = policy.model
     shown = [tokens[batch["picture"]] for tokens in features]
     present = [torch.ones(len(tokens), dtype=torch.bool) for tokens in shown]
+    vlm = model.vlm_with_expert
+    attention_of_layer = vlm.get_vlm_model().text_model.layers[LOOKING_LAYER].self_attn
+    projected: list[Tensor] = []
+    hook = attention_of_layer.q_proj.register_forward_hook(
+        lambda _, inputs, output: projected.append(output)
+    )
     with _pictures_embedded(policy):
         embeddings, padding, attention = model.embed_prefix(
             shown, present, batch["tokens"], batch["token_mask"], state=batch["state"]
         )
-    (prefix, _), cache = model.vlm_with_expert.forward(
+    positions = torch.cumsum(padding, dim=1) - 1
+    (prefix, _), cache = vlm.forward(
         attention_mask=_mask_2d(padding, attention),
-        position_ids=torch.cumsum(padding, dim=1) - 1,
+        position_ids=positions,
         past_key_values=None,
         inputs_embeds=[embeddings, None],
         use_cache=True,
     )
-    return prefix, cache, padding
+    hook.remove()
+    queries = projected[0].unflatten(-1, (-1, attention_of_layer.head_dim))
+    return prefix, apply_rope(queries, positions).transpose(1, 2), cache, padding
 
 
 @contextmanager

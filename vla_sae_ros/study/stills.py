@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from vla_sae_ros.core.errors import ConfigurationError, SimulationError, complaint
 from vla_sae_ros.sim.conventions import libero_state
 from vla_sae_ros.sim.environment import FloatArray, Layout, ObjectPose, Observation
-from vla_sae_ros.sim.expert import PrivilegedState, expert_action
+from vla_sae_ros.sim.expert import DOWN, PrivilegedState, expert_action
 from vla_sae_ros.sim.layout import rearranged
 from vla_sae_ros.sim.libero import IMAGE_SIZE, LiberoEnvironment
 from vla_sae_ros.sim.noise import ActionNoise, NoiseSettings
-from vla_sae_ros.sim.rehearsal import Grip, Rehearsal, pointing
+from vla_sae_ros.sim.rehearsal import Grip, Rehearsal
 from vla_sae_ros.sim.staging import Stage
 from vla_sae_ros.study.demonstrations import (
     TRAINING_INIT_STATES,
@@ -175,9 +176,10 @@ def _rehearse(
 
 
 def _somewhere(draw: np.random.Generator) -> Observation:
+    tilted = Rotation.from_rotvec(draw.normal(0.0, TILT_RAD, 3)) * DOWN
     width = 0.001 if draw.random() < CLOSED_SHARE else 0.0775
     return Observation(
-        np.full(7, np.nan), draw.uniform(*WORKSPACE), pointing(draw.normal(0.0, TILT_RAD, 3)),
+        np.full(7, np.nan), draw.uniform(*WORKSPACE), tilted.as_quat(),
         np.array([width / 2, -width / 2]),
     )
 

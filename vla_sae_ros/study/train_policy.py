@@ -71,7 +71,7 @@ class Recipe:
     """Noise draws per backbone pass."""
     landmark_weight: float = 1.0
     map_weight: float = 0.3
-    """Of the loss for saying where in the pictures objects appear."""
+    """Of the losses for finding objects in the pictures, and for looking at the target."""
     brightness: float = 0.2
     """Pictures are brightened or darkened by up to this share; never shifted, since a fixed
     camera tells position by place in the picture."""
@@ -247,6 +247,7 @@ class Trainer:
             "actions": (data.chunks[rows] - stats.action_mean) / stats.action_std,
             "valid": data.valid[rows],
             "landmarks": data.landmarks[rows],
+            "target_marks": data.marks[data.picture[rows], :, data.target[rows]].unsqueeze(2),
         }
 
     def _update(self, batch: dict[str, Tensor]) -> float:
@@ -271,10 +272,11 @@ class Trainer:
         maps = map_loss(self._heads["maps"], patches, batch["marks"])
         if self._step < recipe.vision_steps:
             return maps, maps
-        flow, landmarks = training_loss(
+        flow, landmarks, looking = training_loss(
             self._policy, self._heads["landmarks"], features, batch, recipe.draws
         )
-        return flow + recipe.landmark_weight * landmarks + recipe.map_weight * maps, flow
+        taught = recipe.landmark_weight * landmarks + recipe.map_weight * (maps + looking)
+        return flow + taught, flow
 
     def _put(self, values: list[Tensor]) -> None:
         with torch.no_grad():

@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.sim.boxes import OBSTACLES, kind_of
 from vla_sae_ros.study.demonstration_files import INDEX_NAME, Episode, read_episode, read_index
 from vla_sae_ros.study.still_files import Stills, StillsInfo, read_stills, read_stills_index
 
@@ -19,10 +20,7 @@ STATE_STD_FLOOR = 0.01
 ACTION_STD_FLOOR = 0.15
 """Else a nearly constant dimension (the hand's rotation) would be all noise and count fully."""
 LANDMARK_SCALE_M = 0.1
-KINDS = (
-    "alphabet_soup", "basket", "bbq_sauce", "butter", "chocolate_pudding", "cream_cheese",
-    "ketchup", "milk", "orange_juice", "salad_dressing", "tomato_sauce",
-)
+KINDS = tuple(sorted(OBSTACLES))
 """Objects of libero_object that training looks for in pictures."""
 NOWHERE = -1.0
 
@@ -50,6 +48,8 @@ class TrainingSet:
     """(N, H) bool: false after a push or the episode's end."""
     landmarks: Tensor
     """(N, 6) float32, target and basket relative to the hand, in units of 0.1 m."""
+    target: Tensor
+    """(N,) int64 index into KINDS: what the instruction asks for."""
     instruction: Tensor
     """(N,) int64 index into `instructions`."""
     instructions: tuple[str, ...]
@@ -94,9 +94,9 @@ def load_training_set(
             frames = still_frames(read_stills(folder, info), info, known)
         else:
             frames = episode_frames(read_episode(folder, info), chunk)
-            frames["instruction"] = np.full(
-                len(frames["states"]), known.index(info.instruction), np.int64
-            )
+            count = len(frames["states"])
+            frames["instruction"] = np.full(count, known.index(info.instruction), np.int64)
+            frames["target"] = np.full(count, KINDS.index(kind_of(info.target)), np.int64)
         frames["picture"] += pictures
         pictures += len(frames["pictures"])
         for name, values in frames.items():
@@ -124,6 +124,7 @@ def still_frames(
             frame = {
                 "picture": np.int64(still), "states": stills.states[still],
                 "chunks": stills.chunks[still, number], "instruction": numbers[number],
+                "target": np.int64(KINDS.index(kind_of(info.targets[number]))),
                 "landmarks": stills.landmarks[still, [target, basket]].ravel() / LANDMARK_SCALE_M,
             }
             for name, value in frame.items():
@@ -135,11 +136,6 @@ def still_frames(
         "pictures": pictures, "marks": _marks(stills.pixels, info.objects),
         "valid": np.ones(arrays["chunks"].shape[:2], np.bool_),
     }
-
-
-def kind_of(name: str) -> str:
-    """Return "butter" of "butter_1"."""
-    return name.rsplit("_", 1)[0]
 
 
 def _marks(pixels: np.ndarray, objects: tuple[str, ...]) -> np.ndarray:
