@@ -50,6 +50,12 @@ def test_a_line_cut_short_is_run_again(tmp_path: Path, capsys: pytest.CaptureFix
     assert len(OutcomeFile(path).outcomes) == 2
 
 
+def test_an_episode_with_shuffled_objects_is_another_one(tmp_path: Path) -> None:
+    file = OutcomeFile(tmp_path / "outcomes.jsonl")
+    file.add(outcome(0, True, 80))
+    assert file.done(outcome(0, False, 0)) and not file.done(outcome(0, False, 0, shuffled=True))
+
+
 def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text('{"dear": "diary"}\n')

@@ -34,6 +34,8 @@ class Outcome:
     steps: int = 0
     in_basket: tuple[str, ...] = ()
     """Objects over or in the basket at the end: what was brought when the wrong one was."""
+    shuffled: bool = False
+    """Which episode it was, too: whether all objects had changed places."""
 
     @property
     def brought_another(self) -> bool:
@@ -46,7 +48,7 @@ def to_come(trial: Trial, policy: str, execute_steps: int) -> Outcome:
     return Outcome(
         policy, execute_steps, task.suite, task.task_index, task.instruction,
         trial.asked_for_another, target_and_goal(task)[0], trial.init_state, trial.seed,
-        layout.move_objects_m, layout.exchange,
+        layout.move_objects_m, layout.exchange, shuffled=layout.shuffle,
     )
 
 
@@ -99,7 +101,7 @@ def _plan(outcome: Outcome) -> tuple[object, ...]:
     """Return what tells an episode from every other."""
     return (outcome.policy, outcome.execute_steps, outcome.suite, outcome.task_index,
             outcome.instruction, outcome.init_state, outcome.seed, outcome.moved_m,
-            outcome.exchanged)
+            outcome.exchanged, outcome.shuffled)
 
 
 def table(outcomes: Sequence[Outcome]) -> str:

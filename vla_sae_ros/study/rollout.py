@@ -132,9 +132,10 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate and print the table."""
     if args.episodes < 1:
         raise ConfigurationError(complaint("Too few episodes", args.episodes, "1 or more"))
+    layout = Layout(args.move, _pair(args.exchange), args.shuffle)
     trials = plan_trials(
         parse_suites(args.suite, args.tasks), parse_range(args.init_states), args.episodes,
-        Layout(args.move, _pair(args.exchange), args.shuffle), args.exchange == "", args.instruction_swap,
+        layout, args.exchange == "", args.instruction_swap,
     )
     if args.policy == EXPERT:
         for trial in trials:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from vla_sae_ros.core.errors import ConfigurationError, SimulationError, complaint
 from vla_sae_ros.sim.conventions import libero_state
 from vla_sae_ros.sim.environment import FloatArray, Layout, ObjectPose, Observation
-from vla_sae_ros.sim.expert import DOWN, PrivilegedState, expert_action
+from vla_sae_ros.sim.expert import DOWN, expert_action
 from vla_sae_ros.sim.layout import rearranged
 from vla_sae_ros.sim.libero import IMAGE_SIZE, LiberoEnvironment
 from vla_sae_ros.sim.noise import ActionNoise, NoiseSettings
@@ -95,11 +95,10 @@ def learn_grip(environment: LiberoEnvironment, scene: SceneTargets, target: str)
     observation = environment.reset(task_of(plan), plan.init_state, plan.seed)
     floor = environment.object_positions()[target][2]
     for _ in range(REHEARSED_STEPS):
-        poses, grasped = environment.object_poses(), environment.grasped_objects()
-        if target in grasped and poses[target].position[2] > floor + 0.05:
+        state = environment.privileged(observation)
+        if target in state.grasped and state.poses[target].position[2] > floor + 0.05:
             return Grip(float(observation.gripper_qpos[0] - observation.gripper_qpos[1]))
-        action = expert_action(PrivilegedState(observation, poses, grasped), target)
-        observation = environment.step(action).observation
+        observation = environment.step(expert_action(state, target)).observation
     raise SimulationError(f"The expert did not lift {target} in task {scene.task_index}'s scene.")
 
 
