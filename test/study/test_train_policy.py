@@ -15,7 +15,8 @@ from vla_sae_ros.policy.tiny_smolvla import TinySize, build_tiny_smolvla, write_
 from vla_sae_ros.study.demonstration_files import Episode
 from vla_sae_ros.study.flow_matching import LandmarkHead, training_loss, use_fused_attention
 from vla_sae_ros.study.object_maps import look
-from vla_sae_ros.study.train_policy import Recipe, Trainer
+from vla_sae_ros.study.policy_recipe import Recipe
+from vla_sae_ros.study.train_policy import Trainer
 from vla_sae_ros.study.training_set import KINDS, TrainingSet, episode_frames, statistics_of
 
 SMALL = TinySize(image_size=32, patch_size=8, vision_width=16, vision_layers=1, text_width=16,
@@ -48,7 +49,7 @@ def recipe(**changes) -> Recipe:
 @pytest.fixture(autouse=True)
 def few_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tokenizer sees two sentences instead of all of LIBERO's."""
-    monkeypatch.setattr("vla_sae_ros.study.train_policy._all_instructions", list)
+    monkeypatch.setattr("vla_sae_ros.study.training_start._all_instructions", list)
 
 
 def test_the_loss_with_one_draw_is_lerobot_s_own(tmp_path: Path) -> None:

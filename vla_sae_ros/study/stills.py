@@ -204,8 +204,8 @@ def _described(
         "pixels": np.stack([
             (stage.pixels(name, places) + 0.5) / IMAGE_SIZE for name in environment.cameras
         ]).astype(np.float32),
-        "chosen": np.int32(chosen),
-        "held": np.bool_(moment.held is not None),
+        "chosen": np.array(chosen, np.int32),
+        "held": np.array(moment.held is not None),
     }
 
 

@@ -4,89 +4,48 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
-from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from torch import Tensor, nn
 from tqdm import tqdm
-from transformers import AutoTokenizer
 
-from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.policy.checkpoint import save_checkpoint
-from vla_sae_ros.policy.loading import load_policy
-from vla_sae_ros.policy.tiny_smolvla import (
-    VLM_FOLDER,
-    TinySize,
-    build_tiny_smolvla,
-    write_vlm_folder,
-)
+from vla_sae_ros.policy.tiny_smolvla import TinySize
 from vla_sae_ros.study.flow_matching import (
     LandmarkHead,
     backbone_output,
     training_loss,
     use_fused_attention,
 )
+from vla_sae_ros.study.frame_choice import all_frames, frames_of_pictures, some_frames
 from vla_sae_ros.study.object_maps import ObjectMapHead, found_share, look, map_loss
+from vla_sae_ros.study.policy_recipe import Recipe
 from vla_sae_ros.study.training_set import (
     KINDS,
     LANDMARK_SCALE_M,
     Statistics,
     TrainingSet,
     load_training_set,
-    statistics_of,
 )
+from vla_sae_ros.study.training_start import starting_point, tokenize
 
 TRAINING_STATE = "training_state.pt"
 POLICY_FOLDER = "policy"
 PROGRESS = "progress.jsonl"
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How to train."""
+class _Heads(nn.Module):
+    """What training asks of the policy beside actions; none of it is saved with the policy."""
 
-    steps: int = 3000
-    batch_size: int = 16
-    """Pictures per step."""
-    frames: int = 2
-    """At most so many frames (instructions) per picture: they share the look at it."""
-    vision_steps: int = 0
-    """First so many steps train nothing but where objects appear in the pictures."""
-    learning_rate: float = 8e-4
-    final_rate_share: float = 0.02
-    """Of the learning rate, at the end of the cosine."""
-    warmup_steps: int = 100
-    weight_decay: float = 0.01
-    gradient_clip: float = 1.0
-    average_decay: float = 0.998
-    """Of the exponential moving average of the weights, which is what is saved."""
-    draws: int = 2
-    """Noise draws per backbone pass."""
-    landmark_weight: float = 1.0
-    map_weight: float = 0.3
-    """Of the losses for finding objects in the pictures, and for looking at the target."""
-    brightness: float = 0.2
-    """Pictures are brightened or darkened by up to this share; never shifted, since a fixed
-    camera tells position by place in the picture."""
-    seed: int = 0
-    checkpoint_every: int = 100
-
-    def rate_at(self, step: int) -> float:
-        """Return the learning rate: linear warm-up, then a cosine."""
-        if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
-        done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
-        cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
-        return self.learning_rate * (
-            self.final_rate_share + (1 - self.final_rate_share) * cosine
-        )
+    def __init__(self, text_width: int, vision_width: int) -> None:
+        super().__init__()
+        self.landmarks = LandmarkHead(text_width)
+        self.maps = ObjectMapHead(vision_width, len(KINDS))
 
 
 class Trainer:
@@ -104,25 +63,22 @@ class Trainer:
         self._data, self._out, self._recipe = data, out, recipe
         self._held_out = held_out
         out.mkdir(parents=True, exist_ok=True)
-        self._vlm_folder, policy, self._stats = _starting_point(data, out, recipe, start_from, size)
+        self._vlm_folder, policy, self._stats = starting_point(data, out, recipe, start_from, size)
         self._policy = policy
         use_fused_attention(policy)
         sizes = policy.model.vlm_with_expert.config
         torch.manual_seed(recipe.seed)
-        self._heads = nn.ModuleDict({
-            "landmarks": LandmarkHead(sizes.text_config.hidden_size),
-            "maps": ObjectMapHead(sizes.vision_config.hidden_size, len(KINDS)),
-        })
+        self._heads = _Heads(sizes.text_config.hidden_size, sizes.vision_config.hidden_size)
         self._parameters = [*policy.parameters(), *self._heads.parameters()]
         for parameter in self._parameters:
             parameter.requires_grad = True
         self._average = [parameter.detach().clone() for parameter in self._parameters]
-        self._first_frame, self._frame_count = _frames_of_pictures(data)
+        self._first_frame, self._frame_count = frames_of_pictures(data)
         self._optimizer = torch.optim.AdamW(
             self._parameters, lr=recipe.learning_rate, betas=(0.9, 0.95),
             weight_decay=recipe.weight_decay, fused=True,
         )
-        self._tokens, self._token_mask = _tokenize(self._vlm_folder, data.instructions)
+        self._tokens, self._token_mask = tokenize(self._vlm_folder, data.instructions)
         self._step = 0
         self._seconds = 0.0
         self._resume()
@@ -195,14 +151,14 @@ class Trainer:
     @torch.no_grad()
     def _localisation(self, held_out: TrainingSet) -> dict[str, float]:
         """Return median horizontal errors (cm) and the share of objects found in the pictures."""
-        first, count = _frames_of_pictures(held_out)
+        first, count = frames_of_pictures(held_out)
         errors, shares = [], []
         for pictures in torch.arange(len(first)).split(24):
-            batch = self._collect(held_out, pictures, *_all_frames(first, count, pictures), 1.0)
+            batch = self._collect(held_out, pictures, *all_frames(first, count, pictures), 1.0)
             features, patches = look(self._policy, batch["pictures"])
-            shares.append(found_share(self._heads["maps"], patches, batch["marks"]))
+            shares.append(found_share(self._heads.maps, patches, batch["marks"]))
             prefix = backbone_output(self._policy, features, batch)
-            error = self._heads["landmarks"](prefix) - batch["landmarks"]
+            error = self._heads.landmarks(prefix) - batch["landmarks"]
             aside = error.unflatten(-1, (2, 3))[..., :2].norm(dim=-1)
             errors.append(aside * 100 * LANDMARK_SCALE_M)
         target, basket = torch.cat(errors).median(0).values.tolist()
@@ -225,7 +181,7 @@ class Trainer:
             yield pictures
 
     def _make_batch(self, pictures: Tensor) -> dict[str, Tensor]:
-        rows, shown = _some_frames(
+        rows, shown = some_frames(
             self._first_frame[pictures], self._frame_count[pictures], self._recipe.frames
         )
         shape = (len(pictures), self._data.pictures.shape[1], 1, 1, 1)
@@ -269,11 +225,11 @@ class Trainer:
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         recipe = self._recipe
         features, patches = look(self._policy, batch["pictures"])
-        maps = map_loss(self._heads["maps"], patches, batch["marks"])
+        maps = map_loss(self._heads.maps, patches, batch["marks"])
         if self._step < recipe.vision_steps:
             return maps, maps
         flow, landmarks, looking = training_loss(
-            self._policy, self._heads["landmarks"], features, batch, recipe.draws
+            self._policy, self._heads.landmarks, features, batch, recipe.draws
         )
         taught = recipe.landmark_weight * landmarks + recipe.map_weight * (maps + looking)
         return flow + taught, flow
@@ -282,76 +238,6 @@ class Trainer:
         with torch.no_grad():
             for parameter, value in zip(self._parameters, values, strict=True):
                 parameter.copy_(value)
-
-
-def _frames_of_pictures(data: TrainingSet) -> tuple[Tensor, Tensor]:
-    """Return (first frame, number of frames) of every picture."""
-    count = torch.bincount(data.picture, minlength=len(data.pictures))
-    return count.cumsum(0) - count, count
-
-
-def _all_frames(first: Tensor, count: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the rows of all frames of the pictures, and which picture each one shows."""
-    shown = torch.repeat_interleave(torch.arange(len(pictures)), count[pictures])
-    starts = count[pictures].cumsum(0) - count[pictures]
-    return first[pictures][shown] + torch.arange(len(shown)) - starts[shown], shown
-
-
-def _some_frames(first: Tensor, count: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """Return rows and pictures: of every picture its first frame, and others drawn at random."""
-    rows, shown = [first], [torch.arange(len(first))]
-    for _ in range(most - 1):
-        more = torch.nonzero(count > 1).squeeze(1)
-        drawn = 1 + (torch.rand(len(more)) * (count[more] - 1)).long()
-        rows.append(first[more] + drawn)
-        shown.append(more)
-    return torch.cat(rows), torch.cat(shown)
-
-
-def _starting_point(
-    data: TrainingSet, out: Path, recipe: Recipe, start_from: Path | None, size: TinySize
-) -> tuple[Path, SmolVLAPolicy, Statistics]:
-    """Return (backbone folder, policy, statistics): random, or an earlier policy's."""
-    if start_from is None:
-        vlm_folder = out / VLM_FOLDER
-        if not vlm_folder.is_dir():
-            write_vlm_folder(vlm_folder, _all_instructions(data.instructions), size)
-        policy = build_tiny_smolvla(vlm_folder, size, recipe.seed)
-        return vlm_folder, policy, statistics_of(data)
-    loaded = load_policy(start_from)
-    if not isinstance(loaded.policy, SmolVLAPolicy):
-        raise ConfigurationError(
-            complaint("Cannot go on training this policy", loaded.name, "a SmolVLA")
-        )
-    return start_from / VLM_FOLDER, loaded.policy, _saved_statistics(loaded.preprocessor,
-                                                                     loaded.postprocessor)
-
-
-def _saved_statistics(preprocessor: Any, postprocessor: Any) -> Statistics:
-    def of(pipeline: Any, key: str) -> tuple[Tensor, Tensor]:
-        step = next(step for step in pipeline.steps if getattr(step, "stats", None))
-        values = step.stats[key]
-        return torch.as_tensor(values["mean"]).float(), torch.as_tensor(values["std"]).float()
-
-    return Statistics(*of(preprocessor, "observation.state"), *of(postprocessor, "action"))
-
-
-def _all_instructions(own: tuple[str, ...]) -> list[str]:
-    """Return every installed LIBERO instruction and, many times over, those trained on."""
-    from vla_sae_ros.sim.suites import suite_names, suite_tasks
-
-    known = {task.instruction for suite in suite_names() for task in suite_tasks(suite)}
-    return sorted(known) + 50 * list(own)
-
-
-def _tokenize(vlm_folder: Path, instructions: tuple[str, ...]) -> tuple[Tensor, Tensor]:
-    """Return tokens and mask (instructions, T), as SmolVLA's preprocessor makes them."""
-    tokenizer = AutoTokenizer.from_pretrained(vlm_folder)
-    encoded = tokenizer(
-        [f"{text}\n" for text in instructions], padding="longest", padding_side="right",
-        return_tensors="pt",
-    )
-    return encoded["input_ids"], encoded["attention_mask"].bool()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
