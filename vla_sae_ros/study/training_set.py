@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.sim.boxes import OBSTACLES, kind_of
+from vla_sae_ros.sim.boxes import kind_of
 from vla_sae_ros.study.demonstration_files import INDEX_NAME, Episode, read_episode, read_index
 from vla_sae_ros.study.still_files import Stills, StillsInfo, read_stills, read_stills_index
 
@@ -20,7 +20,10 @@ STATE_STD_FLOOR = 0.01
 ACTION_STD_FLOOR = 0.15
 """Else a nearly constant dimension (the hand's rotation) would be all noise and count fully."""
 LANDMARK_SCALE_M = 0.1
-KINDS = tuple(sorted(OBSTACLES))
+KINDS = (
+    "alphabet_soup", "basket", "bbq_sauce", "butter", "chocolate_pudding", "cream_cheese",
+    "ketchup", "milk", "orange_juice", "salad_dressing", "tomato_sauce",
+)
 """Objects of libero_object that training looks for in pictures."""
 NOWHERE = -1.0
 
@@ -96,7 +99,7 @@ def load_training_set(
             frames = episode_frames(read_episode(folder, info), chunk)
             count = len(frames["states"])
             frames["instruction"] = np.full(count, known.index(info.instruction), np.int64)
-            frames["target"] = np.full(count, KINDS.index(kind_of(info.target)), np.int64)
+            frames["target"] = np.full(count, _kind_number(info.target), np.int64)
         frames["picture"] += pictures
         pictures += len(frames["pictures"])
         for name, values in frames.items():
@@ -124,7 +127,7 @@ def still_frames(
             frame = {
                 "picture": np.int64(still), "states": stills.states[still],
                 "chunks": stills.chunks[still, number], "instruction": numbers[number],
-                "target": np.int64(KINDS.index(kind_of(info.targets[number]))),
+                "target": np.int64(_kind_number(info.targets[number])),
                 "landmarks": stills.landmarks[still, [target, basket]].ravel() / LANDMARK_SCALE_M,
             }
             for name, value in frame.items():
@@ -136,6 +139,11 @@ def still_frames(
         "pictures": pictures, "marks": _marks(stills.pixels, info.objects),
         "valid": np.ones(arrays["chunks"].shape[:2], np.bool_),
     }
+
+
+def _kind_number(target: str) -> int:
+    """Return the target's index into KINDS; of another suite's any, since its marks are unknown."""
+    return KINDS.index(kind_of(target)) if kind_of(target) in KINDS else 0
 
 
 def _marks(pixels: np.ndarray, objects: tuple[str, ...]) -> np.ndarray:
