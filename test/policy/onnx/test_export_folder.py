@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ from vla_sae_ros.policy.export.writing import Source, write_export
 from vla_sae_ros.policy.loading import LoadedPolicy
 from vla_sae_ros.policy.onnx.description import Description, exported_folder
 from vla_sae_ros.policy.onnx.engine import OnnxEngine
+from vla_sae_ros.policy.tiny_pi import build_tiny_pi
 from vla_sae_ros.sae import SaeBundle
 
 pytestmark = pytest.mark.timeout(600)  # exporting takes a minute on a busy machine
@@ -75,6 +77,13 @@ def test_a_folder_that_exists_is_never_overwritten(
 ) -> None:
     with pytest.raises(ConfigurationError, match="exists already"):
         write_export(Source(loaded, (), ()), export_folder)
+
+
+def test_another_family_is_refused_by_name(loaded: LoadedPolicy, tmp_path: Path) -> None:
+    other = dataclasses.replace(loaded, policy=build_tiny_pi("pi0"))
+    with pytest.raises(ConfigurationError, match="type of the policy to export: got 'pi0'"):
+        write_export(Source(other, (), ()), tmp_path / "onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bundle_of_another_policy_is_refused_and_nothing_is_left(
