@@ -39,6 +39,7 @@ HERE = Path(__file__).parent
 CAMERAS = ("exterior_image_1_left", "wrist_image_left")
 OWNER = "bench"
 ATTEMPTS = 4
+MOTION_LIMIT = 12.0  # [s] until an arm has to move under a policy's chunks
 PATIENCE = 60.0  # [s] for anything that has to happen
 REST = 0.01  # [rad/s] below which a joint stands
 
@@ -102,14 +103,18 @@ class Rig:
         return self._wait(client.call_async(kind.Request(**fields)))
 
     def ready(self) -> None:
-        """Recover, enable and run an episode until the arm moves; a few attempts on a busy
-        machine."""
+        """Recover, enable and run an episode until the arm moves.
+
+        An arm that stands at the edge of its workspace, where enabling is refused or the motion
+        back to the middle cuts a corner, is replaced by one at its reset pose.
+        """
         for attempt in range(ATTEMPTS):
             try:
                 return self._get_ready()
             except SimulationError:
                 if attempt == ATTEMPTS - 1:
                     raise
+                self.restart_robot()  # it stands at its reset pose then
 
     def _get_ready(self) -> None:
         self.beating = self.filming = True
@@ -130,8 +135,8 @@ class Rig:
         handle = self._wait(self._episodes.send_goal_async(
             RunEpisode.Goal(instruction="wave", seed=1)))
         handle.get_result_async()
-        self.until(lambda: self.speed() > 0.05 or self.state.status == RobotState.STOPPED, "motion",
-                   2 * PATIENCE)
+        self.until(lambda: self.speed() > 0.05 or self.state.status == RobotState.STOPPED,
+                   "motion", MOTION_LIMIT)
         if self.state.status == RobotState.STOPPED:
             raise SimulationError(f"stopped before it moved: {self.state.reason}, "
                                   f"{self.state.detail}")

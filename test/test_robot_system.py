@@ -69,6 +69,16 @@ def test_the_bridges_joint_states_do_not_stand_on_the_arms_topic(policy):
         assert ("joint_states", "arm/joint_states") in node(system, name).remappings
 
 
+def test_a_forward_controller_is_spoken_to_by_its_watchdog_only(policy):
+    given = {"policy": policy, "mode": "ros2_control", "output": "forward",
+             "output_topic": "/arm/commands"}
+    system = SYSTEMS["droid"].describe(given)
+    assert node(system, "forward_watchdog").parameters["controller_topic"] == "/arm/commands"
+    assert "output_topic" not in node(system, "bridge").parameters
+    given["output"] = "joint_trajectory"
+    assert "forward_watchdog" not in {spec.name for spec in SYSTEMS["droid"].describe(given).nodes}
+
+
 @pytest.mark.parametrize("given, words", [
     ({"time_scale": "fast"}, "number"), ({"control": "torque"}, "joint_impedance"),
     ({"robot_ip": "1.2.3.4"}, "unknown argument")])

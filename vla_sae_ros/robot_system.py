@@ -99,10 +99,13 @@ def robot_system(given: Mapping[str, object]) -> System:
             "argument 'robot_ip'", "", "the robot's address, in mode direct",
             "Or use --mode ros2_control."))
     cameras = _camera_remappings(values)
-    names = ("mode", "robot_ip", "hand", "output", "output_topic", "gripper", "actions",
-             "hardware_states")
+    names = ["mode", "robot_ip", "hand", "output", "gripper", "actions", "hardware_states"]
+    if values["output"] != "forward":  # there, the topic is the watchdog's
+        names.append("output_topic")
     bridge = _bridge(values, {name: values[name] for name in names if values[name]})
     nodes = [_policy(values), bridge, recorder_spec(values), *watching_specs(values)]
+    if values["mode"] == "ros2_control" and values["output"] == "forward":
+        nodes.append(_watchdog(values))
     mapped = [replace(node, remappings=cameras + OWN_JOINTS) for node in nodes]
     return System("droid", tuple(mapped), namespace_of(values))
 
@@ -149,6 +152,15 @@ def _bridge(
     parameters["audit_folder"] = str(Path(str(values["audit_folder"])).absolute())
     return NodeSpec("bridge", "robot_bridge_node", "vla_sae_ros.nodes.robot_bridge_node",
                     {**parameters, **more})
+
+
+def _watchdog(values: Mapping[str, ParameterValue]) -> NodeSpec:
+    """Return what alone may speak to a forward controller, which has no timeout of its own."""
+    parameters = {"hardware_states": values["hardware_states"]}
+    if values["output_topic"]:
+        parameters["controller_topic"] = values["output_topic"]
+    module = "vla_sae_ros.nodes.forward_watchdog_node"
+    return NodeSpec("forward_watchdog", "forward_watchdog_node", module, parameters)
 
 
 def _contract(values: Mapping[str, ParameterValue]) -> str:

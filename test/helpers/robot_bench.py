@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,7 @@ from vla_sae_ros.nodes.conversions import to_floats
 from vla_sae_ros.nodes.robot_bridge import RobotBridge
 from vla_sae_ros.nodes.robot_bridge_node import make_driver
 from vla_sae_ros.nodes.running import spin_until
+from vla_sae_ros.resources import resource
 
 LIMIT = 20.0  # [s] that anything may take
 DOMAIN = 100 + os.getpid() % 100
@@ -47,8 +50,8 @@ class RobotBench:
         self.contexts = [Context(), Context()]
         for context in self.contexts:
             rclpy.init(context=context, domain_id=domain)
-        overrides = [Parameter(name, value=value)
-                     for name, value in ({"audit_folder": ""} | parameters).items()]
+        given = {"audit_folder": "", "robot": patient_panda()} | parameters
+        overrides = [Parameter(name, value=value) for name, value in given.items()]
         self.bridge = RobotBridge(make, context=self.contexts[0], parameter_overrides=overrides)
         self.node = Node("observer", context=self.contexts[1])
         self._changed = threading.Condition()
@@ -145,6 +148,17 @@ class RobotBench:
     def _beat(self) -> None:
         if self.beating:
             self._beats.publish(SteeringLease(owner=OWNER, duration=1.0))
+
+
+def patient_panda() -> str:
+    """Write a Panda's settings with longer watchdogs: these tests are not about a busy machine."""
+    text = resource("config", "robots", "panda.yaml").read_text(encoding="utf-8")
+    for key, usual in (("watchdog", "0.15"), ("max_reading_age", "0.05")):
+        assert f"{key}: {usual}" in text
+        text = text.replace(f"{key}: {usual}", f"{key}: 0.5")
+    path = Path(tempfile.gettempdir()) / f"patient_panda_{os.getpid()}.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
 
 
 def wait(future: Any) -> Any:

@@ -130,7 +130,7 @@ class RobotBridge(Node):
             self._stopped(envelope.stops, f"{envelope.reason}: {envelope.detail}")
         elif envelope.status is not Status.ENABLED:
             self._end(f"the arm is {envelope.status.name.lower()}")
-        elif self._source.over:
+        elif self._run is not None and self._run.over:
             self._end("")
 
     def _stopped(self, stops: int, why: str) -> None:

@@ -68,12 +68,6 @@ class EpisodeSource:
         self._clear("")
 
     @property
-    def over(self) -> bool:
-        """The episode has reached its step limit."""
-        with self._lock:
-            return self._goal is not None and self._step >= self._goal.max_steps
-
-    @property
     def lost_policy(self) -> bool:
         """The policy has not answered in time."""
         return self._lost

@@ -53,6 +53,11 @@ class RobotRun:
         """Return what is told before the first episode."""
         return Progress()
 
+    @property
+    def over(self) -> bool:
+        """The last tick before the step limit has been told."""
+        return self._step >= self._goal.max_steps
+
     def take(self, outcome: Outcome, stamp_ns: int, output: RunOutput) -> None:
         """Tell one tick; stamp_ns is that of the joints measured at it."""
         tick = outcome.command
