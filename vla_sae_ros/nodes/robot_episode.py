@@ -65,6 +65,9 @@ class EpisodeSource:
         self._queue = ChunkQueue(action.width, pacing.control_rate, longest_chunk)
         self._goal: EpisodeGoal | None = None
         self._revision = 0
+        self._step = 0
+        self._unanswered_since: float | None = None
+        self._last: npt.NDArray[np.float32] | None = None
         self._clear("")
 
     @property
@@ -145,6 +148,6 @@ class EpisodeSource:
         self._requests = ChunkRequests(
             pacing.execute_steps, pacing.request_lead, pacing.resend_after)
         self._step = 0
-        self._unanswered_since: float | None = None
+        self._unanswered_since = None
         self._lost = False
-        self._last: npt.NDArray[np.float32] | None = None
+        self._last = None

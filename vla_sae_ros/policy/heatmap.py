@@ -79,14 +79,20 @@ def _of_height(
 
 
 def token_values(reading: Reading, feature: int) -> Tensor:
-    """Return the number of each token (T,) float32, see above; 0 for tokens that are not real."""
+    """Return the number of each token (T,) float32, see above; 0 for tokens that are not real.
+
+    All are 0 where the site did not run: nothing fired.
+    """
+    real = reading.tokens.mask(reading.token_groups)[0]
+    if reading.last is None:
+        return torch.zeros_like(real, dtype=torch.float32)
     normalised = reading.sae.normalize(reading.last.stream[0])[0]
     if reading.pooled:
         values = reading.sae.pre_activation(normalised, feature)
     else:
         chosen = torch.tensor([feature], device=normalised.device)
         values = reading.sae.encode_normalized(normalised).of(chosen)[:, 0]
-    return values * reading.tokens.mask(reading.token_groups)[0]
+    return values * real
 
 
 def patch_grids(values: Tensor, patches: Sequence[CameraPatches]) -> list[Grid]:

@@ -159,7 +159,7 @@ def _name_absolutely(folder: Path, config: PreTrainedConfig) -> None:
 def _own_tokenizer(folder: Path, config: PreTrainedConfig) -> dict[str, Any]:
     """Return overrides for the preprocessor where its tokenizer lies inside the checkpoint."""
     pipeline = json.loads((folder / PREPROCESSOR).read_text(encoding="utf-8"))
-    overrides = {}
+    overrides: dict[str, Any] = {}
     for step in pipeline["steps"]:
         if step.get("registry_name") == TOKENIZER_STEP:
             name = step["config"].get("tokenizer_name")

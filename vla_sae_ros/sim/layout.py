@@ -52,7 +52,7 @@ def rearranged(
         return placed
     stacks = _stacks(placed)
     for _ in range(MAX_DRAWS):
-        moved = {}
+        moved: dict[str, FloatArray] = {}
         for stack in stacks:
             shift = generator.uniform(-layout.move_objects_m, layout.move_objects_m, 2)
             moved |= {name: placed[name] + shift for name in stack}
