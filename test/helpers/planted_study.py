@@ -206,6 +206,7 @@ def _trajectory(
 def _open_loops(plan: Plan) -> Iterator[tuple[Row, Planted]]:
     plain = replace(next(iter(_pairs(1, 1, "P1"))), kind="open_loop", pair="observations")
     yield plain, Planted()
+    yield replace(plain, arm="noise", arm_name="other noise seed", noise_seed=99), Planted()
     for strength in (-1.0, -0.5, -0.25, 0.25, 0.5, 1.0):
         for feature, truth in plan.features.items():
             yield _arm(plain, "feature", SITE, strength, feature, truth), truth
@@ -213,7 +214,7 @@ def _open_loops(plan: Plan) -> Iterator[tuple[Row, Planted]]:
 
 
 def _open_loop(folder: Path, row: Row, truth: Planted) -> Row:
-    generator = np.random.default_rng(5)
+    generator = np.random.default_rng([5, row.noise_seed])
     count = 64
     actions = generator.normal(0, 0.3, (count, 10, 7)).astype(np.float32)
     push = 0.0 if np.isnan(row.strength) else row.strength
@@ -223,7 +224,7 @@ def _open_loop(folder: Path, row: Row, truth: Planted) -> Row:
     actions[..., 6] += share * np.float32(5 * truth.closes * push)
     made = Responses(
         np.array([f"{i // 4}@{i}" for i in range(count)]), np.arange(count) // 4,
-        np.zeros(count, np.int64), actions, np.full(count, abs(push), np.float32),
+        np.full(count, row.noise_seed, np.int64), actions, np.full(count, abs(push), np.float32),
         np.zeros(count, bool), np.array([SITE]), np.array([80]),
         np.zeros((count, 1), np.float32), np.zeros((count, 1), np.float32))
     run = _named(folder, row, made.to_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,17 @@ def test_open_loop_answers_are_paired_by_episode(tmp_path: Path) -> None:
     assert one.trends["upward command"].rho == pytest.approx(1.0)
     assert np.sign([dose.of("upward command").mean for dose in one.doses]).tolist() == [  # type: ignore[union-attr]
         -1, -1, -1, 1, 1, 1]
+
+
+def test_only_the_noise_arm_may_answer_from_other_seeds(tmp_path: Path) -> None:
+    plan = Plan({80: LIFTS}, tasks=1, inits=2, every_protocol=True)
+    rows = write_planted_study(tmp_path, plan)
+    noise = next(row for row in rows if row.protocol == "P1" and row.arm == "noise")
+    found = find(measure(tmp_path, rows))
+    assert any(one.arm.row.arm == "noise" and one.arm.row.protocol == "P1" for one in found)
+    rows[rows.index(noise)] = replace(noise, arm="gaussian")
+    with pytest.raises(RecordingError, match=r"noise seeds .* got '\[99\]'"):
+        measure(tmp_path, rows)
 
 
 def test_through_the_engine_the_planted_feature_is_found_and_a_random_one_is_not(

@@ -20,7 +20,11 @@ from vla_sae_ros.study.experiment.effects import (
     pair_effects,
 )
 from vla_sae_ros.study.experiment.files import Motion, Responses
-from vla_sae_ros.study.experiment.open_loop_effects import OPEN_LOOP_EFFECTS, open_loop_effects
+from vla_sae_ros.study.experiment.open_loop_effects import (
+    OPEN_LOOP_EFFECTS,
+    open_loop_effects,
+    refuse_other_noise,
+)
 from vla_sae_ros.study.experiment.table import Row
 from vla_sae_ros.study.task_objects import task_objects
 
@@ -160,6 +164,9 @@ class _Comparisons:
 
     def open_loop(self, row: Row, twin: Row) -> Floats:
         """Return (episodes, effects) of one pass over the observations."""
-        found = open_loop_effects(Responses.load(self._folder / twin.file),
-                                  Responses.load(self._folder / row.file))
+        plain = Responses.load(self._folder / twin.file)
+        answered = Responses.load(self._folder / row.file)
+        if row.arm != "noise":  # the arm that answers from other noise seeds on purpose
+            refuse_other_noise(plain, answered)
+        found = open_loop_effects(plain, answered)
         return np.column_stack([found[effect.name] for effect in OPEN_LOOP_EFFECTS])

@@ -37,12 +37,9 @@ def open_loop_effects(plain: Responses, edited: Responses) -> dict[str, Floats]:
         RecordingError: the two did not answer the same observations.
     """
     same = (np.array_equal(plain.observation, edited.observation)
-            and np.array_equal(plain.noise_seed, edited.noise_seed)
             and plain.actions.shape == edited.actions.shape)
     if not same:
-        raise RecordingError(complaint(
-            "observations of an arm in open loop", f"{len(edited.observation)} of its own",
-            "those of the plain policy", "Delete the study's open-loop files and run it again."))
+        raise _unlike("observations", f"{len(edited.observation)} of its own")
     before, after = plain.actions.astype(np.float64), edited.actions.astype(np.float64)
     change = after - before
     faster = np.linalg.norm(after[..., :3], axis=2) - np.linalg.norm(before[..., :3], axis=2)
@@ -54,3 +51,15 @@ def open_loop_effects(plain: Responses, edited: Responses) -> dict[str, Floats]:
     }
     _, episode, count = np.unique(plain.episode, return_inverse=True, return_counts=True)
     return {name: np.bincount(episode, values) / count for name, values in per_observation.items()}
+
+
+def refuse_other_noise(plain: Responses, edited: Responses) -> None:
+    """Raise RecordingError when the two did not answer from the same noise seeds."""
+    if not np.array_equal(plain.noise_seed, edited.noise_seed):
+        raise _unlike("noise seeds", str(sorted(set(edited.noise_seed.tolist()))))
+
+
+def _unlike(what: str, got: str) -> RecordingError:
+    return RecordingError(complaint(
+        f"{what} of an arm in open loop", got, "those of the plain policy",
+        "Delete the study's open-loop files and run it again."))
