@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,37 @@ def test_without_activations_the_report_says_what_is_not_there(
     run(report, bundle, "--out", tmp_path / "report.html")
     rows = constant((tmp_path / "report.html").read_text(), "ROWS")
     assert rows[CARRYING]["top"][0][0] == "e11", "from evidence.json"
+
+
+def test_a_bundle_that_was_classified_long_ago_says_which_metric_lacks_and_what_to_run(
+    bundle: Path, activations: Path, tmp_path: Path
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(bundle, old)
+    content = json.loads((old / "generality.json").read_text())
+    del content["magnitude"]
+    (old / "generality.json").write_text(json.dumps(content))
+    pages = []
+    for folder in (old, bundle):
+        run(report, folder, "--activations", activations, "--out", tmp_path / "report.html")
+        pages.append((tmp_path / "report.html").read_text())
+    hint = "Not in the bundle's <code>generality.json</code>: run <code>vla-sae classify</code>"
+    assert [page.count(hint) for page in pages] == [1, 0]
+    assert [page.count('class="histogram"') for page in pages] == [4, 5]
+    assert "No values" not in pages[0]
+
+
+def test_one_episode_is_not_called_episodes(
+    bundle: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    alone = tmp_path / "alone"
+    collect_planted(alone, frames=True, episodes=1)
+    run(report, bundle, "--activations", alone, "--out", tmp_path / "report.html")
+    run(report, bundle, "--activations", alone, "--out", tmp_path / "label.html",
+        "--labelling", "1")  # fmt: skip
+    for name in ("report.html", "label.html"):
+        page = (tmp_path / name).read_text()
+        assert "1 episode" in page and not re.search(r"\b1 episodes", page)
 
 
 def test_pictures_stay_within_their_limit_and_what_is_left_out_is_said(

@@ -6,6 +6,7 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,9 @@ SITES = {
 }
 
 
-def collect(folder: Path, sites: dict[str, CollectedSite]) -> None:
+def collect(
+    folder: Path, sites: dict[str, CollectedSite], objects: Sequence[str] = ("soup",)
+) -> None:
     """Thirty episodes in which a direction is there exactly while the gripper is closed."""
     random = np.random.default_rng(0)
     directions = random.standard_normal((12, WIDTH))
@@ -46,7 +49,7 @@ def collect(folder: Path, sites: dict[str, CollectedSite]) -> None:
                 context = {
                     "episode_id": f"e{number}",
                     "step": step,
-                    "instruction": "pick up the soup",
+                    "instruction": f"pick up the {objects[number % len(objects)]}",
                     "state": state,
                     "residual_norm": 90.0,
                 }
@@ -82,6 +85,18 @@ def test_a_collected_folder_becomes_a_bundle_in_one_call(
     assert len(bundle.catalogue) == 24
     printed = capsys.readouterr().out
     assert "held-out FVU" in printed and "gripper closed" in printed
+
+
+def test_the_fvu_of_every_held_out_instruction_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    collect(tmp_path / "activations", {"backbone.1": SITES["backbone.1"]}, ("soup", "butter"))
+    assert run(tmp_path / "activations", tmp_path / "bundle", "--held-out", "0.3") == 0
+    printed = capsys.readouterr().out
+    by_task = SaeBundle.load(tmp_path / "bundle").card.data["fvu_by_task"]
+    assert set(by_task) == {"pick up the soup", "pick up the butter"}
+    for task, fvu in by_task.items():
+        assert f"FVU {fvu:.4f}  {task}" in printed
 
 
 def test_the_site_has_to_be_named_when_there_are_several(tmp_path: Path) -> None:

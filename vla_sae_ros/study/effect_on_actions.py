@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.policy.loading import load_policy
+from vla_sae_ros.policy.loading import LoadedPolicy, load_policy
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.action_error import ActionError, action_error, kept_moments
@@ -23,27 +22,36 @@ def measurement(args: argparse.Namespace, dataset: ActivationDataset, seed: int)
     """Return what the arguments ask for; what cannot be measured is refused before the training.
 
     Raises:
-        ConfigurationError: no kept observation of a held-out episode, or another policy than the
-            one that the activations are of.
+        ConfigurationError: no kept observation of a held-out episode, no such suite or task, or
+            another policy than the one that the activations are of.
     """
-    policy = args.policy or resource("models", "demo", "policy")
-    if args.env:
-        return lambda bundle: _in_environment(args, policy, bundle)
+    return _in_libero(args, dataset) if args.env else _on_observations(args, dataset, seed)
+
+
+def _on_observations(args: argparse.Namespace, dataset: ActivationDataset, seed: int) -> Measure:
     _, held_out = dataset.split(args.held_out, seed)
     moments = kept_moments(dataset, held_out, args.action_error)
-    loaded = load_policy(policy)
+    loaded = _own_policy(args, dataset)
+    return lambda bundle: _with_effect(bundle, action_error(loaded, bundle, dataset, moments))
+
+
+def _in_libero(args: argparse.Namespace, dataset: ActivationDataset) -> Measure:
+    # The only place of the training that needs a simulator.
+    from vla_sae_ros.study.substitution_run import substitution_in_libero, substitution_trials
+
+    trials = substitution_trials(args.env, args.env_tasks, args.env_episodes)
+    loaded = _own_policy(args, dataset)
+    return lambda bundle: _with_effect(bundle, substitution_in_libero(bundle, loaded, trials))
+
+
+def _own_policy(args: argparse.Namespace, dataset: ActivationDataset) -> LoadedPolicy:
+    """Load the policy that the activations are of."""
+    loaded = load_policy(args.policy or resource("models", "demo", "policy"))
     if loaded.policy_id != dataset.collection.policy_id:
         allowed = f"{dataset.collection.policy_id!r}, of which the activations are"
         next_step = "Give the policy with --policy."
         raise ConfigurationError(complaint("policy id", loaded.policy_id, allowed, next_step))
-    return lambda bundle: _with_effect(bundle, action_error(loaded, bundle, dataset, moments))
-
-
-def _in_environment(args: argparse.Namespace, policy: Path, bundle: SaeBundle) -> SaeBundle:
-    from vla_sae_ros.study.substitution_run import substitution_in_libero
-
-    effect = substitution_in_libero(bundle, policy, args.env, args.env_tasks, args.env_episodes)
-    return _with_effect(bundle, effect)
+    return loaded
 
 
 def _with_effect(bundle: SaeBundle, effect: ActionError | SubstitutionEffect) -> SaeBundle:

@@ -19,5 +19,11 @@ def write_template_page(path: Path, template: str, **content: Any) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["counted"] = _counted
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, environment.get_template(template).render(**content).encode())
+
+
+def _counted(count: int, noun: str) -> str:
+    """Return "1 episode" or "3 episodes"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -114,7 +114,7 @@ def _report(
     known = Known.of(args.folder, bundle, activity)
     rows = feature_rows(known, TOP)
     frames = _frames(dataset, bundle, rows, args.most_frames) if dataset else None
-    write_report(args.out, known, rows, frames)
+    write_report(args.out, known, rows, frames, TOP)
 
 
 def _frames(

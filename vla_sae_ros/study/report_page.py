@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -26,15 +25,20 @@ _METRICS = {
 
 @dataclass(frozen=True)
 class _Histogram:
+    """One metric; svg is None where a bundle that was classified long ago does not have it."""
+
     name: str
     meaning: str
-    svg: Markup
+    svg: Markup | None
 
 
 def write_report(
-    path: Path, known: Known, rows: Sequence[FeatureRow], frames: ContactFrames | None
+    path: Path, known: Known, rows: Sequence[FeatureRow], frames: ContactFrames | None, top: int
 ) -> None:
-    """Write the page; `frames` is None where no activations were given."""
+    """Write the page; a sheet has at most `top` episodes.
+
+    `frames` is None where no activations were given.
+    """
     card = known.bundle.card
     write_template_page(
         path,
@@ -60,6 +64,7 @@ def write_report(
         histograms=_histograms(known, rows),
         frames=frames,
         episodes=len(known.activity.instructions) if known.activity else 0,
+        top=top,
         rows=table_data(rows, frames),
     )
 
@@ -81,8 +86,8 @@ def _histograms(known: Known, rows: Sequence[FeatureRow]) -> list[_Histogram]:
     classes = np.array([row.entry.feature_class for row in rows])
     if not np.isin(classes, ("general", "memorized")).any():
         return []
-    magnitude = known.generality.get("magnitude") or [np.nan] * len(rows)
-    metrics: dict[str, tuple[str, str, Any]] = {
+    magnitude = known.generality.get("magnitude")
+    metrics: dict[str, tuple[str, str, list[float] | None]] = {
         "episode coverage": (
             "share of episodes in which it fires",
             "share",
@@ -105,17 +110,12 @@ def _histograms(known: Known, rows: Sequence[FeatureRow]) -> list[_Histogram]:
         ),
     }
     return [
-        _Histogram(
-            name,
-            meaning,
-            histogram_svg(
-                name,
-                unit,
-                [
-                    (kind, np.array(values, np.float64)[classes == kind])
-                    for kind in ("general", "memorized")
-                ],
-            ),
-        )
+        _Histogram(name, meaning, _by_class(name, unit, values, classes) if values else None)
         for name, (meaning, unit, values) in metrics.items()
     ]
+
+
+def _by_class(name: str, unit: str, values: list[float], classes: np.ndarray) -> Markup:
+    numbers = np.array(values, np.float64)
+    series = [(kind, numbers[classes == kind]) for kind in ("general", "memorized")]
+    return histogram_svg(name, unit, series)

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
-from vla_sae_ros.policy.loading import load_policy
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.policy.loading import LoadedPolicy
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim.environment import Layout
 from vla_sae_ros.sim.libero import LiberoEnvironment
 from vla_sae_ros.study.substitution_effect import SubstitutionEffect, substitution_effect
-from vla_sae_ros.study.trials import parse_tasks, plan_trials
+from vla_sae_ros.study.trials import Trial, parse_tasks, plan_trials
 
 EVALUATION_INIT_STATES = range(40, 50)
 
 
-def substitution_in_libero(
-    bundle: SaeBundle, policy: Path, suite: str, tasks: str, episodes: int
-) -> SubstitutionEffect:
-    """Run `episodes` of each task ("all" or "0,6") on held-out initial states, twice.
+def substitution_trials(suite: str, tasks: str, episodes: int) -> list[Trial]:
+    """Return `episodes` of each task ("all" or "0,6") on held-out initial states.
 
     Raises:
-        ConfigurationError: no such suite, task or policy, or a bundle that does not fit it.
+        ConfigurationError: no such suite or task, or no episode.
     """
-    trials = plan_trials(parse_tasks(suite, tasks), EVALUATION_INIT_STATES, episodes, Layout())
-    loaded = load_policy(policy)
+    if episodes < 1:
+        raise ConfigurationError(complaint("--env-episodes", episodes, "1 or more"))
+    return plan_trials(parse_tasks(suite, tasks), EVALUATION_INIT_STATES, episodes, Layout())
+
+
+def substitution_in_libero(
+    bundle: SaeBundle, loaded: LoadedPolicy, trials: Sequence[Trial]
+) -> SubstitutionEffect:
+    """Run every trial plain and with reconstructions.
+
+    Raises:
+        ConfigurationError: the bundle does not fit the policy.
+    """
     environment = LiberoEnvironment()
     try:
         return substitution_effect(loaded, bundle, environment, trials)

@@ -145,10 +145,17 @@ def summary(bundle: SaeBundle, folder: Path) -> str:
         f"held-out FVU {metrics['fvu']:.4f} (training {metrics['fvu_training']:.4f}), "
         f"L0 {metrics['l0']:.1f}, dead {metrics['dead_share']:.1%} "
         f"of {bundle.card.dictionary_size} features",
+        *(f"  FVU {fvu:.4f}  {task}" for task, fvu in _by_task(bundle).items()),
         f"{len(named)} features named by evidence" + (":" if named else "."),
     ]
     lines += [f"  {one.feature:6d}  {one.label}: {one.description}" for one in named[:10]]
     return "\n".join(lines)
+
+
+def _by_task(bundle: SaeBundle) -> dict[str, float]:
+    """Return the held-out FVU of each instruction; of one alone it says nothing new."""
+    by_task: dict[str, float] = bundle.card.data["fvu_by_task"]
+    return by_task if len(by_task) > 1 else {}
 
 
 def _one_site(dataset: ActivationDataset, given: str | None) -> str:
