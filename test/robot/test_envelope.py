@@ -321,6 +321,19 @@ def test_an_arm_outside_its_workspace_or_in_a_margin_is_not_enabled(
         rig_for(settings, low).envelope.enable("panel", 1.0)
 
 
+def test_an_arm_measured_a_hair_outside_its_workspace_is_enabled_and_moves(
+    settings: RobotSettings,
+) -> None:
+    place = settings.place
+    low = place.kinematics.tool(settings.reset_pose) + 0.0005
+    edge = replace(place, workspace=replace(place.workspace, lower=low))
+    rig = rig_for(replace(settings, place=edge), settings.reset_pose)
+    rig.envelope.enable("panel", 1.0)
+    rig.cycle.look()
+    outcomes = [rig.tick(ZERO) for _ in range(3)]
+    assert all(each.stop is None and each.sent is not None for each in outcomes)
+
+
 def test_counts_add_up(rig: Rig) -> None:
     rig.tick(SMALL)
     rig.tick(action(1, 1.0))

@@ -9,7 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vla_sae_ros.robot.joint_guard import JointGuard, Motion
-from vla_sae_ros.robot.place_guard import PlaceGuard
+from vla_sae_ros.robot.place_guard import TOLERANCE, PlaceGuard
 from vla_sae_ros.robot.reasons import Limit
 from vla_sae_ros.robot.settings_file import load_robot
 from vla_sae_ros.robot.workspace import Workspace
@@ -58,6 +58,55 @@ def test_the_table_is_named() -> None:
     assert Limit.WORKSPACE in names
     height = PANDA.place.kinematics.tool(motion.q)[2]
     assert PANDA.place.workspace.tool_clearance - 1e-5 <= height < 0.05
+
+
+@pytest.mark.parametrize("seed", [68, 82])
+def test_an_arm_that_was_driven_to_an_edge_comes_back_in(seed: int) -> None:
+    guard = PlaceGuard(PANDA.place, JOINTS, PANDA.period)
+
+    def follow(motion: Motion, target: np.ndarray, ticks: int) -> Motion:
+        for _ in range(ticks):
+            lead = target - motion.q
+            lead *= min(1.0, PANDA.max_joint_step / max(np.abs(lead).max(), 1e-9))
+            wanted, _ = JOINTS.next_velocity(motion, motion.q + lead)
+            v, _ = guard.next_velocity(motion, wanted)
+            assert v is not None
+            motion = motion.after(v, PANDA.period)
+            assert guard.outside(motion.q) <= 1e-5
+        return motion
+
+    away = PANDA.reset_pose + np.random.default_rng(seed).uniform(-2.5, 2.5, 7)
+    edge = follow(Motion.resting(PANDA.reset_pose), away, 100)
+    assert guard.outside(edge.q) > -2e-3
+    inside = follow(Motion.resting(edge.q), PANDA.reset_pose, 60)
+    assert guard.outside(inside.q) < -0.01, "it is stuck"
+
+
+def outside_by(wanted: float) -> np.ndarray:
+    """Return joints (7,) rad at which the tool is `wanted` m below its clearance."""
+    q, low, high = PANDA.reset_pose.copy(), PANDA.reset_pose[1], 1.2
+    guard = PlaceGuard(PANDA.place, JOINTS, PANDA.period)
+    for _ in range(60):
+        q[1] = (low + high) / 2
+        low, high = (q[1], high) if guard.outside(q) < wanted else (low, q[1])
+    return q
+
+
+def test_an_arm_a_hair_outside_may_go_in_and_no_further_out() -> None:
+    guard, q = PlaceGuard(PANDA.place, JOINTS, PANDA.period), outside_by(TOLERANCE / 2)
+    guard.start(q)
+    for sign, goes in ((-1.0, True), (1.0, False)):
+        wanted, _ = JOINTS.next_velocity(Motion.resting(q), q + sign * 0.1 * np.eye(7)[1])
+        v, names = guard.next_velocity(Motion.resting(q), wanted)
+        assert v is not None
+        assert np.allclose(v, wanted if goes else 0.0)
+        assert names == ([] if goes else [Limit.WORKSPACE])
+
+
+def test_no_tolerance_for_an_arm_further_outside() -> None:
+    guard, q = PlaceGuard(PANDA.place, JOINTS, PANDA.period), outside_by(2 * TOLERANCE)
+    guard.start(q)
+    assert guard.next_velocity(Motion.resting(q), np.zeros(7))[0] is None
 
 
 POINTS = np.array([[0.0, 0, 0.6], [0.4, 0, 0.6], [0.5, 0, 0.5], [0.5, 0, 0.3]])

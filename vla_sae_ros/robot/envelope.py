@@ -15,6 +15,7 @@ from vla_sae_ros.robot.command import ArmCommand
 from vla_sae_ros.robot.command_guard import Refusal, refusal_of
 from vla_sae_ros.robot.driver import Joints, RobotReading
 from vla_sae_ros.robot.outcome import EnvelopeState, Outcome
+from vla_sae_ros.robot.place_guard import TOLERANCE
 from vla_sae_ros.robot.reading_guard import Problem, problem_of
 from vla_sae_ros.robot.reasons import Limit, Refused, Status, Stop
 from vla_sae_ros.robot.settings import RobotSettings
@@ -68,7 +69,7 @@ class SafetyEnvelope:
 
         Raises:
             EnableRefused: offline, stopped, somebody else's, a bad lease, or an arm that stands
-                outside its workspace or joint margins.
+                outside its workspace (beyond place_guard.TOLERANCE) or joint margins.
         """
         with self._lock:
             fresh = self._admission.status is not Status.ENABLED
@@ -146,10 +147,10 @@ class SafetyEnvelope:
                 "its margin. Move it away by hand first."
             )
         outside = self._shaping.outside(q)
-        if outside > 0:
+        if outside > TOLERANCE:
             raise EnableRefused(
-                f"The arm is {outside:.3f} m outside its workspace. Move it by hand first, or "
-                "correct the workspace in the robot's file."
+                f"The arm is {outside:.4f} m outside its workspace; allowed: {TOLERANCE:g} m. Move "
+                "it by hand first, or correct the workspace in the robot's file."
             )
 
     def _watched(

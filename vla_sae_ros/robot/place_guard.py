@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,6 +14,9 @@ from vla_sae_ros.robot.settings import Place
 
 SHARES = np.linspace(1.0, 0.0, 9)
 """Mixtures of wanted and braking velocity that are tried, the most wanted first."""
+TOLERANCE = 1e-3
+"""[m] that an arm may be measured outside and still be enabled: an impedance controller and the
+encoders leave that much between an arm that was commanded to the edge and the edge."""
 _ROUNDING = 1e-6
 """[m]"""
 
@@ -19,15 +24,25 @@ _ROUNDING = 1e-6
 class PlaceGuard:
     """Takes of a wanted joint velocity as much as keeps the arm able to stop inside.
 
-    Wanted and braking velocity both respect the joint limits, so every mixture does. Of each, the
-    next pose and every pose of the braking after it must be inside. Braking passed that check a
-    tick ago, so it passes again: the arm never has to stop outside.
+    Wanted and braking velocity both respect the limits per joint, so every mixture does, also one
+    with a share per joint. Of each, the next pose and every pose of the braking after it must be
+    inside. Braking passed that check a tick ago, so it passes again: the arm never has to stop
+    outside.
+
+    All joints get one share first: the direction stays. At an edge the joints' own limits can bend
+    the way to a target inside, so that no share of it may be taken; then some joints brake while
+    the others move, and of what is allowed the nearest to the wanted velocity is taken.
     """
 
     def __init__(self, place: Place, joints: JointGuard, period: float) -> None:
         self._place = place
         self._joints = joints
         self._period = period
+        self._edge = _ROUNDING
+
+    def start(self, q: Joints) -> None:
+        """Begin at (N,) rad; up to TOLERANCE outside the arm may stay there, but go no further."""
+        self._edge = float(np.clip(self.outside(q), _ROUNDING, TOLERANCE))
 
     def outside(self, q: Joints) -> float:
         """Return how far an arm at (N,) rad is outside [m]; 0 or less: inside."""
@@ -42,11 +57,25 @@ class PlaceGuard:
         if not problems:
             return wanted, []
         braking = self._joints.braking(motion)
-        mixtures = braking + SHARES[1:, None] * (wanted - braking)
-        for v, found in zip(mixtures, self._problems(motion, mixtures), strict=True):
-            if not found:
-                return v, problems
-        return None, problems
+        v = self._first(motion, braking + SHARES[1:-1, None] * (wanted - braking))
+        if v is None:
+            v = self._first(motion, self._joint_by_joint(braking, wanted))
+        return v, problems
+
+    def _first(self, motion: Motion, velocities: Joints) -> Joints | None:
+        """Return the first of (S, N) rad/s that violates nothing."""
+        found = self._problems(motion, velocities)
+        return next((v for v, bad in zip(velocities, found, strict=True) if not bad), None)
+
+    @staticmethod
+    def _joint_by_joint(braking: Joints, wanted: Joints) -> Joints:
+        """Return (S, N) rad/s in which some joints brake, the nearest to `wanted` first.
+
+        Braking alone comes last: every other one keeps more of what is wanted.
+        """
+        moving = np.array(list(product((0.0, 1.0), repeat=len(wanted))))
+        missing = (1.0 - moving) @ (wanted - braking) ** 2
+        return braking + moving[np.argsort(missing)] * (wanted - braking)
 
     def _problems(self, motion: Motion, velocities: Joints) -> list[list[Limit]]:
         """Return for each of (S, N) rad/s what the tick and the braking after it would violate."""
@@ -56,7 +85,7 @@ class PlaceGuard:
             poses.append(poses[-1] + v * self._period)
             v = self._joints.brake(v)
         points = self._place.kinematics.points(np.stack(poses, axis=1))
-        outside = self._place.workspace.outside(points[:, 1:]).max(axis=1) > _ROUNDING
+        outside = self._place.workspace.outside(points[:, 1:]).max(axis=1) > self._edge
         too_far = self._steps(points) > self._place.max_ee_step + _ROUNDING
         return [
             [Limit.WORKSPACE] * bool(out) + [Limit.EE_STEP] * bool(far)

@@ -30,6 +30,8 @@ class Shaping:
         """Begin at rest at the measured joints (N,) rad."""
         self._motion = Motion.resting(q)
         self._slew.reset()
+        if self._place is not None:
+            self._place.start(q)
 
     @property
     def commanded(self) -> Joints | None:
