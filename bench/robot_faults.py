@@ -1,6 +1,6 @@
 """The fault matrix: what a robot does when something breaks, on a strict simulated Franka.
 
-    python bench/robot_faults.py [--only NAME ...] [--write docs/benchmarks.md]
+    python bench/robot_faults.py [--only NAME ...] [--out FILE]
 
 Before each fault the arm waves under a policy's chunks. Times are from the fault to rest (every
 joint below 0.01 rad/s, asked from the simulator every few milliseconds) and to the latched stop as

@@ -60,6 +60,15 @@ def test_every_message_package_that_a_definition_names_is_a_dependency() -> None
             assert f"find_package({name} REQUIRED)" in cmake
 
 
+def test_every_message_package_that_a_module_imports_is_a_dependency() -> None:
+    package = ElementTree.parse(ROOT / "package.xml").getroot()
+    depended = {each.text for kind in ("depend", "exec_depend") for each in package.iter(kind)}
+    imported = re.compile(r"^\s*from (\w+_(?:msgs|srvs))\.", re.MULTILINE)
+    for path in (ROOT / "vla_sae_ros").rglob("*.py"):
+        for name in imported.findall(path.read_text()):
+            assert name in depended, f"{path.name} needs {name} in package.xml"
+
+
 def copy_sources(target: Path) -> None:
     """Copy what colcon needs, with a few of the definitions: `make setup` has built them all."""
     for folder in ("vla_sae_ros", "launch", "config", "scripts"):
