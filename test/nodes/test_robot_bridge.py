@@ -17,6 +17,7 @@ from vla_sae_ros.nodes import qos
 from vla_sae_ros.nodes.client import Client
 from vla_sae_ros.nodes.conversions import to_ns
 from vla_sae_ros.nodes.recorded_topics import CONTRACT_TOPICS
+from vla_sae_ros.robot.admission import EnableRefused
 from vla_sae_ros.robot.droid import RESET_POSE
 
 WAVE = np.zeros(8, np.float32)
@@ -250,6 +251,21 @@ def test_a_script_enables_the_arm_and_its_end_stops_it(bench):
         client.enable_robot()
         robot.until(lambda: robot.robot[-1].status == RobotState.ENABLED)
     robot.until(lambda: robot.robot[-1].reason == "lease_expired")
+
+
+def test_a_script_recovers_a_stopped_arm(bench):
+    robot = bench(domain=int(os.environ.get("ROS_DOMAIN_ID", "0")))
+    robot.enable()
+    robot.call("stop")
+    robot.until(lambda: robot.robot[-1].status == RobotState.STOPPED)
+    robot.beating = False
+    with Client("script") as client:
+        with pytest.raises(EnableRefused, match="--recover"):
+            client.enable_robot()
+        client.recover_robot()
+        robot.until(lambda: robot.robot[-1].status == RobotState.DISABLED)
+        client.enable_robot()
+        robot.until(lambda: robot.robot[-1].owner == "script")
 
 
 def test_a_second_bridge_stops_the_first(bench):

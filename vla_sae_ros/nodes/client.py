@@ -51,6 +51,10 @@ class NoAnswer(VlaSaeError):
     """A service or action of the system did not answer in time."""
 
 
+class RecoverRefused(VlaSaeError):
+    """A stopped robot could not be recovered; the message says why."""
+
+
 class Client:
     """Talks to a running system from a script; every call blocks until answered or timed out.
 
@@ -73,6 +77,7 @@ class Client:
             "steering/bypass": self._node.create_client(SetBool, "steering/bypass"),
             "steering/reset": self._node.create_client(Trigger, "steering/reset"),
             "bridge/enable": self._node.create_client(SetBool, "bridge/enable"),
+            "bridge/recover": self._node.create_client(Trigger, "bridge/recover"),
             "record/start": self._node.create_client(StartRecording, "record/start"),
             "record/stop": self._node.create_client(Trigger, "record/stop"),
         }
@@ -196,6 +201,16 @@ class Client:
         if not response.success:
             self._holds_robot = False
             raise EnableRefused(response.message)
+
+    def recover_robot(self) -> None:
+        """Clear a robot's latched stop; the arm is disabled then.
+
+        Raises:
+            RecoverRefused: with the bridge's reason; the stop stays.
+        """
+        response = self._call("bridge/recover", Trigger.Request())
+        if not response.success:
+            raise RecoverRefused(response.message)
 
     def disable_robot(self) -> None:
         """Let a robot's bridge hold still."""

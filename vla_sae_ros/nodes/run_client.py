@@ -35,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--robot", action="store_true",
                         help="on a robot: enable it, run --instruction, hold still; it stops when "
                         "this command does")
+    parser.add_argument("--recover", action="store_true",
+                        help="with --robot: clear a latched stop first; look at the arm before")
     parser.add_argument("--timeout", type=float, default=600.0, metavar="S",
                         help="cancel after this many seconds (default 600)")  # fmt: skip
 
@@ -47,9 +49,13 @@ def run(args: argparse.Namespace) -> int:
     suite, task, init_state = ("", -1, -1) if args.robot else (
         args.suite, args.task, args.init_state)
     with Client(f"run_{os.getpid()}") as client, _progress() as progress:
+        bar = progress.add_task("waiting for policy and bridge", total=None)
         if args.robot:
+            client.wait_until_ready()  # an arm enabled before its policy answers would be stopped
+            if args.recover:
+                client.recover_robot()
             client.enable_robot()
-        bar = progress.add_task("sending the goal", total=None)
+        progress.update(bar, description="sending the goal")
         try:
             result = client.run_episode(
                 suite, task, init_state, args.seed, args.instruction, args.max_steps,
