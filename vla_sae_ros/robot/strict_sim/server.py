@@ -144,7 +144,8 @@ class StrictRobotServer(FrankaServer):
         if measured or self._motion is None:
             return measured
         if self._arrived is None:
-            counts = (fair or self._lost) and self._motion.started
+            # A client whose command was dropped has begun to send: its first one counts, too.
+            counts = self._lost or (fair and self._motion.started)
             late = counts and self.missed.tick(False)
             return "communication_constraints_violation" if late else ""
         ticks = self.missed.in_a_row + 1
