@@ -11,8 +11,8 @@ from typing import Any
 from vla_sae_ros.robot.strict_sim.process import StrictRobotProcess
 
 LONG = 20.0
-HALF_SPEED = ("--time-scale", "0.5")
-"""A millisecond of the robot takes two: other tests run beside this one."""
+PATIENT = ("--patience", "5")
+"""The robot waits for a late command: only what a test drops is lost, however busy the machine."""
 
 
 def loopback(number: int) -> str:
@@ -44,4 +44,4 @@ class OwnThread:
 
 
 def strict_robot(number: int, *arguments: str) -> StrictRobotProcess:
-    return StrictRobotProcess(loopback(number), *HALF_SPEED, *arguments)
+    return StrictRobotProcess(loopback(number), *PATIENT, *arguments)

@@ -17,6 +17,7 @@ from vla_sae_ros.robot.franky_driver import FrankyDriver, _flags
 from vla_sae_ros.robot.reasons import Stop
 from vla_sae_ros.robot.settings_file import load_robot
 from vla_sae_ros.robot.strict_sim.process import StrictRobotProcess
+from vla_sae_ros.robot.strict_sim.rules import MOST_MISSED
 
 SETTINGS = load_robot("fr3")
 NEAR = RESET_POSE + 0.02 * np.array([1, 0, 0, 1, 0, -1, 1])
@@ -128,7 +129,7 @@ def test_twenty_lost_commands_are_a_loss_of_communication(
 ) -> None:
     on_thread(driver.send, RESET_POSE)
     eventually(lambda: on_thread(driver.read).in_control)
-    robot.orders.order("drop", commands=500)
+    robot.orders.order("drop", commands=MOST_MISSED)
     assert fault_of(driver, on_thread) == Stop.COMM_LOSS
     on_thread(driver.recover)
 

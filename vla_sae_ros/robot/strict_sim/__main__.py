@@ -26,10 +26,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--time-scale", type=float, default=1.0, help="robot seconds per second, for slow machines"
     )
+    parser.add_argument(
+        "--patience", type=float, default=0.0,
+        help="seconds to wait for a late command; a real robot has none",
+    )  # fmt: skip
     given = parser.parse_args(arguments)
     try:
         simulation = StrictSimulation(given.host, given.orders_port, PUBLISHED[given.robot],
-                                      RESET_POSE, given.time_scale)  # fmt: skip
+                                      RESET_POSE, given.time_scale, given.patience)  # fmt: skip
     except VlaSaeError as error:
         print(error, file=sys.stderr)
         return 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 import numpy as np
@@ -21,6 +22,8 @@ from vla_sae_ros.robot.strict_sim.state_packet import StatePacket
 
 _PORT = 1337
 _PROTOCOL = 10
+_LOOK = 0.0002
+"""[s] between two looks for a late command."""
 _COMMANDS = {
     protocol.RobotCommand.kMove: Move,
     protocol.RobotCommand.kStopMove: StopMove,
@@ -36,10 +39,20 @@ _COMMANDS = {
 
 
 class StrictRobotServer(FrankaServer):
-    """Call `tick` once per millisecond of the robot's clock."""
+    """Call `tick` once per millisecond of the robot's clock.
 
-    def __init__(self, arm: Arm, limits: RobotLimits, hosts: Iterable[str]) -> None:
+    Args:
+        arm: what moves.
+        limits: whose commands are judged by.
+        hosts: addresses to serve.
+        patience: [s] for which the robot's time stands while a command is late.
+    """
+
+    def __init__(
+        self, arm: Arm, limits: RobotLimits, hosts: Iterable[str], patience: float = 0.0
+    ) -> None:
         self._arm = arm
+        self._patience = patience
         self._rules = CommandRules(limits)
         self._packet = StatePacket()
         self._motion: Motion | None = None
@@ -81,6 +94,7 @@ class StrictRobotServer(FrankaServer):
         if not cut:
             self._turn_away()
             self.process_commands()
+            fair |= self._wait_for_command()
         flag = self._judge(fair)
         if flag:
             self.abort(flag)
@@ -154,6 +168,19 @@ class StrictRobotServer(FrankaServer):
             self.end_motion(MoveStatus.kSuccess)
             return ""
         return self._motion.take(self._arrived, ticks)
+
+    def _wait_for_command(self) -> bool:
+        """Let a client of a busy machine be late; True when its patience was worn out."""
+        until = time.monotonic() + self._patience
+        while self._motion is not None and self._motion.started and not self._has_come():
+            if time.monotonic() >= until:
+                return self._patience > 0
+            time.sleep(_LOOK)
+            self.process_commands()
+        return False
+
+    def _has_come(self) -> bool:
+        return self._lost or self._arrived is not None
 
     def _turn_away(self) -> None:
         """Refuse a second client; franky-sim would let it wait for ever."""

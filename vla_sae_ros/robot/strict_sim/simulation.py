@@ -28,15 +28,24 @@ class StrictSimulation:
     Orders (`do`): status; user_stop (pressed); reflex (flag); drop (commands); cut (seconds);
     freeze (seconds: the whole process stands still); kill (the process ends at once).
 
+    Args:
+        host: address to be the robot at.
+        port: where orders are taken; 0: any free one.
+        limits: whose commands are judged by.
+        q: (7,) rad at the start.
+        scale: robot seconds per second.
+        patience: [s] for which the robot's time stands while a command is late; a real one has 0.
+
     Raises:
         ConfigurationError: the address is taken.
     """
 
     def __init__(
-        self, host: str, port: int, limits: RobotLimits, q: Joints, scale: float = 1.0
-    ) -> None:
+        self, host: str, port: int, limits: RobotLimits, q: Joints, scale: float = 1.0,
+        patience: float = 0.0,
+    ) -> None:  # fmt: skip
         self._arm = Arm(limits, q)
-        self._server = StrictRobotServer(self._arm, limits, [host])
+        self._server = StrictRobotServer(self._arm, limits, [host], patience)
         try:
             self._server.init()
             self._remote = RemoteServer(host, port, self._order)
