@@ -23,6 +23,7 @@ from vla_sae_ros.core.steering import Edit, Mode, format_preset
 from vla_sae_ros.msg import (
     ActionChunk,
     ChunkRequest,
+    EpisodeState,
     FeatureActivations,
     FeatureCatalogue,
     NodeDescription,
@@ -61,6 +62,7 @@ class FakeBridge:
         self._pose = self.node.create_publisher(pose_type, "ee_pose", qos.OBSERVATION)
         self._gripper = self.node.create_publisher(JointState, "gripper", qos.OBSERVATION)
         self._requests = self.node.create_publisher(ChunkRequest, "policy/request", qos.CHUNK)
+        self._episode = self.node.create_publisher(EpisodeState, "episode", qos.LATCHED)
         for kind, topic, profile in (
             (ActionChunk, "policy/action_chunk", qos.CHUNK),
             (FeatureActivations, "policy/features", qos.FEATURES),
@@ -141,6 +143,9 @@ class FakeBridge:
                 step=step,
             )
         )
+
+    def end_episode(self) -> None:
+        self._episode.publish(EpisodeState(episode_id="e1", status=EpisodeState.ERROR))
 
     def chunk(self, step: int, seed: int = 3) -> ActionChunk:
         self.observe(step)
@@ -351,6 +356,24 @@ def test_a_camera_that_stops_is_named_and_no_chunk_comes(started: Started) -> No
     assert not any(chunk.observation_step == 1 for chunk in bridge.got[ActionChunk])
     bridge.observe(1)  # the camera is back: the waiting request is answered
     bridge.wait_for(ActionChunk, lambda m: m.observation_step == 1)
+
+
+def test_an_unanswered_request_is_forgotten_when_its_episode_ends(started: Started) -> None:
+    _node, bridge = started
+    bridge.chunk(0)
+    bridge.observe(1, without="wrist")
+    bridge.request(1)
+    bridge.wait_for(DiagnosticArray, lambda m: m.status[0].level == DiagnosticStatus.ERROR)
+    bridge.end_episode()
+    ended = len(bridge.got[DiagnosticArray])
+    serves = DiagnosticStatus.OK
+    bridge.wait_for(
+        DiagnosticArray,
+        lambda m: m in bridge.got[DiagnosticArray][ended:] and m.status[0].level == serves,
+    )
+    bridge.observe(1)
+    bridge.chunk(2)
+    assert not any(chunk.observation_step == 1 for chunk in bridge.got[ActionChunk])
 
 
 def test_a_picture_of_a_wrong_kind_is_refused_and_counted(started: Started) -> None:

@@ -12,11 +12,14 @@ from rclpy.subscription import Subscription
 from vla_sae_ros.core.alignment import FrameIncomplete
 from vla_sae_ros.core.contract import Channel, Contract, FrameBuilder
 from vla_sae_ros.core.errors import ObservationError
-from vla_sae_ros.msg import ChunkRequest
+from vla_sae_ros.msg import ChunkRequest, EpisodeState
 from vla_sae_ros.nodes import qos
 from vla_sae_ros.nodes.contract_channels import message_class, qos_profile
 from vla_sae_ros.nodes.conversions import to_ns
 from vla_sae_ros.nodes.inference_worker import Job
+
+_OVER = (EpisodeState.IDLE, EpisodeState.SUCCEEDED, EpisodeState.FAILED, EpisodeState.CANCELED,
+         EpisodeState.ERROR)  # fmt: skip
 
 
 @dataclass
@@ -49,10 +52,15 @@ class ObservationIntake:
         self._pending: ChunkRequest | None = None
         self._waiting_since: int | None = None
         self._last_job: Job | None = None
+        self._asking = ""  # episode of the newest request
+        self._ended: str | None = None  # episode that ended last
         self.report = IntakeReport()
         self._subscriptions = [self._subscribe(channel) for channel in self._builder.channels]
         self._subscriptions.append(
             node.create_subscription(ChunkRequest, "policy/request", self._requested, qos.CHUNK)
+        )
+        self._subscriptions.append(
+            node.create_subscription(EpisodeState, "episode", self._episode_changed, qos.LATCHED)
         )
 
     def destroy(self) -> None:
@@ -64,7 +72,8 @@ class ObservationIntake:
     def waited(self) -> float:
         """How long [s] requests have waited for a frame; 0 when none waits.
 
-        A bridge asks again with a newer observation; that does not end the waiting, a frame does.
+        A bridge asks again with a newer observation; that does not end the waiting, a frame does,
+        or the end of the episode.
         """
         return 0.0 if self._waiting_since is None else (self._now() - self._waiting_since) / 1e9
 
@@ -93,10 +102,19 @@ class ObservationIntake:
         self._try_pending()
 
     def _requested(self, request: ChunkRequest) -> None:
-        self._pending = request
-        if self._waiting_since is None:
+        self._pending, self._asking = request, request.episode_id
+        # The end of an episode may overtake its last request, for which nobody waits any more.
+        if self._waiting_since is None and request.episode_id != self._ended:
             self._waiting_since = self._now()
         self._try_pending()
+
+    def _episode_changed(self, state: EpisodeState) -> None:
+        if state.status not in _OVER:
+            return
+        self._ended = state.episode_id or None
+        if state.episode_id == self._asking or state.status == EpisodeState.IDLE:
+            self._pending = self._waiting_since = None
+            self.report.waiting_for = ""
 
     def _try_pending(self) -> None:
         request = self._pending
