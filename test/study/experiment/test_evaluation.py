@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from vla_sae_ros.study.experiment.files import Latency, Responses, Trajectory
 from vla_sae_ros.study.experiment.forecast import forecast
 from vla_sae_ros.study.experiment.plan import Plan, PlannedRun, make_plan
 from vla_sae_ros.study.experiment.processes import Processes
-from vla_sae_ros.study.experiment.store import JOURNAL, Store
+from vla_sae_ros.study.experiment.store import JOURNAL, LOST, Store
 from vla_sae_ros.study.experiment.table import TABLE_FILE, Row, read_table
 
 VECTOR = tuple(np.eye(64)[UP] * 3.0)
@@ -286,6 +287,10 @@ def test_what_fails_again_is_given_up_and_the_rest_is_made(tmp_path: Path) -> No
         tally = evaluate(plan, store, FailingHands(ToyStage(), tmp_path), said=lambda text: None)
     assert tally == Tally(made=len(plan.runs) - 2, lost=4, given_up=2)
     assert not rows_of(tmp_path, "feature")
+    lost = [json.loads(line) for line in (tmp_path / LOST).read_text().splitlines()]
+    assert [one["again"] for one in lost].count(True) == 2 and len(lost) == 4
+    assert {one["reason"] for one in lost} == {"SimulationError: it broke"}
+    assert {one["run_id"] for one in lost}.isdisjoint(one.run_id for one in read_table(tmp_path))
 
 
 def test_runs_are_begun_in_the_order_of_the_plan(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from vla_sae_ros.study.experiment.plan import Plan, make_plan
 from vla_sae_ros.study.experiment.processes import Processes
 from vla_sae_ros.study.experiment.rows import rows_of
 from vla_sae_ros.study.experiment.stage import Stage
-from vla_sae_ros.study.experiment.store import Store
+from vla_sae_ros.study.experiment.store import LOST, Store
 from vla_sae_ros.study.experiment.study_file import load_study
 from vla_sae_ros.study.experiment.table import TABLE_FILE
 
@@ -110,7 +110,7 @@ def _say_results(plan: Plan, store: Store, tally: Tally, unread: list[str]) -> i
         if found.compared:
             print(found.in_words(what))
     lost = f", {tally.lost} workers lost" if tally.lost else ""
-    lost += f", {tally.given_up} runs given up" if tally.given_up else ""
+    lost += f", {tally.given_up} runs given up (why: {LOST})" if tally.given_up else ""
     print(f"{tally.made} runs made{lost}; {len(store.finished)} in {store.folder}, "
           f"{len(rows)} rows in {store.folder / TABLE_FILE}.")
     return int(bool(tally.given_up or any(found.differing for found in checks.values())))

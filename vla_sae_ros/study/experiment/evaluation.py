@@ -81,6 +81,7 @@ def _make(
         if isinstance(event, Lost):
             tally.lost += 1
             tally.given_up += not event.again
+            store.add_lost(event.run.settings, event.reason, event.again)
             what = "it is begun again" if event.again else "it is given up"
             said(f"run {event.run.run_id} was lost, {what}: {event.reason}")
             continue

@@ -1,6 +1,7 @@
 """Finished runs on disk: each is there whole or not at all, and is never run twice.
 
     STUDY/runs.jsonl     one line per finished run, written last
+    STUDY/lost.jsonl     one line per run whose worker failed or died, and why
     STUDY/files/, videos/
 
 Killing the writer at any moment costs the runs under way and no other. Runs are named by their
@@ -25,6 +26,7 @@ from vla_sae_ros.study.experiment.settings import RunSettings
 from vla_sae_ros.study.experiment.table import FILES_FOLDER, VIDEOS_FOLDER
 
 JOURNAL = "runs.jsonl"
+LOST = "lost.jsonl"
 LOCK = "lock"
 
 
@@ -81,6 +83,13 @@ class Store:
         self._journal.flush()
         os.fsync(self._journal.fileno())
         self._finished[run_id] = Finished(result.outcome, attempt, file, video)
+
+    def add_lost(self, settings: RunSettings, reason: str, again: bool) -> None:
+        """Note a run that was lost, and whether it is begun again."""
+        entry = {"run_id": settings.run_id, "again": again, "reason": reason,
+                 "settings": asdict(settings)}  # fmt: skip
+        with (self.folder / LOST).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(entry) + "\n")
 
     def bytes_per_run(self) -> float | None:
         """Return what a finished run takes on disk, files and videos; None before the first."""
