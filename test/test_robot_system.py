@@ -95,6 +95,14 @@ def test_every_node_can_be_started_both_ways(name, policy):
         assert (ROOT / "scripts" / spec.executable).stat().st_mode & 0o100, spec.executable
 
 
+def test_what_a_node_logs_when_it_works_is_what_the_supervisor_waits_for():
+    nodes = "".join(path.read_text() for path in (ROOT / "vla_sae_ros" / "nodes").glob("*.py"))
+    for name in ("sim", "droid-sim"):
+        for spec in SYSTEMS[name].describe({}).nodes:
+            if (name, spec.name) != ("droid-sim", "bridge"):  # that one: test_robot_bridge.py
+                assert spec.ready and spec.ready in nodes, spec.name
+
+
 def test_each_system_has_a_launch_file_that_names_its_description():
     for name, kind in SYSTEMS.items():
         text = (ROOT / "launch" / f"{name.replace('-', '_')}.launch.py").read_text()

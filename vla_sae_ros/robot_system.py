@@ -10,6 +10,8 @@ from vla_sae_ros.arguments import Argument, values_of
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.resources import resource
 from vla_sae_ros.system import (
+    SERVING,
+    WATCH,
     NodeSpec,
     ParameterValue,
     System,
@@ -26,6 +28,7 @@ CAMERA_ARGUMENTS = dict(zip(CAMERAS, ("exterior_1", "exterior_2", "wrist"), stri
 OWN_JOINTS = (("joint_states", "arm/joint_states"),)
 """The bridge's joint states carry the contract's names; a lab's own stand on /joint_states."""
 SIMULATED_HOST = "127.0.0.2"
+RUN = f'run: vla-sae run --robot --instruction "..."; {WATCH}'
 
 _COMMON = (
     Argument("robot", "panda", "the arm and its limits: panda, fr3 or a file as in config/robots"),
@@ -107,7 +110,7 @@ def robot_system(given: Mapping[str, object]) -> System:
     if values["mode"] == "ros2_control" and values["output"] == "forward":
         nodes.append(_watchdog(values))
     mapped = [replace(node, remappings=cameras + OWN_JOINTS) for node in nodes]
-    return System("droid", tuple(mapped), namespace_of(values))
+    return System("droid", tuple(mapped), namespace_of(values), RUN)
 
 
 def rehearsal_system(given: Mapping[str, object]) -> System:
@@ -121,15 +124,16 @@ def rehearsal_system(given: Mapping[str, object]) -> System:
     simulated = NodeSpec(
         "robot", "simulated_robot_node", "vla_sae_ros.nodes.simulated_robot_node",
         {"host": host, "robot": _model(values), "time_scale": _number(values, "time_scale")},
-        on_exit="restart")
+        on_exit="restart", ready="serves at")
     cameras = NodeSpec(
         "cameras", "droid_scene_node", "vla_sae_ros.nodes.droid_scene_node",
         {name: values[name] for name in ("width", "height", "render_quality")}
-        | {"images": "both" if values["compressed"] else "raw"}, on_exit="restart")
+        | {"images": "both" if values["compressed"] else "raw"}, on_exit="restart",
+        ready="the scene is there")
     policy = _policy(values) if values["policy"] else _random_policy(values)
     bridge = _bridge(values, {"mode": "direct", "robot_ip": host})
     nodes = [simulated, cameras, policy, bridge, recorder_spec(values), *watching_specs(values)]
-    return System("droid-sim", tuple(nodes), namespace_of(values))
+    return System("droid-sim", tuple(nodes), namespace_of(values), RUN)
 
 
 def _policy(values: Mapping[str, ParameterValue]) -> NodeSpec:
@@ -141,7 +145,8 @@ def _policy(values: Mapping[str, ParameterValue]) -> NodeSpec:
 def _random_policy(values: Mapping[str, ParameterValue]) -> NodeSpec:
     return NodeSpec(
         "policy", "rehearsal_policy_node", "vla_sae_ros.nodes.rehearsal_policy_node",
-        {"contract": _contract(values), "threads": values["threads"]}, on_exit="restart")
+        {"contract": _contract(values), "threads": values["threads"]}, on_exit="restart",
+        ready=SERVING)
 
 
 def _bridge(
@@ -151,7 +156,7 @@ def _bridge(
     parameters["contract"] = _contract(values)
     parameters["audit_folder"] = str(Path(str(values["audit_folder"])).absolute())
     return NodeSpec("bridge", "robot_bridge_node", "vla_sae_ros.nodes.robot_bridge_node",
-                    {**parameters, **more})
+                    {**parameters, **more}, ready="the arm is disabled")
 
 
 def _watchdog(values: Mapping[str, ParameterValue]) -> NodeSpec:

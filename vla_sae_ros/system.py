@@ -20,6 +20,10 @@ ParameterValue = bool | int | float | str | tuple[str, ...]
 OnExit = Literal["shutdown", "restart", "ignore"]
 
 
+SERVING = "serving "
+"""The policy's node logs it once it answers requests."""
+WATCH = "watch and steer: vla-sae panel; Ctrl-C stops everything"
+
 EXPORTED = "exported.json"
 """The file that makes a folder an exported policy (policy.onnx.names.DESCRIPTION)."""
 
@@ -32,6 +36,7 @@ class NodeSpec:
     lib/vla_sae_ros/<executable>.
     `on_exit` says what the end of the process means for the system. A process that ends with status
     2 has refused its configuration: it is never restarted, starting again cannot mend it.
+    `ready` is part of the line that it logs once it works; nobody waits for a node without one.
     """
 
     name: str
@@ -40,15 +45,20 @@ class NodeSpec:
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     remappings: tuple[tuple[str, str], ...] = ()
     on_exit: OnExit = "shutdown"
+    ready: str = ""
 
 
 @dataclass(frozen=True)
 class System:
-    """Nodes that run together in one namespace ("" = the root namespace)."""
+    """Nodes that run together in one namespace ("" = the root namespace).
+
+    `next_step` says what to do once all of them work.
+    """
 
     name: str
     nodes: tuple[NodeSpec, ...]
     namespace: str = ""
+    next_step: str = ""
 
     def with_parameters(self, node: str, **parameters: ParameterValue) -> System:
         """Return the system with further parameters of one of its nodes."""
@@ -103,7 +113,9 @@ def simulation_system(given: Mapping[str, object]) -> System:
         recorder_spec(values),
         *watching_specs(values),
     ]
-    return System("sim", tuple(nodes), namespace_of(values))
+    run = f"vla-sae run --suite {values['suite']} --task {values['task']}"
+    next_step = "the first episode starts by itself" if values["autorun"] else f"run: {run}"
+    return System("sim", tuple(nodes), namespace_of(values), f"{next_step}; {WATCH}")
 
 
 def watching_specs(values: Mapping[str, ParameterValue]) -> list[NodeSpec]:
@@ -126,13 +138,14 @@ def policy_spec(
         parameters["bundles"] = bundles
     # Without its policy the bridge holds still, so there is time to start it again.
     module = "vla_sae_ros.nodes.policy_node"
-    return NodeSpec("policy", "policy_node", module, parameters, on_exit="restart")
+    return NodeSpec("policy", "policy_node", module, parameters, on_exit="restart", ready=SERVING)
 
 
 def _bridge_node(values: Mapping[str, ParameterValue]) -> NodeSpec:
     names = ("suite", "task", "init_state", "seed", "clock", "autorun")
     parameters = {name: values[name] for name in names}
-    return NodeSpec("bridge", "sim_bridge_node", "vla_sae_ros.nodes.sim_bridge_node", parameters)
+    return NodeSpec("bridge", "sim_bridge_node", "vla_sae_ros.nodes.sim_bridge_node", parameters,
+                    ready="offers run_episode")
 
 
 def recorder_spec(values: Mapping[str, ParameterValue]) -> NodeSpec:
@@ -144,7 +157,8 @@ def recorder_spec(values: Mapping[str, ParameterValue]) -> NodeSpec:
         "image_compression": values["image_compression"],
     }
     module = "vla_sae_ros.nodes.recorder_node"
-    return NodeSpec("recorder", "recorder_node", module, parameters, on_exit="restart")
+    return NodeSpec("recorder", "recorder_node", module, parameters, on_exit="restart",
+                    ready="offers record/start")
 
 
 def namespace_of(values: Mapping[str, ParameterValue]) -> str:

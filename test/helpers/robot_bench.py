@@ -15,6 +15,7 @@ from rclpy.action.client import ActionClient
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from second_domain import SECOND_DOMAIN
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
@@ -36,15 +37,23 @@ from vla_sae_ros.nodes.running import spin_until
 from vla_sae_ros.resources import resource
 
 LIMIT = 20.0  # [s] that anything may take
-DOMAIN = 100 + os.getpid() % 100
 OWNER = "tester"
+LEASE = 3.0
+"""[s] the longest lease of the patient settings; a panel's or script's own is shorter."""
 
 
 class RobotBench:
-    """A robot bridge, and an observer that is the operator and the policy."""
+    """A robot bridge, and an observer that is the operator and the policy.
+
+    Args:
+        make: of the driver.
+        lease: [s] that each of the operator's heartbeats is good for, at most LEASE.
+        parameters: of the bridge.
+    """
 
     def __init__(
-        self, make: Any = make_driver, domain: int = DOMAIN, **parameters: Any
+        self, make: Any = make_driver, domain: int = SECOND_DOMAIN, lease: float = LEASE,
+        **parameters: Any,
     ) -> None:
         self._stop = threading.Event()
         self.contexts = [Context(), Context()]
@@ -78,6 +87,7 @@ class RobotBench:
             SteeringLease, "bridge/heartbeat", qos.HEARTBEAT)
         self.node.create_service(Trigger, "steering/reset", self._reset)
         self.beating = True
+        self._lease = lease
         self.node.create_timer(0.2, self._beat)
         self._services = {
             "enable": self.node.create_client(SetBool, "bridge/enable"),
@@ -147,15 +157,17 @@ class RobotBench:
 
     def _beat(self) -> None:
         if self.beating:
-            self._beats.publish(SteeringLease(owner=OWNER, duration=1.0))
+            self._beats.publish(SteeringLease(owner=OWNER, duration=self._lease))
 
 
 def patient_panda() -> str:
-    """Write a Panda's settings with longer watchdogs: these tests are not about a busy machine."""
+    """Write a Panda's settings with longer limits: these tests are not about a busy machine."""
     text = resource("config", "robots", "panda.yaml").read_text(encoding="utf-8")
-    for key, usual in (("watchdog", "0.15"), ("max_reading_age", "0.05")):
+    for key, usual, patient in (
+        ("watchdog", 0.15, 0.5), ("max_reading_age", 0.05, 0.5), ("lease", 1.0, LEASE)
+    ):  # fmt: skip
         assert f"{key}: {usual}" in text
-        text = text.replace(f"{key}: {usual}", f"{key}: 0.5")
+        text = text.replace(f"{key}: {usual}", f"{key}: {patient}")
     path = Path(tempfile.gettempdir()) / f"patient_panda_{os.getpid()}.yaml"
     path.write_text(text, encoding="utf-8")
     return str(path)

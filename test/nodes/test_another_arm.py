@@ -21,7 +21,8 @@ from PIL import Image as Picture
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from robot_bench import DOMAIN, RobotBench, wait
+from robot_bench import RobotBench, wait
+from second_domain import SECOND_DOMAIN
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Float64
 from trajectory_msgs.msg import JointTrajectory
@@ -109,7 +110,7 @@ def policy_folder(folder: Path) -> Path:
 def cell(tmp_path: Path) -> Iterator[tuple[SixAxisArm, RobotBench]]:
     stop, contexts = threading.Event(), [Context(), Context()]
     for context in contexts:
-        rclpy.init(context=context, domain_id=DOMAIN)
+        rclpy.init(context=context, domain_id=SECOND_DOMAIN)
     arm = SixAxisArm(contexts[0])
     nodes: list[Any] = [arm]
     threads = [threading.Thread(target=spin_until, args=(arm, stop), daemon=True)]

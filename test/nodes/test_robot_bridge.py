@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,15 +12,18 @@ import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
 from robot_bench import OWNER, RobotBench, chunk_for, wait
+from std_srvs.srv import SetBool
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.msg import EpisodeState, RobotCommand, RobotState
-from vla_sae_ros.nodes import qos
+from vla_sae_ros.nodes import qos, run_client
 from vla_sae_ros.nodes.client import Client
 from vla_sae_ros.nodes.conversions import to_ns
 from vla_sae_ros.nodes.recorded_topics import CONTRACT_TOPICS
 from vla_sae_ros.robot.admission import EnableRefused
 from vla_sae_ros.robot.droid import RESET_POSE
+from vla_sae_ros.srv import SetSteering
+from vla_sae_ros.systems import SYSTEMS
 
 WAVE = np.zeros(8, np.float32)
 WAVE[0] = 0.5
@@ -91,7 +96,7 @@ def test_the_next_chunk_is_asked_for_by_horizon_and_lead_whatever_the_chunks_len
 
 
 def test_nothing_runs_before_somebody_who_is_heard_of_has_enabled(bench):
-    robot = bench()
+    robot = bench(lease=0.3)
     handle = robot.send()
     answer = wait(handle.get_result_async())
     assert answer.status == GoalStatus.STATUS_ABORTED
@@ -103,8 +108,18 @@ def test_nothing_runs_before_somebody_who_is_heard_of_has_enabled(bench):
     assert robot.robot[-1].status == RobotState.DISABLED
 
 
-def test_an_enable_ends_with_its_owners_heartbeat(bench):
+def test_the_bridge_says_when_its_arm_is_there_as_the_supervisor_expects(bench, capfd):
     robot = bench()
+    (spec,) = [each for each in SYSTEMS["droid-sim"].describe({}).nodes if each.name == "bridge"]
+    robot.enable()
+    robot.until(lambda: robot.robot[-1].status == RobotState.ENABLED)
+    said = capfd.readouterr().err
+    assert f"[bridge]: {spec.ready}" in said
+    assert said.index(spec.ready) < said.index("the arm is enabled")
+
+
+def test_an_enable_ends_with_its_owners_heartbeat(bench):
+    robot = bench(lease=1.0)
     robot.enable()
     assert robot.robot[-1].owner == OWNER
     robot.beating = False
@@ -251,6 +266,28 @@ def test_a_script_enables_the_arm_and_its_end_stops_it(bench):
         client.enable_robot()
         robot.until(lambda: robot.robot[-1].status == RobotState.ENABLED)
     robot.until(lambda: robot.robot[-1].reason == "lease_expired")
+
+
+def test_the_command_line_enables_the_arm_only_once_there_is_a_policy(bench):
+    robot = bench(domain=int(os.environ.get("ROS_DOMAIN_ID", "0")))
+    robot.beating = False
+    robot.answer = waving()
+    parser = argparse.ArgumentParser()
+    run_client.add_arguments(parser)
+    given = parser.parse_args(["--robot", "--instruction", "wave", "--max-steps", "10"])
+    statuses: list[int] = []
+    running = threading.Thread(target=lambda: statuses.append(run_client.run(given)))
+    running.start()
+    robot.until(lambda: robot.node.count_publishers("bridge/heartbeat") == 2)  # it is there
+    seen = robot.commands[-1].tick
+    robot.until(lambda: robot.commands[-1].tick > seen + 15)
+    assert all(each.status == RobotState.DISABLED for each in robot.robot)
+    for kind, name in ((SetSteering, "steering/set"), (SetBool, "steering/bypass")):
+        robot.node.create_service(kind, name, lambda request, response: response)
+    running.join(60.0)
+    assert statuses == [0]
+    robot.until(lambda: robot.executed and robot.executed[-1].step == 9)
+    robot.until(lambda: robot.robot[-1].status == RobotState.DISABLED)
 
 
 def test_a_script_recovers_a_stopped_arm(bench):

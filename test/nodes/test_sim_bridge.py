@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +16,7 @@ from rclpy.action.client import ActionClient
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from second_domain import SECOND_DOMAIN
 from sensor_msgs.msg import Image, JointState
 
 from vla_sae_ros.action import RunEpisode
@@ -29,7 +29,6 @@ from vla_sae_ros.nodes.running import spin_until
 from vla_sae_ros.nodes.sim_bridge import SimBridge
 
 LIMIT = 20.0  # [s] that anything may take
-DOMAIN = 100 + os.getpid() % 100
 
 
 class Graph:
@@ -41,7 +40,7 @@ class Graph:
         self._stop = threading.Event()
         self.contexts = [Context(), Context()]
         for context in self.contexts:
-            rclpy.init(context=context, domain_id=DOMAIN)
+            rclpy.init(context=context, domain_id=SECOND_DOMAIN)
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
         self.bridge = SimBridge(lambda values: environment, find_task, context=self.contexts[0],
                                 parameter_overrides=overrides)
@@ -316,7 +315,7 @@ def test_wrong_parameters_are_refused_all_at_once_with_the_reasons(
     environment, find_task, parameters, words
 ):
     context = Context()
-    rclpy.init(context=context, domain_id=DOMAIN)
+    rclpy.init(context=context, domain_id=SECOND_DOMAIN)
     overrides = [Parameter(name, value=value) for name, value in parameters.items()]
     try:
         with pytest.raises(Exception) as refusal:
@@ -331,7 +330,7 @@ def test_wrong_parameters_are_refused_all_at_once_with_the_reasons(
 def test_a_simulation_with_another_rate_than_the_contract_is_refused(environment, find_task):
     environment.control_rate_hz = 10.0
     context = Context()
-    rclpy.init(context=context, domain_id=DOMAIN)
+    rclpy.init(context=context, domain_id=SECOND_DOMAIN)
     try:
         with pytest.raises(ConfigurationError, match=r"fps: got 20\.0; allowed: 10"):
             SimBridge(lambda values: environment, find_task, context=context)

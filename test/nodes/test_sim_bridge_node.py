@@ -17,12 +17,12 @@ from action_msgs.msg import GoalStatus
 from rclpy.action.client import ActionClient
 from rclpy.context import Context
 from rclpy.node import Node
+from second_domain import SECOND_DOMAIN
 
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.nodes.running import spin_until
 
 LIMIT = 90.0  # [s] LIBERO takes its time to import and to build a scene
-DOMAIN = 100 + (os.getpid() + 50) % 100
 BRIDGE = [sys.executable, "-m", "vla_sae_ros.nodes.sim_bridge_node", "--ros-args"]
 
 
@@ -31,7 +31,7 @@ class Client:
 
     def __init__(self, fake_policy: Any) -> None:
         self._context, self._stop = Context(), threading.Event()
-        rclpy.init(context=self._context, domain_id=DOMAIN)
+        rclpy.init(context=self._context, domain_id=SECOND_DOMAIN)
         self.node = Node("client", context=self._context)
         self.policy = fake_policy(self.node)
         self.episodes = ActionClient(self.node, RunEpisode, "run_episode")
@@ -59,7 +59,7 @@ def wait(future: Any) -> Any:
 def start(*parameters: str) -> subprocess.Popen[str]:
     arguments = [word for parameter in parameters for word in ("-p", parameter)]
     return subprocess.Popen([*BRIDGE, *arguments], stderr=subprocess.PIPE, text=True,
-                            env=os.environ | {"ROS_DOMAIN_ID": str(DOMAIN)})
+                            env=os.environ | {"ROS_DOMAIN_ID": str(SECOND_DOMAIN)})
 
 
 @pytest.fixture

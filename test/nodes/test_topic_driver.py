@@ -12,7 +12,7 @@ import rclpy
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from robot_bench import DOMAIN
+from second_domain import SECOND_DOMAIN
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64, Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
@@ -35,7 +35,7 @@ class Controller:
 
     def __init__(self) -> None:
         self.context = Context()
-        rclpy.init(context=self.context, domain_id=DOMAIN)
+        rclpy.init(context=self.context, domain_id=SECOND_DOMAIN)
         self.node = Node("controller", context=self.context)
         self.owner = Node("bridge", context=self.context, namespace="cell")
         self.states = self.node.create_publisher(JointState, "/joint_states", 5)

@@ -26,6 +26,15 @@ FAKES = {
     "fake_steady": WELL_BEHAVED,
     "fake_crashing": "import sys; print('about to fail'); sys.exit('the reason')",
     "fake_refusing": "import sys; print('wrong folder'); sys.exit(2)",
+    "fake_twice": """
+import pathlib, sys, time
+print("works now", flush=True)
+mark = pathlib.Path(__file__).with_suffix(".mark")
+if not mark.exists():
+    mark.touch()
+    sys.exit(1)
+time.sleep(60)
+""",
     "fake_finishing": "print('done')",
     "fake_stubborn": """
 import signal, time
@@ -92,8 +101,10 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def fake(fakes: Path) -> Callable[..., NodeSpec]:
     """Return a maker of node descriptions: fake("steady", "restart") runs fake_steady."""
 
-    def make(kind: str, on_exit: OnExit = "shutdown", name: str = "") -> NodeSpec:
-        return NodeSpec(name or kind, "", f"fake_{kind}", on_exit=on_exit)
+    def make(
+        kind: str, on_exit: OnExit = "shutdown", name: str = "", ready: str = ""
+    ) -> NodeSpec:
+        return NodeSpec(name or kind, "", f"fake_{kind}", on_exit=on_exit, ready=ready)
 
     return make
 

@@ -43,7 +43,7 @@ def run(tmp_path: Path, heard) -> Iterator[Callable[..., Run]]:
     runs: list[Run] = []
 
     def start(*nodes: NodeSpec, namespace: str = "") -> Run:
-        system = System("fake", nodes, namespace)
+        system = System("fake", nodes, namespace, "go on")
         runs.append(Run(Supervisor(system, tmp_path / "log", heard, QUICK)))
         return runs[-1]
 
@@ -126,6 +126,25 @@ def test_a_stubborn_node_is_terminated_then_killed_and_each_is_said(fake: Fake, 
 def test_no_limit_of_the_standard_ones_lets_a_stop_take_five_seconds() -> None:
     limits = SupervisorLimits()
     assert limits.interrupt + limits.terminate + limits.kill < 5.0
+
+
+def test_the_system_is_ready_once_every_node_that_says_so_works(fake: Fake, run, heard) -> None:
+    gate = fake("stubborn", name="b", ready="never said")
+    running = run(fake("steady", name="a", ready="ready"), gate, fake("steady", name="c"))
+    for name in "abc":
+        heard.wait_for(name, "ready")
+    running.supervisor.stop()
+    running.end()
+    assert "system ready" not in heard.text()
+
+
+def test_the_system_is_ready_again_after_a_restart_and_says_what_to_do(
+    fake: Fake, run, heard
+) -> None:
+    run(fake("twice", "restart", ready="works"))
+    assert heard.wait_for("supervisor", "system ready") == "system ready; go on"
+    heard.wait_for("supervisor", "starting twice again")
+    heard.wait_for("supervisor", "system ready; go on", count=2)
 
 
 def test_children_of_a_node_end_with_it(fake: Fake, run, heard, is_gone) -> None:

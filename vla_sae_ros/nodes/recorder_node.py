@@ -53,6 +53,7 @@ class RecorderNode(Node):
         self.create_timer(_REPORT_PERIOD, self._report)
         if self._values["record_on_start"]:
             self.start_recording("", [], bool(self._values["record_images"]))
+        self.get_logger().info("offers record/start and record/stop")
 
     def start_recording(self, uri: str, topics: list[str], images: bool) -> Path:
         """Start a recording and return its folder; RecordingError when refused."""

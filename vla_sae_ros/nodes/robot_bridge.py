@@ -84,6 +84,7 @@ class RobotBridge(Node):
         self._chunks_without_episode = 0
         self._last_refusal = ""
         self._stops = 0
+        self._said: Status | None = None
         self._loop = self._make_loop(make_driver, settings, space)
         self._admission = RobotAdmission(self, self._loop, settings.lease, self._held)
         self._reset_steering = self.create_client(Trigger, "steering/reset")
@@ -126,12 +127,18 @@ class RobotBridge(Node):
                 self._run.take(report.outcome, stamp_ns, self._output)
                 self._run.note_dropped(self._source.dropped, self._last_refusal)
         envelope = self._loop.state().envelope  # the report may be from before an enable
+        self._say_status(envelope.status)
         if envelope.status is Status.STOPPED:
             self._stopped(envelope.stops, f"{envelope.reason}: {envelope.detail}")
         elif envelope.status is not Status.ENABLED:
             self._end(f"the arm is {envelope.status.name.lower()}")
         elif self._run is not None and self._run.over:
             self._end("")
+
+    def _say_status(self, status: Status) -> None:
+        if status is not self._said:
+            self._said = status
+            self.get_logger().info(f"the arm is {status.name.lower()}")
 
     def _stopped(self, stops: int, why: str) -> None:
         """End the episode after a latched stop, and let steering go back to neutral, once."""

@@ -87,6 +87,7 @@ class SimBridge(Node):
         self._autorun: Autorun | None = None
         if self._values["autorun"]:
             self._autorun = Autorun(self, self._own_goal(), self._output.has_policy)
+        self.get_logger().info("offers run_episode")
 
     def destroy_node(self) -> None:
         """End the episode and free the simulator, within a limit, then the node."""

@@ -47,6 +47,13 @@ class _StopRequest:
     why: str
 
 
+@dataclass(frozen=True)
+class _Works:
+    """A node has logged that it works."""
+
+    name: str
+
+
 class Supervisor:
     """Starts every node of a system, reports what happens to them, and stops them together."""
 
@@ -66,7 +73,8 @@ class Supervisor:
         self._restarts: dict[str, deque[float]] = {name: deque() for name in self._specs}
         self._due: dict[str, float] = {}
         # A SimpleQueue may be filled from a signal handler.
-        self._events: SimpleQueue[SupervisedProcess | _StopRequest] = SimpleQueue()
+        self._events: SimpleQueue[SupervisedProcess | _StopRequest | _Works] = SimpleQueue()
+        self._awaited: set[str] = set()
 
     def run(self) -> int:
         """Run the system until it ends or is stopped, from the main thread; return an exit status.
@@ -99,13 +107,16 @@ class Supervisor:
             if event is None:
                 self._start_due()
                 continue
+            if isinstance(event, _Works):
+                self._note_ready(event.name)
+                continue
             status = self._ended(event)
             if status is not None:
                 return status
         self._console.say("nothing runs any more")
         return 0
 
-    def _next_event(self) -> SupervisedProcess | _StopRequest | None:
+    def _next_event(self) -> SupervisedProcess | _StopRequest | _Works | None:
         """Wait for an event; None when a restart is due."""
         wait = max(0.0, min(self._due.values()) - time.monotonic()) if self._due else None
         try:
@@ -115,14 +126,30 @@ class Supervisor:
 
     def _start(self, name: str) -> None:
         spec = self._specs[name]
+        if spec.ready:
+            self._awaited.add(name)
         self._running[name] = SupervisedProcess(
             name,
             spec.module,
             ros_arguments(spec, self._system.namespace),
             self._log_folder / f"{name}.log",
-            on_line=lambda line: self._console.line(name, line),
+            on_line=lambda line: self._heard(spec, line),
             on_end=self._events.put,
         )
+
+    def _heard(self, spec: NodeSpec, line: str) -> None:
+        """Show a line; on the thread of the process's reader."""
+        self._console.line(spec.name, line)
+        if spec.ready and spec.ready in line:
+            self._events.put(_Works(spec.name))
+
+    def _note_ready(self, name: str) -> None:
+        """Say so once every node that was started, or started again, works."""
+        if name not in self._awaited:
+            return
+        self._awaited.remove(name)
+        if not self._awaited:
+            self._console.say(f"system ready; {self._system.next_step}")
 
     def _start_due(self) -> None:
         now = time.monotonic()
