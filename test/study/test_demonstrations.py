@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +21,11 @@ from vla_sae_ros.study.demonstration_files import (
 from vla_sae_ros.study.demonstrations import (
     TRAINING_INIT_STATES,
     SceneTargets,
+    add_arguments,
     halved,
     parse_scene,
     plan_episodes,
+    run,
     scenes_of,
     task_of,
 )
@@ -39,6 +43,24 @@ def test_a_plan_is_repeatable_and_never_uses_the_held_out_init_states() -> None:
     exchanged = [plan for plan in plans if plan.layout.exchange]
     assert 0.55 < moved < 0.85 and 0.15 < len(exchanged) / 120 < 0.45
     assert all(set(plan.layout.exchange or ()) == set(SCENE.targets) for plan in exchanged)
+
+
+def test_a_share_of_shuffled_layouts_changes_nothing_else_in_the_plan() -> None:
+    plain = plan_episodes([SCENE], rounds=60, first_seed=100)
+    shuffled = plan_episodes([SCENE], rounds=60, first_seed=100, shuffled_share=0.6)
+    assert 0.45 < np.mean([plan.layout.shuffle for plan in shuffled]) < 0.75
+    assert not any(plan.layout.shuffle for plan in plain)
+    unshuffled = [replace(plan, layout=replace(plan.layout, shuffle=False)) for plan in shuffled]
+    assert unshuffled == plain
+
+
+def test_a_share_of_shuffled_layouts_outside_0_to_1_is_refused(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    args = parser.parse_args(["--out", str(tmp_path / "demos"), "--shuffle", "1.5"])
+    with pytest.raises(ConfigurationError, match="0 to 1"):
+        run(args)
+    assert not list(tmp_path.iterdir())
 
 
 def test_seeds_of_the_evaluation_are_refused_for_training() -> None:

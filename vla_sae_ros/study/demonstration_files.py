@@ -32,6 +32,8 @@ class EpisodeInfo:
     """"expert" or "dagger": who drove; the labels are the expert's either way."""
     steps: int
     success: bool
+    shuffled: bool = False
+    """Everything but the basket had changed places."""
 
 
 @dataclass(frozen=True)

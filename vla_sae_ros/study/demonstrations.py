@@ -74,11 +74,13 @@ def plan_episodes(
     move_objects_m: float = 0.04,
     moved_share: float = 0.7,
     exchange_share: float = 0.3,
+    shuffled_share: float = 0.0,
 ) -> list[EpisodePlan]:
     """Return a plan of `rounds` episodes per target, shuffled within each scene.
 
     A share of the episodes moves all objects; a share exchanges the places of the target and
-    another of the scene's targets, so that neither place nor scene gives the target away.
+    another of the scene's targets, so that neither place nor scene gives the target away; in a
+    share all but the basket change places.
     """
     plans: list[EpisodePlan] = []
     for scene in scenes:
@@ -94,9 +96,10 @@ def plan_episodes(
                 exchange = (str(target), str(draw.choice(others)))
             distance = move_objects_m if draw.random() < moved_share else 0.0
             init_state = int(draw.choice(TRAINING_INIT_STATES))
+            shuffle = bool(draw.random() < shuffled_share)
             plans.append(
                 EpisodePlan(scene.task_index, str(target), init_state, seed,
-                            Layout(distance, exchange), scene.suite)
+                            Layout(distance, exchange, shuffle), scene.suite)
             )
     return plans
 
@@ -129,7 +132,8 @@ def demonstrate(
         file=f"episode_{source}_{plan.suite}_{plan.task_index}_{plan.seed:06d}.npz",
         suite=plan.suite, task_index=plan.task_index, instruction=task.instruction,
         target=plan.target, init_state=plan.init_state, seed=plan.seed,
-        moved_m=plan.layout.move_objects_m, exchanged=plan.layout.exchange, source=source,
+        moved_m=plan.layout.move_objects_m, exchanged=plan.layout.exchange,
+        shuffled=plan.layout.shuffle, source=source,
         steps=recorder.steps, success=success,
     )
     return info, recorder.episode()
@@ -272,6 +276,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="repeatable; default: 0 with three objects, 6 and 1 with their own; "
                         "in another suite every task that the expert can do")
     parser.add_argument("--move", type=float, default=0.04, metavar="METRES")
+    parser.add_argument("--shuffle", type=float, default=0.0, metavar="SHARE",
+                        help="of the episodes, in which all but the basket change places")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--policy", type=Path,
                      help="let this policy drive by turns (DAgger); the labels are the expert's")
@@ -293,7 +299,11 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError("--held-out is about stills; demonstrations are for training.")
     if args.stills:
         return _make_stills(args, scenes)
-    plans = plan_episodes(scenes, args.rounds, args.first_seed, args.move)
+    if not 0 <= args.shuffle <= 1:
+        raise ConfigurationError(complaint("Share of shuffled episodes", args.shuffle, "0 to 1"))
+    plans = plan_episodes(
+        scenes, args.rounds, args.first_seed, args.move, shuffled_share=args.shuffle
+    )
     if args.policy:
         from vla_sae_ros.study.dagger import aggregate  # brings torch, which scripted ones spare
 
