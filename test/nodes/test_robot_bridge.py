@@ -6,7 +6,7 @@ import argparse
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -268,24 +268,39 @@ def test_a_script_enables_the_arm_and_its_end_stops_it(bench):
     robot.until(lambda: robot.robot[-1].reason == "lease_expired")
 
 
-def test_the_command_line_enables_the_arm_only_once_there_is_a_policy(bench):
+class WatchedClient(Client):
+    """Notes when it waits for the system and when it enables the arm."""
+
+    did: ClassVar[list[str]] = []
+    asks: ClassVar[threading.Event] = threading.Event()
+
+    def wait_until_ready(self, timeout: float = 60.0, recording: bool = False) -> None:
+        self.asks.set()
+        super().wait_until_ready(timeout, recording)
+        self.did.append("ready")
+
+    def enable_robot(self) -> None:
+        self.did.append("enable")
+        super().enable_robot()
+
+
+def test_the_command_line_enables_the_arm_only_once_there_is_a_policy(bench, monkeypatch):
     robot = bench(domain=int(os.environ.get("ROS_DOMAIN_ID", "0")))
     robot.beating = False
     robot.answer = waving()
+    monkeypatch.setattr(run_client, "Client", WatchedClient)
     parser = argparse.ArgumentParser()
     run_client.add_arguments(parser)
     given = parser.parse_args(["--robot", "--instruction", "wave", "--max-steps", "10"])
     statuses: list[int] = []
     running = threading.Thread(target=lambda: statuses.append(run_client.run(given)))
     running.start()
-    robot.until(lambda: robot.node.count_publishers("bridge/heartbeat") == 2)  # it is there
-    seen = robot.commands[-1].tick
-    robot.until(lambda: robot.commands[-1].tick > seen + 15)
-    assert all(each.status == RobotState.DISABLED for each in robot.robot)
+    assert WatchedClient.asks.wait(20.0)
+    assert WatchedClient.did == []
     for kind, name in ((SetSteering, "steering/set"), (SetBool, "steering/bypass")):
         robot.node.create_service(kind, name, lambda request, response: response)
     running.join(60.0)
-    assert statuses == [0]
+    assert statuses == [0] and WatchedClient.did == ["ready", "enable"]
     robot.until(lambda: robot.executed and robot.executed[-1].step == 9)
     robot.until(lambda: robot.robot[-1].status == RobotState.DISABLED)
 
