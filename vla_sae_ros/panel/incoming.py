@@ -33,6 +33,8 @@ class Incoming:
     robots: Mailbox[str, RobotView] = field(default_factory=Mailbox)
     pictures: Mailbox[str, Picture] = field(default_factory=Mailbox)
     """By camera; the heatmap under HEATMAP."""
+    broken_pictures: dict[str, int] = field(default_factory=dict)
+    """By camera: compressed pictures that could not be decoded."""
     outcomes: Inbox[Outcome] = field(default_factory=Inbox)
     last_heard: float | None = None
     """Monotonic [s], of anything the policy says."""

@@ -7,8 +7,6 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
-from rclpy.subscription import Subscription
-from sensor_msgs.msg import Image
 
 from vla_sae_ros.msg import (
     EpisodeState,
@@ -21,12 +19,10 @@ from vla_sae_ros.msg import (
 )
 from vla_sae_ros.nodes import qos
 from vla_sae_ros.panel import from_messages
+from vla_sae_ros.panel.cameras import Cameras
 from vla_sae_ros.panel.commands import Commands
 from vla_sae_ros.panel.guard import guarded
-from vla_sae_ros.panel.incoming import HEATMAP, Incoming
-
-PICTURES = "observation/image/"
-_IMAGE = "sensor_msgs/msg/Image"
+from vla_sae_ros.panel.incoming import Incoming
 
 
 class RosClient:
@@ -36,7 +32,7 @@ class RosClient:
         """Subscribe, create the service clients and start the heartbeat."""
         self.incoming = Incoming()
         self._node = node
-        self._pictures: dict[str, Subscription] = {}
+        self._cameras = Cameras(node, self.incoming)
         self._subscribe()
         self.commands = Commands(node, self.incoming)
 
@@ -52,34 +48,19 @@ class RosClient:
 
     def cameras(self) -> list[str]:
         """Return the names of the cameras that somebody publishes, sorted."""
-        prefix = self._node.resolve_topic_name(PICTURES + "x")[:-1]
-        return sorted(name.removeprefix(prefix)
-                      for name, kinds in self._node.get_topic_names_and_types()
-                      if name.startswith(prefix) and _IMAGE in kinds)
+        return self._cameras.names()
 
     def watch(self, camera: str) -> None:
         """Receive the pictures of a camera, or the heatmap (HEATMAP), until `unwatch`."""
-        if camera in self._pictures:
-            return
-        topic = "policy/feature_heatmap" if camera == HEATMAP else PICTURES + camera
-
-        @guarded()
-        def take(message: Image) -> None:
-            self.incoming.pictures.put(camera, from_messages.picture(message))
-
-        # Best effort hears reliable publishers, too, and only the newest picture counts.
-        self._pictures[camera] = self._node.create_subscription(Image, topic, take, qos.PICTURE)
+        self._cameras.watch(camera)
 
     def unwatch(self, camera: str) -> None:
         """Receive no more pictures of a camera."""
-        subscription = self._pictures.pop(camera, None)
-        if subscription is not None:
-            self._node.destroy_subscription(subscription)
+        self._cameras.unwatch(camera)
 
     def close(self) -> None:
         """Take everything off the node."""
-        for camera in list(self._pictures):
-            self.unwatch(camera)
+        self._cameras.close()
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self.commands.close()

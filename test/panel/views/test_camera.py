@@ -97,3 +97,13 @@ def test_pictures_of_any_size_are_drawn(view, store, shape) -> None:
     box = view.boxes["agentview"]
     image = box.grab().toImage()
     assert image.pixelColor(image.width() // 2, (image.height() - 20) // 2).red() == 200
+
+
+def test_broken_pictures_of_a_camera_are_counted_in_its_caption(view, store, client) -> None:
+    client.incoming.broken_pictures["wrist"] = 2
+    view.refresh(store, 1.0)
+    assert view.boxes["wrist"].caption == "wrist   2 BROKEN"
+    store.pictures["wrist"] = picture(9)
+    view.refresh(store, 1.1)
+    assert view.boxes["wrist"].has_picture and "2 BROKEN" in view.boxes["wrist"].caption
+    assert view.boxes["agentview"].caption == "agentview"

@@ -47,10 +47,12 @@ class CameraView(QWidget):
             self._ask(store.selected, now)
         for camera, box in self.boxes.items():
             picture = store.pictures.get(camera)
+            broken = self._client.incoming.broken_pictures.get(camera, 0)
+            caption = f"{camera}   {broken} BROKEN" if broken else camera
             if picture is None:
-                box.show_reason("no picture yet", camera)
+                box.show_reason("no picture yet", caption)
             else:
-                box.show_pixels(picture.pixels, camera)
+                box.show_pixels(picture.pixels, caption)
         self._show_heatmap(store, now)
 
     @guarded()
