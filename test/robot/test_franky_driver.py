@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import franky
 import numpy as np
 import pytest
-from strict_arm import OwnThread, eventually, strict_robot
+from strict_arm import OwnThread, eventually, loopback, strict_robot
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.robot.driver import RobotFault, RobotUnreachable
@@ -181,6 +181,16 @@ def test_a_robot_that_is_restarted_is_gone_until_recovered(on_thread: OwnThread)
     with strict_robot(2):
         on_thread(driver.recover)
         assert not on_thread(driver.read).fault
+        on_thread(driver.close)
+
+
+def test_the_hand_of_a_robot_that_is_switched_on_after_us_is_found(on_thread: OwnThread) -> None:
+    driver = FrankyDriver(loopback(3), SETTINGS)
+    assert driver._hand is not None
+    eventually(lambda: driver._hand.failed)
+    with strict_robot(3):
+        on_thread(driver.connect)
+        eventually(lambda: not np.isnan(on_thread(driver.read).opening))
         on_thread(driver.close)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import threading
 
+import pytest
+
 from vla_sae_ros.robot.gripper import GripperThread
 
 LONG = 10.0
@@ -19,6 +21,8 @@ class SlowGripper:
         self.go_on = threading.Semaphore(0)
         self.width = 1.0
         self.fails = False
+        self.looks = threading.Semaphore(0)
+        self.absent = False
 
     def move(self, closing: float) -> None:
         self.moves.append(closing)
@@ -29,6 +33,9 @@ class SlowGripper:
         self.width = 1.0 - closing
 
     def opening(self) -> float:
+        self.looks.release()
+        if self.absent:
+            raise OSError("no hand there")
         return self.width
 
     def close(self) -> None:
@@ -87,3 +94,32 @@ def test_a_stop_forgets_what_waits_and_the_next_request_counts_again() -> None:
     slow.go_on.release()
     thread.close()
     assert slow.moves == [1.0, 1.0, math.inf]
+
+
+def test_a_gripper_that_is_switched_on_later_is_found_and_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    slow = SlowGripper()
+    slow.absent = True
+    thread = GripperThread(slow, retry=0.01)
+    for _ in range(5):
+        assert slow.looks.acquire(timeout=LONG)
+    assert math.isnan(thread.opening)
+    slow.absent = False
+    while math.isnan(thread.opening):
+        assert slow.looks.acquire(timeout=LONG)
+    thread.close()
+    assert thread.opening == 1.0 and thread.failed >= 4
+    assert caplog.text.count("no hand there") == 1
+
+
+def test_the_opening_of_a_gripper_that_was_lost_is_unknown() -> None:
+    slow = SlowGripper()
+    thread = GripperThread(slow, retry=LONG)
+    assert slow.looks.acquire(timeout=LONG)
+    slow.absent = True
+    slow.go_on.release()
+    thread.request(1.0)
+    assert slow.looks.acquire(timeout=LONG)
+    thread.close()
+    assert math.isnan(thread.opening)

@@ -77,7 +77,10 @@ class FrankyDriver:
             _limit(self._robot, self._settings.limits)
         except franky.Exception as error:
             self._robot = None
-            raise RobotUnreachable(f"No Franka at {self._host}: {error}") from _bare(error)
+            raise RobotUnreachable(
+                f"No Franka at {self._host}: {error.args[0] if error.args else error} Is it on, is "
+                "FCI active in Desk, and is no other program (a bridge) connected to it?"
+            ) from _bare(error)
 
     def read(self) -> RobotReading:
         """Return the newest state; its stamp is when its robot time was first seen."""

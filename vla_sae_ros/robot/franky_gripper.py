@@ -34,7 +34,11 @@ class FrankyGripper:
     def opening(self) -> float:
         """Return 0 = closed ... 1 = open."""
         hand = self._connected()
-        return float(hand.width / hand.max_width)
+        try:
+            return float(hand.width / hand.max_width)
+        except franky.NetworkException:
+            self._hand = None
+            raise
 
     def close(self) -> None:
         """Disconnect."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from typing import Protocol
 
@@ -12,6 +13,8 @@ _log = logging.getLogger(__name__)
 
 SAME = 0.02
 """Requests closer to the last one than this share of the stroke are no new request."""
+RETRY = 1.0
+"""[s] between two looks for a gripper that is not there: it may be switched on after us."""
 
 
 class BlockingGripper(Protocol):
@@ -31,10 +34,14 @@ class BlockingGripper(Protocol):
 
 
 class GripperThread:
-    """Carries out the newest request, and knows the last opening."""
+    """Carries out the newest request, and knows the last opening.
 
-    def __init__(self, gripper: BlockingGripper) -> None:
-        self._gripper = gripper
+    Args:
+        retry: [s] between two looks for a gripper that does not say its opening.
+    """
+
+    def __init__(self, gripper: BlockingGripper, retry: float = RETRY) -> None:
+        self._gripper, self._retry = gripper, retry
         self._wanted = threading.Condition()
         self._request: float | None = None
         self._last = float("nan")
@@ -50,7 +57,7 @@ class GripperThread:
 
     @property
     def opening(self) -> float:
-        """Return the opening after the last move, 0 = closed, 1 = open; NaN before the first."""
+        """Return the opening after the last move, 0 = closed, 1 = open; NaN while unknown."""
         return self._opening
 
     def request(self, closing: float) -> None:
@@ -79,25 +86,36 @@ class GripperThread:
     def _run(self) -> None:
         leave_realtime()
         self._look()
-        while (closing := self._next()) is not None:
-            try:
-                self._gripper.move(closing)
-            except Exception as error:  # a library's own; the arm must not end with it
-                self.failed += 1
-                self.last_error = repr(error)
-                _log.warning("the gripper did not move: %r", error)
+        while not self._closing:
+            closing = self._next()
+            if closing is not None:
+                self._move(closing)
             self._look()
         self._gripper.close()
 
     def _next(self) -> float | None:
+        """Wait for a request; None: it is time for another look, or for the end."""
+        limit = self._retry if math.isnan(self._opening) else None
         with self._wanted:
-            self._wanted.wait_for(lambda: self._closing or self._request is not None)
+            self._wanted.wait_for(lambda: self._closing or self._request is not None, limit)
             request, self._request = self._request, None
             return None if self._closing else request
+
+    def _move(self, closing: float) -> None:
+        try:
+            self._gripper.move(closing)
+        except Exception as error:  # a library's own; the arm must not end with it
+            self._note("did not move", error)
 
     def _look(self) -> None:
         try:
             self._opening = self._gripper.opening()
         except Exception as error:  # as above
-            self.failed += 1
-            self.last_error = repr(error)
+            self._opening = float("nan")
+            self._note("does not say its opening", error)
+
+    def _note(self, what: str, error: Exception) -> None:
+        self.failed += 1
+        if repr(error) != self.last_error:  # looking again and again must not fill the log
+            _log.warning("the gripper %s: %r", what, error)
+        self.last_error = repr(error)
