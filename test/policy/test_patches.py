@@ -113,6 +113,19 @@ def test_no_camera_passes_an_expert_site(tiny: Callable[[str], TinyFamily], fami
     assert tiny(family).adapter.camera_patches("expert.0", a_batch()) == ()
 
 
+def test_a_camera_that_smolvla_masks_has_no_real_tokens(
+    tiny: Callable[[str], TinyFamily],
+) -> None:
+    it = tiny("smolvla")
+    first, second = it.adapter.camera_patches("backbone.0", it.batch)[:2]
+    masked = it.batch | {f"{first.camera}_padding_mask": torch.zeros(1, dtype=torch.bool)}
+    plain, camera = (it.adapter.token_masks("backbone.0", b)["camera"] for b in (it.batch, masked))
+    assert plain[0, first.start : first.stop].all()
+    assert not camera[0, first.start : first.stop].any()
+    assert torch.equal(camera[0, first.stop :], plain[0, first.stop :])
+    assert camera[0, second.start : second.stop].all()
+
+
 def test_x_vla_s_patches_follow_a_summary_of_their_camera(
     tiny: Callable[[str], TinyFamily],
 ) -> None:

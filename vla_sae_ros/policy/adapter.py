@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -40,7 +41,10 @@ class PolicyAdapter(Protocol):
         """Call `function` with the residual stream after the site's layer, whenever it runs."""
 
     def token_masks(self, site: str, batch: Mapping[str, Tensor]) -> TokenMasks:
-        """Return where the site's token groups lie for this preprocessed batch."""
+        """Return where the site's token groups lie for this preprocessed batch.
+
+        One that cannot differ from the last inference's is best the same tensor, as `full_mask`'s.
+        """
 
     def camera_patches(self, site: str, batch: Mapping[str, Tensor]) -> tuple[CameraPatches, ...]:
         """Return where each camera's tokens look, in token order; empty where no camera passes.
@@ -61,7 +65,20 @@ class PolicyAdapter(Protocol):
 
 
 def full_mask(batch_size: int, length: int, start: int, stop: int, device: torch.device) -> Tensor:
-    """Return a (B, T) bool mask that is true from start to stop."""
-    mask = torch.zeros(batch_size, length, dtype=torch.bool, device=device)
-    mask[:, start:stop] = True
+    """Return a (B, T) bool mask that is true from start to stop; see `spans_mask`."""
+    return spans_mask(batch_size, length, ((start, stop),), device)
+
+
+@lru_cache(maxsize=64)
+def spans_mask(
+    batch_size: int, length: int, spans: tuple[tuple[int, int], ...], device: torch.device
+) -> Tensor:
+    """Return a (B, T) bool mask that is true in all (start, stop): nobody may write to it.
+
+    The same tensor for the same arguments, so that what is made of it is made once.
+    """
+    with torch.inference_mode(False):
+        mask = torch.zeros(batch_size, length, dtype=torch.bool, device=device)
+        for start, stop in spans:
+            mask[:, start:stop] = True
     return mask

@@ -35,8 +35,8 @@ class EditPlan:
         rows: (n + m, d) float32: decoder rows, then what `_projection_rows` says.
         scopes: n + m token scopes.
         one_scope: they are all the same.
-        pooled: what the edits do to a pooled SAE's stream where all are affine and reach the same
-            tokens; None otherwise.
+        pooled: what the edits do to a pooled SAE's stream, in a batch of one, where all are affine
+            and reach the same tokens; None otherwise.
     """
 
     features: Tensor

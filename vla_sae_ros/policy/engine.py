@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -26,7 +27,7 @@ from vla_sae_ros.policy.reading import Reading
 from vla_sae_ros.policy.site import Site
 from vla_sae_ros.policy.substitution import Substitution
 from vla_sae_ros.policy.tap import Tap
-from vla_sae_ros.policy.tokens import Tokens
+from vla_sae_ros.policy.tokens import TokenMemory, Tokens
 from vla_sae_ros.sae import SaeBundle
 
 
@@ -50,6 +51,7 @@ class PolicyEngine:
             raise ConfigurationError(
                 complaint("two bundles on one site", names, "one bundle per site")
             )
+        self._memories: defaultdict[str, TokenMemory] = defaultdict(TokenMemory)
         self._probes: list[Probe] = []
         self._substitutions: list[Substitution] = []
         self._handles: list[Detachable] = [
@@ -193,7 +195,7 @@ class PolicyEngine:
         sites = [reader.site for reader in (*self._taps, *self._watchers)]
         of_stack = {site.stack: site.name for site in sites}
         return {
-            stack: Tokens(partial(self.adapter.token_masks, name, batch))
+            stack: Tokens(partial(self.adapter.token_masks, name, batch), self._memories[stack])
             for stack, name in of_stack.items()
         }
 

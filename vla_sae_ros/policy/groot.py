@@ -63,7 +63,8 @@ class GrootAdapter:
         if site.startswith("expert"):
             length = STATE_TOKENS + self._config.action_horizon
             action = full_mask(len(words), length, STATE_TOKENS, length, words.device)
-            return {"state": ~action, "action": action}
+            state = full_mask(len(words), length, 0, STATE_TOKENS, words.device)
+            return {"state": state, "action": action}
         attended = batch["attention_mask"] == 1
         is_picture = words == self._qwen.config.image_token_id
         return {"camera": is_picture & attended, "language": ~is_picture & attended}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from lerobot.utils.constants import OBS_LANGUAGE_ATTENTION_MASK
 from torch import Tensor
+from torch.nn.functional import pad
 
-from vla_sae_ros.policy.adapter import TokenMasks
+from vla_sae_ros.policy.adapter import TokenMasks, spans_mask
 from vla_sae_ros.policy.patches import CameraPatches, Size, padded_all_round
 
 GROUPS = ("camera", "language")
@@ -41,15 +41,10 @@ class PaliGemmaPrefix:
     def masks(self, batch: Mapping[str, Tensor]) -> TokenMasks:
         attended = batch[OBS_LANGUAGE_ATTENTION_MASK].bool()
         start = self._rows * self._columns * len(self._config.image_features)
-        stop = start + attended.shape[1]
-        camera = torch.zeros(
-            len(attended), stop + self._extra, dtype=torch.bool, device=attended.device
-        )
-        language = camera.clone()
-        for place in self.patches(batch):
-            camera[:, place.start : place.stop] = True
-        language[:, start:stop] = attended
-        language[:, stop:] = True
+        length = start + attended.shape[1] + self._extra
+        spans = tuple((place.start, place.stop) for place in self.patches(batch))
+        camera = spans_mask(len(attended), length, spans, attended.device)
+        language = pad(pad(attended, (start, 0)), (0, self._extra), value=True)
         return {"camera": camera, "language": language}
 
     def _slot(self, number: int, camera: str, picture: Size) -> CameraPatches:

@@ -55,7 +55,8 @@ class Pi0Adapter:
         first = int(self._has_state_token)
         length = first + self._policy.config.chunk_size
         action = full_mask(len(tokens), length, first, length, tokens.device)
-        return {"state": ~action, "action": action} if first else {"action": action}
+        state = full_mask(len(tokens), length, 0, first, tokens.device)
+        return {"state": state, "action": action} if first else {"action": action}
 
     def camera_patches(self, site: str, batch: Mapping[str, Tensor]) -> tuple[CameraPatches, ...]:
         return self._prefix.patches(batch) if site.startswith("backbone") else ()

@@ -2,7 +2,8 @@
 
 Looking the edited features up in the list of active ones, changing them and multiplying by their
 rows takes nine small tensor operations; on a small policy those cost more than the arithmetic.
-Here each listed feature brings its own row, which is zero where it is not edited.
+Everything here is a vector, which needs no views, and each listed feature brings its own
+row, which is zero where it is not edited.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from torch import Tensor
 from vla_sae_ros.sae import ActiveCode, SparseAutoencoder
 
 PooledChange = Callable[[Tensor], tuple[Tensor, ActiveCode | None]]
-"""Gets the normalised pooled vector x_n (B, d); returns dz @ rows (B, 1, d), and the code of all
-features where it was needed."""
+"""Gets the normalised pooled vector x_n (d,); returns dz @ rows (d,), and the code of all features
+where it was needed."""
 
 
 @dataclass(frozen=True)
 class ConstantChange:
-    """dz @ rows = constant, (1, 1, d) float32: every edit is an add, so no code has to be known."""
+    """dz @ rows = constant, (d,) float32: every edit is an add, so no code has to be known."""
 
     constant: Tensor
 
@@ -35,18 +36,18 @@ class AloneChange:
     """dz @ rows = constant + z @ rows, where the edited features' z can be had without the others.
 
     Attributes:
-        constant: (1, 1, d) float32.
+        constant: (d,) float32.
         edited: an SAE of the n edited features.
-        rows: (n, d) float32, gain times decoder row.
+        columns: (d, n) float32, gain times decoder row.
     """
 
     constant: Tensor
     edited: SparseAutoencoder
-    rows: Tensor
+    columns: Tensor
 
     def __call__(self, x_n: Tensor) -> tuple[Tensor, ActiveCode | None]:
         z = self.edited.activate(self.edited.hidden(x_n))
-        return torch.addmm(self.constant[0], z, self.rows).unsqueeze(1), None
+        return torch.addmv(self.constant, self.columns, z), None
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class ListedChange:
     """dz @ rows = constant + sum_k z_k by_slot[slot_k], over the k listed features.
 
     Attributes:
-        constant: (1, 1, d) float32.
+        constant: (d,) float32.
         sae: whose lists say everything about a code.
         slot: (F,) int64, an edited feature's place in `by_slot`; the last place for all others.
         by_slot: (n + 1, d) float32, gain times row of each edited feature; the last one is zero.
@@ -67,8 +68,8 @@ class ListedChange:
 
     def __call__(self, x_n: Tensor) -> tuple[Tensor, ActiveCode | None]:
         code = self.sae.encode_normalized(x_n)
-        rows = torch.embedding(self.by_slot, self.slot.take(code.index))
-        return torch.baddbmm(self.constant, code.value.unsqueeze(1), rows), code
+        rows = self.by_slot.index_select(0, self.slot.take(code.index))
+        return torch.addmv(self.constant, rows.t(), code.value), code
 
 
 def pooled_change(
@@ -82,7 +83,7 @@ def pooled_change(
         offset, gain: (n,) float32 with z' - z = offset + gain z.
         rows: (n, d) float32, theirs.
     """
-    constant = (offset @ rows)[None, None]
+    constant = offset @ rows
     if not bool(gain.any()):
         return ConstantChange(constant)
     edited, place = features.unique(return_inverse=True)
@@ -90,7 +91,7 @@ def pooled_change(
     by_slot.index_add_(0, place, gain[:, None] * rows)
     alone = sae.of_features(edited)
     if alone is not None:
-        return AloneChange(constant, alone, by_slot[:-1])
+        return AloneChange(constant, alone, by_slot[:-1].t())
     slot = torch.full((sae.dictionary_size,), len(edited), device=features.device)
     slot[edited] = torch.arange(len(edited), device=features.device)
     return ListedChange(constant, sae, slot, by_slot)

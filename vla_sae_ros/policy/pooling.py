@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from torch import Tensor
 
@@ -10,7 +12,7 @@ from vla_sae_ros.policy.adapter import TokenMasks
 
 def union(masks: TokenMasks, groups: tuple[str, ...]) -> Tensor:
     """Return a (B, T) bool mask of the real tokens of these groups."""
-    return torch.stack([masks[group] for group in groups]).any(0)
+    return reduce(torch.bitwise_or, [masks[group] for group in groups])
 
 
 def float32(x: Tensor) -> Tensor:
@@ -30,3 +32,8 @@ def weighted_mean(x: Tensor, weights: Tensor) -> Tensor:
     Serving and collecting both pool here: an SAE must read in service what it was trained on.
     """
     return torch.bmm(weights, x).squeeze(1)
+
+
+def weighted_mean_of_one(x: Tensor, weights: Tensor) -> Tensor:
+    """Return `weighted_mean` of a batch of one, as (d,)."""
+    return torch.bmm(weights, x).view(-1)

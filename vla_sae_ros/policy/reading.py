@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ class LastRun:
     Attributes:
         stream: (B, T, d), the residual stream before the edits.
         plan: the edits that acted in it, if any.
-        code: of what the SAE read, (B, F) pooled or (B, T, F), where the edits needed it.
+        code: of what the SAE read, (B, F) or (F,) pooled, or (B, T, F), where the edits needed it.
     """
 
     stream: Tensor
@@ -38,8 +39,7 @@ class LastRun:
     code: ActiveCode | None
 
 
-@dataclass(frozen=True)
-class Strength:
+class Strength(NamedTuple):  # made in every edited run: a dataclass takes twice the time
     """How strong one run's edits are: ||dx|| / scale before the cap, scale, ||x||, their scopes.
 
     Each (B, T, 1), or what broadcasts to it.
@@ -121,6 +121,7 @@ class Reading:
         """
         if self.pooled:
             read = weighted_mean(stream, self.tokens.mean_weights(self.token_groups))
+            code = None if code is None else code.samples()
         else:
             mask = self.tokens.mask(self.token_groups)
             read, code = stream[mask], None if code is None else code.at(mask)

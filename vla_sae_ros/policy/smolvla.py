@@ -9,8 +9,9 @@ import torch
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from lerobot.utils.constants import OBS_LANGUAGE_ATTENTION_MASK, OBS_STATE
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
-from vla_sae_ros.policy.adapter import ResidualFunction, TokenMasks, full_mask
+from vla_sae_ros.policy.adapter import ResidualFunction, TokenMasks, full_mask, spans_mask
 from vla_sae_ros.policy.chunk import PreviousChunk, predict_chunk, refuse_compiled
 from vla_sae_ros.policy.layer_hook import undisturbed
 from vla_sae_ros.policy.patches import CameraPatches, Size, padded_left_top, stretched
@@ -128,12 +129,14 @@ class SmolVLAAdapter:
         start = slot * (len(patches) + missing)
         end = start + language.shape[1]
         length = max(end + 1, config.prefix_length)
-        camera = torch.zeros(len(language), length, dtype=torch.bool, device=language.device)
+        spans = tuple((place.start, place.stop) for place in patches)
+        camera = spans_mask(len(language), length, spans, language.device)
         for place in patches:
-            real = batch.get(f"{place.camera}_padding_mask", torch.ones_like(language[:, 0]))
-            camera[:, place.start : place.stop] = real.bool()[:, None]
-        words = torch.zeros_like(camera)
-        words[:, start:end] = language
+            real = batch.get(f"{place.camera}_padding_mask")
+            if real is not None:
+                slot = full_mask(*camera.shape, place.start, place.stop, language.device)
+                camera = camera & (real.bool()[:, None] | ~slot)
+        words = pad(language, (start, length - end))
         state = full_mask(len(language), length, end, end + 1, language.device)
         return {"camera": camera, "language": words, "state": state}
 

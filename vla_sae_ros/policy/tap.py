@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vla_sae_ros.core.steering import AppliedEdit
 from vla_sae_ros.policy.edit_plan import EditPlan, EditPlans
-from vla_sae_ros.policy.pooling import float32, weighted_mean
+from vla_sae_ros.policy.pooling import float32, weighted_mean, weighted_mean_of_one
 from vla_sae_ros.policy.reading import LastRun, Reading, Strength
 from vla_sae_ros.policy.site import Site
 from vla_sae_ros.policy.tokens import Groups, Tokens
@@ -46,6 +46,7 @@ class Tap:
         self._edits: tuple[AppliedEdit, ...] = ()
         self._plans = self._planned(())
         self._cap, self._cap_tensor = math.inf, sae.W_dec.new_tensor(math.inf)
+        self._limits: dict[tuple[Groups, ...], tuple[Tensor, Tensor]] = {}
         self._one = sae.W_dec.new_ones(())
 
     def begin(self, tokens: Tokens, edits: tuple[AppliedEdit, ...], cap: float) -> None:
@@ -58,11 +59,13 @@ class Tap:
         """
         if edits != self._edits:
             self._edits, self._plans = edits, self._planned(edits)
+            self._limits.clear()
         if cap != self._cap:
-            # Tensors: torch converts a Python number in every product.
+            # A tensor: torch converts a Python number in every product.
             self._cap, self._cap_tensor = cap, self.sae.W_dec.new_tensor(cap)
+            self._limits.clear()
         self._tokens = tokens
-        self._limits: dict[tuple[Groups, ...], Tensor] = {}
+        self._mean: Tensor | None = None
         self._step = 0
         self._seconds = 0.0
         self._strengths: list[Strength] = []
@@ -117,21 +120,24 @@ class Tap:
     def _change(
         self, stream: Tensor, plan: EditPlan
     ) -> tuple[Tensor, Tensor, ActiveCode | None]:
-        """Return dx / scale, (B, T, d) or, where every token changes alike, (B, 1, d).
+        """Return dx / scale, (B, T, d) or, where every token changes alike, (B, 1, d) or (d,).
 
-        Beside it its scale, (B, 1, 1) or (), and the code. An only scope is left to `_share`.
+        Beside it its scale, (1,) or (), and the code. An only scope is left to `_share`.
         """
-        if plan.pooled is not None:
-            normalised, scale, _shift = self.sae.normalize(self._pool(stream))
+        if plan.pooled is not None and len(stream) == 1:
+            pooled = weighted_mean_of_one(stream, self._weights())
+            normalised, scale, _shift = self.sae.normalize(pooled)
             change, code = plan.pooled(normalised)
-            return change, scale.unsqueeze(1), code
+            return change, scale, code
         amounts, code_or_none = self._amounts(stream, plan)
         if not plan.one_scope:
             amounts = amounts * self._tokens.scopes(plan.scopes)
         return torch.matmul(amounts, plan.rows), self._one, code_or_none
 
-    def _pool(self, stream: Tensor) -> Tensor:
-        return weighted_mean(stream, self._tokens.mean_weights(self.token_groups))
+    def _weights(self) -> Tensor:
+        if self._mean is None:
+            self._mean = self._tokens.mean_weights(self.token_groups)
+        return self._mean
 
     def _share(
         self, plan: EditPlan, change_norm: Tensor, scale: Tensor, norm: Tensor
@@ -139,19 +145,24 @@ class Tap:
         """Return by what dx / scale is multiplied, (B, T, 1) or less, after cap and only scope."""
         if self._cap == math.inf:
             return self._tokens.scopes(plan.scopes) * scale if plan.one_scope else scale
-        if plan.scopes not in self._limits:
-            limit = self._cap_tensor
-            if plan.one_scope:  # a limit of 0 keeps tokens out of scope as they are
-                limit = self._tokens.scopes(plan.scopes) * limit
-            self._limits[plan.scopes] = limit
         # fmin passes by the 0 / 0 of a token that does not change.
-        return torch.fmin((norm * self._limits[plan.scopes]).div_(change_norm), scale)
+        return torch.fmin((norm * self._limit(plan)).div_(change_norm), scale)
+
+    def _limit(self, plan: EditPlan) -> Tensor:
+        """Return the cap of each token; 0, where there is one scope, for tokens out of it."""
+        if not plan.one_scope:
+            return self._cap_tensor
+        scope = self._tokens.scopes(plan.scopes)
+        kept = self._limits.get(plan.scopes)
+        if kept is None or kept[0] is not scope:
+            kept = self._limits[plan.scopes] = scope, scope * self._cap_tensor
+        return kept[1]
 
     def _amounts(self, stream: Tensor, plan: EditPlan) -> tuple[Tensor, ActiveCode | None]:
         """Return by how much of each of the plan's rows x changes, (B, T or 1, n + m)."""
         parts, code = [], None
         if len(plan.features):
-            read = self._pool(stream) if self.pooled else stream
+            read = weighted_mean(stream, self._weights()) if self.pooled else stream
             normalised, scale, _shift = self.sae.normalize(read)
             change, code = plan.change_of(self.sae, normalised)
             amounts = change * scale

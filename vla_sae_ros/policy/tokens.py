@@ -1,4 +1,9 @@
-"""The tokens of one inference: which of them are real, by group, and how to average them."""
+"""The tokens of one inference: which of them are real, by group, and how to average them.
+
+A small policy feels every tensor operation. What is made of masks is made when somebody needs it,
+and once for as long as the adapter hands over the very same masks: those of an action expert never
+change, those of a prompt may change with each instruction.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,24 @@ from vla_sae_ros.policy.adapter import TokenMasks
 from vla_sae_ros.policy.pooling import mean_weights, union
 
 Groups = tuple[str, ...]
+Made = dict[tuple[str, tuple[object, ...]], Tensor]
+"""What was made of some masks: (what, of which groups or scopes) -> it."""
+
+
+class TokenMemory:
+    """What was made of the masks that a stack had last."""
+
+    def __init__(self) -> None:
+        self._masks: TokenMasks = {}
+        self._made: Made = {}
+
+    def of(self, masks: TokenMasks) -> Made:
+        """Return what was made of these tensors up to now, to be added to; empty for new ones."""
+        if masks.keys() != self._masks.keys() or any(
+            masks[group] is not mask for group, mask in self._masks.items()
+        ):
+            self._masks, self._made = masks, {}
+        return self._made
 
 
 class Tokens:
@@ -19,37 +42,45 @@ class Tokens:
 
     Args:
         masks: gives token group -> (B, T) bool; called when the first mask is needed.
+        memory: of the stack.
     """
 
-    def __init__(self, masks: Callable[[], TokenMasks]) -> None:
+    def __init__(
+        self, masks: Callable[[], TokenMasks], memory: TokenMemory | None = None
+    ) -> None:
         self._make = masks
-        self._masks: dict[Groups, Tensor] = {}
-        self._weights: dict[Groups, Tensor] = {}
-        self._scopes: dict[tuple[Groups, ...], Tensor] = {}
+        self._memory = memory or TokenMemory()
 
     @cached_property
     def _by_group(self) -> TokenMasks:
         return self._make()
 
+    @cached_property
+    def _made(self) -> Made:
+        return self._memory.of(self._by_group)
+
     def mask(self, groups: Groups) -> Tensor:
         """Return a (B, T) bool mask of the real tokens of these groups."""
-        if groups not in self._masks:
-            self._masks[groups] = union(self._by_group, groups)
-        return self._masks[groups]
+        key = ("mask", groups)
+        if key not in self._made:
+            self._made[key] = union(self._by_group, groups)
+        return self._made[key]
 
     def mean_weights(self, groups: Groups) -> Tensor:
         """Return the (B, 1, T) float32 weights that average the real tokens of these groups."""
-        if groups not in self._weights:
-            self._weights[groups] = mean_weights(self.mask(groups))
-        return self._weights[groups]
+        key = ("mean weights", groups)
+        if key not in self._made:
+            self._made[key] = mean_weights(self.mask(groups))
+        return self._made[key]
 
     def scopes(self, scopes: tuple[Groups, ...]) -> Tensor:
         """Return (B, T, n) float32: 1 where a token lies in each of n scopes, 0 elsewhere.
 
         Scopes that are all the same give (B, T, 1), which multiplies alike.
         """
-        if scopes not in self._scopes:
+        key = ("scopes", scopes)
+        if key not in self._made:
             different = scopes if len(set(scopes)) > 1 else scopes[:1]
             stacked = torch.stack([self.mask(groups) for groups in different], dim=-1)
-            self._scopes[scopes] = stacked.to(torch.float32)
-        return self._scopes[scopes]
+            self._made[key] = stacked.to(torch.float32)
+        return self._made[key]

@@ -5,12 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import torch
 from lerobot.policies.xvla.modeling_xvla import XVLAPolicy
 from lerobot.utils.constants import OBS_LANGUAGE_ATTENTION_MASK
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
-from vla_sae_ros.policy.adapter import Detachable, ResidualFunction, TokenMasks, full_mask
+from vla_sae_ros.policy.adapter import (
+    Detachable,
+    ResidualFunction,
+    TokenMasks,
+    full_mask,
+    spans_mask,
+)
 from vla_sae_ros.policy.chunk import PreviousChunk, drawn_from, refuse_previous
 from vla_sae_ros.policy.layer_hook import hook_layer
 from vla_sae_ros.policy.patches import CameraPatches, PixelBox, Size, padded_left_top, stretched
@@ -89,11 +95,9 @@ class XVLAAdapter:
         if site.startswith("expert"):
             slot = SUMMARY + places[0].stop - places[0].start
             length += slot * (self._views(batch) - 1) + self._policy.config.len_soft_prompts
-        camera = torch.zeros(len(attended), length, dtype=torch.bool, device=attended.device)
-        for place in places:
-            camera[:, place.start - SUMMARY : place.stop] = True
-        language = torch.zeros_like(camera)
-        language[:, words : words + attended.shape[1]] = attended
+        spans = tuple((place.start - SUMMARY, place.stop) for place in places)
+        camera = spans_mask(len(attended), length, spans, attended.device)
+        language = pad(attended, (words, length - words - attended.shape[1]))
         masks = {"camera": camera, "language": language}
         if site.startswith("expert"):
             chunk = self._policy.model.chunk_size

@@ -36,6 +36,12 @@ class ActiveCode:
         dense = None if self.dense is None else self.dense[samples]
         return ActiveCode(self.index[samples], self.value[samples], dense)
 
+    def samples(self) -> ActiveCode:
+        """Return the same with one dimension (N, ...) in front, 1 for a single sample."""
+        dense = None if self.dense is None else self.dense.reshape(-1, self.dense.shape[-1])
+        k = self.index.shape[-1]
+        return ActiveCode(self.index.reshape(-1, k), self.value.reshape(-1, k), dense)
+
     def times_active(self, size: int) -> Tensor:
         """Return (F,) int64: in how many samples each of the F = `size` features is active."""
         if self.dense is not None:

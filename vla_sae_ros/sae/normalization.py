@@ -14,7 +14,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-_LAYER_NORM_EPSILON = 1e-5
+# A tensor: torch converts a Python number in every sum, and a small policy feels each operation.
+_LAYER_NORM_EPSILON = torch.tensor(1e-5)
 _TINY = 1e-8  # a sample without any spread encodes as zero, not as NaN
 
 Normalized = tuple[Tensor, Tensor, Tensor]

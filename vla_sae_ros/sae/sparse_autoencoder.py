@@ -137,6 +137,8 @@ class SparseAutoencoder(nn.Module, ABC):
     def hidden(self, x_n: Tensor) -> Tensor:
         """Return the pre-activations (..., F) of the normalised x_n (..., d)."""
         rows = x_n - self.b_dec if self.apply_b_dec_to_input else x_n
+        if rows.dim() == 1:
+            return torch.addmv(self.b_enc, self.W_enc.t(), rows)
         if rows.dim() == 2:
             return torch.addmm(self.b_enc, rows, self.W_enc)
         return functional.linear(rows, self.W_enc.t(), self.b_enc)
