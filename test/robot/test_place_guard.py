@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise, product
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vla_sae_ros.robot.joint_guard import JointGuard, Motion
-from vla_sae_ros.robot.place_guard import TOLERANCE, PlaceGuard
+from vla_sae_ros.robot.place_guard import SHARES, TOLERANCE, PlaceGuard
 from vla_sae_ros.robot.reasons import Limit
 from vla_sae_ros.robot.settings_file import load_robot
 from vla_sae_ros.robot.workspace import Workspace
@@ -37,6 +39,40 @@ def test_whatever_is_wanted_the_arm_can_always_stop_inside(seed: int) -> None:
             assert guard.outside(motion.q) <= 1e-5
             moved = np.linalg.norm(PANDA.place.kinematics.tool(motion.q) - before)
             assert moved <= PANDA.place.max_ee_step + 1e-5
+
+
+def test_at_an_edge_the_nearest_mixture_that_violates_nothing_is_taken() -> None:
+    guard, rng = PlaceGuard(PANDA.place, JOINTS, PANDA.period), np.random.default_rng(1)
+    motion, mixed = Motion.resting(PANDA.reset_pose), 0
+    for tick in range(160):
+        if tick % 40 == 0:
+            lead = rng.uniform(-0.2, 0.2, 7)
+        wanted, _ = JOINTS.next_velocity(motion, motion.q + lead)
+        v, limited = guard.next_velocity(motion, wanted)
+        assert v is not None
+        if limited:
+            braking = JOINTS.braking(motion)
+            shares = SHARES[1:-1, None] * np.ones(7)
+            mixtures = np.array(list(product((0.0, 1.0), repeat=7)))
+            far = (1 - mixtures) @ (wanted - braking) ** 2
+            tried = braking + np.vstack([shares, mixtures[np.argsort(far)]]) * (wanted - braking)
+            allowed = [not bad for bad in guard._problems(motion, tried)]
+            best = tried[allowed.index(True)]
+            np.testing.assert_allclose(v, best, atol=1e-12)
+            mixed += allowed.index(True) >= len(shares)
+        motion = motion.after(v, PANDA.period)
+    assert mixed > 10
+
+
+def test_braking_ends_at_rest_and_one_tick_follows_another() -> None:
+    v = np.random.default_rng(0).uniform(-1, 1, (5, 7)) * PANDA.limits.velocity
+    way = JOINTS.to_rest(v)
+    np.testing.assert_array_equal(way[:, 0], v)
+    assert not way[:, -1].any()
+    for one in way:
+        for now, then in pairwise(one):
+            motion = Motion(PANDA.reset_pose, now, np.zeros(7))
+            np.testing.assert_allclose(JOINTS.braking(motion), then, atol=1e-12)
 
 
 def test_what_is_inside_passes_untouched() -> None:

@@ -74,17 +74,15 @@ class JointGuard:
 
     def braking(self, motion: Motion) -> Joints:
         """Return (N,) rad/s for the next tick of an arm that brakes as hard as allowed."""
-        return self.brake(motion.v)
+        step = self._limits.acceleration * self._period
+        return np.sign(motion.v) * np.maximum(0.0, np.abs(motion.v) - step)
 
-    def brake(self, v: Joints) -> Joints:
-        """Return (..., N) rad/s one tick of hardest braking later."""
-        return np.sign(v) * np.maximum(0.0, np.abs(v) - self._limits.acceleration * self._period)
-
-    @property
-    def brake_ticks(self) -> int:
-        """Return how many ticks braking from the highest velocity takes."""
-        worst = self._limits.velocity / (self._limits.acceleration * self._period)
-        return int(np.ceil(worst.max()))
+    def to_rest(self, v: Joints) -> Joints:
+        """Return (..., T, N) rad/s: a tick of (..., N) rad/s, then hardest braking to rest."""
+        step = self._limits.acceleration * self._period
+        lost = np.arange(np.ceil((self._limits.velocity / step).max()) + 1)[:, None] * step
+        speed = np.maximum(0.0, np.abs(v)[..., None, :] - lost)
+        return np.sign(v)[..., None, :] * speed
 
     def _possible(
         self, motion: Motion, v: Joints, low: Joints, high: Joints, names: _Names
