@@ -81,6 +81,8 @@ REHEARSAL_ARGUMENTS = (
     Argument("policy", "", "folder of the policy; empty = a tiny random pi0.5, made offline"),
     Argument("host", SIMULATED_HOST, "loopback address of the simulated robot"),
     Argument("time_scale", "1.0", "robot seconds per second, below 1 for a slow machine"),
+    Argument("patience", "0.2", "seconds that the robot's time stands while a command is late; 0: "
+             "as strict as a real one"),
     Argument("width", 320, "of the pictures [pixels]", minimum=16),
     Argument("height", 180, "of the pictures [pixels]", minimum=16),
     Argument("render_quality", "quick", "of the pictures", choices=("quick", "full")),
@@ -123,7 +125,8 @@ def rehearsal_system(given: Mapping[str, object]) -> System:
     host = str(values["host"])
     simulated = NodeSpec(
         "robot", "simulated_robot_node", "vla_sae_ros.nodes.simulated_robot_node",
-        {"host": host, "robot": _model(values), "time_scale": _number(values, "time_scale")},
+        {"host": host, "robot": _model(values), "time_scale": _number(values, "time_scale"),
+         "patience": _number(values, "patience")},
         on_exit="restart", ready="serves at")
     cameras = NodeSpec(
         "cameras", "droid_scene_node", "vla_sae_ros.nodes.droid_scene_node",

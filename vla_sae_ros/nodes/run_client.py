@@ -64,7 +64,10 @@ def run(args: argparse.Namespace) -> int:
         finally:
             if args.robot:
                 client.disable_robot()
-    print(f"{'success' if result.success else 'no success'} after {result.steps} steps")
+    if args.robot:
+        print(f"ran {result.steps} steps, to its limit; whether it succeeded is yours to judge")
+    else:
+        print(f"{'success' if result.success else 'no success'} after {result.steps} steps")
     print(f"actions_sha256 {result.actions_sha256}")
     print(
         f"missed deadlines {result.missed_deadlines}, held ticks {result.held_ticks}, "
@@ -81,5 +84,8 @@ def _progress() -> Progress:
 
 
 def _show(progress: Progress, bar: TaskID, state: EpisodeState) -> None:
-    words = f"{STATUS.get(state.status, '?')}: {state.instruction}"
+    status = STATUS.get(state.status, "?")
+    if state.status == EpisodeState.FAILED and not state.suite:
+        status = "at its step limit"  # a robot knows no success of its own
+    words = f"{status}: {state.instruction}"
     progress.update(bar, description=words, completed=state.step, total=state.max_steps or None)

@@ -19,6 +19,8 @@ PARAMETERS = (
     Parameter("robot", "panda", "whose limits", choices=("panda", "fr3")),
     Parameter("time_scale", 1.0, "robot seconds per second, below 1 for a slow machine",
               minimum=0.05, maximum=1.0),
+    Parameter("patience", 0.2, "how long the robot's time stands while a command is late; a real "
+              "robot has none", unit="s", minimum=0.0, maximum=10.0),
 )
 
 
@@ -31,7 +33,7 @@ class SimulatedRobotNode(Node):
         self._started = time.monotonic()
         self._robot = StrictRobotProcess(
             str(values["host"]), "--robot", str(values["robot"]), "--time-scale",
-            str(values["time_scale"]))
+            str(values["time_scale"]), "--patience", str(values["patience"]))
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         self.create_timer(1.0, self._diagnose)
         self.get_logger().info(f"a simulated {values['robot']} serves at {values['host']}")

@@ -86,10 +86,12 @@ class GripperThread:
     def _run(self) -> None:
         leave_realtime()
         self._look()
-        while not self._closing:
+        while True:
             closing = self._next()
             if closing is not None:
                 self._move(closing)
+            elif self._closing:
+                break
             self._look()
         self._gripper.close()
 

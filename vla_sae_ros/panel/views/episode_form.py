@@ -43,6 +43,7 @@ class EpisodeForm(QWidget):
             widget.setVisible(not robot)
         self.instruction.setPlaceholderText(
             "what the robot is to do" if robot else "the task's own instruction")
+        self.max_steps.setSpecialValueText("the bridge's" if robot else "the suite's")
 
     def goal(self) -> EpisodeGoal:
         """Return what the form says."""
