@@ -106,3 +106,27 @@ def test_a_camera_that_sends_both_kinds_is_one_camera_and_heard_raw(qtbot, ros, 
     qtbot.waitUntil(lambda: bool(shown.append(client.incoming.pictures.take()) or shown[-1]),
                     timeout=LIMIT_MS)
     assert np.array_equal(shown[-1]["wrist"].pixels, PIXELS)
+
+
+@pytest.mark.parametrize("topic, message", [
+    ("/zed/left/image", to_image(PIXELS, to_header(0))),
+    ("/zed/left/image/compressed", compressed("png")),
+])
+def test_a_labs_own_topic_is_shown_when_the_policy_hears_it(qtbot, ros, topic, message) -> None:
+    context = Context()
+    rclpy.init(context=context)
+    policy, camera = (Node(name, context=context) for name in ("policy", "zed"))
+    policy.create_subscription(type(message), topic, lambda heard: None, qos.SENSOR)
+    publisher = camera.create_publisher(type(message), topic, qos.OBSERVATION)
+    camera.create_publisher(type(message), topic.replace("left", "right"), qos.OBSERVATION)
+    qtbot.waitUntil(lambda: ros.client.cameras() == ["zed/left/image"], timeout=LIMIT_MS)
+    ros.client.watch("zed/left/image")
+    qtbot.waitUntil(lambda: publisher.get_subscription_count() == 2, timeout=LIMIT_MS)
+    publisher.publish(message)
+    shown: list = []
+    qtbot.waitUntil(lambda: bool(shown.append(ros.client.incoming.pictures.take()) or shown[-1]),
+                    timeout=LIMIT_MS)
+    assert np.array_equal(shown[-1]["zed/left/image"].pixels, PIXELS)
+    for node in (policy, camera):
+        node.destroy_node()
+    rclpy.shutdown(context=context)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from rclpy.node import Node
+from rclpy.node import Node, NodeNameNonExistentError
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -15,8 +16,16 @@ from vla_sae_ros.panel.incoming import HEATMAP, Incoming
 from vla_sae_ros.panel.picture_decoder import PictureDecoder
 
 PICTURES = "observation/image/"
+POLICY = "policy"
+"""Name of the policy's node."""
 _IMAGE, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 _SUFFIX = "/compressed"
+
+
+@dataclass(frozen=True)
+class _Source:
+    topic: str
+    compressed: bool
 
 
 class Cameras:
@@ -26,32 +35,39 @@ class Cameras:
         """Watch none."""
         self._node, self._incoming = node, incoming
         self._subscriptions: dict[str, Subscription] = {}
-        self._compressed: set[str] = set()
+        self._sources: dict[str, _Source] = {}
         self._decoder: PictureDecoder | None = None
 
     def names(self) -> list[str]:
-        """Return the names of the cameras that somebody publishes, sorted."""
+        """Return the names of the cameras, sorted: what is published as observation/image/<name>.
+
+        Pictures that the policy hears on other topics, a lab's own, go by the topic's name.
+        """
         prefix = self._node.resolve_topic_name(PICTURES + "x")[:-1]
-        kinds = {name.removeprefix(prefix): kinds
-                 for name, kinds in self._node.get_topic_names_and_types()
-                 if name.startswith(prefix)}
-        raw = {name for name, these in kinds.items() if _IMAGE in these}
-        self._compressed = {name.removesuffix(_SUFFIX) for name, these in kinds.items()
-                            if _COMPRESSED in these and name.endswith(_SUFFIX)} - raw
-        return sorted(raw | self._compressed)
+        topics = {topic: kinds for topic, kinds in self._node.get_topic_names_and_types()
+                  if topic.startswith(prefix)}
+        sources = {}
+        for topic, kinds in sorted({**topics, **self._heard_by_policy()}.items()):
+            name = topic.removeprefix(prefix).removeprefix("/")
+            if _IMAGE in kinds:
+                sources[name] = _Source(topic, compressed=False)
+            elif _COMPRESSED in kinds and name.endswith(_SUFFIX):
+                sources.setdefault(name.removesuffix(_SUFFIX), _Source(topic, compressed=True))
+        self._sources = sources
+        return sorted(sources)
 
     def watch(self, camera: str) -> None:
         """Receive the pictures of a camera, or the heatmap (HEATMAP), until `unwatch`."""
         if camera in self._subscriptions:
             return
+        source = self._sources.get(camera, _Source(PICTURES + camera, compressed=False))
+        if camera == HEATMAP:
+            source = _Source("policy/feature_heatmap", compressed=False)
+        kind = CompressedImage if source.compressed else Image
+        take = self._decoding(camera) if source.compressed else self._taking(camera)
         # Best effort hears reliable publishers, too, and only the newest picture counts.
-        if camera in self._compressed:
-            self._subscriptions[camera] = self._node.create_subscription(
-                CompressedImage, PICTURES + camera + _SUFFIX, self._decoding(camera), qos.PICTURE)
-        else:
-            topic = "policy/feature_heatmap" if camera == HEATMAP else PICTURES + camera
-            self._subscriptions[camera] = self._node.create_subscription(
-                Image, topic, self._taking(camera), qos.PICTURE)
+        self._subscriptions[camera] = self._node.create_subscription(
+            kind, source.topic, take, qos.PICTURE)
 
     def unwatch(self, camera: str) -> None:
         """Receive no more pictures of a camera."""
@@ -65,6 +81,16 @@ class Cameras:
             self.unwatch(camera)
         if self._decoder is not None:
             self._decoder.close()
+
+    def _heard_by_policy(self) -> dict[str, list[str]]:
+        """Return the published topics of pictures that the policy node subscribes to."""
+        try:
+            heard = self._node.get_subscriber_names_and_types_by_node(
+                POLICY, self._node.get_namespace())
+        except NodeNameNonExistentError:
+            return {}
+        return {topic: kinds for topic, kinds in heard
+                if {_IMAGE, _COMPRESSED} & set(kinds) and self._node.count_publishers(topic)}
 
     def _taking(self, camera: str) -> Callable[[Image], None]:
         @guarded()
