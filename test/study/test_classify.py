@@ -80,6 +80,19 @@ def test_codes_are_measured_as_of_samples_of_unit_length(bundle: Path, tmp_path:
     assert SaeBundle.load(bundle).catalogue.entries[ONSETS].onset_count == 0
 
 
+def test_a_threshold_that_few_features_reach_is_said_with_a_better_one(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    activations = collect(tmp_path / "activations")
+    run(bundle, activations)
+    assert "onset threshold" not in capsys.readouterr().out
+    run(bundle, activations, "--tau", "0.95")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "5 of 5 features that fire stay below the onset threshold of 0.95" in said
+    run(bundle, activations, "--tau", said.split("try --tau ")[1].rstrip("."))
+    assert "onset threshold" not in capsys.readouterr().out
+
+
 def test_own_labels_are_fitted_and_their_accuracy_is_said(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

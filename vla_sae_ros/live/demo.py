@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.core.steering import format_preset
 from vla_sae_ros.live.demo_settings import DemoSettings, read_settings
 from vla_sae_ros.live.driving import drive
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the demonstration and return the exit status."""
     settings = read_settings(args.settings or resource("config", "demo.yaml"))
     output = _emptied(args.output)
-    with _progress() as progress:
+    with CommandProgress() as progress:
         rollouts = _roll_out(settings, args, output, progress)
         bag = _timed(progress, "reading the bag", lambda: read_bag(output / BAG))
         plain, steered = _episodes(bag, rollouts)
@@ -226,17 +227,6 @@ def _emptied(output: Path) -> Path:
 
 def _has_screen() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-def _progress() -> Progress:
-    return Progress(
-        SpinnerColumn(finished_text="[green]done"),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    )
 
 
 def _timed(progress: Progress, title: str, work: Callable[[], Any]) -> Any:

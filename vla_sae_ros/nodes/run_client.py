@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, TaskID
 
+from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.msg import EpisodeState
 from vla_sae_ros.nodes.client import Client
 
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """
     suite, task, init_state = ("", -1, -1) if args.robot else (
         args.suite, args.task, args.init_state)
-    with Client(f"run_{os.getpid()}") as client, _progress() as progress:
+    with Client(f"run_{os.getpid()}") as client, CommandProgress() as progress:
         bar = progress.add_task("waiting for policy and bridge", total=None)
         if args.robot:
             client.wait_until_ready()  # an arm enabled before its policy answers would be stopped
@@ -74,13 +74,6 @@ def run(args: argparse.Namespace) -> int:
         f"dropped chunks {result.dropped_chunks}"
     )
     return 0 if result.success or args.robot else 1
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}"),
-        TimeElapsedColumn(), console=Console(stderr=True),
-    )  # fmt: skip
 
 
 def _show(progress: Progress, bar: TaskID, state: EpisodeState) -> None:

@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.sae.adam import Adam, clip_by_norm
 from vla_sae_ros.sae.checkpoint import Checkpoint, TrainingState
 from vla_sae_ros.sae.geometric_median import geometric_median
@@ -90,8 +89,8 @@ def train(
     if checkpoint is not None:
         checkpoint.resume(trainer)
     began, first = time.perf_counter(), trainer.step_number
-    with _progress_bar(progress and processes.is_first) as bar:
-        task = bar.add_task("train SAE", total=trainer.steps, completed=first, note="")
+    with CommandProgress(progress and processes.is_first) as bar:
+        task = bar.add_task("train SAE", total=trainer.steps, completed=first)
         while trainer.step_number < trainer.steps:
             report = trainer.advance()
             if log is not None:
@@ -258,14 +257,3 @@ class Trainer:
                     "It keeps the largest codes of a whole batch, which no process has alone.",
                 )
             )
-
-
-def _progress_bar(shown: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total} steps, {task.fields[note]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not shown,
-    )

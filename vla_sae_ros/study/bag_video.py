@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.progress import Progress
-
+from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.study.bag_choice import check_features, episode_named, feature_name
 from vla_sae_ros.study.bag_film import Heatmaps, write_film
 from vla_sae_ros.study.bag_reading import read_bag
@@ -38,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     check_features(trace, args.features)
     heatmaps, title = _heatmaps(args, trace)
     features = args.features or chosen_features(trace, bag.catalogues, _FEATURES)
-    with Progress() as progress:
+    with CommandProgress() as progress:
         bar = progress.add_task("drawing", total=None)
         write_film(args.output, trace, bag.catalogues, features, heatmaps, title,
                    lambda done, total: progress.update(bar, completed=done, total=total))

@@ -93,6 +93,9 @@ def run(args: argparse.Namespace) -> int:
     write_whole(args.bundle / GENERALITY_FILE, _record(args, measured, classifier, share))
     console.print(_table(catalogue, probability))
     console.print(_in_words(str(args.bundle), measured, share))
+    warning = without_onset(measured.metrics, args.tau)
+    if warning:
+        console.print(warning)
     if args.against is not None:
         other = Measured.of(args.against[0], args.against[1], args.tau)
         other_share = general_share(other.statistics, classifier, args.draws, seed=1)
@@ -120,6 +123,20 @@ def classified(catalogue: Catalogue, metrics: FeatureMetrics, probability: np.nd
             )
         )
     return Catalogue(catalogue.site, entries)
+
+
+def without_onset(metrics: FeatureMetrics, tau: float) -> str:
+    """Return what to do where most features that fire never reach `tau`; "" where they do."""
+    quiet = metrics.alive & (metrics.onset_count == 0)
+    alive = int(metrics.alive.sum())
+    if 2 * int(quiet.sum()) <= alive:
+        return ""
+    typical = float(np.median(metrics.magnitude[metrics.alive]))
+    return (
+        f"{int(quiet.sum())} of {alive} features that fire stay below the onset threshold of "
+        f"{tau:g} in every episode, so they have neither onsets nor runs and their class says "
+        f"little. Half of the features reach {typical:.2g}: try --tau {typical / 2:.1g}."
+    )
 
 
 def _classifier(

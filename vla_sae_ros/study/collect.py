@@ -6,18 +6,10 @@ import argparse
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from vla_sae_ros.core.contract import load_contract
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
@@ -98,7 +90,7 @@ def _collect(collection: ActivationCollection, folder: Path) -> None:
     if not episodes:
         print(f"{folder} holds every planned episode already.")
         return
-    with _progress() as progress:
+    with CommandProgress() as progress:
         left = sum(one.inferences for one in episodes)
         bar = progress.add_task("collecting", total=len(episodes), note=f"{left} inferences left")
 
@@ -135,15 +127,3 @@ def _source(args: argparse.Namespace, features: list[str]) -> EpisodeSource:
         parse_tasks(args.env, args.tasks), args.episodes, args.seed, args.max_steps
     )
     return LiberoSource(LiberoEnvironment(), trials, args.every)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True),
-    )

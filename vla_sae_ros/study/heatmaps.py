@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import track
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
@@ -97,21 +96,32 @@ def draw_heatmaps(engine: PolicyEngine, dataset: ActivationDataset, wanted: Want
     """
     (bundle,) = engine.bundles
     files, outcome = HeatmapFiles(dataset.folder, bundle.bundle_id), Outcome()
-    console = Console(stderr=True)
-    for episode_id, moments in track(wanted.items(), "episodes", console=console):
-        missing = files.missing(episode_id, moments)
-        drawn: dict[tuple[int, int], bytes] = {}
-        for step in sorted({step for step, _ in missing}):
-            features = sorted(feature for at, feature in missing if at == step)
-            expected = {feature: moments[step, feature] for feature in features}
-            for feature, picture in _at_moment(
-                engine, dataset.folder, (episode_id, step), expected, outcome
-            ).items():
-                drawn[step, feature] = picture
-        if drawn:
-            files.add(episode_id, drawn)
-        outcome.drawn += len(drawn)
+    with CommandProgress() as progress:
+        bar = progress.add_task("episodes", total=len(wanted))
+        for episode_id, moments in wanted.items():
+            missing = {at: moments[at] for at in files.missing(episode_id, moments)}
+            drawn = _of_episode(engine, dataset.folder, episode_id, missing, outcome)
+            if drawn:
+                files.add(episode_id, drawn)
+            outcome.drawn += len(drawn)
+            progress.advance(bar)
     return outcome
+
+
+def _of_episode(
+    engine: PolicyEngine,
+    folder: Path,
+    episode_id: str,
+    missing: Mapping[tuple[int, int], float],
+    outcome: Outcome,
+) -> dict[tuple[int, int], bytes]:
+    """Return the heatmaps of the `missing` (step, feature) -> activation of one episode."""
+    drawn: dict[tuple[int, int], bytes] = {}
+    for step in sorted({step for step, _ in missing}):
+        expected = {feature: missing[at, feature] for at, feature in sorted(missing) if at == step}
+        pictures = _at_moment(engine, folder, (episode_id, step), expected, outcome)
+        drawn |= {(step, feature): picture for feature, picture in pictures.items()}
+    return drawn
 
 
 def _at_moment(

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.study.experiment.checks import hook_at_zero, unread_sites
 from vla_sae_ros.study.experiment.crew import Hands
 from vla_sae_ros.study.experiment.evaluation import (
@@ -67,10 +67,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _evaluate(plan: Plan, store: Store, hands: Hands, limit: int, console: Console) -> Tally:
     total = len(missing(plan, store)[: limit or None])
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-               TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("runs", total=total, note="")
+    with CommandProgress(console=console) as progress:
+        bar = progress.add_task("runs", total=total)
         return evaluate(
             plan, store, hands, limit, progress.console.print,
             lambda run: progress.update(bar, advance=1, note=run.arms[0].name if run.arms else ""),
