@@ -68,7 +68,7 @@ def elsewhere(python: str, script: str) -> Arm:
 
     def run(d: int, size: int, k: int, steps: int, device: str) -> float:
         words = [str(n) for n in (d, size, k, BATCH, steps, torch.get_num_threads())]
-        kept = ("PATH", "HOME", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+        kept = ("PATH", "HOME", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_WAIT_POLICY")
         environment = {name: os.environ[name] for name in kept if name in os.environ}
         command = [python, str(Path(__file__).with_name(script)), *words, device]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
