@@ -29,7 +29,8 @@ import torch  # noqa: E402
 from lerobot.processor import PolicyProcessorPipeline  # noqa: E402
 from lerobot.scripts.lerobot_eval import rollout  # noqa: E402
 
-from vla_sae_ros.policy.loading import LoadedPolicy, load_policy  # noqa: E402
+from vla_sae_ros.policy.loaded import LoadedPolicy  # noqa: E402
+from vla_sae_ros.policy.loading import load_policy  # noqa: E402
 from vla_sae_ros.resources import resource  # noqa: E402
 from vla_sae_ros.sim.conventions import libero_state  # noqa: E402
 from vla_sae_ros.sim.environment import Observation, TaskSpec  # noqa: E402

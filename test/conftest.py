@@ -14,7 +14,7 @@ from vla_sae_ros.environment import prepare
 if TYPE_CHECKING:
     from rclpy.context import Context
 
-    from vla_sae_ros.policy.loading import LoadedPolicy
+    from vla_sae_ros.policy.loaded import LoadedPolicy
     from vla_sae_ros.sae import SaeBundle
 
 # Before numpy, rclpy or Qt are imported by a test. Two runs on one machine must not hear each

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.study.activation_collection import ActivationCollection
 from vla_sae_ros.study.episode_source import Answer, Moment
 

@@ -36,7 +36,7 @@ from vla_sae_ros.nodes.policy_node import PolicyNode
 from vla_sae_ros.nodes.steering_messages import from_edit
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.heatmap import draw_heatmap
-from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.sae import ActiveCode, SaeBundle
 from vla_sae_ros.srv import AnnotateFeature, ApplyPreset, SelectHeatmap, SetSteering
 

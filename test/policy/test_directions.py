@@ -12,7 +12,7 @@ from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot
 from vla_sae_ros.policy.directions import direction_bundle, gaussian_direction, redirected
 from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.sae import SaeBundle
 
 FRAME = {

@@ -12,7 +12,7 @@ from vla_sae_ros.core.catalogue import Catalogue
 from vla_sae_ros.policy.colour_map import colours, table, to_oklab
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.heatmap import overlay, side_by_side, with_scale
-from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.policy.patches import CameraPatches, padded_left_top
 from vla_sae_ros.sae import SaeBundle, TopKSAE
 from vla_sae_ros.sae.bundle import BundleCard

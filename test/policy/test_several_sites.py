@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot
 from vla_sae_ros.policy.adapter import TokenMasks
 from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.policy.tiny_smolvla import CAMERA_KEYS
 from vla_sae_ros.sae import SaeBundle
 

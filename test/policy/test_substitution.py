@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.sae import SaeBundle, TopKSAE
 
 INSTRUCTION = "pick up the butter and place it in the basket"

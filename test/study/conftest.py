@@ -19,7 +19,7 @@ from vla_sae_ros.nodes.message_definitions import definition_of
 
 if TYPE_CHECKING:
     from vla_sae_ros.policy.engine import PolicyEngine
-    from vla_sae_ros.policy.loading import LoadedPolicy
+    from vla_sae_ros.policy.loaded import LoadedPolicy
     from vla_sae_ros.sae import SaeBundle
 
 SERVED_SITES = ("backbone.0", "expert.1")

@@ -14,7 +14,7 @@ from observed_episodes import SITE, collect_observed, moment
 from vla_sae_ros.cli import main
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.sae import SaeBundle, TopKSAE
 from vla_sae_ros.study.action_error import action_error, kept_moments
 from vla_sae_ros.study.activation_dataset import ActivationDataset

@@ -15,7 +15,7 @@ from vla_sae_ros.cli import main
 from vla_sae_ros.core.contract import load_contract
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim.environment import Layout, Observation, StepResult, TaskSpec

@@ -13,7 +13,7 @@ import torch
 from vla_sae_ros.core.errors import ConfigurationError, SteeringRefused
 from vla_sae_ros.core.steering import Edit, Mode, Unit
 from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.sae import JumpReLUSAE, ReLUSAE, SaeBundle, TopKSAE
 from vla_sae_ros.study import convert_sae
 from vla_sae_ros.study.activation_format import CollectedSite, Collection

@@ -13,7 +13,7 @@ from observed_episodes import SITE, collect_observed
 
 from vla_sae_ros.cli import main
 from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.sae import SaeBundle, TopKSAE
 from vla_sae_ros.sim.environment import Layout, Observation, StepResult, TaskSpec
 from vla_sae_ros.study import substitution_run

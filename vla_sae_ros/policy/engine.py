@@ -20,7 +20,7 @@ from vla_sae_ros.policy.families import adapter_for
 from vla_sae_ros.policy.heatmap import draw_heatmap
 from vla_sae_ros.policy.inference import NO_STEERING, WARM_UPS, Inference, noise_state
 from vla_sae_ros.policy.input_features import observed_features
-from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.policy.observation import require_features, require_picture, require_vector
 from vla_sae_ros.policy.probe import Probe
 from vla_sae_ros.policy.reading import Reading

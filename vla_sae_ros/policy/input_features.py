@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from lerobot.configs.policies import PreTrainedConfig
-from lerobot.configs.types import PolicyFeature
-from lerobot.utils.constants import OBS_IMAGES
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lerobot.configs.policies import PreTrainedConfig
+    from lerobot.configs.types import PolicyFeature
+
+OBS_IMAGES = "observation.images"
+"""lerobot's name; importing it would keep this out of environments without lerobot."""
 
 
 def observed_features(config: PreTrainedConfig) -> dict[str, PolicyFeature]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import torch
 from lerobot.configs.policies import PreTrainedConfig
 from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 from lerobot.policies.pretrained import PreTrainedPolicy
-from lerobot.processor import PolicyProcessorPipeline
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.policy.checkpoint_files import (
@@ -26,6 +24,7 @@ from vla_sae_ros.policy.checkpoint_files import (
 )
 from vla_sae_ros.policy.families import FAMILIES, require_family, why_not_read
 from vla_sae_ros.policy.hub import is_hub_error, policy_folder
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.policy.policy_id import policy_id_of
 
 FOLDER_FIELDS = ("vlm_model_name", "tokenizer_name", "text_tokenizer_name")
@@ -33,20 +32,6 @@ FOLDER_FIELDS = ("vlm_model_name", "tokenizer_name", "text_tokenizer_name")
 TOKENIZER_FILE = "tokenizer.json"
 NOT_LOADED = "Could not load state dict"
 """What lerobot's pi classes print, where others raise, before they go on with random weights."""
-
-
-@dataclass(frozen=True)
-class LoadedPolicy:
-    """A policy in evaluation mode, in float32, with what turns observations into its batches."""
-
-    policy: PreTrainedPolicy
-    preprocessor: PolicyProcessorPipeline[dict[str, Any], dict[str, Any]]
-    postprocessor: PolicyProcessorPipeline[Any, Any]
-    name: str
-    """The policy's type and folder, for people."""
-    policy_id: str
-    """First 16 hex digits of the SHA-256 of the weights file: which policy this is."""
-    config: PreTrainedConfig
 
 
 def load_policy(folder: Path | str, device: str = "cpu") -> LoadedPolicy:

@@ -15,7 +15,8 @@ from torch import Tensor
 from vla_sae_ros.policy.adapter import PolicyAdapter
 from vla_sae_ros.policy.families import adapter_for
 from vla_sae_ros.policy.input_features import observed_features
-from vla_sae_ros.policy.loading import LoadedPolicy, load_policy
+from vla_sae_ros.policy.loaded import LoadedPolicy
+from vla_sae_ros.policy.loading import load_policy
 
 INSTRUCTION = "pick up the object and place it in the basket"
 

@@ -134,8 +134,8 @@ class SmolVLAAdapter:
         for place in patches:
             real = batch.get(f"{place.camera}_padding_mask")
             if real is not None:
-                slot = full_mask(*camera.shape, place.start, place.stop, language.device)
-                camera = camera & (real.bool()[:, None] | ~slot)
+                here = full_mask(len(language), length, place.start, place.stop, language.device)
+                camera = camera & (real.bool()[:, None] | ~here)
         words = pad(language, (start, length - end))
         state = full_mask(len(language), length, end, end + 1, language.device)
         return {"camera": camera, "language": words, "state": state}

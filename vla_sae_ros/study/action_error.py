@@ -9,7 +9,7 @@ import numpy as np
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.activation_dataset import ActivationDataset
 from vla_sae_ros.study.activation_format import EpisodeRecord

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.policy.loading import LoadedPolicy, load_policy
+from vla_sae_ros.policy.loaded import LoadedPolicy
+from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.action_error import ActionError, action_error, kept_moments

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim.environment import Environment
 from vla_sae_ros.study.action_error import ActionError, SubstitutedPolicy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim.environment import Layout
 from vla_sae_ros.sim.libero import LiberoEnvironment

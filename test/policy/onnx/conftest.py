@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from vla_sae_ros.policy.export.writing import Source, write_export
-from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sae.jumprelu import JumpReLUSAE
 

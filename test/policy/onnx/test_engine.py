@@ -12,7 +12,7 @@ from vla_sae_ros.core.errors import ConfigurationError, ObservationError
 from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot
 from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.policy.onnx.engine import OnnxEngine
 from vla_sae_ros.sae import SaeBundle
 

@@ -11,7 +11,7 @@ import pytest
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.export.writing import Source, write_export
-from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.policy.onnx.description import Description, exported_folder
 from vla_sae_ros.policy.onnx.engine import OnnxEngine
 from vla_sae_ros.policy.tiny_pi import build_tiny_pi

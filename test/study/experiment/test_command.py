@@ -12,7 +12,7 @@ from toy_stage import InProcess, ToyScene
 
 from vla_sae_ros.cli import main
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.activation_format import CollectedSite, Collection
 from vla_sae_ros.study.activation_writer import ActivationWriter

@@ -26,7 +26,7 @@ from vla_sae_ros.policy.export.processors import (
 )
 from vla_sae_ros.policy.export.smolvla import require_exportable
 from vla_sae_ros.policy.families import adapter_for
-from vla_sae_ros.policy.loading import LoadedPolicy
+from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.policy.onnx import names
 from vla_sae_ros.policy.onnx.bundle import files_digest
 from vla_sae_ros.policy.onnx.description import Description, ExportedSite

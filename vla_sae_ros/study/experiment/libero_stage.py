@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.policy.loading import LoadedPolicy, load_policy
+from vla_sae_ros.policy.loaded import LoadedPolicy
+from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.policy.site import Site
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.experiment.stage import Scene

@@ -1,0 +1,25 @@
+"""What an engine needs of a policy; no lerobot in here: other environments may serve, too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lerobot.configs.policies import PreTrainedConfig
+    from lerobot.policies.pretrained import PreTrainedPolicy
+    from lerobot.processor import PolicyProcessorPipeline
+
+
+@dataclass(frozen=True)
+class LoadedPolicy:
+    """A policy in evaluation mode, in float32, with what turns observations into its batches."""
+
+    policy: PreTrainedPolicy
+    preprocessor: PolicyProcessorPipeline[dict[str, Any], dict[str, Any]]
+    postprocessor: PolicyProcessorPipeline[Any, Any]
+    name: str
+    """The policy's type and folder, for people."""
+    policy_id: str
+    """First 16 hex digits of the SHA-256 of the weights file: which policy this is."""
+    config: PreTrainedConfig
