@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Callable
@@ -59,7 +60,7 @@ class RobotBench:
         self.contexts = [Context(), Context()]
         for context in self.contexts:
             rclpy.init(context=context, domain_id=domain)
-        given = {"audit_folder": "", "robot": patient_panda()} | parameters
+        given = {"audit_folder": "", "robot": patient("panda")} | parameters
         overrides = [Parameter(name, value=value) for name, value in given.items()]
         self.bridge = RobotBridge(make, context=self.contexts[0], parameter_overrides=overrides)
         self.node = Node("observer", context=self.contexts[1])
@@ -160,15 +161,13 @@ class RobotBench:
             self._beats.publish(SteeringLease(owner=OWNER, duration=self._lease))
 
 
-def patient_panda() -> str:
-    """Write a Panda's settings with longer limits: these tests are not about a busy machine."""
-    text = resource("config", "robots", "panda.yaml").read_text(encoding="utf-8")
-    for key, usual, patient in (
-        ("watchdog", 0.15, 0.5), ("max_reading_age", 0.05, 0.5), ("lease", 1.0, LEASE)
-    ):  # fmt: skip
-        assert f"{key}: {usual}" in text
-        text = text.replace(f"{key}: {usual}", f"{key}: {patient}")
-    path = Path(tempfile.gettempdir()) / f"patient_panda_{os.getpid()}.yaml"
+def patient(robot: str) -> str:
+    """Write a robot's settings with longer limits: these tests are not about a busy machine."""
+    text = resource("config", "robots", f"{robot}.yaml").read_text(encoding="utf-8")
+    for key, limit in (("watchdog", 0.5), ("max_reading_age", 0.5), ("lease", LEASE)):
+        text, found = re.subn(rf"^{key}: [0-9.]+", f"{key}: {limit}", text, flags=re.MULTILINE)
+        assert found == 1, key
+    path = Path(tempfile.gettempdir()) / f"patient_{robot}_{os.getpid()}.yaml"
     path.write_text(text, encoding="utf-8")
     return str(path)
 

@@ -21,7 +21,7 @@ from PIL import Image as Picture
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from robot_bench import RobotBench, wait
+from robot_bench import RobotBench, patient, wait
 from second_domain import SECOND_DOMAIN
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Float64
@@ -122,7 +122,7 @@ def cell(tmp_path: Path) -> Iterator[tuple[SixAxisArm, RobotBench]]:
     nodes.append(policy)
     threads.append(threading.Thread(target=spin_until, args=(policy, stop), daemon=True))
     threads[1].start()
-    robot = RobotBench(robot="six_axis", contract=CONTRACT, actions="joint_positions",
+    robot = RobotBench(robot=patient("six_axis"), contract=CONTRACT, actions="joint_positions",
                        mode="ros2_control", hardware_states="hw/joint_states", gripper="topic",
                        gripper_joint="finger", gripper_width=1.0, policy_timeout=30.0)
     yield arm, robot
