@@ -19,13 +19,12 @@ def test_the_wheels_prefix_and_this_machine_only_are_set(wheels: Path) -> None:
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "MUJOCO_GL": "osmesa",
         "HF_HUB_OFFLINE": "1",
-        "OMP_WAIT_POLICY": "PASSIVE",
     }
 
 
 def test_a_sourced_ros_install_keeps_its_prefix_and_its_network(wheels: Path) -> None:
     missing = missing_variables({"AMENT_PREFIX_PATH": "/opt/ros/jazzy"}, wheels)
-    assert set(missing) == {"MUJOCO_GL", "HF_HUB_OFFLINE", "OMP_WAIT_POLICY"}
+    assert set(missing) == {"MUJOCO_GL", "HF_HUB_OFFLINE"}
 
 
 def test_what_the_user_set_stays(wheels: Path) -> None:
