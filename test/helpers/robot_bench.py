@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import rclpy
-from rclpy.action.client import ActionClient
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -31,6 +30,7 @@ from vla_sae_ros.msg import (
     SteeringLease,
 )
 from vla_sae_ros.nodes import qos
+from vla_sae_ros.nodes.action_client import ActionClient
 from vla_sae_ros.nodes.conversions import to_floats
 from vla_sae_ros.nodes.robot_bridge import RobotBridge
 from vla_sae_ros.nodes.robot_bridge_node import make_driver

@@ -12,7 +12,6 @@ import rclpy
 from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
-from rclpy.action.client import ActionClient
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -23,6 +22,7 @@ from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.msg import EpisodeState, ExecutedAction
 from vla_sae_ros.nodes import qos
+from vla_sae_ros.nodes.action_client import ActionClient
 from vla_sae_ros.nodes.conversions import to_floats, to_ns
 from vla_sae_ros.nodes.episode import Status
 from vla_sae_ros.nodes.running import spin_until
@@ -142,7 +142,8 @@ def test_a_lockstep_episode_runs_to_its_end_and_tells_everything(graph, environm
     last = system.states[-1]
     assert (last.suite, last.task, last.instruction) == ("fake_suite", 1, "reach the thing")
     assert (last.step, last.max_steps, last.clock) == (12, 12, EpisodeState.LOCKSTEP)
-    assert {state.step for state in system.feedback} == set(range(13))
+    told = {state.step for state in system.feedback}
+    assert set(range(12)) <= told <= set(range(13))  # the result may overtake the last of them
     assert system.feedback[0].episode_id == result.episode_id
 
 

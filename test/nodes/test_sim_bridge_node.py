@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import rclpy
 from action_msgs.msg import GoalStatus
-from rclpy.action.client import ActionClient
 from rclpy.context import Context
 from rclpy.node import Node
 from second_domain import SECOND_DOMAIN
 
 from vla_sae_ros.action import RunEpisode
+from vla_sae_ros.nodes.action_client import ActionClient
 from vla_sae_ros.nodes.running import spin_until
 
 LIMIT = 90.0  # [s] LIBERO takes its time to import and to build a scene

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rclpy.action.client import ActionClient
 from rclpy.node import Node
 from rclpy.task import Future
 
 from vla_sae_ros.action import RunEpisode
+from vla_sae_ros.nodes.action_client import ActionClient
 
 LOOK_PERIOD = 0.25
 """Seconds between looks whether there is a policy yet."""

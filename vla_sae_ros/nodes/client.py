@@ -17,7 +17,6 @@ from typing import Any, Self
 import rclpy
 from action_msgs.msg import GoalStatus
 from rcl_interfaces.srv import SetParameters
-from rclpy.action.client import ActionClient
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -35,6 +34,7 @@ from vla_sae_ros.core.errors import (
 from vla_sae_ros.core.steering import Edit, Preset, format_preset
 from vla_sae_ros.msg import EpisodeState, SteeringEdit, SteeringLease
 from vla_sae_ros.nodes import qos
+from vla_sae_ros.nodes.action_client import ActionClient
 from vla_sae_ros.nodes.steering_messages import from_edit
 from vla_sae_ros.robot.admission import EnableRefused
 from vla_sae_ros.srv import ApplyPreset, SetSteering, StartRecording

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rclpy.action.client import ActionClient
 from rclpy.node import Node
 
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.nodes.action_client import ActionClient
 
 EFFORT = 40.0
 """[N] that it may push with."""

@@ -6,10 +6,10 @@ from typing import Any
 
 from action_msgs.msg import GoalStatus
 from action_msgs.srv import CancelGoal
-from rclpy.action.client import ActionClient
 from rclpy.node import Node
 
 from vla_sae_ros.action import RunEpisode
+from vla_sae_ros.nodes.action_client import ActionClient
 from vla_sae_ros.panel.guard import guarded
 from vla_sae_ros.panel.mailbox import Inbox
 from vla_sae_ros.panel.values import EpisodeGoal, Outcome
