@@ -41,7 +41,7 @@ from vla_sae_ros.study.experiment.rollouts import run_rollout  # noqa: E402
 from vla_sae_ros.study.experiment.settings import Change, Pair, RunSettings  # noqa: E402
 from vla_sae_ros.study.policy_runner import PolicyRunner  # noqa: E402
 
-SITE, FEATURE = "expert.1", 80
+SITE, FEATURE = "expert.1", 59
 
 
 class GymLibero(gymnasium.Env):

@@ -31,7 +31,7 @@ ROOMS = {
 SHARED_MODULES = {"resources", "environment", "commands"}
 """Modules at the top that every room but core may use."""
 
-PANEL_MAY_USE = {"nodes.qos", "nodes.steering_messages", "nodes.conversions"}
+PANEL_MAY_USE = {"nodes.action_client", "nodes.qos", "nodes.steering_messages", "nodes.conversions"}
 """Modules of nodes that say the wire contract once, for the panel too; they import no torch."""
 
 ROS = {"rclpy", "std_msgs", "sensor_msgs", "geometry_msgs", "visualization_msgs",

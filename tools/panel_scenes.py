@@ -31,7 +31,7 @@ from vla_sae_ros.panel.values import EpisodeGoal, FeatureName  # noqa: E402
 from vla_sae_ros.panel.view import Area  # noqa: E402
 from vla_sae_ros.panel.window import PanelWidget  # noqa: E402
 
-HAND_UP: FeatureName = ("expert.1", 80)  # as in config/demo.yaml
+HAND_UP: FeatureName = ("expert.1", 59)  # as in config/demo.yaml
 GOAL = EpisodeGoal("libero_object", 0, init_state=41, seed=7)
 
 

@@ -178,7 +178,7 @@ def test_a_dragged_slider_steers_the_demonstration_policy(
     qtbot, demonstration, open_panel
 ) -> None:
     demonstration.start(*sorted(resource("models", "demo", "sae").iterdir()))
-    drag_and_see(qtbot, demonstration, open_panel, ("expert.1", 80))
+    drag_and_see(qtbot, demonstration, open_panel, ("expert.1", 59))
 
 
 def drag_and_see(qtbot, system, open_panel, feature: tuple[str, int]) -> None:
