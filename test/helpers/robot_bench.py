@@ -49,12 +49,13 @@ class RobotBench:
     Args:
         make: of the driver.
         lease: [s] that each of the operator's heartbeats is good for, at most LEASE.
+        beating: whether this operator is heard of; False where another one shall be.
         parameters: of the bridge.
     """
 
     def __init__(
         self, make: Any = make_driver, domain: int = SECOND_DOMAIN, lease: float = LEASE,
-        **parameters: Any,
+        beating: bool = True, **parameters: Any,
     ) -> None:
         self._stop = threading.Event()
         self.contexts = [Context(), Context()]
@@ -87,7 +88,7 @@ class RobotBench:
         self._beats = self.node.create_publisher(
             SteeringLease, "bridge/heartbeat", qos.HEARTBEAT)
         self.node.create_service(Trigger, "steering/reset", self._reset)
-        self.beating = True
+        self.beating = beating
         self._lease = lease
         self.node.create_timer(0.2, self._beat)
         self._services = {

@@ -13,6 +13,7 @@ import pytest
 from action_msgs.msg import GoalStatus
 from robot_bench import OWNER, RobotBench, chunk_for, wait
 from std_srvs.srv import SetBool
+from strict_arm import eventually
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.msg import EpisodeState, RobotCommand, RobotState
@@ -112,10 +113,15 @@ def test_the_bridge_says_when_its_arm_is_there_as_the_supervisor_expects(bench, 
     robot = bench()
     (spec,) = [each for each in SYSTEMS["droid-sim"].describe({}).nodes if each.name == "bridge"]
     robot.enable()
-    robot.until(lambda: robot.robot[-1].status == RobotState.ENABLED)
-    said = capfd.readouterr().err
-    assert f"[bridge]: {spec.ready}" in said
-    assert said.index(spec.ready) < said.index("the arm is enabled")
+    said = ""
+
+    def enabled() -> bool:  # the state may be told before the line is written
+        nonlocal said
+        said += capfd.readouterr().err
+        return "the arm is enabled" in said
+
+    eventually(enabled)
+    assert said.index(f"[bridge]: {spec.ready}") < said.index("the arm is enabled")
 
 
 def test_an_enable_ends_with_its_owners_heartbeat(bench):
@@ -253,8 +259,7 @@ def test_a_goal_that_no_robot_can_run_is_refused_with_the_reason(bench, goal, wo
 
 
 def test_a_script_enables_the_arm_and_its_end_stops_it(bench):
-    robot = bench(domain=int(os.environ.get("ROS_DOMAIN_ID", "0")))
-    robot.beating = False
+    robot = bench(domain=int(os.environ.get("ROS_DOMAIN_ID", "0")), beating=False)
     robot.answer = waving()
     with Client("script") as client:
         client.enable_robot()
@@ -285,8 +290,7 @@ class WatchedClient(Client):
 
 
 def test_the_command_line_enables_the_arm_only_once_there_is_a_policy(bench, monkeypatch):
-    robot = bench(domain=int(os.environ.get("ROS_DOMAIN_ID", "0")))
-    robot.beating = False
+    robot = bench(domain=int(os.environ.get("ROS_DOMAIN_ID", "0")), beating=False)
     robot.answer = waving()
     monkeypatch.setattr(run_client, "Client", WatchedClient)
     parser = argparse.ArgumentParser()

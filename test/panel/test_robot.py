@@ -24,8 +24,7 @@ class Bench:
 
     def __init__(self, qtbot) -> None:
         self._qtbot = qtbot
-        self.robot = RobotBench(domain=int(os.environ.get("ROS_DOMAIN_ID", "0")))
-        self.robot.beating = False
+        self.robot = RobotBench(domain=int(os.environ.get("ROS_DOMAIN_ID", "0")), beating=False)
         self.ros = RosThread()
         self.store = Store()
         context = Context(self.store, self.ros.client, lambda name: None, lambda text, bad: None)
