@@ -15,6 +15,7 @@ import pytest
 from vla_sae_ros.core.steering import Edit, Mode, Phase, Unit
 from vla_sae_ros.panel.guard import MISHAPS
 from vla_sae_ros.panel.incoming import Incoming
+from vla_sae_ros.panel.ros_thread import RosThread
 from vla_sae_ros.panel.values import (
     Activations,
     CatalogueView,
@@ -194,3 +195,10 @@ def make_steering() -> Callable[..., SteeringView]:
             for site, feature, value in edits))
 
     return make
+
+
+@pytest.fixture
+def ros() -> Iterator[RosThread]:
+    made = RosThread()
+    yield made
+    made.close()

@@ -36,13 +36,6 @@ def compressed(form: str, data: bytes | None = None) -> CompressedImage:
 
 
 @pytest.fixture
-def ros() -> Iterator[RosThread]:
-    made = RosThread()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def publish(ros: RosThread) -> Iterator[Callable[..., None]]:
     """Return a function that publishes a message, once the panel is known to hear it."""
     context, heard = Context(), threading.Event()

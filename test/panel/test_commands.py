@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-
-import pytest
+from collections.abc import Callable
 
 from vla_sae_ros.msg import Annotation, RecordingState
 from vla_sae_ros.nodes import qos
-from vla_sae_ros.panel.ros_thread import RosThread
 from vla_sae_ros.panel.values import EpisodeView
 
 LIMIT = 20.0  # [s]
-
-
-@pytest.fixture
-def ros() -> Iterator[RosThread]:
-    made = RosThread()
-    yield made
-    made.close()
 
 
 def wait(done: Callable[[], bool]) -> None:

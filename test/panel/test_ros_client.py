@@ -135,13 +135,6 @@ def policy() -> Iterator[FakePolicy]:
 
 
 @pytest.fixture
-def ros() -> Iterator[RosThread]:
-    made = RosThread()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def panel(qtbot, policy: FakePolicy, ros: RosThread) -> Iterator[PanelWidget]:
     widget = PanelWidget(ros.client)
     qtbot.addWidget(widget)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from observed_episodes import SITE, collect_observed, moment
+from perfect_bundle import perfect
 
 from vla_sae_ros.cli import main
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loaded import LoadedPolicy
-from vla_sae_ros.sae import SaeBundle, TopKSAE
+from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.action_error import action_error, kept_moments
 from vla_sae_ros.study.activation_dataset import ActivationDataset
 
@@ -48,14 +47,9 @@ def test_the_error_is_that_of_the_same_inference_with_and_without(
 def test_an_sae_that_reconstructs_everything_has_no_error(
     loaded: LoadedPolicy, make_bundle: Callable[..., SaeBundle], dataset: ActivationDataset
 ) -> None:
-    bundle = make_bundle(loaded, SITE)
-    width = bundle.card.d_in
-    rows = torch.cat([torch.eye(width), -torch.eye(width)])
-    sae = TopKSAE(rows.T, torch.zeros(len(rows)), rows, torch.zeros(width), len(rows))
-    card = replace(bundle.card, k=len(rows), dictionary_size=len(rows), normalization="none")
-    perfect = SaeBundle(sae, card, bundle.catalogue)
+    bundle = perfect(make_bundle(loaded, SITE))
     moments = kept_moments(dataset, dataset.episodes, 100)
-    assert action_error(loaded, perfect, dataset, moments).error < 1e-4
+    assert action_error(loaded, bundle, dataset, moments).error < 1e-4
 
 
 def test_moments_are_spread_over_the_kept_ones(

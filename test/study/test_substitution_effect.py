@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from observed_episodes import SITE, collect_observed
+from perfect_bundle import perfect
 
 from vla_sae_ros.cli import main
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loaded import LoadedPolicy
-from vla_sae_ros.sae import SaeBundle, TopKSAE
+from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim.environment import Layout, Observation, StepResult, TaskSpec
 from vla_sae_ros.study import substitution_run
 from vla_sae_ros.study.substitution_effect import substitution_effect
@@ -108,14 +107,9 @@ def test_successes_are_counted_on_their_own_side(
 def test_a_perfect_reconstruction_changes_neither_actions_nor_success(
     loaded: LoadedPolicy, make_bundle: Callable[..., SaeBundle]
 ) -> None:
-    bundle = make_bundle(loaded, SITE)
-    width = bundle.card.d_in
-    rows = torch.cat([torch.eye(width), -torch.eye(width)])
-    sae = TopKSAE(rows.T, torch.zeros(len(rows)), rows, torch.zeros(width), len(rows))
-    card = replace(bundle.card, k=len(rows), dictionary_size=len(rows), normalization="none")
+    bundle = perfect(make_bundle(loaded, SITE))
     environment = FakeEnvironment(lambda _place, step: step == 7)
-    perfect = SaeBundle(sae, card, bundle.catalogue)
-    effect = substitution_effect(loaded, perfect, environment, TRIALS, EXECUTE)
+    effect = substitution_effect(loaded, bundle, environment, TRIALS, EXECUTE)
     assert effect.actions.error < 1e-4 and (effect.plain, effect.substituted) == (2, 2)
 
 
