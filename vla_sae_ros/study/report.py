@@ -6,16 +6,12 @@ import argparse
 import math
 from pathlib import Path
 
-from tqdm import tqdm
-
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.activation_dataset import ActivationDataset
 from vla_sae_ros.study.contact_frames import ContactFrames, Sheet, contact_frames
 from vla_sae_ros.study.episode_codes import coded_episodes
-from vla_sae_ros.study.experiment.analysis import analyse, write_numbers
-from vla_sae_ros.study.experiment.report.study_page import write_study_page
-from vla_sae_ros.study.experiment.report.verdict_rows import verdict_table
+from vla_sae_ros.study.experiment.report.study_report import MOST_FRAMES, write_study_report
 from vla_sae_ros.study.experiment.table import TABLE_FILE
 from vla_sae_ros.study.feature_activity import FeatureActivity, feature_activity
 from vla_sae_ros.study.labelling_page import sample_alive, write_labelling_page
@@ -35,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--most-frames",
         type=float,
-        default=20.0,
+        default=MOST_FRAMES,
         metavar="MB",
         help="limit of all pictures, or a study's videos, together; default %(default)s",
     )
@@ -58,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         _study(args)
     else:
         _bundle(args)
-    print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB; it opens without a network.")
+        print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB; it opens without a network.")
     return 0
 
 
@@ -67,18 +63,7 @@ def _study(args: argparse.Namespace) -> None:
         raise ConfigurationError(
             f"{args.folder} is a study's folder: --activations and --labelling are about a bundle."
         )
-    with tqdm(desc="comparing", unit="run", leave=False) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        analysis = analyse(args.folder, args.seed, progress)
-    write_study_page(args.out, analysis, args.most_frames)
-    numbers = args.out.with_suffix(".json")
-    write_numbers(numbers, analysis)
-    print(verdict_table(analysis))
-    print(f"{numbers}: every finding and verdict as numbers.")
+    write_study_report(args.folder, args.out, args.seed, args.most_frames)
 
 
 def _bundle(args: argparse.Namespace) -> None:

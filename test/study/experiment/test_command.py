@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,8 +79,13 @@ def test_a_study_is_planned_made_checked_and_written(
     assert main([*arguments, "--plan"]) == 0
     assert "not known before a first rollout" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out" / "table.parquet").exists()
+    assert main([*arguments, "--limit", "2"]) == 0
+    assert not (tmp_path / "out" / "report.html").exists()
     assert main(arguments) == 0
     said = capsys.readouterr().out
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "report.html" in said and SITE in page and "http" not in page.split("<style")[0]
+    assert "verdicts" in json.loads((tmp_path / "out" / "report.json").read_text())
     assert "hooks at strength 0: 1 of 1 bit-identical" in said
     assert "steering backbone.2, which nothing reads: 1 of 1 bit-identical" in said
     rows = read_table(tmp_path / "out")

@@ -26,11 +26,14 @@ from vla_sae_ros.study.experiment.forecast import forecast
 from vla_sae_ros.study.experiment.ground import ground_of
 from vla_sae_ros.study.experiment.plan import Plan, make_plan
 from vla_sae_ros.study.experiment.processes import Processes
+from vla_sae_ros.study.experiment.report.study_report import write_study_report
 from vla_sae_ros.study.experiment.rows import rows_of
 from vla_sae_ros.study.experiment.stage import Stage
 from vla_sae_ros.study.experiment.store import LOST, Store
 from vla_sae_ros.study.experiment.study_file import load_study
 from vla_sae_ros.study.experiment.table import TABLE_FILE
+
+REPORT_FILE = "report.html"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,8 +64,13 @@ def run(args: argparse.Namespace) -> int:
         if not args.plan and missing(plan, store):
             with _hands(args, workers, stage, store.folder) as hands:
                 tally = _evaluate(plan, store, hands, args.limit, console)
+        if args.plan:
+            return 0
         unread = [name for name, site in ground.sites.items() if not site.can_steer]
-        return 0 if args.plan else _say_results(plan, store, tally, unread)
+        status = _say_results(plan, store, tally, unread)
+        if not missing(plan, store):
+            write_study_report(store.folder, store.folder / REPORT_FILE)
+        return status
 
 
 def _evaluate(plan: Plan, store: Store, hands: Hands, limit: int, console: Console) -> Tally:
