@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
@@ -39,3 +43,27 @@ def test_an_exception_reaches_the_caller_and_the_thread_lives_on() -> None:
         worker.call("fail", fail, 5.0)
     assert worker.call("answer", lambda: 42, 5.0) == 42
     worker.close()
+
+
+def test_a_process_that_was_suspended_is_not_taken_for_a_stuck_simulator() -> None:
+    limit = 1.0
+    code = f"""
+import sys
+from vla_sae_ros.sim.worker import SimulationThread
+
+def answer():
+    print("inside", flush=True)
+    return sys.stdin.readline()
+
+print(SimulationThread().call("step", answer, {limit}), flush=True)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as child:  # fmt: skip
+        assert child.stdin and child.stdout
+        assert child.stdout.readline() == "inside\n"
+        child.send_signal(signal.SIGSTOP)
+        time.sleep(1.5 * limit)  # what is tested is that this time does not count
+        child.stdin.write("stepped\n")
+        child.stdin.flush()
+        child.send_signal(signal.SIGCONT)
+        assert child.stdout.readline() == "stepped\n"

@@ -9,13 +9,16 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
 from vla_sae_ros.core.errors import SimulationError
 
 T = TypeVar("T")
+
+PARTS = 10
+"""A limit is waited for in so many parts: while the whole process is suspended, as a laptop's or a
+paused study's, the clock runs on, and only the part in which that happened may be lost."""
 
 
 class SimulationThread:
@@ -43,16 +46,14 @@ class SimulationThread:
             )
         future: Future[T] = Future()
         self._calls.put((future, function))
-        try:
-            return future.result(timeout=limit_s)
-        except FutureTimeout:
-            if future.done():
-                raise
-            self._stuck_in = what
-            raise SimulationError(
-                f"The simulator did not {what} within {limit_s:g} s (it may be looping or the "
-                "machine is overloaded). Restart the process that runs the simulation."
-            ) from None
+        for _ in range(PARTS):
+            if wait([future], limit_s / PARTS).done:
+                return future.result()
+        self._stuck_in = what
+        raise SimulationError(
+            f"The simulator did not {what} within {limit_s:g} s (it may be looping or the "
+            "machine is overloaded). Restart the process that runs the simulation."
+        )
 
     def close(self) -> None:
         """Stop the thread after the call in progress; later calls are refused."""
