@@ -1,10 +1,11 @@
-"""Peak memory of training, classifying and labelling on a collection that is larger than that.
+"""Peak memory of training, classifying, labelling and reporting on collections of growing size.
 
-    python bench/large_collection.py [--gigabytes 2] [--folder /tmp/large]
+    python bench/large_collection.py [--gigabytes 0.25 1] [--folder /tmp/large]
 
-Makes a synthetic collection (d = 2,048, episodes of 300 inferences with a state, 18 tasks), then
-runs the commands on it in a process of its own, whose anonymous memory (RssAnon: what cannot be
-given back to the system; pages of the mapped shards can) is looked at every 20 ms.
+Makes a synthetic collection of each size (d = 2,048, episodes of 300 inferences with a state, 18
+tasks), then runs every command on it in a process of its own, whose anonymous memory (RssAnon:
+what cannot be given back to the system; pages of the mapped shards can) is looked at every 20 ms.
+One thread: torch's threads spin while they wait, and on a busy machine that is most of the time.
 """
 
 from __future__ import annotations
@@ -72,36 +73,43 @@ def peak_memory(what: str) -> Iterator[None]:
     print(f"{what}: peak {largest / 1e3:.0f} MB, {time.perf_counter() - started:.0f} s", flush=True)
 
 
-def study(folder: Path) -> None:
-    """Run the offline commands on the collection."""
+def study(words: list[str]) -> None:
+    """Run one command and print its peak."""
+    import torch
+
     from vla_sae_ros.cli import main
 
-    act, sae = str(folder / "act"), str(folder / "sae")
-    with peak_memory("importing torch"):
-        import torch
+    torch.set_num_threads(1)
+    with peak_memory(words[0]):
+        assert main(words) == 0
 
-        torch.set_num_threads(2)
-    with peak_memory("train-sae"):
-        words = ["train-sae", act, "--out", sae, "--dictionary-size", str(FEATURES)]
-        assert main([*words, "--k", "16", "--epochs", "1"]) == 0
-    for words in (["classify", sae, act, "--draws", "100"], ["label", sae, act],
-                  ["report", sae, "--activations", act, "--out", str(folder / "report.html")]):
-        with peak_memory(words[0]):
-            assert main(words) == 0
+
+def commands(folder: Path) -> list[list[str]]:
+    """Return the commands in their order; each needs what the ones before it made."""
+    act, sae = str(folder / "act"), str(folder / "sae")
+    trained = ["--dictionary-size", str(FEATURES), "--k", "16", "--epochs", "1"]
+    return [
+        ["train-sae", act, "--out", sae, *trained],
+        ["classify", sae, act, "--draws", "100"],
+        ["label", sae, act],
+        ["report", sae, "--activations", act, "--out", str(folder / "report.html")],
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--gigabytes", type=float, default=2.0)
+    parser.add_argument("--gigabytes", type=float, nargs="+", default=[0.25, 1.0])
     parser.add_argument("--folder", type=Path, help="where; default: a temporary folder")
-    parser.add_argument("--study", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--study", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.study is not None:
         return study(args.study)
-    with tempfile.TemporaryDirectory(dir=args.folder) as temporary:
-        rows = make(Path(temporary) / "act", args.gigabytes)
-        print(f"{rows} x {WIDTH} float32 = {rows * WIDTH * 4 / 1e9:.2f} GB", flush=True)
-        subprocess.run([sys.executable, __file__, "--study", temporary], check=True)
+    for gigabytes in args.gigabytes:
+        with tempfile.TemporaryDirectory(dir=args.folder) as temporary:
+            rows = make(Path(temporary) / "act", gigabytes)
+            print(f"{rows} x {WIDTH} float32 = {rows * WIDTH * 4 / 1e9:.2f} GB", flush=True)
+            for words in commands(Path(temporary)):
+                subprocess.run([sys.executable, __file__, "--study", *words], check=True)
 
 
 if __name__ == "__main__":

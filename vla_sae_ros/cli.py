@@ -29,6 +29,7 @@ COMMANDS = (
     Command("rollout", "vla_sae_ros.study.rollout", "measure a policy's success, without ROS"),
     Command("collect", "vla_sae_ros.study.collect", "collect a policy's activations"),
     Command("train-sae", "vla_sae_ros.study.train_sae", "train a sparse autoencoder"),
+    Command("substitute", "vla_sae_ros.study.substitute", "success with an SAE's reconstruction"),
     Command("convert", "vla_sae_ros.study.convert_sae", "somebody else's SAE into a bundle"),
     Command("classify", "vla_sae_ros.study.classify", "tell general features from memorized ones"),
     Command("label", "vla_sae_ros.study.label", "name features by what they follow"),

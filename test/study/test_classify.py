@@ -80,6 +80,18 @@ def test_codes_are_measured_as_of_samples_of_unit_length(bundle: Path, tmp_path:
     assert SaeBundle.load(bundle).catalogue.entries[ONSETS].onset_count == 0
 
 
+def test_a_sample_without_any_length_fires_nothing(bundle: Path, tmp_path: Path) -> None:
+    activations = collect(tmp_path / "activations")
+    with ActivationWriter(activations, Collection.load(activations)) as writer:
+        for step in range(3):
+            context = {"episode_id": "blank", "step": step}
+            writer(SITE, np.eye(WIDTH)[ONSETS] * (step != 1), context)
+        writer.end_episode()
+    assert run(bundle, activations) == 0
+    entry = SaeBundle.load(bundle).catalogue.entries[ONSETS]
+    assert entry.onset_count == pytest.approx((8 * 4 + 2) / 9)  # on, off at the blank one, on
+
+
 def test_a_threshold_that_few_features_reach_is_said_with_a_better_one(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +100,9 @@ def test_successes_are_counted_on_their_own_side(
     told = FakeEnvironment(as_plain_one)
     effect = substitution_effect(loaded, bundle, told, TRIALS, EXECUTE)
     assert (effect.plain, effect.substituted, effect.episodes) == (1, 0, 2)
-    assert "0 of 2 episodes succeed, plain 1" in effect.in_words()
+    said = effect.in_words()
+    assert "plain 1 of 2 episodes (95 % interval 9% to 91%)" in said
+    assert "with the reconstruction 0 of 2 episodes" in said
     assert effect.as_metrics()["success_plain"] == 0.5
     assert effect.as_metrics()["success_substituted"] == 0.0
 
@@ -133,7 +136,44 @@ def test_train_sae_writes_success_into_the_card_and_refuses_before_training(
         assert main([*arguments, *wrong]) == 2
         assert word in capsys.readouterr().err
         assert not (tmp_path / "sae-run").exists(), "nothing was trained"
-    environments = []
+    environments = in_the_place_of_libero(monkeypatch)
+    assert main([*arguments, "--policy", str(tiny_policy_folder)]) == 0
+    assert len(environments[0].resets) == 2
+    metrics = SaeBundle.load(tmp_path / "sae").card.metrics
+    assert (metrics["success_plain"], metrics["success_substituted"]) == (1.0, 1.0)
+    assert metrics["substitution_action_error"] > 0
+    assert "with the reconstruction 1 of 1 episodes" in capsys.readouterr().out
+
+
+def test_substitute_adds_the_numbers_to_a_bundle_that_exists_and_changes_nothing_else(
+    loaded: LoadedPolicy,
+    tiny_policy_folder: Path,
+    make_bundle: Callable[..., SaeBundle],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bundle, folder = make_bundle(loaded, SITE), tmp_path / "sae"
+    bundle.save(folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    environments = in_the_place_of_libero(monkeypatch)
+    asked = ["substitute", str(folder), "--env-episodes", "2"]
+    assert main(asked) == 2, "the demonstration policy is another one"
+    assert "does not fit" in capsys.readouterr().err
+    assert main([*asked, "--policy", str(tiny_policy_folder), "--env-episodes", "0"]) == 2
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert main([*asked, "--policy", str(tiny_policy_folder)]) == 0
+    assert [state for state, _ in environments[-1].resets] == [40, 41, 40, 41]
+    card = SaeBundle.load(folder).card
+    assert (card.metrics["success_plain"], card.metrics["substitution_episodes"]) == (1.0, 2.0)
+    assert replace(card, metrics=bundle.card.metrics) == bundle.card
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert {name for name in after if after[name] != before.get(name)} == {"bundle.yaml"}
+
+
+def in_the_place_of_libero(monkeypatch: pytest.MonkeyPatch) -> list[FakeEnvironment]:
+    """Let every environment be one in which each episode succeeds at its third step."""
+    environments: list[FakeEnvironment] = []
 
     def fake_libero() -> FakeEnvironment:
         environments.append(FakeEnvironment(lambda _place, step: step == 3))
@@ -141,9 +181,4 @@ def test_train_sae_writes_success_into_the_card_and_refuses_before_training(
         return environments[-1]
 
     monkeypatch.setattr(substitution_run, "LiberoEnvironment", fake_libero)
-    assert main([*arguments, "--policy", str(tiny_policy_folder)]) == 0
-    assert len(environments[0].resets) == 2
-    metrics = SaeBundle.load(tmp_path / "sae").card.metrics
-    assert (metrics["success_plain"], metrics["success_substituted"]) == (1.0, 1.0)
-    assert metrics["substitution_action_error"] > 0
-    assert "1 of 1 episodes succeed, plain 1" in capsys.readouterr().out
+    return environments

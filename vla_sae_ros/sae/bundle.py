@@ -74,6 +74,15 @@ class BundleCard:
         for name in ("data", "metrics"):
             _require(name, getattr(self, name), isinstance(getattr(self, name), dict), "a mapping")
 
+    def save(self, folder: Path) -> None:
+        """Write bundle.yaml in a bundle's folder, replacing it whole."""
+        content = {"format": _FORMAT, **asdict(self), "token_groups": list(self.token_groups)}
+        part = folder / f"{BUNDLE_FILE}.part"
+        part.write_text(
+            yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8"
+        )
+        part.replace(folder / BUNDLE_FILE)
+
 
 @dataclass(frozen=True)
 class SaeBundle:
@@ -164,11 +173,7 @@ class SaeBundle:
         try:
             save_sae(self.sae, part)
             self.catalogue.save(part / CATALOGUE_FILE)
-            content = {"format": _FORMAT, **asdict(self.card)}
-            content["token_groups"] = list(self.card.token_groups)
-            (part / BUNDLE_FILE).write_text(
-                yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8"
-            )
+            self.card.save(part)
             part.chmod(0o755)
             part.rename(folder)
         except BaseException:

@@ -33,7 +33,7 @@ def _on_observations(args: argparse.Namespace, dataset: ActivationDataset, seed:
     _, held_out = dataset.split(args.held_out, seed)
     moments = kept_moments(dataset, held_out, args.action_error)
     loaded = _own_policy(args, dataset)
-    return lambda bundle: _with_effect(bundle, action_error(loaded, bundle, dataset, moments))
+    return lambda bundle: with_effect(bundle, action_error(loaded, bundle, dataset, moments))
 
 
 def _in_libero(args: argparse.Namespace, dataset: ActivationDataset) -> Measure:
@@ -42,7 +42,7 @@ def _in_libero(args: argparse.Namespace, dataset: ActivationDataset) -> Measure:
 
     trials = substitution_trials(args.env, args.env_tasks, args.env_episodes)
     loaded = _own_policy(args, dataset)
-    return lambda bundle: _with_effect(bundle, substitution_in_libero(bundle, loaded, trials))
+    return lambda bundle: with_effect(bundle, substitution_in_libero(bundle, loaded, trials))
 
 
 def _own_policy(args: argparse.Namespace, dataset: ActivationDataset) -> LoadedPolicy:
@@ -55,7 +55,8 @@ def _own_policy(args: argparse.Namespace, dataset: ActivationDataset) -> LoadedP
     return loaded
 
 
-def _with_effect(bundle: SaeBundle, effect: ActionError | SubstitutionEffect) -> SaeBundle:
+def with_effect(bundle: SaeBundle, effect: ActionError | SubstitutionEffect) -> SaeBundle:
+    """Print the effect and return the bundle with its numbers among the metrics."""
     print(effect.in_words())
     card = replace(bundle.card, metrics={**bundle.card.metrics, **effect.as_metrics()})
     return replace(bundle, card=card)

@@ -36,7 +36,8 @@ def coded_episodes(
         dataset: collected from the bundle's policy.
         episodes: default all.
         unit_length: divide each code by the length of the SAE's normalised input, so that it is
-            comparable with codes of samples of unit length, as the generality metric's are.
+            comparable with codes of samples of unit length, as the generality metric's are. Of a
+            sample without any length all codes are 0.
 
     Raises:
         ConfigurationError: activations of another policy, site, pooling or width.
@@ -68,7 +69,8 @@ def _codes(bundle: SaeBundle, rows: np.ndarray, unit_length: bool) -> np.ndarray
     x = torch.from_numpy(rows)
     codes = bundle.sae.encode(x)
     if unit_length:
-        codes = codes / bundle.sae.normalize(x)[0].norm(dim=-1, keepdim=True)
+        length = bundle.sae.normalize(x)[0].norm(dim=-1, keepdim=True)
+        codes = torch.where(length > 0, codes / length, 0.0)
     return codes.numpy()
 
 

@@ -20,6 +20,11 @@ _METRICS = {
     "l0": ("L0, active features per sample", "{:.1f}"),
     "dead_share": ("never fire on training episodes", "{:.1%}"),
     "dead_share_held_out": ("never fire on held-out episodes", "{:.1%}"),
+    "substitution_action_error": ("mean change of actions with the reconstruction", "{:.3f}"),
+    "substitution_action_spread": ("mean distance of plain actions from their mean", "{:.3f}"),
+    "success_plain": ("success, plain", "{:.0%}"),
+    "success_substituted": ("success with the reconstruction", "{:.0%}"),
+    "substitution_episodes": ("episodes of these two", "{:.0f}"),
 }
 
 

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim.environment import Environment
 from vla_sae_ros.study.action_error import ActionError, SubstitutedPolicy
 from vla_sae_ros.study.episode_source import Answer
+from vla_sae_ros.study.intervals import wilson_interval
 from vla_sae_ros.study.playing import play_trial
 from vla_sae_ros.study.policy_runner import EXECUTE_STEPS
 from vla_sae_ros.study.trials import Trial
@@ -31,8 +33,9 @@ class SubstitutionEffect:
     def in_words(self) -> str:
         """Return a sentence for a person."""
         return (
-            f"{self.actions.in_words()}; "
-            f"{self.substituted} of {self.episodes} episodes succeed, plain {self.plain}"
+            f"{self.actions.in_words()}\n"
+            f"success: plain {self._rate(self.plain)}, "
+            f"with the reconstruction {self._rate(self.substituted)}"
         )
 
     def as_metrics(self) -> dict[str, float]:
@@ -41,7 +44,12 @@ class SubstitutionEffect:
             **self.actions.as_metrics(),
             "success_plain": self.plain / self.episodes,
             "success_substituted": self.substituted / self.episodes,
+            "substitution_episodes": float(self.episodes),
         }
+
+    def _rate(self, successes: int) -> str:
+        low, high = wilson_interval(successes, self.episodes)
+        return f"{successes} of {self.episodes} episodes (95 % interval {low:.0%} to {high:.0%})"
 
 
 def substitution_effect(
@@ -58,14 +66,21 @@ def substitution_effect(
     """
     policy = SubstitutedPolicy(loaded, bundle)
 
-    def run(trial: Trial, answer: Answer) -> bool:
-        return play_trial(environment, trial, trial.task.max_steps, execute_steps, answer)
+    def solved(answer: Answer, said: str) -> int:
+        successes = 0
+        with CommandProgress() as bar:
+            task = bar.add_task(said, total=len(trials))
+            for trial in trials:
+                steps = trial.task.max_steps
+                successes += play_trial(environment, trial, steps, execute_steps, answer)
+                bar.advance(task)
+        return successes
 
     try:
-        plain = [run(trial, policy.compare) for trial in trials]
-        substituted = [run(trial, partial(policy.infer, substituted=True)) for trial in trials]
-        return SubstitutionEffect(
-            policy.action_error(), sum(plain), sum(substituted), episodes=len(trials)
+        plain = solved(policy.compare, "episodes, plain")
+        substituted = solved(
+            partial(policy.infer, substituted=True), "episodes, with the reconstruction"
         )
+        return SubstitutionEffect(policy.action_error(), plain, substituted, len(trials))
     finally:
         policy.close()

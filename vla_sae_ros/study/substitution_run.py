@@ -16,7 +16,7 @@ EVALUATION_INIT_STATES = range(40, 50)
 
 
 def substitution_trials(suite: str, tasks: str, episodes: int) -> list[Trial]:
-    """Return `episodes` of each task ("all" or "0,6") on held-out initial states.
+    """Return `episodes` of each task ("all", "0,6" or "0:butter_1") on held-out initial states.
 
     Raises:
         ConfigurationError: no such suite or task, or no episode.
