@@ -3,11 +3,14 @@
     python bench/inference_overhead.py [--rounds 100]
     python bench/inference_overhead.py --pi05 512     # a random pi0.5 of this width instead
 
-Plain is the same policy without hooks, publishing its chunk. A ratio is the median over the rounds
-of an arm's time over plain's: until the chunk is published, and until the features are, too. Each
-round measures every arm once, in an order that changes, so that a drift of the machine hits all
-arms alike. To the given bundles come random ones of the same size, one more on each stack. All arms
-run on the same weights. The floor is what four hooks cost that add a vector known beforehand.
+Plain is the policy without hooks, publishing its chunk. All arms run on one policy in memory: an
+arm's hooks are put on before its turn and taken off after it. A turn is one inference to warm up
+and one that is measured; each round gives every arm a turn, in an order that changes, so that a
+drift of the machine hits all alike. A ratio is the median over the rounds of an arm's time over
+plain's: until the chunk is published, by the clock and by the processor time of the inferring
+thread, and until the features are, too. `plain again` says how far two equal arms differ. To the
+given bundles come random ones of the same size, one more on each stack. The floor is what four
+hooks cost that add a vector known beforehand.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -40,6 +45,8 @@ from vla_sae_ros.nodes.conversions import to_header, to_image  # noqa: E402
 from vla_sae_ros.nodes.inference_worker import Job  # noqa: E402
 from vla_sae_ros.nodes.policy_messages import to_chunk, to_features  # noqa: E402
 from vla_sae_ros.policy.engine import PolicyEngine  # noqa: E402
+from vla_sae_ros.policy.inference import Inference  # noqa: E402
+from vla_sae_ros.policy.loaded import LoadedPolicy  # noqa: E402
 from vla_sae_ros.policy.loading import load_policy  # noqa: E402
 from vla_sae_ros.policy.site import Site  # noqa: E402
 from vla_sae_ros.policy.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi  # noqa: E402
@@ -48,10 +55,30 @@ from vla_sae_ros.sae import SaeBundle, TopKSAE  # noqa: E402
 from vla_sae_ros.sae.bundle import BundleCard  # noqa: E402
 
 EDITS = 16
+TOLD = "pick up the butter and place it in the basket"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What hangs on the policy, and what is asked of it. known: vectors added at sites."""
+
+    bundles: Sequence[SaeBundle] = ()
+    known: Sequence[tuple[str, int]] = ()
+    snapshot: Snapshot = field(default_factory=Snapshot)
+    heatmap: str = ""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Of one inference [ms]."""
+
+    chunk: float
+    chunk_processor: float
+    everything: float
 
 
 def main() -> None:
-    """Print the table and write it as JSON."""
+    """Print the table."""
     arguments = _parser().parse_args()
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
@@ -59,67 +86,80 @@ def main() -> None:
         if arguments.pi05:
             policy = Path(folder)
             bundles = _random_pi05(policy, arguments.pi05)
-        arms = _arms(policy, bundles)
-    for run in arms.values():
-        for _ in range(5):
-            run()
-    timings: dict[str, list[tuple[float, float]]] = {name: [] for name in arms}
+        loaded = load_policy(policy)
+    arms = _arms(loaded, bundles)
+    publish = _publisher()
+    timings: dict[str, list[Times]] = {name: [] for name in arms}
     for _ in trange(arguments.rounds, desc="rounds"):
         for name in random.sample(list(arms), len(arms)):
-            started = time.perf_counter()
-            handed_over = arms[name]() - started
-            timings[name].append((handed_over * 1e3, (time.perf_counter() - started) * 1e3))
+            timings[name].append(_turn(loaded, arms[name], publish))
+    rclpy.try_shutdown()
     print(json.dumps(_table(timings), indent=2))
 
 
-def _arms(policy: Path, given: list[SaeBundle]) -> dict[str, Callable[[], float]]:
-    """Return what each arm does; a run returns the time at which its chunk was published."""
-    # Copies of the policy, so that hooks on the one cannot slow the other down; of one set of
-    # weights, because where they lie in memory makes some percent.
-    plain = PolicyEngine(load_policy(policy))
-    bundles = [*given, *_random_bundles(plain, given)]
-    tapped = PolicyEngine(load_policy(policy), bundles)
-    floor = PolicyEngine(load_policy(policy))
-    for engine in (tapped, floor):
-        _share_weights(plain, engine)
-    for bundle in bundles:
-        vector = torch.full((bundle.card.d_in,), 1e-3)
-        floor.adapter.attach(bundle.card.site, partial(_add_known, vector))
+def _arms(loaded: LoadedPolicy, given: list[SaeBundle]) -> dict[str, Arm]:
+    engine = PolicyEngine(loaded)
+    bundles = [*given, *_random_bundles(engine, given)]
+    known = [(bundle.card.site, bundle.card.d_in) for bundle in bundles]
+    engine = PolicyEngine(loaded, bundles)
+    edited = Snapshot(1, _edits(engine), cap=1.5)
+    pictured = next(name for name in edited.edits if not engine.why_no_heatmap(name, 0))
+    engine.close()
+    return {
+        "plain": Arm(),
+        "plain again": Arm(),
+        "floor: 4 hooks add a known vector": Arm(known=known),
+        "4 taps, no edit": Arm(bundles),
+        f"4 taps, {EDITS} edits": Arm(bundles, snapshot=edited),
+        "4 taps, heatmap": Arm(bundles, heatmap=pictured),
+    }
+
+
+@contextmanager
+def _hooked(loaded: LoadedPolicy, arm: Arm) -> Iterator[PolicyEngine]:
+    engine = PolicyEngine(loaded, arm.bundles)
+    handles = [engine.adapter.attach(site, partial(_add_known, torch.full((width,), 1e-3)))
+               for site, width in arm.known]
+    try:
+        yield engine
+    finally:
+        engine.close()
+        for handle in handles:
+            handle.remove()
+
+
+def _turn(loaded: LoadedPolicy, arm: Arm, publish: Callable[..., tuple[float, float]]) -> Times:
+    with _hooked(loaded, arm) as engine:
+        frame = _frame(engine)
+        engine.infer(frame, TOLD, (0, 0), arm.snapshot)
+        started, processor = time.perf_counter(), time.thread_time()
+        inference = engine.infer(frame, TOLD, (0, 0), arm.snapshot)
+        handed_over, spent = publish(frame, inference, arm.heatmap)
+        ended = time.perf_counter()
+    return Times(1e3 * (handed_over - started), 1e3 * (spent - processor), 1e3 * (ended - started))
+
+
+def _publisher() -> Callable[..., tuple[float, float]]:
+    """Return what publishes an inference, and says when its chunk was out."""
     rclpy.init()
     node = rclpy.create_node("bench")
     chunks = node.create_publisher(ActionChunk, "policy/action_chunk", qos.CHUNK)
     features = node.create_publisher(FeatureActivations, "policy/features", qos.FEATURES)
     pictures = node.create_publisher(Image, "policy/feature_heatmap", qos.PICTURE)
-    frame = _frame(plain)
 
-    def run(engine: PolicyEngine, snapshot: Snapshot, heatmap: str = "") -> float:
-        job = Job(frame, "pick up the butter and place it in the basket", "bench", 0, 0, 0, 0)
-        inference = engine.infer(frame, job.instruction, (0, 0), snapshot)
+    def publish(
+        frame: dict[str, np.ndarray], inference: Inference, heatmap: str
+    ) -> tuple[float, float]:
+        job = Job(frame, TOLD, "bench", 0, 0, 0, 0)
         chunks.publish(to_chunk(job, inference, 1, 20.0, 0))
-        handed_over = time.perf_counter()
+        handed_over = time.perf_counter(), time.thread_time()
         for site in inference.sites:
             features.publish(to_features(job, inference, site, 1))
         if heatmap and inference.draw is not None:
             pictures.publish(to_image(inference.draw(heatmap, 0), to_header(0)))
         return handed_over
 
-    edited = Snapshot(1, _edits(tapped), cap=1.5)
-    pictured = next(name for name in edited.edits if not tapped.why_no_heatmap(name, 0))
-    return {
-        "plain": lambda: run(plain, Snapshot()),
-        "floor: 4 hooks add a known vector": lambda: run(floor, Snapshot()),
-        "4 taps, no edit": lambda: run(tapped, Snapshot()),
-        f"4 taps, {EDITS} edits": lambda: run(tapped, edited),
-        "4 taps, heatmap": lambda: run(tapped, Snapshot(), pictured),
-    }
-
-
-def _share_weights(engine: PolicyEngine, other: PolicyEngine) -> None:
-    mine, theirs = engine.loaded.policy, other.loaded.policy
-    for a, b in zip(mine.parameters(), theirs.parameters(), strict=True):
-        b.data = a.data
-    for a, b in zip(mine.buffers(), theirs.buffers(), strict=True):
-        b.data = a.data
+    return publish
 
 
 def _add_known(vector: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -202,16 +242,20 @@ def _frame(engine: PolicyEngine) -> dict[str, np.ndarray]:
     return frame
 
 
-def _table(timings: dict[str, list[tuple[float, float]]]) -> dict[str, dict[str, float]]:
-    plain = np.array(timings["plain"])  # (rounds, 2): until the chunk, until everything is out
+def _table(timings: dict[str, list[Times]]) -> dict[str, dict[str, float]]:
+    plain = timings["plain"]
+    ratios = {"to the chunk": "chunk", "to the chunk, processor time": "chunk_processor",
+              "to the last message": "everything"}
     return {
-        name: {
-            "median ms": round(float(np.median(np.array(values)[:, 1])), 2),
-            "to the chunk, over plain": _ratio(np.array(values)[:, 0], plain[:, 0]),
-            "to the last message, over plain": _ratio(np.array(values)[:, 1], plain[:, 1]),
-        }
+        name: {"median ms": round(float(np.median(_column(values, "everything"))), 2)}
+        | {f"{what}, over plain": _ratio(_column(values, part), _column(plain, part))
+           for what, part in ratios.items()}
         for name, values in timings.items()
     }
+
+
+def _column(times: list[Times], part: str) -> np.ndarray:
+    return np.array([getattr(one, part) for one in times])
 
 
 def _ratio(values: np.ndarray, plain: np.ndarray) -> float:
