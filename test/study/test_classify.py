@@ -125,6 +125,31 @@ def test_own_labels_are_fitted_and_their_accuracy_is_said(
     assert json.loads((bundle / "generality.json").read_text())["classifier"] == "own labels"
 
 
+def test_what_a_person_said_stays_the_class_whatever_the_weights_say(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def classes() -> list[str]:
+        return [entry.feature_class for entry in SaeBundle.load(bundle).catalogue.entries]
+
+    activations, labels = collect(tmp_path / "activations"), tmp_path / "labels.yaml"
+    # Features 1 to 4 are alike: no weights can tell 1 from the others.
+    head = f"bundle_id: {SaeBundle.load(bundle).bundle_id}\nlabels: "
+    memorized = "2: memorized, 3: memorized, 4: memorized, 5: memorized"
+    labels.write_text(f"{head}{{0: general, 1: general, {memorized}}}")
+    run(bundle, activations, "--labels", labels)
+    assert classes()[:4] == ["general", "general", "memorized", "memorized"]
+    assert classes()[SILENT] == "dead"
+    p = SaeBundle.load(bundle).catalogue.entries[1].general_probability
+    said = " ".join(capsys.readouterr().out.split())
+    assert p < 0.5 and "of 1 of them the weights say otherwise: [1]" in said
+    run(bundle, activations)
+    assert classes()[1] == "general", "a later run with published weights keeps it"
+    labels.write_text(f"{head}{{0: general, 4: general, 1: memorized, 2: memorized}}")
+    run(bundle, activations, "--labels", labels)
+    assert classes()[1] == "memorized", "a newer label of the same feature counts"
+    assert classes()[4] == "general"
+
+
 def test_two_policies_are_compared(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from vla_sae_ros.study.generality_classifier import (
     GeneralityClassifier,
     leave_one_out_accuracy,
 )
+from vla_sae_ros.study.generality_file import GENERALITY_FILE, read_labels
 from vla_sae_ros.study.generality_labels import GeneralityLabels
 from vla_sae_ros.study.generality_share import (
     Share,
@@ -31,7 +33,6 @@ from vla_sae_ros.study.generality_share import (
     share_difference,
 )
 
-GENERALITY_FILE = "generality.json"
 _LISTED = 10
 
 
@@ -66,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--labels",
         type=Path,
         help="YAML of your own labels {bundle_id, labels: {feature: general|memorized}}: "
-        "weights are fitted to them instead",
+        "weights are fitted to them instead, and what you said of a feature stays its class",
     )
     parser.add_argument(
         "--tau", type=float, default=TAU, help="onset threshold of codes of unit-length samples"
@@ -85,14 +86,18 @@ def run(args: argparse.Namespace) -> int:
     """Classify, write the catalogue and print the shares; return the exit status."""
     console = Console()
     measured = Measured.of(args.bundle, args.activations, args.tau)
-    classifier = _classifier(args, measured, console)
+    given = _given_labels(args, measured.bundle)
+    said = read_labels(args.bundle, measured.bundle.bundle_id) | given
+    classifier = _classifier(args, measured, given, console)
     share = general_share(measured.statistics, classifier, args.draws)
     probability = general_probability(measured.metrics, classifier)
-    catalogue = classified(measured.bundle.catalogue, measured.metrics, probability)
+    catalogue = classified(measured.bundle.catalogue, measured.metrics, probability, said)
     catalogue.save(args.bundle / CATALOGUE_FILE)
-    write_whole(args.bundle / GENERALITY_FILE, _record(args, measured, classifier, share))
+    write_whole(args.bundle / GENERALITY_FILE, _record(args, measured, classifier, share, said))
     console.print(_table(catalogue, probability))
     console.print(_in_words(str(args.bundle), measured, share))
+    if said:
+        console.print(_labels_in_words(said, probability))
     warning = without_onset(measured.metrics, args.tau)
     if warning:
         console.print(warning)
@@ -105,17 +110,25 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def classified(catalogue: Catalogue, metrics: FeatureMetrics, probability: np.ndarray) -> Catalogue:
-    """Return the catalogue with metrics and class of all F features; everything else stays."""
+def classified(
+    catalogue: Catalogue,
+    metrics: FeatureMetrics,
+    probability: np.ndarray,
+    said: Mapping[int, str],
+) -> Catalogue:
+    """Return the catalogue with metrics and class of all F features; everything else stays.
+
+    What a person `said` of a feature that fires is its class, whatever its P(general).
+    """
     entries = []
     for feature in range(len(probability)):
         entry = catalogue.get(feature) or FeatureEntry(feature)
         p = float(probability[feature])
-        alive = not math.isnan(p)
+        kind = said.get(feature, _class_of(p))
         entries.append(
             replace(
                 entry,
-                feature_class=("general" if p >= 0.5 else "memorized") if alive else "dead",
+                feature_class="dead" if math.isnan(p) else kind,
                 general_probability=p,
                 coverage=float(metrics.coverage[feature]),
                 onset_count=float(metrics.onset_count[feature]),
@@ -123,6 +136,23 @@ def classified(catalogue: Catalogue, metrics: FeatureMetrics, probability: np.nd
             )
         )
     return Catalogue(catalogue.site, entries)
+
+
+def _class_of(probability: float) -> str:
+    return "general" if probability >= 0.5 else "memorized"
+
+
+def _labels_in_words(said: Mapping[int, str], probability: np.ndarray) -> str:
+    otherwise = [
+        feature
+        for feature, kind in said.items()
+        if not math.isnan(probability[feature]) and _class_of(probability[feature]) != kind
+    ]
+    return (
+        f"{len(said)} features have the class that a person gave them; of {len(otherwise)} of them "
+        f"the weights say otherwise{f': {sorted(otherwise)}' if otherwise else ''}. The share is "
+        "the weights'."
+    )
 
 
 def without_onset(metrics: FeatureMetrics, tau: float) -> str:
@@ -139,16 +169,21 @@ def without_onset(metrics: FeatureMetrics, tau: float) -> str:
     )
 
 
-def _classifier(
-    args: argparse.Namespace, measured: Measured, console: Console
-) -> GeneralityClassifier:
+def _given_labels(args: argparse.Namespace, bundle: SaeBundle) -> dict[int, str]:
     if args.labels is None:
+        return {}
+    size = bundle.sae.dictionary_size
+    return dict(GeneralityLabels.load(args.labels, bundle.bundle_id, size).labels)
+
+
+def _classifier(
+    args: argparse.Namespace, measured: Measured, given: Mapping[int, str], console: Console
+) -> GeneralityClassifier:
+    if not given:
         return GeneralityClassifier.published(args.classifier)
-    bundle = measured.bundle
-    given = GeneralityLabels.load(args.labels, bundle.bundle_id, bundle.sae.dictionary_size)
-    features = list(given.labels)
+    features = list(given)
     metrics = np.stack([getattr(measured.metrics, name)[features] for name in METRICS], axis=1)
-    general = [said == "general" for said in given.labels.values()]
+    general = [said == "general" for said in given.values()]
     right, n = leave_one_out_accuracy(metrics, general)
     console.print(f"fitted to {n} labels; leave-one-out accuracy {right}/{n}")
     return GeneralityClassifier.fit(metrics, general)
@@ -159,6 +194,7 @@ def _record(
     measured: Measured,
     classifier: GeneralityClassifier,
     share: Share,
+    said: Mapping[int, str],
 ) -> bytes:
     """Return the text of generality.json: what the classes in the catalogue were made with."""
     content = {
@@ -169,6 +205,7 @@ def _record(
         "intercept": classifier.intercept,
         "weights": dict(zip(METRICS, classifier.weights, strict=True)),
         "general_share": {"value": share.value, "low": share.low, "high": share.high},
+        "labels": {str(feature): kind for feature, kind in sorted(said.items())},
         "magnitude": measured.metrics.magnitude.tolist(),  # the one metric no catalogue has
     }
     return (json.dumps(content, indent=1) + "\n").encode()

@@ -47,7 +47,7 @@ def feature_statistics(
     largest = np.zeros(size, np.float32)
     fired = np.zeros(size, np.int64)
     fired_in = np.zeros((int(data.episode.max(initial=-1)) + 1, size), bool)
-    sums = _CorrelationSums(size, variables, n)
+    sums = _CorrelationSums(size, variables)
     for start in range(0, n, chunk):
         chosen = slice(start, min(start + chunk, n))
         code = _codes(sae, data, chosen)
@@ -79,29 +79,36 @@ def _codes(sae: SparseAutoencoder, data: SiteActivations, steps: slice) -> np.nd
 
 
 class _CorrelationSums:
-    """Sums for Pearson's r of F codes with V variables, each over its known steps only."""
+    """Sums for Pearson's r of F codes with V variables, each over its known steps only.
 
-    def __init__(self, size: int, variables: Sequence[StateVariable], steps: int) -> None:
-        given = [one.values for one in variables]
-        values = np.array(given, np.float64).reshape(len(variables), steps)
-        self._known = np.isfinite(values).astype(np.float64)
-        # About the mean of the known values, so that their sum with anything is a covariance.
-        filled = np.nan_to_num(values, nan=0.0)
-        count = np.maximum(self._known.sum(axis=1, keepdims=True), 1)
-        mean = filled.sum(axis=1, keepdims=True) / count
-        self._values = (filled - mean) * self._known
+    Only the steps of one `add` are held at once, beside the variables themselves.
+    """
+
+    def __init__(self, size: int, variables: Sequence[StateVariable]) -> None:
+        self._given = [one.values for one in variables]
+        known = [values[np.isfinite(values)].astype(np.float64) for values in self._given]
+        self._n = _column([len(values) for values in known])
+        self._mean = _column([values.mean() if len(values) else 0.0 for values in known])
+        self._square = _column([np.square(values - values.mean()).sum() if len(values) else 0.0
+                                for values in known])  # fmt: skip
         self._z, self._zz, self._zv = (np.zeros((len(variables), size)) for _ in range(3))
 
     def add(self, code: np.ndarray, steps: slice) -> None:
-        self._z += self._known[:, steps] @ code
-        self._zz += self._known[:, steps] @ np.square(code)
-        self._zv += self._values[:, steps] @ code
+        values = np.array([one[steps] for one in self._given], np.float64).reshape(-1, len(code))
+        is_known = np.isfinite(values)
+        known = is_known.astype(np.float64)
+        self._z += known @ code
+        self._zz += known @ np.square(code)
+        # About the mean of the known values, so that their sum with anything is a covariance.
+        self._zv += np.where(is_known, values - self._mean, 0.0) @ code
 
     def pearson(self) -> np.ndarray:
-        n = self._known.sum(axis=1, keepdims=True)
-        square = np.square(self._values).sum(axis=1, keepdims=True)
-        spread = self._zz - np.square(self._z) / np.maximum(n, 1)
+        spread = self._zz - np.square(self._z) / np.maximum(self._n, 1)
         floor = 1e-12 * np.maximum(self._zz, 1e-30)
-        usable = (spread > floor) & (square > 1e-20)
-        below = np.sqrt(np.where(usable, spread * square, 1.0))
+        usable = (spread > floor) & (self._square > 1e-20)
+        below = np.sqrt(np.where(usable, spread * self._square, 1.0))
         return np.where(usable, self._zv / below, np.nan)
+
+
+def _column(values: Sequence[float]) -> np.ndarray:
+    return np.array(values, np.float64).reshape(-1, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from vla_sae_ros.core.catalogue import FeatureEntry
-from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sae import SaeBundle
-from vla_sae_ros.study.classify import GENERALITY_FILE
 from vla_sae_ros.study.contact_frames import ContactFrames
 from vla_sae_ros.study.evidence_file import Evidence, FeatureEvidence
 from vla_sae_ros.study.feature_activity import FeatureActivity
+from vla_sae_ros.study.generality_file import read_generality
 from vla_sae_ros.study.top_episodes import Peak
 
 
@@ -34,7 +32,7 @@ class Known:
     def of(cls, folder: Path, bundle: SaeBundle, activity: FeatureActivity | None) -> Known:
         """Read what lies beside the catalogue. Raises ConfigurationError for another bundle's."""
         evidence = Evidence.load(folder, bundle.bundle_id)
-        return cls(bundle, evidence, _generality(folder, bundle.bundle_id), activity)
+        return cls(bundle, evidence, read_generality(folder, bundle.bundle_id), activity)
 
 
 @dataclass(frozen=True)
@@ -129,20 +127,3 @@ def percent(trace: np.ndarray) -> list[int]:
 
 def _short(value: float) -> float | None:
     return float(f"{value:.4g}") if math.isfinite(value) else None
-
-
-def _generality(folder: Path, bundle_id: str) -> dict[str, Any]:
-    path = folder / GENERALITY_FILE
-    if not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        said = content["bundle_id"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(
-            f"Cannot read {path}: {error}. Delete it and run `vla-sae classify` again."
-        ) from error
-    if said != bundle_id:
-        next_step = "Delete it and run `vla-sae classify`."
-        raise ConfigurationError(complaint(f"bundle of {path}", said, bundle_id, next_step))
-    return dict(content)

@@ -117,9 +117,9 @@ def _identities(kind: str, said: Sequence[str]) -> list[StateVariable]:
     texts = sorted(set(said) - {""})
     if len(texts) < 2:
         return []
+    numbers = {text: number for number, text in enumerate(texts)}
+    own = np.array([numbers.get(text, -1) for text in said])
     return [
-        StateVariable(
-            f'{kind} "{text}"', "1", (np.array(said) == text).astype(float), f"task: {text}", ""
-        )
-        for text in texts
+        StateVariable(f'{kind} "{text}"', "1", (own == number).astype(float), f"task: {text}", "")
+        for text, number in numbers.items()
     ]

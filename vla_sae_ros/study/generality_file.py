@@ -1,0 +1,39 @@
+"""generality.json, beside a bundle's catalogue: what the classes in it were made with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+
+GENERALITY_FILE = "generality.json"
+
+
+def read_generality(folder: Path, bundle_id: str) -> dict[str, Any]:
+    """Return the content of a bundle's generality.json; empty where there is none.
+
+    Raises:
+        ConfigurationError: a damaged file, or another bundle's.
+    """
+    path = folder / GENERALITY_FILE
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        said = content["bundle_id"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"Cannot read {path}: {error}. Delete it and run `vla-sae classify` again."
+        ) from error
+    if said != bundle_id:
+        next_step = "Delete it and run `vla-sae classify`."
+        raise ConfigurationError(complaint(f"bundle of {path}", said, bundle_id, next_step))
+    return dict(content)
+
+
+def read_labels(folder: Path, bundle_id: str) -> dict[int, str]:
+    """Return what a person once said of features' classes; errors as `read_generality`."""
+    labels = read_generality(folder, bundle_id).get("labels", {})
+    return {int(feature): said for feature, said in labels.items()}
