@@ -163,11 +163,16 @@ if (PATHS.arms && Object.keys(PATHS.arms).length) {
   watch.observe($("space"));
 }
 
-// Videos
+// Videos: each is loaded when it comes into view, and shows its first picture then.
 
+const load = video => { if (!video.src) video.src = FILMS[video.dataset.film]; };
+const inView = new IntersectionObserver(seen => {
+  for (const one of seen) if (one.isIntersecting) { load(one.target); inView.unobserve(one.target); }
+});
+for (const video of document.querySelectorAll("video[data-film]")) inView.observe(video);
 for (const button of document.querySelectorAll("button.play")) button.onclick = () => {
   for (const video of button.parentElement.querySelectorAll("video")) {
-    if (!video.src) video.src = FILMS[video.dataset.film];
+    load(video);
     video.currentTime = 0;
     video.play();
   }

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tqdm import tqdm
-
+from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.study.experiment.analysis import analyse, write_numbers
 from vla_sae_ros.study.experiment.report.study_page import write_study_page
 from vla_sae_ros.study.experiment.report.verdict_rows import verdict_table
@@ -28,13 +27,11 @@ def write_study_report(
     Raises:
         RecordingError: no table, an empty one, or a damaged table or file.
     """
-    with tqdm(desc="comparing", unit="run", leave=False) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        analysis = analyse(folder, seed, progress)
+    with CommandProgress() as shown:
+        task = shown.add_task("comparing")
+        analysis = analyse(
+            folder, seed, lambda done, total: shown.update(task, completed=done, total=total)
+        )
     write_study_page(page, analysis, most_frames)
     numbers = page.with_suffix(".json")
     write_numbers(numbers, analysis)
