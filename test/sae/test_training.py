@@ -80,6 +80,33 @@ def test_the_history_ends_at_the_fvu_of_the_result(kind: str) -> None:
     assert evaluate(trained.sae, samples).fvu == pytest.approx(trained.fvu_history[-1], rel=share)
 
 
+def test_the_loss_curve_is_that_of_a_dense_step_to_rounding() -> None:
+    """Each batch is all samples, so that the shuffle plays no part."""
+    samples, _ = planted(256, 16, 32, 3)
+    settings = dataclasses.replace(SMALL, batch_size=256, epochs=60, aux_coefficient=0.0)
+    trainer = Trainer(samples, settings, torch.device("cpu"))
+    centre = trainer.result().b_dec
+    x = torch.from_numpy(samples) - centre
+    x /= x.square().mean().sqrt()
+    weights = [trainer.state().tensors[f"weight.{n}"].clone().requires_grad_() for n in range(3)]
+    encoder, decoder, bias = weights
+    optimiser = torch.optim.Adam(weights, eps=6.25e-10)
+    for step in range(60):
+        value, index = ((x - bias) @ encoder.T).topk(settings.k)
+        code = torch.zeros(256, settings.dictionary_size).scatter(1, index, value.relu())
+        fvu = (code @ decoder + bias - x).square().sum() / (x - x.mean(0)).square().sum()
+        optimiser.zero_grad()
+        fvu.backward()
+        with torch.no_grad():
+            decoder.grad -= (decoder.grad * decoder).sum(1, keepdim=True) * decoder
+            torch.nn.utils.clip_grad_norm_(weights, settings.clip_norm)
+            optimiser.param_groups[0]["lr"] = settings.rate_at(step, 60)
+            optimiser.step()
+            decoder /= decoder.norm(dim=1, keepdim=True)
+        torch.testing.assert_close(trainer.advance().fvu, fvu.detach(), rtol=1e-4, atol=0)
+    assert trainer.fvu_history[-1] < 0.6 * trainer.fvu_history[0]
+
+
 def test_the_size_and_offset_of_the_activations_do_not_change_what_is_learnt() -> None:
     samples = planted(640, 16, 24, 3)[0]
     first = train(samples, SMALL, progress=False).sae

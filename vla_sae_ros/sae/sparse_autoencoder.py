@@ -197,11 +197,17 @@ class SparseAutoencoder(nn.Module, ABC):
             explained = code.dense @ self.W_dec
         return (centred - explained).square_().sum() / centred.square_().sum()
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write `cfg.json` and `sae_weights.safetensors`, as SAELens reads them, into `folder`."""
-        from vla_sae_ros.sae.formats.saelens import save_sae  # a cycle otherwise
+    def save(self, folder: str | os.PathLike[str], library: str = "SAELens") -> None:
+        """Write configuration and weights into `folder` as "SAELens" or "sparsify" reads them.
 
-        save_sae(self, folder)
+        Raises ConfigurationError for another library, and for what sparsify does not do.
+        """
+        from vla_sae_ros.sae.formats import saelens, sparsify  # a cycle otherwise
+
+        writers = {"SAELens": saelens.save_sae, "sparsify": sparsify.save_sae}
+        if library not in writers:
+            raise ConfigurationError(complaint("library to save for", library, sorted(writers)))
+        writers[library](self, folder)
 
 
 def _check_weights(weights: dict[str, Tensor], pre_bias: Tensor | None) -> None:

@@ -2,15 +2,18 @@
 
 Run by hand in an environment of its own, `pip install eai-sparsify`:
 `SPARSIFY_DISABLE_TRITON=1 python test/sae/formats/make_sparsify_fixture.py`, which needs no GPU.
-The stored ones were made with eai-sparsify 1.3.3 and torch 2.15.0.
+The stored ones were made with eai-sparsify 1.3.3 and torch 2.15.0. With folders as arguments it
+instead prints how far sparsify's codes are from the `expected.safetensors` of the autoencoders
+there.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from sparsify import SparseCoder, SparseCoderConfig
 
 CASES = {
@@ -30,14 +33,33 @@ def make(folder: Path) -> None:
             weight.data = torch.randn_like(weight)
         coder.save_to_disk(folder / name)
         x = torch.randn(6, 8) * 3 + 1
-        encoded = coder.encode(x)
-        code = torch.zeros(6, coder.num_latents)
-        code.scatter_(1, encoded.top_indices, encoded.top_acts)
-        reconstruction = coder.decode(encoded.top_acts, encoded.top_indices)
+        code, reconstruction = as_it_serves(coder, x)
         expected = {"x": x, "code": code, "reconstruction": reconstruction}
         save_file(expected, folder / name / "expected.safetensors")
 
 
+def as_it_serves(coder: SparseCoder, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Code, dense, and reconstruction."""
+    encoded = coder.encode(x)
+    code = torch.zeros(len(x), coder.num_latents)
+    code.scatter_(1, encoded.top_indices, encoded.top_acts)
+    return code, coder.decode(encoded.top_acts, encoded.top_indices)
+
+
+def compare(folder: Path) -> None:
+    expected = load_file(folder / "expected.safetensors")
+    code, reconstruction = as_it_serves(SparseCoder.load_from_disk(folder), expected["x"])
+    print(
+        folder.name,
+        "code", float((code - expected["code"]).abs().max()),
+        "reconstruction", float((reconstruction - expected["reconstruction"]).abs().max()),
+    )  # fmt: skip
+
+
 if __name__ == "__main__":
     with torch.no_grad():
-        make(Path(__file__).parent / "sparsify")
+        if len(sys.argv) > 1:
+            for argument in sys.argv[1:]:
+                compare(Path(argument))
+        else:
+            make(Path(__file__).parent / "sparsify")

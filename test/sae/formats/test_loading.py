@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -48,6 +49,35 @@ def test_what_is_saved_again_gives_the_same_codes(case: str, tmp_path: Path) -> 
     x = torch.randn(5, first.d_in)
     assert torch.equal(first.encode(x), second.encode(x))
     assert torch.equal(first.reconstruct(x), second.reconstruct(x))
+
+
+@pytest.mark.parametrize("case", ["topk", "expansion"])
+def test_what_is_saved_for_sparsify_is_what_sparsify_wrote(case: str, tmp_path: Path) -> None:
+    theirs = FIXTURES / "sparsify" / case
+    sae_room.load(theirs).save(tmp_path, "sparsify")
+    found = load_file(tmp_path / "sae.safetensors")
+    for name, tensor in load_file(theirs / "sae.safetensors").items():
+        assert torch.equal(found.pop(name), tensor)
+    assert not found
+    config, known = (json.loads((one / "cfg.json").read_text()) for one in (tmp_path, theirs))
+    assert config.pop("num_latents") == sae_room.load(theirs).dictionary_size
+    assert config.items() <= known.items()
+
+
+def test_what_sparsify_cannot_do_is_not_saved_for_it(tmp_path: Path) -> None:
+    for case, said in (
+        ("layer_norm", "layer_norm"),
+        ("standard", "standard"),
+    ):
+        with pytest.raises(ConfigurationError, match=said):
+            sae_room.load(FIXTURES / "saelens" / case).save(tmp_path / "out", "sparsify")
+    one = sae_room.load(FIXTURES / "saelens" / "plain")
+    one.apply_b_dec_to_input = False
+    with pytest.raises(ConfigurationError, match="apply_b_dec_to_input"):
+        one.save(tmp_path / "out", "sparsify")
+    with pytest.raises(ConfigurationError, match="SAELens"):
+        one.save(tmp_path / "out", "pickle")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(("case", "said"), REFUSED.items())

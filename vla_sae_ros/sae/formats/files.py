@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
@@ -42,6 +42,19 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         raise ConfigurationError(
             f"{path} is truncated or not a safetensors file ({error}). Copy the SAE again."
         ) from error
+
+
+def write_files(
+    weights_path: Path, weights: dict[str, Tensor], config_path: Path, config: dict[str, Any]
+) -> None:
+    """Write both files of an SAE, each replaced whole; their folder is made if missing."""
+    weights_path.parent.mkdir(parents=True, exist_ok=True)
+    part = weights_path.with_name(weights_path.name + ".part")
+    save_file(weights, part)
+    part.replace(weights_path)
+    part = config_path.with_name(config_path.name + ".part")
+    part.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    part.replace(config_path)
 
 
 def read_torch(path: Path) -> dict[str, Any]:

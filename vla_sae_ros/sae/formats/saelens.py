@@ -6,13 +6,11 @@ would change a code.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
@@ -23,6 +21,7 @@ from vla_sae_ros.sae.formats.files import (
     read_json,
     read_safetensors,
     refuse_unless,
+    write_files,
 )
 from vla_sae_ros.sae.jumprelu import JumpReLUSAE
 from vla_sae_ros.sae.normalization import NORMALIZATIONS
@@ -70,7 +69,6 @@ def save_sae(sae: SparseAutoencoder, folder: str | os.PathLike[str]) -> None:
     The normalisation `l2` is one that SAELens does not know: it refuses such a folder by name.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     config = {
         "architecture": sae.architecture,
         "d_in": sae.d_in,
@@ -86,12 +84,7 @@ def save_sae(sae: SparseAutoencoder, folder: str | os.PathLike[str]) -> None:
         config |= {"k": sae.k, "rescale_acts_by_decoder_norm": False}
     else:
         config[_LISTED] = sae.k
-    part = folder / (WEIGHTS_FILE + ".part")
-    save_file(sae.stored_weights(), part)
-    part.replace(folder / WEIGHTS_FILE)
-    part = folder / (CONFIG_FILE + ".part")
-    part.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / CONFIG_FILE)
+    write_files(folder / WEIGHTS_FILE, sae.stored_weights(), folder / CONFIG_FILE, config)
 
 
 def _check_config(config: dict[str, Any]) -> None:
