@@ -48,11 +48,18 @@ def test_nobody_has_to_take_the_pictures_of_empty_cameras(family: str, tmp_path:
         engine.infer({k: v for k, v in FRAME.items() if "wrist" not in k}, INSTRUCTION, (1, 0))
 
 
-@pytest.fixture
-def in_bfloat16(tiny_policy_folder: Path) -> LoadedPolicy:
-    """A SmolVLA as lerobot runs it in half precision: both stacks cast, the projections not."""
-    loaded = load_policy(tiny_policy_folder)
-    loaded.policy.model.vlm_with_expert.to(torch.bfloat16)
+@pytest.fixture(params=["smolvla", "pi0", "pi05"])
+def in_bfloat16(
+    request: pytest.FixtureRequest, tiny_policy_folder: Path, tmp_path: Path
+) -> LoadedPolicy:
+    """A policy as lerobot runs it in half precision: both stacks cast, the projections not."""
+    if request.param == "smolvla":
+        loaded = load_policy(tiny_policy_folder)
+        loaded.policy.model.vlm_with_expert.to(torch.bfloat16)
+        return loaded
+    save_tiny_pi(build_tiny_pi(request.param), PiSize(), statistics(), tmp_path)
+    loaded = load_policy(tmp_path)
+    loaded.policy.model.paligemma_with_expert.to_bfloat16_for_selected_params("bfloat16")
     return loaded
 
 

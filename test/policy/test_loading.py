@@ -12,6 +12,7 @@ from tiny_families import statistics
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.checkpoint import save_checkpoint
+from vla_sae_ros.policy.families import adapter_for
 from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.policy.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
@@ -157,6 +158,26 @@ def test_a_saved_pi_policy_loads_with_its_processors(family: str, tmp_path: Path
     chunk = loaded.policy.predict_action_chunk(batch, noise=noise)
     assert torch.equal(chunk, policy.predict_action_chunk(batch, noise=noise))
     assert loaded.postprocessor(chunk).shape == (1, PiSize().chunk, 7)
+
+
+@pytest.mark.parametrize("family", ["pi0", "pi05"])
+def test_a_policy_that_would_compile_itself_is_loaded_uncompiled_and_that_is_said(
+    family: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Checkpoints of pi0 that were trained so are on the hub with both of these settings."""
+    save_tiny_pi(build_tiny_pi(family), PiSize(), statistics(), tmp_path)
+    load_policy(tmp_path)
+    assert "uncompiled" not in caplog.text
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    config |= {"compile_model": True, "gradient_checkpointing": True}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    loaded = load_policy(tmp_path)
+    assert "served uncompiled" in caplog.text and str(tmp_path) in caplog.text
+    adapter = adapter_for(family, loaded.policy)
+    noise = torch.zeros(1, *adapter.noise_shape)
+    plain = adapter.predict(loaded.preprocessor(frame()), noise)
+    adapter.attach("expert.1", torch.ones_like)
+    assert not torch.equal(adapter.predict(loaded.preprocessor(frame()), noise), plain)
 
 
 def test_a_saved_x_vla_policy_loads_with_its_processors(tmp_path: Path) -> None:

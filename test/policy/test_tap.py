@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vla_sae_ros.core.steering import AppliedEdit, Mode
 from vla_sae_ros.policy.probe import Probe
@@ -319,3 +322,40 @@ def test_an_add_alone_needs_no_code(
         patched.setattr(type(sae), "encode_normalized", None)  # calling it would be an error
         assert tap(stream) is not None
     assert 1 in tap.reading().readout().index
+
+
+class AskedNumbers(TorchDispatchMode):
+    """Keeps the names of operations for which a GPU would have to hand something to the host."""
+
+    WAITS = ("_local_scalar_dense", "nonzero", "_unique2", "unique_dim", "masked_select")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        name = func.overloadpacket.__name__
+        if name in self.WAITS:
+            self.names.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+@pytest.mark.parametrize("cap", [0.1, NO_CAP])
+def test_a_ramp_asks_no_tensor_for_a_number_while_the_policy_infers(
+    sae: TopKSAE, stream: torch.Tensor, tokens: Tokens, pooled: bool, cap: float
+) -> None:
+    tap = Tap(BACKBONE, sae, pooled)
+    with torch.no_grad(), AskedNumbers() as asked:  # inference mode shows compound operations only
+        for weight in (0.5, 1.0):
+            edits = (AppliedEdit(3, Mode.CLAMP, 2.0, weight), AppliedEdit(3, Mode.ADD, 1.0, weight),
+                     AppliedEdit(4, Mode.SCALE, 0.0, weight))
+            projected = (*edits, AppliedEdit(5, Mode.PROJECT_OUT, 0.0, weight))
+            for acting in (edits, edits[1:2], projected):
+                tap.begin(tokens, acting, cap)
+                assert tap(stream) is not None
+        assert not asked.names
+        float(stream.sum())
+    assert asked.names == ["_local_scalar_dense"], "what would wait is noticed"

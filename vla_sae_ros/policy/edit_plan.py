@@ -132,7 +132,9 @@ def _plan(
         torch.cat([rows[: len(affine)], _projection_rows(projecting, directions)]),
         scopes,
         one_scope,
-        pooled_change(sae, features, offset, gain, rows) if at_once else None,
+        pooled_change(sae, [e.feature for e in affine], offset, gain, rows, needs_code)
+        if at_once
+        else None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,14 @@ FOLDER_FIELDS = ("vlm_model_name", "tokenizer_name", "text_tokenizer_name")
 TOKENIZER_FILE = "tokenizer.json"
 NOT_LOADED = "Could not load state dict"
 """What lerobot's pi classes print, where others raise, before they go on with random weights."""
+_log = logging.getLogger(__name__)
 
 
 def load_policy(folder: Path | str, device: str = "cpu") -> LoadedPolicy:
     """Load a policy as lerobot saves it, from a folder or, by "owner/name", from the hub.
 
-    Folders that its files name by a relative path are looked for inside the policy's folder.
+    Folders that its files name by a relative path are looked for inside the policy's folder. A
+    policy that would compile itself does not, and a warning says so: its taps would not be called.
     Raises ConfigurationError in plain words when the folder, one of its files, the policy's type or
     the backbone is missing or cannot be read, or when no adapter reads this type.
     """
@@ -48,6 +51,7 @@ def load_policy(folder: Path | str, device: str = "cpu") -> LoadedPolicy:
         config = PreTrainedConfig.from_pretrained(folder)
         config.device = device
         _name_absolutely(folder, config)
+        _leave_uncompiled(config, name)
         policy = _load_weights(policy_type, folder, config)
         overrides = {"device_processor": {"device": device}} | _own_tokenizer(folder, config)
         preprocessor, postprocessor = make_pre_post_processors(
@@ -64,6 +68,15 @@ def load_policy(folder: Path | str, device: str = "cpu") -> LoadedPolicy:
         policy, preprocessor, postprocessor, f"{policy_type} from {Path(name).resolve().name}",
         policy_id_of(folder), config,
     )
+
+
+def _leave_uncompiled(config: PreTrainedConfig, name: str) -> None:
+    if getattr(config, "compile_model", False):
+        config.compile_model = False
+        _log.warning(
+            "%s asks for torch.compile (compile_model: true), whose graph calls no taps: it is "
+            "served uncompiled, as with compile_model: false, and infers more slowly.", name,
+        )  # fmt: skip
 
 
 def _load_weights(policy_type: str, folder: Path, config: PreTrainedConfig) -> PreTrainedPolicy:

@@ -8,7 +8,7 @@ row, which is zero where it is not edited.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -73,25 +73,36 @@ class ListedChange:
 
 
 def pooled_change(
-    sae: SparseAutoencoder, features: Tensor, offset: Tensor, gain: Tensor, rows: Tensor
+    sae: SparseAutoencoder,
+    features: Sequence[int],
+    offset: Tensor,
+    gain: Tensor,
+    rows: Tensor,
+    needs_code: bool,
 ) -> PooledChange:
-    """Return the change by edits of `features` (n,), one of which may be named more than once.
+    """Return the change by edits of n `features`, one of which may be named more than once.
+
+    While a value ramps this is made anew in every inference: it asks no tensor for a number, which
+    would make a GPU wait.
 
     Args:
         sae: whose features they are.
-        features: (n,) int64.
+        features: n, the edits'.
         offset, gain: (n,) float32 with z' - z = offset + gain z.
         rows: (n, d) float32, theirs.
+        needs_code: some gain is not 0.
     """
     constant = offset @ rows
-    if not bool(gain.any()):
+    if not needs_code:
         return ConstantChange(constant)
-    edited, place = features.unique(return_inverse=True)
-    by_slot = rows.new_zeros(len(edited) + 1, rows.shape[1])
+    distinct = sorted(set(features))
+    edited = torch.tensor(distinct, device=rows.device)
+    place = torch.tensor([distinct.index(feature) for feature in features], device=rows.device)
+    by_slot = rows.new_zeros(len(distinct) + 1, rows.shape[1])
     by_slot.index_add_(0, place, gain[:, None] * rows)
     alone = sae.of_features(edited)
     if alone is not None:
         return AloneChange(constant, alone, by_slot[:-1].t())
-    slot = torch.full((sae.dictionary_size,), len(edited), device=features.device)
-    slot[edited] = torch.arange(len(edited), device=features.device)
+    slot = torch.full((sae.dictionary_size,), len(distinct), device=rows.device)
+    slot[edited] = torch.arange(len(distinct), device=rows.device)
     return ListedChange(constant, sae, slot, by_slot)
