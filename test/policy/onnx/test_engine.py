@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from same_inference import assert_same_inference
 
 from vla_sae_ros.core.errors import ConfigurationError, ObservationError
-from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loaded import LoadedPolicy
@@ -78,27 +78,13 @@ NAMES = [
 ]
 
 
-def assert_alike(got: SiteReadout, wanted: SiteReadout) -> None:
-    """Compare everything that is read; a code is compared wherever either of them shows one."""
-    assert got.site == wanted.site
-    assert got.index.tolist() == wanted.index.tolist()
-    np.testing.assert_allclose(got.natural, wanted.natural, atol=1e-4)
-    np.testing.assert_allclose(got.applied, wanted.applied, atol=1e-4)
-    assert got.fvu == pytest.approx(wanted.fvu, rel=1e-4)
-    assert got.residual_norm == pytest.approx(wanted.residual_norm, rel=1e-4)
-    assert got.edit_norm_ratio == pytest.approx(wanted.edit_norm_ratio, abs=1e-4)
-    assert (got.capped, got.unlisted) == (wanted.capped, wanted.unlisted)
-
-
 @pytest.mark.parametrize("instruction", [INSTRUCTION, "stop", ""])
 def test_plain_actions_and_read_outs_are_those_of_pytorch(
     engine: OnnxEngine, reference: PolicyEngine, frame: dict[str, np.ndarray], instruction: str
 ) -> None:
     got, wanted = (one.infer(frame, instruction, (1, 2)) for one in (engine, reference))
-    np.testing.assert_allclose(got.actions, wanted.actions, atol=1e-4)
+    assert_same_inference(got, wanted)
     assert [site.site for site in got.sites] == list(SITES)
-    for ours, theirs in zip(got.sites, wanted.sites, strict=True):
-        assert_alike(ours, theirs)
 
 
 @pytest.mark.parametrize(("site", "edits"), CASES, ids=NAMES)
@@ -115,10 +101,8 @@ def test_edited_actions_and_read_outs_are_those_of_pytorch(
     plain = reference.infer(frame, INSTRUCTION, (1, 2)).actions
     got, wanted = (one.infer(frame, INSTRUCTION, (1, 2), steering) for one in (engine, reference))
     assert np.abs(wanted.actions - plain).max() > 1e-3, "the edits of this case do something"
-    np.testing.assert_allclose(got.actions, wanted.actions, atol=1e-4)
+    assert_same_inference(got, wanted)
     assert (got.revision, got.bypassed) == (7, False)
-    for ours, theirs in zip(got.sites, wanted.sites, strict=True):
-        assert_alike(ours, theirs)
 
 
 def test_edits_on_all_sites_at_once_are_those_of_pytorch(

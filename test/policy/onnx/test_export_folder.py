@@ -6,6 +6,8 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,6 @@ from vla_sae_ros.policy.export.writing import Source, write_export
 from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.policy.onnx.description import Description, exported_folder
 from vla_sae_ros.policy.onnx.engine import OnnxEngine
-from vla_sae_ros.policy.tiny_pi import build_tiny_pi
 from vla_sae_ros.sae import SaeBundle
 
 pytestmark = pytest.mark.timeout(600)  # exporting takes a minute on a busy machine
@@ -79,9 +80,13 @@ def test_a_folder_that_exists_is_never_overwritten(
         write_export(Source(loaded, (), ()), export_folder)
 
 
-def test_another_family_is_refused_by_name(loaded: LoadedPolicy, tmp_path: Path) -> None:
-    other = dataclasses.replace(loaded, policy=build_tiny_pi("pi0"))
-    with pytest.raises(ConfigurationError, match="type of the policy to export: got 'pi0'"):
+@pytest.mark.parametrize("name", ["pi0_fast", "groot", "xvla"])
+def test_another_family_is_refused_by_name(
+    loaded: LoadedPolicy, tmp_path: Path, name: str
+) -> None:
+    fake_policy: Any = SimpleNamespace(name=name)
+    other = dataclasses.replace(loaded, policy=fake_policy)
+    with pytest.raises(ConfigurationError, match=f"type of the policy to export: got '{name}'"):
         write_export(Source(other, (), ()), tmp_path / "onnx")
     assert list(tmp_path.iterdir()) == []
 

@@ -14,7 +14,7 @@ from torch.export import Dim
 
 from vla_sae_ros.policy.adapter import PolicyAdapter
 from vla_sae_ros.policy.export.graph_tap import GraphTap
-from vla_sae_ros.policy.export.smolvla import Prefix, Step
+from vla_sae_ros.policy.export.parts import PolicyGraphs, Prefix, Step
 from vla_sae_ros.policy.onnx import names
 from vla_sae_ros.policy.onnx.description import Description
 
@@ -27,7 +27,7 @@ Inputs = dict[str, tuple[tuple[Size, ...], torch.dtype]]
 
 
 def write_prefix(
-    policy: Any,
+    graphs: PolicyGraphs,
     adapter: PolicyAdapter,
     taps: Sequence[GraphTap],
     description: Description,
@@ -44,15 +44,17 @@ def write_prefix(
     }
     inputs[names.TOKENS] = (1, words), torch.int64
     inputs[names.TOKEN_MASK] = (1, words), torch.bool
-    inputs[names.STATE] = (1, description.graph_state_size), torch.float32
-    inputs |= _tap_inputs(taps, words + (description.language_start + 1))
+    if description.state_place == names.IN_PREFIX:
+        inputs |= _state_input(description)
+    others = description.language_start + graphs.layout.tokens_after_words
+    inputs |= _tap_inputs(taps, words + others)
     outputs = [names.PREFIX_MASK, *names.caches(description.backbone_layers)]
     with attached(adapter, taps):
-        _write(Prefix(policy, taps), inputs, outputs + _tap_outputs(taps), path)
+        _write(Prefix(graphs, taps), inputs, outputs + _tap_outputs(taps), path)
 
 
 def write_step(
-    policy: Any,
+    graphs: PolicyGraphs,
     adapter: PolicyAdapter,
     taps: Sequence[GraphTap],
     description: Description,
@@ -63,19 +65,22 @@ def write_step(
     taps: on expert sites.
     """
     horizon, width = description.noise_shape
-    longest = description.language_start + 1 + description.prompt.max_length
+    others = description.language_start + graphs.layout.tokens_after_words
+    longest = others + description.prompt.max_length
     tokens = Dim("prefix_tokens", min=2, max=longest)
-    text = policy.model.vlm_with_expert.config.text_config
-    cache = (1, text.num_key_value_heads, tokens, text.head_dim)
+    _, heads, head_width = graphs.layout.cache
+    cache = (1, heads, tokens, head_width)
     inputs: Inputs = {
         names.X_T: ((1, horizon, width), torch.float32),
         names.TIME: ((1,), torch.float32),
         names.PREFIX_MASK: ((1, tokens), torch.bool),
         **{name: (cache, torch.float32) for name in names.caches(description.backbone_layers)},
-        **_tap_inputs(taps, horizon),
+        **_tap_inputs(taps, graphs.layout.tokens_before_actions + horizon),
     }
+    if description.state_place == names.IN_SUFFIX:
+        inputs |= _state_input(description)
     with attached(adapter, taps):
-        _write(Step(policy, taps), inputs, [names.VELOCITY, *_tap_outputs(taps)], path)
+        _write(Step(graphs, taps), inputs, [names.VELOCITY, *_tap_outputs(taps)], path)
 
 
 @contextmanager
@@ -85,6 +90,10 @@ def attached(adapter: PolicyAdapter, taps: Sequence[GraphTap]) -> Iterator[None]
         for tap in taps:
             stack.callback(adapter.attach(tap.site.name, tap).remove)
         yield
+
+
+def _state_input(description: Description) -> Inputs:
+    return {names.STATE: ((1, description.graph_state_size), torch.float32)}
 
 
 def _tap_inputs(taps: Sequence[GraphTap], tokens: Size) -> Inputs:

@@ -8,11 +8,15 @@ from typing import Any
 
 import torch
 from lerobot.configs.types import NormalizationMode
+from lerobot.policies.pi0.processor_pi0 import Pi0NewLineProcessor
+from lerobot.policies.pi05.processor_pi05 import Pi05PrepareStateTokenizerProcessorStep
 from lerobot.policies.smolvla.processor_smolvla import NewLineTaskProcessorStep
 from lerobot.processor import (
+    AbsoluteActionsProcessorStep,
     AddBatchDimensionProcessorStep,
     DeviceProcessorStep,
     NormalizerProcessorStep,
+    RelativeActionsProcessorStep,
     RenameObservationsProcessorStep,
     TokenizerProcessorStep,
     UnnormalizerProcessorStep,
@@ -23,10 +27,12 @@ from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.policy.onnx.description import Affine, PromptRule
 from vla_sae_ros.policy.onnx.names import TOKENIZER
 
+_ENDS_WITH_NEWLINE = (NewLineTaskProcessorStep, Pi0NewLineProcessor)
+_RELATIVE = (RelativeActionsProcessorStep, AbsoluteActionsProcessorStep)
 _KNOWN = (
-    AddBatchDimensionProcessorStep, DeviceProcessorStep, NewLineTaskProcessorStep,
-    NormalizerProcessorStep, RenameObservationsProcessorStep, TokenizerProcessorStep,
-    UnnormalizerProcessorStep,
+    AddBatchDimensionProcessorStep, DeviceProcessorStep, *_ENDS_WITH_NEWLINE,
+    NormalizerProcessorStep, Pi05PrepareStateTokenizerProcessorStep, *_RELATIVE,
+    RenameObservationsProcessorStep, TokenizerProcessorStep, UnnormalizerProcessorStep,
 )  # fmt: skip
 
 
@@ -42,6 +48,10 @@ def require_known_steps(loaded: LoadedPolicy) -> None:
         if renamed:
             raise ConfigurationError(
                 complaint("rename_map of a policy to export", step.rename_map, "none")
+            )
+        if isinstance(step, _RELATIVE) and step.enabled:
+            raise ConfigurationError(
+                complaint(f"{type(step).__name__} of a policy to export", "enabled", "not enabled")
             )
 
 
@@ -68,12 +78,14 @@ def save_tokenizer(loaded: LoadedPolicy, folder: Path) -> PromptRule:
             complaint("padding of prompts", got, "longest or max_length, on the right")
         )
     tokenizer.backend_tokenizer.save(str(folder / TOKENIZER))
-    newline = any(isinstance(one, NewLineTaskProcessorStep) for one in loaded.preprocessor.steps)
+    steps = loaded.preprocessor.steps
+    newline = any(isinstance(one, _ENDS_WITH_NEWLINE) for one in steps)
     return PromptRule(
         ending="\n" if newline else "",
         max_length=step.max_length,
         padded=step.padding == "max_length",
         pad_id=int(tokenizer.pad_token_id),
+        with_state=any(isinstance(one, Pi05PrepareStateTokenizerProcessorStep) for one in steps),
     )
 
 
@@ -98,7 +110,7 @@ def _mode(step: Any, kind: str) -> NormalizationMode:
 
 
 def _affine(step: Any, kind: str, key: str, inverse: bool) -> Affine:
-    """Return the normalisation of one feature as (x - shift) / scale.
+    """Return the normalisation of one feature.
 
     lerobot adds its epsilon to a standard deviation on the way in only, and puts it in the place of
     a range of zero.
@@ -107,7 +119,6 @@ def _affine(step: Any, kind: str, key: str, inverse: bool) -> Affine:
     size = step.features[key].shape[0]
     if mode is NormalizationMode.IDENTITY or stats is None:
         return Affine((0.0,) * size, (1.0,) * size)
-    stats = {name: value.to(torch.float64) for name, value in stats.items()}
     if mode is NormalizationMode.MEAN_STD:
         epsilon = 0.0 if inverse else step.eps
         return _numbers(stats["mean"], stats["std"] + epsilon)
@@ -119,9 +130,12 @@ def _affine(step: Any, kind: str, key: str, inverse: bool) -> Affine:
     if mode not in ends:
         raise ConfigurationError(complaint(f"normalisation of {key}", mode.name, sorted(ends)))
     low, high = (stats[name] for name in ends[mode])
-    half = torch.where(high == low, step.eps, high - low) / 2
-    return _numbers(low + half, half)
+    width = high - low
+    scale = torch.where(width == 0, torch.full_like(width, step.eps), width)
+    return _numbers(low, scale, gain=2.0, offset=1.0)
 
 
-def _numbers(shift: torch.Tensor, scale: torch.Tensor) -> Affine:
-    return Affine(tuple(shift.tolist()), tuple(scale.tolist()))
+def _numbers(
+    shift: torch.Tensor, scale: torch.Tensor, gain: float = 1.0, offset: float = 0.0
+) -> Affine:
+    return Affine(tuple(shift.tolist()), tuple(scale.tolist()), gain, offset)

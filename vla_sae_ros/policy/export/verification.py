@@ -35,7 +35,7 @@ def compare(engine: PolicyEngine, folder: Path) -> Difference:
     exported = OnnxEngine(folder)
     random = np.random.default_rng(0)
     edits = Snapshot(1, {site.name: _edits(site) for site in engine.steering_sites()}, CAP)
-    scale = np.array(exported.description.action_rule.scale)
+    unit = exported.description.action_rule.unit
     largest = {False: 0.0, True: 0.0}
     for step, instruction in enumerate(INSTRUCTIONS):
         frame = _frame(exported, random)
@@ -43,7 +43,7 @@ def compare(engine: PolicyEngine, folder: Path) -> Difference:
             actions = [
                 _actions(one, frame, instruction, step, snapshot) for one in (engine, exported)
             ]
-            difference = float(np.abs((actions[0] - actions[1]) / scale).max())
+            difference = float(np.abs((actions[0] - actions[1]) / unit).max())
             largest[is_edited] = max(largest[is_edited], difference)
     return Difference(largest[False], largest[True])
 

@@ -18,13 +18,15 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.policy.adapter import PolicyAdapter
 from vla_sae_ros.policy.export.graph_tap import GraphTap
 from vla_sae_ros.policy.export.graphs import WORDS, write_prefix, write_step
+from vla_sae_ros.policy.export.parts import Layout, PolicyGraphs
+from vla_sae_ros.policy.export.pi0 import Pi0Graphs
 from vla_sae_ros.policy.export.processors import (
     action_rule,
     require_known_steps,
     save_tokenizer,
     state_rule,
 )
-from vla_sae_ros.policy.export.smolvla import require_exportable
+from vla_sae_ros.policy.export.smolvla import SmolVLAGraphs
 from vla_sae_ros.policy.families import adapter_for
 from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.policy.onnx import names
@@ -32,7 +34,10 @@ from vla_sae_ros.policy.onnx.bundle import files_digest
 from vla_sae_ros.policy.onnx.description import Description, ExportedSite
 from vla_sae_ros.sae import SaeBundle
 
-FAMILIES = ("smolvla",)
+FAMILIES: dict[str, Callable[[Any], PolicyGraphs]] = {
+    "smolvla": SmolVLAGraphs, "pi0": Pi0Graphs, "pi05": Pi0Graphs,
+}  # fmt: skip
+"""lerobot's type -> what makes its policies' graphs."""
 Tell = Callable[[str], None]
 
 
@@ -59,26 +64,26 @@ def write_export(source: Source, folder: Path, tell: Tell = lambda text: None) -
     if loaded.policy.name not in FAMILIES:
         raise ConfigurationError(
             complaint(
-                "type of the policy to export", loaded.policy.name, FAMILIES,
+                "type of the policy to export", loaded.policy.name, sorted(FAMILIES),
                 "Serve it with PyTorch, the default backend, where PyTorch is.",
             )
         )
-    require_exportable(loaded.policy)
+    graphs = FAMILIES[loaded.policy.name](loaded.policy)
     require_known_steps(loaded)
     adapter = adapter_for(loaded.policy.name, loaded.policy)
     taps = [_tap(loaded, adapter, bundle) for bundle in source.bundles]
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        description = _describe(source, adapter, taps, part)
+        description = _describe(source, graphs.layout, adapter, taps, part)
         backbone = [tap for tap in taps if not _in_expert(tap)]
         expert = [tap for tap in taps if _in_expert(tap)]
-        tell("prefix: pictures, instruction and state to keys and values")
-        write_prefix(loaded.policy, adapter, backbone, description, part / names.PREFIX)
+        tell("prefix: pictures and instruction to keys and values")
+        write_prefix(graphs, adapter, backbone, description, part / names.PREFIX)
         tell("denoising step, plain")
-        write_step(loaded.policy, adapter, (), description, part / names.STEP)
+        write_step(graphs, adapter, (), description, part / names.STEP)
         tell("denoising step, tapped")
-        write_step(loaded.policy, adapter, expert, description, part / names.TAPPED_STEP)
+        write_step(graphs, adapter, expert, description, part / names.TAPPED_STEP)
         for bundle in source.bundles:
             place = part / bundle.card.site
             place.mkdir()
@@ -104,7 +109,11 @@ def _tap(loaded: LoadedPolicy, adapter: PolicyAdapter, bundle: SaeBundle) -> Gra
 
 
 def _describe(
-    source: Source, adapter: PolicyAdapter, taps: Sequence[GraphTap], folder: Path
+    source: Source,
+    layout: Layout,
+    adapter: PolicyAdapter,
+    taps: Sequence[GraphTap],
+    folder: Path,
 ) -> Description:
     loaded = source.loaded
     config: Any = loaded.policy.config
@@ -115,15 +124,17 @@ def _describe(
         policy_id=loaded.policy_id,
         policy_name=loaded.name,
         cameras=tuple(config.image_features),
-        picture_size=tuple(reversed(config.resize_imgs_with_padding)),
+        picture_size=layout.picture_size,
+        picture_fit=layout.picture_fit,
         state="observation.state",
         state_size=state,
         graph_state_size=max(state, config.max_state_dim),
+        state_place=layout.state_place,
         state_rule=state_rule(loaded, "observation.state"),
         action_rule=action_rule(loaded),
         noise_shape=adapter.noise_shape,
-        denoising_steps=config.num_steps,
-        backbone_layers=loaded.policy.model.vlm_with_expert.num_vlm_layers,
+        denoising_steps=layout.denoising_steps,
+        backbone_layers=layout.cache[0],
         camera_spans=spans,
         language_start=language_start,
         prompt=prompt,

@@ -17,20 +17,33 @@ from vla_sae_ros.policy.policy_id import policy_id_of
 
 @dataclass(frozen=True)
 class Affine:
-    """x -> (x - shift) / scale per component."""
+    """x -> gain (x - shift) / scale - offset per component.
+
+    Computed in float32 and in this order, which is lerobot's: pi0.5 writes the state as digits, and
+    one that lies between two of them must fall to the same side.
+    """
 
     shift: tuple[float, ...]
     scale: tuple[float, ...]
+    gain: float = 1.0
+    offset: float = 0.0
+
+    @property
+    def unit(self) -> np.ndarray:
+        """What 1 in the normalised units is in those of the data set, (n,) float64."""
+        return np.array(self.scale) / self.gain
 
     def normalize(self, x: np.ndarray) -> np.ndarray:
         """Return the normalised x (..., n) float32."""
         shift, scale = np.array(self.shift, np.float32), np.array(self.scale, np.float32)
-        return np.asarray((x - shift) / scale, np.float32)
+        gain, offset = np.float32(self.gain), np.float32(self.offset)
+        return np.asarray(gain * (x - shift) / scale - offset, np.float32)
 
     def restore(self, x: np.ndarray) -> np.ndarray:
         """Return x (..., n) float32 in the units of the data set."""
         shift, scale = np.array(self.shift, np.float32), np.array(self.scale, np.float32)
-        return np.asarray(x * scale + shift, np.float32)
+        gain, offset = np.float32(self.gain), np.float32(self.offset)
+        return np.asarray((x + offset) * scale / gain + shift, np.float32)
 
 
 @dataclass(frozen=True)
@@ -41,12 +54,14 @@ class PromptRule:
         ending: text that every prompt ends with.
         max_length: tokens after which it is cut.
         padded: always filled up to max_length with pad_id.
+        with_state: the state stands in it as digits, as pi0.5 wants it.
     """
 
     ending: str
     max_length: int
     padded: bool
     pad_id: int
+    with_state: bool
 
 
 @dataclass(frozen=True)
@@ -89,14 +104,16 @@ class Description:
         policy_id, policy_name: of the policy it was made from.
         cameras: policy features of the pictures, in the order of the backbone's tokens.
         picture_size: (height, width) of the pictures in the graph.
+        picture_fit: where their padding goes, one of `names.PICTURE_FITS`.
         state: policy feature of the state vector.
         state_size, graph_state_size: its length, given and padded.
+        state_place: where it goes in, one of `names.STATE_PLACES`.
         state_rule, action_rule: normalisation.
         noise_shape: (H, A_max).
         denoising_steps: per chunk.
         backbone_layers: whose keys and values the expert reads.
         camera_spans: [start, stop) of the camera tokens in the prefix.
-        language_start: first language token of the prefix; the state token is its last one.
+        language_start: first language token of the prefix.
         prompt: the rule.
         sites: tapped sites in the order of their read-outs.
         made_with: versions of the libraries that exported it.
@@ -106,9 +123,11 @@ class Description:
     policy_name: str
     cameras: tuple[str, ...]
     picture_size: tuple[int, int]
+    picture_fit: str
     state: str
     state_size: int
     graph_state_size: int
+    state_place: str
     state_rule: Affine
     action_rule: Affine
     noise_shape: tuple[int, int]

@@ -123,10 +123,9 @@ class OnnxEngine:
     ) -> Inference:
         """Compute one action chunk from noise (1, H, A_max) float32."""
         started = time.perf_counter()
-        feeds: Feeds = self._observed(frame)
-        feeds[TOKENS], feeds[TOKEN_MASK] = tokens = self._prompt.encode(instruction)
+        feeds: Feeds = {**self._observed(frame, instruction)}
         feeds[CAP] = np.float32(steering.cap).reshape(1)
-        self._begin(steering, tokens[1])
+        self._begin(steering, feeds[TOKEN_MASK])
         for run in self._backbone_runs:
             feeds.update(run.feeds(0))
         kept = [PREFIX_MASK, *caches(self.description.backbone_layers)]
@@ -147,18 +146,21 @@ class OnnxEngine:
             milliseconds,
         )
 
-    def _observed(self, frame: Mapping[str, np.ndarray]) -> Feeds:
+    def _observed(self, frame: Mapping[str, np.ndarray], instruction: str) -> dict[str, np.ndarray]:
         description = self.description
         require_features(frame, self.input_features)
-        feeds: Feeds = {}
+        feeds: dict[str, np.ndarray] = {}
         for key in description.cameras:
             require_picture(key, frame[key])
-            feeds[picture(key)] = fitted(frame[key], description.picture_size)
+            feeds[picture(key)] = fitted(
+                frame[key], description.picture_size, description.picture_fit
+            )
         state = frame[description.state]
         require_vector(description.state, state, description.state_size)
-        padded = np.zeros((1, description.graph_state_size), np.float32)
-        padded[0, : state.size] = description.state_rule.normalize(state.astype(np.float32))
-        feeds[STATE] = padded
+        normal = description.state_rule.normalize(state.astype(np.float32))
+        feeds[TOKENS], feeds[TOKEN_MASK] = self._prompt.encode(instruction, normal)
+        feeds[STATE] = np.zeros((1, description.graph_state_size), np.float32)
+        feeds[STATE][0, : state.size] = normal
         return feeds
 
     def _begin(self, steering: Snapshot, token_mask: np.ndarray) -> None:

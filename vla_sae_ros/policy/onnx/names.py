@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-FORMAT = 1
+FORMAT = 2
 EXPORT_FOLDER = "onnx"
 """Folder inside a policy's own folder where an export goes, and is looked for, by default."""
 DESCRIPTION = "exported.json"
@@ -14,6 +14,10 @@ PREFIX, STEP, TAPPED_STEP = "prefix.onnx", "step.onnx", "step_tapped.onnx"
 GRAPHS = (PREFIX, STEP, TAPPED_STEP)
 
 TOKENS, TOKEN_MASK, STATE = "tokens", "token_mask", "state"
+STATE_PLACES = IN_PREFIX, IN_SUFFIX, IN_PROMPT = ("prefix", "suffix", "prompt")
+"""Where the state goes in: the prefix's last token, the expert's first, or digits in the prompt."""
+PICTURE_FITS = LEFT_ABOVE, ALL_ROUND = ("left_above", "all_round")
+"""Where the black is put that fills a picture up to the graph's size."""
 PREFIX_MASK = "prefix_mask"
 X_T, TIME, VELOCITY = "x_t", "time", "velocity"
 CAP = "cap"

@@ -1,30 +1,34 @@
-"""Pictures as SmolVLA wants them: fitted into a frame, padding left and above, in [-1, 1]."""
+"""Pictures as policies want them: fitted into a frame, padded with black, in [-1, 1]."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from vla_sae_ros.policy.onnx.names import ALL_ROUND, LEFT_ABOVE
+from vla_sae_ros.policy.patches import PixelBox, padded_all_round, padded_left_top
 
-def fitted(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+_FITS = {LEFT_ABOVE: padded_left_top, ALL_ROUND: padded_all_round}
+
+
+def fitted(picture: np.ndarray, size: tuple[int, int], fit: str) -> np.ndarray:
     """Return a picture (H, W, 3) uint8 as (1, 3, h, w) float32 in [-1, 1].
 
-    size: (h, w) to fit it into without distortion; what is left over, at the left and above, is
-    black.
+    size: (h, w) to fit it into without distortion; what is left over is black.
+    fit: where that is, one of `names.PICTURE_FITS`.
     """
     scaled = picture.astype(np.float32) / np.float32(255.0)
     if picture.shape[:2] != size:
-        scaled = _padded(_resized(scaled, _inner_size(picture.shape[:2], size)), size)
+        height, width = picture.shape[:2]
+        scaled = _placed(scaled, size, _FITS[fit]((height, width), size))
     return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None]) * np.float32(2) - np.float32(1)
 
 
-def _inner_size(given: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int]:
-    ratio = max(given[1] / size[1], given[0] / size[0])
-    return int(given[0] / ratio), int(given[1] / ratio)
-
-
-def _padded(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    above, left = size[0] - picture.shape[0], size[1] - picture.shape[1]
-    return np.pad(picture, ((above, 0), (left, 0), (0, 0)))
+def _placed(picture: np.ndarray, size: tuple[int, int], box: PixelBox) -> np.ndarray:
+    rows, columns = box.slices()
+    placed = np.zeros((*size, 3), np.float32)
+    inner = (rows.stop - rows.start, columns.stop - columns.start)
+    placed[rows, columns] = _resized(picture, inner)
+    return placed
 
 
 def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
