@@ -146,6 +146,21 @@ def test_a_hub_name_that_cannot_be_had_says_how_to_fetch_it() -> None:
         load_policy("nobody/nothing")
 
 
+def test_a_policy_that_the_hub_s_cache_holds_is_loaded_by_its_name(
+    folder: Path, loaded: LoadedPolicy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revision = 40 * "a"
+    kept = tmp_path / "models--somebody--lifts"
+    shutil.copytree(folder, kept / "snapshots" / revision)
+    (kept / "refs").mkdir()
+    (kept / "refs" / "main").write_text(revision, encoding="utf-8")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    from_hub = load_policy("somebody/lifts")
+    assert from_hub.name == "smolvla from lifts"
+    assert from_hub.policy_id == loaded.policy_id
+
+
 @pytest.mark.parametrize("family", ["pi0", "pi05"])
 def test_a_saved_pi_policy_loads_with_its_processors(family: str, tmp_path: Path) -> None:
     policy = build_tiny_pi(family, seed=3)
