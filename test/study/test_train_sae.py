@@ -71,8 +71,10 @@ def test_a_collected_folder_becomes_a_bundle_in_one_call(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], site: str
 ) -> None:
     collect(tmp_path / "activations", {site: SITES[site]})
-    assert run(tmp_path / "activations", tmp_path / "bundle", "--held-out", "0.3") == 0
+    given = ["--held-out", "0.3", "--dead-after", "70"]
+    assert run(tmp_path / "activations", tmp_path / "bundle", *given) == 0
     bundle = SaeBundle.load(tmp_path / "bundle")
+    assert bundle.card.data["training"]["dead_after_steps"] == 70
     bundle.check_fits("0123abcd", site, WIDTH)
     card = bundle.card
     assert (card.pooling, card.token_groups) == (SITES[site].pooling, SITES[site].token_groups)

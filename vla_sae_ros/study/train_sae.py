@@ -47,6 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=defaults.batch_size)
     parser.add_argument("--epochs", type=int, help="default: about 4 million samples in all")
     parser.add_argument("--learning-rate", type=float, help="default: by dictionary size")
+    parser.add_argument(
+        "--dead-after",
+        type=int,
+        default=defaults.dead_after_steps,
+        metavar="STEPS",
+        help="a feature that has not fired for so many steps is dead; default %(default)s",
+    )
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument(
         "--held-out", type=float, default=0.1, help="share of episodes; default 0.1"
@@ -90,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         epochs=args.epochs,
         learning_rate=args.learning_rate,
+        dead_after_steps=args.dead_after,
         seed=args.seed,
     )
     measure = _measurement(args, dataset, settings)
