@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from vla_sae_ros.core.progress import PERIOD, CommandProgress
+from vla_sae_ros.core.progress import PERIOD, CommandProgress, rate_in_words
 
 
 class Clock:
@@ -34,15 +34,22 @@ def lines_of(terminal: bool, steps: int, seconds: float, shown: bool = True) -> 
 def test_a_log_gets_a_line_with_rate_and_note_every_half_minute() -> None:
     lines = lines_of(terminal=False, steps=8, seconds=PERIOD / 4)
     assert len(lines) == 2
-    assert lines[0] == "collecting [a]: 4 of 10, 30 s, 45 s left, 12 MB to come"
+    assert lines[0] == "collecting [a]: 4 of 10, 30 s, 7.5 s each, 45 s left, 12 MB to come"
     assert lines[1].startswith("collecting [a]: 8 of 10, 60 s")
+
+
+@pytest.mark.parametrize(
+    ("speed", "words"), [(2.5, "2.5/s"), (0.25, "4.0 s each"), (None, ""), (0.0, "")]
+)
+def test_a_rate_reads_well_whether_fast_slow_or_unknown(speed: float | None, words: str) -> None:
+    assert rate_in_words(speed) == words
 
 
 def test_slow_steps_are_each_told() -> None:
     lines = lines_of(terminal=False, steps=3, seconds=2 * PERIOD)
     assert lines[1:] == [
-        "collecting [a]: 2 of 10, 120 s, 480 s left, 12 MB to come",
-        "collecting [a]: 3 of 10, 180 s, 420 s left, 12 MB to come",
+        "collecting [a]: 2 of 10, 120 s, 60.0 s each, 480 s left, 12 MB to come",
+        "collecting [a]: 3 of 10, 180 s, 60.0 s each, 420 s left, 12 MB to come",
     ]
 
 

@@ -10,15 +10,25 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 PERIOD = 30.0  # [s] between plain lines
 SPEED_OVER = 600.0  # [s] of which the time left is told; steps may take minutes
+
+
+class RateColumn(ProgressColumn):
+    """How fast a task gets on."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate in words, nothing while it is not known."""
+        return Text(rate_in_words(task.finished_speed or task.speed))
 
 
 class CommandProgress(Progress):
@@ -39,6 +49,7 @@ class CommandProgress(Progress):
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            RateColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
             console=console or Console(stderr=True),
@@ -81,9 +92,19 @@ class CommandProgress(Progress):
             self.console.print(plain_line(self._tasks[task_id]), markup=False, soft_wrap=True)
 
 
+def rate_in_words(speed: float | None) -> str:
+    """Return "2.5/s", or "4.0 s each" below one per second; nothing where no rate is known."""
+    if not speed:
+        return ""
+    return f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each"
+
+
 def plain_line(task: Task) -> str:
     """Return where a task stands, in words; times in whole seconds."""
     total = "" if task.total is None else f" of {task.total:.0f}"
+    rate = rate_in_words(task.speed)
+    rate = f", {rate}" if rate else ""
     left = "" if task.time_remaining is None else f", {task.time_remaining:.0f} s left"
     note = f", {task.fields['note']}" if task.fields["note"] else ""
-    return f"{task.description}: {task.completed:.0f}{total}, {task.elapsed or 0:.0f} s{left}{note}"
+    so_far = f"{task.description}: {task.completed:.0f}{total}, {task.elapsed or 0:.0f} s"
+    return f"{so_far}{rate}{left}{note}"
