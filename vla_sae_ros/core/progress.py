@@ -17,6 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 PERIOD = 30.0  # [s] between plain lines
@@ -26,9 +27,23 @@ SPEED_OVER = 600.0  # [s] of which the time left is told; steps may take minutes
 class RateColumn(ProgressColumn):
     """How fast a task gets on."""
 
+    def __init__(self) -> None:
+        super().__init__(Column(no_wrap=True))
+
     def render(self, task: Task) -> Text:
         """Return the rate in words, nothing while it is not known."""
         return Text(rate_in_words(task.finished_speed or task.speed))
+
+
+class NoteColumn(ProgressColumn):
+    """A task's note: the one column that is cut short where the terminal is narrow."""
+
+    def __init__(self) -> None:
+        super().__init__(Column(no_wrap=False))
+
+    def render(self, task: Task) -> Text:
+        """Return the note, on one line."""
+        return Text(task.fields["note"], no_wrap=True, overflow="ellipsis")
 
 
 class CommandProgress(Progress):
@@ -46,12 +61,12 @@ class CommandProgress(Progress):
     ) -> None:
         super().__init__(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             RateColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            NoteColumn(),
             console=console or Console(stderr=True),
             get_time=clock,
             speed_estimate_period=SPEED_OVER,
