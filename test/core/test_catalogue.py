@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vla_sae_ros.core.catalogue import CATALOGUE_FILE, FEATURE_CLASSES, Catalogue, FeatureEntry
@@ -30,6 +30,7 @@ ENTRIES = st.builds(
 )
 
 
+@settings(deadline=None)  # it waits for the disk
 @given(entries=st.lists(ENTRIES, unique_by=lambda entry: entry.feature, max_size=5))
 def test_a_saved_catalogue_loads_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, entries: list[FeatureEntry]

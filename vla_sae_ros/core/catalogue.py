@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.whole_file import write_whole
 
 CATALOGUE_FILE = "catalogue.json"
 FEATURE_CLASSES = ("", "general", "memorized", "dead")
@@ -135,9 +136,7 @@ class Catalogue:
 
     def save(self, path: Path) -> None:
         """Write catalogue.json to `path`, replacing it whole."""
-        part = path.with_name(path.name + ".part")
-        part.write_text(self.to_json(), encoding="utf-8")
-        part.replace(path)
+        write_whole(path, self.to_json().encode())
 
     @classmethod
     def load(cls, path: Path) -> Catalogue:

@@ -18,6 +18,7 @@ import yaml
 
 from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.whole_file import write_whole
 from vla_sae_ros.sae.formats.saelens import load_sae, save_sae
 from vla_sae_ros.sae.sparse_autoencoder import SparseAutoencoder
 
@@ -77,11 +78,8 @@ class BundleCard:
     def save(self, folder: Path) -> None:
         """Write bundle.yaml in a bundle's folder, replacing it whole."""
         content = {"format": _FORMAT, **asdict(self), "token_groups": list(self.token_groups)}
-        part = folder / f"{BUNDLE_FILE}.part"
-        part.write_text(
-            yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8"
-        )
-        part.replace(folder / BUNDLE_FILE)
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        write_whole(folder / BUNDLE_FILE, text.encode())
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -206,16 +205,6 @@ def read_episodes(folder: Path) -> tuple[list[EpisodeRecord], int]:
                 "will be collected again."
             ) from error
     return episodes, len(whole)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write `path` so that after a crash it is there whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def _numbers(name: str, values: Any) -> tuple[float, ...]:

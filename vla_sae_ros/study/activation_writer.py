@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.whole_file import write_whole
 from vla_sae_ros.study.activation_format import (
     COLLECTION_FILE,
     EPISODES_FILE,
@@ -21,7 +22,6 @@ from vla_sae_ros.study.activation_format import (
     EpisodeRecord,
     StepRecord,
     read_episodes,
-    write_whole,
 )
 from vla_sae_ros.study.episode_shards import EpisodeShards
 

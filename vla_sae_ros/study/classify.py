@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue, FeatureEntry
+from vla_sae_ros.core.whole_file import write_whole
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.activation_dataset import ActivationDataset
-from vla_sae_ros.study.activation_format import write_whole
 from vla_sae_ros.study.episode_codes import episode_codes
 from vla_sae_ros.study.generality import TAU, EpisodeStatistics, FeatureMetrics
 from vla_sae_ros.study.generality_classifier import (

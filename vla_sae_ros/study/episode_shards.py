@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save as to_safetensors
 
+from vla_sae_ros.core.whole_file import write_whole
 from vla_sae_ros.study.activation_format import (
     EPISODES_FILE,
     TENSOR,
     EpisodeRecord,
     StepRecord,
-    write_whole,
 )
 
 

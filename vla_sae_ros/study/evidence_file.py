@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.study.activation_format import write_whole
+from vla_sae_ros.core.whole_file import write_whole
 from vla_sae_ros.study.top_episodes import Peak
 
 EVIDENCE_FILE = "evidence.json"

@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vla_sae_ros.study.activation_format import write_whole
+from vla_sae_ros.core.whole_file import write_whole
 
 
 def write_template_page(path: Path, template: str, **content: Any) -> None:

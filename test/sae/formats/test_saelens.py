@@ -121,7 +121,7 @@ def test_a_failed_save_leaves_the_old_file(folder: Path, monkeypatch: pytest.Mon
     def fail(*_: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("vla_sae_ros.sae.formats.files.save_file", fail)
+    monkeypatch.setattr("vla_sae_ros.core.whole_file.os.fsync", fail)
     sae = TopKSAE(torch.ones(8, 16), torch.zeros(16), torch.ones(16, 8), torch.zeros(8), 2)
     with pytest.raises(OSError, match="no space"):
         sae.save(folder)

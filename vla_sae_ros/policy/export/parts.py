@@ -116,6 +116,25 @@ class Step(_Part):
         return (self._graphs.velocity(feeds, cache),)
 
 
+def filled_cache(both: Any, embedded: Tensor, mask: Tensor, attention: Tensor) -> DynamicCache:
+    """Run the backbone of `both` stacks over the prefix; return its keys and values.
+
+    Args:
+        both: lerobot's module of backbone and expert.
+        embedded: prefix (1, T, d).
+        mask: (1, T) bool, which tokens are real.
+        attention: which token sees which, as `both` takes it.
+    """
+    _, cache = both.forward(
+        attention_mask=attention,
+        position_ids=torch.cumsum(mask, dim=1) - 1,
+        past_key_values=None,
+        inputs_embeds=[embedded, None],
+        use_cache=True,
+    )
+    return cache
+
+
 def require_settings(config: Any, allowed: dict[str, Any]) -> None:
     """Raise ConfigurationError naming a setting that the exported graphs would not follow."""
     for name, value in allowed.items():

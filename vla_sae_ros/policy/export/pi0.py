@@ -9,7 +9,7 @@ from lerobot.policies.common.vla_utils import make_att_2d_masks, prepare_attenti
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from vla_sae_ros.policy.export.parts import Feeds, Layout, require_settings
+from vla_sae_ros.policy.export.parts import Feeds, Layout, filled_cache, require_settings
 from vla_sae_ros.policy.onnx.names import (
     ALL_ROUND,
     IN_PROMPT,
@@ -64,14 +64,7 @@ class Pi0Graphs:
         # lerobot sets this before every prefix, too: its masks are made for this attention.
         both.paligemma.model.language_model.config._attn_implementation = "eager"
         seen = make_att_2d_masks(mask, torch.zeros_like(mask))
-        _, cache = both.forward(
-            attention_mask=prepare_attention_masks_4d(seen),
-            position_ids=torch.cumsum(mask, dim=1) - 1,
-            past_key_values=None,
-            inputs_embeds=[embedded, None],
-            use_cache=True,
-        )
-        return cache
+        return filled_cache(both, embedded, mask, prepare_attention_masks_4d(seen))
 
     def velocity(self, feeds: Feeds, cache: DynamicCache) -> Tensor:
         state = {"state": feeds[STATE]} if self.layout.state_place == IN_SUFFIX else {}

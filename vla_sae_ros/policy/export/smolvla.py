@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.policy.export.parts import Feeds, Layout, require_settings
+from vla_sae_ros.policy.export.parts import Feeds, Layout, filled_cache, require_settings
 from vla_sae_ros.policy.onnx.names import (
     IN_PREFIX,
     LEFT_ABOVE,
@@ -71,14 +71,8 @@ class SmolVLAGraphs:
     def filled(self, embedded: Tensor, mask: Tensor) -> DynamicCache:
         # Pictures and words do not look at the state, which is the last token.
         starts_block = torch.cat([torch.zeros_like(mask[:, 1:]), torch.ones_like(mask[:, :1])], 1)
-        _, cache = self._model.vlm_with_expert.forward(
-            attention_mask=make_att_2d_masks(mask, starts_block),
-            position_ids=torch.cumsum(mask, dim=1) - 1,
-            past_key_values=None,
-            inputs_embeds=[embedded, None],
-            use_cache=True,
-        )
-        return cache
+        seen = make_att_2d_masks(mask, starts_block)
+        return filled_cache(self._model.vlm_with_expert, embedded, mask, seen)
 
     def velocity(self, feeds: Feeds, cache: DynamicCache) -> Tensor:
         velocity: Tensor = self._model.denoise_step(

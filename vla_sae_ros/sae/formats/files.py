@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.whole_file import write_whole
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -49,12 +50,8 @@ def write_files(
 ) -> None:
     """Write both files of an SAE, each replaced whole; their folder is made if missing."""
     weights_path.parent.mkdir(parents=True, exist_ok=True)
-    part = weights_path.with_name(weights_path.name + ".part")
-    save_file(weights, part)
-    part.replace(weights_path)
-    part = config_path.with_name(config_path.name + ".part")
-    part.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    part.replace(config_path)
+    write_whole(weights_path, save(weights))
+    write_whole(config_path, (json.dumps(config, indent=1) + "\n").encode())
 
 
 def read_torch(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vla_sae_ros.core.errors import RecordingError
-from vla_sae_ros.study.activation_format import write_whole
+from vla_sae_ros.core.whole_file import write_whole
 from vla_sae_ros.study.experiment.effects import EFFECTS
 from vla_sae_ros.study.experiment.findings import ArmFindings, Finding, find
 from vla_sae_ros.study.experiment.measured import MeasuredArm, Progress, measure

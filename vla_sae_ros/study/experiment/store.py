@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Self
 
 from vla_sae_ros.core.errors import ConfigurationError, RecordingError
-from vla_sae_ros.study.activation_format import write_whole
+from vla_sae_ros.core.whole_file import write_whole
 from vla_sae_ros.study.experiment.outcome import Outcome, Result
 from vla_sae_ros.study.experiment.settings import RunSettings
 from vla_sae_ros.study.experiment.table import FILES_FOLDER, VIDEOS_FOLDER
