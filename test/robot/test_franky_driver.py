@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import franky
 import numpy as np
@@ -182,6 +183,24 @@ def test_a_robot_that_is_restarted_is_gone_until_recovered(on_thread: OwnThread)
         on_thread(driver.recover)
         assert not on_thread(driver.read).fault
         on_thread(driver.close)
+
+
+def test_a_robot_whose_state_stands_still_for_seconds_is_gone(
+    robot: StrictRobotProcess, on_thread: OwnThread
+) -> None:
+    now = [0.0]
+    driver = FrankyDriver(robot.host, SETTINGS, clock=lambda: now[0])
+    on_thread(driver.connect)
+    driver._robot = SimpleNamespace(state=driver._robot.state, is_in_control=True)  # one that hangs
+    on_thread(driver.read)
+    now[0] = 2.9
+    assert on_thread(driver.read).stamp == 0.0
+    now[0] = 3.1
+    with pytest.raises(RobotUnreachable, match="no new state for 3 s"):
+        on_thread(driver.read)
+    on_thread(driver.recover)
+    assert on_thread(driver.read).stamp == now[0]
+    on_thread(driver.close)
 
 
 def test_the_hand_of_a_robot_that_is_switched_on_after_us_is_found(on_thread: OwnThread) -> None:

@@ -30,6 +30,9 @@ _REST = 2.0
 """[s] within which an arm that brakes has to stand."""
 _CLEAR = 0.5
 """[s] within which cleared errors have to be gone from the state."""
+_SILENT = 3.0
+"""[s] without a new state after which nobody is there. libfranka says so itself after 1 s, but not
+when the robot dies while a motion is about to start: then it waits for the answer for ever."""
 _LOST = (franky.NetworkException, franky.ProtocolException, franky.IncompatibleVersionException)
 _QUOTED = re.compile(r'"([a-z_]+)"')
 _log = logging.getLogger(__name__)
@@ -91,6 +94,8 @@ class FrankyDriver:
         now = state.time.to_msec()
         if now != self._robot_time:
             self._robot_time, self._stamp = now, self._clock()
+        elif self._clock() - self._stamp > _SILENT:
+            raise self._gone(TimeoutError(f"no new state for {_SILENT:g} s"))
         stop, detail = self._fault(state, in_control)
         opening = float("nan") if self._hand is None else self._hand.opening
         return RobotReading(self._stamp, np.asarray(state.q, float), np.asarray(state.dq, float),
