@@ -10,16 +10,17 @@ import pytest
 from vla_sae_ros import cli
 from vla_sae_ros.sim.environment import Layout, ObjectPose, Observation, StepResult
 from vla_sae_ros.sim.expert import PrivilegedState
-from vla_sae_ros.sim.suites import find_task
+from vla_sae_ros.sim.suites import find_task, target_and_goal
 from vla_sae_ros.study.outcomes import OutcomeFile
 from vla_sae_ros.study.rollout import (
     Driver,
+    distinct,
     evaluate,
     expert_driver,
     objects_in_basket,
     run_trial,
 )
-from vla_sae_ros.study.trials import plan_trials
+from vla_sae_ros.study.trials import parse_tasks, plan_trials
 
 TASK = find_task("libero_object", 0)
 DOWN = np.array([1.0, 0.0, 0.0, 0.0])
@@ -91,6 +92,17 @@ def test_an_interrupted_evaluation_goes_on_where_it_stopped(tmp_path: Path) -> N
     third = FakeEnvironment(3)
     evaluate(third, Driver("other", 5, idle_driver().begin), trials[:1], OutcomeFile(path))
     assert len(third.resets) == 1
+
+
+def test_an_episode_that_two_tasks_plan_is_run_once() -> None:
+    tasks = parse_tasks("libero_object", "0,0:butter_1")
+    swapped = plan_trials(tasks, range(40, 50), 5, Layout(), swap_instruction=True)
+    targets = [target_and_goal(trial.task)[0] for trial in distinct(swapped)]
+    # In turn the others of each; from the second pair on both tasks ask for the same.
+    assert len(swapped) == 10 and len(targets) == 6
+    assert targets[5] == "alphabet_soup_1"
+    exchanged = plan_trials(tasks, range(40, 50), 5, Layout(), exchange=True, swap_instruction=True)
+    assert distinct(exchanged) == exchanged  # other places, another episode
 
 
 def test_what_lies_in_the_basket_is_named() -> None:

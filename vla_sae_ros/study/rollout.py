@@ -85,6 +85,14 @@ def objects_in_basket(positions: dict[str, FloatArray]) -> tuple[str, ...]:
     )
 
 
+def distinct(trials: Sequence[Trial]) -> list[Trial]:
+    """Leave out trials that an earlier one is again: tasks of one scene may ask for the same."""
+    first: dict[Outcome, Trial] = {}
+    for trial in trials:
+        first.setdefault(to_come(trial, "", 0), trial)
+    return list(first.values())
+
+
 def evaluate(
     environment: LiberoEnvironment, driver: Driver, trials: Sequence[Trial],
     file: OutcomeFile | None = None,
@@ -133,10 +141,14 @@ def run(args: argparse.Namespace) -> int:
     if args.episodes < 1:
         raise ConfigurationError(complaint("Too few episodes", args.episodes, "1 or more"))
     layout = Layout(args.move, _pair(args.exchange), args.shuffle)
-    trials = plan_trials(
+    planned = plan_trials(
         parse_suites(args.suite, args.tasks), parse_range(args.init_states), args.episodes,
         layout, args.exchange == "", args.instruction_swap,
     )
+    trials = distinct(planned)
+    if len(trials) < len(planned):
+        print(f"{len(planned) - len(trials)} of {len(planned)} episodes would be another one "
+              f"again: {len(trials)} are run. More --episodes give more.")
     if args.policy == EXPERT:
         for trial in trials:
             check_task(trial.task)
