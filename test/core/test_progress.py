@@ -67,15 +67,19 @@ def test_no_plain_line_beside_a_bar_or_where_none_is_wanted(terminal: bool, show
     assert lines_of(terminal, steps=8, seconds=PERIOD, shown=shown) == []
 
 
-def test_on_a_narrow_terminal_only_the_note_is_cut_short() -> None:
+@pytest.mark.parametrize(("description", "note"), [
+    ("runs", "a note far longer than what is left of the line"),
+    ("a description far longer than what is left", "a note as well, and no shorter"),
+])
+def test_on_a_narrow_terminal_only_words_are_cut_short(description: str, note: str) -> None:
     written, clock = StringIO(), Clock()
     console = Console(file=written, force_terminal=True, width=60, color_system=None)
     progress = CommandProgress(console=console, clock=clock)
-    bar = progress.add_task("runs", total=3270, note="")
+    bar = progress.add_task(description, total=3270, note="")
     for _ in range(507):
         clock.now += 7.3
         progress.advance(bar)
-    progress.update(bar, note="a note far longer than what is left of the line")
+    progress.update(bar, note=note)
     console.print(progress.get_renderable())
     (line,) = written.getvalue().split("\n")[:-1]
     for whole in ("507/3270", "1:01:41", "7.3 s each", "5:36:10"):

@@ -13,7 +13,6 @@ from rich.progress import (
     ProgressColumn,
     Task,
     TaskID,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
@@ -35,15 +34,20 @@ class RateColumn(ProgressColumn):
         return Text(rate_in_words(task.finished_speed or task.speed))
 
 
-class NoteColumn(ProgressColumn):
-    """A task's note: the one column that is cut short where the terminal is narrow."""
+class WordsColumn(ProgressColumn):
+    """A task's words, which are cut short where the terminal is narrow; the numbers are not.
 
-    def __init__(self) -> None:
+    Args:
+        words: what to show of a task.
+    """
+
+    def __init__(self, words: Callable[[Task], str]) -> None:
         super().__init__(Column(no_wrap=False))
+        self._words = words
 
     def render(self, task: Task) -> Text:
-        """Return the note, on one line."""
-        return Text(task.fields["note"], no_wrap=True, overflow="ellipsis")
+        """Return the words, on one line."""
+        return Text(self._words(task), no_wrap=True, overflow="ellipsis")
 
 
 class CommandProgress(Progress):
@@ -60,13 +64,13 @@ class CommandProgress(Progress):
         clock: Callable[[], float] | None = None,
     ) -> None:
         super().__init__(
-            TextColumn("{task.description}"),
+            WordsColumn(lambda task: task.description),
             BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TimeElapsedColumn(Column(no_wrap=True)),
             RateColumn(),
-            TimeRemainingColumn(),
-            NoteColumn(),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
+            WordsColumn(lambda task: task.fields["note"]),
             console=console or Console(stderr=True),
             get_time=clock,
             speed_estimate_period=SPEED_OVER,
