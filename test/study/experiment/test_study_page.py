@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,13 @@ from vla_sae_ros import cli
 from vla_sae_ros.study.experiment.analysis import Analysis, analyse
 from vla_sae_ros.study.experiment.effects import CLOSED, HEIGHT, SPEED
 from vla_sae_ros.study.experiment.files import Trajectory
+from vla_sae_ros.study.experiment.measured import MeasuredArm
 from vla_sae_ros.study.experiment.report.axis import Axis
 from vla_sae_ros.study.experiment.report.other_protocols import latencies, layers, necessity
 from vla_sae_ros.study.experiment.report.paths import page_paths
+from vla_sae_ros.study.experiment.report.videos import page_films
 from vla_sae_ros.study.experiment.report.wording import MINUS, Scale, say_p
+from vla_sae_ros.study.experiment.table import Row
 
 FEATURES = {80: Planted("end effector high", higher=0.06), 7: Planted("<b>late</b>")}
 
@@ -85,6 +90,34 @@ def test_paths_are_the_recorded_ones_and_limited(analysis: Analysis) -> None:
     recorded = Trajectory.load(analysis.folder / "files" / f"{run_id}.npz").ee_position
     assert len(points) <= 61
     assert np.abs(points[[0, -1]] / 1000 - recorded[[0, -1]]).max() <= 0.0005
+
+
+def test_films_are_within_the_limit_and_every_arms_first_comes_first(
+    analysis: Analysis, tmp_path: Path
+) -> None:
+    arms = [filmed(arm, tmp_path) for arm in analysis.arms
+            if arm.row.arm == "feature" and arm.row.protocol == "P2"][::-1]
+    whole = page_films(tmp_path, arms, limit=1.0)
+    assert whole["left_out"] == 0 and whole["order"] == [arm.key for arm in arms]
+    pair, (plain, said), (steered, _) = whole["arms"][arms[0].key][3]
+    row, twin = arms[0].rows[3], arms[0].twins[3]
+    assert (pair, plain, steered) == (row.pair, twin.run_id, row.run_id)
+    assert said.startswith("plain: ") and f"{twin.steps} steps" in said
+    kind, content = whole["uris"][steered].split(",")
+    assert (kind, base64.b64decode(content)) == ("data:video/mp4;base64", row.run_id.encode() * 9)
+    one_size = len(whole["uris"][steered])
+    few = page_films(tmp_path, arms, limit=3.5 * one_size / 1e6)  # a twin and two arms' runs
+    assert [len(few["arms"][arm.key]) for arm in arms] == [1, 1] and few["left_out"] == 18
+
+
+def filmed(arm: MeasuredArm, folder: Path) -> MeasuredArm:
+    """Give every run of an arm, and every twin, a "video" made of its own id."""
+    def with_video(row: Row) -> Row:
+        (folder / row.run_id).write_bytes(row.run_id.encode() * 9)
+        return replace(row, video=row.run_id)
+
+    return replace(arm, rows=tuple(map(with_video, arm.rows)),
+                   twins=tuple(map(with_video, arm.twins)))
 
 
 def test_the_layer_that_nothing_reads_is_exactly_zero(analysis: Analysis) -> None:

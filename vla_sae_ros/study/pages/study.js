@@ -163,17 +163,28 @@ if (PATHS.arms && Object.keys(PATHS.arms).length) {
   watch.observe($("space"));
 }
 
-// Videos: each is loaded when it comes into view, and shows its first picture then.
+// Videos: plain and steered from the same start, stopped at what steering has come to.
 
-const load = video => { if (!video.src) video.src = FILMS[video.dataset.film]; };
-const inView = new IntersectionObserver(seen => {
-  for (const one of seen) if (one.isIntersecting) { load(one.target); inView.unobserve(one.target); }
-});
-for (const video of document.querySelectorAll("video[data-film]")) inView.observe(video);
-for (const button of document.querySelectorAll("button.play")) button.onclick = () => {
-  for (const video of button.parentElement.querySelectorAll("video")) {
-    load(video);
-    video.currentTime = 0;
-    video.play();
-  }
-};
+function chooseFilm() {
+  const arm = $("film-arm"), pair = $("film-pair");
+  if (!arm.options.length) fill(arm, FILMS.order.map(key => [key, RUNS[key].name]));
+  const pairs = FILMS.arms[arm.value];
+  fill(pair, pairs.map(([name], number) => [String(number), name]));
+  const [, plain, steered] = pairs[pair.value];
+  const loaded = Promise.all([["plain", plain], ["steered", steered]].map(([side, [run, caption]]) => {
+    const video = $(`film-${side}`);
+    $(`said-${side}`).textContent = caption;
+    video.setAttribute("aria-label", caption);
+    return new Promise(ready => { video.onloadedmetadata = () => ready(video); video.src = FILMS.uris[run]; });
+  }));
+  loaded.then(videos => {
+    const shorter = Math.min(...videos.map(video => video.duration));
+    for (const video of videos) if (video.paused) video.currentTime = 0.9 * shorter;
+  });
+}
+
+if (FILMS.order.length) {
+  for (const id of ["film-arm", "film-pair"]) $(id).onchange = chooseFilm;
+  $("play").onclick = () => { for (const side of ["plain", "steered"]) { $(`film-${side}`).currentTime = 0; $(`film-${side}`).play(); } };
+  chooseFilm();
+}

@@ -62,6 +62,7 @@ def write_study_page(path: Path, analysis: Analysis, most_megabytes: float) -> N
     rows = analysis.rows
     steered = [arm for arm in analysis.arms if arm.row.protocol == "P2" and arm.row.arm in (
         "feature", "random_alive", "mean_difference", "prompt", "noise")]
+    shown = _best_first(analysis, steered)
     write_template_page(
         path, "study.html",
         study=rows[0].study, policy=sorted({row.policy_id for row in rows}),
@@ -76,9 +77,9 @@ def write_study_page(path: Path, analysis: Analysis, most_megabytes: float) -> N
         blocks=_blocks(analysis), places=_places(analysis.closed),
         necessity=necessity(rows, analysis.found), layers=layers(analysis.arms),
         latencies=latencies(analysis.folder, rows),
-        bars=_bar_rules(analysis.found), films=page_films(analysis.folder, steered, most_megabytes),
+        bars=_bar_rules(analysis.found), films=page_films(analysis.folder, shown, most_megabytes),
         settings_file=_settings_file(analysis.folder),
-        paths=page_paths(analysis.folder, _best_first(analysis, steered), MOST_PATHS),
+        paths=page_paths(analysis.folder, shown, MOST_PATHS),
         runs=page_runs(rows, analysis.arms), arm_order=list(dict.fromkeys(map(arm_key, rows))),
         plotly=Markup(get_plotlyjs()),
     )

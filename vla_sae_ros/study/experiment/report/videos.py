@@ -4,53 +4,31 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vla_sae_ros.core.errors import RecordingError
 from vla_sae_ros.study.experiment.measured import MeasuredArm
-from vla_sae_ros.study.experiment.report.wording import say_arm
 from vla_sae_ros.study.experiment.table import Row
 
 
-@dataclass(frozen=True)
-class Film:
-    """A steered run beside its plain twin; each side is (run id, caption)."""
+def page_films(folder: Path, arms: Sequence[MeasuredArm], limit: float) -> dict[str, Any]:
+    """Read the videos of pairs of which both were kept, up to `limit` MB of the page.
 
-    title: str
-    pair: str
-    arm: str
-    plain: tuple[str, str]
-    steered: tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Films:
-    """What fits. uris: run id -> data URI. left_out: pairs over the limit."""
-
-    shown: tuple[Film, ...]
-    uris: dict[str, str]
-    left_out: int
-
-
-def page_films(folder: Path, arms: Sequence[MeasuredArm], limit: float) -> Films:
-    """Read the videos of every pair of which both were kept, up to `limit` MB of the page.
+    Returns {"arms": arm key -> [[pair, [twin's run id, caption], [run id, caption]], ...],
+    "order": the arms' keys in the order of `arms`, "uris": run id -> data URI, "left_out": pairs
+    over the limit}. Every arm's first pair comes before any arm's second.
 
     Raises:
         RecordingError: a video that the table names is gone.
     """
-    pairs = [(row, twin, arm) for arm in arms
-             for row, twin in zip(arm.rows, arm.twins, strict=True) if row.video and twin.video]
-    # Every arm's first film before any arm's second.
-    ranks: dict[str, int] = {}
-    ranked = []
-    for row, twin, arm in pairs:
-        ranks[arm.key] = ranks.get(arm.key, 0) + 1
-        ranked.append((ranks[arm.key], row, twin, arm))
-    shown: list[Film] = []
+    queue = [(number, arm.key, row, twin) for arm in arms for number, (row, twin) in
+             enumerate(_filmed(arm))]
+    queue.sort(key=lambda one: one[0])
+    shown: dict[str, list[Any]] = {}
     uris: dict[str, str] = {}
     used, left_out = 0, 0
-    for _, row, twin, arm in sorted(ranked, key=lambda one: one[0]):
+    for _, key, row, twin in queue:
         new = {one.run_id: _uri(folder / one.video) for one in (row, twin)
                if one.run_id not in uris}
         size = sum(map(len, new.values()))
@@ -59,9 +37,15 @@ def page_films(folder: Path, arms: Sequence[MeasuredArm], limit: float) -> Films
             continue
         used += size
         uris |= new
-        shown.append(Film(say_arm(row), row.pair, arm.key, (twin.run_id, _caption(twin)),
-                          (row.run_id, _caption(row))))
-    return Films(tuple(shown), uris, left_out)
+        sides = [[one.run_id, _caption(one)] for one in (twin, row)]
+        shown.setdefault(key, []).append([row.pair, *sides])
+    order = [arm.key for arm in arms if arm.key in shown]
+    return {"arms": shown, "order": order, "uris": uris, "left_out": left_out}
+
+
+def _filmed(arm: MeasuredArm) -> list[tuple[Row, Row]]:
+    pairs = zip(arm.rows, arm.twins, strict=True)
+    return [(row, twin) for row, twin in pairs if row.video and twin.video]
 
 
 def _caption(row: Row) -> str:
