@@ -13,6 +13,6 @@ class Injected:
     reflex: str = ""
     """Flag to set at the next tick; taken back then."""
     drop_commands: int = 0
-    """Commands still to be lost on their way."""
+    """Commands still to be lost on their way, one a tick."""
     cut_for: int = 0
     """Ticks for which the cable is out: nothing comes, nothing goes."""
