@@ -18,7 +18,8 @@ from vla_sae_ros.study.experiment.effects import CLOSED, HEIGHT, SPEED
 from vla_sae_ros.study.experiment.files import Trajectory
 from vla_sae_ros.study.experiment.measured import MeasuredArm
 from vla_sae_ros.study.experiment.report.axis import Axis
-from vla_sae_ros.study.experiment.report.other_protocols import latencies, layers, necessity
+from vla_sae_ros.study.experiment.report.layer_marks import layer_marks
+from vla_sae_ros.study.experiment.report.necessity import necessity
 from vla_sae_ros.study.experiment.report.paths import page_paths
 from vla_sae_ros.study.experiment.report.videos import page_films
 from vla_sae_ros.study.experiment.report.wording import MINUS, Scale, say_p
@@ -76,6 +77,9 @@ def test_the_numbers_lie_beside_the_page(folder: Path, page: str) -> None:
     verdicts = {(one["protocol"], *one["features"]): one["outcome"] for one in content["verdicts"]}
     assert verdicts["P2", 80] == "causal" and verdicts["P2", 7] != "causal"
     assert content["identical_at_zero"] == [10, 10]
+    unread = next(one for one in content["layers"] if one["site"] == "backbone.1")
+    assert unread["exact"] and unread["displacement"] == 0.0
+    assert [one["kind"] for one in content["latencies"]] == ["none", "zero", "feature"]
 
 
 def test_paths_are_the_recorded_ones_and_limited(analysis: Analysis) -> None:
@@ -121,10 +125,10 @@ def filmed(arm: MeasuredArm, folder: Path) -> MeasuredArm:
 
 
 def test_the_layer_that_nothing_reads_is_exactly_zero(analysis: Analysis) -> None:
-    found = {one.mark.name: one for one in layers(analysis.arms)}
-    assert found["backbone.1"].exact and found["backbone.1"].mark.text == "exactly 0"
-    assert not any(found[name].exact for name in ("expert.0", "expert.1", "backbone.0"))
-    assert found["expert.0"].mark.middle > found["backbone.0"].mark.middle
+    found = {one.name: one for one in layer_marks(analysis.layers)}
+    assert found["backbone.1"].text == "exactly 0"
+    assert {one.site for one in analysis.layers if one.exact} == {"backbone.1"}
+    assert found["expert.0"].middle > found["backbone.0"].middle
 
 
 def test_necessity_and_latency_have_their_numbers(analysis: Analysis) -> None:
@@ -132,7 +136,7 @@ def test_necessity_and_latency_have_their_numbers(analysis: Analysis) -> None:
     marks = {one.name.split(" features")[0]: one for one in found}
     assert marks["plain"].text == "100%" and marks["top general"].text == "0%"
     assert "McNemar p = 0.006" in marks["top general"].detail, "2 / 2^10, times 3 by Holm"
-    off, on, steering = latencies(analysis.folder, analysis.rows)
+    off, on, steering = analysis.latencies
     assert off.ratio == 1.0 and on.ratio is not None and on.ratio > 1
     assert steering.restored and steering.answers_after == 1
 

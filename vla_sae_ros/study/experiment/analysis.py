@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from vla_sae_ros.core.errors import RecordingError
 from vla_sae_ros.core.whole_file import write_whole
 from vla_sae_ros.study.experiment.effects import EFFECTS
 from vla_sae_ros.study.experiment.findings import ArmFindings, Finding, find
+from vla_sae_ros.study.experiment.layer_sweep import Layer, layer_sweep
+from vla_sae_ros.study.experiment.live_latency import ArmLatency, latencies
 from vla_sae_ros.study.experiment.measured import MeasuredArm, Progress, measure
 from vla_sae_ros.study.experiment.open_loop_effects import OPEN_LOOP_EFFECTS
 from vla_sae_ros.study.experiment.table import Row, read_table
@@ -23,7 +25,8 @@ from vla_sae_ros.study.experiment.verdicts import FeatureVerdict, verdicts
 class Analysis:
     """Everything that is made of a study's table and files.
 
-    closed, opened: the verdicts of P2 and of P1, features in the study's order.
+    closed, opened: the verdicts of P2 and of P1, features in the study's order. layers, latencies:
+    of P4 and P5, empty where they were not run.
     """
 
     folder: Path
@@ -32,6 +35,8 @@ class Analysis:
     found: tuple[ArmFindings, ...]
     closed: tuple[FeatureVerdict, ...]
     opened: tuple[FeatureVerdict, ...]
+    layers: tuple[Layer, ...]
+    latencies: tuple[ArmLatency, ...]
 
     @property
     def zero(self) -> tuple[int, int]:
@@ -61,7 +66,8 @@ def analyse(
     arms = measure(folder, rows, progress)
     found = find(arms, seed)
     return Analysis(folder, tuple(rows), tuple(arms), tuple(found), tuple(verdicts(found, "P2")),
-                    tuple(verdicts(found, "P1")))
+                    tuple(verdicts(found, "P1")), tuple(layer_sweep(arms)),
+                    tuple(latencies(folder, rows)))
 
 
 def write_numbers(path: Path, analysis: Analysis) -> None:
@@ -70,6 +76,8 @@ def write_numbers(path: Path, analysis: Analysis) -> None:
         "findings": [_finding(one, each) for one in analysis.found for each in one.findings],
         "verdicts": [_verdict(protocol, one) for protocol, group in (
             ("P2", analysis.closed), ("P1", analysis.opened)) for one in group],
+        "layers": [asdict(one) for one in analysis.layers],
+        "latencies": [asdict(one) for one in analysis.latencies],
         "identical_at_zero": analysis.zero,
         "runs_without_a_plain_twin": analysis.lost,
     }

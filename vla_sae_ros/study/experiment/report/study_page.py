@@ -20,7 +20,8 @@ from vla_sae_ros.study.experiment.report.axis import Axis
 from vla_sae_ros.study.experiment.report.carry_over import CarryOver, carry_over
 from vla_sae_ros.study.experiment.report.dose_curve import dose_curve
 from vla_sae_ros.study.experiment.report.forest import Forest, forest
-from vla_sae_ros.study.experiment.report.other_protocols import latencies, layers, necessity
+from vla_sae_ros.study.experiment.report.layer_marks import layer_marks
+from vla_sae_ros.study.experiment.report.necessity import necessity
 from vla_sae_ros.study.experiment.report.paths import page_paths
 from vla_sae_ros.study.experiment.report.runs import page_runs
 from vla_sae_ros.study.experiment.report.verdict_rows import verdict_row
@@ -75,8 +76,7 @@ def write_study_page(path: Path, analysis: Analysis, most_megabytes: float) -> N
                     ("Open loop: answers to the same observations", "P1", analysis.opened))
                 if group],
         blocks=_blocks(analysis), places=_places(analysis.closed),
-        necessity=necessity(rows, analysis.found), layers=layers(analysis.arms),
-        latencies=latencies(analysis.folder, rows),
+        necessity=necessity(rows, analysis.found), layers=layer_marks(analysis.layers),
         bars=_bar_rules(analysis.found), films=page_films(analysis.folder, shown, most_megabytes),
         settings_file=_settings_file(analysis.folder),
         paths=page_paths(analysis.folder, shown, MOST_PATHS),
