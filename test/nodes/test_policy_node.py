@@ -510,8 +510,15 @@ def test_hooks_are_gone_and_services_too_after_cleanup(started: Started) -> None
     node, _bridge = started
     assert node._engine is not None
     policy = node._engine.loaded.policy
-    node.trigger_deactivate()
-    node.trigger_cleanup()
+    done = threading.Event()
+
+    def cleanup() -> None:
+        node.trigger_deactivate()
+        node.trigger_cleanup()
+        done.set()
+
+    node.executor.create_task(cleanup)  # where a lifecycle service would call it
+    assert done.wait(20)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in policy.modules())
     offered = {p.topic_name for p in node.publishers} | {s.srv_name for s in node.services}
     assert not offered & {
