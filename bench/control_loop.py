@@ -22,13 +22,13 @@ import numpy as np
 from vla_sae_ros.robot.admission import EnableRefused
 from vla_sae_ros.robot.command import ArmCommand
 from vla_sae_ros.robot.driver import Driver, RobotReading
+from vla_sae_ros.robot.drivers.franky_driver import FrankyDriver
+from vla_sae_ros.robot.drivers.simulated_driver import SimulatedDriver
 from vla_sae_ros.robot.droid import DroidActions
-from vla_sae_ros.robot.envelope import SafetyEnvelope
-from vla_sae_ros.robot.franky_driver import FrankyDriver
-from vla_sae_ros.robot.loop import ControlLoop
+from vla_sae_ros.robot.envelope.envelope import SafetyEnvelope
+from vla_sae_ros.robot.loop.loop import ControlLoop
 from vla_sae_ros.robot.report import Report
 from vla_sae_ros.robot.settings_file import load_robot
-from vla_sae_ros.robot.simulated_driver import SimulatedDriver
 from vla_sae_ros.robot.strict_sim.process import StrictRobotProcess
 
 SETTINGS = replace(load_robot("fr3"), lease=10.0)  # the bench itself is no careful operator

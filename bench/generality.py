@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vla_sae_ros.study.generality import feature_metrics
+from vla_sae_ros.study.features.generality.generality import feature_metrics
 
 EPISODES, STEPS, FEATURES, ACTIVE = 1693, 273_465, 2048, 100
 

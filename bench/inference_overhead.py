@@ -40,19 +40,19 @@ from tqdm import trange  # noqa: E402
 from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry  # noqa: E402
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot  # noqa: E402
 from vla_sae_ros.msg import ActionChunk, FeatureActivations  # noqa: E402
-from vla_sae_ros.nodes import qos  # noqa: E402
-from vla_sae_ros.nodes.conversions import to_header, to_image  # noqa: E402
-from vla_sae_ros.nodes.inference_worker import Job  # noqa: E402
-from vla_sae_ros.nodes.policy_messages import to_chunk, to_features  # noqa: E402
+from vla_sae_ros.nodes.policy.inference_worker import Job  # noqa: E402
+from vla_sae_ros.nodes.policy.messages import to_chunk, to_features  # noqa: E402
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy  # noqa: E402
 from vla_sae_ros.policy.engine import PolicyEngine  # noqa: E402
+from vla_sae_ros.policy.families.site import Site  # noqa: E402
 from vla_sae_ros.policy.inference import Inference  # noqa: E402
-from vla_sae_ros.policy.loaded import LoadedPolicy  # noqa: E402
 from vla_sae_ros.policy.loading import load_policy  # noqa: E402
-from vla_sae_ros.policy.site import Site  # noqa: E402
-from vla_sae_ros.policy.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi  # noqa: E402
+from vla_sae_ros.policy.tiny.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi  # noqa: E402
 from vla_sae_ros.resources import resource  # noqa: E402
 from vla_sae_ros.sae import SaeBundle, TopKSAE  # noqa: E402
 from vla_sae_ros.sae.bundle import BundleCard  # noqa: E402
+from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.conversions import to_header, to_image  # noqa: E402
 
 EDITS = 16
 TOLD = "pick up the butter and place it in the basket"

@@ -28,8 +28,8 @@ SITE = "backbone.5"
 
 def make(folder: Path, gigabytes: float) -> int:
     """Write the collection; return its number of rows."""
-    from vla_sae_ros.study.activation_format import CollectedSite, Collection
-    from vla_sae_ros.study.activation_writer import ActivationWriter
+    from vla_sae_ros.activations.format import CollectedSite, Collection
+    from vla_sae_ros.activations.writer import ActivationWriter
 
     random = np.random.default_rng(0)
     rows = int(gigabytes * 1e9 / 4 / WIDTH)

@@ -23,12 +23,12 @@ from vla_sae_ros.environment import prepare
 prepare()
 
 from vla_sae_ros.action import RunEpisode  # noqa: E402  (after the environment)
+from vla_sae_ros.clients.client import Client  # noqa: E402
 from vla_sae_ros.core.steering import Edit, Mode, Unit  # noqa: E402
 from vla_sae_ros.live.demo_settings import read_settings  # noqa: E402
 from vla_sae_ros.live.driving import drive  # noqa: E402
-from vla_sae_ros.nodes.client import Client  # noqa: E402
 from vla_sae_ros.resources import resource  # noqa: E402
-from vla_sae_ros.system import simulation_system  # noqa: E402
+from vla_sae_ros.systems.simulation import simulation_system  # noqa: E402
 
 PAUSE = 0.02  # [s] between steering calls: an operator's panel sends at 10 to 20 Hz
 

@@ -49,7 +49,7 @@ def main() -> None:
     elif given.measure:
         print(json.dumps(measure(given.measure, given.views[0], given.seconds)))
     else:
-        subprocess.run([sys.executable, "-c", "import vla_sae_ros.panel.window"], check=True,
+        subprocess.run([sys.executable, "-c", "import vla_sae_ros.panel.frame.window"], check=True,
                        env=_environment())  # leaves byte code, as any earlier start does
         for size in given.sizes:
             with child("--serve", str(size)):
@@ -80,9 +80,9 @@ def serve(size: int) -> None:
     from rclpy.signals import SignalHandlerOptions
 
     from vla_sae_ros.msg import FeatureActivations, FeatureCatalogue, FeatureInfo
-    from vla_sae_ros.nodes import qos
-    from vla_sae_ros.nodes.conversions import to_floats, to_unsigned
     from vla_sae_ros.srv import SetSteering
+    from vla_sae_ros.wire import qos
+    from vla_sae_ros.wire.conversions import to_floats, to_unsigned
 
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # SIGTERM ends it at once
     node = Node("policy")
@@ -116,8 +116,8 @@ def measure(size: int, view: str, seconds: float) -> dict[str, object]:
     """Open the panel, let it run, and return what it took."""
     from PyQt5.QtWidgets import QApplication
 
-    from vla_sae_ros.panel.ros_thread import RosThread
-    from vla_sae_ros.panel.window import PanelWidget
+    from vla_sae_ros.panel.frame.window import PanelWidget
+    from vla_sae_ros.panel.ros.ros_thread import RosThread
 
     app = QApplication(["bench"])
     ros = RosThread([])

@@ -39,12 +39,13 @@ from rclpy.serialization import serialize_message  # noqa: E402
 from rosbags.highlevel import AnyReader  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
+from vla_sae_ros.bags.writer import BagWriter  # noqa: E402
+from vla_sae_ros.clients.client import Client, NoAnswer  # noqa: E402
 from vla_sae_ros.msg import FeatureActivations  # noqa: E402
-from vla_sae_ros.nodes import qos, recorder_node  # noqa: E402
-from vla_sae_ros.nodes.bag_writer import BagWriter  # noqa: E402
-from vla_sae_ros.nodes.client import Client, NoAnswer  # noqa: E402
-from vla_sae_ros.nodes.conversions import to_floats, to_image, to_unsigned  # noqa: E402
-from vla_sae_ros.study.bag_repair import repair  # noqa: E402
+from vla_sae_ros.nodes.recorder import recorder_node
+from vla_sae_ros.study.bag_commands.repair import repair  # noqa: E402
+from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.conversions import to_floats, to_image, to_unsigned  # noqa: E402
 
 HEIGHT, WIDTH, CAMERAS = 480, 640, 4
 STREAMS = 10

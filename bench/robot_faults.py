@@ -24,7 +24,7 @@ from robot_rig import REST, Rig
 
 from vla_sae_ros.core.errors import SimulationError
 from vla_sae_ros.msg import RobotCommand, RobotState
-from vla_sae_ros.nodes import qos
+from vla_sae_ros.wire import qos
 
 WATCHED = 8.0  # [s] after a fault
 NAMES = {RobotState.OFFLINE: "offline", RobotState.DISABLED: "disabled",

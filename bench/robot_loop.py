@@ -29,7 +29,7 @@ from stalls import StallProbes
 
 from vla_sae_ros.core.errors import SimulationError
 from vla_sae_ros.msg import RobotState
-from vla_sae_ros.nodes.conversions import to_ns
+from vla_sae_ros.wire.conversions import to_ns
 
 PERIOD = 1 / 15  # [s]
 BEFORE = 0.5  # [s] between a stall and the stop that a subscriber hears of

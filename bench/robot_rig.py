@@ -31,9 +31,9 @@ from std_srvs.srv import SetBool, Trigger
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.core.errors import SimulationError
 from vla_sae_ros.msg import EpisodeState, RobotCommand, RobotState, SteeringLease
-from vla_sae_ros.nodes import qos
-from vla_sae_ros.nodes.conversions import to_header
 from vla_sae_ros.robot.strict_sim.process import StrictRobotProcess
+from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.conversions import to_header
 
 HERE = Path(__file__).parent
 CAMERAS = ("exterior_image_1_left", "wrist_image_left")
@@ -75,13 +75,13 @@ class Rig:
     def start_bridge(self) -> None:
         arguments = [part for name, value in self._parameters.items()
                      for part in ("-p", f"{name}:={value}")]
-        self._start("bridge", "-m", "vla_sae_ros.nodes.robot_bridge_node", "--ros-args", *arguments)
+        self._start("bridge", "-m", "vla_sae_ros.nodes.robot.robot_bridge_node", "--ros-args", *arguments)
 
     def start_policy(self) -> None:
         self._start("policy", str(HERE / "steady_policy.py"))
 
     def start_recorder(self) -> None:
-        self._start("recorder", "-m", "vla_sae_ros.nodes.recorder_node", "--ros-args", "-p",
+        self._start("recorder", "-m", "vla_sae_ros.nodes.recorder.recorder_node", "--ros-args", "-p",
                     f"output_folder:={self.folder / 'bags'}", "-p", "record_on_start:=true")
 
     def signal(self, name: str, number: int) -> None:

@@ -29,17 +29,17 @@ import torch  # noqa: E402
 from lerobot.processor import PolicyProcessorPipeline  # noqa: E402
 from lerobot.scripts.lerobot_eval import rollout  # noqa: E402
 
-from vla_sae_ros.policy.loaded import LoadedPolicy  # noqa: E402
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy  # noqa: E402
 from vla_sae_ros.policy.loading import load_policy  # noqa: E402
 from vla_sae_ros.resources import resource  # noqa: E402
 from vla_sae_ros.sim.conventions import libero_state  # noqa: E402
 from vla_sae_ros.sim.environment import Observation, TaskSpec  # noqa: E402
 from vla_sae_ros.sim.libero import LiberoEnvironment  # noqa: E402
 from vla_sae_ros.sim.suites import find_task  # noqa: E402
-from vla_sae_ros.study.experiment.libero_stage import LiberoPerformers, LiberoStage  # noqa: E402
-from vla_sae_ros.study.experiment.rollouts import run_rollout  # noqa: E402
-from vla_sae_ros.study.experiment.settings import Change, Pair, RunSettings  # noqa: E402
-from vla_sae_ros.study.policy_runner import PolicyRunner  # noqa: E402
+from vla_sae_ros.study.experiment.design.settings import Change, Pair, RunSettings  # noqa: E402
+from vla_sae_ros.study.experiment.run.libero_setup import LiberoPerformers, LiberoStage  # noqa: E402
+from vla_sae_ros.study.experiment.run.rollouts import run_rollout  # noqa: E402
+from vla_sae_ros.study.rollouts.policy_runner import PolicyRunner  # noqa: E402
 
 SITE, FEATURE = "expert.1", 59
 

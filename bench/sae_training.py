@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vla_sae_ros.sae.training import Trainer
-from vla_sae_ros.sae.training_settings import TrainingSettings
+from vla_sae_ros.sae.objectives.training_settings import TrainingSettings
+from vla_sae_ros.sae.training.training import Trainer
 
 SIZES = ((2048, 2048, 100), (720, 16_384, 64))
 BATCH = 4096

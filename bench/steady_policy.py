@@ -10,13 +10,13 @@ from std_msgs.msg import String
 
 from vla_sae_ros.core.contract import load_contract
 from vla_sae_ros.msg import ActionChunk
-from vla_sae_ros.nodes import qos
-from vla_sae_ros.nodes.conversions import to_floats, to_header
-from vla_sae_ros.nodes.inference_worker import Job
-from vla_sae_ros.nodes.observation_intake import ObservationIntake
-from vla_sae_ros.nodes.running import run_node
+from vla_sae_ros.nodes.base.running import run_node
+from vla_sae_ros.nodes.policy.inference_worker import Job
+from vla_sae_ros.nodes.policy.observation_intake import ObservationIntake
 from vla_sae_ros.resources import resource
 from vla_sae_ros.robot.droid import MAX_JOINT_DELTA, RESET_POSE
+from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.conversions import to_floats, to_header
 
 KEYS = ("observation.images.exterior_image_1_left", "observation.images.wrist_image_left",
         "observation.state")

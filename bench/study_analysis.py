@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from vla_sae_ros.study.experiment.analysis import Analysis
-from vla_sae_ros.study.experiment.files import Trajectory
-from vla_sae_ros.study.experiment.findings import find
-from vla_sae_ros.study.experiment.measured import measure
+from vla_sae_ros.study.experiment.measure.analysis import Analysis
+from vla_sae_ros.study.experiment.measure.findings import find
+from vla_sae_ros.study.experiment.measure.measured import measure
+from vla_sae_ros.study.experiment.measure.verdicts import verdicts
+from vla_sae_ros.study.experiment.records.files import Trajectory
+from vla_sae_ros.study.experiment.records.table import FILES_FOLDER, Row, read_table, write_table
 from vla_sae_ros.study.experiment.report.study_page import write_study_page
-from vla_sae_ros.study.experiment.table import FILES_FOLDER, Row, read_table, write_table
-from vla_sae_ros.study.experiment.verdicts import verdicts
 
 FILES, STEPS, OBJECTS, PAIRS = 300, 280, 7, 30
 STRENGTHS, RANDOM_ROWS = (0.25, 0.5, 1.0), 10

@@ -16,14 +16,14 @@ from dataclasses import replace
 import numpy as np
 
 from vla_sae_ros.robot.command import ArmCommand
-from vla_sae_ros.robot.cycle import ControlCycle
 from vla_sae_ros.robot.driver import Joints
+from vla_sae_ros.robot.drivers.simulated_driver import SimulatedDriver
 from vla_sae_ros.robot.droid import DroidActions
-from vla_sae_ros.robot.envelope import SafetyEnvelope
+from vla_sae_ros.robot.envelope.envelope import SafetyEnvelope
+from vla_sae_ros.robot.envelope.place_guard import PlaceGuard
+from vla_sae_ros.robot.loop.cycle import ControlCycle
 from vla_sae_ros.robot.mailbox import CommandMailbox
-from vla_sae_ros.robot.place_guard import PlaceGuard
 from vla_sae_ros.robot.settings_file import load_robot
-from vla_sae_ros.robot.simulated_driver import SimulatedDriver
 
 SETTINGS = replace(load_robot("panda"), lease=10.0)
 AWAY = 40

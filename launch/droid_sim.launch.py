@@ -4,8 +4,8 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 
-from vla_sae_ros.launching import as_text, node_keywords
-from vla_sae_ros.robot_system import REHEARSAL_ARGUMENTS, rehearsal_system
+from vla_sae_ros.systems.launching import as_text, node_keywords
+from vla_sae_ros.systems.robots import REHEARSAL_ARGUMENTS, rehearsal_system
 
 
 def start(context):

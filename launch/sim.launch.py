@@ -4,8 +4,8 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 
-from vla_sae_ros.launching import as_text, node_keywords
-from vla_sae_ros.system import SIMULATION_ARGUMENTS, simulation_system
+from vla_sae_ros.systems.launching import as_text, node_keywords
+from vla_sae_ros.systems.simulation import SIMULATION_ARGUMENTS, simulation_system
 
 
 def start(context):

@@ -11,10 +11,13 @@ import pytest
 
 from vla_sae_ros.environment import prepare
 
+pytest_plugins = ["bag_fixtures"]
+"""Fixtures of several rooms; test/helpers is on sys.path."""
+
 if TYPE_CHECKING:
     from rclpy.context import Context
 
-    from vla_sae_ros.policy.loaded import LoadedPolicy
+    from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
     from vla_sae_ros.sae import SaeBundle
 
 # Before numpy, rclpy or Qt are imported by a test. Two runs on one machine must not hear each
@@ -43,8 +46,8 @@ def tiny_policy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A shrunken, random policy of lerobot's own SmolVLA class, as a checkpoint folder."""
     import torch
 
-    from vla_sae_ros.policy.checkpoint import save_checkpoint
-    from vla_sae_ros.policy.tiny_smolvla import TinySize, build_tiny_smolvla, write_vlm_folder
+    from vla_sae_ros.policy.checkpoints.checkpoint import save_checkpoint
+    from vla_sae_ros.policy.tiny.tiny_smolvla import TinySize, build_tiny_smolvla, write_vlm_folder
 
     size = TinySize(
         image_size=64, patch_size=16, vision_width=48, vision_layers=1, text_width=48,
@@ -75,7 +78,7 @@ def make_bundle() -> Callable[..., SaeBundle]:
     import torch
 
     from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry
-    from vla_sae_ros.policy.families import adapter_for
+    from vla_sae_ros.policy.families.registry import adapter_for
     from vla_sae_ros.sae import SaeBundle, TopKSAE
     from vla_sae_ros.sae.bundle import BundleCard
 

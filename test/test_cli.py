@@ -11,7 +11,7 @@ import pytest
 from vla_sae_ros import cli
 from vla_sae_ros.commands import Command
 from vla_sae_ros.robot import robot_command
-from vla_sae_ros.study import bag
+from vla_sae_ros.study.bag_commands import verbs as bag
 
 GROUPS = {"bag": bag.COMMANDS, "robot": robot_command.COMMANDS}
 LEAVES = [

@@ -112,7 +112,7 @@ import vla_sae_ros
 from vla_sae_ros.msg import ActionChunk
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.resources import share_folder
-from vla_sae_ros.system import SIMULATION_ARGUMENTS
+from vla_sae_ros.systems.simulation import SIMULATION_ARGUMENTS
 ActionChunk.__class__.__import_type_support__()
 assert ActionChunk.__class__._TYPE_SUPPORT is not None
 print(os.path.dirname(vla_sae_ros.__file__), share_folder())
@@ -131,5 +131,5 @@ def test_colcon_builds_and_installs(tmp_path: Path, options: tuple[str, ...]) ->
     colcon(tmp_path, *options)
     installed = tmp_path / "install" / "vla_sae_ros"
     check_installed(installed)
-    module = next(installed.glob("l*/**/vla_sae_ros/system.py"))
+    module = next(installed.glob("l*/**/vla_sae_ros/systems/simulation.py"))
     assert module.is_symlink() == bool(options)

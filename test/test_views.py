@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from vla_sae_ros.nodes.recorded_topics import CONTRACT_TOPICS
+from vla_sae_ros.nodes.recorder.topics import CONTRACT_TOPICS
 from vla_sae_ros.resources import resource
 
 TYPES = {f"/{topic.name.lstrip('/')}": topic.msgtype for topic in CONTRACT_TOPICS} | {
@@ -71,7 +71,7 @@ def test_rviz_subscribes_so_that_every_publisher_is_heard() -> None:
 
 
 def test_the_namespaces_that_rviz_switches_are_those_of_the_markers_node() -> None:
-    from vla_sae_ros.nodes.marker_messages import PATH, PREVIEW, TEXT
+    from vla_sae_ros.nodes.markers.messages import PATH, PREVIEW, TEXT
 
     (markers,) = [d for d in rviz_displays() if d["Class"] == "rviz_default_plugins/MarkerArray"]
     assert set(markers["Namespaces"]) == {PATH, PREVIEW, TEXT}

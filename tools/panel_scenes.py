@@ -22,14 +22,14 @@ from PyQt5.QtCore import QPoint  # noqa: E402  (after the environment)
 from PyQt5.QtGui import QCursor  # noqa: E402
 from PyQt5.QtWidgets import QApplication  # noqa: E402
 
-from vla_sae_ros.panel.connection import Link, link_state  # noqa: E402
-from vla_sae_ros.panel.feature_columns import SortKey  # noqa: E402
-from vla_sae_ros.panel.guard import MISHAPS  # noqa: E402
-from vla_sae_ros.panel.ros_thread import RosThread  # noqa: E402
-from vla_sae_ros.panel.themes import use_theme  # noqa: E402
-from vla_sae_ros.panel.values import EpisodeGoal, FeatureName  # noqa: E402
-from vla_sae_ros.panel.view import Area  # noqa: E402
-from vla_sae_ros.panel.window import PanelWidget  # noqa: E402
+from vla_sae_ros.panel.frame.window import PanelWidget  # noqa: E402
+from vla_sae_ros.panel.ros.ros_thread import RosThread  # noqa: E402
+from vla_sae_ros.panel.state.connection import Link, link_state  # noqa: E402
+from vla_sae_ros.panel.state.feature_columns import SortKey  # noqa: E402
+from vla_sae_ros.panel.state.values import EpisodeGoal, FeatureName  # noqa: E402
+from vla_sae_ros.panel.views.view import Area  # noqa: E402
+from vla_sae_ros.panel.widgets.guard import MISHAPS  # noqa: E402
+from vla_sae_ros.panel.widgets.themes import use_theme  # noqa: E402
 
 HAND_UP: FeatureName = ("expert.1", 59)  # as in config/demo.yaml
 GOAL = EpisodeGoal("libero_object", 0, init_state=41, seed=7)

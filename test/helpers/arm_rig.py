@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from vla_sae_ros.robot.command import ArmCommand
-from vla_sae_ros.robot.cycle import ControlCycle
 from vla_sae_ros.robot.driver import Joints, RobotReading, RobotUnreachable
 from vla_sae_ros.robot.droid import DroidActions
-from vla_sae_ros.robot.envelope import SafetyEnvelope
+from vla_sae_ros.robot.envelope.envelope import SafetyEnvelope
+from vla_sae_ros.robot.loop.cycle import ControlCycle
 from vla_sae_ros.robot.mailbox import CommandMailbox
 from vla_sae_ros.robot.outcome import Outcome
 from vla_sae_ros.robot.settings import RobotSettings

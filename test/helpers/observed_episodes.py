@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from vla_sae_ros.activations.source import Answer, Moment
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.policy.loaded import LoadedPolicy
-from vla_sae_ros.study.activation_collection import ActivationCollection
-from vla_sae_ros.study.episode_source import Answer, Moment
+from vla_sae_ros.study.collection.activation_collection import ActivationCollection
 
 SITE = "backbone.1"
 

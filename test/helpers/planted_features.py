@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vla_sae_ros.activations.archive import EpisodeArchive
+from vla_sae_ros.activations.format import CollectedSite, Collection
+from vla_sae_ros.activations.frames import FRAMES_FOLDER, frame_name, small_jpeg
+from vla_sae_ros.activations.writer import ActivationWriter
 from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry
 from vla_sae_ros.sae import SaeBundle, TopKSAE
 from vla_sae_ros.sae.bundle import BundleCard
-from vla_sae_ros.study.activation_format import CollectedSite, Collection
-from vla_sae_ros.study.activation_writer import ActivationWriter
-from vla_sae_ros.study.episode_archive import EpisodeArchive
-from vla_sae_ros.study.episode_frames import FRAMES_FOLDER, frame_name, small_jpeg
 
 WIDTH, SITE, POLICY = 6, "expert.0", "0123abcd"
 CLOSED, CARRYING, NOISE, RARE, NAMED, SILENT = range(WIDTH)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vla_sae_ros.study.experiment.files import Latency, Responses, Trajectory
-from vla_sae_ros.study.experiment.table import FILES_FOLDER, Row, write_table
+from vla_sae_ros.study.experiment.records.files import Latency, Responses, Trajectory
+from vla_sae_ros.study.experiment.records.table import FILES_FOLDER, Row, write_table
 
 RATE = 20.0
 SITE = "expert.1"

@@ -29,13 +29,13 @@ from vla_sae_ros.msg import (
     RobotState,
     SteeringLease,
 )
-from vla_sae_ros.nodes import qos
-from vla_sae_ros.nodes.action_client import ActionClient
-from vla_sae_ros.nodes.conversions import to_floats
-from vla_sae_ros.nodes.robot_bridge import RobotBridge
-from vla_sae_ros.nodes.robot_bridge_node import make_driver
-from vla_sae_ros.nodes.running import spin_until
+from vla_sae_ros.nodes.base.running import spin_until
+from vla_sae_ros.nodes.robot.bridge import RobotBridge
+from vla_sae_ros.nodes.robot.robot_bridge_node import make_driver
 from vla_sae_ros.resources import resource
+from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.action_client import ActionClient
+from vla_sae_ros.wire.conversions import to_floats
 
 LIMIT = 20.0  # [s] that anything may take
 OWNER = "tester"

@@ -14,24 +14,24 @@ from lerobot.configs import RTCAttentionSchedule
 from lerobot.policies.rtc.configuration_rtc import RTCConfig
 from torch import Tensor, nn
 
-from vla_sae_ros.policy.adapter import PolicyAdapter
-from vla_sae_ros.policy.chunk import PreviousChunk
-from vla_sae_ros.policy.families import adapter_for
-from vla_sae_ros.policy.tap import Tap
-from vla_sae_ros.policy.tiny_groot import (
+from vla_sae_ros.policy.families.adapter import PolicyAdapter
+from vla_sae_ros.policy.families.chunk import PreviousChunk
+from vla_sae_ros.policy.families.registry import adapter_for
+from vla_sae_ros.policy.taps.tap import Tap
+from vla_sae_ros.policy.tiny.tiny_groot import (
     IMAGE_TOKEN,
     MERGED,
     PATCH,
     build_tiny_groot,
 )
-from vla_sae_ros.policy.tiny_pi import build_tiny_pi, write_pi_tokenizer
-from vla_sae_ros.policy.tiny_smolvla import (
+from vla_sae_ros.policy.tiny.tiny_pi import build_tiny_pi, write_pi_tokenizer
+from vla_sae_ros.policy.tiny.tiny_smolvla import (
     CAMERA_KEYS,
     TinySize,
     build_tiny_smolvla,
     write_vlm_folder,
 )
-from vla_sae_ros.policy.tiny_xvla import build_tiny_xvla
+from vla_sae_ros.policy.tiny.tiny_xvla import build_tiny_xvla
 from vla_sae_ros.sae import TopKSAE
 
 LAYERS = 3

@@ -18,20 +18,20 @@ import torch
 
 from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry
 from vla_sae_ros.core.steering import Snapshot
-from vla_sae_ros.policy.directions import Vector
+from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.inference import NO_STEERING, Inference
-from vla_sae_ros.policy.site import Site
-from vla_sae_ros.policy.tap import Tap
-from vla_sae_ros.policy.tokens import Tokens
+from vla_sae_ros.policy.taps.directions import Vector
+from vla_sae_ros.policy.taps.tap import Tap
+from vla_sae_ros.policy.taps.tokens import Tokens
 from vla_sae_ros.sae import SaeBundle, TopKSAE
 from vla_sae_ros.sae.bundle import BundleCard
 from vla_sae_ros.sim.environment import Layout, Observation, StepResult, TaskSpec
-from vla_sae_ros.study.experiment.crew import Hands
-from vla_sae_ros.study.experiment.outcome import Result
-from vla_sae_ros.study.experiment.plan import Ground, NamedTask, PlannedRun
-from vla_sae_ros.study.experiment.study_file import Study
-from vla_sae_ros.study.experiment.worker import Worker
-from vla_sae_ros.study.experiment.yaml_values import build
+from vla_sae_ros.study.experiment.design.plan import Ground, NamedTask, PlannedRun
+from vla_sae_ros.study.experiment.design.study_file import Study
+from vla_sae_ros.study.experiment.design.yaml_values import build
+from vla_sae_ros.study.experiment.run.outcome import Result
+from vla_sae_ros.study.experiment.run.worker import Worker
+from vla_sae_ros.study.experiment.run.worker_pool import Hands
 
 UP, TO_X, TO_Y, SILENT = 0, 1, 2, 3
 WIDTH, ROWS, TOKENS, CHUNK, STEPS = 64, 40, 3, 6, 25

@@ -10,10 +10,10 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
+from vla_sae_ros.bags.reading import read_bag
 from vla_sae_ros.cli import main
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.live.demo import _emptied
-from vla_sae_ros.study.bag_reading import read_bag
 
 # Real nodes load a real policy and LIBERO: five minutes where eight processes share two cores.
 pytestmark = pytest.mark.timeout(1200)

@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 from vla_sae_ros.core.errors import VlaSaeError
 from vla_sae_ros.live.driving import drive
-from vla_sae_ros.system import NodeSpec, System
+from vla_sae_ros.systems.simulation import NodeSpec, System
 
 def script(client):
     {script}

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from vla_sae_ros.clients.client import Client
 from vla_sae_ros.msg import EpisodeState
-from vla_sae_ros.nodes.client import Client
 
 # Real nodes load a real policy and LIBERO, on a machine that may be busy.
 pytestmark = pytest.mark.timeout(600)
@@ -36,7 +36,7 @@ def policy_process(supervisor: int) -> int:
             words = (folder / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue  # it ended meanwhile
-        if b"vla_sae_ros.nodes.policy_node" in words and str(supervisor).encode() in words:
+        if b"vla_sae_ros.nodes.policy.policy_node" in words and str(supervisor).encode() in words:
             return int(folder.name)
     raise AssertionError("no policy process")
 

@@ -14,12 +14,12 @@ from rclpy.node import Node
 from vla_sae_ros.core.contract import FrameBuilder, load_contract
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.msg import ActionChunk, ChunkRequest
-from vla_sae_ros.nodes import qos
-from vla_sae_ros.nodes.contract_channels import message_class, qos_profile
-from vla_sae_ros.nodes.conversions import to_floats, to_ns
-from vla_sae_ros.nodes.sim_bridge import LIBERO_CONTRACT
+from vla_sae_ros.nodes.policy.contract_channels import message_class, qos_profile
+from vla_sae_ros.nodes.sim.bridge import LIBERO_CONTRACT
 from vla_sae_ros.resources import share_folder
 from vla_sae_ros.sim.environment import Layout, Observation, StepResult, TaskSpec
+from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.conversions import to_floats, to_ns
 
 
 class FakeEnvironment:

@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 
 from vla_sae_ros.core.steering import Edit, Mode, Phase, Unit
-from vla_sae_ros.panel.guard import MISHAPS
-from vla_sae_ros.panel.incoming import Incoming
-from vla_sae_ros.panel.ros_thread import RosThread
-from vla_sae_ros.panel.values import (
+from vla_sae_ros.panel.ros.ros_thread import RosThread
+from vla_sae_ros.panel.state.incoming import Incoming
+from vla_sae_ros.panel.state.values import (
     Activations,
     CatalogueView,
     EditView,
@@ -26,6 +25,7 @@ from vla_sae_ros.panel.values import (
     Site,
     SteeringView,
 )
+from vla_sae_ros.panel.widgets.guard import MISHAPS
 
 LABELS = ("gripper closes", "hand above basket", "soup in view", "")
 

@@ -9,9 +9,10 @@ import pytest
 from PyQt5.QtCore import QSettings
 from PyQt5.QtGui import QPalette
 
-from vla_sae_ros.panel import app, guard
-from vla_sae_ros.panel.themes import use_theme
-from vla_sae_ros.panel.window import PanelWidget
+from vla_sae_ros.panel import app
+from vla_sae_ros.panel.frame.window import PanelWidget
+from vla_sae_ros.panel.widgets import guard
+from vla_sae_ros.panel.widgets.themes import use_theme
 
 
 def parse(*words: str) -> argparse.Namespace:

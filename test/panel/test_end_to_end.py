@@ -21,14 +21,14 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image, JointState
 
 from vla_sae_ros.msg import ActionChunk, ChunkRequest
-from vla_sae_ros.nodes import qos
-from vla_sae_ros.nodes.conversions import to_header, to_image, to_joint_state, to_pose, to_time
-from vla_sae_ros.nodes.policy_node import PolicyNode
-from vla_sae_ros.panel.delegates import x_of
-from vla_sae_ros.panel.ros_thread import RosThread
-from vla_sae_ros.panel.table_columns import Column
-from vla_sae_ros.panel.window import PanelWidget
+from vla_sae_ros.nodes.policy.policy_node import PolicyNode
+from vla_sae_ros.panel.frame.window import PanelWidget
+from vla_sae_ros.panel.ros.ros_thread import RosThread
+from vla_sae_ros.panel.table.delegates import x_of
+from vla_sae_ros.panel.table.table_columns import Column
 from vla_sae_ros.resources import resource
+from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.conversions import to_header, to_image, to_joint_state, to_pose, to_time
 
 pytestmark = pytest.mark.timeout(300)  # the first test imports the policy's libraries
 

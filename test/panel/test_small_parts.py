@@ -7,18 +7,18 @@ from collections.abc import Sequence
 import pytest
 
 from vla_sae_ros.core.steering import Edit, Mode
-from vla_sae_ros.panel.connection import SILENCE_LIMIT, Link, link_state
-from vla_sae_ros.panel.guard import Mishaps, guarded
-from vla_sae_ros.panel.mailbox import Inbox, Mailbox
-from vla_sae_ros.panel.outbox import SEND_PERIOD, Outbox
-from vla_sae_ros.panel.status_lines import (
+from vla_sae_ros.panel.editing.outbox import SEND_PERIOD, Outbox
+from vla_sae_ros.panel.frame.status_lines import (
     episode_text,
     link_text,
     recording_text,
     steering_text,
 )
-from vla_sae_ros.panel.store import Store
-from vla_sae_ros.panel.values import EpisodeView, FeatureName, RecordingView
+from vla_sae_ros.panel.state.connection import SILENCE_LIMIT, Link, link_state
+from vla_sae_ros.panel.state.mailbox import Inbox, Mailbox
+from vla_sae_ros.panel.state.store import Store
+from vla_sae_ros.panel.state.values import EpisodeView, FeatureName, RecordingView
+from vla_sae_ros.panel.widgets.guard import Mishaps, guarded
 
 
 class FakeSink:
@@ -89,7 +89,7 @@ def test_a_guarded_function_returns_its_default_and_notes_the_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     mishaps = Mishaps()
-    monkeypatch.setattr("vla_sae_ros.panel.guard.MISHAPS", mishaps)
+    monkeypatch.setattr("vla_sae_ros.panel.widgets.guard.MISHAPS", mishaps)
 
     @guarded(default=7)
     def broken() -> int:

@@ -10,8 +10,8 @@ import torch
 
 from vla_sae_ros.core.errors import ConfigurationError, ObservationError
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.sae import SaeBundle
 
 MakeBundle = Callable[..., SaeBundle]

@@ -12,11 +12,11 @@ from tiny_families import statistics
 
 from vla_sae_ros.core.errors import ObservationError
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.policy.loading import load_policy
-from vla_sae_ros.policy.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
-from vla_sae_ros.policy.tiny_smolvla import CAMERA_KEYS
+from vla_sae_ros.policy.tiny.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
+from vla_sae_ros.policy.tiny.tiny_smolvla import CAMERA_KEYS
 from vla_sae_ros.sae import SaeBundle
 
 INSTRUCTION = "pick up the butter and place it in the basket"

@@ -11,18 +11,18 @@ import torch
 from tiny_families import statistics
 
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.policy.checkpoint import save_checkpoint
-from vla_sae_ros.policy.families import adapter_for
-from vla_sae_ros.policy.loaded import LoadedPolicy
+from vla_sae_ros.policy.checkpoints.checkpoint import save_checkpoint
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.families.registry import adapter_for
 from vla_sae_ros.policy.loading import load_policy
-from vla_sae_ros.policy.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
-from vla_sae_ros.policy.tiny_smolvla import (
+from vla_sae_ros.policy.tiny.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
+from vla_sae_ros.policy.tiny.tiny_smolvla import (
     CAMERA_KEYS,
     TinySize,
     build_tiny_smolvla,
     write_vlm_folder,
 )
-from vla_sae_ros.policy.tiny_xvla import build_tiny_xvla, save_tiny_xvla
+from vla_sae_ros.policy.tiny.tiny_xvla import build_tiny_xvla, save_tiny_xvla
 
 INSTRUCTION = "pick up the butter and place it in the basket"
 SMALL = TinySize(image_size=32, patch_size=8, vision_width=16, vision_layers=1, text_width=16,

@@ -9,7 +9,7 @@ import pytest
 from tiny_families import statistics
 
 from vla_sae_ros.cli import main
-from vla_sae_ros.policy.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
+from vla_sae_ros.policy.tiny.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
 
 
 def described(folder: Path, capsys: pytest.CaptureFixture[str]) -> dict:

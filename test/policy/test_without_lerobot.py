@@ -15,7 +15,7 @@ class Blocker:
 
 sys.meta_path.insert(0, Blocker())
 import vla_sae_ros.policy.engine
-import vla_sae_ros.policy.openvla
+import vla_sae_ros.policy.families.openvla
 """
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vla_sae_ros.supervision.console import Console
-from vla_sae_ros.system import NodeSpec, OnExit
+from vla_sae_ros.systems.simulation import NodeSpec, OnExit
 
 WELL_BEHAVED = """
 import signal, sys, threading

@@ -4,7 +4,7 @@ import pytest
 from rclpy.node import Node
 
 from vla_sae_ros.supervision.ros_arguments import ros_arguments
-from vla_sae_ros.system import NodeSpec
+from vla_sae_ros.systems.simulation import NodeSpec
 
 VALUES = {
     "whole": 3,

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from vla_sae_ros.supervision.supervisor import Supervisor, SupervisorLimits
-from vla_sae_ros.system import NodeSpec, System
+from vla_sae_ros.systems.simulation import NodeSpec, System
 
 Fake = Callable[..., NodeSpec]
 QUICK = SupervisorLimits(interrupt=1.0, terminate=0.3, restarts=2, restart_delay=0.0)
@@ -172,7 +172,7 @@ SUPERVISE_TWO = """
 import sys
 from pathlib import Path
 from vla_sae_ros.supervision.supervisor import Supervisor
-from vla_sae_ros.system import NodeSpec, System
+from vla_sae_ros.systems.simulation import NodeSpec, System
 nodes = (NodeSpec("a", "", "fake_steady"), NodeSpec("b", "", sys.argv[2]))
 sys.exit(Supervisor(System("two", nodes), Path(sys.argv[1])).run())
 """

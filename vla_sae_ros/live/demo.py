@@ -16,18 +16,18 @@ from rich.console import Console
 from rich.progress import Progress
 
 from vla_sae_ros.action import RunEpisode
+from vla_sae_ros.bags.episode_trace import EpisodeTrace
+from vla_sae_ros.bags.reading import Bag, read_bag
+from vla_sae_ros.clients.client import Client
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.core.steering import format_preset
 from vla_sae_ros.live.demo_settings import DemoSettings, read_settings
 from vla_sae_ros.live.driving import drive
-from vla_sae_ros.nodes.client import Client
 from vla_sae_ros.resources import resource
-from vla_sae_ros.study.bag_reading import Bag, read_bag
-from vla_sae_ros.study.episode_video import write_comparison_video
-from vla_sae_ros.study.traces import EpisodeTrace
-from vla_sae_ros.study.traces_plot import write_traces_plot
-from vla_sae_ros.system import simulation_system
+from vla_sae_ros.study.plots.episode_video import write_comparison_video
+from vla_sae_ros.study.plots.traces_plot import write_traces_plot
+from vla_sae_ros.systems.simulation import simulation_system
 
 SUMMARY, VIDEO, PLOT, BAG, LOGS = "summary.json", "video.mp4", "traces.png", "bag", "log"
 OWN_FILES = {SUMMARY, VIDEO, PLOT, BAG, LOGS}

@@ -7,11 +7,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from vla_sae_ros.clients.client import Client
 from vla_sae_ros.core.errors import VlaSaeError
-from vla_sae_ros.nodes.client import Client
 from vla_sae_ros.supervision.console import Console
 from vla_sae_ros.supervision.supervisor import Supervisor
-from vla_sae_ros.system import System
+from vla_sae_ros.systems.simulation import System
 
 
 class SystemEnded(VlaSaeError):

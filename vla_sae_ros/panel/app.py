@@ -13,10 +13,10 @@ from types import TracebackType
 from PyQt5.QtCore import QSettings
 from PyQt5.QtWidgets import QApplication
 
-from vla_sae_ros.panel.guard import MISHAPS
-from vla_sae_ros.panel.ros_thread import RosThread
-from vla_sae_ros.panel.themes import SYSTEM, THEMES, use_theme
-from vla_sae_ros.panel.window import PanelWidget
+from vla_sae_ros.panel.frame.window import PanelWidget
+from vla_sae_ros.panel.ros.ros_thread import RosThread
+from vla_sae_ros.panel.widgets.guard import MISHAPS
+from vla_sae_ros.panel.widgets.themes import SYSTEM, THEMES, use_theme
 
 NO_SCREEN = 3
 """Exit status where there is no screen."""

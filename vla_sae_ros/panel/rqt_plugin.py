@@ -7,9 +7,9 @@ from typing import Any
 
 from qt_gui.plugin import Plugin
 
-from vla_sae_ros.panel.guard import MISHAPS
-from vla_sae_ros.panel.ros_client import RosClient
-from vla_sae_ros.panel.window import PanelWidget
+from vla_sae_ros.panel.frame.window import PanelWidget
+from vla_sae_ros.panel.ros.ros_client import RosClient
+from vla_sae_ros.panel.widgets.guard import MISHAPS
 
 
 class SteeringPanel(Plugin):

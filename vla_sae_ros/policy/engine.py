@@ -15,19 +15,19 @@ from torch import Tensor
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.core.steering import Snapshot, SteeringSite
-from vla_sae_ros.policy.adapter import Detachable
-from vla_sae_ros.policy.families import adapter_for
-from vla_sae_ros.policy.heatmap import draw_heatmap
+from vla_sae_ros.policy.checkpoints.input_features import observed_features
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.families.adapter import Detachable
+from vla_sae_ros.policy.families.registry import adapter_for
+from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.inference import NO_STEERING, WARM_UPS, Inference, noise_state
-from vla_sae_ros.policy.input_features import observed_features
-from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.policy.observation import require_features, require_picture, require_vector
-from vla_sae_ros.policy.probe import Probe
-from vla_sae_ros.policy.reading import Reading
-from vla_sae_ros.policy.site import Site
-from vla_sae_ros.policy.substitution import Substitution
-from vla_sae_ros.policy.tap import Tap
-from vla_sae_ros.policy.tokens import TokenMemory, Tokens
+from vla_sae_ros.policy.taps.heatmap import draw_heatmap
+from vla_sae_ros.policy.taps.probe import Probe
+from vla_sae_ros.policy.taps.reading import Reading
+from vla_sae_ros.policy.taps.substitution import Substitution
+from vla_sae_ros.policy.taps.tap import Tap
+from vla_sae_ros.policy.taps.tokens import TokenMemory, Tokens
 from vla_sae_ros.sae import SaeBundle
 
 

@@ -15,7 +15,7 @@ from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 from lerobot.policies.pretrained import PreTrainedPolicy
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.policy.checkpoint_files import (
+from vla_sae_ros.policy.checkpoints.checkpoint_files import (
     ACTION_TOKENIZER_STEP,
     CONFIG,
     POSTPROCESSOR,
@@ -23,10 +23,10 @@ from vla_sae_ros.policy.checkpoint_files import (
     TOKENIZER_STEP,
     WEIGHTS,
 )
-from vla_sae_ros.policy.families import FAMILIES, require_family, why_not_read
-from vla_sae_ros.policy.hub import is_hub_error, policy_folder
-from vla_sae_ros.policy.loaded import LoadedPolicy
-from vla_sae_ros.policy.policy_id import policy_id_of
+from vla_sae_ros.policy.checkpoints.hub import is_hub_error, policy_folder
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.checkpoints.policy_id import policy_id_of
+from vla_sae_ros.policy.families.registry import FAMILIES, require_family, why_not_read
 
 FOLDER_FIELDS = ("vlm_model_name", "tokenizer_name", "text_tokenizer_name")
 """Fields of the configuration that may name a folder inside the checkpoint."""

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from vla_sae_ros.policy.adapter import PolicyAdapter
-from vla_sae_ros.policy.families import adapter_for
-from vla_sae_ros.policy.input_features import observed_features
-from vla_sae_ros.policy.loaded import LoadedPolicy
+from vla_sae_ros.policy.checkpoints.input_features import observed_features
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.families.adapter import PolicyAdapter
+from vla_sae_ros.policy.families.registry import adapter_for
 from vla_sae_ros.policy.loading import load_policy
 
 INSTRUCTION = "pick up the object and place it in the basket"

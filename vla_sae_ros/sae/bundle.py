@@ -20,7 +20,7 @@ from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.whole_file import write_whole
 from vla_sae_ros.sae.formats.saelens import load_sae, save_sae
-from vla_sae_ros.sae.sparse_autoencoder import SparseAutoencoder
+from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
 
 BUNDLE_FILE = "bundle.yaml"
 POOLINGS = ("mean", "token")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from vla_sae_ros.system import NodeSpec, ParameterValue
+from vla_sae_ros.systems.simulation import NodeSpec, ParameterValue
 
 
 def ros_arguments(spec: NodeSpec, namespace: str = "") -> list[str]:

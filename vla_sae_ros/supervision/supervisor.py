@@ -16,10 +16,10 @@ from queue import Empty, SimpleQueue
 from vla_sae_ros.supervision.console import Console
 from vla_sae_ros.supervision.process import SupervisedProcess
 from vla_sae_ros.supervision.ros_arguments import ros_arguments
-from vla_sae_ros.system import NodeSpec, System
+from vla_sae_ros.systems.simulation import NodeSpec, System
 
 REFUSED = 2
-"""Exit status of a node that refused its configuration; see nodes/running.py."""
+"""Exit status of a node that refused its configuration; see nodes/base/running.py."""
 
 
 @dataclass(frozen=True)

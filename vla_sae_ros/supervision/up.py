@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vla_sae_ros.arguments import Argument
 from vla_sae_ros.supervision.supervisor import Supervisor, dated_log_folder
-from vla_sae_ros.systems import SYSTEMS
+from vla_sae_ros.systems.arguments import Argument
+from vla_sae_ros.systems.by_name import SYSTEMS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

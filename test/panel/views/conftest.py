@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from vla_sae_ros.panel.store import Store
-from vla_sae_ros.panel.values import EpisodeView, EventView, RecordingView
-from vla_sae_ros.panel.view import Context
+from vla_sae_ros.panel.state.store import Store
+from vla_sae_ros.panel.state.values import EpisodeView, EventView, RecordingView
+from vla_sae_ros.panel.views.view import Context
 
 
 class Told:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vla_sae_ros.panel.incoming import HEATMAP
-from vla_sae_ros.panel.values import Picture
+from vla_sae_ros.panel.state.incoming import HEATMAP
+from vla_sae_ros.panel.state.values import Picture
 from vla_sae_ros.panel.views.camera import CameraView
 
 

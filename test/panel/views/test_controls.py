@@ -10,11 +10,11 @@ from PyQt5.QtGui import QWheelEvent
 from PyQt5.QtTest import QTest
 from PyQt5.QtWidgets import QApplication
 
-from vla_sae_ros.panel.values import EpisodeGoal, RobotView
+from vla_sae_ros.panel.frame.window import PanelWidget
+from vla_sae_ros.panel.state.values import EpisodeGoal, RobotView
 from vla_sae_ros.panel.views.control_bar import ControlBar
 from vla_sae_ros.panel.views.episode import EpisodePane
 from vla_sae_ros.panel.views.record_words import clock, size
-from vla_sae_ros.panel.window import PanelWidget
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from PyQt5.QtCore import QBuffer, QByteArray, QIODevice, Qt
 from PyQt5.QtGui import QColor, QImage
 from PyQt5.QtTest import QTest
 
-from vla_sae_ros.panel.values import Example
+from vla_sae_ros.panel.state.values import Example
 from vla_sae_ros.panel.views.details import DetailsView
 from vla_sae_ros.panel.views.details_words import metrics
 from vla_sae_ros.panel.views.examples import Examples

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.export.writing import Source, write_export
-from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.sae import SaeBundle
-from vla_sae_ros.sae.jumprelu import JumpReLUSAE
+from vla_sae_ros.sae.kinds.jumprelu import JumpReLUSAE
 
 PLACES = (("backbone.1", "token"), ("expert.0", "mean"))
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.export.writing import Source, write_export
-from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.policy.onnx.description import Description, exported_folder
 from vla_sae_ros.policy.onnx.engine import OnnxEngine
 from vla_sae_ros.sae import SaeBundle

@@ -16,14 +16,14 @@ from same_inference import assert_same_inference
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.export.processors import save_tokenizer, state_rule
 from vla_sae_ros.policy.export.writing import Source, write_export
-from vla_sae_ros.policy.loaded import LoadedPolicy
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.policy.onnx.engine import OnnxEngine
 from vla_sae_ros.policy.onnx.prompt import Prompt
-from vla_sae_ros.policy.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
+from vla_sae_ros.policy.tiny.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
 from vla_sae_ros.sae import SaeBundle
 
 pytestmark = pytest.mark.timeout(900)  # exporting takes minutes on a busy machine

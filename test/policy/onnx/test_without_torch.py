@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-import vla_sae_ros.nodes.policy_node  # the node itself, too
+import vla_sae_ros.nodes.policy.policy_node  # the node itself, too
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot
 from vla_sae_ros.policy.onnx.engine import OnnxEngine
 

@@ -11,8 +11,8 @@ from franky_sim.franka_robot_protocol import (
 )
 from franky_sim.franka_robot_state import FrankaRobotState
 
+from vla_sae_ros.robot.drivers.error_flags import ERROR_FLAGS
 from vla_sae_ros.robot.droid import RESET_POSE
-from vla_sae_ros.robot.error_flags import ERROR_FLAGS
 from vla_sae_ros.robot.limits import FR3, PANDA
 from vla_sae_ros.robot.strict_sim.arm import Arm
 from vla_sae_ros.robot.strict_sim.clock import StrictClock

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from vla_sae_ros import sae as sae_room
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.sae.formats.saelens import CONFIG_FILE, WEIGHTS_FILE
-from vla_sae_ros.sae.topk import TopKSAE
+from vla_sae_ros.sae.kinds.topk import TopKSAE
 
 FIXTURES = Path(__file__).parent / "saelens"
 CASES = sorted(path.name for path in FIXTURES.iterdir())

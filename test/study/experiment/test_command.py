@@ -11,16 +11,17 @@ import pytest
 import yaml
 from toy_stage import InProcess, ToyScene
 
+from vla_sae_ros.activations.format import CollectedSite, Collection
+from vla_sae_ros.activations.writer import ActivationWriter
 from vla_sae_ros.cli import main
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.policy.loaded import LoadedPolicy
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.sae import SaeBundle
-from vla_sae_ros.study.activation_format import CollectedSite, Collection
-from vla_sae_ros.study.activation_writer import ActivationWriter
-from vla_sae_ros.study.experiment import command, libero_stage
-from vla_sae_ros.study.experiment.ground import content_id, mean_difference
-from vla_sae_ros.study.experiment.study_parts import MeanDifference
-from vla_sae_ros.study.experiment.table import read_table
+from vla_sae_ros.study.experiment import command
+from vla_sae_ros.study.experiment.design.study_parts import MeanDifference
+from vla_sae_ros.study.experiment.records.table import read_table
+from vla_sae_ros.study.experiment.run import libero_setup as libero_stage
+from vla_sae_ros.study.experiment.run.inputs import content_id, mean_difference
 
 SITE = "expert.0"
 

@@ -11,14 +11,14 @@ from planted_study import Plan, Planted, write_planted_study
 from toy_stage import SITE, UP, InProcess, ToyStage, toy_ground, toy_study
 
 from vla_sae_ros.core.errors import RecordingError
-from vla_sae_ros.study.experiment.analysis import analyse
-from vla_sae_ros.study.experiment.evaluation import evaluate
-from vla_sae_ros.study.experiment.findings import ArmFindings, find
-from vla_sae_ros.study.experiment.measured import measure
-from vla_sae_ros.study.experiment.plan import make_plan
-from vla_sae_ros.study.experiment.store import Store
-from vla_sae_ros.study.experiment.table import read_table, write_table
-from vla_sae_ros.study.experiment.verdicts import FeatureVerdict, verdicts
+from vla_sae_ros.study.experiment.design.plan import make_plan
+from vla_sae_ros.study.experiment.measure.analysis import analyse
+from vla_sae_ros.study.experiment.measure.findings import ArmFindings, find
+from vla_sae_ros.study.experiment.measure.measured import measure
+from vla_sae_ros.study.experiment.measure.verdicts import FeatureVerdict, verdicts
+from vla_sae_ros.study.experiment.records.table import read_table, write_table
+from vla_sae_ros.study.experiment.run.evaluation import evaluate
+from vla_sae_ros.study.experiment.run.store import Store
 
 LIFTS = Planted("end effector high", higher=0.06)
 FEATURES = {

@@ -13,17 +13,17 @@ import pytest
 from planted_study import Plan, Planted, write_planted_study
 
 from vla_sae_ros import cli
-from vla_sae_ros.study.experiment.analysis import Analysis, analyse
-from vla_sae_ros.study.experiment.effects import CLOSED, HEIGHT, SPEED
-from vla_sae_ros.study.experiment.files import Trajectory
-from vla_sae_ros.study.experiment.measured import MeasuredArm
+from vla_sae_ros.study.experiment.measure.analysis import Analysis, analyse
+from vla_sae_ros.study.experiment.measure.effects import CLOSED, HEIGHT, SPEED
+from vla_sae_ros.study.experiment.measure.measured import MeasuredArm
+from vla_sae_ros.study.experiment.records.files import Trajectory
+from vla_sae_ros.study.experiment.records.table import Row
 from vla_sae_ros.study.experiment.report.axis import Axis
 from vla_sae_ros.study.experiment.report.layer_marks import layer_marks
 from vla_sae_ros.study.experiment.report.necessity import necessity
 from vla_sae_ros.study.experiment.report.paths import page_paths
 from vla_sae_ros.study.experiment.report.videos import page_films
 from vla_sae_ros.study.experiment.report.wording import MINUS, Scale, say_p
-from vla_sae_ros.study.experiment.table import Row
 
 FEATURES = {80: Planted("end effector high", higher=0.06), 7: Planted("<b>late</b>")}
 

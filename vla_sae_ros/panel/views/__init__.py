@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from vla_sae_ros.panel.view import Area, ViewSpec
 from vla_sae_ros.panel.views.camera import CameraView
 from vla_sae_ros.panel.views.control_bar import ControlBar
 from vla_sae_ros.panel.views.details import DetailsView
@@ -10,6 +9,7 @@ from vla_sae_ros.panel.views.episode import EpisodePane
 from vla_sae_ros.panel.views.events import EventsView
 from vla_sae_ros.panel.views.raster_view import RasterView
 from vla_sae_ros.panel.views.traces import TracesView
+from vla_sae_ros.panel.views.view import Area, ViewSpec
 
 VIEWS = (
     ViewSpec("Controls", Area.BAR, ControlBar),

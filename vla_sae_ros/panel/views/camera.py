@@ -5,12 +5,12 @@ from __future__ import annotations
 from PyQt5.QtGui import QHideEvent, QShowEvent
 from PyQt5.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from vla_sae_ros.panel.guard import guarded
-from vla_sae_ros.panel.incoming import HEATMAP
-from vla_sae_ros.panel.store import Store
-from vla_sae_ros.panel.values import FeatureName
-from vla_sae_ros.panel.view import Context
+from vla_sae_ros.panel.state.incoming import HEATMAP
+from vla_sae_ros.panel.state.store import Store
+from vla_sae_ros.panel.state.values import FeatureName
 from vla_sae_ros.panel.views.picture_box import PictureBox
+from vla_sae_ros.panel.views.view import Context
+from vla_sae_ros.panel.widgets.guard import guarded
 
 _LOOK_PERIOD = 1.0
 """[s] between two looks at which cameras there are."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from PyQt5.QtWidgets import QHBoxLayout, QWidget
 
-from vla_sae_ros.panel.store import Store
-from vla_sae_ros.panel.view import Context
+from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.views.record_bar import RecordBar
 from vla_sae_ros.panel.views.stop_button import StopButton
+from vla_sae_ros.panel.views.view import Context
 
 
 class ControlBar(QWidget):

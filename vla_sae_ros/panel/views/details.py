@@ -14,14 +14,14 @@ from PyQt5.QtWidgets import (
     QWidget,
 )
 
-from vla_sae_ros.panel.guard import guarded
-from vla_sae_ros.panel.store import Store
-from vla_sae_ros.panel.values import CatalogueView, FeatureName
-from vla_sae_ros.panel.view import Context
+from vla_sae_ros.panel.state.store import Store
+from vla_sae_ros.panel.state.values import CatalogueView, FeatureName
 from vla_sae_ros.panel.views.details_words import METRICS, metrics, source_words
 from vla_sae_ros.panel.views.examples import Examples
 from vla_sae_ros.panel.views.notes import Drafts, Writing
 from vla_sae_ros.panel.views.notes_edit import NotesEdit
+from vla_sae_ros.panel.views.view import Context
+from vla_sae_ros.panel.widgets.guard import guarded
 
 _NOTHING = "Select a feature in the table to read about it."
 

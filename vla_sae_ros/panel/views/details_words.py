@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from vla_sae_ros.panel.values import CatalogueView
+from vla_sae_ros.panel.state.values import CatalogueView
 
 UNKNOWN = "unknown"
 

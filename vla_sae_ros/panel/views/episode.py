@@ -15,12 +15,12 @@ from PyQt5.QtWidgets import (
     QWidget,
 )
 
-from vla_sae_ros.panel.guard import guarded
-from vla_sae_ros.panel.store import Store
-from vla_sae_ros.panel.values import EpisodeGoal, EpisodeView
-from vla_sae_ros.panel.view import Context
+from vla_sae_ros.panel.state.store import Store
+from vla_sae_ros.panel.state.values import EpisodeGoal, EpisodeView
 from vla_sae_ros.panel.views.episode_form import EpisodeForm
 from vla_sae_ros.panel.views.robot_controls import RobotControls
+from vla_sae_ros.panel.views.view import Context
+from vla_sae_ros.panel.widgets.guard import guarded
 
 _NOBODY = "No bridge offers episodes: vla-sae up sim starts one."
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from PyQt5.QtWidgets import QGridLayout, QLabel, QLineEdit, QSizePolicy, QWidget
 
-from vla_sae_ros.panel.values import EpisodeGoal
-from vla_sae_ros.panel.views.quiet_boxes import QuietComboBox, QuietSpinBox
+from vla_sae_ros.panel.state.values import EpisodeGoal
+from vla_sae_ros.panel.widgets.quiet_boxes import QuietComboBox, QuietSpinBox
 
 SUITES = ("libero_object", "libero_spatial", "libero_goal", "libero_10", "libero_90")
 """Suggestions: the bridge knows all that are installed, and refuses others by name."""

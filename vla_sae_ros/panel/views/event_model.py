@@ -13,9 +13,9 @@ from PyQt5.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
 from PyQt5.QtGui import QFont
 from PyQt5.QtWidgets import QApplication
 
-from vla_sae_ros.panel.guard import guarded
-from vla_sae_ros.panel.values import EventView
+from vla_sae_ros.panel.state.values import EventView
 from vla_sae_ros.panel.views.plot_inks import PlotInks
+from vla_sae_ros.panel.widgets.guard import guarded
 
 ALARMING = frozenset({"refused", "capped", "lease expired"})
 """Kinds that an operator must not overlook."""

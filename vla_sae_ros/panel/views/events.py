@@ -15,10 +15,10 @@ from PyQt5.QtWidgets import (
     QWidget,
 )
 
-from vla_sae_ros.panel.guard import guarded
-from vla_sae_ros.panel.store import Store
-from vla_sae_ros.panel.view import Context
+from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.views.event_model import EventColumn, EventModel
+from vla_sae_ros.panel.views.view import Context
+from vla_sae_ros.panel.widgets.guard import guarded
 
 _WIDEST = {EventColumn.TIME: "00:00:00.0", EventColumn.KIND: "⚠ LEASE EXPIRED",
            EventColumn.OWNER: "panel_00000", EventColumn.FEATURE: "expert.1 #0000",

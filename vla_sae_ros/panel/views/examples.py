@@ -9,9 +9,9 @@ import numpy as np
 from PyQt5.QtGui import QImage
 from PyQt5.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QSizePolicy, QWidget
 
-from vla_sae_ros.panel.guard import guarded
-from vla_sae_ros.panel.values import Example
+from vla_sae_ros.panel.state.values import Example
 from vla_sae_ros.panel.views.picture_box import PictureBox
+from vla_sae_ros.panel.widgets.guard import guarded
 
 _MOST = 12
 _SIDE = 128  # [pixels]

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from PyQt5.QtCore import QPointF, QRectF, Qt
 from PyQt5.QtGui import QFont, QFontMetricsF, QPainter, QPen
 
-from vla_sae_ros.panel.polyline import polyline, runs, thin_pen, usual_gap
 from vla_sae_ros.panel.views.plot_inks import PlotInks
 from vla_sae_ros.panel.views.time_window import TimeWindow, tick_step
 from vla_sae_ros.panel.views.trace import EventMark, Trace
+from vla_sae_ros.panel.widgets.polyline import polyline, runs, thin_pen, usual_gap
 
 _LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 _RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)

@@ -12,11 +12,11 @@ from PyQt5.QtCore import QPointF, QRectF, QSize, Qt, pyqtSignal
 from PyQt5.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
 from PyQt5.QtWidgets import QSizePolicy, QWidget
 
-from vla_sae_ros.panel.guard import guarded
 from vla_sae_ros.panel.views.lane_painter import LanePainter
 from vla_sae_ros.panel.views.plot_inks import PlotInks
 from vla_sae_ros.panel.views.time_window import TimeWindow
 from vla_sae_ros.panel.views.trace import EventMark, Trace
+from vla_sae_ros.panel.widgets.guard import guarded
 
 _WHEEL_ZOOM = 0.8
 """Factor of the stretch per notch of the wheel."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vla_sae_ros.panel.values import FeatureName
+from vla_sae_ros.panel.state.values import FeatureName
 
 
 @dataclass(frozen=True)

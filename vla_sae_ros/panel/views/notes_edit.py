@@ -6,7 +6,7 @@ from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtGui import QFocusEvent, QKeyEvent
 from PyQt5.QtWidgets import QPlainTextEdit
 
-from vla_sae_ros.panel.guard import guarded
+from vla_sae_ros.panel.widgets.guard import guarded
 
 
 class NotesEdit(QPlainTextEdit):

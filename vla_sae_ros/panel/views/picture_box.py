@@ -10,8 +10,8 @@ from PyQt5.QtCore import QRectF, QSize, Qt
 from PyQt5.QtGui import QFontMetricsF, QImage, QPainter, QPaintEvent
 from PyQt5.QtWidgets import QSizePolicy, QWidget
 
-from vla_sae_ros.panel.guard import guarded
 from vla_sae_ros.panel.views.plot_inks import PlotInks
+from vla_sae_ros.panel.widgets.guard import guarded
 
 _WRAPPED = int(Qt.AlignmentFlag.AlignCenter) | int(Qt.TextFlag.TextWordWrap)
 _LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)

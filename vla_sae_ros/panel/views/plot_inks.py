@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PyQt5.QtGui import QColor, QPalette
 
-from vla_sae_ros.panel.inks import EDITED, active_ink, faint, is_dark
+from vla_sae_ros.panel.widgets.inks import EDITED, active_ink, faint, is_dark
 
 
 @dataclass(frozen=True)

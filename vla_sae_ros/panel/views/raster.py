@@ -23,11 +23,11 @@ from PyQt5.QtGui import (
 )
 from PyQt5.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from vla_sae_ros.panel.guard import guarded
-from vla_sae_ros.panel.inks import EDITED
 from vla_sae_ros.panel.views.plot_inks import PlotInks
 from vla_sae_ros.panel.views.raster_columns import ShadeRing, row_starts, shades
 from vla_sae_ros.panel.views.shade_map import shade_colours
+from vla_sae_ros.panel.widgets.guard import guarded
+from vla_sae_ros.panel.widgets.inks import EDITED
 
 _CENTRE = int(Qt.AlignmentFlag.AlignCenter)
 _LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from PyQt5.QtWidgets import QVBoxLayout, QWidget
 
-from vla_sae_ros.panel.guard import guarded
-from vla_sae_ros.panel.history import History
-from vla_sae_ros.panel.store import Store
-from vla_sae_ros.panel.view import Context
+from vla_sae_ros.panel.state.history import History
+from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.views.raster import Raster, Spot
+from vla_sae_ros.panel.views.view import Context
+from vla_sae_ros.panel.widgets.guard import guarded
 
 _SPAN = 13.0
 """[s] that the raster shows at least, if so much is remembered; no multiple of a usual period, or

@@ -5,12 +5,12 @@ from __future__ import annotations
 from PyQt5.QtCore import Qt
 from PyQt5.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
 
-from vla_sae_ros.panel.elided import Elided
-from vla_sae_ros.panel.guard import guarded
-from vla_sae_ros.panel.store import Store
-from vla_sae_ros.panel.values import RecordingView
-from vla_sae_ros.panel.view import Context
+from vla_sae_ros.panel.state.store import Store
+from vla_sae_ros.panel.state.values import RecordingView
 from vla_sae_ros.panel.views.record_words import dropped_text, recording_text
+from vla_sae_ros.panel.views.view import Context
+from vla_sae_ros.panel.widgets.elided import Elided
+from vla_sae_ros.panel.widgets.guard import guarded
 
 _SILENCE = 5.0
 """[s] without news of a running recording, which comes once a second, after which it is lost."""

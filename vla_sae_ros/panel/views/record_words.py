@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vla_sae_ros.panel.values import RecordingView
+from vla_sae_ros.panel.state.values import RecordingView
 
 NO_RECORDER = "No recorder is running: vla-sae up starts one."
 

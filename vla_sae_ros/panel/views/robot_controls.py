@@ -5,12 +5,12 @@ from __future__ import annotations
 from PyQt5.QtCore import Qt
 from PyQt5.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout
 
-from vla_sae_ros.panel.guard import guarded
-from vla_sae_ros.panel.inks import CAUTION, GOOD, NEUTRAL, WARNING
-from vla_sae_ros.panel.status_area import set_plainly
-from vla_sae_ros.panel.store import Store
-from vla_sae_ros.panel.view import Context
+from vla_sae_ros.panel.frame.status_area import set_plainly
+from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.views.robot_words import robot_words
+from vla_sae_ros.panel.views.view import Context
+from vla_sae_ros.panel.widgets.guard import guarded
+from vla_sae_ros.panel.widgets.inks import CAUTION, GOOD, NEUTRAL, WARNING
 
 _STYLES = {"OFFLINE": CAUTION, "disabled": NEUTRAL, "ENABLED": GOOD, "STOPPED": WARNING}
 

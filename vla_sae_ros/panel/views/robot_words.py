@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vla_sae_ros.panel.values import RobotView
+from vla_sae_ros.panel.state.values import RobotView
 
 
 def robot_words(robot: RobotView | None) -> str:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from PyQt5.QtGui import QColor, QPalette, qRgb
 
-from vla_sae_ros.panel.inks import is_dark
+from vla_sae_ros.panel.widgets.inks import is_dark
 
 _ON_DARK = ((0.25, "#1B4F7A"), (0.5, "#2E86C1"), (0.75, "#7FC8A9"), (1.0, "#F7EE7F"))
 _ON_LIGHT = ((0.25, "#9CCBE8"), (0.5, "#3B8FC4"), (0.75, "#0B5394"), (1.0, "#14142B"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from PyQt5.QtCore import Qt
 from PyQt5.QtWidgets import QPushButton
 
-from vla_sae_ros.panel.guard import guarded
-from vla_sae_ros.panel.inks import WARNING
-from vla_sae_ros.panel.store import Store
-from vla_sae_ros.panel.view import Context
+from vla_sae_ros.panel.state.store import Store
+from vla_sae_ros.panel.views.view import Context
+from vla_sae_ros.panel.widgets.guard import guarded
+from vla_sae_ros.panel.widgets.inks import WARNING
 
 
 class StopButton(QPushButton):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vla_sae_ros.panel.values import FeatureName
+from vla_sae_ros.panel.state.values import FeatureName
 
 Values = npt.NDArray[np.float64]
 

@@ -6,8 +6,8 @@ from PyQt5.QtCore import QPointF, QRectF, Qt
 from PyQt5.QtGui import QFontMetricsF, QPainter, QPaintEvent, QPen
 from PyQt5.QtWidgets import QSizePolicy, QWidget
 
-from vla_sae_ros.panel.guard import guarded
 from vla_sae_ros.panel.views.plot_inks import PlotInks
+from vla_sae_ros.panel.widgets.guard import guarded
 
 _LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 _SAMPLE = 24.0  # [pixels]

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 import numpy as np
 from PyQt5.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from vla_sae_ros.panel.guard import guarded
-from vla_sae_ros.panel.store import Store
-from vla_sae_ros.panel.values import EventView, FeatureName
-from vla_sae_ros.panel.view import Context
+from vla_sae_ros.panel.state.store import Store
+from vla_sae_ros.panel.state.values import EventView, FeatureName
 from vla_sae_ros.panel.views.event_model import ALARMING
 from vla_sae_ros.panel.views.lanes import Lanes
 from vla_sae_ros.panel.views.trace import EventMark, Trace
 from vla_sae_ros.panel.views.trace_legend import TraceLegend
+from vla_sae_ros.panel.views.view import Context
+from vla_sae_ros.panel.widgets.guard import guarded
 
 MOST = 12
 """Pinned features that are drawn: more lanes are not readable."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.onnx.names import (
     ACTIVE,
     CAP,
@@ -31,8 +32,7 @@ from vla_sae_ros.policy.onnx.names import (
     VALUE,
     of_site,
 )
-from vla_sae_ros.policy.reading import TINY
-from vla_sae_ros.policy.site import Site
+from vla_sae_ros.policy.taps.reading import TINY
 from vla_sae_ros.sae import ActiveCode, SaeBundle, SparseAutoencoder
 
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from vla_sae_ros.policy.adapter import PolicyAdapter
 from vla_sae_ros.policy.export.graph_tap import GraphTap
 from vla_sae_ros.policy.export.parts import PolicyGraphs, Prefix, Step
+from vla_sae_ros.policy.families.adapter import PolicyAdapter
 from vla_sae_ros.policy.onnx import names
 from vla_sae_ros.policy.onnx.description import Description
 

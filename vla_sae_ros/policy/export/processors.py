@@ -23,7 +23,7 @@ from lerobot.processor import (
 )
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.policy.loaded import LoadedPolicy
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.onnx.description import Affine, PromptRule
 from vla_sae_ros.policy.onnx.names import TOKENIZER
 

@@ -15,7 +15,7 @@ import torch
 
 from vla_sae_ros.core.catalogue import CATALOGUE_FILE
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.policy.adapter import PolicyAdapter
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.export.graph_tap import GraphTap
 from vla_sae_ros.policy.export.graphs import WORDS, write_prefix, write_step
 from vla_sae_ros.policy.export.parts import Layout, PolicyGraphs
@@ -27,8 +27,8 @@ from vla_sae_ros.policy.export.processors import (
     state_rule,
 )
 from vla_sae_ros.policy.export.smolvla import SmolVLAGraphs
-from vla_sae_ros.policy.families import adapter_for
-from vla_sae_ros.policy.loaded import LoadedPolicy
+from vla_sae_ros.policy.families.adapter import PolicyAdapter
+from vla_sae_ros.policy.families.registry import adapter_for
 from vla_sae_ros.policy.onnx import names
 from vla_sae_ros.policy.onnx.bundle import files_digest
 from vla_sae_ros.policy.onnx.description import Description, ExportedSite

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.policy.checkpoint_files import WEIGHTS
+from vla_sae_ros.policy.checkpoints.checkpoint_files import WEIGHTS
+from vla_sae_ros.policy.checkpoints.policy_id import policy_id_of
 from vla_sae_ros.policy.onnx.names import DESCRIPTION, EXPORT_FOLDER, FORMAT
-from vla_sae_ros.policy.policy_id import policy_id_of
 
 
 @dataclass(frozen=True)

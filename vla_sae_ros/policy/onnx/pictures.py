@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from vla_sae_ros.policy.families.patches import PixelBox, padded_all_round, padded_left_top
 from vla_sae_ros.policy.onnx.names import ALL_ROUND, LEFT_ABOVE
-from vla_sae_ros.policy.patches import PixelBox, padded_all_round, padded_left_top
 
 _FITS = {LEFT_ABOVE: padded_left_top, ALL_ROUND: padded_all_round}
 

@@ -15,10 +15,10 @@ from vla_sae_ros.robot.check import steps
 from vla_sae_ros.robot.check.rehearsal import SLOW, Rehearsal
 from vla_sae_ros.robot.check.steps import Finding
 from vla_sae_ros.robot.driver import Driver
-from vla_sae_ros.robot.realtime import become_realtime
+from vla_sae_ros.robot.drivers.simulated_driver import SimulatedDriver
+from vla_sae_ros.robot.loop.realtime import become_realtime
 from vla_sae_ros.robot.settings import RobotSettings
 from vla_sae_ros.robot.settings_file import load_robot
-from vla_sae_ros.robot.simulated_driver import SimulatedDriver
 
 LOOPBACK = "127."
 """Where simulated robots live."""
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 def _driver(args: argparse.Namespace, settings: RobotSettings) -> Driver:
     if args.simulated:
         return SimulatedDriver(settings.published, settings.reset_pose)
-    from vla_sae_ros.robot.franky_driver import FrankyDriver  # a dry run needs no libfranka
+    from vla_sae_ros.robot.drivers.franky_driver import FrankyDriver  # a dry run needs no libfranka
 
     return FrankyDriver(args.host, settings, args.mode, not args.no_hand)
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from vla_sae_ros.robot.action_space import JointTargets
 from vla_sae_ros.robot.command import ArmCommand
-from vla_sae_ros.robot.cycle import ControlCycle
 from vla_sae_ros.robot.driver import Driver, Joints, RobotError, RobotReading
-from vla_sae_ros.robot.envelope import SafetyEnvelope
-from vla_sae_ros.robot.pacing import Pacer
+from vla_sae_ros.robot.envelope.envelope import SafetyEnvelope
+from vla_sae_ros.robot.loop.cycle import ControlCycle
+from vla_sae_ros.robot.loop.pacing import Pacer
 from vla_sae_ros.robot.reasons import Status, Stop
 from vla_sae_ros.robot.settings import RobotSettings
 

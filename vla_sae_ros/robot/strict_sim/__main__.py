@@ -9,7 +9,7 @@ import sys
 from vla_sae_ros.core.errors import VlaSaeError
 from vla_sae_ros.robot.droid import RESET_POSE
 from vla_sae_ros.robot.limits import PUBLISHED
-from vla_sae_ros.robot.realtime import become_realtime
+from vla_sae_ros.robot.loop.realtime import become_realtime
 from vla_sae_ros.robot.strict_sim.simulation import StrictSimulation
 
 ORDERS_PORT = 1340

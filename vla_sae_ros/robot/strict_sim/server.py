@@ -11,7 +11,7 @@ from franky_sim.franka_gripper_server import FrankaGripperServer
 from franky_sim.franka_robot_protocol import MoveStatus, RobotMode
 from franky_sim.franka_server import BaseCommand, FrankaServer
 
-from vla_sae_ros.robot.error_flags import ERROR_FLAGS
+from vla_sae_ros.robot.drivers.error_flags import ERROR_FLAGS
 from vla_sae_ros.robot.limits import RobotLimits
 from vla_sae_ros.robot.strict_sim.arm import Arm
 from vla_sae_ros.robot.strict_sim.commands import Move, Recovery, StopMove

@@ -8,7 +8,7 @@ from typing import Any
 
 from vla_sae_ros.core.errors import ConfigurationError, SimulationError, complaint
 from vla_sae_ros.robot.driver import Joints
-from vla_sae_ros.robot.error_flags import ERROR_FLAGS
+from vla_sae_ros.robot.drivers.error_flags import ERROR_FLAGS
 from vla_sae_ros.robot.limits import RobotLimits
 from vla_sae_ros.robot.strict_sim.arm import Arm
 from vla_sae_ros.robot.strict_sim.clock import StrictClock

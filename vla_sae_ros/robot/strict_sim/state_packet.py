@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vla_sae_ros.robot.error_flags import ERROR_FLAGS
+from vla_sae_ros.robot.drivers.error_flags import ERROR_FLAGS
 
 _LAYOUT = np.dtype([
     ("O_T_EE", "<f4", 16), ("O_T_EE_d", "<f4", 16), ("F_T_EE", "<f4", 16), ("EE_T_K", "<f4", 16),

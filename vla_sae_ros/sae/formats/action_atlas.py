@@ -15,9 +15,9 @@ from typing import Any
 import torch
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.sae.folding import fold_standardisation
 from vla_sae_ros.sae.formats.files import check_tensors, field, read_torch, state_dict
-from vla_sae_ros.sae.topk import TopKSAE
+from vla_sae_ros.sae.kinds.folding import fold_standardisation
+from vla_sae_ros.sae.kinds.topk import TopKSAE
 
 WEIGHTS_FILES = ("sae_best.pt", "sae_final.pt")
 _EPSILON = 1e-8  # added to the deviation when Action Atlas applies an SAE

@@ -9,8 +9,6 @@ from typing import Any
 from torch import Tensor
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.sae.batch_topk import BatchTopKSAE
-from vla_sae_ros.sae.folding import fold_decoder_norm
 from vla_sae_ros.sae.formats.files import (
     check_tensors,
     field,
@@ -19,10 +17,12 @@ from vla_sae_ros.sae.formats.files import (
     refuse_unless,
     state_dict,
 )
-from vla_sae_ros.sae.jumprelu import JumpReLUSAE
-from vla_sae_ros.sae.relu import ReLUSAE
-from vla_sae_ros.sae.sparse_autoencoder import SparseAutoencoder
-from vla_sae_ros.sae.topk import TopKSAE
+from vla_sae_ros.sae.kinds.batch_topk import BatchTopKSAE
+from vla_sae_ros.sae.kinds.folding import fold_decoder_norm
+from vla_sae_ros.sae.kinds.jumprelu import JumpReLUSAE
+from vla_sae_ros.sae.kinds.relu import ReLUSAE
+from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
+from vla_sae_ros.sae.kinds.topk import TopKSAE
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "ae.pt"

@@ -11,7 +11,7 @@ from vla_sae_ros.sae.formats.files import (
     refuse_unless,
     state_dict,
 )
-from vla_sae_ros.sae.topk import TopKSAE
+from vla_sae_ros.sae.kinds.topk import TopKSAE
 
 WEIGHTS_FILE = "sae.pt"
 _FORMAT = "drvla-sae-v1"

@@ -11,7 +11,7 @@ import torch
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.sae.formats import action_atlas, dictionary_learning, drvla, saelens, sparsify
-from vla_sae_ros.sae.sparse_autoencoder import SparseAutoencoder
+from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
 
 
 @dataclass(frozen=True)

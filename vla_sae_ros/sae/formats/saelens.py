@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.sae.folding import fold_decoder_norm, fold_scaling
 from vla_sae_ros.sae.formats.files import (
     check_tensors,
     field,
@@ -23,11 +22,12 @@ from vla_sae_ros.sae.formats.files import (
     refuse_unless,
     write_files,
 )
-from vla_sae_ros.sae.jumprelu import JumpReLUSAE
-from vla_sae_ros.sae.normalization import NORMALIZATIONS
-from vla_sae_ros.sae.relu import ReLUSAE
-from vla_sae_ros.sae.sparse_autoencoder import LISTED_FEATURES, SparseAutoencoder
-from vla_sae_ros.sae.topk import TopKSAE
+from vla_sae_ros.sae.kinds.folding import fold_decoder_norm, fold_scaling
+from vla_sae_ros.sae.kinds.jumprelu import JumpReLUSAE
+from vla_sae_ros.sae.kinds.normalization import NORMALIZATIONS
+from vla_sae_ros.sae.kinds.relu import ReLUSAE
+from vla_sae_ros.sae.kinds.sparse_autoencoder import LISTED_FEATURES, SparseAutoencoder
+from vla_sae_ros.sae.kinds.topk import TopKSAE
 
 CONFIG_FILE = "cfg.json"
 WEIGHTS_FILE = "sae_weights.safetensors"

@@ -14,8 +14,8 @@ from vla_sae_ros.sae.formats.files import (
     refuse_unless,
     write_files,
 )
-from vla_sae_ros.sae.sparse_autoencoder import SparseAutoencoder
-from vla_sae_ros.sae.topk import TopKSAE
+from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
+from vla_sae_ros.sae.kinds.topk import TopKSAE
 
 CONFIG_FILE = "cfg.json"
 WEIGHTS_FILE = "sae.safetensors"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vla_sae_ros.sae.batch_topk import BatchTopKSAE
-from vla_sae_ros.sae.gradients import (
+from vla_sae_ros.sae.kinds.batch_topk import BatchTopKSAE
+from vla_sae_ros.sae.objectives.gradients import (
     AuxK,
     Selected,
     Step,

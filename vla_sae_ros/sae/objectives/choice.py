@@ -6,12 +6,12 @@ import math
 
 import torch
 
-from vla_sae_ros.sae.gradients import AuxK, Weights
 from vla_sae_ros.sae.objectives.batch_topk import BatchTopKObjective
+from vla_sae_ros.sae.objectives.gradients import AuxK, Weights
 from vla_sae_ros.sae.objectives.objective import Objective
 from vla_sae_ros.sae.objectives.penalised import JumpReLUObjective, ReLUObjective
 from vla_sae_ros.sae.objectives.topk import TopKObjective
-from vla_sae_ros.sae.training_settings import TrainingSettings
+from vla_sae_ros.sae.objectives.training_settings import TrainingSettings
 
 
 def objective_for(settings: TrainingSettings, d_in: int, device: torch.device) -> Objective:

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from vla_sae_ros.sae.gradients import Step, Total
-from vla_sae_ros.sae.sparse_autoencoder import SparseAutoencoder
+from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
+from vla_sae_ros.sae.objectives.gradients import Step, Total
 
 
 class Objective(Protocol):

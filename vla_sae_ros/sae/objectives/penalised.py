@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vla_sae_ros.sae.gradients import Step, Total, Weights, batch_variance
-from vla_sae_ros.sae.jumprelu import JumpReLUSAE
-from vla_sae_ros.sae.relu import ReLUSAE
-from vla_sae_ros.sae.sparse_autoencoder import SparseAutoencoder
+from vla_sae_ros.sae.kinds.jumprelu import JumpReLUSAE
+from vla_sae_ros.sae.kinds.relu import ReLUSAE
+from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
+from vla_sae_ros.sae.objectives.gradients import Step, Total, Weights, batch_variance
 
 INITIAL_THRESHOLD = 0.1
 BANDWIDTH = 0.1

@@ -7,9 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vla_sae_ros.sae.gradients import AuxK, Step, Total, Weights, loss_and_gradients, top_k
-from vla_sae_ros.sae.sparse_autoencoder import SparseAutoencoder
-from vla_sae_ros.sae.topk import TopKSAE
+from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
+from vla_sae_ros.sae.kinds.topk import TopKSAE
+from vla_sae_ros.sae.objectives.gradients import (
+    AuxK,
+    Step,
+    Total,
+    Weights,
+    loss_and_gradients,
+    top_k,
+)
 
 
 class TopKObjective:

@@ -13,25 +13,25 @@ from rich.table import Table
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.progress import CommandProgress
-from vla_sae_ros.study.experiment.checks import hook_at_zero, unread_sites
-from vla_sae_ros.study.experiment.crew import Hands
-from vla_sae_ros.study.experiment.evaluation import (
+from vla_sae_ros.study.experiment.design.plan import Plan, make_plan
+from vla_sae_ros.study.experiment.design.study_file import load_study
+from vla_sae_ros.study.experiment.measure.checks import hook_at_zero, unread_sites
+from vla_sae_ros.study.experiment.records.table import TABLE_FILE
+from vla_sae_ros.study.experiment.report.study_report import write_study_report
+from vla_sae_ros.study.experiment.run.evaluation import (
     Tally,
     all_cores,
     evaluate,
     missing,
     study_folder,
 )
-from vla_sae_ros.study.experiment.forecast import forecast
-from vla_sae_ros.study.experiment.ground import ground_of
-from vla_sae_ros.study.experiment.plan import Plan, make_plan
-from vla_sae_ros.study.experiment.processes import Processes
-from vla_sae_ros.study.experiment.report.study_report import write_study_report
-from vla_sae_ros.study.experiment.rows import rows_of
-from vla_sae_ros.study.experiment.stage import Stage
-from vla_sae_ros.study.experiment.store import LOST, Store
-from vla_sae_ros.study.experiment.study_file import load_study
-from vla_sae_ros.study.experiment.table import TABLE_FILE
+from vla_sae_ros.study.experiment.run.forecast import forecast
+from vla_sae_ros.study.experiment.run.inputs import ground_of
+from vla_sae_ros.study.experiment.run.processes import Processes
+from vla_sae_ros.study.experiment.run.rows import rows_of
+from vla_sae_ros.study.experiment.run.setup import Stage
+from vla_sae_ros.study.experiment.run.store import LOST, Store
+from vla_sae_ros.study.experiment.run.worker_pool import Hands
 
 REPORT_FILE = "report.html"
 
@@ -87,7 +87,7 @@ def _evaluate(plan: Plan, store: Store, hands: Hands, limit: int, console: Conso
 def _hands(args: argparse.Namespace, workers: int, stage: Stage, folder: Path) -> Iterator[Hands]:
     hands: Hands
     if args.ray:
-        from vla_sae_ros.study.experiment.ray_actors import RayActors  # only where it is wanted
+        from vla_sae_ros.study.experiment.run.ray_actors import RayActors  # only where it is wanted
 
         hands = RayActors(args.ray, args.workers, stage, folder.resolve())
     else:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vla_sae_ros.study.experiment.bootstrap import mean_interval
-from vla_sae_ros.study.experiment.measured import MeasuredArm
+from vla_sae_ros.study.experiment.measure.bootstrap import mean_interval
+from vla_sae_ros.study.experiment.measure.measured import MeasuredArm
 from vla_sae_ros.study.experiment.report.axis import Axis
 from vla_sae_ros.study.experiment.report.forest import Mark
 from vla_sae_ros.study.experiment.report.paths import task_name

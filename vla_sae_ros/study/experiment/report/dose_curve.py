@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-from vla_sae_ros.study.experiment.findings import ArmFindings, Finding
+from vla_sae_ros.study.experiment.measure.findings import ArmFindings, Finding
 from vla_sae_ros.study.experiment.report.axis import Axis
 from vla_sae_ros.study.experiment.report.forest import say_kind, say_title
 from vla_sae_ros.study.experiment.report.wording import Scale

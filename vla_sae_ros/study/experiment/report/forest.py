@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vla_sae_ros.study.experiment.effects import Effect
-from vla_sae_ros.study.experiment.findings import ArmFindings, Finding
+from vla_sae_ros.study.experiment.measure.effects import Effect
+from vla_sae_ros.study.experiment.measure.findings import ArmFindings, Finding
+from vla_sae_ros.study.experiment.records.table import Row
 from vla_sae_ros.study.experiment.report.axis import Axis
 from vla_sae_ros.study.experiment.report.wording import (
     Scale,
@@ -17,7 +18,6 @@ from vla_sae_ros.study.experiment.report.wording import (
     say_p,
     say_strength,
 )
-from vla_sae_ros.study.experiment.table import Row
 
 
 @dataclass(frozen=True)

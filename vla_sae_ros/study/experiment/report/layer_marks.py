@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vla_sae_ros.study.experiment.effects import DISPLACEMENT
-from vla_sae_ros.study.experiment.layer_sweep import Layer
+from vla_sae_ros.study.experiment.measure.effects import DISPLACEMENT
+from vla_sae_ros.study.experiment.measure.layer_sweep import Layer
 from vla_sae_ros.study.experiment.report.axis import Axis
 from vla_sae_ros.study.experiment.report.forest import Mark
 from vla_sae_ros.study.experiment.report.wording import Scale

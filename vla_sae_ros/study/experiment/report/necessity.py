@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from vla_sae_ros.study.experiment.effects import SUCCESS
-from vla_sae_ros.study.experiment.findings import ArmFindings
-from vla_sae_ros.study.experiment.measured import arm_key
+from vla_sae_ros.study.experiment.measure.effects import SUCCESS
+from vla_sae_ros.study.experiment.measure.findings import ArmFindings
+from vla_sae_ros.study.experiment.measure.measured import arm_key
+from vla_sae_ros.study.experiment.records.table import Row
 from vla_sae_ros.study.experiment.report.forest import Mark, say_title
 from vla_sae_ros.study.experiment.report.wording import Scale, say_arm, say_p
-from vla_sae_ros.study.experiment.table import Row
-from vla_sae_ros.study.intervals import wilson_interval
+from vla_sae_ros.study.rollouts.intervals import wilson_interval
 
 
 def necessity(rows: Sequence[Row], found: Sequence[ArmFindings]) -> list[Mark]:

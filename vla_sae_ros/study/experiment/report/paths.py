@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from vla_sae_ros.study.experiment.files import Motion
-from vla_sae_ros.study.experiment.measured import MeasuredArm, arm_key
-from vla_sae_ros.study.experiment.table import Row
-from vla_sae_ros.study.task_variables import OPEN
+from vla_sae_ros.study.experiment.measure.measured import MeasuredArm, arm_key
+from vla_sae_ros.study.experiment.records.files import Motion
+from vla_sae_ros.study.experiment.records.table import Row
+from vla_sae_ros.study.features.task_variables import OPEN
 
 POINTS = 60
 """Most points of a path on the page."""

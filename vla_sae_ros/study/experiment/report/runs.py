@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from vla_sae_ros.study.experiment.effects import OTHER_OBJECT, SUCCESS
-from vla_sae_ros.study.experiment.measured import MeasuredArm, arm_key
+from vla_sae_ros.study.experiment.measure.effects import OTHER_OBJECT, SUCCESS
+from vla_sae_ros.study.experiment.measure.measured import MeasuredArm, arm_key
+from vla_sae_ros.study.experiment.records.table import Row
 from vla_sae_ros.study.experiment.report.wording import Scale, say_arm
-from vla_sae_ros.study.experiment.table import Row
 
 _SETTINGS = ("run_id", "study", "protocol", "arm", "site", "features", "label", "feature_class",
              "direction", "carrier", "mode", "unit", "strength", "window_event", "window_from",

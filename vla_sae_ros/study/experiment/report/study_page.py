@@ -11,11 +11,12 @@ from pathlib import Path
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from vla_sae_ros.study.experiment.analysis import Analysis, main_effects
-from vla_sae_ros.study.experiment.effects import EFFECTS, Effect
-from vla_sae_ros.study.experiment.findings import ArmFindings
-from vla_sae_ros.study.experiment.measured import MeasuredArm, arm_key
-from vla_sae_ros.study.experiment.open_loop_effects import OPEN_LOOP_EFFECTS
+from vla_sae_ros.study.experiment.measure.analysis import Analysis, main_effects
+from vla_sae_ros.study.experiment.measure.effects import EFFECTS, Effect
+from vla_sae_ros.study.experiment.measure.findings import ArmFindings
+from vla_sae_ros.study.experiment.measure.measured import MeasuredArm, arm_key
+from vla_sae_ros.study.experiment.measure.open_loop_effects import OPEN_LOOP_EFFECTS
+from vla_sae_ros.study.experiment.measure.verdicts import FeatureVerdict
 from vla_sae_ros.study.experiment.report.axis import Axis
 from vla_sae_ros.study.experiment.report.carry_over import CarryOver, carry_over
 from vla_sae_ros.study.experiment.report.dose_curve import dose_curve
@@ -27,8 +28,7 @@ from vla_sae_ros.study.experiment.report.runs import page_runs
 from vla_sae_ros.study.experiment.report.verdict_rows import verdict_row
 from vla_sae_ros.study.experiment.report.videos import page_films
 from vla_sae_ros.study.experiment.report.wording import Scale, say_dose, say_feature, say_p
-from vla_sae_ros.study.experiment.verdicts import FeatureVerdict
-from vla_sae_ros.study.page_template import write_template_page
+from vla_sae_ros.study.pages.template import write_template_page
 
 MOST_PATHS = 1500
 """Rollouts whose paths are on the page, about 0.6 kB each."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vla_sae_ros.core.progress import CommandProgress
-from vla_sae_ros.study.experiment.analysis import analyse, write_numbers
+from vla_sae_ros.study.experiment.measure.analysis import analyse, write_numbers
 from vla_sae_ros.study.experiment.report.study_page import write_study_page
 from vla_sae_ros.study.experiment.report.verdict_rows import verdict_table
 

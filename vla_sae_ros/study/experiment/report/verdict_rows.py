@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vla_sae_ros.study.experiment.analysis import Analysis, main_effects
-from vla_sae_ros.study.experiment.effects import SUCCESS, Effect
-from vla_sae_ros.study.experiment.findings import Finding
-from vla_sae_ros.study.experiment.predictions import Prediction
+from vla_sae_ros.study.experiment.measure.analysis import Analysis, main_effects
+from vla_sae_ros.study.experiment.measure.effects import SUCCESS, Effect
+from vla_sae_ros.study.experiment.measure.findings import Finding
+from vla_sae_ros.study.experiment.measure.predictions import Prediction
+from vla_sae_ros.study.experiment.measure.verdicts import FeatureVerdict
+from vla_sae_ros.study.experiment.records.table import Row
 from vla_sae_ros.study.experiment.report.forest import say_title
 from vla_sae_ros.study.experiment.report.wording import (
     NAME_OUTCOMES,
@@ -17,8 +19,6 @@ from vla_sae_ros.study.experiment.report.wording import (
     say_strength,
     say_window,
 )
-from vla_sae_ros.study.experiment.table import Row
-from vla_sae_ros.study.experiment.verdicts import FeatureVerdict
 
 SHOWN = 3
 """Effects that a feature's row names before "and n more"."""

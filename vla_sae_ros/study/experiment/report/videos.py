@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vla_sae_ros.core.errors import RecordingError
-from vla_sae_ros.study.experiment.measured import MeasuredArm
-from vla_sae_ros.study.experiment.table import Row
+from vla_sae_ros.study.experiment.measure.measured import MeasuredArm
+from vla_sae_ros.study.experiment.records.table import Row
 
 
 def page_films(folder: Path, arms: Sequence[MeasuredArm], limit: float) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from vla_sae_ros.study.experiment.effects import Effect
-from vla_sae_ros.study.experiment.findings import Finding
-from vla_sae_ros.study.experiment.table import Row
+from vla_sae_ros.study.experiment.measure.effects import Effect
+from vla_sae_ros.study.experiment.measure.findings import Finding
+from vla_sae_ros.study.experiment.records.table import Row
 
 MINUS, DASH, TIMES = "\u2212", "\u2013", "\u00d7"
 

@@ -1,0 +1,94 @@
+"""The script client against a fake bridge, over real DDS."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import rclpy
+from rclpy.action.server import ActionServer, ServerGoalHandle
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from std_srvs.srv import SetBool, Trigger
+
+from vla_sae_ros.action import RunEpisode
+from vla_sae_ros.clients.client import Client, NoAnswer
+from vla_sae_ros.core.errors import SimulationError
+from vla_sae_ros.srv import SetSteering, StartRecording
+
+
+@pytest.fixture
+def fake_bridge(ros_context: Context) -> Iterator[Node]:
+    """Answers every goal at once; aborts the one of an unknown suite."""
+    node = rclpy.create_node("fake_bridge", context=ros_context)
+
+    def run(handle: ServerGoalHandle) -> RunEpisode.Result:
+        goal = handle.request
+        if goal.suite == "unknown":
+            handle.abort()
+            return RunEpisode.Result(message="Unknown suite")
+        handle.succeed()
+        return RunEpisode.Result(episode_id="e1", success=True, steps=goal.max_steps)
+
+    server = ActionServer(node, RunEpisode, "run_episode", run)
+    executor = SingleThreadedExecutor(context=ros_context)
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    yield node
+    executor.shutdown()
+    thread.join()
+    server.destroy()
+    node.destroy_node()
+
+
+def offer(node: Node, *services: tuple[type, str]) -> None:
+    for kind, name in services:
+        node.create_service(kind, name, lambda request, response: response)
+
+
+POLICY = ((SetSteering, "steering/set"), (SetBool, "steering/bypass"), (Trigger, "steering/reset"))
+
+
+def test_a_client_waits_until_policy_and_bridge_offer_what_it_needs(fake_bridge: Node) -> None:
+    with Client("test_client") as client:
+        with pytest.raises(NoAnswer, match="steering/bypass, steering/reset, steering/set"):
+            client.wait_until_ready(timeout=0.2)
+        ready = threading.Event()
+
+        def wait() -> None:
+            client.wait_until_ready(timeout=30.0)
+            ready.set()
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        offer(fake_bridge, *POLICY[:2])
+        with pytest.raises(NoAnswer, match="steering/reset"):
+            client.wait_until_ready(timeout=2.0)
+        assert not ready.is_set()
+        offer(fake_bridge, POLICY[2])
+        waiting.join(30.0)
+        assert ready.is_set()
+
+
+def test_a_client_that_records_waits_for_the_recorder_too(fake_bridge: Node) -> None:
+    offer(fake_bridge, *POLICY)
+    with Client("test_client") as client:
+        client.wait_until_ready(timeout=30.0)
+        with pytest.raises(NoAnswer, match=r"0 s nobody offers record/start\. "):
+            client.wait_until_ready(timeout=0.2, recording=True)
+        offer(fake_bridge, (StartRecording, "record/start"))
+        client.wait_until_ready(timeout=30.0, recording=True)
+
+
+def test_an_episode_can_be_asked_for_before_the_bridge_was_discovered(fake_bridge: Node) -> None:
+    with Client("test_client") as client:
+        result = client.run_episode("libero_object", 0, max_steps=7)
+    assert (result.success, result.steps) == (True, 7)
+
+
+def test_an_episode_that_breaks_off_raises_the_bridges_reason(fake_bridge: Node) -> None:
+    with Client("test_client") as client, pytest.raises(SimulationError, match="Unknown suite"):
+        client.run_episode("unknown", 0)

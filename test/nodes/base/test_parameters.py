@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import rclpy
+from rclpy.context import Context
+from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
+
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.nodes.base.parameters import Parameter, declare_parameters, value_of
+
+PARAMETERS = (
+    Parameter("rate", 20.0, "how often", unit="Hz", minimum=1.0, maximum=100.0, live=True),
+    Parameter("steps", 5, "how many", minimum=1, maximum=9),
+    Parameter("clock", "lockstep", "who waits", choices=("lockstep", "realtime"), live=True),
+    Parameter("record", False, "whether"),
+    Parameter("bundles", (), "folders"),
+    Parameter("open", 0.0, "at least nothing", minimum=0.0),
+)
+
+
+@pytest.fixture
+def context() -> Iterator[Context]:
+    made = Context()
+    rclpy.init(context=made)
+    yield made
+    made.try_shutdown()
+
+
+@pytest.fixture
+def make_node(context):
+    def make(*arguments: str, **overrides: object) -> Node:
+        given = [RosParameter(name, value=value) for name, value in overrides.items()]
+        cli = ["--ros-args", *[word for pair in arguments for word in ("-p", pair)]]
+        return Node("n", context=context, parameter_overrides=given, cli_args=cli)
+
+    return make
+
+
+def test_the_defaults_count_where_nothing_is_given(make_node):
+    assert declare_parameters(make_node(), PARAMETERS) == {
+        "rate": 20.0, "steps": 5, "clock": "lockstep", "record": False, "bundles": (), "open": 0.0,
+    }
+
+
+def test_given_values_are_taken_from_the_command_line_and_as_lists(make_node):
+    node = make_node("rate:=50.0", "clock:=realtime", "bundles:=['a','b']")
+    values = declare_parameters(node, PARAMETERS)
+    assert (values["rate"], values["clock"], values["bundles"]) == (50.0, "realtime", ("a", "b"))
+
+
+def test_every_wrong_value_is_named_at_once(make_node):
+    node = make_node(rate=0.5, steps="many", clock="sundial", stepz=3, open=float("inf"))
+    with pytest.raises(ConfigurationError) as refusal:
+        declare_parameters(node, PARAMETERS)
+    text = str(refusal.value)
+    assert "'rate': got 0.5; allowed: a number with a decimal point from 1 to 100 Hz" in text
+    assert "'steps': got 'many'; allowed: an integer from 1 to 9" in text
+    assert "'clock': got 'sundial'; allowed: one of 'lockstep', 'realtime'" in text
+    assert "Unknown parameter: got 'stepz'" in text
+    assert "Did you mean 'steps'?" in text
+    assert "'open': got inf" in text
+
+
+def test_an_integer_for_a_decimal_number_comes_with_advice(make_node):
+    with pytest.raises(ConfigurationError, match="decimal point"):
+        declare_parameters(make_node("rate:=50"), PARAMETERS)
+
+
+def test_parameters_of_rclpy_itself_are_not_unknown(make_node):
+    declare_parameters(make_node("use_sim_time:=false"), PARAMETERS)
+
+
+def test_a_live_parameter_can_change_within_its_range_and_choices(make_node):
+    node = make_node()
+    declare_parameters(node, PARAMETERS)
+    assert node.set_parameters([RosParameter("rate", value=30.0)])[0].successful
+    assert value_of(node, "rate") == 30.0
+    assert not node.set_parameters([RosParameter("rate", value=1000.0)])[0].successful
+    refusal = node.set_parameters([RosParameter("clock", value="sundial")])[0]
+    assert not refusal.successful
+    assert "lockstep" in refusal.reason
+    assert value_of(node, "clock") == "lockstep"
+
+
+def test_a_parameter_that_is_not_live_cannot_change(make_node):
+    node = make_node()
+    declare_parameters(node, PARAMETERS)
+    assert not node.set_parameters([RosParameter("steps", value=6)])[0].successful
+
+
+def test_the_description_carries_unit_and_range(make_node):
+    node = make_node()
+    declare_parameters(node, PARAMETERS)
+    described = node.describe_parameter("rate")
+    assert described.description == "how often [Hz]"
+    assert described.floating_point_range[0].to_value == 100.0
+    assert "realtime" in node.describe_parameter("clock").additional_constraints

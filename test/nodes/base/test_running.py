@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+import rclpy
+from rclpy.context import Context
+from rclpy.node import Node
+from std_msgs.msg import Empty
+
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.nodes.base.running import FAILED, REFUSED, run_node, spin_until
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """run_node takes the signals over for the rest of its process; a test gives them back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_node_without_any_timer_stops_at_once():
+    context = Context()
+    rclpy.init(context=context)
+    node, stop = Node("quiet", context=context), threading.Event()
+    spinner = threading.Thread(target=spin_until, args=(node, stop))
+    spinner.start()
+    stop.set()
+    spinner.join(5.0)
+    assert not spinner.is_alive()
+    context.try_shutdown()
+
+
+def test_a_callback_that_raises_ends_the_spinning_with_its_traceback(capsys):
+    context = Context()
+    rclpy.init(context=context)
+    node = Node("broken", context=context)
+
+    def fail() -> None:
+        raise ZeroDivisionError("in a callback")
+
+    node.create_timer(0.001, fail)
+    assert spin_until(node, threading.Event()) == FAILED
+    assert "ZeroDivisionError: in a callback" in capsys.readouterr().err
+    context.try_shutdown()
+
+
+def test_a_refused_configuration_ends_with_status_2_and_the_reason(signals, capsys):
+    def refuse() -> Node:
+        raise ConfigurationError("no policy here")
+
+    assert run_node(refuse) == REFUSED
+    assert capsys.readouterr().err == "no policy here\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_node_which_may_still_publish_and_later_ones_are_ignored(
+    signals, number
+):
+    last_words = []
+
+    class Speaker(Node):
+        def __init__(self) -> None:
+            super().__init__("speaker")
+            self.publisher = self.create_publisher(Empty, "last", 1)
+            self.create_timer(0.01, lambda: os.kill(os.getpid(), number))
+
+        def destroy_node(self) -> None:
+            os.kill(os.getpid(), number)
+            self.publisher.publish(Empty())
+            last_words.append(self.context.ok())
+            super().destroy_node()
+
+    assert run_node(Speaker) == 0
+    assert last_words == [True]

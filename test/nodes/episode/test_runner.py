@@ -1,0 +1,327 @@
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vla_sae_ros.core.chunk_queue import Chunk
+from vla_sae_ros.core.contract import load_contract
+from vla_sae_ros.core.errors import SimulationError
+from vla_sae_ros.nodes.episode.episode import (
+    EpisodeCanceled,
+    EpisodeClock,
+    EpisodeGoal,
+    EpisodeResult,
+    ExecutedTick,
+    Pacing,
+    Progress,
+    Request,
+    Status,
+)
+from vla_sae_ros.nodes.episode.runner import EpisodeRunner
+
+ACTION = load_contract(Path(__file__).parents[3] / "config" / "contracts" / "libero.yaml").action
+PERIOD = 0.05
+START_NS = 1_000_000_000_000
+
+
+class FakeWorld:
+    """Time, mailbox and output in one: time passes only while the episode waits or computes."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.answer: Callable[[Request], None] = lambda request: None
+        self.requests: list[Request] = []
+        self.observations: list[int] = []
+        self.ticks: list[ExecutedTick] = []
+        self.told: list[Progress] = []
+        self.cancel_at = np.inf
+        self._due: list[tuple[float, int, Chunk]] = []
+        self._order = itertools.count()
+
+    def send(self, chunk: Chunk, delay: float = 0.0) -> None:
+        heapq.heappush(self._due, (self.now + delay, next(self._order), chunk))
+
+    def wall_ns(self) -> int:
+        return START_NS + round(self.now * 1e9)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def get(self, timeout: float) -> Chunk | None:
+        until = self.now + max(0.0, timeout)
+        arrival = self._due[0][0] if self._due else np.inf
+        self.now = max(self.now, min(until, arrival, self.cancel_at))
+        if self.now >= self.cancel_at:
+            raise EpisodeCanceled
+        return heapq.heappop(self._due)[2] if arrival <= self.now else None
+
+    def observation(self, stamp_ns, observation, pictures) -> None:
+        assert set(pictures) == {"agentview", "wrist"}
+        self.observations.append(stamp_ns)
+
+    def request(self, request: Request) -> None:
+        self.requests.append(request)
+        self.answer(request)
+
+    def executed(self, tick: ExecutedTick) -> None:
+        self.ticks.append(tick)
+
+    def progress(self, progress: Progress) -> None:
+        self.told.append(progress)
+
+
+class FakePolicy:
+    """Answers after a delay; every action says which chunk and tick it is for."""
+
+    def __init__(self, world: FakeWorld, delay: float = 0.0, horizon: int = 10) -> None:
+        self.world, self.delay, self.horizon = world, delay, horizon
+        self.ids = itertools.count(1)
+        self.revision = 0
+        world.answer = self
+
+    def __call__(self, request: Request) -> None:
+        self.world.send(self.chunk(request.goal.episode_id, request.step), self.delay)
+
+    def chunk(self, episode: str, step: int) -> Chunk:
+        ticks = np.arange(step, step + self.horizon, dtype=np.float32) / 1000
+        actions = np.tile(ticks[:, None], (1, 7))
+        return Chunk(next(self.ids), episode, step, self.revision, actions, 20.0)
+
+
+@pytest.fixture
+def world() -> FakeWorld:
+    return FakeWorld()
+
+
+@pytest.fixture
+def run(world, environment, task):
+    def run(clock: str = "lockstep", **pacing: float) -> EpisodeResult:
+        goal = EpisodeGoal("e1", task, 0, 7, "reach", task.max_steps, EpisodeClock(clock))
+        runner = EpisodeRunner(goal, environment, ACTION, Pacing(20.0, **pacing), world, world,
+                               world)
+        return runner.run()
+
+    return run
+
+
+def executed_from(world: FakeWorld) -> list[tuple[int, int] | None]:
+    return [(t.planned.chunk_id, t.planned.chunk_index) if t.planned else None for t in world.ticks]
+
+
+def test_lockstep_executes_execute_steps_of_each_chunk(world, run):
+    FakePolicy(world, delay=1.0)
+    result = run(execute_steps=5)
+    assert result.progress.status is Status.FAILED
+    assert [request.step for request in world.requests] == [0, 5, 10]
+    assert executed_from(world) == [(c, r) for c in (1, 2) for r in range(5)] + [(3, 0), (3, 1)]
+    assert result.progress.counts.held_ticks == 0
+
+
+def test_no_tick_passes_while_lockstep_waits_and_stamps_count_ticks(world, run):
+    FakePolicy(world, delay=1.7)
+    run(execute_steps=4)
+    period_ns = 50_000_000
+    start = world.requests[0].start_ns
+    assert [tick.stamp_ns - start for tick in world.ticks] == [i * period_ns for i in range(12)]
+    assert [request.stamp_ns - start for request in world.requests] == [
+        request.step * period_ns for request in world.requests
+    ]
+    # one observation per request, with its stamp, and one of the end
+    assert world.observations == [r.stamp_ns for r in world.requests] + [start + 12 * period_ns]
+
+
+def test_a_chunk_shorter_than_execute_steps_brings_the_next_request_forward(world, run):
+    FakePolicy(world, horizon=3)
+    result = run(execute_steps=5)
+    assert [request.step for request in world.requests] == [0, 3, 6, 9]
+    assert result.progress.counts.held_ticks == 0
+
+
+def test_two_lockstep_runs_with_different_delays_execute_the_same_bits(
+    world, run, environment
+):
+    FakePolicy(world, delay=0.01)
+    first = run()
+    FakePolicy(world, delay=1.9)
+    second = run()
+    assert first.actions_sha256 == second.actions_sha256
+    assert environment.resets == [("fake_suite", 0, 0, 7)] * 2
+
+
+def test_lockstep_asks_again_and_then_gives_up_with_a_clear_error(world, run):
+    result = run(chunk_timeout=5.0, resend_after=2.0)
+    assert result.progress.status is Status.ERROR
+    assert "no action chunk for step 0 within 5 s" in result.progress.detail
+    assert result.progress.counts.resent_requests == 2
+    assert {request.step for request in world.requests} == {0}
+    assert world.now == pytest.approx(5.0)
+    assert Status.HOLDING in [progress.status for progress in world.told]
+    assert world.ticks == []
+
+
+def test_the_error_says_why_the_last_chunk_was_refused(world, run):
+    policy = FakePolicy(world)
+    world.answer = lambda request: world.send(policy.chunk("another", request.step))
+    result = run(chunk_timeout=1.0)
+    assert "episode 'another'" in result.progress.detail
+    assert result.progress.counts.dropped_chunks == 1
+
+
+def test_a_replan_enters_at_the_executed_tick_in_lockstep(world, run, environment):
+    policy = FakePolicy(world)
+
+    def steer() -> None:
+        if len(environment.actions) == 2:  # while tick 2 is executed
+            policy.revision = 1
+            world.send(policy.chunk("e1", 0))
+
+    environment.on_step = steer
+    run(execute_steps=5)
+    assert executed_from(world)[:6] == [(1, 0), (1, 1), (1, 2), (2, 3), (2, 4), (3, 0)]
+    assert [tick.planned.steering_revision for tick in world.ticks[:5]] == [0, 0, 0, 1, 1]
+    assert [request.step for request in world.requests] == [0, 5, 10]
+
+
+def test_realtime_ticks_at_the_control_rate_while_chunks_take_their_time(world, run):
+    FakePolicy(world, delay=2.2 * PERIOD)
+    result = run("realtime", execute_steps=5, request_lead=3)
+    starts = [tick.stamp_ns - START_NS for tick in world.ticks]
+    assert starts == pytest.approx([0] + [i * 50_000_000 for i in range(11)])
+    # the first chunk is 2.2 periods away: ticks 0, 1 and 2 hold still, tick 3 is its row 3
+    assert executed_from(world)[:4] == [None, None, None, (1, 3)]
+    assert result.progress.counts.held_ticks == 3
+    assert result.progress.counts.missed_deadlines == 0
+    for tick in world.ticks[3:]:
+        assert tick.action[0] == pytest.approx(tick.step / 1000)
+
+
+def test_realtime_asks_every_execute_steps_and_goes_on_meanwhile(world, run):
+    FakePolicy(world, delay=2.4 * PERIOD)
+    result = run("realtime", execute_steps=5, request_lead=3)
+    assert [request.step for request in world.requests] == [0, 5, 10]
+    # asked for after tick 4, there 2.4 periods later: ticks 5 and 6 still come from the old chunk
+    assert executed_from(world)[3:9] == [(1, 3), (1, 4), (1, 5), (1, 6), (2, 2), (2, 3)]
+    assert result.progress.counts.held_ticks == 3
+
+
+def test_realtime_asks_request_lead_ticks_before_a_short_chunk_ends(world, run):
+    FakePolicy(world, delay=1.4 * PERIOD, horizon=5)
+    result = run("realtime", execute_steps=5, request_lead=2)
+    assert [request.step for request in world.requests] == [0, 3, 6, 9]
+    assert result.progress.counts.held_ticks == 2, "only before the first chunk"
+
+
+def test_a_silent_policy_holds_the_realtime_robot_still_and_is_counted(world, run, environment):
+    result = run("realtime")
+    assert result.progress.status is Status.FAILED
+    assert result.progress.counts.held_ticks == 12
+    assert np.array_equal(environment.actions, np.zeros((12, 7)))
+    assert {p.status for p in world.told} >= {Status.RESETTING, Status.HOLDING}
+
+
+def test_holding_keeps_the_gripper_where_it_was_commanded(world, run, environment):
+    world.answer = lambda request: request.step or world.send(
+        Chunk(1, "e1", 0, 0, np.full((3, 7), 0.5, np.float32), 20.0))
+    run("realtime")
+    assert environment.actions[1].tolist() == [0.5] * 7
+    assert environment.actions[-1].tolist() == [0.0] * 6 + [0.5]
+
+
+def test_realtime_asks_again_for_a_chunk_that_was_lost(world, run):
+    policy = FakePolicy(world, delay=0.01)
+    world.answer = lambda request: request.step and policy(request)  # the first one is lost
+    result = run("realtime", resend_after=0.2)
+    assert [request.step for request in world.requests][:2] == [0, 6]
+    assert result.progress.counts.resent_requests == 1
+    assert executed_from(world)[6] is not None or executed_from(world)[7] is not None
+
+
+def test_a_slow_tick_is_a_missed_deadline_and_is_not_caught_up(world, run, environment):
+    FakePolicy(world)
+
+    starts: list[float] = []
+
+    def stall() -> None:
+        starts.append(world.now)
+        if len(environment.actions) == 3:
+            world.now += 3.5 * PERIOD
+
+    environment.on_step = stall
+    result = run("realtime")
+    assert result.progress.counts.missed_deadlines == 1
+    assert result.progress.counts.worst_lateness == pytest.approx(2.5 * PERIOD)
+    assert min(np.diff(starts)) == pytest.approx(PERIOD), "ticks were executed in a burst"
+
+
+@pytest.mark.parametrize("clock", ["lockstep", "realtime"])
+def test_stamps_ascend_after_an_episode_that_ran_ahead_of_the_wall_clock(
+    world, environment, task, clock
+):
+    FakePolicy(world)
+    ahead = START_NS + 7_000_000_000
+    goal = EpisodeGoal("e1", task, 0, 7, "reach", task.max_steps, EpisodeClock(clock))
+    EpisodeRunner(goal, environment, ACTION, Pacing(20.0), world, world, world, ahead).run()
+    assert world.requests[0].start_ns == ahead
+    assert world.observations == sorted(world.observations)
+    assert world.observations[0] == ahead
+
+
+def test_an_episode_succeeds_when_the_task_says_so(world, run, environment):
+    FakePolicy(world)
+    environment.succeed_at = 0.07 + 0.001 + 0.002
+    result = run()
+    assert result.progress.status is Status.SUCCEEDED
+    assert result.progress.step == 3
+
+
+@pytest.mark.parametrize("clock", ["lockstep", "realtime"])
+@pytest.mark.parametrize("cancel_at", [0.0, 0.12])
+def test_an_episode_can_be_canceled_while_it_waits(world, run, clock, cancel_at):
+    FakePolicy(world, delay=0.1)
+    world.cancel_at = cancel_at
+    result = run(clock)
+    assert result.progress.status is Status.CANCELED
+    assert world.now == pytest.approx(cancel_at)
+    assert world.told[-1].status is Status.CANCELED
+
+
+def test_a_failing_simulator_ends_the_episode_with_its_message(world, run, environment):
+    FakePolicy(world)
+
+    def fail() -> None:
+        raise SimulationError("the simulator did not step within 20 s")
+
+    environment.on_step = fail
+    result = run()
+    assert result.progress.status is Status.ERROR
+    assert "did not step" in result.progress.detail
+
+
+def test_actions_out_of_range_are_clipped_and_counted(world, run, environment):
+    world.answer = lambda request: world.send(
+        Chunk(request.step + 1, "e1", request.step, 0, np.full((10, 7), 1.5, np.float32), 20.0))
+    result = run()
+    assert np.array_equal(environment.actions, np.ones((12, 7)))
+    assert result.progress.counts.clipped_actions == 12
+
+
+def test_the_hash_is_that_of_the_executed_actions(world, run, environment):
+    import hashlib
+
+    FakePolicy(world)
+    result = run()
+    executed = np.array(environment.actions).astype("<f4").tobytes()
+    assert result.actions_sha256 == hashlib.sha256(executed).hexdigest()
+
+
+def test_pictures_between_requests_come_at_image_rate(world, run):
+    FakePolicy(world)
+    run(image_rate=10.0)
+    start = world.requests[0].start_ns
+    steps = [round((stamp - start) / 50_000_000) for stamp in world.observations]
+    assert [step for step in steps if step % 5] == [2, 4, 7, 9, 12]

@@ -1,0 +1,124 @@
+"""The worker's promises: what it hands over first, and which steering an inference gets."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from vla_sae_ros.core.readout import SiteReadout
+from vla_sae_ros.core.steering import Edit, EventKind, Mode, Snapshot, Steering, SteeringSite
+from vla_sae_ros.nodes.policy.inference_worker import InferenceWorker, Job
+from vla_sae_ros.policy.inference import Inference
+
+LIMIT = 30.0  # [s] for anything to happen
+SITE = SteeringSite("expert.0", np.ones(4, np.float32), 5.0, ("action",))
+
+
+class FakeEngine:
+    """Infers when it is let; keeps the steering of every inference."""
+
+    def __init__(self, said: list[str]) -> None:
+        self.said = said
+        self.steering: list[Snapshot] = []
+        self.started = threading.Semaphore(0)
+        self.go = threading.Semaphore(0)
+
+    def infer(self, frame: object, text: str, seed: object, steering: Snapshot) -> Inference:
+        self.steering.append(steering)
+        self.started.release()
+        assert self.go.acquire(timeout=LIMIT)
+        return Inference(np.zeros((2, 7), np.float32), self._read_out, steering.revision, False, 1)
+
+    def _read_out(self) -> tuple[SiteReadout, ...]:
+        self.said.append("read out")
+        nothing = np.zeros(0, np.float32)
+        return (SiteReadout("expert.0", nothing, nothing, nothing, 0.0, 1.0, 1.5, True, 0.1),)
+
+
+class Bench:
+    """A worker between a fake engine and a real steering."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.done = threading.Semaphore(0)
+        self.engine = FakeEngine(self.said)
+        self.steering = Steering([SITE])
+        self.worker = InferenceWorker(
+            self.engine,  # type: ignore[arg-type]
+            self.steering,
+            self.steering.begin_inference,
+            lambda _job, _inference: self.said.append("actions"),
+            self._done,
+            lambda _job, error: self.said.append(str(error)),
+        )
+
+    def _done(self, _job: Job, _inference: Inference) -> None:
+        self.said.append("done")
+        self.done.release()
+
+    def wait(self, semaphore: threading.Semaphore) -> None:
+        assert semaphore.acquire(timeout=LIMIT)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.engine.go.release(100)
+    made.worker.stop()
+    assert made.worker.failure is None
+
+
+def job(step: int, replan: bool = False) -> Job:
+    return Job({}, "do it", "e1", step * 50_000_000, 0, 1, step, replan)
+
+
+def test_the_actions_are_handed_over_before_anything_is_read_out(bench: Bench) -> None:
+    bench.worker.submit(job(1))
+    bench.engine.go.release()
+    bench.wait(bench.done)
+    assert bench.said == ["actions", "read out", "done"]
+    assert [event.kind for event in bench.steering.drain_events()] == [EventKind.CAPPED]
+
+
+CHANGES: dict[str, Callable[[Steering], int]] = {
+    "an edit": lambda steering: steering.set([Edit(2, Mode.ADD, 3.0)], "me"),
+    "a release": lambda steering: steering.set([], "me", release=[("expert.0", 1)]),
+    "bypass": lambda steering: steering.set_bypass(True, "me"),
+    "a reset": lambda steering: steering.reset("me"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("replan", [True, False])
+def test_an_accepted_change_is_in_the_very_next_inference(
+    bench: Bench, change: str, replan: bool
+) -> None:
+    bench.steering.set([Edit(1, Mode.ADD, 1.0)], "me")
+    bench.worker.submit(job(1))
+    bench.wait(bench.engine.started)  # the policy is busy when the change comes
+    revision = CHANGES[change](bench.steering)
+    bench.worker.submit(job(1 if replan else 2, replan))
+    bench.engine.go.release(2)
+    bench.wait(bench.engine.started)
+    bench.wait(bench.done)
+    bench.wait(bench.done)
+    before, after = bench.engine.steering
+    assert (before.revision, after.revision) == (revision - 1, revision)
+    assert before.edits != after.edits
+
+
+def test_a_job_that_waited_while_the_steering_changed_takes_the_change_along(bench: Bench) -> None:
+    bench.worker.submit(job(1))
+    bench.wait(bench.engine.started)
+    bench.worker.submit(job(2))
+    revision = bench.steering.set([Edit(2, Mode.ADD, 3.0)], "me")
+    bench.worker.submit(job(1, replan=True))  # older than what waits: adds nothing
+    bench.engine.go.release(2)
+    bench.wait(bench.done)
+    bench.wait(bench.done)
+    assert [steering.revision for steering in bench.engine.steering] == [0, revision]
+    assert bench.worker.superseded == 1

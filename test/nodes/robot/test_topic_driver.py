@@ -1,0 +1,187 @@
+"""mode ros2_control: what reaches a controller, and what it does not."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from second_domain import SECOND_DOMAIN
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64, Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory
+
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.nodes.robot.controller_outputs import output_for
+from vla_sae_ros.nodes.robot.forward_watchdog_node import ForwardWatchdog
+from vla_sae_ros.nodes.robot.parameters import PARAMETERS
+from vla_sae_ros.nodes.robot.topic_driver import FR3_JOINTS, TopicDriver
+from vla_sae_ros.robot.driver import RobotUnreachable
+from vla_sae_ros.robot.settings_file import load_robot
+
+DEFAULTS = {parameter.name: parameter.default for parameter in PARAMETERS}
+SETTINGS = load_robot("fr3")
+Q = np.array([0.1, -0.6, 0.2, -2.2, 0.3, 1.9, 0.4])
+
+
+class Controller:
+    """A controller's side of the graph, and the node that the driver lives in."""
+
+    def __init__(self) -> None:
+        self.context = Context()
+        rclpy.init(context=self.context, domain_id=SECOND_DOMAIN)
+        self.node = Node("controller", context=self.context)
+        self.owner = Node("bridge", context=self.context, namespace="cell")
+        self.states = self.node.create_publisher(JointState, "/joint_states", 5)
+        self.heard: list[Any] = []
+        self.executor = SingleThreadedExecutor(context=self.context)
+        for node in (self.node, self.owner):
+            self.executor.add_node(node)
+        self._changed = threading.Condition()
+
+    def listen(self, kind: type, topic: str) -> None:
+        self.node.create_subscription(kind, topic, self.heard.append, 10)
+
+    def until(self, condition: Any) -> None:
+        for _ in range(400):
+            if condition():
+                return
+            self.executor.spin_once(timeout_sec=0.05)
+        pytest.fail("it did not happen")
+
+    def say(self, names: Any, q: np.ndarray, velocity: Any = ()) -> None:
+        self.states.publish(JointState(name=list(names), position=q.tolist(),
+                                       velocity=list(velocity)))
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        for node in (self.node, self.owner):
+            node.destroy_node()
+        self.context.try_shutdown()
+
+
+@pytest.fixture
+def controller() -> Iterator[Controller]:
+    made = Controller()
+    yield made
+    made.close()
+
+
+def connected(controller: Controller, **values: Any) -> TopicDriver:
+    driver = TopicDriver(controller.owner, DEFAULTS | values, SETTINGS)
+    controller.until(lambda: controller.states.get_subscription_count() > 0)
+    controller.say([*reversed(FR3_JOINTS), "fr3_finger_joint1"], np.append(Q[::-1], 0.01))
+    controller.until(lambda: driver._reading is not None)
+    return driver
+
+
+def test_joint_states_come_by_name_whatever_their_order(controller):
+    driver = connected(controller)
+    driver.connect()
+    reading = driver.read()
+    assert np.allclose(reading.q, Q)
+    assert reading.opening == pytest.approx(0.25)
+    assert not reading.in_control
+
+
+def test_without_joint_states_there_is_no_robot(controller):
+    driver = TopicDriver(controller.owner, DEFAULTS, SETTINGS)
+    with pytest.raises(RobotUnreachable, match="hardware_states"):
+        driver.connect()
+
+
+def test_a_target_is_a_trajectory_of_one_point_one_tick_away_that_ends_at_rest(controller):
+    controller.listen(JointTrajectory, "/fr3_arm_controller/joint_trajectory")
+    driver = connected(controller)
+    controller.until(lambda: driver._publisher.get_subscription_count() > 0)
+    driver.send(Q + 0.01)
+    controller.until(lambda: controller.heard)
+    (sent,) = controller.heard
+    (point,) = sent.points
+    assert list(sent.joint_names) == list(FR3_JOINTS)
+    assert np.allclose(point.positions, Q + 0.01)
+    assert not point.velocities, "no velocity: the controller ends at rest"
+    assert point.time_from_start.nanosec == pytest.approx(1e9 / 15, abs=1)
+    assert (sent.header.stamp.sec, sent.header.stamp.nanosec) == (0, 0), "from now on"
+
+
+def test_stopping_asks_the_arm_to_stay_where_it_is_once(controller):
+    controller.listen(JointTrajectory, "/fr3_arm_controller/joint_trajectory")
+    driver = connected(controller)
+    controller.until(lambda: driver._publisher.get_subscription_count() > 0)
+    driver.stop()
+    driver.send(Q + 0.05)
+    driver.stop()
+    driver.stop()
+    driver.gripper(1.0)  # with no gripper: nothing
+    controller.until(lambda: len(controller.heard) >= 2)
+    sent = [np.array(each.points[0].positions) for each in controller.heard]
+    assert np.allclose(sent, [Q + 0.05, Q])
+
+
+def test_a_target_for_nobody_is_an_error_and_not_lost_in_silence(controller):
+    driver = connected(controller)
+    with pytest.raises(RobotUnreachable, match="no controller listens"):
+        driver.send(Q)
+
+
+def test_a_twist_moves_the_tool_to_the_target_within_a_tick():
+    """Against the geometric Jacobian by finite differences of the flange's pose."""
+    _, make = output_for("twist", SETTINGS, FR3_JOINTS, "fr3_link0")
+    step = 0.002 * np.array([1.0, -0.5, 0.3, 0.8, -0.6, 0.4, 0.9])
+    message = make(Q + step, Q, 5)
+    kinematics = SETTINGS.place.kinematics
+    linear = (kinematics.tool(Q + step) - kinematics.tool(Q)) * 15
+    turn = kinematics.flange(Q + step)[:3, :3] @ kinematics.flange(Q)[:3, :3].T
+    skew = (turn - turn.T) / 2 * 15
+    sent = message.twist
+    assert [sent.linear.x, sent.linear.y, sent.linear.z] == pytest.approx(linear.tolist())
+    assert [sent.angular.x, sent.angular.y, sent.angular.z] == pytest.approx(
+        [skew[2, 1], skew[0, 2], skew[1, 0]], rel=1e-3)
+    assert message.header.frame_id == "fr3_link0"
+
+
+@pytest.mark.parametrize("values, words", [
+    ({"hardware_joints": ("a", "b")}, "7 names"),
+    ({"gripper": "action"}, "control_msgs"),
+    ({"hardware_states": "joint_states"}, "share the topic"),
+])
+def test_what_cannot_work_is_refused_with_what_to_do(controller, values, words):
+    with pytest.raises(ConfigurationError, match=words):
+        TopicDriver(controller.owner, DEFAULTS | values, SETTINGS)
+
+
+def test_a_gripper_topic_gets_the_closing(controller):
+    controller.listen(Float64, "/cell/gripper_command")
+    driver = connected(controller, gripper="topic")
+    controller.until(lambda: driver._hand._publisher.get_subscription_count() > 0)
+    driver.gripper(0.75)
+    controller.until(lambda: controller.heard)
+    assert controller.heard[0].data == 0.75
+
+
+def test_the_watchdog_passes_commands_on_and_holds_the_arm_when_they_stop(controller):
+    topic = "/forward_position_controller/commands"
+    controller.listen(Float64MultiArray, topic)
+    watchdog = ForwardWatchdog(context=controller.context)
+    controller.executor.add_node(watchdog)
+    commands = controller.node.create_publisher(Float64MultiArray, "/forward_command", 1)
+    controller.until(lambda: commands.get_subscription_count() and
+                     controller.states.get_subscription_count() and
+                     controller.node.count_publishers(topic))
+    controller.until(lambda: watchdog._out.get_subscription_count() > 0)
+    controller.say(FR3_JOINTS, Q)
+    controller.until(lambda: watchdog._q is not None)
+    commands.publish(Float64MultiArray(data=[float("nan")] * 7))
+    commands.publish(Float64MultiArray(data=(Q + 0.3).tolist()))
+    controller.until(lambda: len(controller.heard) >= 4)
+    assert np.allclose(controller.heard[0].data, Q + 0.3)
+    assert all(np.allclose(each.data, Q) for each in controller.heard[1:])
+    controller.executor.remove_node(watchdog)
+    watchdog.destroy_node()

@@ -1,0 +1,365 @@
+"""The bridge over real DDS, with a fake policy and a fake environment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from action_msgs.msg import GoalStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseStamped
+from rclpy.context import Context
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from second_domain import SECOND_DOMAIN
+from sensor_msgs.msg import Image, JointState
+
+from vla_sae_ros.action import RunEpisode
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.msg import EpisodeState, ExecutedAction
+from vla_sae_ros.nodes.base.running import spin_until
+from vla_sae_ros.nodes.episode.episode import Status
+from vla_sae_ros.nodes.sim.bridge import SimBridge
+from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.action_client import ActionClient
+from vla_sae_ros.wire.conversions import to_floats, to_ns
+
+LIMIT = 20.0  # [s] that anything may take
+
+
+class Graph:
+    """A bridge, a fake policy and a client; three nodes on two executor threads."""
+
+    def __init__(
+        self, environment: Any, find_task: Any, fake_policy: Any, **parameters: Any
+    ) -> None:
+        self._stop = threading.Event()
+        self.contexts = [Context(), Context()]
+        for context in self.contexts:
+            rclpy.init(context=context, domain_id=SECOND_DOMAIN)
+        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        self.bridge = SimBridge(lambda values: environment, find_task, context=self.contexts[0],
+                                parameter_overrides=overrides)
+        self.node = Node("observer", context=self.contexts[1])
+        self.policy = fake_policy(self.node)
+        self.states: list[EpisodeState] = []
+        self.feedback: list[EpisodeState] = []
+        self.executed: list[ExecutedAction] = []
+        self.diagnosis = DiagnosticStatus()
+        self._changed = threading.Condition()
+        self._listen(EpisodeState, "episode", qos.LATCHED, self.states.append)
+        self._listen(ExecutedAction, "executed_action", qos.EXECUTED, self.executed.append)
+        self._listen(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS, self._diagnosed)
+        self.client = ActionClient(self.node, RunEpisode, "run_episode")
+        self._threads = [threading.Thread(target=spin_until, args=(node, self._stop), daemon=True)
+                         for node in (self.bridge, self.node)]
+        for thread in self._threads:
+            thread.start()
+        assert self.client.wait_for_server(LIMIT)
+        self.until(lambda: self.bridge.count_subscribers("executed_action") > 0)
+
+    def _listen(self, kind: Any, topic: str, profile: Any, take: Callable[[Any], None]) -> None:
+        def told(message: Any) -> None:
+            with self._changed:
+                take(message)
+                self._changed.notify_all()
+
+        self.node.create_subscription(kind, topic, told, profile)
+
+    def _diagnosed(self, message: DiagnosticArray) -> None:
+        self.diagnosis = message.status[0]
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        with self._changed:
+            assert self._changed.wait_for(condition, LIMIT)
+
+    def send(self, **goal: Any) -> Any:
+        goal = {"suite": "fake_suite", "seed": 7} | goal
+        sent = self.client.send_goal_async(
+            RunEpisode.Goal(**goal), lambda message: self.feedback.append(message.feedback.state))
+        handle = wait(sent)
+        assert handle.accepted
+        return handle
+
+    def run(self, **goal: Any) -> tuple[int, RunEpisode.Result]:
+        answer = wait(self.send(**goal).get_result_async())
+        return answer.status, answer.result
+
+    def close(self) -> None:
+        if self._stop.is_set():
+            return
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(LIMIT)
+        self.client.destroy()
+        self.node.destroy_node()
+        self.bridge.destroy_node()
+        for context in self.contexts:
+            context.try_shutdown()
+
+
+def wait(future: Any) -> Any:
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    assert done.wait(LIMIT)
+    return future.result()
+
+
+@pytest.fixture
+def graph(environment, find_task, fake_policy) -> Iterator[Callable[..., Graph]]:
+    made: list[Graph] = []
+
+    def make(**parameters: Any) -> Graph:
+        made.append(Graph(environment, find_task, fake_policy, **parameters))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def test_status_numbers_are_those_of_the_message():
+    for status in Status:
+        assert getattr(EpisodeState, status.name) == status.value
+
+
+def test_a_lockstep_episode_runs_to_its_end_and_tells_everything(graph, environment):
+    system = graph()
+    status, result = system.run(task=1)
+    assert status == GoalStatus.STATUS_SUCCEEDED
+    assert (result.success, result.steps, result.message) == (False, 12, "no success in 12 steps")
+    assert (result.held_ticks, result.dropped_chunks, result.missed_deadlines) == (0, 0, 0)
+    system.until(lambda: len(system.executed) == 12)
+    assert [action.step for action in system.executed] == list(range(12))
+    assert [action.chunk_index for action in system.executed] == [0, 1, 2, 3, 4] * 2 + [0, 1]
+    sent = np.array([list(action.action) for action in system.executed])
+    assert np.array_equal(sent, environment.actions)
+    system.until(lambda: system.states[-1].status == EpisodeState.FAILED)
+    last = system.states[-1]
+    assert (last.suite, last.task, last.instruction) == ("fake_suite", 1, "reach the thing")
+    assert (last.step, last.max_steps, last.clock) == (12, 12, EpisodeState.LOCKSTEP)
+    told = {state.step for state in system.feedback}
+    assert set(range(12)) <= told <= set(range(13))  # the result may overtake the last of them
+    assert system.feedback[0].episode_id == result.episode_id
+
+
+def test_the_policy_sees_one_observation_of_one_moment(graph):
+    system = graph()
+    system.run()
+    assert [request.step for request in system.policy.requests] == [0, 5, 10]
+    for frame in system.policy.frames:
+        assert frame["observation.images.agentview"].shape == (256, 256, 3)
+        assert (frame["observation.images.wrist"] == 1).all()
+        assert frame["observation.state"].shape == (8,)
+    assert system.policy.frames[0]["observation.state"][0] == pytest.approx(0.07)
+
+
+def test_the_same_seed_gives_the_same_actions_to_the_bit_and_another_does_not(graph):
+    system = graph()
+    hashes = [system.run(seed=seed)[1].actions_sha256 for seed in (3, 3, 4)]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+@pytest.mark.parametrize(
+    ("goal", "words"),
+    [
+        ({"suite": "nonsense"}, "Unknown suite: got 'nonsense'; allowed: fake_suite"),
+        ({"task": 5}, "Unknown task of fake_suite: got 5"),
+        ({"init_state": 9}, "Unknown init state: got 9"),
+        ({"clock": "sundial"}, "allowed: lockstep, realtime"),
+        ({"max_steps": -1}, "max_steps: got -1"),
+        ({"seed": 2**40}, "The seed"),
+    ],
+)
+def test_a_goal_that_cannot_be_run_is_refused_with_the_reason(graph, environment, goal, words):
+    system = graph()
+    status, result = system.run(**goal)
+    assert status == GoalStatus.STATUS_ABORTED
+    assert words in result.message
+    assert environment.actions == []
+    assert system.run()[0] == GoalStatus.STATUS_SUCCEEDED, "the bridge serves on"
+
+
+def test_a_second_goal_is_refused_and_the_first_goes_on(graph):
+    system = graph()
+    system.policy.silent = True
+    first = system.send()
+    assert system.policy.asked.wait(LIMIT)
+    status, result = system.run()
+    assert status == GoalStatus.STATUS_ABORTED
+    assert "An episode is running" in result.message
+    system.policy.silent = False
+    system.policy.publish(system.policy.requests[-1])
+    assert wait(first.get_result_async()).result.steps == 12
+
+
+@pytest.mark.parametrize("clock", ["lockstep", "realtime"])
+def test_a_cancel_ends_the_episode_even_with_a_silent_policy(graph, clock):
+    system = graph()
+    system.policy.silent = True
+    handle = system.send(clock=clock, max_steps=100_000)
+    assert system.policy.asked.wait(LIMIT)
+    assert len(wait(handle.cancel_goal_async()).goals_canceling) == 1
+    answer = wait(handle.get_result_async())
+    assert answer.status == GoalStatus.STATUS_CANCELED
+    assert "canceled at step" in answer.result.message
+    system.until(lambda: system.states[-1].status == EpisodeState.CANCELED)
+
+
+def test_a_silent_policy_ends_lockstep_with_an_error_that_says_so(graph, environment):
+    system = graph(chunk_timeout=0.6, resend_after=0.2)
+    system.policy.silent = True
+    status, result = system.run()
+    assert status == GoalStatus.STATUS_ABORTED
+    assert "no action chunk for step 0 within 0.6 s" in result.message
+    assert environment.actions == []
+    assert {request.step for request in system.policy.requests} == {0}
+    assert len(system.policy.requests) == 3
+    system.until(lambda: system.diagnosis.level == DiagnosticStatus.ERROR)
+    assert "no action chunk" in system.diagnosis.message
+
+
+def test_realtime_holds_still_and_counts_while_the_policy_is_silent(graph, environment):
+    system = graph(clock="realtime")
+    system.policy.silent = True
+    status, result = system.run()
+    assert status == GoalStatus.STATUS_SUCCEEDED
+    assert (result.steps, result.held_ticks) == (12, 12)
+    assert not np.any(environment.actions)
+    system.until(lambda: len(system.executed) == 12)
+    assert all(action.held and action.chunk_id == 0 for action in system.executed)
+
+
+def test_realtime_executes_each_action_at_its_own_tick(graph):
+    system = graph(clock="realtime")
+    _, result = system.run(max_steps=20)
+    system.until(lambda: len(system.executed) == 20)
+    steps = {request.step for request in system.policy.requests}
+    planned = [action for action in system.executed if not action.held]
+    assert len(planned) == 20 - result.held_ticks >= 15
+    assert all(action.step - action.chunk_index in steps for action in planned)
+
+
+def test_a_chunk_that_comes_twice_late_or_for_another_episode_is_counted(graph, environment):
+    system = graph()
+
+    def disturb() -> None:
+        if len(environment.actions) == 3:
+            request = system.policy.requests[-1]
+            before = system.policy.chunks
+            system.policy.publish(request, episode_id="of-yesterday")
+            wait_for_mail(system, 1)
+            system.policy.chunks = before - 1
+            system.policy.publish(request)  # the very chunk that is being executed
+            wait_for_mail(system, 2)
+
+    environment.on_step = disturb
+    _, result = system.run()
+    assert result.steps == 12
+    assert result.dropped_chunks == 2
+
+
+def wait_for_mail(system: Graph, count: int) -> None:
+    """Wait until the bridge's mailbox holds chunks, so that two do not merge on a depth of 1."""
+    mailbox = system.bridge._mailbox
+    with mailbox._condition:
+        assert mailbox._condition.wait_for(lambda: len(mailbox._chunks) >= count, LIMIT)
+
+
+def test_a_malformed_chunk_never_reaches_the_robot(graph, environment):
+    system = graph(chunk_timeout=0.5)
+    publish = system.policy.publish
+    system.policy.publish = lambda request: publish(
+        request, actions=to_floats([float("nan")] * 70))
+    status, result = system.run()
+    assert status == GoalStatus.STATUS_ABORTED
+    assert "not all finite" in result.message
+    assert environment.actions == []
+
+
+def test_autorun_starts_an_episode_when_there_is_a_policy(graph, environment):
+    system = graph(autorun=True, suite="fake_suite", task=1, init_state=2, seed=5)
+    system.until(lambda: bool(system.states) and system.states[-1].status == EpisodeState.FAILED)
+    assert environment.resets == [("fake_suite", 1, 2, 5)]
+
+
+def test_an_unexpected_failure_ends_the_episode_and_not_the_bridge(graph, environment):
+    system = graph()
+
+    def explode() -> None:
+        raise ZeroDivisionError("of the simulator")
+
+    environment.on_step = explode
+    status, result = system.run()
+    assert status == GoalStatus.STATUS_ABORTED
+    assert "ZeroDivisionError" in result.message
+    system.until(lambda: system.states[-1].status == EpisodeState.ERROR)
+    environment.on_step = lambda: None
+    assert system.run()[0] == GoalStatus.STATUS_SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"clock": "sundial", "execute_steps": 0},
+         ["'clock': got 'sundial'", "'execute_steps': got 0; allowed: an integer from 1"]),
+        ({"chunk_timeout": 5}, ["'chunk_timeout': got 5", "decimal point"]),
+        ({"chunktimeout": 5.0}, ["Unknown parameter: got 'chunktimeout'", "'chunk_timeout'?"]),
+        ({"contract": "nowhere.yaml"}, ["nowhere.yaml cannot be read"]),
+    ],
+)
+def test_wrong_parameters_are_refused_all_at_once_with_the_reasons(
+    environment, find_task, parameters, words
+):
+    context = Context()
+    rclpy.init(context=context, domain_id=SECOND_DOMAIN)
+    overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+    try:
+        with pytest.raises(Exception) as refusal:
+            SimBridge(lambda values: environment, find_task, context=context,
+                      parameter_overrides=overrides)
+        for part in words:
+            assert part in str(refusal.value)
+    finally:
+        context.try_shutdown()
+
+
+def test_a_simulation_with_another_rate_than_the_contract_is_refused(environment, find_task):
+    environment.control_rate_hz = 10.0
+    context = Context()
+    rclpy.init(context=context, domain_id=SECOND_DOMAIN)
+    try:
+        with pytest.raises(ConfigurationError, match=r"fps: got 20\.0; allowed: 10"):
+            SimBridge(lambda values: environment, find_task, context=context)
+    finally:
+        context.try_shutdown()
+
+
+def test_destroying_the_bridge_cancels_the_episode_and_closes_the_simulator(
+    graph, environment
+):
+    system = graph()
+    system.policy.silent = True
+    system.send()
+    assert system.policy.asked.wait(LIMIT)
+    system.close()
+    assert environment.closed
+    assert system.bridge._output.latest.status is Status.CANCELED
+
+
+def test_observations_carry_one_stamp(graph):
+    system = graph()
+    stamps: dict[str, list[int]] = {}
+    for kind, topic in ((Image, "observation/image/agentview"), (Image, "observation/image/wrist"),
+                        (JointState, "joint_states"), (PoseStamped, "ee_pose"),
+                        (JointState, "gripper")):
+        system._listen(kind, topic, qos.OBSERVATION, lambda message, topic=topic: stamps.setdefault(
+            topic, []).append(to_ns(message.header.stamp)))
+    system.until(lambda: system.bridge.count_subscribers("joint_states") > 0)
+    system.run()
+    system.until(lambda: len(stamps) == 5 and all(len(seen) == 4 for seen in stamps.values()))
+    assert len({tuple(seen) for seen in stamps.values()}) == 1

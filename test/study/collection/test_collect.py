@@ -1,0 +1,221 @@
+"""Activations from a simulation, a data set and a bag, through the engine that serves."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+from vla_sae_ros.activations.dataset import ActivationDataset
+from vla_sae_ros.activations.format import CollectionError
+from vla_sae_ros.activations.frames import read_frame
+from vla_sae_ros.activations.source import EpisodeSource, SourceEpisode
+from vla_sae_ros.cli import main
+from vla_sae_ros.core.contract import load_contract
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.resources import resource
+from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.sim.environment import Layout, Observation, StepResult, TaskSpec
+from vla_sae_ros.study.collection import activation_collection
+from vla_sae_ros.study.collection.activation_collection import ActivationCollection, Tally
+from vla_sae_ros.study.collection.bag_source import BagSource
+from vla_sae_ros.study.collection.dataset_source import DatasetSource
+from vla_sae_ros.study.collection.libero_source import LiberoSource, plan_collection
+
+SITES = ("backbone.1", "expert.0")
+TASKS = [TaskSpec("fake", n, f"task {n}", f"do {n}", 10, Path("p"), Path("i")) for n in range(2)]
+
+
+class FakeEnvironment:
+    """Ten steps of pictures that tell the step; succeeds at once where the seed is even."""
+
+    cameras = ("agentview", "wrist")
+    control_rate_hz = 20.0
+
+    def reset(
+        self, task: TaskSpec, init_state: int, seed: int, layout: Layout | None = None
+    ) -> Observation:
+        self.seed, self.steps = seed, 0
+        return self._observe()
+
+    def step(self, action: np.ndarray) -> StepResult:
+        self.steps += 1
+        return StepResult(self._observe(), self.seed % 2 == 0 and self.steps >= 6)
+
+    def render(self, camera: str) -> np.ndarray:
+        return np.full((64, 96, 3), 20 * self.steps, np.uint8)
+
+    def object_positions(self) -> dict[str, np.ndarray]:
+        return {"can": np.array([0.1, 0.2, 0.01 * self.steps])}
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _observe(self) -> Observation:
+        at = np.array([0.1, 0.0, 0.02 * self.steps])
+        return Observation(np.zeros(7), at, np.array([0.0, 0.0, 0.0, 1.0]), np.array([0.04, -0.04]))
+
+
+def collect(
+    loaded: LoadedPolicy,
+    source: EpisodeSource,
+    folder: Path,
+    finished: Callable[[SourceEpisode], None] = lambda episode: None,
+    pooling: str = "mean",
+) -> Tally:
+    engine = PolicyEngine(loaded)
+    collection = ActivationCollection(engine, folder, SITES, pooling, source, 32)
+    try:
+        return collection.run(collection.waiting(), finished)
+    finally:
+        collection.close()
+        engine.close()
+
+
+def simulation(episodes: int = 2) -> LiberoSource:
+    return LiberoSource(FakeEnvironment(), plan_collection(TASKS, episodes, 7), 3)
+
+
+def test_a_simulation_is_collected_with_everything_that_is_known_of_it(
+    loaded: LoadedPolicy, tmp_path: Path
+) -> None:
+    tally = collect(loaded, simulation(), tmp_path / "a")
+    assert (tally.collected, tally.skipped, tally.successes) == (4, 0, 2)
+    dataset = ActivationDataset.open(tmp_path / "a")
+    assert [one.success for one in dataset.episodes] == [False, True, False, True]
+    assert {one.task for one in dataset.episodes} == {"fake 0", "fake 1"}
+    data = dataset.load("expert.0", [dataset.episodes[1]])
+    assert [one.step for one in data.steps] == [0, 3]  # success after six steps
+    step = data.steps[1]
+    assert step.object_positions["can"] == pytest.approx((0.1, 0.2, 0.03))
+    assert step.state is not None and step.state[2] == pytest.approx(0.06)
+    assert step.residual_norm is not None and len(step.action or ()) == 7
+    jpeg = read_frame(tmp_path / "a", dataset.episodes[1].episode_id, 3)
+    assert jpeg is not None and jpeg.startswith(b"\xff\xd8")
+    assert read_frame(tmp_path / "a", dataset.episodes[1].episode_id, 4) is None
+
+
+def test_an_interrupted_collection_goes_on_and_ends_with_the_same_activations(
+    loaded: LoadedPolicy, tmp_path: Path
+) -> None:
+    collect(loaded, simulation(), tmp_path / "whole")
+
+    def interrupt(episode: SourceEpisode) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        collect(loaded, simulation(), tmp_path / "parts", interrupt)
+    tally = collect(loaded, simulation(), tmp_path / "parts")
+    assert (tally.collected, tally.skipped) == (3, 1)
+    parts, whole = (ActivationDataset.open(tmp_path / name) for name in ("parts", "whole"))
+    for site in SITES:
+        np.testing.assert_array_equal(parts.load(site).rows[:], whole.load(site).rows[:])
+
+
+def test_a_longer_plan_begins_like_the_shorter_one_and_keeps_evaluation_states_out() -> None:
+    short, long = plan_collection(TASKS, 3, 0), plan_collection(TASKS, 50, 0)
+    assert long[: len(short)] == short
+    assert {one.init_state for one in long} == set(range(40))
+    assert len({one.seed for one in long}) == 100
+    assert plan_collection(TASKS, 1, 0, max_steps=4)[0].max_steps == 4
+
+
+def test_a_disk_that_will_not_hold_the_rest_is_said_before_it_is_full(
+    loaded: LoadedPolicy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        activation_collection.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**8)
+    )
+    with pytest.raises(CollectionError, match=r"kB per inference.*GB free"):
+        collect(loaded, simulation(), tmp_path / "a")
+
+
+@pytest.fixture(scope="module")
+def data_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sets") / "mine"
+    picture = {"dtype": "image", "shape": (64, 96, 3), "names": ["height", "width", "channels"]}
+    features = {
+        "observation.images.agentview": picture,
+        "observation.images.wrist": picture,
+        "observation.state": {"dtype": "float32", "shape": (8,), "names": None},
+        "action": {"dtype": "float32", "shape": (7,), "names": None},
+    }
+    made = LeRobotDataset.create("mine", 10, features, folder, use_videos=False)
+    random = np.random.default_rng(0)
+    for _ in range(2):
+        for _ in range(5):
+            frame = {name: random.integers(0, 256, (64, 96, 3), dtype=np.uint8)
+                     for name in list(features)[:2]}  # fmt: skip
+            frame["observation.state"] = random.normal(size=8).astype(np.float32)
+            frame["action"] = np.zeros(7, np.float32)
+            made.add_frame({**frame, "task": "pick up the butter"})
+        made.save_episode()
+    made.finalize()
+    return folder
+
+
+def test_a_lerobot_data_set_is_collected_episode_by_episode(
+    loaded: LoadedPolicy, data_set: Path, tmp_path: Path
+) -> None:
+    features = sorted(PolicyEngine(loaded).input_features)
+    tally = collect(loaded, DatasetSource(data_set, features, 2), tmp_path / "a", pooling="token")
+    assert tally.collected == 2
+    dataset = ActivationDataset.open(tmp_path / "a")
+    assert dataset.collection.control_rate == 10
+    assert [one.instruction for one in dataset.episodes] == ["pick up the butter"] * 2
+    assert [one.success for one in dataset.episodes] == [None, None]
+    data = dataset.load("expert.0", [dataset.episodes[1]])
+    assert [one.step for one in data.steps] == [0, 2, 4]
+    assert all(one.rows == 6 for one in data.steps)  # one per action of the chunk
+
+
+def test_a_data_set_without_what_the_policy_reads_is_refused(data_set: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"observation\.images\.third"):
+        DatasetSource(data_set, ["observation.images.third"], 1)
+    with pytest.raises(ConfigurationError, match=r"info\.json"):
+        DatasetSource(data_set.parent, [], 1)
+
+
+@pytest.fixture
+def bag(
+    loaded: LoadedPolicy, make_bundle: Callable[..., SaeBundle], tmp_path: Path
+) -> Iterator[Path]:
+    engine = PolicyEngine(loaded, [make_bundle(loaded, "expert.1")])
+    served = runpy.run_path(str(Path(__file__).with_name("served_bag.py")))["ServedBag"]
+    served(tmp_path / "bag", engine, "png").record()
+    engine.close()
+    yield tmp_path / "bag"
+
+
+def test_a_bag_gives_the_activations_of_its_observations_without_the_recorded_steering(
+    loaded: LoadedPolicy, bag: Path, tmp_path: Path
+) -> None:
+    contract = load_contract(resource("config", "contracts", "libero.yaml"))
+    source = BagSource(bag, contract)
+    tally = collect(loaded, source, tmp_path / "a")
+    source.close()
+    assert tally.collected == 1
+    data = ActivationDataset.open(tmp_path / "a").load("expert.0")
+    assert [one.step for one in data.steps] == [3 * n for n in range(12)]
+    again: list[int] = []
+    for _ in range(2):  # an episode can be gone through more than once
+        (episode,) = source.episodes()
+        episode.play(lambda moment: (again.append(moment.step), np.zeros((6, 7)))[1])
+    assert again == [3 * n for n in range(12)] * 2
+
+
+def test_a_site_that_the_policy_does_not_have_is_refused_before_anything_is_made(
+    tiny_policy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["collect", str(tmp_path / "a"), "--policy", str(tiny_policy_folder)]
+    assert main([*arguments, "--sites", "expert.0", "expert.9"]) == 2
+    assert "expert.9" in capsys.readouterr().err
+    assert main([*arguments, "--sites", "expert.0", "--episodes", "0"]) == 2
+    assert not (tmp_path / "a").exists()

@@ -1,0 +1,163 @@
+"""Plans: which runs a study makes, and in which order."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import toy_stage
+from toy_stage import LAST, SILENT, SITE, UP, toy_ground, toy_study
+
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.study.experiment.design.plan import Plan, PlannedRun, make_plan
+
+
+def plan_of(**keys: object) -> Plan:
+    study = toy_study(**keys)
+    return make_plan(study, toy_ground(study))
+
+
+def arms_of(plan: Plan, arm: str) -> list[PlannedRun]:
+    return [run for run in plan.runs if any(one.arm == arm for one in run.arms)]
+
+
+def test_every_arm_starts_from_the_same_states_and_seeds() -> None:
+    plan = plan_of()
+    assert plan.counts() == {
+        ("P2", "none"): 2, ("P2", "zero"): 2, ("P2", "noise"): 2, ("P2", "feature"): 2,
+        ("P2", "random_row"): 4, ("P2", "gaussian"): 4, ("P2", "random_alive"): 2,
+    }  # fmt: skip
+    pairs = {run.settings.pair.text for run in arms_of(plan, "none")}
+    for run in plan.runs:
+        assert run.settings.pair.text in pairs
+        if run.arms[0].arm != "noise":
+            assert run.settings.noise_seeds == (run.settings.pair.seed,)
+
+
+def test_an_interrupted_plan_has_whole_pairs() -> None:
+    rounds = [run.settings.pair.init_state for run in plan_of().runs]
+    assert rounds == sorted(rounds)
+
+
+def test_the_same_plan_has_the_same_ids_and_any_setting_changes_them() -> None:
+    def ids(**keys: object) -> set[str]:
+        return {run.run_id for run in arms_of(plan_of(**keys), "feature")}
+
+    assert ids() == ids() == ids(name="other")
+    for changed in (
+        {"cap": 2.0}, {"execute_steps": 3}, {"max_steps": 9}, {"windows": [{"to": 5}]},
+        {"changes": [{"strengths": [0.25]}]}, {"features": [{"site": SITE, "ids": [1]}]},
+        {"places": [{"suite": "toy", "rollouts": 2, "first_seed": 5}]},
+        {"places": [{"suite": "toy", "rollouts": 2, "move": 0.01}]},
+        {"places": [{"suite": "toy", "rollouts": 2, "instruction": "go left"}]},
+    ):  # fmt: skip
+        assert not ids() & ids(**changed), changed
+
+
+def test_a_longer_study_takes_the_runs_of_the_shorter_one() -> None:
+    short = plan_of()
+    long = plan_of(places=[{"suite": "toy", "init_states": "0-3", "rollouts": 4}],
+                   changes=[{"strengths": [0.5, 1.0]}])  # fmt: skip
+    assert {run.run_id for run in short.runs} < {run.run_id for run in long.runs}
+
+
+def test_controls_go_as_far_as_the_feature_and_are_shared_where_they_can_be() -> None:
+    two = {"features": [{"site": SITE, "ids": [UP, 1]}]}
+    shared = plan_of(**two)
+    assert len(arms_of(shared, "random_row")) == 4  # 2 rows x 2 rollouts, for both features
+    assert {run.settings.changes[0].carrier for run in arms_of(shared, "gaussian")} == {-1}
+    clamp = [{"mode": "clamp", "unit": "observed_max", "strengths": [2.0]}]
+    own = plan_of(**two, changes=clamp)
+    assert len(arms_of(own, "random_row")) == 8
+    assert {run.settings.changes[0].carrier for run in arms_of(own, "gaussian")} == {UP, 1}
+    doses = {arm.dose for run in own.runs for arm in run.arms if arm.changes}
+    assert doses == {f"{SITE} clamp +2 observed_max"}
+
+
+def test_controls_are_no_studied_features_while_there_are_others() -> None:
+    plan = plan_of()
+    rows = {run.settings.changes[0].direction for run in arms_of(plan, "random_row")}
+    alive = {run.arms[0].features for run in arms_of(plan, "random_alive")}
+    assert len(rows) == 2 and "row:0" not in rows and (SILENT,) not in alive
+    everything = plan_of(features=[{"site": SITE, "all": True}], arms=["feature", "random_row"])
+    assert len(arms_of(everything, "random_row")) == 4
+
+
+def test_a_run_of_two_protocols_is_made_once() -> None:
+    plan = plan_of(protocols=["P2", "P3", "P4"], necessity={"site": SITE},
+                   layers={"directions": 1})  # fmt: skip
+    plain = arms_of(plan, "none")
+    assert [[arm.protocol for arm in run.arms] for run in plain] == [["P2", "P3", "P4"]] * 2
+    assert len({run.run_id for run in plan.runs}) == len(plan.runs)
+
+
+def test_necessity_projects_out_the_most_general_features_and_draws_others() -> None:
+    plan = plan_of(protocols=["P3"], necessity={"site": SITE, "features": 3})
+    (top,) = {run.arms[0].features for run in arms_of(plan, "top_general")}
+    (general,) = {run.arms[0].features for run in arms_of(plan, "random_general")}
+    (memorized,) = {run.arms[0].features for run in arms_of(plan, "random_memorized")}
+    assert top == (0, 2, 4) and not set(top) & set(general)
+    assert all(one % 2 == 0 for one in general) and all(one % 2 for one in memorized)
+    changes = arms_of(plan, "top_general")[0].settings.changes
+    assert {one.mode for one in changes} == {"project_out"}
+
+
+def test_open_loop_looks_at_observations_of_plain_rollouts_and_has_no_windows() -> None:
+    plan = plan_of(protocols=["P1", "P5"], observations={"count": 6, "every": 5},
+                   windows=[{"to": 5}, {"to": 9}])  # fmt: skip
+    observing = [run for run in plan.runs if run.settings.kind == "observations"]
+    assert plan.runs[: len(observing)] == tuple(observing) and not observing[0].arms
+    sources = tuple(run.run_id for run in observing)
+    assert all(run.settings.sources == sources for run in plan.runs[len(observing) :])
+    assert plan.counts()["P1", "feature"] == 1 and plan.counts()["P5", "feature"] == 1
+
+
+def test_every_layer_is_swept_the_one_that_nothing_reads_too() -> None:
+    plan = plan_of(protocols=["P4"], layers={"directions": 3})
+    sites = [run.settings.changes[0].site for run in arms_of(plan, "gaussian")]
+    assert sites.count(SITE) == sites.count(LAST) == 3 * 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"features": [{"site": LAST, "ids": [0]}]}, "without an SAE.*toy.0"),
+        ({"features": [{"site": SITE, "ids": [999]}]}, "999.*0 to 103"),
+        ({"features": [{"site": SITE, "top_general": 99}]}, "99 asked for.*up to 52"),
+        ({"controls": {"rows": 200}}, "200 asked for"),
+        ({"protocols": ["P4"], "layers": {"sites": ["moon"]}}, "toy.0, toy.1"),
+        ({"features": [{"site": SITE, "ids": [SILENT]}],
+          "changes": [{"mode": "clamp", "unit": "observed_max", "strengths": [1]}]},
+         "without an observed maximum.*residual_norm"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_steered_is_refused_before_anything_runs(
+    changed: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        plan_of(**changed)
+
+
+def test_a_site_that_nothing_reads_is_refused_for_steering() -> None:
+    study = toy_study(features=[{"site": LAST, "ids": [0]}])
+    ground = toy_ground(study)
+    bundles = {SITE: ground.bundles[SITE], LAST: ground.bundles[SITE]}
+    unread = toy_stage.Ground(ground.policy_id, ground.sites, bundles, ground.tasks,
+                              ground.init_states, {})  # fmt: skip
+    with pytest.raises(ConfigurationError, match=r"nothing reads it.*toy.0"):
+        make_plan(study, unread)
+
+
+def test_twenty_thousand_rollouts_are_planned_without_surprises() -> None:
+    study = toy_study(
+        features=[{"site": SITE, "ids": list(range(10))}],
+        changes=[{"strengths": [0.1 * n for n in range(1, 11)]}],
+        controls={"rows": 10, "gaussian": 10, "alive": 10},
+        places=[{"suite": "toy", "init_states": "0-3", "rollouts": 50}],
+    )
+    started = time.process_time()
+    plan = make_plan(study, toy_ground(study))
+    seconds = time.process_time() - started
+    assert len(plan.runs) == 50 * (3 + 10 * (10 + 10 + 10 + 10)) == 20150
+    assert len({run.run_id for run in plan.runs}) == 20150
+    assert seconds < 60  # a few, in truth; a quadratic planner would take hours

@@ -1,0 +1,74 @@
+"""Runs on a Ray cluster of two nodes on this machine: the same table as by processes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from toy_stage import InProcess, ToyStage, toy_ground, toy_study
+
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.study.experiment.design.plan import make_plan
+from vla_sae_ros.study.experiment.records.table import Row, read_table
+from vla_sae_ros.study.experiment.run.evaluation import evaluate
+from vla_sae_ros.study.experiment.run.store import Store
+
+ray = pytest.importorskip("ray")
+from ray.cluster_utils import Cluster  # noqa: E402  (after the skip)
+
+STORE = 80 * 2**20  # [bytes], the least that Ray takes
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Address of two nodes with a CPU each."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    nodes = Cluster()
+    for _ in range(2):
+        nodes.add_node(num_cpus=1, object_store_memory=STORE, include_dashboard=False)
+    yield nodes.address
+    ray.shutdown()
+    nodes.shutdown()
+
+
+def without_clock(rows: list[Row]) -> list[Row]:
+    return [replace(row, seconds=0.0, worker="", attempt=1) for row in rows]
+
+
+def test_two_nodes_make_the_table_that_one_process_makes(cluster: str, tmp_path: Path) -> None:
+    from vla_sae_ros.study.experiment.run.ray_actors import RayActors
+
+    deadly = tmp_path / "deadly"
+    deadly.touch()
+    study = toy_study(places=[{"suite": "toy", "init_states": "0-3", "rollouts": 4}],
+                      arms=["none", "feature"])  # fmt: skip
+    plan = make_plan(study, toy_ground(study))
+    hands = RayActors(cluster, 0, ToyStage(killed_by=deadly), tmp_path / "a")
+    assert (hands.count, hands.nodes) == (2, 2)
+    said: list[str] = []
+    try:
+        with Store(tmp_path / "a") as store:
+            tally = evaluate(plan, store, hands, said=said.append)
+    finally:
+        hands.close()
+    assert (tally.made, tally.lost, tally.given_up) == (len(plan.runs), 1, 0)
+    assert "its worker is gone" in said[0]
+    with Store(tmp_path / "b") as store:
+        evaluate(plan, store, InProcess(ToyStage(), tmp_path / "b"))
+    found, wanted = (read_table(tmp_path / name) for name in "ab")
+    assert without_clock(found) == without_clock(wanted)
+    assert len({row.worker for row in found}) in (2, 3)
+
+
+def test_without_a_cluster_it_says_how_to_start_one(tmp_path: Path) -> None:
+    from vla_sae_ros.study.experiment.run.ray_actors import RayActors
+
+    with pytest.raises(ConfigurationError, match="ray start --head"):
+        RayActors("auto", 0, ToyStage(), tmp_path)

@@ -1,0 +1,222 @@
+"""Training: the loss, the data and a few steps on a tiny synthetic set."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vla_sae_ros.policy.loading import load_policy
+from vla_sae_ros.policy.tiny.tiny_smolvla import TinySize, build_tiny_smolvla, write_vlm_folder
+from vla_sae_ros.study.demonstrations.files import Episode
+from vla_sae_ros.study.policy_training.flow_matching import (
+    LandmarkHead,
+    training_loss,
+    use_fused_attention,
+)
+from vla_sae_ros.study.policy_training.object_maps import look
+from vla_sae_ros.study.policy_training.policy_recipe import Recipe
+from vla_sae_ros.study.policy_training.train_policy import Trainer
+from vla_sae_ros.study.policy_training.training_set import (
+    KINDS,
+    TrainingSet,
+    episode_frames,
+    statistics_of,
+)
+
+SMALL = TinySize(image_size=32, patch_size=8, vision_width=16, vision_layers=1, text_width=16,
+                 text_layers=2, heads=2, mlp_width=16, vocabulary=300)
+INSTRUCTIONS = ("bring the milk", "pick up the butter and place it in the basket")
+
+
+def training_set(frames: int = 12) -> TrainingSet:
+    generator = torch.Generator().manual_seed(0)
+    states = torch.randn(frames, 8, generator=generator)
+    return TrainingSet(
+        pictures=torch.randint(0, 255, (frames, 2, 3, 32, 32), generator=generator).byte(),
+        marks=torch.rand(frames, 2, len(KINDS), 2, generator=generator),
+        picture=torch.arange(frames),
+        states=states,
+        chunks=torch.tanh(states[:, None, :7].expand(-1, 10, -1)).contiguous(),
+        valid=torch.ones(frames, 10, dtype=torch.bool),
+        landmarks=states[:, :6].clone(),
+        target=torch.arange(frames) % 2,
+        instruction=torch.arange(frames) % 2,
+        instructions=INSTRUCTIONS,
+    )
+
+
+def recipe(**changes) -> Recipe:
+    small = {"steps": 6, "batch_size": 4, "warmup_steps": 2, "checkpoint_every": 3}
+    return Recipe(**(small | changes))
+
+
+@pytest.fixture(autouse=True)
+def few_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tokenizer sees two sentences instead of all of LIBERO's."""
+    monkeypatch.setattr("vla_sae_ros.study.policy_training.training_start._all_instructions", list)
+
+
+def test_the_loss_with_one_draw_is_lerobot_s_own(tmp_path: Path) -> None:
+    write_vlm_folder(tmp_path, INSTRUCTIONS, SMALL)
+    policy = build_tiny_smolvla(tmp_path, SMALL)
+    generator = torch.Generator().manual_seed(2)
+    pictures = torch.rand(3, 2, 3, 32, 32, generator=generator)
+    batch = {
+        "picture": torch.arange(3),
+        "tokens": torch.randint(8, 200, (3, 5), generator=generator),
+        "token_mask": torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0]]).bool(),
+        "state": torch.randn(3, 8, generator=generator),
+        "actions": torch.randn(3, 10, 7, generator=generator),
+        "valid": torch.rand(3, 10, generator=generator) > 0.3,
+        "landmarks": torch.zeros(3, 6),
+        "target_marks": torch.full((3, 2, 1, 2), torch.nan),
+    }
+    torch.manual_seed(0)
+    noise, time = torch.randn(3, 10, 7), policy.model.sample_time(3, "cpu")
+    theirs, _ = policy.forward(
+        {
+            "observation.images.agentview": pictures[:, 0],
+            "observation.images.wrist": pictures[:, 1],
+            "observation.state": batch["state"],
+            "observation.language.tokens": batch["tokens"],
+            "observation.language.attention_mask": batch["token_mask"],
+            "action": batch["actions"],
+            "action_is_pad": ~batch["valid"],
+        },
+        noise=noise, time=time,
+    )
+    head = LandmarkHead(16)
+
+    def ours() -> torch.Tensor:
+        torch.manual_seed(0)
+        features, _ = look(policy, pictures * 2 - 1)
+        return training_loss(policy, head, features, batch, draws=1)[0]
+
+    torch.testing.assert_close(ours(), theirs, rtol=1e-5, atol=1e-6)
+    use_fused_attention(policy)
+    torch.testing.assert_close(ours(), theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_the_first_steps_train_only_the_vision(tmp_path: Path) -> None:
+    trainer = Trainer(training_set(), tmp_path, recipe(steps=2, vision_steps=2), size=SMALL)
+    before = {name: value.clone() for name, value in trainer._policy.named_parameters()}
+    trainer.train()
+    moved = [name for name, value in trainer._policy.named_parameters()
+             if not torch.equal(value, before[name])]
+    assert moved and all("vision_model" in name for name in moved)
+
+
+def test_frames_of_one_picture_are_its_first_and_others(tmp_path: Path) -> None:
+    data = training_set(7)
+    data = replace(data, pictures=data.pictures[:3], marks=data.marks[:3],
+                   picture=torch.tensor([0, 0, 0, 1, 2, 2, 2]))
+    trainer = Trainer(data, tmp_path, recipe(frames=2), size=SMALL)
+    seen = set()
+    for _ in range(30):
+        batch = trainer._make_batch(torch.tensor([2, 1]))
+        states = batch["state"] * trainer._stats.state_std + trainer._stats.state_mean
+        rows = [int((data.states - state).abs().sum(1).argmin()) for state in states]
+        assert rows[:2] == [4, 3] and batch["picture"].tolist() == [0, 1, 0]
+        seen.add(rows[2])
+    assert seen == {5, 6}
+
+
+def test_progress_on_held_out_data_is_written_at_every_checkpoint(tmp_path: Path) -> None:
+    Trainer(training_set(), tmp_path, recipe(), size=SMALL, held_out=training_set(5)).train()
+    lines = [json.loads(line) for line in (tmp_path / "progress.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [3, 6]
+    assert all(line["target_cm"] > 0 and 0 <= line["found"] <= 1 for line in lines)
+
+
+def test_every_parameter_but_the_unused_ones_learns(tmp_path: Path) -> None:
+    trainer = Trainer(training_set(), tmp_path, recipe(steps=1), size=SMALL)
+    before = {name: value.clone() for name, value in trainer._policy.named_parameters()}
+    trainer.train()
+    still = [n for n, value in trainer._policy.named_parameters() if torch.equal(value, before[n])]
+    assert [name for name in still if "lm_head" not in name] == []
+
+
+def test_training_lowers_the_loss_and_saves_a_policy_that_loads(tmp_path: Path) -> None:
+    first = Trainer(training_set(), tmp_path / "a", recipe(steps=2), size=SMALL).train()
+    last = Trainer(training_set(), tmp_path / "a", recipe(steps=150, warmup_steps=5,
+                   learning_rate=3e-3, checkpoint_every=150), size=SMALL).train()
+    assert last < 0.8 * first
+    loaded = load_policy(tmp_path / "a" / "policy")
+    stats = statistics_of(training_set())
+    batch = loaded.preprocessor({
+        "observation.images.agentview": torch.zeros(3, 32, 32),
+        "observation.images.wrist": torch.zeros(3, 32, 32),
+        "observation.state": stats.state_mean + stats.state_std,
+        "task": INSTRUCTIONS[0],
+    })
+    torch.testing.assert_close(batch["observation.state"], torch.ones(1, 8))
+
+
+def test_an_interrupted_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
+    interrupted = Trainer(training_set(), tmp_path / "parts", recipe(), size=SMALL)
+    batches = interrupted._batches()
+    for _ in range(3):
+        interrupted._update(interrupted._make_batch(next(batches)))
+    interrupted.save()
+    resumed = Trainer(training_set(), tmp_path / "parts", recipe(), size=SMALL)
+    assert resumed._step == 3
+    resumed.train()
+    assert resumed._step == 6
+    assert (tmp_path / "parts" / "policy" / "model.safetensors").is_file()
+
+
+def test_training_can_go_on_from_a_saved_policy_with_its_normalisation(tmp_path: Path) -> None:
+    Trainer(training_set(), tmp_path / "a", recipe(), size=SMALL).train()
+    other = training_set(24)
+    go_on = Trainer(other, tmp_path / "b", recipe(steps=1), tmp_path / "a" / "policy", SMALL)
+    torch.testing.assert_close(go_on._stats.state_mean, statistics_of(training_set()).state_mean)
+    go_on.train()
+    load_policy(tmp_path / "b" / "policy")
+
+
+def test_labels_after_a_push_are_not_taught() -> None:
+    steps = 20
+    pushed = np.zeros(steps, bool)
+    pushed[[6, 7]] = True
+    labels = np.arange(steps, dtype=np.float32)[:, None].repeat(7, 1)
+    frames = episode_frames(
+        Episode(np.zeros((4, 2, 4, 4, 3), np.uint8), np.array([0, 5, 7, 15], np.int32),
+                np.zeros((steps, 8), np.float32), labels, labels, pushed,
+                np.zeros((steps, 6), np.float32)),
+        chunk=10,
+    )
+    expected = [
+        [True] * 7 + [False] * 3,  # the push starts at step 6: what follows answers it
+        [True, True] + [False] * 8,
+        [True] + [False] * 9,
+        [True] * 5 + [False] * 5,  # the episode ends
+    ]
+    np.testing.assert_array_equal(frames["valid"], expected)
+    np.testing.assert_array_equal(frames["chunks"][0, :, 0], np.arange(10))
+    np.testing.assert_array_equal(frames["chunks"][3, :, 0], [15, 16, 17, 18, 19] + [19] * 5)
+
+
+def test_the_learning_rate_warms_up_and_falls_to_its_final_share() -> None:
+    plan = Recipe(steps=1000, warmup_steps=100, learning_rate=1.0, final_rate_share=0.02)
+    rates = [plan.rate_at(step) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.01) and max(rates) == pytest.approx(1.0)
+    assert rates[99:] == sorted(rates[99:], reverse=True)
+    assert rates[-1] == pytest.approx(0.02, abs=1e-3)
+
+
+def test_an_instruction_is_taught_where_what_it_asks_for_appears(tmp_path: Path) -> None:
+    data = training_set()
+    trainer = Trainer(data, tmp_path, recipe(), size=SMALL)
+    batch = trainer._make_batch(torch.tensor([5, 2]))
+    expected = torch.stack([data.marks[5, :, 1], data.marks[2, :, 0]])
+    torch.testing.assert_close(batch["target_marks"][:, :, 0], expected)
+    trainer._policy.zero_grad()
+    features, _ = look(trainer._policy, batch["pictures"])
+    training_loss(trainer._policy, LandmarkHead(16), features, batch, draws=1)[2].backward()
+    words = trainer._policy.model.vlm_with_expert.get_vlm_model().text_model.embed_tokens
+    assert words.weight.grad is not None and words.weight.grad.abs().sum() > 0

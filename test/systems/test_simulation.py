@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.systems.simulation import SIMULATION_ARGUMENTS, System, simulation_system
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    """Return a policy folder with one SAE bundle beside it, as in models/demo."""
+    folder = tmp_path / "policy"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    bundle = tmp_path / "sae" / "backbone.1"
+    bundle.mkdir(parents=True)
+    (bundle / "bundle.yaml").write_text("format: 1")
+    return folder
+
+
+def node(system: System, name: str):
+    return next(spec for spec in system.nodes if spec.name == name)
+
+
+def test_the_simulation_has_policy_bridge_and_recorder(policy: Path) -> None:
+    system = simulation_system({"policy": str(policy)})
+    assert [spec.name for spec in system.nodes] == ["policy", "bridge", "recorder"]
+
+
+def test_the_panel_comes_when_it_is_asked_for_and_may_be_closed(policy: Path) -> None:
+    system = simulation_system({"policy": str(policy), "panel": "true"})
+    assert node(system, "panel").on_exit == "ignore"
+
+
+def test_bundles_beside_the_policy_are_found(policy: Path) -> None:
+    system = simulation_system({"policy": str(policy)})
+    bundle = str(policy.parent / "sae" / "backbone.1")
+    assert node(system, "policy").parameters["bundles"] == (bundle,)
+
+
+def test_without_a_bundle_the_parameter_is_left_out(policy: Path, tmp_path: Path) -> None:
+    (tmp_path / "sae" / "backbone.1" / "bundle.yaml").unlink()
+    system = simulation_system({"policy": str(policy)})
+    assert "bundles" not in node(system, "policy").parameters
+
+
+def test_the_task_reaches_the_bridge_typed(policy: Path) -> None:
+    given = {"policy": str(policy), "suite": "libero_goal", "task": "3", "seed": "7"}
+    parameters = node(simulation_system(given), "bridge").parameters
+    assert (parameters["suite"], parameters["task"], parameters["seed"]) == ("libero_goal", 3, 7)
+
+
+def test_folders_are_absolute(policy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(policy.parent)
+    system = simulation_system({"policy": "policy"})
+    assert node(system, "policy").parameters["policy"] == str(policy)
+    assert Path(str(node(system, "recorder").parameters["output_folder"])).is_absolute()
+
+
+def test_a_bag_from_the_start_may_have_pictures(policy: Path) -> None:
+    given = {"policy": str(policy), "record": "true", "images": "true", "image_compression": "png"}
+    parameters = node(simulation_system(given), "recorder").parameters
+    assert parameters["record_on_start"] and parameters["record_images"]
+    assert parameters["image_compression"] == "png"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"policy": "/no/such/folder"}, "a folder that contains config.json"),
+        ({"bundles": "/no/such/folder"}, "a folder that contains bundle.yaml"),
+        ({"namespace": "two words"}, "names of letters"),
+        ({"namespace": "1st"}, "names of letters"),
+        ({"suit": "libero_goal"}, "Did you mean 'suite'"),
+    ],
+)
+def test_a_wrong_argument_is_refused(policy: Path, given: dict[str, str], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        simulation_system({"policy": str(policy), **given})
+
+
+def test_a_namespace_is_taken_with_or_without_its_slash(policy: Path) -> None:
+    for given in ("left/arm", "/left/arm"):
+        system = simulation_system({"policy": str(policy), "namespace": given})
+        assert system.namespace == "left/arm"
+
+
+@pytest.mark.parametrize("name", ["policy", "bridge", "recorder", "panel", "markers"])
+def test_every_executable_exists_as_module_and_script(policy: Path, name: str) -> None:
+    spec = node(simulation_system({"policy": str(policy), "panel": True, "markers": True}), name)
+    assert importlib.util.find_spec(spec.module) is not None
+    script = Path(__file__).parents[2] / "scripts" / spec.executable
+    assert f"from {spec.module} import main" in script.read_text()
+    assert script.stat().st_mode & 0o111
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("policy", "vla_sae_ros.nodes.policy.parameters"),
+        ("bridge", "vla_sae_ros.nodes.sim.parameters"),
+        ("recorder", "vla_sae_ros.nodes.recorder.recorder_node"),
+    ],
+)
+def test_every_parameter_is_one_that_its_node_declares(
+    policy: Path, name: str, table: str
+) -> None:
+    parameters = importlib.import_module(table).PARAMETERS
+    declared = {parameter.name: parameter for parameter in parameters}
+    spec = node(simulation_system({"policy": str(policy)}), name)
+    for parameter, value in spec.parameters.items():
+        assert type(value) is type(declared[parameter].default), parameter
+        assert not declared[parameter].objection(value)
+
+
+def test_every_argument_says_what_it_is() -> None:
+    for argument in SIMULATION_ARGUMENTS:
+        assert argument.description and argument.value(argument.default) == argument.default
+
+
+def test_an_exported_policy_is_served_by_onnx_and_by_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "exported.json").write_text("{}")
+    parameters = node(
+        simulation_system({"policy": str(tmp_path), "backend": "onnx", "threads": "2"}), "policy"
+    ).parameters
+    assert (parameters["backend"], parameters["threads"]) == ("onnx", 2)
+    with pytest.raises(ConfigurationError, match="--backend onnx"):
+        simulation_system({"policy": str(tmp_path)})
+
+
+def test_the_exporter_and_the_system_mean_the_same_file() -> None:
+    from vla_sae_ros.policy.onnx.names import DESCRIPTION
+    from vla_sae_ros.systems.simulation import EXPORTED
+
+    assert EXPORTED == DESCRIPTION

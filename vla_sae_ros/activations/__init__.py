@@ -1,0 +1,1 @@
+"""Collected activations: the folder that `collect` writes and everything offline reads."""

@@ -1,0 +1,86 @@
+"""Whole observations of collected episodes, without loss: what the policy can be asked again."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vla_sae_ros.activations.archive import (
+    EpisodeArchive,
+    archive_path,
+    archived_names,
+    read_archived,
+)
+from vla_sae_ros.activations.format import CollectionError
+from vla_sae_ros.activations.source import Moment
+
+OBSERVATIONS_FOLDER = "observations"
+_ASKED = "asked.json"
+_PNG_EFFORT = 3
+
+
+def add_observation(archive: EpisodeArchive, moment: Moment) -> int:
+    """Write what the policy was asked; return how many bytes that took."""
+    vectors, size = {}, 0
+    for name, value in moment.frame.items():
+        if value.ndim == 3:
+            picture = _png(value)
+            archive.add(_name(moment.step, name + ".png"), picture)
+            size += len(picture)
+        else:
+            vectors[name] = np.asarray(value, np.float64).tolist()  # exact for float32
+    asked = {"instruction": moment.instruction, "seed": moment.seed, "vectors": vectors}
+    asked["pictures"] = [name for name, value in moment.frame.items() if value.ndim == 3]
+    text = json.dumps(asked).encode()
+    archive.add(_name(moment.step, _ASKED), text)
+    return size + len(text)
+
+
+def observed_steps(folder: Path, episode_id: str) -> list[int]:
+    """Return the control steps of an episode whose observations were kept, ascending."""
+    names = archived_names(folder, OBSERVATIONS_FOLDER, episode_id)
+    return sorted(int(name.split("/")[0]) for name in names if name.endswith(_ASKED))
+
+
+def read_observation(folder: Path, episode_id: str, step: int) -> Moment | None:
+    """Return the observation of one inference; None where it was not kept.
+
+    Raises CollectionError for a damaged file.
+    """
+
+    def read(name: str) -> bytes | None:
+        return read_archived(folder, OBSERVATIONS_FOLDER, episode_id, _name(step, name))
+
+    text = read(_ASKED)
+    if text is None:
+        return None
+    try:
+        asked: dict[str, Any] = json.loads(text)
+        frame: dict[str, np.ndarray] = {
+            name: np.asarray(Image.open(io.BytesIO(read(name + ".png") or b"")))
+            for name in asked["pictures"]
+        }
+        for name, vector in asked["vectors"].items():
+            frame[name] = np.array(vector, np.float32)
+        return Moment(frame, asked["instruction"], asked["seed"], step)
+    except (ValueError, KeyError, OSError) as error:
+        path = archive_path(folder, OBSERVATIONS_FOLDER, episode_id)
+        raise CollectionError(
+            f"The observation of step {step} in {path} is damaged ({error}). Delete the file to "
+            "go on without it."
+        ) from error
+
+
+def _png(picture: np.ndarray) -> bytes:
+    data = io.BytesIO()
+    Image.fromarray(picture).save(data, "PNG", compress_level=_PNG_EFFORT)
+    return data.getvalue()
+
+
+def _name(step: int, what: str) -> str:
+    return f"{step:06d}/{what}"

@@ -1,0 +1,1 @@
+"""Bags: writing and reading recordings of a running system."""

@@ -1,0 +1,123 @@
+"""The policy's frames out of a bag, through the same contract and alignment as the live node's."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Connection
+
+from vla_sae_ros.bags.pictures import COMPRESSED, COMPRESSED_TYPE, RAW_TYPE, picture_of
+from vla_sae_ros.core.contract import Contract, FrameBuilder
+from vla_sae_ros.core.errors import ObservationError, RecordingError, complaint
+
+Frame = Mapping[str, npt.NDArray[Any]]
+LATEST = 2_000_000_000  # [ns] after a chunk that a part of its observation may still be recorded
+
+
+class Moment(Protocol):
+    """When a frame was wanted."""
+
+    @property
+    def stamp_ns(self) -> int:
+        """Of the observation [ns]."""
+
+    @property
+    def received_ns(self) -> int:
+        """When the recorder got what was made of it [ns]."""
+
+
+class RecordedFrames:
+    """Frames of one bag.
+
+    Raises:
+        RecordingError: the bag lacks a topic that the contract needs.
+    """
+
+    def __init__(self, reader: AnyReader, contract: Contract) -> None:
+        self._reader, self._contract = reader, contract
+        self._topics: dict[int, str] = {}
+        self._connections: list[Connection] = []
+        wanted = FrameBuilder(contract).channels
+        missing = [c.topic for c in wanted if not self._find(c.topic, c.type)]
+        if missing:
+            raise RecordingError(
+                complaint("the bag lacks observations", sorted(missing),
+                          "every topic of the contract",
+                          "Record with pictures (record/start with images, or vla-sae record start "
+                          "--images), or name the robot's contract with --contract."))
+        self.refused = 0
+        """Messages that could not be used."""
+        self.lossy = self._has_jpeg()
+        """Pictures were compressed with a loss, so that they are not those the policy saw."""
+
+    def of[M: Moment](
+        self, moments: Sequence[M]
+    ) -> Iterator[tuple[M, Frame | ObservationError]]:
+        """Yield each moment, e.g. an inference, with its frame, or with why there is none.
+
+        Every call reads the bag from its beginning.
+        """
+        builder = FrameBuilder(self._contract)
+        waiting = deque(sorted(moments, key=lambda each: each.received_ns))
+        for connection, received, raw in self._reader.messages(self._connections):
+            message = self._reader.deserialize(raw, connection.msgtype)
+            topic = self._topics[connection.id]
+            try:
+                builder.push(topic, _as_sent(message, connection), received)
+            except ObservationError:  # refused live as well: its frame will miss it, by name
+                self.refused += 1
+            while waiting and waiting[0].received_ns <= received:
+                frame = _frame(builder, waiting[0])
+                late = received - waiting[0].received_ns > LATEST
+                if isinstance(frame, ObservationError) and not late:
+                    break
+                yield waiting.popleft(), frame
+        for moment in waiting:
+            yield moment, _frame(builder, moment)
+
+    def _find(self, topic: str, msgtype: str) -> bool:
+        """Choose the connections of a relative topic, in any namespace; raw rather than packed."""
+        wanted = [(topic, msgtype)]
+        if msgtype == RAW_TYPE:
+            wanted.append((topic + COMPRESSED, COMPRESSED_TYPE))
+        for name, kind in wanted:
+            found = [c for c in self._reader.connections
+                     if f"/{c.topic}".endswith(f"/{name}") and c.msgtype == kind and c.msgcount]
+            if found:
+                self._connections += found
+                self._topics.update({connection.id: topic for connection in found})
+                return True
+        return False
+
+    def _has_jpeg(self) -> bool:
+        packed = [c for c in self._connections if c.msgtype == COMPRESSED_TYPE]
+        for connection in packed:
+            for _, _, raw in self._reader.messages([connection]):
+                message: Any = self._reader.deserialize(raw, connection.msgtype)
+                if message.data[:2].tobytes() == b"\xff\xd8":
+                    return True
+                break
+        return False
+
+
+def _frame(builder: FrameBuilder, moment: Moment) -> Frame | ObservationError:
+    try:
+        return builder.frame(moment.stamp_ns).values
+    except ObservationError as error:
+        return error
+
+
+def _as_sent(message: Any, connection: Connection) -> Any:
+    """Return the message as its publisher sent it: a compressed picture is unpacked."""
+    if connection.msgtype != COMPRESSED_TYPE:
+        return message
+    picture = np.ascontiguousarray(picture_of(message, connection.topic))
+    height, width, _ = picture.shape
+    return SimpleNamespace(header=message.header, height=height, width=width, encoding="rgb8",
+                           step=3 * width, data=picture.ravel())

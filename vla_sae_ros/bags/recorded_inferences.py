@@ -1,0 +1,156 @@
+"""The inferences of a bag: what each was asked, with which steering, and what it gave."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rosbags.highlevel import AnyReader
+
+from vla_sae_ros.bags.reading import messages
+from vla_sae_ros.bags.timeline import nanoseconds, stamp_of
+from vla_sae_ros.core.readout import SiteReadout
+from vla_sae_ros.core.steering import Snapshot, snapshot_of, to_view
+
+SECOND = 1e9  # [ns]
+Actions = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class RecordedInference:
+    """One chunk of a bag with the request it answers.
+
+    Attributes:
+        chunk_id: counts within one policy process.
+        policy_start_ns: [ns] which process that was.
+        episode_id, instruction, seed, step: as requested.
+        stamp_ns, start_ns: [ns] stamps of the observation and of the episode's first one.
+        received_ns: [ns] when the recorder got the chunk.
+        revision: of the steering that was applied.
+        replan: computed because the steering changed.
+        actions: (H, A) float32.
+        sites: read-outs by site; `tap_ms` is the recorded one.
+        snapshot: the steering that was applied; None when the bag does not tell.
+    """
+
+    chunk_id: int
+    policy_start_ns: int
+    episode_id: str
+    instruction: str
+    seed: int
+    step: int
+    stamp_ns: int
+    start_ns: int
+    received_ns: int
+    revision: int
+    replan: bool
+    actions: Actions
+    sites: dict[str, SiteReadout]
+    snapshot: Snapshot | None
+
+    @property
+    def time(self) -> float:
+        """Seconds of observation time since the episode's first observation."""
+        return (self.stamp_ns - self.start_ns) / SECOND
+
+
+@dataclass(frozen=True)
+class RecordedInferences:
+    """Every inference of a bag, in the order in which they were made.
+
+    Attributes:
+        inferences: those whose request is in the bag.
+        unasked: number of chunks whose request is missing, e.g. made before the recording began.
+    """
+
+    inferences: tuple[RecordedInference, ...]
+    unasked: int
+
+
+def recorded_inferences(reader: AnyReader) -> RecordedInferences:
+    """Read chunks, requests, features and steering states; no pictures.
+
+    Raises SteeringRefused when a steering state names a mode or unit unknown to this software.
+    """
+    chunks = sorted(messages(reader, "policy/action_chunk"),
+                    key=lambda each: (each[1].policy_start, each[1].chunk_id))
+    requests = {(m.episode_id, m.step): m for _, m in messages(reader, "policy/request")}
+    readouts = _readouts(reader)
+    snapshots = _matched(
+        [_state_key(chunk) for _, chunk in chunks],
+        [to_snapshot(message) for _, message in messages(reader, "steering/state")])
+    made = []
+    for (received, chunk), snapshot in zip(chunks, snapshots, strict=True):
+        request = requests.get((chunk.episode_id, chunk.observation_step))
+        if request is not None:
+            sites = readouts[chunk.chunk_id, stamp_of(chunk)]
+            made.append(_inference(received, chunk, request, sites, snapshot))
+    return RecordedInferences(tuple(made), len(chunks) - len(made))
+
+
+StateKey = tuple[int, int]
+"""(stamp [ns], revision) of a steering state."""
+
+
+def to_snapshot(message: Any) -> tuple[StateKey, Snapshot]:
+    """Return what a SteeringState says an inference applies, with its key."""
+    return (stamp_of(message), int(message.revision)), snapshot_of(to_view(message))
+
+
+def _state_key(chunk: Any) -> StateKey:
+    # The steering counts in seconds: its stamps have been through a float.
+    return round(stamp_of(chunk) / SECOND * SECOND), int(chunk.steering_revision)
+
+
+def _matched(
+    wanted: Sequence[StateKey], states: Sequence[tuple[StateKey, Snapshot]]
+) -> list[Snapshot | None]:
+    """Return the state that each inference applied; both are in the order of publication.
+
+    A state is published at the beginning of every inference that it changed for, with the stamp
+    of the observation. One that has none of its own applied the state of its revision that was
+    published last before it.
+    """
+    own = {key: place for place, (key, _) in enumerate(states)}
+    of_revision: dict[int, list[int]] = defaultdict(list)
+    for place, ((_, revision), _) in enumerate(states):
+        of_revision[revision].append(place)
+    found: list[Snapshot | None] = []
+    end = len(states)
+    for key in reversed(wanted):
+        if key in own:
+            end = min(end, own[key])
+            found.append(states[own[key]][1])
+            continue
+        earlier = [place for place in of_revision[key[1]] if place < end]
+        found.append(states[earlier[-1]][1] if earlier else None)
+    return found[::-1]
+
+
+def _readouts(reader: AnyReader) -> dict[tuple[int, int], dict[str, SiteReadout]]:
+    """Return (chunk id, stamp [ns]) -> site -> read-out."""
+    found: dict[tuple[int, int], dict[str, SiteReadout]] = defaultdict(dict)
+    for _, each in messages(reader, "policy/features"):
+        found[each.chunk_id, stamp_of(each)][each.site] = SiteReadout(
+            each.site, each.index, each.natural, each.applied, each.fvu, each.residual_norm,
+            each.edit_norm_ratio, bool(each.capped), each.tap_ms)
+    return found
+
+
+def _inference(
+    received: int, chunk: Any, request: Any, sites: dict[str, SiteReadout],
+    snapshot: Snapshot | None,
+) -> RecordedInference:
+    return RecordedInference(
+        chunk_id=int(chunk.chunk_id), policy_start_ns=int(chunk.policy_start),
+        episode_id=chunk.episode_id, instruction=request.instruction, seed=int(request.seed),
+        step=int(chunk.observation_step), stamp_ns=stamp_of(chunk),
+        start_ns=nanoseconds(request.start), received_ns=received,
+        revision=int(chunk.steering_revision), replan=bool(chunk.replan),
+        actions=np.asarray(chunk.actions, np.float32).reshape(chunk.horizon, chunk.action_dim),
+        sites=sites, snapshot=snapshot,
+    )

@@ -1,0 +1,324 @@
+"""A plain Python client of a running system: run episodes, steer, record, without writing ROS code.
+
+with Client("my_script") as client:
+    client.wait_until_ready()
+    client.set_steering([Edit(feature=12, mode=Mode.CLAMP, value=4.0, unit=Unit.OBSERVED_MAX)])
+    result = client.run_episode(suite="libero_object", task=0, init_state=41, seed=7)
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import rclpy
+from action_msgs.msg import GoalStatus
+from rcl_interfaces.srv import SetParameters
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.task import Future
+from std_srvs.srv import SetBool, Trigger
+
+from vla_sae_ros.action import RunEpisode
+from vla_sae_ros.core.errors import (
+    ConfigurationError,
+    RecordingError,
+    SimulationError,
+    SteeringRefused,
+    VlaSaeError,
+)
+from vla_sae_ros.core.steering import Edit, Preset, format_preset
+from vla_sae_ros.msg import EpisodeState, SteeringEdit, SteeringLease
+from vla_sae_ros.robot.admission import EnableRefused
+from vla_sae_ros.srv import ApplyPreset, SetSteering, StartRecording
+from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.action_client import ActionClient
+from vla_sae_ros.wire.steering_messages import from_edit
+
+SERVICE_TIMEOUT = 10.0  # [s]
+CHECK_PERIOD = 0.2  # [s]
+LEASE = 5.0  # [s]
+ROBOT_LEASE = 1.0  # [s]
+
+HINT = "Is a system running (vla-sae up sim), in this ROS_DOMAIN_ID?"
+
+
+class NoAnswer(VlaSaeError):
+    """A service or action of the system did not answer in time."""
+
+
+class RecoverRefused(VlaSaeError):
+    """A stopped robot could not be recovered; the message says why."""
+
+
+class Client:
+    """Talks to a running system from a script; every call blocks until answered or timed out.
+
+    Args:
+        name: node name, and the owner of the edits set through this client. While the client lives,
+            its heartbeat keeps them; when it is gone they ramp back to natural.
+        check: called now and then while a call waits; whatever it raises ends the wait.
+    """
+
+    def __init__(self, name: str, check: Callable[[], None] = lambda: None) -> None:
+        self.name = name
+        self._check = check
+        self._context = Context()
+        rclpy.init(context=self._context)
+        self._node = rclpy.create_node(name, context=self._context)
+        self._episodes = ActionClient(self._node, RunEpisode, "run_episode")
+        self._services = {
+            "steering/set": self._node.create_client(SetSteering, "steering/set"),
+            "steering/preset": self._node.create_client(ApplyPreset, "steering/preset"),
+            "steering/bypass": self._node.create_client(SetBool, "steering/bypass"),
+            "steering/reset": self._node.create_client(Trigger, "steering/reset"),
+            "bridge/enable": self._node.create_client(SetBool, "bridge/enable"),
+            "bridge/recover": self._node.create_client(Trigger, "bridge/recover"),
+            "record/start": self._node.create_client(StartRecording, "record/start"),
+            "record/stop": self._node.create_client(Trigger, "record/stop"),
+        }
+        self._heartbeat = self._node.create_publisher(
+            SteeringLease, "steering/heartbeat", qos.HEARTBEAT
+        )
+        self._node.create_timer(LEASE / 5, self._beat)
+        self._robot_heartbeat = self._node.create_publisher(
+            SteeringLease, "bridge/heartbeat", qos.HEARTBEAT
+        )
+        self._node.create_timer(ROBOT_LEASE / 5, self._beat_for_robot)
+        self._holds_robot = False
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(
+            target=self._executor.spin, name=f"{name} executor", daemon=True
+        )
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._executor.shutdown()
+        self._thread.join()
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+    def wait_until_ready(self, timeout: float = 300.0, recording: bool = False) -> None:
+        """Wait until policy and bridge (and recorder) offer their services.
+
+        Args:
+            timeout: [s]; loading a policy takes its time.
+            recording: wait for the recorder, too.
+
+        Raises:
+            NoAnswer: naming what is missing.
+        """
+        names = ["steering/set", "steering/bypass", "steering/reset"]
+        wanted = {
+            name: self._services[name].service_is_ready
+            for name in names + (["record/start"] if recording else [])
+        }
+        wanted["run_episode"] = self._episodes.server_is_ready
+        deadline = time.monotonic() + timeout
+        pause = threading.Event()
+        while missing := sorted(name for name, is_ready in wanted.items() if not is_ready()):
+            self._check()
+            if time.monotonic() > deadline:
+                raise NoAnswer(f"after {timeout:.0f} s nobody offers {', '.join(missing)}. {HINT}")
+            pause.wait(CHECK_PERIOD)
+
+    def run_episode(
+        self,
+        suite: str,
+        task: int,
+        init_state: int = 0,
+        seed: int = 0,
+        instruction: str = "",
+        max_steps: int = 0,
+        clock: str = "",
+        timeout: float = 600.0,
+        on_state: Callable[[EpisodeState], None] = lambda state: None,
+    ) -> RunEpisode.Result:
+        """Run one episode and return its result; the arguments are those of RunEpisode.action.
+
+        Args:
+            timeout: [s] after which the episode is canceled.
+            on_state: called on another thread with every feedback.
+
+        Raises:
+            SimulationError: the bridge refused the goal or the episode broke off.
+            NoAnswer: no result within the timeout.
+        """
+        goal = RunEpisode.Goal(
+            suite=suite,
+            task=task,
+            init_state=init_state,
+            seed=seed,
+            instruction=instruction,
+            max_steps=max_steps,
+            clock=clock,
+        )
+        if not self._episodes.wait_for_server(SERVICE_TIMEOUT):
+            raise NoAnswer(f"nobody offers run_episode. {HINT}")
+        sent = self._episodes.send_goal_async(
+            goal, lambda message: on_state(message.feedback.state)
+        )
+        handle = self._wait(sent, SERVICE_TIMEOUT, "run_episode")
+        if not handle.accepted:
+            raise SimulationError(
+                f"the bridge refused {suite} task {task}, state {init_state}; its log says why."
+            )
+        try:
+            answer = self._wait(handle.get_result_async(), timeout, "run_episode")
+        except (NoAnswer, KeyboardInterrupt):
+            handle.cancel_goal_async()
+            raise
+        if answer.status != GoalStatus.STATUS_SUCCEEDED:
+            raise SimulationError(f"no episode, or not to its end: {answer.result.message}")
+        return answer.result
+
+    def enable_robot(self) -> None:
+        """Let a robot's bridge move; it stops when this client is no longer heard of.
+
+        Raises:
+            EnableRefused: with the bridge's reason.
+        """
+        self._holds_robot = True
+        self._beat_for_robot()
+        response = self._call("bridge/enable", SetBool.Request(data=True))
+        if not response.success:
+            self._holds_robot = False
+            raise EnableRefused(response.message)
+
+    def recover_robot(self) -> None:
+        """Clear a robot's latched stop; the arm is disabled then.
+
+        Raises:
+            RecoverRefused: with the bridge's reason; the stop stays.
+        """
+        response = self._call("bridge/recover", Trigger.Request())
+        if not response.success:
+            raise RecoverRefused(response.message)
+
+    def disable_robot(self) -> None:
+        """Let a robot's bridge hold still."""
+        self._call("bridge/enable", SetBool.Request(data=False))
+        self._holds_robot = False
+
+    def set_steering(self, edits: Sequence[Edit], release: Sequence[tuple[str, int]] = ()) -> int:
+        """Set and release edits in one step; return the new revision.
+
+        Raises:
+            SteeringRefused: with the policy's reason; nothing was changed.
+        """
+        request = SetSteering.Request(
+            edits=[from_edit(edit) for edit in edits],
+            release=[SteeringEdit(site=site, feature=feature) for site, feature in release],
+            owner=self.name,
+            lease=LEASE,
+        )
+        response = self._call("steering/set", request)
+        if not response.accepted:
+            raise SteeringRefused(response.reason)
+        return response.revision
+
+    def apply_preset(self, preset: Preset) -> int:
+        """Set a preset's edits and release every other one of this client; return the revision.
+
+        Raises:
+            SteeringRefused: with the policy's reason; nothing was changed.
+        """
+        text = format_preset(preset.name, preset.edits, preset.bundles)
+        request = ApplyPreset.Request(preset=text, owner=self.name, lease=LEASE)
+        response = self._call("steering/preset", request)
+        if not response.accepted:
+            raise SteeringRefused(response.reason)
+        return response.revision
+
+    def bypass(self, on: bool) -> None:
+        """Let no edit act, or all again."""
+        self._call("steering/bypass", SetBool.Request(data=on))
+
+    def reset_steering(self) -> None:
+        """Let every edit ramp back to natural."""
+        self._call("steering/reset", Trigger.Request())
+
+    def start_recording(
+        self, uri: str = "", images: bool = True, topics: Sequence[str] = ()
+    ) -> str:
+        """Start a bag and return its folder.
+
+        Raises:
+            RecordingError: with the recorder's reason.
+        """
+        request = StartRecording.Request(uri=uri, images=images, topics=list(topics))
+        response = self._call("record/start", request)
+        if not response.success:
+            raise RecordingError(response.message)
+        return response.uri
+
+    def stop_recording(self) -> str:
+        """Close the bag; return what the recorder says about it.
+
+        Raises:
+            RecordingError: with the recorder's reason.
+        """
+        response = self._call("record/stop", Trigger.Request())
+        if not response.success:
+            raise RecordingError(response.message)
+        return response.message
+
+    def set_parameter(self, node: str, name: str, value: bool | int | float | str) -> None:
+        """Change a live parameter of a node, e.g. set_parameter("bridge", "image_rate", 10.0).
+
+        Raises:
+            ConfigurationError: with the node's reason.
+        """
+        service = f"{node}/set_parameters"
+        if service not in self._services:
+            self._services[service] = self._node.create_client(SetParameters, service)
+        parameter = Parameter(name, value=value).to_parameter_msg()
+        response = self._call(service, SetParameters.Request(parameters=[parameter]))
+        (result,) = response.results
+        if not result.successful:
+            raise ConfigurationError(f"{node} refused {name} = {value!r}: {result.reason}")
+
+    def _call(self, name: str, request: Any) -> Any:
+        client = self._services[name]
+        if not client.wait_for_service(SERVICE_TIMEOUT):
+            raise NoAnswer(f"nobody offers {name}. {HINT}")
+        return self._wait(client.call_async(request), SERVICE_TIMEOUT, name)
+
+    def _wait(self, future: Future, timeout: float, name: str) -> Any:
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        deadline = time.monotonic() + timeout
+        while not done.wait(CHECK_PERIOD):
+            self._check()
+            if time.monotonic() > deadline:
+                raise NoAnswer(f"{name} did not answer within {timeout:.0f} s.")
+        return future.result()
+
+    def _beat(self) -> None:
+        self._heartbeat.publish(self._lease_message(LEASE))
+
+    def _beat_for_robot(self) -> None:
+        if self._holds_robot:
+            self._robot_heartbeat.publish(self._lease_message(ROBOT_LEASE))
+
+    def _lease_message(self, duration: float) -> SteeringLease:
+        message = SteeringLease(owner=self.name, duration=duration)
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        return message

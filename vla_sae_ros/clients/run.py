@@ -1,0 +1,84 @@
+"""`vla-sae run`: run one episode in a running system, with a progress bar."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from rich.progress import Progress, TaskID
+
+from vla_sae_ros.clients.client import Client
+from vla_sae_ros.core.progress import CommandProgress
+from vla_sae_ros.msg import EpisodeState
+
+STATUS = {
+    EpisodeState.IDLE: "idle",
+    EpisodeState.RESETTING: "setting up the scene",
+    EpisodeState.RUNNING: "running",
+    EpisodeState.HOLDING: "holding still: no action",
+    EpisodeState.SUCCEEDED: "succeeded",
+    EpisodeState.FAILED: "failed",
+    EpisodeState.CANCELED: "canceled",
+    EpisodeState.ERROR: "error",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the fields of a RunEpisode goal."""
+    parser.add_argument("--suite", default="libero_object")
+    parser.add_argument("--task", type=int, default=0, help="index within the suite")
+    parser.add_argument("--init-state", type=int, default=0, help="index of the initial state")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--instruction", default="", help="default: the task's own")
+    parser.add_argument("--max-steps", type=int, default=0, help="default: the suite's own limit")
+    parser.add_argument("--clock", default="", choices=("lockstep", "realtime", ""))
+    parser.add_argument("--robot", action="store_true",
+                        help="on a robot: enable it, run --instruction, hold still; it stops when "
+                        "this command does")
+    parser.add_argument("--recover", action="store_true",
+                        help="with --robot: clear a latched stop first; look at the arm before")
+    parser.add_argument("--timeout", type=float, default=600.0, metavar="S",
+                        help="cancel after this many seconds (default 600)")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the episode; return 0 when the task succeeded, 1 when not. Ctrl-C cancels it.
+
+    On a robot, which has no success condition of its own, 0 when it ran to its step limit.
+    """
+    suite, task, init_state = ("", -1, -1) if args.robot else (
+        args.suite, args.task, args.init_state)
+    with Client(f"run_{os.getpid()}") as client, CommandProgress() as progress:
+        bar = progress.add_task("waiting for policy and bridge", total=None)
+        if args.robot:
+            client.wait_until_ready()  # an arm enabled before its policy answers would be stopped
+            if args.recover:
+                client.recover_robot()
+            client.enable_robot()
+        progress.update(bar, description="sending the goal")
+        try:
+            result = client.run_episode(
+                suite, task, init_state, args.seed, args.instruction, args.max_steps,
+                args.clock, args.timeout, on_state=lambda state: _show(progress, bar, state),
+            )  # fmt: skip
+        finally:
+            if args.robot:
+                client.disable_robot()
+    if args.robot:
+        print(f"ran {result.steps} steps, to its limit; whether it succeeded is yours to judge")
+    else:
+        print(f"{'success' if result.success else 'no success'} after {result.steps} steps")
+    print(f"actions_sha256 {result.actions_sha256}")
+    print(
+        f"missed deadlines {result.missed_deadlines}, held ticks {result.held_ticks}, "
+        f"dropped chunks {result.dropped_chunks}"
+    )
+    return 0 if result.success or args.robot else 1
+
+
+def _show(progress: Progress, bar: TaskID, state: EpisodeState) -> None:
+    status = STATUS.get(state.status, "?")
+    if state.status == EpisodeState.FAILED and not state.suite:
+        status = "at its step limit"  # a robot knows no success of its own
+    words = f"{status}: {state.instruction}"
+    progress.update(bar, description=words, completed=state.step, total=state.max_steps or None)

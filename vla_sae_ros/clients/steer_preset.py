@@ -1,0 +1,67 @@
+"""`vla-sae steer preset`: the standing edits into a file, and a file's edits into a system."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vla_sae_ros.core.errors import ConfigurationError, SteeringRefused, complaint
+from vla_sae_ros.core.steering import format_preset, parse_preset, preset_of, to_view
+
+if TYPE_CHECKING:
+    from vla_sae_ros.clients.steer_client import SteerClient
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare `preset save` and `preset load`."""
+    actions = parser.add_subparsers(dest="preset_action", metavar="action", required=True)
+    save = actions.add_parser("save", help="write the standing edits and their bundles' ids")
+    save.add_argument("file", type=Path, help="new YAML file; its name names the preset")
+    load = actions.add_parser("load", help="set the edits of a preset, all or none")
+    load.add_argument("file", type=Path, help="YAML file, as the panel saves it, too")
+    load.add_argument("--hold", action="store_true", help="leave the edits standing and return")
+
+
+def run(client: SteerClient, args: argparse.Namespace) -> None:
+    """Do it and say so; raises ConfigurationError for a file that cannot be used."""
+    (_save if args.preset_action == "save" else _load)(client, args)
+
+
+def _save(client: SteerClient, args: argparse.Namespace) -> None:
+    file: Path = args.file
+    view = to_view(client.state())
+    preset = preset_of(file.stem, view, client.bundles())
+    if not preset.edits:
+        raise ConfigurationError("no edit stands that a preset could keep; see: vla-sae steer list")
+    try:
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(format_preset(preset.name, preset.edits, preset.bundles))
+    except FileExistsError as error:
+        raise ConfigurationError(
+            complaint("the preset exists already", str(file), "a new file")) from error
+    except OSError as error:
+        raise ConfigurationError(f"the preset cannot be written: {error}") from error
+    print(f"{len(preset.edits)} edit(s) written to {file}")
+
+
+def _load(client: SteerClient, args: argparse.Namespace) -> None:
+    try:
+        preset = parse_preset(args.file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, SteeringRefused) as error:
+        raise ConfigurationError(f"the preset {args.file} cannot be used: {error}") from error
+    if args.hold:
+        preset = replace(preset, edits=tuple(replace(edit, hold=True) for edit in preset.edits))
+    revision = client.apply_preset(preset)
+    print(f"accepted: {len(preset.edits)} edit(s) of {preset.name!r}, revision {revision}")
+    kept = tuple(edit for edit in preset.edits if edit.hold)
+    if kept == preset.edits:
+        return
+    print("holding them until Ctrl-C, or as long as the preset says", flush=True)
+    try:
+        client.wait_until_gone(revision)
+        print("every edit of the preset is natural again")
+    except KeyboardInterrupt:
+        client.apply_preset(replace(preset, edits=kept))
+        print("released the edits of the preset")

@@ -1,0 +1,1 @@
+"""What every node has: parameters, start and end of its process, its description."""

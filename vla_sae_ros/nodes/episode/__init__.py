@@ -1,0 +1,1 @@
+"""Episodes as every bridge runs them: ticks, chunks, progress, result."""

@@ -1,0 +1,96 @@
+"""Between an episode's values and its ROS messages."""
+
+from __future__ import annotations
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from vla_sae_ros.core.chunk_queue import Chunk
+from vla_sae_ros.msg import ActionChunk, ChunkRequest, EpisodeState, ExecutedAction
+from vla_sae_ros.nodes.episode.episode import EpisodeClock, ExecutedTick, Progress, Request, Status
+from vla_sae_ros.wire.conversions import to_floats, to_header, to_time
+
+CLOCKS = {EpisodeClock.LOCKSTEP: EpisodeState.LOCKSTEP,
+          EpisodeClock.REALTIME: EpisodeState.REALTIME}
+
+
+def from_chunk(message: ActionChunk) -> Chunk:
+    """Return the chunk; one whose sizes contradict each other keeps a flat array, which the queue
+    refuses as malformed."""
+    actions = np.array(message.actions, dtype=np.float32)
+    if actions.size == message.horizon * message.action_dim:
+        actions = actions.reshape(message.horizon, message.action_dim)
+    return Chunk(message.chunk_id, message.episode_id, message.observation_step,
+                 message.steering_revision, actions, message.control_rate, message.policy_start)
+
+
+def to_request(request: Request) -> ChunkRequest:
+    """Return the message that asks for a chunk."""
+    return ChunkRequest(
+        header=to_header(request.stamp_ns), episode_id=request.goal.episode_id,
+        instruction=request.goal.instruction, start=to_time(request.start_ns),
+        seed=request.goal.seed, step=request.step,
+    )
+
+
+def to_executed(tick: ExecutedTick) -> ExecutedAction:
+    """Return the message of one executed tick."""
+    message = ExecutedAction(
+        header=to_header(tick.stamp_ns), episode_id=tick.episode_id, step=tick.step,
+        held=tick.planned is None, action=to_floats(tick.action),
+    )
+    if tick.planned is not None:
+        message.chunk_id = tick.planned.chunk_id
+        message.chunk_index = tick.planned.chunk_index
+        message.steering_revision = tick.planned.steering_revision
+    return message
+
+
+def to_state(progress: Progress, control_rate: float) -> EpisodeState:
+    """Return the message of an episode's progress; control_rate in Hz."""
+    counts, goal = progress.counts, progress.goal
+    message = EpisodeState(
+        header=to_header(progress.stamp_ns), start=to_time(progress.start_ns),
+        status=int(progress.status), detail=progress.detail, step=progress.step, task=-1,
+        init_state=-1, control_rate=control_rate, missed_deadlines=counts.missed_deadlines,
+        held_ticks=counts.held_ticks, dropped_chunks=counts.dropped_chunks,
+    )
+    if goal is not None:
+        message.episode_id, message.instruction = goal.episode_id, goal.instruction
+        if goal.task is not None:
+            message.suite, message.task = goal.task.suite, goal.task.task_index
+        message.init_state, message.seed = goal.init_state, goal.seed
+        message.max_steps, message.clock = goal.max_steps, CLOCKS[goal.clock]
+    return message
+
+
+def to_diagnostic(progress: Progress, chunks_without_episode: int) -> DiagnosticStatus:
+    """Return what /diagnostics says of the bridge."""
+    counts = progress.counts
+    values = {
+        "episode": progress.goal.episode_id if progress.goal else "",
+        "step": progress.step,
+        "missed deadlines": counts.missed_deadlines,
+        "worst lateness [ms]": f"{1000 * counts.worst_lateness:.1f}",
+        "held ticks": counts.held_ticks,
+        "dropped chunks": counts.dropped_chunks,
+        "last refused chunk": counts.last_refusal,
+        "requests sent again": counts.resent_requests,
+        "clipped actions": counts.clipped_actions,
+        "chunks without an episode": chunks_without_episode,
+    }
+    return DiagnosticStatus(
+        level=_level(progress), name="bridge: episode", hardware_id="simulation",
+        message=progress.detail or progress.status.name.lower(),
+        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+    )
+
+
+def _level(progress: Progress) -> bytes:
+    if progress.status is Status.ERROR:
+        return DiagnosticStatus.ERROR
+    running = progress.status in (Status.RUNNING, Status.HOLDING)
+    troubled = progress.counts.missed_deadlines or progress.counts.held_ticks
+    if progress.status is Status.HOLDING or (running and troubled):
+        return DiagnosticStatus.WARN
+    return DiagnosticStatus.OK

@@ -1,0 +1,254 @@
+"""One episode from reset to result, against an Environment and a stream of chunks."""
+
+from __future__ import annotations
+
+import hashlib
+from copy import copy
+
+import numpy as np
+import numpy.typing as npt
+
+from vla_sae_ros.core.chunk_queue import Chunk, ChunkQueue
+from vla_sae_ros.core.chunk_requests import ChunkRequests, Due
+from vla_sae_ros.core.contract import Entry, command, safe_command
+from vla_sae_ros.core.errors import VlaSaeError
+from vla_sae_ros.nodes.episode.episode import (
+    Counts,
+    EpisodeCanceled,
+    EpisodeClock,
+    EpisodeGoal,
+    EpisodeOutput,
+    EpisodeResult,
+    ExecutedTick,
+    Pacing,
+    Progress,
+    Request,
+    Status,
+    TimeSource,
+)
+from vla_sae_ros.nodes.episode.mailbox import Mailbox
+from vla_sae_ros.sim.environment import Environment
+
+LATENESS_ALLOWED = 0.1
+"""Of a period; a tick that starts later than this after its deadline is a missed one."""
+
+WAITING = "no valid action: waiting for the policy"
+
+
+class NoChunk(VlaSaeError):
+    """The policy did not answer in time."""
+
+
+class EpisodeRunner:
+    """Runs one episode on the calling thread; `run` returns however it ends.
+
+    The action entry of the contract says how actions are bounded and what holding still is.
+    In lockstep simulated time can run ahead of the wall clock: no_earlier_than_ns, one period after
+    the last stamp of the episode before, keeps the stamps of a process ascending.
+    """
+
+    def __init__(
+        self,
+        goal: EpisodeGoal,
+        environment: Environment,
+        action: Entry,
+        pacing: Pacing,
+        mailbox: Mailbox,
+        output: EpisodeOutput,
+        time: TimeSource,
+        no_earlier_than_ns: int = 0,
+    ) -> None:
+        self._goal = goal
+        self._environment = environment
+        self._action = action
+        self._pacing = pacing
+        self._mailbox = mailbox
+        self._output = output
+        self._time = time
+        self._no_earlier_than_ns = no_earlier_than_ns
+        self._queue = ChunkQueue(action.width, pacing.control_rate)
+        self._queue.reset(goal.episode_id)
+        self._counts = Counts()
+        self._status = Status.RESETTING
+        self._detail = ""
+        self._step = 0
+        self._start_ns = self._stamp_ns = self._pictured_ns = self._ahead_ns = 0
+        self._requests = ChunkRequests(
+            pacing.execute_steps, pacing.request_lead, pacing.resend_after)
+        self._last: npt.NDArray[np.float32] | None = None
+        self._hash = hashlib.sha256()
+
+    def run(self) -> EpisodeResult:
+        """Run the episode to its end.
+
+        Raises only what is not a VlaSaeError, after telling that the episode broke off.
+        """
+        self._report()
+        try:
+            self._reset()
+            if self._goal.clock is EpisodeClock.LOCKSTEP:
+                self._run_lockstep()
+            else:
+                self._run_realtime()
+            self._observe()  # the last pictures show how it ended
+        except EpisodeCanceled:
+            self._status, self._detail = Status.CANCELED, f"canceled at step {self._step}"
+        except VlaSaeError as error:
+            self._status, self._detail = Status.ERROR, str(error)
+        except Exception as error:
+            self._status, self._detail = Status.ERROR, repr(error)
+            self._report()
+            raise
+        self._report()
+        return EpisodeResult(self._progress(), self._hash.hexdigest())
+
+    def _reset(self) -> None:
+        goal = self._goal
+        assert goal.task is not None, "a simulation's goal names its task"
+        self._observation = self._environment.reset(goal.task, goal.init_state, goal.seed)
+        now_ns = self._time.wall_ns()
+        self._start_ns = self._stamp_ns = max(now_ns, self._no_earlier_than_ns)
+        self._ahead_ns = self._start_ns - now_ns
+        self._status = Status.RUNNING
+        self._take_chunks()  # also notices a cancel that came during the reset
+        self._report()
+
+    def _run_lockstep(self) -> None:
+        """Execute execute_steps ticks of each chunk; no tick passes while a chunk is awaited."""
+        while not self._is_over():
+            if self._requests.is_used_up(self._step, self._queue.newest, lead=0):
+                self._observe()
+                self._request()
+                self._await_chunk()
+            self._take_chunks()
+            self._tick()
+            self._picture()
+
+    def _run_realtime(self) -> None:
+        """Tick at the control rate whatever the policy does."""
+        self._observe()
+        self._request()
+        deadline = self._time.monotonic()
+        while not self._is_over():
+            self._take_chunks(until=deadline)
+            lateness = self._time.monotonic() - deadline
+            self._counts.worst_lateness = max(self._counts.worst_lateness, lateness)
+            if lateness > LATENESS_ALLOWED * self._pacing.period:
+                # The schedule starts anew: catching up would execute actions in a burst.
+                self._counts.missed_deadlines += 1
+                deadline += lateness
+            deadline += self._pacing.period
+            self._tick()
+            self._ask_in_realtime()
+
+    def _tick(self) -> None:
+        planned = self._queue.pop(self._step)
+        if planned is None:
+            action = safe_command(self._action, self._last)
+            self._counts.held_ticks += 1
+        else:
+            bounded = command(self._action, planned.action)
+            action = bounded.values
+            self._counts.clipped_actions += bounded.clipped
+        result = self._environment.step(action.astype(np.float64))
+        tick = ExecutedTick(self._goal.episode_id, self._stamp_ns, self._step, action, planned)
+        self._output.executed(tick)
+        self._hash.update(action.astype("<f4").tobytes())
+        self._last, self._observation = action, result.observation
+        self._step += 1
+        self._stamp_ns = self._stamp_now()
+        self._status, self._detail = Status.RUNNING, ""
+        if planned is None:
+            self._status, self._detail = Status.HOLDING, WAITING
+        if result.success:
+            self._status, self._detail = Status.SUCCEEDED, "the task's success condition holds"
+        elif self._step >= self._goal.max_steps:
+            self._status, self._detail = Status.FAILED, f"no success in {self._step} steps"
+        if not self._is_over():
+            self._report()
+
+    def _hold(self) -> None:
+        self._status, self._detail = Status.HOLDING, WAITING
+        self._report()
+
+    def _is_over(self) -> bool:
+        return self._status in (Status.SUCCEEDED, Status.FAILED)
+
+    def _stamp_now(self) -> int:
+        """Return the time of the observation after the ticks executed so far."""
+        if self._goal.clock is EpisodeClock.REALTIME:
+            return self._time.wall_ns() + self._ahead_ns
+        return self._start_ns + round(self._step * self._pacing.period * 1e9)
+
+    def _observe(self) -> None:
+        pictures = {name: self._environment.render(name) for name in self._environment.cameras}
+        self._output.observation(self._stamp_ns, self._observation, pictures)
+        self._pictured_ns = self._stamp_ns
+
+    def _picture(self) -> None:
+        """Publish an observation between requests when image_rate says so."""
+        rate = self._pacing.image_rate
+        if not self._is_over() and rate > 0 and self._stamp_ns - self._pictured_ns >= 1e9 / rate:
+            self._observe()
+
+    def _request(self) -> None:
+        self._requests.asked(self._step, self._time.monotonic())
+        self._output.request(
+            Request(self._goal, self._stamp_ns, self._start_ns, self._step)
+        )
+
+    def _await_chunk(self) -> None:
+        """Wait for the chunk of the present step; raises NoChunk after chunk_timeout."""
+        give_up = self._requests.at + self._pacing.chunk_timeout
+        resend = self._requests.at + self._pacing.resend_after
+        while not self._requests.is_answered(self._queue.newest):
+            chunk = self._mailbox.get(min(give_up, resend) - self._time.monotonic())
+            if chunk is not None:
+                self._push(chunk)
+            elif self._time.monotonic() >= give_up:
+                raise NoChunk(
+                    f"The policy gave no action chunk for step {self._step} within "
+                    f"{self._pacing.chunk_timeout:g} s. Check that the policy node runs and what "
+                    f"it says in its log. {self._counts.last_refusal}".strip()
+                )
+            elif self._time.monotonic() >= resend:
+                resend += self._pacing.resend_after
+                self._counts.resent_requests += 1
+                self._hold()
+                self._observe()
+                self._request()
+
+    def _ask_in_realtime(self) -> None:
+        """Ask for the next chunk early enough that the present one does not run dry."""
+        if self._is_over():
+            return
+        due = self._requests.due(self._step, self._time.monotonic(), self._queue.newest)
+        if due is Due.NO:
+            self._picture()
+            return
+        self._counts.resent_requests += due is Due.AGAIN
+        self._observe()
+        self._request()
+
+    def _take_chunks(self, until: float | None = None) -> None:
+        """Take the chunks that have come, or that come until a time of the monotonic clock."""
+        while True:
+            left = 0.0 if until is None else until - self._time.monotonic()
+            chunk = self._mailbox.get(left)
+            if chunk is not None:
+                self._push(chunk)
+            elif until is None or self._time.monotonic() >= until:
+                return
+
+    def _push(self, chunk: Chunk) -> None:
+        outcome = self._queue.push(chunk)
+        self._counts.dropped_chunks = self._queue.dropped
+        if not outcome.accepted:
+            self._counts.last_refusal = outcome.detail
+
+    def _progress(self) -> Progress:
+        return Progress(self._goal, self._status, self._detail, self._start_ns, self._stamp_ns,
+                        self._step, copy(self._counts))
+
+    def _report(self) -> None:
+        self._output.progress(self._progress())

@@ -1,0 +1,1 @@
+"""Markers of the hand, the next actions and the steering, for RViz and Foxglove."""

@@ -1,0 +1,173 @@
+"""Markers of the hand's path, the next actions and the steering, for RViz and Foxglove."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from rclpy.node import Node
+from visualization_msgs.msg import MarkerArray
+
+from vla_sae_ros.core.errors import SteeringRefused
+from vla_sae_ros.core.steering import StateView, to_view
+from vla_sae_ros.msg import (
+    ActionChunk,
+    EpisodeState,
+    FeatureActivations,
+    FeatureCatalogue,
+    SteeringState,
+)
+from vla_sae_ros.nodes.base.parameters import Parameter, declare_parameters, value_of
+from vla_sae_ros.nodes.base.running import run_node
+from vla_sae_ros.nodes.markers.hand_path import HandPath, previewed
+from vla_sae_ros.nodes.markers.messages import path_marker, preview_marker, removed, text_marker
+from vla_sae_ros.nodes.markers.steering_words import steering_words
+from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.conversions import to_ns
+
+PARAMETERS = (
+    Parameter("site", "", "site of the feature that colours the path; empty = that of the edit "
+              "set last", live=True),
+    Parameter("feature", -1, "feature that colours the path; -1 = that of the edit set last",
+              minimum=-1, maximum=2**31 - 1, live=True),
+    Parameter("path_length", 2000, "poses that the path keeps", minimum=2, maximum=100_000),
+    Parameter("metres_per_action", 0.012, "how far the hand goes in one control tick for an action "
+              "of 1; LIBERO's controller aims at 0.05 and gets about a quarter of it done",
+              unit="m", minimum=0.0, maximum=1.0, live=True),
+)
+
+_POSES_KEPT = 200
+
+
+class MarkersNode(Node):
+    """Draws in the frame of `ee_pose`, so that no TF is needed."""
+
+    def __init__(self, **node_arguments: Any) -> None:
+        super().__init__("markers", **node_arguments)
+        values = declare_parameters(self, PARAMETERS)
+        self._path = HandPath(int(values["path_length"]))  # type: ignore[arg-type]
+        self._poses: dict[int, PoseStamped] = {}
+        self._chunk: ActionChunk | None = None
+        self._view = StateView(0, False, math.inf, math.inf, None, ())
+        self._edited: tuple[str, int] | None = None
+        self._observed_max: dict[tuple[str, int], float] = {}
+        self._labels: dict[tuple[str, int], str] = {}
+        self._newest: dict[str, FeatureActivations] = {}
+        self._episode_id = ""
+        self._publisher = self.create_publisher(MarkerArray, "markers", qos.LATCHED)
+        for kind, topic, profile, take in (
+            (PoseStamped, "ee_pose", qos.SENSOR, self._moved),
+            (FeatureActivations, "policy/features", qos.FEATURES, self._felt),
+            (ActionChunk, "policy/action_chunk", qos.CHUNK, self._planned),
+            (FeatureCatalogue, "policy/catalogue", qos.LATCHED, self._described),
+            (SteeringState, "steering/state", qos.LATCHED, self._steered),
+            (EpisodeState, "episode", qos.LATCHED, self._episode),
+        ):
+            self.create_subscription(kind, topic, take, profile)
+
+    def _moved(self, message: PoseStamped) -> None:
+        self._poses[to_ns(message.header.stamp)] = message
+        while len(self._poses) > _POSES_KEPT:
+            del self._poses[next(iter(self._poses))]
+        self._path.add(_xyz(message), self._value())
+        self._publish(message)
+
+    def _felt(self, message: FeatureActivations) -> None:
+        self._newest[message.site] = message
+        chosen = self._chosen()
+        if chosen is not None and chosen[0] == message.site:
+            self._redraw()
+
+    def _planned(self, message: ActionChunk) -> None:
+        if len(message.actions) != message.horizon * message.action_dim or message.action_dim < 3:
+            self.get_logger().warning(
+                f"chunk {message.chunk_id} is not drawn: {len(message.actions)} numbers for "
+                f"{message.horizon} x {message.action_dim} actions", throttle_duration_sec=2.0)
+            return
+        self._chunk = message
+        self._redraw()
+
+    def _described(self, message: FeatureCatalogue) -> None:
+        for info in message.features:
+            self._observed_max[info.site, info.feature] = info.observed_max
+            self._labels[info.site, info.feature] = info.label
+
+    def _steered(self, message: SteeringState) -> None:
+        try:
+            self._view = to_view(message)
+        except SteeringRefused as error:
+            self.get_logger().warning(f"steering state not drawn: {error}",
+                                      throttle_duration_sec=2.0)
+            return
+        if self._view.edits:
+            self._edited = self._view.edits[-1].edit.key
+        self._redraw()
+
+    def _episode(self, message: EpisodeState) -> None:
+        if message.episode_id == self._episode_id:
+            return
+        self._episode_id = message.episode_id
+        self._path.clear()
+        self._poses.clear()
+        self._chunk = None
+        self._newest.clear()
+        self._publisher.publish(MarkerArray(markers=removed(message.header)))
+
+    def _chosen(self) -> tuple[str, int] | None:
+        feature = int(value_of(self, "feature"))  # type: ignore[arg-type]
+        site = str(value_of(self, "site"))
+        if feature < 0:
+            return self._edited
+        return site or (self._edited[0] if self._edited else next(iter(self._newest), "")), feature
+
+    def _value(self) -> float:
+        """Return the chosen feature's newest value [observed maxima]; NaN when not known."""
+        chosen = self._chosen()
+        message = self._newest.get(chosen[0]) if chosen else None
+        if chosen is None or message is None:
+            return math.nan
+        largest = self._observed_max.get(chosen, 0.0)
+        found = np.flatnonzero(np.asarray(message.index) == chosen[1])
+        return float(message.applied[found[0]]) / (largest or 1.0) if len(found) else 0.0
+
+    def _redraw(self) -> None:
+        if self._poses:
+            self._publish(next(reversed(self._poses.values())))
+
+    def _publish(self, pose: PoseStamped) -> None:
+        value = self._value()
+        markers = [
+            path_marker(pose.header, self._path.points, self._path.colours()),
+            text_marker(pose.header, _xyz(pose), self._words(value), value),
+        ]
+        start = self._poses.get(to_ns(self._chunk.header.stamp)) if self._chunk else None
+        if self._chunk is not None and start is not None:
+            actions = np.array(self._chunk.actions).reshape(self._chunk.horizon, -1)
+            scale = float(value_of(self, "metres_per_action"))  # type: ignore[arg-type]
+            markers.append(preview_marker(pose.header, previewed(_xyz(start), actions, scale)))
+        self._publisher.publish(MarkerArray(markers=markers))
+
+    def _words(self, value: float) -> str:
+        chosen = self._chosen()
+        if chosen is None:
+            return steering_words(self._view)
+        name = f"{chosen[0]} #{chosen[1]} {self._labels.get(chosen, '')}".rstrip()
+        shown = "-" if math.isnan(value) else f"{value:.2f} x max"
+        return f"{name} = {shown}\n{steering_words(self._view)}"
+
+
+def _xyz(pose: PoseStamped) -> tuple[float, float, float]:
+    point = pose.pose.position
+    return point.x, point.y, point.z
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the markers node until SIGINT or SIGTERM."""
+    return run_node(MarkersNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""Markers for RViz and Foxglove: path, preview and text, in the frame of the hand's pose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from geometry_msgs.msg import Point
+from std_msgs.msg import ColorRGBA, Header
+from visualization_msgs.msg import Marker
+
+from vla_sae_ros.nodes.markers.hand_path import colour_of
+
+PATH, PREVIEW, TEXT = "hand_path", "chunk_preview", "steering"
+"""Namespaces of the markers; each can be switched off in RViz."""
+
+PATH_WIDTH = 0.006  # [m]
+PREVIEW_SIZE = 0.008  # [m]
+TEXT_HEIGHT = 0.028  # [m] of a capital letter
+TEXT_ABOVE = 0.14  # [m] over the hand
+
+_PREVIEW_COLOUR = (0.84, 0.37, 0.0)  # vermilion
+_Rgb = tuple[float, float, float]
+
+
+def path_marker(
+    header: Header, points: Iterable[Sequence[float]], colours: Iterable[_Rgb]
+) -> Marker:
+    """Return a line through the points [m] with a colour at each."""
+    marker = _marker(header, PATH, Marker.LINE_STRIP, PATH_WIDTH)
+    marker.points = [_point(point) for point in points]
+    marker.colors = [_rgba(colour) for colour in colours]
+    return marker
+
+
+def preview_marker(header: Header, points: Iterable[Sequence[float]]) -> Marker:
+    """Return a ball at each point [m] the next actions would reach."""
+    marker = _marker(header, PREVIEW, Marker.SPHERE_LIST, PREVIEW_SIZE)
+    marker.scale.y = marker.scale.z = PREVIEW_SIZE
+    marker.points = [_point(point) for point in points]
+    marker.color = _rgba(_PREVIEW_COLOUR)
+    return marker
+
+
+def text_marker(header: Header, hand: Sequence[float], text: str, value: float) -> Marker:
+    """Return text over the hand (x, y, z) [m], in the colour of the feature's value."""
+    marker = _marker(header, TEXT, Marker.TEXT_VIEW_FACING, 0.0)
+    marker.scale.z = TEXT_HEIGHT
+    marker.pose.position = _point((hand[0], hand[1], hand[2] + TEXT_ABOVE))
+    # Dark blue would not be read on RViz's dark ground.
+    marker.color = _rgba(colour_of(max(value, 0.5)) if value == value else (1.0, 1.0, 1.0))
+    marker.text = text
+    return marker
+
+
+def removed(header: Header) -> list[Marker]:
+    """Return what takes every marker of this node off the screen."""
+    return [Marker(header=header, ns=namespace, action=Marker.DELETE)
+            for namespace in (PATH, PREVIEW, TEXT)]
+
+
+def _marker(header: Header, namespace: str, kind: int, width: float) -> Marker:
+    marker = Marker(header=header, ns=namespace, id=0, type=kind, action=Marker.ADD)
+    marker.pose.orientation.w = 1.0
+    marker.scale.x = width
+    return marker
+
+
+def _point(point: Sequence[float]) -> Point:
+    return Point(x=float(point[0]), y=float(point[1]), z=float(point[2]))
+
+
+def _rgba(colour: _Rgb) -> ColorRGBA:
+    return ColorRGBA(r=colour[0], g=colour[1], b=colour[2], a=1.0)

@@ -1,0 +1,1 @@
+"""The policy node: observations in, chunks and features out, and the steering service."""

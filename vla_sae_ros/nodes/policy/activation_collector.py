@@ -1,0 +1,92 @@
+"""Collecting activations through the serving path, while episodes run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from torch import Tensor
+
+from vla_sae_ros.activations.format import CollectedSite, Collection
+from vla_sae_ros.activations.writer import ActivationWriter
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.msg import EpisodeState
+from vla_sae_ros.nodes.policy.inference_worker import Job
+from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.policy.inference import Inference
+
+_SUCCESS = {EpisodeState.SUCCEEDED: True, EpisodeState.FAILED: False}
+
+
+class ActivationCollector:
+    """Writes the activations of every inference at some sites.
+
+    The activations of an inference are kept until the inference is done, because its action belongs
+    to the record.
+
+    Args:
+        engine: gets a probe on each site.
+        folder: an existing collection in it is continued.
+        sites: site names.
+        pooling: "mean" or "token".
+        control_rate: [Hz] of the control ticks.
+
+    Raises:
+        ConfigurationError: no site named, an unknown one, or a folder that holds something else.
+    """
+
+    def __init__(
+        self,
+        engine: PolicyEngine,
+        folder: Path,
+        sites: Sequence[str],
+        pooling: str,
+        control_rate: float,
+    ) -> None:
+        if not sites:
+            raise ConfigurationError(
+                complaint("activations_sites", list(sites), f"some of {list(engine.adapter.sites)}")
+            )
+        self._lock = threading.Lock()
+        self._read: dict[str, tuple[Tensor, float]] = {}
+        self._episode = ""
+        collected = {}
+        for name in sites:
+            site = engine.attach_probe(name, pooling == "mean", partial(self._keep, name))
+            collected[name] = CollectedSite(site.width, pooling, site.token_groups)
+        loaded = engine.loaded
+        self._writer = ActivationWriter(
+            folder, Collection(loaded.policy_id, loaded.name, collected, control_rate)
+        )
+
+    def close(self) -> None:
+        """Write what is left; an episode that did not end is kept as incomplete."""
+        self._writer.close()
+
+    def add(self, job: Job, inference: Inference) -> None:
+        """Write the activations of this inference."""
+        context = {
+            "episode_id": job.episode_id,
+            "step": job.step,
+            "instruction": job.instruction,
+            "seed": job.seed,
+            "state": job.frame.get("observation.state"),
+            "action": inference.actions[0],
+        }
+        with self._lock:
+            self._episode = job.episode_id
+            read_now, self._read = self._read, {}  # a site may not run in the next inference
+            for name, (read, norm) in read_now.items():
+                self._writer(name, read.cpu().numpy(), {**context, "residual_norm": norm})
+
+    def episode_changed(self, state: EpisodeState) -> None:
+        """End the episode in the folder when the bridge says that it has ended."""
+        with self._lock:
+            if state.status in _SUCCESS and state.episode_id == self._episode:
+                self._episode = ""
+                self._writer.end_episode(_SUCCESS[state.status])
+
+    def _keep(self, site: str, read: Tensor, norm: float) -> None:
+        self._read[site] = (read, norm)

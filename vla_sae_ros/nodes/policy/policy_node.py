@@ -1,0 +1,175 @@
+"""The policy node: a lifecycle node round a tapped policy."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from vla_sae_ros.core.contract import load_contract
+from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
+from vla_sae_ros.core.steering import Steering
+from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
+from vla_sae_ros.nodes.base.parameters import declare_parameters
+from vla_sae_ros.nodes.base.running import exit_at_once, run_node
+from vla_sae_ros.nodes.policy.backend import bundle_folders, make_collector, make_engine
+from vla_sae_ros.nodes.policy.heatmap_publisher import first_choice
+from vla_sae_ros.nodes.policy.messages import facts
+from vla_sae_ros.nodes.policy.parameters import PARAMETERS, steering_limits
+from vla_sae_ros.nodes.policy.server import PolicyServer, ServingOptions
+from vla_sae_ros.policy.inference import Engine
+from vla_sae_ros.resources import resource
+
+if TYPE_CHECKING:
+    from vla_sae_ros.nodes.policy.activation_collector import ActivationCollector
+
+SWITCH_INTERVAL = 0.0005  # [s] between threads' turns with the interpreter
+
+
+class PolicyNode(LifecycleNode):
+    """Configure loads and warms up; activate serves; deactivate stops; cleanup unloads."""
+
+    def __init__(self, **node_arguments: Any) -> None:
+        super().__init__("policy", **node_arguments)
+        self._values = declare_parameters(self, PARAMETERS)
+        self._engine: Engine | None = None
+        self._server: PolicyServer | None = None
+        self._description: DescriptionPublisher | None = None
+        self._collector: ActivationCollector | None = None
+        self._failure: Exception | None = None
+
+    def start(self) -> None:
+        """Configure and activate, as the parameter `autostart` says.
+
+        Raises:
+            VlaSaeError: why the policy cannot be served.
+        """
+        if not self._values["autostart"]:
+            return
+        for trigger in (self.trigger_configure, self.trigger_activate):
+            if trigger() is not TransitionCallbackReturn.SUCCESS:
+                assert self._failure is not None
+                raise self._failure
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt(self._configure)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        result = self._attempt(self._serve)
+        return super().on_activate(state) if result is TransitionCallbackReturn.SUCCESS else result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop_serving()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._unload()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop_serving()
+        self._unload()
+        return TransitionCallbackReturn.SUCCESS
+
+    def destroy_node(self) -> None:
+        self._stop_serving()
+        self._unload()
+        super().destroy_node()
+
+    def _attempt(self, transition: Callable[[], None]) -> TransitionCallbackReturn:
+        """Make a transition. rclpy drops what a transition raises, so it is kept and told here."""
+        try:
+            transition()
+        except VlaSaeError as refusal:
+            self._failure = refusal
+            self.get_logger().error(str(refusal))
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:
+            self._failure = error
+            self.get_logger().fatal("".join(traceback.format_exception(error)))
+            return TransitionCallbackReturn.ERROR
+        return TransitionCallbackReturn.SUCCESS
+
+    def _serve(self) -> None:
+        assert self._engine is not None
+        steering = Steering(self._engine.steering_sites(), steering_limits(self._values))
+        self._server = PolicyServer(
+            self, self._engine, steering, self._contract, self._options(), self._collector
+        )
+        self._description = DescriptionPublisher(self, facts(self._engine))
+        self.get_logger().info(f"serving {self._engine.policy_name}")
+
+    def _options(self) -> ServingOptions:
+        assert self._engine is not None
+        values = self._values
+        return ServingOptions(
+            float(values["frame_timeout"]),  # type: ignore[arg-type]
+            bundle_folders(self._engine, values),
+            first_choice(self._engine, values),
+        )
+
+    def _configure(self) -> None:
+        values = self._values
+        self._contract = load_contract(
+            str(values["contract"]) or resource("config", "contracts", "libero.yaml")
+        )
+        self._engine = make_engine(values)
+        self._narrow_contract()
+        self._engine.warm_up()
+        self._collector = make_collector(self._engine, values, self._contract.fps)
+
+    def _narrow_contract(self) -> None:
+        """Keep of the contract what the policy needs; raises ConfigurationError without that."""
+        assert self._engine is not None
+        offered = {entry.key for entry in self._contract.observations}
+        wanted = self._engine.input_features
+        if not wanted <= offered:
+            raise ConfigurationError(
+                complaint(
+                    "the contract does not offer what the policy needs",
+                    sorted(offered),
+                    sorted(wanted),
+                    "Add the missing observations to the contract.",
+                )
+            )
+        self._contract = self._contract.observing(wanted)
+
+    def _stop_serving(self) -> None:
+        if self._server is not None:
+            self._server.destroy()
+            self._server = None
+        if self._description is not None:
+            self._description.destroy()
+            self._description = None
+
+    def _unload(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+        if self._collector is not None:
+            self._collector.close()
+            self._collector = None
+
+
+def _make_node() -> PolicyNode:
+    node = PolicyNode()
+    try:
+        node.start()
+    except Exception:
+        node.destroy_node()
+        raise
+    return node
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the policy node; return the exit status."""
+    # A service call must not wait the default 5 ms for every turn of the inference's Python code.
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    return run_node(_make_node, args)
+
+
+if __name__ == "__main__":
+    exit_at_once(main())

@@ -1,0 +1,189 @@
+"""A configured policy at work: requests in, chunks, features and steering out."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
+
+from vla_sae_ros.core.contract import Contract
+from vla_sae_ros.core.errors import ObservationError
+from vla_sae_ros.core.steering import Steering
+from vla_sae_ros.msg import ActionChunk, EpisodeState, FeatureActivations
+from vla_sae_ros.nodes.policy.catalogue_service import CatalogueService
+from vla_sae_ros.nodes.policy.heatmap_publisher import HeatmapPublisher
+from vla_sae_ros.nodes.policy.inference_worker import InferenceWorker, Job
+from vla_sae_ros.nodes.policy.messages import to_chunk, to_features
+from vla_sae_ros.nodes.policy.observation_intake import ObservationIntake
+from vla_sae_ros.nodes.policy.steering_service import SteeringService
+from vla_sae_ros.policy.inference import Engine, Inference
+from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.conversions import to_header
+
+if TYPE_CHECKING:
+    from vla_sae_ros.nodes.policy.activation_collector import ActivationCollector
+
+WATCH_PERIOD = 0.25  # [s]
+TIMINGS_KEPT = 200
+
+
+@dataclass(frozen=True)
+class ServingOptions:
+    """What the node's parameters say about serving.
+
+    Attributes:
+        frame_timeout: [s] after which a request without its observation is reported.
+        bundle_folders: of the engine's bundles, in their order.
+        heatmap: site and feature whose heatmap is published at first.
+    """
+
+    frame_timeout: float
+    bundle_folders: tuple[Path, ...] = ()
+    heatmap: tuple[str, int] | None = None
+
+
+class PolicyServer:
+    """Serves one engine until `destroy`.
+
+    Args:
+        node: whose topics and services these are.
+        engine: warmed up.
+        steering: over the engine's sites.
+        contract: topics to policy features.
+        options: see there.
+        collector: writes activations, when they are to be collected.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        engine: Engine,
+        steering: Steering,
+        contract: Contract,
+        options: ServingOptions,
+        collector: ActivationCollector | None = None,
+    ) -> None:
+        self._node, self._engine, self._steering, self._collector = (
+            node,
+            engine,
+            steering,
+            collector,
+        )
+        self._control_rate, self._frame_timeout = contract.fps, options.frame_timeout
+        self._chunk_id = 0
+        self._start_ns = self._now()
+        self._timings: deque[float] = deque(maxlen=TIMINGS_KEPT)
+        self._refused = 0
+        self._unlisted = 0
+        self._chunks = node.create_publisher(ActionChunk, "policy/action_chunk", qos.CHUNK)
+        self._features = node.create_publisher(FeatureActivations, "policy/features", qos.FEATURES)
+        self._catalogue = CatalogueService(node, engine, options.bundle_folders)
+        self._heatmap = HeatmapPublisher(node, engine, options.heatmap)
+        self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
+        bundles = {bundle.card.site: bundle.bundle_id for bundle in engine.bundles}
+        self._service = SteeringService(node, steering, self._replan, bundles)
+        self._episode = (
+            node.create_subscription(
+                EpisodeState, "episode", collector.episode_changed, qos.LATCHED
+            )
+            if collector is not None
+            else None
+        )
+        self._worker = InferenceWorker(
+            engine,
+            steering,
+            self._service.begin_inference,
+            self._hand_over,
+            self._done,
+            self._refuse,
+        )
+        self._intake = ObservationIntake(node, contract, self._worker.submit)
+        self._watch = node.create_timer(WATCH_PERIOD, self._look)
+        self._status = node.create_timer(1.0, self._diagnose)
+
+    def destroy(self) -> None:
+        """Stop inferring and take everything off the node."""
+        self._node.destroy_timer(self._watch)
+        self._node.destroy_timer(self._status)
+        self._intake.destroy()
+        if self._episode is not None:
+            self._node.destroy_subscription(self._episode)
+        self._worker.stop()
+        for part in (self._service, self._catalogue, self._heatmap):
+            part.destroy()
+        for publisher in (self._chunks, self._features, self._diagnostics):
+            self._node.destroy_publisher(publisher)
+
+    def _replan(self) -> None:
+        newest = self._intake.newest_job()
+        if newest is not None:
+            self._worker.submit(replace(newest, replan=True))
+
+    def _hand_over(self, job: Job, inference: Inference) -> None:
+        """Publish the chunk, on the worker's thread."""
+        self._chunk_id += 1
+        self._chunks.publish(
+            to_chunk(job, inference, self._chunk_id, self._control_rate, self._start_ns)
+        )
+        self._timings.append(inference.milliseconds)
+
+    def _done(self, job: Job, inference: Inference) -> None:
+        """Publish what was read out, on the worker's thread."""
+        for site in inference.sites:
+            self._features.publish(to_features(job, inference, site, self._chunk_id))
+            self._unlisted += site.unlisted
+        self._heatmap.publish(job, inference)
+        if self._collector is not None:
+            self._collector.add(job, inference)
+        self._service.after_inference()
+
+    def _refuse(self, job: Job, error: ObservationError) -> None:
+        self._refused += 1
+        self._node.get_logger().error(f"no chunk for step {job.step} of {job.episode_id}: {error}")
+
+    def _look(self) -> None:
+        if self._worker.failure is not None:
+            # Ends the process: a policy node without a policy must not look alive.
+            raise RuntimeError("the inference thread died") from self._worker.failure
+        if self._intake.waited > self._frame_timeout:
+            self._node.get_logger().warning(
+                f"holding: {self._intake.report.waiting_for}", throttle_duration_sec=2.0
+            )
+
+    def _diagnose(self) -> None:
+        level, message = self._state()
+        report = self._intake.report
+        timings = np.array(self._timings) if self._timings else np.array([np.nan])
+        values = {
+            "inferences": self._chunk_id,
+            "inference p50 [ms]": f"{np.percentile(timings, 50):.1f}",
+            "inference p99 [ms]": f"{np.percentile(timings, 99):.1f}",
+            "superseded requests": self._worker.superseded,
+            "active features left out of the lists": self._unlisted,
+            "refused observations": self._refused + report.refused,
+            "last refusal": report.last_refusal,
+            "steering revision": self._steering.revision,
+        }
+        status = DiagnosticStatus(
+            level=level,
+            name=f"{self._node.get_name()}: inference",
+            hardware_id=self._engine.policy_name,
+            message=message,
+            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+        )
+        self._diagnostics.publish(DiagnosticArray(header=to_header(self._now()), status=[status]))
+
+    def _state(self) -> tuple[bytes, str]:
+        if self._intake.waited > self._frame_timeout:
+            return DiagnosticStatus.ERROR, self._intake.report.waiting_for
+        if self._steering.view().bypass:
+            return DiagnosticStatus.WARN, "serving; steering is bypassed"
+        return DiagnosticStatus.OK, "serving" if self._chunk_id else "waiting for the first request"
+
+    def _now(self) -> int:
+        return self._node.get_clock().now().nanoseconds

@@ -1,0 +1,155 @@
+"""The recorder's subscriptions: made as publishers appear, handing raw messages to a recording."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+from rclpy.exceptions import InvalidTopicNameException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
+from rclpy.validate_topic_name import validate_topic_name
+
+from vla_sae_ros.bags.message_definitions import definition_of, message_class
+from vla_sae_ros.bags.picture_compressor import PictureCompressor
+from vla_sae_ros.bags.pictures import COMPRESSED, PICTURES, RAW_TYPE
+from vla_sae_ros.bags.recording import Recording
+from vla_sae_ros.core.errors import RecordingError, complaint
+from vla_sae_ros.nodes.recorder.topics import (
+    CONTRACT_TOPICS,
+    PICTURE_TYPES,
+    bag_profile,
+    subscription_profile,
+    wait_for_publisher,
+)
+
+Wanted = Mapping[str, QoSProfile | None]
+"""Full topic name -> the wire contract's profile, None for a topic outside the contract."""
+
+
+def wanted_topics(node: Node, topics: Sequence[str]) -> Wanted:
+    """Return the full names of `topics`, or of the whole contract when there are none.
+
+    Raises RecordingError for something that is no topic name.
+    """
+    contract = {node.resolve_topic_name(topic.name): topic.qos for topic in CONTRACT_TOPICS}
+    try:
+        for topic in topics:
+            validate_topic_name(topic)
+    except InvalidTopicNameException as error:
+        raise RecordingError(
+            complaint("not a topic name", list(topics), "ROS topic names", str(error))
+        ) from error
+    names = [node.resolve_topic_name(topic) for topic in topics]
+    return {name: contract.get(name) for name in names} if names else dict(contract)
+
+
+class RecorderSubscriptions:
+    """Of one recording. Everything runs on the node's executor."""
+
+    def __init__(
+        self,
+        node: Node,
+        recording: Recording,
+        wanted: Wanted,
+        pictures: bool,
+        compressor: PictureCompressor | None = None,
+    ) -> None:
+        """Subscribe to what can be heard now; `pictures`: and to every camera that appears.
+
+        With a compressor, pictures go through it, which this object closes in the end; a topic
+        <camera>/compressed of somebody else is then left out.
+        """
+        self._node, self._recording, self._pictures = node, recording, pictures
+        self._compressor = compressor
+        self._waiting = dict(wanted)
+        self._made: dict[str, Subscription] = {}
+        self._sinks: dict[str, Recording | PictureCompressor] = {}
+        self._types = {node.resolve_topic_name(t.name): t.msgtype for t in CONTRACT_TOPICS}
+        self._prefix = node.resolve_topic_name(PICTURES.rstrip("/")) + "/"
+        self.look()
+
+    @property
+    def waiting(self) -> list[str]:
+        """Topics that are wanted and on which nobody publishes yet."""
+        return sorted(self._waiting)
+
+    def look(self) -> None:
+        """Subscribe to what has appeared since the last look."""
+        visible = {name: types[0]
+                   for name, types in self._node.get_topic_names_and_types() if types}
+        if self._pictures:
+            for name in self._cameras(visible):
+                self._waiting.setdefault(name, None)
+        for name, profile in list(self._waiting.items()):
+            msgtype: str | None = self._types.get(name) or visible.get(name)
+            if msgtype is not None and self._try(name, profile, msgtype):
+                del self._waiting[name]
+
+    def take_arrived(self) -> None:
+        """Record what has arrived and still waits for the executor, one queue per topic at most."""
+        for topic in self._made:
+            self._drain(topic)
+
+    def close(self) -> None:
+        """Unsubscribe from everything and hand over what is still being compressed."""
+        for subscription in self._made.values():
+            self._node.destroy_subscription(subscription)
+        self._made.clear()
+        self._waiting.clear()
+        if self._compressor is not None:
+            self._compressor.close()
+
+    def _cameras(self, visible: Mapping[str, str]) -> Iterator[str]:
+        """Yield the picture topics that are to be recorded and are not yet."""
+        for name, msgtype in visible.items():
+            if msgtype not in PICTURE_TYPES or not name.startswith(self._prefix):
+                continue
+            twice = self._compressor is not None and name.removesuffix(COMPRESSED) in visible
+            if name not in self._made and not (name.endswith(COMPRESSED) and twice):
+                yield name
+
+    def _try(self, topic: str, profile: QoSProfile | None, msgtype: str) -> bool:
+        """Subscribe if enough is known about the publishers; False to try again later."""
+        offers = [info.qos_profile for info in self._node.get_publishers_info_by_topic(topic)]
+        if not offers and (profile is None or wait_for_publisher(profile)):
+            return False
+        if not offers and profile is not None:
+            offers = [profile]
+        try:
+            definition_of(msgtype)
+            kind = message_class(msgtype)
+        except RecordingError as error:
+            self._node.get_logger().error(f"{topic} is not recorded: {error}")
+            return True
+        sink: Recording | PictureCompressor = self._recording
+        profiles = [bag_profile(offer) for offer in offers]
+        if self._compressor is not None and msgtype == RAW_TYPE:
+            sink = self._compressor
+            self._compressor.add_topic(topic, profiles)
+        else:
+            self._recording.add_topic(topic, msgtype, profiles)
+        self._sinks[topic] = sink
+        self._made[topic] = self._node.create_subscription(
+            kind, topic, partial(self._on_message, topic), subscription_profile(offers, msgtype),
+            raw=True)
+        return True
+
+    def _on_message(self, topic: str, data: bytes) -> None:
+        self._store(topic, data)
+        self._drain(topic)  # one turn of the executor costs more than ten messages
+
+    def _drain(self, topic: str) -> None:
+        """Record what waits on a topic, one queue at most."""
+        subscription = self._made[topic]
+        for _ in range(subscription.qos_profile.depth):
+            with subscription.handle:
+                taken = subscription.handle.take_message(subscription.msg_type, True)
+            if taken is None:
+                break
+            self._store(topic, taken[0])
+
+    def _store(self, topic: str, data: bytes) -> None:
+        self._sinks[topic].put(topic, time.time_ns(), data)

@@ -1,0 +1,266 @@
+"""The robot bridge: episodes on an arm, through the control loop and its safety envelope."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.action.server import ActionServer, CancelResponse, ServerGoalHandle
+from rclpy.node import Node
+from rclpy.task import Future
+from std_srvs.srv import Trigger
+
+from vla_sae_ros.action import RunEpisode
+from vla_sae_ros.core.contract import Contract, load_contract
+from vla_sae_ros.core.contract.messages import split_joint
+from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
+from vla_sae_ros.msg import ActionChunk
+from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
+from vla_sae_ros.nodes.base.parameters import Value, declare_parameters
+from vla_sae_ros.nodes.episode.action import conclude, feed_back, to_result
+from vla_sae_ros.nodes.episode.episode import EpisodeClock, EpisodeGoal, EpisodeResult
+from vla_sae_ros.nodes.episode.messages import from_chunk
+from vla_sae_ros.nodes.robot.admission import RobotAdmission
+from vla_sae_ros.nodes.robot.episode import EpisodeSource
+from vla_sae_ros.nodes.robot.messages import to_diagnostic
+from vla_sae_ros.nodes.robot.parameters import PARAMETERS, pacing, with_contract
+from vla_sae_ros.nodes.robot.publisher import RobotPublisher
+from vla_sae_ros.nodes.robot.run import RobotRun
+from vla_sae_ros.resources import share_folder
+from vla_sae_ros.robot.action_space import ActionSpace, JointTargets
+from vla_sae_ros.robot.driver import Driver
+from vla_sae_ros.robot.droid import DroidActions
+from vla_sae_ros.robot.envelope.envelope import SafetyEnvelope
+from vla_sae_ros.robot.loop.audit import AuditLog
+from vla_sae_ros.robot.loop.loop import ControlLoop
+from vla_sae_ros.robot.reasons import Status
+from vla_sae_ros.robot.report import Report
+from vla_sae_ros.robot.settings import RobotSettings
+from vla_sae_ros.robot.settings_file import load_robot
+from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.conversions import to_header
+
+DROID_CONTRACT = "config/contracts/droid.yaml"
+
+MakeDriver = Callable[[Node, Mapping[str, Value], RobotSettings], Driver]
+
+
+class RobotBridge(Node):
+    """Serves `run_episode` on an arm that somebody has enabled.
+
+    The control loop ticks on a thread of its own and never waits for ROS: what it did comes to
+    `_told`, on the thread of its sinks, and is published there. A goal that cannot be run is
+    accepted and at once aborted: a rejection could not carry the reason.
+
+    Raises ConfigurationError when parameters, contract and robot do not fit together.
+    """
+
+    def __init__(self, make_driver: MakeDriver, **node_options: Any) -> None:
+        super().__init__("bridge", **node_options)
+        values = declare_parameters(self, PARAMETERS)
+        contract = load_contract(str(values["contract"]) or share_folder() / DROID_CONTRACT)
+        self._values = values = with_contract(values, contract)
+        settings = load_robot(str(values["robot"]))
+        space = _action_space(str(values["actions"]), settings)
+        names = _fit(contract, settings, space)
+        self._source = EpisodeSource(
+            contract.action, pacing(values, contract.fps),
+            float(values["policy_timeout"]),  # type: ignore[arg-type]
+            int(values["longest_chunk"]), space.outside,  # type: ignore[arg-type]
+        )
+        kinematics = settings.place.kinematics if settings.place is not None else None
+        self._output = RobotPublisher(self, names, kinematics, contract.fps)
+        folder = str(values["audit_folder"])
+        self._audit = AuditLog(Path(folder)) if folder else None
+        self._run: RobotRun | None = None
+        self._lock = threading.Lock()  # the run: executor's thread and sinks' thread
+        self._finished: Future | None = None
+        self._handle: ServerGoalHandle | None = None
+        self._chunks_without_episode = 0
+        self._last_refusal = ""
+        self._stops = 0
+        self._said: Status | None = None
+        self._loop = self._make_loop(make_driver, settings, space)
+        self._admission = RobotAdmission(self, self._loop, settings.lease, self._held)
+        self._reset_steering = self.create_client(Trigger, "steering/reset")
+        self.create_subscription(ActionChunk, "policy/action_chunk", self._on_chunk, qos.CHUNK)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
+        self.create_timer(1.0, self._diagnose)
+        self._description = DescriptionPublisher(
+            self, {"robot_type": contract.robot_type, "control_rate": contract.fps,
+                   "robot": settings.robot})
+        self._server = ActionServer(
+            self, RunEpisode, "run_episode", self._execute, cancel_callback=self._on_cancel)
+        self._output.progress(RobotRun.idle())
+        self._loop.start()
+
+    def destroy_node(self) -> None:
+        """Stop the arm, end the episode, then the node."""
+        self._loop.close()
+        self._end("the bridge ends", canceled=True)
+        if self._audit is not None:
+            self._audit.close()
+        self._server.destroy()
+        super().destroy_node()
+
+    def _make_loop(
+        self, make_driver: MakeDriver, settings: RobotSettings, space: ActionSpace
+    ) -> ControlLoop:
+        envelope = SafetyEnvelope(settings, space, time.monotonic)
+        driver = make_driver(self, self._values, settings)
+        sinks = [self._told] + ([self._audit] if self._audit is not None else [])
+        return ControlLoop(driver, envelope, self._source, settings.robot, settings.period, sinks)
+
+    def _told(self, report: Report) -> None:
+        """Take in what the control loop did; on the thread of its sinks."""
+        self._output.report(report)
+        stamp_ns = 0
+        if report.reading is not None and report.outcome is not None and report.outcome.tick >= 0:
+            stamp_ns = self._output.reading(report.reading)
+        with self._lock:
+            if self._run is not None and report.outcome is not None:
+                self._run.take(report.outcome, stamp_ns, self._output)
+                self._run.note_dropped(self._source.dropped, self._last_refusal)
+        envelope = self._loop.state().envelope  # the report may be from before an enable
+        self._say_status(envelope.status)
+        if envelope.status is Status.STOPPED:
+            self._stopped(envelope.stops, f"{envelope.reason}: {envelope.detail}")
+        elif envelope.status is not Status.ENABLED:
+            self._end(f"the arm is {envelope.status.name.lower()}")
+        elif self._run is not None and self._run.over:
+            self._end("")
+
+    def _say_status(self, status: Status) -> None:
+        if status is not self._said:
+            self._said = status
+            self.get_logger().info(f"the arm is {status.name.lower()}")
+
+    def _stopped(self, stops: int, why: str) -> None:
+        """End the episode after a latched stop, and let steering go back to neutral, once."""
+        if self._source.lost_policy:
+            why += "; the policy has not answered in time"
+        self._end(f"stopped, {why}")
+        if stops == self._stops:
+            return
+        self._stops = stops
+        self.get_logger().error(f"STOPPED: {why}")
+        if self._reset_steering.service_is_ready():
+            self._reset_steering.call_async(Trigger.Request())
+
+    def _held(self) -> None:
+        self._end("motion was disabled", canceled=True)
+
+    def _end(self, why: str, canceled: bool = False) -> None:
+        """End the episode that runs: chunks are thrown away. Empty `why`: at its step limit."""
+        with self._lock:
+            run, self._run = self._run, None
+            self._source.end()
+            if run is None:
+                return
+            result = run.finish(why, canceled)
+            self._output.progress(result.progress)
+            if self._finished is not None:
+                self._finished.set_result(result)
+
+    async def _execute(self, handle: ServerGoalHandle) -> RunEpisode.Result:
+        try:
+            goal = self._plan(handle.request)
+        except VlaSaeError as refusal:
+            self.get_logger().warning(f"goal refused: {refusal}")
+            handle.abort()
+            return RunEpisode.Result(message=str(refusal))
+        finished = Future(executor=self.executor)
+        # rclpy looks at a waiting coroutine only when something wakes the executor: this does.
+        finished.add_done_callback(lambda _: None)
+        self._output.on_state = lambda state: feed_back(handle, state)
+        with self._lock:
+            self._finished, self._handle = finished, handle
+            self._run = RobotRun(goal)
+            self._source.start(goal)
+        result: EpisodeResult = await finished
+        self._output.on_state = self._finished = self._handle = None
+        self.get_logger().info(f"episode {goal.episode_id}: {result.progress.detail}")
+        conclude(handle, result.progress.status)
+        return to_result(goal, result)
+
+    def _plan(self, request: RunEpisode.Goal) -> EpisodeGoal:
+        """Return what to run; raises ConfigurationError with the reason why not."""
+        if self._finished is not None:
+            raise ConfigurationError("An episode is running. Cancel it or wait for its end.")
+        if request.suite:
+            raise ConfigurationError(complaint(
+                "suite", request.suite, "nothing: a robot's task is its instruction"))
+        if request.clock not in ("", EpisodeClock.REALTIME):
+            raise ConfigurationError(complaint("clock", request.clock, "realtime"))
+        if not request.instruction.strip():
+            raise ConfigurationError(complaint(
+                "instruction", request.instruction, "what the policy is told to do, in words"))
+        envelope = self._loop.state().envelope
+        if envelope.status is not Status.ENABLED:
+            raise ConfigurationError(
+                f"The arm is {envelope.status.name.lower()}"
+                f"{f' ({envelope.reason}: {envelope.detail})' if envelope.reason else ''}. "
+                "Enable it first (bridge/enable); after a stop, recover before that.")
+        return EpisodeGoal(
+            episode_id=f"robot-{uuid.uuid4().hex[:8]}", task=None, init_state=-1,
+            seed=request.seed, instruction=request.instruction,
+            max_steps=request.max_steps or int(self._values["max_steps"]),  # type: ignore[arg-type]
+            clock=EpisodeClock.REALTIME,
+        )
+
+    def _on_cancel(self, handle: ServerGoalHandle) -> CancelResponse:
+        running = self._handle
+        if running is None or running.goal_id != handle.goal_id:
+            return CancelResponse.REJECT  # it has just ended
+        self._end("canceled", canceled=True)
+        return CancelResponse.ACCEPT
+
+    def _on_chunk(self, message: ActionChunk) -> None:
+        if self._run is None:
+            self._chunks_without_episode += 1
+            return
+        refusal = self._source.push(from_chunk(message))
+        if refusal:
+            self._last_refusal = refusal
+            self.get_logger().warning(refusal, throttle_duration_sec=2.0)
+
+    def _diagnose(self) -> None:
+        state = self._loop.state()
+        status = to_diagnostic(state, f"{self.get_name()}: robot", {
+            "last refused chunk": self._last_refusal,
+            "chunks without an episode": self._chunks_without_episode,
+        })
+        now_ns = self.get_clock().now().nanoseconds
+        self._diagnostics.publish(DiagnosticArray(header=to_header(now_ns), status=[status]))
+
+
+def _action_space(meaning: str, settings: RobotSettings) -> ActionSpace:
+    if meaning == "droid":
+        return DroidActions()
+    return JointTargets(settings.limits.lower, settings.limits.upper)
+
+
+def _fit(contract: Contract, settings: RobotSettings, space: ActionSpace) -> tuple[str, ...]:
+    """Return the joint names of `joint_states`; raises ConfigurationError for what does not fit."""
+    if contract.fps != settings.rate:
+        raise ConfigurationError(complaint(
+            "The contract's fps", contract.fps, f"{settings.rate:g}, the robot's rate"))
+    width = sum(source.channel_width for source in contract.action.sources)
+    if width != space.size:
+        raise ConfigurationError(complaint(
+            "Numbers of the contract's action", width, f"{space.size}, for this robot and meaning"))
+    for entry in contract.observations:
+        for source in entry.sources:
+            if source.channel.topic == "joint_states":
+                names = tuple(split_joint(path)[1] for path in source.select)
+                if len(names) == settings.joints:
+                    return names
+    raise ConfigurationError(
+        f"The contract observes no `joint_states` with the {settings.joints} positions of this "
+        "robot, base to flange. Add them: their names are what the bridge publishes."
+    )

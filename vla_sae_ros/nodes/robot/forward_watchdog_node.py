@@ -1,0 +1,89 @@
+"""Stands between the bridge and a forward controller, which has no timeout of its own.
+
+The bridge publishes on `forward_command`; this node passes on what comes. When nothing comes for
+`timeout` it repeats, `repeats` times, the arm's measured position: the controller would otherwise
+go on pushing towards the last one. It runs as a process of its own, best on the robot's computer:
+it must live when the bridge does not.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from typing import Any
+
+import numpy as np
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
+
+from vla_sae_ros.nodes.base.parameters import Parameter, declare_parameters
+from vla_sae_ros.nodes.base.running import run_node
+from vla_sae_ros.nodes.robot.topic_driver import FR3_JOINTS
+from vla_sae_ros.wire import qos
+
+PARAMETERS = (
+    Parameter("controller_topic", "/forward_position_controller/commands", "where commands go"),
+    Parameter("hardware_states", "/joint_states", "joint states of the arm"),
+    Parameter("hardware_joints", (), "the arm's joint names; empty = fr3_joint1 to fr3_joint7"),
+    Parameter("timeout", 0.2, "silence after which the arm is held where it is", unit="s",
+              minimum=0.05, maximum=2.0),
+    Parameter("repeats", 5, "hold commands sent then", minimum=1, maximum=1000),
+)
+LOOK_PERIOD = 0.02  # [s]
+
+
+class ForwardWatchdog(Node):
+    """Passes commands on; holds the arm when they stop."""
+
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__("forward_watchdog", **node_options)
+        values = declare_parameters(self, PARAMETERS)
+        joints = values["hardware_joints"]
+        self._names = tuple(joints) if joints else FR3_JOINTS  # type: ignore[arg-type]
+        self._timeout = float(values["timeout"])  # type: ignore[arg-type]
+        self._repeats = int(values["repeats"])  # type: ignore[arg-type]
+        self._left = 0
+        self._heard = 0.0
+        self._hold: np.ndarray | None = None
+        self._q: np.ndarray | None = None
+        self._out = self.create_publisher(
+            Float64MultiArray, str(values["controller_topic"]), qos.COMMAND)
+        self.create_subscription(
+            Float64MultiArray, "forward_command", self._command, qos.COMMAND)
+        self.create_subscription(
+            JointState, str(values["hardware_states"]), self._states, qos.SENSOR)
+        self.create_timer(LOOK_PERIOD, self._look)
+
+    def _command(self, message: Float64MultiArray) -> None:
+        values = np.array(message.data)
+        if values.shape != (len(self._names),) or not np.isfinite(values).all():
+            self.get_logger().error("a command that is no joint position was dropped",
+                                    throttle_duration_sec=1.0)
+            return
+        self._heard, self._left, self._hold = time.monotonic(), self._repeats, None
+        self._out.publish(message)
+
+    def _states(self, message: JointState) -> None:
+        places = {name: place for place, name in enumerate(message.name)}
+        if all(name in places and places[name] < len(message.position) for name in self._names):
+            self._q = np.array([message.position[places[name]] for name in self._names])
+
+    def _look(self) -> None:
+        if not self._left or time.monotonic() - self._heard < self._timeout:
+            return
+        if self._hold is None:
+            self._hold = self._q
+            self.get_logger().error(f"no command for {self._timeout:g} s: holding the arm")
+        if self._hold is not None:
+            self._left -= 1
+            self._out.publish(Float64MultiArray(data=array("d", self._hold.tolist())))
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the watchdog; return the exit status."""
+    return run_node(ForwardWatchdog, args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

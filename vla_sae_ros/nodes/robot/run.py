@@ -1,0 +1,102 @@
+"""What becomes of one episode on a robot, tick by tick; no ROS here."""
+
+from __future__ import annotations
+
+import hashlib
+from copy import copy
+from typing import Protocol
+
+from vla_sae_ros.nodes.episode.episode import (
+    Counts,
+    EpisodeGoal,
+    EpisodeResult,
+    ExecutedTick,
+    Progress,
+    Request,
+    Status,
+)
+from vla_sae_ros.nodes.robot.episode import OUTSIDE, EpisodeTick
+from vla_sae_ros.robot.outcome import Outcome
+
+WAITING = "no valid action: waiting for the policy"
+
+
+class RunOutput(Protocol):
+    """Where an episode's news go."""
+
+    def request(self, request: Request) -> None:
+        """Ask for a chunk."""
+        ...
+
+    def executed(self, tick: ExecutedTick) -> None:
+        """Tell what was executed."""
+        ...
+
+    def progress(self, progress: Progress) -> None:
+        """Tell how far the episode is."""
+        ...
+
+
+class RobotRun:
+    """Counts the ticks of one episode and tells what happened at each."""
+
+    def __init__(self, goal: EpisodeGoal) -> None:
+        self._goal = goal
+        self._counts = Counts()
+        self._step = 0
+        self._start_ns = self._stamp_ns = 0
+        self._status, self._detail = Status.RUNNING, ""
+        self._hash = hashlib.sha256()
+
+    @staticmethod
+    def idle() -> Progress:
+        """Return what is told before the first episode."""
+        return Progress()
+
+    @property
+    def over(self) -> bool:
+        """The last tick before the step limit has been told."""
+        return self._step >= self._goal.max_steps
+
+    def take(self, outcome: Outcome, stamp_ns: int, output: RunOutput) -> None:
+        """Tell one tick; stamp_ns is that of the joints measured at it."""
+        tick = outcome.command
+        if not isinstance(tick, EpisodeTick) or tick.step == OUTSIDE or tick.action is None:
+            return
+        if tick.episode_id != self._goal.episode_id or not stamp_ns:
+            return
+        self._start_ns = self._start_ns or stamp_ns
+        self._stamp_ns = stamp_ns
+        self._counts.held_ticks += tick.planned is None
+        self._counts.clipped_actions += tick.clipped
+        self._counts.resent_requests += tick.asks_again
+        if tick.asks:
+            output.request(Request(self._goal, stamp_ns, self._start_ns, tick.step))
+        if outcome.refused is None and outcome.stop is None:
+            output.executed(ExecutedTick(
+                self._goal.episode_id, stamp_ns, tick.step, tick.action, tick.planned))
+            self._hash.update(tick.action.astype("<f4").tobytes())
+        self._step = tick.step + 1
+        self._status, self._detail = Status.RUNNING, ""
+        if tick.planned is None:
+            self._status, self._detail = Status.HOLDING, WAITING
+        output.progress(self._progress())
+
+    def note_dropped(self, count: int, refusal: str) -> None:
+        """Note how many chunks were refused so far, and why the last one was."""
+        self._counts.dropped_chunks = count
+        self._counts.last_refusal = refusal if count else ""
+
+    def finish(self, why: str, canceled: bool = False) -> EpisodeResult:
+        """End the episode; empty `why`: at its step limit, which is no failure of anything."""
+        if not why:
+            self._status = Status.FAILED
+            self._detail = f"the step limit of {self._goal.max_steps} is reached"
+        else:
+            self._status = Status.CANCELED if canceled else Status.ERROR
+            self._detail = f"{why}, at step {self._step}"
+        return EpisodeResult(self._progress(), self._hash.hexdigest())
+
+    def _progress(self) -> Progress:
+        return Progress(self._goal, self._status, self._detail, self._start_ns, self._stamp_ns,
+                        self._step, copy(self._counts))

@@ -1,0 +1,142 @@
+"""An arm behind a ros2_control controller: a Driver that reads and publishes topics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.nodes.base.parameters import Value
+from vla_sae_ros.nodes.robot.controller_outputs import TOPICS, output_for
+from vla_sae_ros.nodes.robot.gripper_action import ActionGripper
+from vla_sae_ros.nodes.robot.gripper_topic import TopicGripper
+from vla_sae_ros.robot.driver import Joints, RobotReading, RobotUnreachable
+from vla_sae_ros.robot.settings import RobotSettings
+from vla_sae_ros.wire import qos
+
+FR3_JOINTS = tuple(f"fr3_joint{number}" for number in range(1, 8))
+NAN = float("nan")
+
+
+class TopicDriver:
+    """Follows targets by publishing them; the newest joint states say where the arm is.
+
+    The controller has a robot and limits of its own and does not say who commands it: what this
+    driver knows is the age of the joint states. It stops by asking the arm to stay where it is.
+
+    Args:
+        values: the robot bridge's parameters.
+
+    Raises:
+        ConfigurationError: they do not fit the robot, or a package is missing.
+    """
+
+    name = "topics"
+
+    def __init__(self, node: Node, values: Mapping[str, Value], settings: RobotSettings) -> None:
+        joints = values["hardware_joints"]
+        self._names = tuple(joints) if joints else FR3_JOINTS  # type: ignore[arg-type]
+        if len(self._names) != settings.joints:
+            raise ConfigurationError(complaint(
+                "hardware_joints", self._names, f"{settings.joints} names, base to flange"))
+        kind = str(values["output"])
+        frame = str(values["twist_frame"]) or f"{settings.robot}_link0"
+        message_class, self._make = output_for(kind, settings, self._names, frame)
+        topic = str(values["output_topic"]) or TOPICS[kind]
+        self._node = node
+        self._publisher = node.create_publisher(message_class, topic, qos.COMMAND)
+        self._hand = _hand(node, values)
+        states, own = (node.resolve_topic_name(str(name), only_expand=False)
+                       for name in (values["hardware_states"], "joint_states"))
+        if states == own:
+            raise ConfigurationError(
+                f"The arm's joint states and the bridge's own would share the topic {own}. Give "
+                "the bridge a namespace, or remap its joint_states and the policy's.")
+        self._finger, self._width = str(values["gripper_joint"]), values["gripper_width"]
+        self._reading: RobotReading | None = None
+        self._opening = NAN
+        self._problem = ""
+        self._following = False
+        node.create_subscription(
+            JointState, str(values["hardware_states"]), self._heard, qos.SENSOR)
+
+    def connect(self) -> None:
+        """Find joint states; raises RobotUnreachable while there are none."""
+        if self._reading is None:
+            raise RobotUnreachable(
+                self._problem or "No joint states have come yet. Is the controller running, and is "
+                "hardware_states its topic?")
+
+    def read(self) -> RobotReading:
+        """Return the newest joint states; their age is the envelope's to judge."""
+        if self._reading is None:
+            raise RobotUnreachable("no joint states")
+        return self._reading
+
+    def send(self, target: Joints) -> None:
+        """Publish a target (N,) rad; raises RobotUnreachable when nobody listens."""
+        if not self._publisher.get_subscription_count():
+            raise RobotUnreachable(f"no controller listens to {self._publisher.topic_name}")
+        self._following = True
+        self._publish(target)
+
+    def gripper(self, closing: float) -> None:
+        """Ask for 0 = open ... 1 = closed."""
+        if self._hand is not None:
+            self._hand.move(closing)
+
+    def stop(self) -> None:
+        """Ask the arm to stay where it is, if it was moved."""
+        if self._following and self._reading is not None:
+            self._following = False
+            self._publish(self._reading.q)
+
+    def recover(self) -> None:
+        """Do what `connect` does: a controller's faults are cleared at the controller."""
+        self.connect()
+
+    def close(self) -> None:
+        """Stop."""
+        self.stop()
+
+    def _publish(self, target: Joints) -> None:
+        assert self._reading is not None
+        self._publisher.publish(self._make(target, self._reading.q, time.time_ns()))
+
+    def _heard(self, message: JointState) -> None:
+        """Take joint states, on the executor's thread; those of other joints are none of ours."""
+        places = {name: place for place, name in enumerate(message.name)}
+        if self._finger in places and len(message.position) > places[self._finger]:
+            width = float(self._width)  # type: ignore[arg-type]
+            self._opening = float(np.clip(message.position[places[self._finger]] / width, 0, 1))
+        missing = [name for name in self._names if name not in places]
+        if missing:
+            self._problem = f"hardware_states has no joint {missing[0]}"
+            return
+        order = [places[name] for name in self._names]
+        q = _ordered(message.position, order)
+        dq = _ordered(message.velocity, order)
+        if q is None:
+            self._problem = "hardware_states names joints and gives no positions for them"
+            return
+        zeros = np.zeros(len(order))
+        self._reading = RobotReading(time.monotonic(), q, zeros if dq is None else dq,
+                                     self._opening, self._following)
+
+
+def _hand(node: Node, values: Mapping[str, Value]) -> ActionGripper | TopicGripper | None:
+    if values["gripper"] == "action":
+        width = float(values["gripper_width"])  # type: ignore[arg-type]
+        return ActionGripper(node, str(values["gripper_action"]), width)
+    return TopicGripper(node) if values["gripper"] == "topic" else None
+
+
+def _ordered(values: Any, order: list[int]) -> Joints | None:
+    if len(values) <= max(order):
+        return None
+    return np.array([values[place] for place in order], dtype=np.float64)

@@ -1,0 +1,201 @@
+"""The simulation bridge: owns time, runs episodes, executes the policy's chunks."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.action.server import ActionServer, CancelResponse, ServerGoalHandle
+from rclpy.node import Node
+from rclpy.task import Future
+
+from vla_sae_ros.action import RunEpisode
+from vla_sae_ros.core.contract import Contract, load_contract
+from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
+from vla_sae_ros.msg import ActionChunk
+from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
+from vla_sae_ros.nodes.base.parameters import Value, declare_parameters
+from vla_sae_ros.nodes.episode.action import conclude, feed_back, to_result
+from vla_sae_ros.nodes.episode.autorun import Autorun
+from vla_sae_ros.nodes.episode.episode import EpisodeClock, EpisodeGoal, EpisodeResult
+from vla_sae_ros.nodes.episode.mailbox import ChunkMailbox
+from vla_sae_ros.nodes.episode.messages import from_chunk, to_diagnostic
+from vla_sae_ros.nodes.episode.publisher import EpisodePublisher
+from vla_sae_ros.nodes.episode.runner import EpisodeRunner
+from vla_sae_ros.nodes.sim.parameters import LARGEST_SEED, PARAMETERS, pacing
+from vla_sae_ros.resources import share_folder
+from vla_sae_ros.sim.environment import Environment, TaskSpec
+from vla_sae_ros.wire import qos
+
+LIBERO_CONTRACT = "config/contracts/libero.yaml"
+SHUTDOWN_LIMIT = 0.8
+"""Seconds that an episode, and then the simulator, is given to end with the process."""
+
+
+class SystemTime:
+    """The machine's clocks."""
+
+    def wall_ns(self) -> int:
+        """Return nanoseconds since the epoch."""
+        return time.time_ns()
+
+    def monotonic(self) -> float:
+        """Return seconds that never jump."""
+        return time.monotonic()
+
+
+class SimBridge(Node):
+    """Serves `run_episode`, one episode at a time, each on a thread of its own.
+
+    A goal that cannot be run, or comes while another runs, is accepted and at once aborted: a
+    rejection could not carry the reason. Raises ConfigurationError when a parameter or the
+    contract does not fit.
+    """
+
+    def __init__(
+        self,
+        make_environment: Callable[[dict[str, Value]], Environment],
+        find_task: Callable[[str, int], TaskSpec],
+        **node_options: Any,
+    ) -> None:
+        super().__init__("bridge", **node_options)
+        self._values = declare_parameters(self, PARAMETERS)
+        self._find_task = find_task
+        contract = load_contract(str(self._values["contract"]) or share_folder() / LIBERO_CONTRACT)
+        self._environment = make_environment(self._values)
+        self._action = contract.action
+        self._pacing = pacing(self._values, _common_rate(contract, self._environment))
+        self._output = EpisodePublisher(self, self._environment.cameras, contract.fps)
+        self._mailbox: ChunkMailbox | None = None  # there is one exactly while an episode runs
+        self._running: ServerGoalHandle | None = None
+        # Kept beyond that: an executor that is shut down drops the coroutine that awaits the end.
+        self._episode: tuple[threading.Thread, ChunkMailbox] | None = None
+        self._chunks_without_episode = 0
+        self.create_subscription(ActionChunk, "policy/action_chunk", self._on_chunk, qos.CHUNK)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
+        self.create_timer(1.0, self._diagnose)
+        self._description = DescriptionPublisher(
+            self, {"robot_type": contract.robot_type, "control_rate": contract.fps,
+                   "cameras": list(self._environment.cameras)})
+        self._server = ActionServer(
+            self, RunEpisode, "run_episode", self._execute, cancel_callback=self._on_cancel
+        )
+        self._autorun: Autorun | None = None
+        if self._values["autorun"]:
+            self._autorun = Autorun(self, self._own_goal(), self._output.has_policy)
+        self.get_logger().info("offers run_episode")
+
+    def destroy_node(self) -> None:
+        """End the episode and free the simulator, within a limit, then the node."""
+        if self._episode is not None:
+            thread, mailbox = self._episode
+            mailbox.cancel()
+            thread.join(SHUTDOWN_LIMIT)
+        # A simulator in the middle of a reset cannot be interrupted; the process ends regardless.
+        closing = threading.Thread(target=self._environment.close, daemon=True)
+        closing.start()
+        closing.join(SHUTDOWN_LIMIT)
+        if self._autorun is not None:
+            self._autorun.destroy()
+        self._server.destroy()
+        super().destroy_node()
+
+    async def _execute(self, handle: ServerGoalHandle) -> RunEpisode.Result:
+        try:
+            goal = self._plan(handle.request)
+        except VlaSaeError as refusal:
+            self.get_logger().warning(f"goal refused: {refusal}")
+            handle.abort()
+            return RunEpisode.Result(message=str(refusal))
+        finished = Future(executor=self.executor)
+        # rclpy looks at a waiting coroutine only when something wakes the executor: this does.
+        finished.add_done_callback(lambda _: None)
+        self._mailbox, self._running = ChunkMailbox(), handle
+        self._output.on_state = lambda state: feed_back(handle, state)
+        thread = threading.Thread(
+            target=self._run, args=(goal, self._mailbox, finished), name="episode", daemon=True
+        )
+        self._episode = (thread, self._mailbox)
+        thread.start()
+        try:
+            result: EpisodeResult = await finished
+        except Exception as error:  # from outside this package: the bridge must live on
+            self.get_logger().error(f"episode {goal.episode_id} broke off: {error!r}")
+            handle.abort()
+            return RunEpisode.Result(episode_id=goal.episode_id, message=repr(error))
+        finally:
+            self._mailbox = self._running = self._output.on_state = None
+        self.get_logger().info(f"episode {goal.episode_id}: {result.progress.detail}")
+        conclude(handle, result.progress.status)
+        return to_result(goal, result)
+
+    def _run(self, goal: EpisodeGoal, mailbox: ChunkMailbox, finished: Future) -> None:
+        next_ns = self._output.latest.stamp_ns + round(self._pacing.period * 1e9)
+        runner = EpisodeRunner(goal, self._environment, self._action, self._pacing, mailbox,
+                               self._output, SystemTime(), next_ns)
+        try:
+            finished.set_result(runner.run())
+        except Exception as error:  # handed to _execute
+            finished.set_exception(error)
+
+    def _own_goal(self) -> RunEpisode.Goal:
+        names = ("suite", "task", "init_state", "seed", "clock")
+        return RunEpisode.Goal(**{name: self._values[name] for name in names})
+
+    def _plan(self, request: RunEpisode.Goal) -> EpisodeGoal:
+        """Return what to run; raises ConfigurationError with the reason why not."""
+        if self._mailbox is not None:
+            running = self._output.latest
+            raise ConfigurationError(
+                f"An episode is running ({running.goal.episode_id if running.goal else ''}, step "
+                f"{running.step}). Cancel it or wait for its end."
+            )
+        suite = request.suite or str(self._values["suite"])
+        index = request.task if request.suite else int(self._values["task"])  # type: ignore[arg-type]
+        clock = request.clock or str(self._values["clock"])
+        if clock not in list(EpisodeClock):
+            raise ConfigurationError(complaint("Unknown clock", clock, ", ".join(EpisodeClock)))
+        if request.seed > LARGEST_SEED:
+            raise ConfigurationError(complaint("The seed", request.seed, f"0 to {LARGEST_SEED}"))
+        if request.max_steps < 0:
+            raise ConfigurationError(complaint("max_steps", request.max_steps, "0 or more"))
+        task = self._find_task(suite, index)
+        return EpisodeGoal(
+            episode_id=f"{suite}-{index}-{request.init_state}-{uuid.uuid4().hex[:8]}",
+            task=task, init_state=request.init_state, seed=request.seed,
+            instruction=request.instruction or task.instruction,
+            max_steps=request.max_steps or task.max_steps, clock=EpisodeClock(clock),
+        )
+
+    def _on_cancel(self, handle: ServerGoalHandle) -> CancelResponse:
+        running, mailbox = self._running, self._mailbox
+        if running is None or mailbox is None or running.goal_id != handle.goal_id:
+            return CancelResponse.REJECT  # it has just ended
+        mailbox.cancel()
+        return CancelResponse.ACCEPT
+
+    def _on_chunk(self, message: ActionChunk) -> None:
+        if self._mailbox is None:
+            self._chunks_without_episode += 1
+        else:
+            self._mailbox.put(from_chunk(message))
+
+    def _diagnose(self) -> None:
+        message = DiagnosticArray(
+            status=[to_diagnostic(self._output.latest, self._chunks_without_episode)]
+        )
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+
+def _common_rate(contract: Contract, environment: Environment) -> float:
+    rate = environment.control_rate_hz
+    if contract.fps != rate:
+        raise ConfigurationError(
+            complaint("The contract's fps", contract.fps, f"{rate:g}, the control rate simulated")
+        )
+    return rate

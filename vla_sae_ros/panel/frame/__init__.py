@@ -1,0 +1,1 @@
+"""The window: its layout, status line, tools and shortcuts."""

@@ -1,0 +1,86 @@
+"""The lines at the top: connection, episode, steering, recording."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from PyQt5.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from vla_sae_ros.panel.frame.status_lines import (
+    episode_text,
+    link_text,
+    recording_text,
+    steering_text,
+)
+from vla_sae_ros.panel.state.connection import Link, LinkState, link_state
+from vla_sae_ros.panel.state.store import Store
+from vla_sae_ros.panel.views.view import Client
+from vla_sae_ros.panel.widgets.elided import Elided
+from vla_sae_ros.panel.widgets.inks import GOOD, NEUTRAL, WARNING
+
+_STYLES = {
+    Link.WAITING: f"{NEUTRAL} padding: 5px;",
+    Link.LIVE: f"{GOOD} padding: 5px;",
+    Link.LOST: f"{WARNING} padding: 14px; font-weight: bold; font-size: 15pt;",
+}
+_RECORDING = f"{WARNING} padding: 2px 8px; font-weight: bold;"
+_COUNT_PERIOD = 1.0  # [s]: counting publishers asks the graph
+
+
+class StatusArea(QWidget):
+    """Texts of what is going on; shown at every frame, changed when they differ."""
+
+    def __init__(self) -> None:
+        """Start with nothing known."""
+        super().__init__()
+        self.link_line = QLabel()
+        self.link_line.setWordWrap(True)
+        self.episode_line, self.steering_line = Elided(), Elided()
+        self.recording_label = QLabel()
+        self._arrivals: deque[tuple[float, int]] = deque(maxlen=90)
+        self._policies, self._counted = 1, float("-inf")
+        episode = QHBoxLayout()
+        episode.addWidget(self.episode_line, 1)
+        episode.addWidget(self.recording_label)
+        lines = QVBoxLayout()
+        lines.setContentsMargins(8, 4, 8, 0)
+        lines.setSpacing(0)
+        lines.addLayout(episode)
+        lines.addWidget(self.steering_line)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(0)
+        whole.addWidget(self.link_line)
+        whole.addLayout(lines)
+
+    def refresh(self, store: Store, client: Client, now: float) -> LinkState:
+        """Show the present state and return the connection's."""
+        incoming = client.incoming
+        state = link_state(now, incoming.last_heard)
+        if now - self._counted > _COUNT_PERIOD:
+            self._policies, self._counted = client.policies, now
+        text = link_text(state, self._rate(now, incoming.feature_messages),
+                         store.catalogue.policy_id, self._policies)
+        mixed = state.link is Link.LIVE and self._policies > 1
+        set_plainly(self.link_line, text, _STYLES[Link.LOST if mixed else state.link])
+        self.episode_line.show_text(episode_text(store.episode))
+        capped = any(newest.capped for newest in store.newest.values())
+        self.steering_line.show_text(steering_text(store, client.owner), warning=capped)
+        recording = recording_text(store.recording)
+        set_plainly(self.recording_label, recording,
+                    _RECORDING if store.recording and recording.startswith("●") else "")
+        self.recording_label.setVisible(bool(recording))
+        return state
+
+    def _rate(self, now: float, count: int) -> float:
+        self._arrivals.append((now, count))
+        (start, first), (end, last) = self._arrivals[0], self._arrivals[-1]
+        return (last - first) / max(end - start, 1e-3)
+
+
+def set_plainly(widget: QLabel | QPushButton, text: str, style: str) -> None:
+    """Change a widget only when it differs: a style sheet costs a layout."""
+    if widget.text() != text:
+        widget.setText(text)
+    if widget.styleSheet() != style:
+        widget.setStyleSheet(style)

@@ -1,0 +1,71 @@
+"""The texts of the panel's status lines. Pure functions of what is known."""
+
+from __future__ import annotations
+
+from vla_sae_ros.panel.state.connection import Link, LinkState
+from vla_sae_ros.panel.state.store import Store
+from vla_sae_ros.panel.state.values import EpisodeView, RecordingView
+
+
+def link_text(state: LinkState, rate: float, policy: str, policies: int = 1) -> str:
+    """Return the connection in words; `rate` is feature messages per second."""
+    if state.link is Link.WAITING:
+        return "Waiting for a policy node. Is the system running?"
+    if state.link is Link.LOST:
+        return (f"CONNECTION LOST: the policy has been silent for {state.age:.0f} s. "
+                "Values below are old; this panel's edits end with their lease.")
+    name = f" to policy {policy[:12]}" if policy else ""
+    text = f"Connected{name}, {rate:.1f} feature messages/s, newest message {state.age:.1f} s ago"
+    if policies > 1:
+        text += f"   {policies} POLICIES publish features: values mix, stop all but one"
+    return text
+
+
+def episode_text(episode: EpisodeView | None) -> str:
+    """Return what the bridge is doing."""
+    if episode is None:
+        return "No bridge heard yet"
+    if not episode.episode_id:
+        return f"No episode ({episode.status})" + (f": {episode.detail}" if episode.detail else "")
+    where = f"{episode.suite} task {episode.task}" if episode.suite else "robot"
+    limit = f"/{episode.max_steps}" if episode.max_steps else ""
+    text = (f"{where} “{episode.instruction}”   step {episode.step}{limit}   {episode.status}"
+            f"   {'realtime' if episode.realtime else 'lockstep'}")
+    counts = {"missed deadlines": episode.missed_deadlines, "held ticks": episode.held_ticks,
+              "dropped chunks": episode.dropped_chunks}
+    text += "".join(f"   {count} {name}" for name, count in counts.items() if count)
+    return text + (f"   {episode.detail}" if episode.detail else "")
+
+
+def steering_text(store: Store, owner: str) -> str:
+    """Return which edits stand, whose they are, how strong they are and what went wrong."""
+    steering = store.steering
+    if steering is None:
+        return "Steering state unknown"
+    count = len(steering.edits)
+    text = "No edits" if not count else f"{count} edit{'s' if count > 1 else ''}"
+    text += " KEPT BUT BYPASSED" if steering.bypass and count else ""
+    others = sorted({edit.owner for edit in steering.edits} - {owner})
+    if others:
+        text += f" (also of {', '.join(others)})"
+    text += f"   revision {steering.revision}   cap {steering.cap:.2f}"
+    newest = store.newest.values()
+    if newest:
+        text += f"   edit/residual {max(each.edit_norm_ratio for each in newest):.3f}"
+        capped = [each.site for each in newest if each.capped]
+        text += f" CAPPED at {', '.join(capped)}" if capped else ""
+        text += f"   inference {max(each.inference_ms for each in newest):.0f} ms"
+    counters = store.counters
+    counts = {"refused": counters.refused, "times capped": counters.capped,
+              "late messages": counters.late, "lost messages": counters.lost}
+    return text + "".join(f"   {count} {name}" for name, count in counts.items() if count)
+
+
+def recording_text(recording: RecordingView | None) -> str:
+    """Return what the recorder is doing; empty when it is doing nothing."""
+    if recording is None or recording.status == "idle":
+        return ""
+    words = "● REC" if recording.recording else f"recording {recording.status}"
+    text = f"{words} {recording.elapsed:.0f} s, {recording.size / 1e6:.1f} MB"
+    text += f", {recording.dropped} DROPPED" if recording.dropped else ""
+    return text + (f"   {recording.detail}" if recording.detail else "")

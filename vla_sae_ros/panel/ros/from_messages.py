@@ -1,0 +1,235 @@
+"""Messages to the panel's values. Runs on the ROS thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from builtin_interfaces.msg import Time
+from sensor_msgs.msg import Image
+
+from vla_sae_ros.core.errors import ObservationError, complaint
+from vla_sae_ros.core.steering import EventKind, Phase, to_edit
+from vla_sae_ros.msg import (
+    EpisodeState,
+    FeatureActivations,
+    FeatureCatalogue,
+    FeatureInfo,
+    RecordingState,
+    RobotState,
+    SteeringEvent,
+    SteeringState,
+)
+from vla_sae_ros.panel.state.values import (
+    Activations,
+    CatalogueView,
+    EditView,
+    EpisodeView,
+    EventView,
+    Example,
+    FloatArray,
+    Picture,
+    RecordingView,
+    RobotView,
+    Site,
+    SteeringView,
+)
+from vla_sae_ros.wire.conversions import NANOSECONDS, to_ns
+
+_STATUSES = {
+    EpisodeState.IDLE: "idle",
+    EpisodeState.RESETTING: "resetting",
+    EpisodeState.RUNNING: "running",
+    EpisodeState.HOLDING: "HOLDING, no valid action",
+    EpisodeState.SUCCEEDED: "succeeded",
+    EpisodeState.FAILED: "failed",
+    EpisodeState.CANCELED: "canceled",
+    EpisodeState.ERROR: "ERROR",
+}
+_UNDER_WAY = {EpisodeState.RESETTING, EpisodeState.RUNNING, EpisodeState.HOLDING}
+_RECORDING = {RecordingState.IDLE: "idle", RecordingState.RECORDING: "recording",
+              RecordingState.CLOSED: "closed", RecordingState.FAILED: "FAILED"}
+_ROBOT = {RobotState.OFFLINE: "OFFLINE", RobotState.DISABLED: "disabled",
+          RobotState.ENABLED: "ENABLED", RobotState.STOPPED: "STOPPED"}
+_CHANNELS = {"rgb8": (3, [0, 1, 2]), "bgr8": (3, [2, 1, 0]), "rgba8": (4, [0, 1, 2]),
+             "bgra8": (4, [2, 1, 0]), "mono8": (1, [0, 0, 0])}
+_LONGEST_TEXT, _LONGEST_LINE = 2000, 300
+
+
+def catalogue_view(message: FeatureCatalogue) -> CatalogueView:
+    """Return rows for all features of all sites; entries of unlisted sites are counted as stray."""
+    sites = tuple(
+        Site(name, int(size), bool(steerable))
+        for name, size, steerable in zip(
+            message.sites, message.dictionary_sizes, message.can_steer, strict=True)
+    )
+    rows = _Rows(sites, message.features)
+    return CatalogueView(
+        policy_id=one_line(message.policy_id),
+        bundle_ids=tuple(message.bundle_ids),
+        sites=sites,
+        labels=rows.texts(lambda info: one_line(info.label)),
+        classes=rows.texts(lambda info: one_line(info.feature_class)),
+        descriptions=rows.texts(lambda info: info.description[:_LONGEST_TEXT]),
+        label_sources=rows.texts(lambda info: one_line(info.label_source)),
+        notes=rows.texts(lambda info: info.notes[:_LONGEST_TEXT]),
+        listed=rows.listed,
+        observed_max=np.maximum(rows.numbers("observed_max", 0.0), 0.0),
+        coverage=rows.numbers("coverage"),
+        density=rows.numbers("density"),
+        onset_count=rows.numbers("onset_count"),
+        relative_run_length=rows.numbers("relative_run_length"),
+        general_probability=rows.numbers("general_probability"),
+        examples={row: _examples(info) for row, info in rows.infos.items() if info.examples},
+        stray=len(message.features) - len(rows.infos),
+    )
+
+
+class _Rows:
+    """The entries of a catalogue by row, as columns over all rows."""
+
+    def __init__(self, sites: Sequence[Site], features: Sequence[FeatureInfo]) -> None:
+        sizes = {site.name: site.dictionary_size for site in sites}
+        first = dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist(), strict=False))
+        self.infos = {first[info.site] + info.feature: info for info in features
+                      if info.feature < sizes.get(info.site, 0)}
+        self._size = sum(sizes.values())
+        self._rows = np.fromiter(self.infos, np.int64, len(self.infos))
+
+    @property
+    def listed(self) -> npt.NDArray[np.bool_]:
+        mask: npt.NDArray[np.bool_] = np.zeros(self._size, np.bool_)
+        mask[self._rows] = True
+        return mask
+
+    def texts(self, field: Callable[[FeatureInfo], str]) -> tuple[str, ...]:
+        column = [""] * self._size
+        for row, info in self.infos.items():
+            column[row] = field(info)
+        return tuple(column)
+
+    def numbers(self, name: str, unknown: float = np.nan) -> FloatArray:
+        column = np.full(self._size, unknown, np.float32)
+        column[self._rows] = [getattr(info, name) for info in self.infos.values()]
+        column[~np.isfinite(column)] = unknown
+        return column
+
+
+def activations(message: FeatureActivations) -> Activations:
+    """Return one inference's active features of one site."""
+    index = np.frombuffer(message.index, np.uint32)
+    natural = np.frombuffer(message.natural, np.float32)
+    applied = np.frombuffer(message.applied, np.float32)
+    if not len(index) == len(natural) == len(applied):
+        raise ObservationError(complaint(
+            "lengths of index, natural and applied", (len(index), len(natural), len(applied)),
+            "three equal ones"))
+    return Activations(
+        site=message.site,
+        episode_id=message.episode_id,
+        time=seconds(message.header.stamp),
+        inference=message.inference,
+        step=message.observation_step,
+        revision=message.steering_revision,
+        index=index,
+        natural=np.nan_to_num(natural),
+        applied=np.nan_to_num(applied),
+        edit_norm_ratio=message.edit_norm_ratio,
+        capped=message.capped,
+        bypassed=message.bypassed,
+        inference_ms=message.inference_ms,
+        fvu=message.fvu,
+    )
+
+
+def steering_view(message: SteeringState) -> SteeringView:
+    """Return the steering state."""
+    edits = tuple(
+        EditView(
+            edit=to_edit(state.edit), owner=one_line(state.owner), phase=Phase(state.phase),
+            commanded=state.commanded, reached=state.applied, weight=state.weight,
+            lease_remaining=state.lease_remaining,
+        )
+        for state in message.edits
+    )
+    return SteeringView(seconds(message.header.stamp), message.revision, message.bypass,
+                        message.cap, edits)
+
+
+def event_view(message: SteeringEvent) -> EventView:
+    """Return one line of the audit trail."""
+    kinds = {int(kind): kind.name.lower().replace("_", " ") for kind in EventKind}
+    return EventView(
+        time=seconds(message.header.stamp), kind=kinds.get(message.kind, f"kind {message.kind}"),
+        owner=one_line(message.owner), site=message.site, feature=message.feature,
+        from_value=message.from_value, to_value=message.to_value, reason=one_line(message.reason),
+        revision=message.revision,
+    )
+
+
+def episode_view(message: EpisodeState) -> EpisodeView:
+    """Return what the bridge is doing."""
+    return EpisodeView(
+        episode_id=message.episode_id, suite=one_line(message.suite), task=message.task,
+        instruction=one_line(message.instruction), step=message.step,
+        max_steps=message.max_steps,
+        status=_STATUSES.get(message.status, f"status {message.status}"),
+        detail=one_line(message.detail), realtime=message.clock == EpisodeState.REALTIME,
+        missed_deadlines=message.missed_deadlines, held_ticks=message.held_ticks,
+        dropped_chunks=message.dropped_chunks, running=message.status in _UNDER_WAY,
+        time=seconds(message.header.stamp), start=seconds(message.start),
+        init_state=message.init_state, seed=message.seed,
+    )
+
+
+def recording_view(message: RecordingState) -> RecordingView:
+    """Return what the recorder is doing."""
+    return RecordingView(
+        status=_RECORDING.get(message.status, f"status {message.status}"), uri=message.uri,
+        elapsed=message.elapsed, size=message.size, messages=message.messages,
+        dropped=message.dropped, detail=one_line(message.detail),
+    )
+
+
+def robot_view(message: RobotState) -> RobotView:
+    """Return what a robot's bridge is doing."""
+    return RobotView(
+        status=_ROBOT.get(message.status, f"status {message.status}"),
+        reason=one_line(message.reason), detail=one_line(message.detail),
+        robot=one_line(message.robot), driver=one_line(message.driver),
+        owner=one_line(message.owner), lease_left=message.lease_left, ticks=message.ticks,
+        late_ticks=message.late_ticks, late_p99=message.late_p99, sent=message.sent,
+        limited=message.limited, refused=message.refused, held=message.held, stops=message.stops,
+    )
+
+
+def picture(message: Image) -> Picture:
+    """Return the picture as RGB. Raises ObservationError for an encoding it cannot show."""
+    if message.encoding not in _CHANNELS:
+        raise ObservationError(complaint(
+            "encoding of a picture", message.encoding, ", ".join(_CHANNELS)))
+    channels, order = _CHANNELS[message.encoding]
+    lines = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
+    pixels = lines[:, :message.width * channels].reshape(message.height, message.width, channels)
+    return Picture(seconds(message.header.stamp), np.ascontiguousarray(pixels[:, :, order]))
+
+
+def seconds(stamp: Time) -> float:
+    """Return a stamp in seconds since the epoch."""
+    return to_ns(stamp) / NANOSECONDS
+
+
+def one_line(text: str) -> str:
+    """Return odd text (line breaks, control and direction characters) as one printable line."""
+    cut = text[:_LONGEST_LINE]
+    if not cut.isprintable():
+        cut = "".join(c if c.isprintable() else " " for c in cut)
+    return " ".join(cut.split())
+
+
+def _examples(info: FeatureInfo) -> tuple[Example, ...]:
+    captions = [one_line(caption) for caption in info.example_captions]
+    captions += [""] * (len(info.examples) - len(captions))
+    return tuple(Example(bytes(example.data), caption)
+                 for example, caption in zip(info.examples, captions, strict=False))

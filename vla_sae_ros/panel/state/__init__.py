@@ -1,0 +1,1 @@
+"""What the panel knows: values from messages, their history and what is selected."""

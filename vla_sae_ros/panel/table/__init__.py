@@ -1,0 +1,1 @@
+"""The table of features: model, columns, sliders and marks."""

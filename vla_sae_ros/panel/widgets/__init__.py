@@ -1,0 +1,1 @@
+"""Small Qt pieces that several views use."""

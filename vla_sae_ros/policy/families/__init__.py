@@ -1,0 +1,1 @@
+"""Policy families: one adapter each, which names the sites and reads and writes the stream."""

@@ -1,0 +1,1 @@
+"""Small random policies of lerobot's own classes, built without a download."""

@@ -1,0 +1,1 @@
+"""Drivers: a Franka through franky, its hand, and an arm that is only computed."""

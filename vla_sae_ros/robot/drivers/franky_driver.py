@@ -1,0 +1,223 @@
+"""A Franka Panda or FR3 over libfranka, through franky.
+
+Every method belongs on one thread, the control thread: franky makes it real-time, and what it
+starts inherits that. franky is never handed a number that the envelope has not passed: one NaN
+would abort the robot's control loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+
+import franky
+import numpy as np
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.robot.driver import Joints, RobotFault, RobotReading, RobotUnreachable
+from vla_sae_ros.robot.drivers.franky_gripper import FrankyGripper
+from vla_sae_ros.robot.drivers.franky_modes import COLLISION, MODES, TOOL_LIMITS, FollowMode
+from vla_sae_ros.robot.drivers.gripper import GripperThread
+from vla_sae_ros.robot.faults import USER_STOP, stop_for_flags
+from vla_sae_ros.robot.limits import RobotLimits
+from vla_sae_ros.robot.loop.realtime import become_realtime, raised
+from vla_sae_ros.robot.reasons import Stop
+from vla_sae_ros.robot.settings import RobotSettings
+
+_REST = 2.0
+"""[s] within which an arm that brakes has to stand."""
+_CLEAR = 0.5
+"""[s] within which cleared errors have to be gone from the state."""
+_SILENT = 3.0
+"""[s] without a new state after which nobody is there. libfranka says so itself after 1 s, but not
+when the robot dies while a motion is about to start: then it waits for the answer for ever."""
+_LOST = (franky.NetworkException, franky.ProtocolException, franky.IncompatibleVersionException)
+_QUOTED = re.compile(r'"([a-z_]+)"')
+_log = logging.getLogger(__name__)
+
+
+class FrankyDriver:
+    """Joint impedance as DROID, joint velocity or Cartesian velocity.
+
+    Args:
+        host: the robot's address.
+        mode: a name from franky_modes.MODES.
+        with_hand: drive Franka's own hand; False for an arm with another gripper, or none.
+        clock: monotonic [s].
+    """
+
+    name = "franky"
+
+    def __init__(
+        self,
+        host: str,
+        settings: RobotSettings,
+        mode: str = "joint_impedance",
+        with_hand: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if mode not in MODES:
+            raise ConfigurationError(complaint("Control mode", mode, ", ".join(MODES)))
+        self._host, self._settings, self._mode_name = host, settings, mode
+        self._clock = clock
+        self._robot: franky.Robot | None = None
+        self._mode: FollowMode = MODES[mode](settings)
+        self._hand = GripperThread(FrankyGripper(host)) if with_hand else None
+        self._following = False
+        self._robot_time = -1
+        self._stamp = -float("inf")
+
+    def connect(self) -> None:
+        """Connect and set our own limits."""
+        self._robot, self._following, self._robot_time = None, False, -1
+        self._mode = MODES[self._mode_name](self._settings)
+        try:
+            with raised():
+                self._robot = franky.Robot(self._host, realtime_config=franky.RealtimeConfig.Ignore)
+            become_realtime()  # franky has made this thread the most urgent one
+            _limit(self._robot, self._settings.limits)
+        except franky.Exception as error:
+            self._robot = None
+            raise RobotUnreachable(
+                f"No Franka at {self._host}: {error.args[0] if error.args else error} Is it on, is "
+                "FCI active in Desk, and is no other program (a bridge) connected to it?"
+            ) from _bare(error)
+
+    def read(self) -> RobotReading:
+        """Return the newest state; its stamp is when its robot time was first seen."""
+        try:
+            state, in_control = self._alive().state, self._alive().is_in_control
+        except (*_LOST, RuntimeError) as error:  # a closed socket comes as a bare RuntimeError
+            raise self._gone(error) from _bare(error)
+        now = state.time.to_msec()
+        if now != self._robot_time:
+            self._robot_time, self._stamp = now, self._clock()
+        elif self._clock() - self._stamp > _SILENT:
+            raise self._gone(TimeoutError(f"no new state for {_SILENT:g} s"))
+        stop, detail = self._fault(state, in_control)
+        opening = float("nan") if self._hand is None else self._hand.opening
+        return RobotReading(self._stamp, np.asarray(state.q, float), np.asarray(state.dq, float),
+                            opening, in_control, stop, detail)  # fmt: skip
+
+    def send(self, target: Joints) -> None:
+        """Follow (7,) rad; the first time, take control."""
+        self._following = True
+        try:
+            with raised():  # the 1 kHz thread that this may start must not wait for this one
+                self._mode.follow(self._alive(), target)
+        except _LOST as error:
+            raise self._gone(error) from _bare(error)
+        except (franky.ControlException, franky.CommandException) as error:
+            raise self._refused(error) from _bare(error)
+
+    def gripper(self, closing: float) -> None:
+        """Open (0) or close (1) the hand; the latest request wins."""
+        if self._hand is not None:
+            self._hand.request(closing)
+
+    def stop(self) -> None:
+        """Brake and let go; harmless when nothing moves."""
+        self._following = False
+        if self._hand is not None:
+            self._hand.stop()
+        try:
+            if self._robot is not None and self._robot.is_in_control:
+                self._mode.brake(self._robot)
+        except franky.Exception as error:  # it has stopped by itself, for another reason
+            _log.warning("braking was refused: %s", error)
+
+    def recover(self) -> None:
+        """Clear reflexes, or connect anew."""
+        if self._robot is None:
+            self.connect()
+            return
+        self._wait_for_rest()
+        try:
+            if self._robot.state.robot_mode == franky.RobotMode.UserStopped:
+                raise RobotFault("The user stop is pressed; release it first.", (USER_STOP,))
+            self._robot.recover_from_errors()
+            self._wait_for_clear()
+        except (*_LOST, RuntimeError):
+            self.connect()
+        except franky.Exception as error:
+            raise self._refused(error) from _bare(error)
+
+    def close(self) -> None:
+        """Stop and disconnect."""
+        self.stop()
+        if self._robot is not None:
+            self._wait_for_rest()
+        self._robot = None
+        if self._hand is not None:
+            self._hand.close()
+
+    def _alive(self) -> franky.Robot:
+        if self._robot is None:
+            raise RobotUnreachable(f"There is no connection to {self._host}; recover first.")
+        return self._robot
+
+    def _gone(self, error: Exception) -> RobotUnreachable:
+        """A robot object whose network failed is of no use any more."""
+        self._robot, self._following = None, False
+        return RobotUnreachable(f"The connection to {self._host} is gone: {error}")
+
+    def _refused(self, error: Exception) -> RobotFault:
+        """Name the flags of an exception; they stand quoted in its text."""
+        state = self._alive().state
+        flags = tuple(_QUOTED.findall(str(error))) or _flags(state)
+        if state.robot_mode == franky.RobotMode.UserStopped:
+            flags = (*flags, USER_STOP)
+        return RobotFault(str(error), flags)
+
+    def _fault(self, state: franky.RobotState, in_control: bool) -> tuple[str, str]:
+        """Return the stop that the robot's own state stands for, and its text; empty: none."""
+        if state.robot_mode == franky.RobotMode.UserStopped:
+            return Stop.USER_STOP, "the user stop is pressed"
+        if state.robot_mode == franky.RobotMode.Reflex:
+            flags = _flags(state)
+            return stop_for_flags(flags), ", ".join(flags) or "a reflex without a flag"
+        if not self._following or in_control:
+            return "", ""
+        try:
+            self._alive().poll_motion()
+        except _LOST as error:
+            raise self._gone(error) from _bare(error)
+        except franky.Exception as error:
+            return stop_for_flags(self._refused(error).flags), str(error)
+        return "", ""
+
+    def _wait_for_clear(self) -> None:
+        """The state that says so comes a little after the answer."""
+        until = self._clock() + _CLEAR
+        while (state := self._alive().state).robot_mode == franky.RobotMode.Reflex:
+            if self._clock() > until:
+                raise RobotFault("The robot could not clear its errors.", _flags(state))
+            time.sleep(0.005)
+
+    def _wait_for_rest(self) -> None:
+        try:
+            self._alive().join_motion(timeout=_REST)
+        except franky.Exception as error:  # why a motion ended has been said when it did
+            _log.info("the last motion ended with: %s", error)
+
+
+def _bare(error: Exception) -> Exception:
+    """Drop the frames that hold the robot: it disconnects when nothing refers to it any more."""
+    return error.with_traceback(None)
+
+
+def _flags(state: franky.RobotState) -> tuple[str, ...]:
+    errors = state.current_errors
+    return tuple(name for name in dir(errors) if name[0] != "_" and getattr(errors, name))
+
+
+def _limit(robot: franky.Robot, limits: RobotLimits) -> None:
+    """Set what can only be set at rest; franky's own limits are another robot's."""
+    robot.joint_velocity_limit.set(limits.velocity)
+    robot.joint_acceleration_limit.set(limits.acceleration)
+    robot.joint_jerk_limit.set(limits.jerk)
+    for name, value in TOOL_LIMITS.items():
+        getattr(robot, name).set(value)
+    robot.set_collision_behavior(np.full(7, COLLISION), np.full(6, COLLISION))

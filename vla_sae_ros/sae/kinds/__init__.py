@@ -1,0 +1,1 @@
+"""Kinds of sparse autoencoders, and how they normalise what they encode."""

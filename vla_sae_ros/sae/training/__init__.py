@@ -1,0 +1,1 @@
+"""Training a sparse autoencoder, with checkpoints and metrics."""

@@ -1,0 +1,105 @@
+"""Saving a training run while it goes on, so that it can be interrupted at any moment."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.sae.kinds.samples import Samples
+from vla_sae_ros.sae.objectives.training_settings import TrainingSettings
+
+_FORMAT = "1"
+_PROBED_ROWS = 64
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Everything a run depends on. facts: what is no tensor, as JSON can say it."""
+
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+
+class Resumable(Protocol):
+    """A run whose state can be taken and put back; `Trainer` is one."""
+
+    def state(self) -> TrainingState: ...
+
+    def restore(self, state: TrainingState) -> None: ...
+
+
+def run_id(settings: TrainingSettings, samples: Samples) -> str:
+    """Return an id of settings and samples (their shape and some rows), 16 hex digits."""
+    digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
+    digest.update(json.dumps([int(length) for length in samples.shape]).encode())
+    rows = np.unique(np.linspace(0, len(samples) - 1, _PROBED_ROWS).astype(np.int64))
+    digest.update(np.ascontiguousarray(samples[rows], np.float32).tobytes())
+    return digest.hexdigest()[:16]
+
+
+class Checkpoint:
+    """One file that always holds a whole state: the newest replaces the one before.
+
+    Args:
+        path: of the file.
+        run: id of settings and samples; a file of another run is refused.
+        period: [s] between two saves.
+    """
+
+    def __init__(self, path: Path, run: str, period: float = 60.0) -> None:
+        self.path = path
+        self._run = run
+        self._period = period
+        self._last = time.monotonic()
+
+    def resume(self, trainer: Resumable) -> None:
+        """Put the saved state into `trainer`; nothing happens where none was saved.
+
+        Raises:
+            ConfigurationError: the file is damaged or of another run.
+        """
+        if not self.path.exists():
+            return
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                said = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise ConfigurationError(
+                f"The checkpoint {self.path} is damaged ({error}). Delete it to begin anew."
+            ) from error
+        if said.get("format") != _FORMAT or said.get("run") != self._run:
+            raise ConfigurationError(
+                f"The checkpoint {self.path} is of a run with other settings or samples. "
+                "Give those again to go on with it, or delete it to begin anew."
+            )
+        trainer.restore(TrainingState(tensors, json.loads(said["facts"])))
+
+    def save_if_due(self, trainer: Resumable) -> None:
+        """Save when the period is over."""
+        if time.monotonic() - self._last >= self._period:
+            self.save(trainer)
+
+    def save(self, trainer: Resumable) -> None:
+        """Write the state; after a crash the file is the old one or the new one, never a part."""
+        state = trainer.state()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        part = self.path.with_name(self.path.name + ".part")
+        tensors = {name: one.detach().cpu().contiguous() for name, one in state.tensors.items()}
+        facts = json.dumps(state.facts)
+        save_file(tensors, part, {"format": _FORMAT, "run": self._run, "facts": facts})
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(self.path)
+        self._last = time.monotonic()

@@ -1,0 +1,1 @@
+"""`vla-sae bag <verb>`: what can be done with a recorded bag."""

@@ -1,0 +1,177 @@
+"""Going through episodes with a policy and writing down what its residual stream was."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from vla_sae_ros.activations.format import CollectedSite, Collection, CollectionError
+from vla_sae_ros.activations.pictures import EpisodePictures
+from vla_sae_ros.activations.source import EpisodeSource, Moment, SourceEpisode
+from vla_sae_ros.activations.writer import ActivationWriter
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.policy.engine import PolicyEngine
+
+_INDEX_BYTES = 700  # of one inference's line, with a dozen objects
+_PICTURE_MARGIN = 1.25  # later pictures may be harder to compress than the first
+_KEPT_FREE = 200 * 10**6  # [bytes]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a collection did."""
+
+    collected: int
+    skipped: int
+    successes: int
+
+
+class ActivationCollection:
+    """A policy with probes on some sites and a folder to write to.
+
+    Args:
+        engine: gets a probe on each site.
+        folder: an existing collection in it is continued.
+        sites: site names.
+        pooling: "mean" or "token".
+        source: of the episodes.
+        frame_height: [pixels] of the small pictures; 0 = none.
+        observations: keep whole observations too, for `vla-sae heatmaps`.
+
+    Raises:
+        ConfigurationError: an unknown site, or a folder that holds something else.
+    """
+
+    def __init__(
+        self,
+        engine: PolicyEngine,
+        folder: Path,
+        sites: Sequence[str],
+        pooling: str,
+        source: EpisodeSource,
+        frame_height: int,
+        observations: bool = False,
+    ) -> None:
+        self._engine, self._folder, self._source = engine, folder, source
+        self._frame_height, self._observations = frame_height, observations
+        self._picture_bytes = 0
+        self._read: dict[str, tuple[Tensor, float]] = {}
+        collected = {}
+        for name in sites:
+            site = engine.attach_probe(name, pooling == "mean", partial(self._keep, name))
+            collected[name] = CollectedSite(site.width, pooling, site.token_groups)
+        self._sites = collected
+        self._rows_seen: dict[str, int] = {}
+        self._writer = ActivationWriter(
+            folder,
+            Collection(engine.policy_id, engine.policy_name, collected, source.control_rate),
+        )
+
+    def close(self) -> None:
+        """Write what is left; an episode that did not end is kept as incomplete."""
+        self._writer.close()
+
+    def waiting(self) -> list[SourceEpisode]:
+        """Return the episodes that the folder does not hold whole."""
+        done = self._writer.completed_episodes
+        return [one for one in self._source.episodes() if one.episode_id not in done]
+
+    def run(
+        self, episodes: Sequence[SourceEpisode], finished: Callable[[SourceEpisode], None]
+    ) -> Tally:
+        """Collect the episodes, telling `finished` after each.
+
+        Raises:
+            CollectionError: the disk will not hold the rest, or cannot be written.
+        """
+        left = sum(one.inferences for one in episodes)
+        successes = 0
+        for episode in episodes:
+            success = self._collect(episode, left)
+            left -= episode.inferences
+            successes += bool(success)
+            finished(episode)
+        self._writer.flush()
+        skipped = len(self._writer.completed_episodes) - len(episodes)
+        return Tally(len(episodes), skipped, successes)
+
+    def bytes_per_inference(self) -> int | None:
+        """Return what one inference takes on disk; None before the first."""
+        if not self._rows_seen:
+            return None
+        rows = sum(
+            self._rows_seen.get(name, 1) * site.width * 4 for name, site in self._sites.items()
+        )
+        pictures = int(self._picture_bytes * _PICTURE_MARGIN)
+        return rows + pictures + _INDEX_BYTES * len(self._sites)
+
+    def _collect(self, episode: SourceEpisode, inferences_left: int) -> bool | None:
+        checked = False
+
+        def answer(moment: Moment) -> np.ndarray:
+            nonlocal checked
+            actions = self._infer(episode, moment)
+            self._picture_bytes = max(self._picture_bytes, pictures.add(moment))
+            if not checked:
+                self._check_disk(inferences_left)
+                checked = True
+            return actions
+
+        with EpisodePictures(
+            self._folder, episode.episode_id, self._frame_height, self._observations
+        ) as pictures:
+            success = episode.play(answer)
+        self._writer.end_episode(success)
+        self._writer.flush()
+        return success
+
+    def _infer(self, episode: SourceEpisode, moment: Moment) -> np.ndarray:
+        seed = (moment.seed, moment.step)
+        self._read.clear()  # a site need not run in every inference
+        actions = self._engine.infer(moment.frame, moment.instruction, seed).actions
+        context = {
+            "episode_id": episode.episode_id,
+            "step": moment.step,
+            "task": episode.task,
+            "instruction": moment.instruction,
+            "seed": moment.seed,
+            "state": moment.frame.get("observation.state"),
+            "action": actions[0],
+            "object_positions": dict(moment.object_positions),
+        }
+        for name, (read, norm) in self._read.items():
+            rows = read.cpu().numpy()
+            self._rows_seen[name] = len(np.atleast_2d(rows))
+            self._writer(name, rows, {**context, "residual_norm": norm})
+        return actions
+
+    def _check_disk(self, inferences_left: int) -> None:
+        each = self.bytes_per_inference()
+        assert each is not None  # one inference was made
+        needed, free = each * inferences_left, shutil.disk_usage(self._folder).free
+        if needed > free - _KEPT_FREE:
+            raise CollectionError(
+                f"The episodes that are left need up to {needed / 1e9:.1f} GB at "
+                f"{each / 1e3:.1f} kB per inference, and {self._folder} has {free / 1e9:.1f} GB "
+                "free. Make room, collect fewer episodes or sites, pool the tokens, or do not keep "
+                "the observations; what is collected already stays."
+            )
+
+    def _keep(self, site: str, read: Tensor, norm: float) -> None:
+        self._read[site] = (read, norm)
+
+
+def check_sites(sites: Sequence[str], known: Sequence[str]) -> None:
+    """Raise ConfigurationError for a site named twice or one that the policy does not have."""
+    wrong = [one for one in sites if one not in known or list(sites).count(one) > 1]
+    if wrong:
+        raise ConfigurationError(
+            f"--sites {' '.join(wrong)}: not a site of this policy, or named twice. It has "
+            f"{', '.join(known)}."
+        )

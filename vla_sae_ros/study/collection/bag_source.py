@@ -1,0 +1,95 @@
+"""Episodes of a bag: the observations that the policy was asked about when it was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from vla_sae_ros.activations.source import Answer, Moment
+from vla_sae_ros.bags.reading import messages, open_bag
+from vla_sae_ros.bags.recorded_frames import RecordedFrames
+from vla_sae_ros.bags.recorded_inferences import RecordedInference, recorded_inferences
+from vla_sae_ros.bags.timeline import EPISODE_STATUSES, Timeline
+from vla_sae_ros.core.contract import Contract
+from vla_sae_ros.core.errors import ObservationError, RecordingError
+
+_SUCCESS = {"SUCCEEDED": True, "FAILED": False}
+
+
+@dataclass(frozen=True)
+class BagEpisode:
+    """One recorded episode; replans at one observation count once."""
+
+    folder: Path
+    contract: Contract
+    recorded: tuple[RecordedInference, ...]
+    status: str
+    suite_task: str
+
+    @property
+    def episode_id(self) -> str:
+        return self.recorded[0].episode_id
+
+    @property
+    def task(self) -> str:
+        return self.suite_task
+
+    @property
+    def inferences(self) -> int:
+        return len(self.recorded)
+
+    def play(self, answer: Answer) -> bool | None:
+        """Ask at every recorded observation, without steering; the answers go nowhere.
+
+        Raises RecordingError for an observation that the bag does not hold whole.
+        """
+        with open_bag(self.folder) as reader:
+            for inference, frame in RecordedFrames(reader, self.contract).of(self.recorded):
+                if isinstance(frame, ObservationError):
+                    raise RecordingError(
+                        f"Episode {self.episode_id}, step {inference.step}: {frame} "
+                        "Record with pictures to collect from a bag."
+                    )
+                answer(Moment(frame, inference.instruction, inference.seed, inference.step))
+        return _SUCCESS.get(self.status)
+
+
+class BagSource:
+    """Every episode of one bag that was recorded with pictures.
+
+    Raises:
+        RecordingError: no bag, or no inference in it.
+    """
+
+    def __init__(self, folder: Path, contract: Contract) -> None:
+        self._folder, self._contract = folder, contract
+        with open_bag(folder) as reader:
+            self._spans = Timeline(list(messages(reader, "episode"))).spans
+            self._inferences = recorded_inferences(reader).inferences
+        if not self._inferences:
+            raise RecordingError(
+                f"{folder} has no inference in it. Record policy/request and policy/action_chunk."
+            )
+
+    @property
+    def control_rate(self) -> float:
+        return self._contract.fps
+
+    def episodes(self) -> Iterator[BagEpisode]:
+        for episode_id in dict.fromkeys(one.episode_id for one in self._inferences):
+            first_of_step: dict[int, RecordedInference] = {}
+            for one in self._inferences:
+                if one.episode_id == episode_id:
+                    first_of_step.setdefault(one.step, one)
+            span = self._spans.get(episode_id)
+            yield BagEpisode(
+                self._folder,
+                self._contract,
+                tuple(first_of_step.values()),
+                EPISODE_STATUSES[span.last.status] if span else "",
+                f"{span.last.suite} {span.last.task}" if span else "",
+            )
+
+    def close(self) -> None:
+        """Nothing is held open."""

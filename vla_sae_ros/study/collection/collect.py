@@ -1,0 +1,129 @@
+"""`vla-sae collect`: a policy's activations over episodes, to train autoencoders on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from vla_sae_ros.activations.format import POOLINGS
+from vla_sae_ros.activations.source import EpisodeSource, SourceEpisode
+from vla_sae_ros.core.contract import load_contract
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.progress import CommandProgress
+from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.policy.loading import load_policy
+from vla_sae_ros.resources import resource
+from vla_sae_ros.study.collection.activation_collection import ActivationCollection, check_sites
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `vla-sae collect`."""
+    parser.add_argument(
+        "folder", type=Path, help="of the activations; an existing one is continued"
+    )
+    parser.add_argument("--sites", nargs="+", required=True, help="e.g. backbone.1 expert.1")
+    parser.add_argument("--policy", type=Path, help="default: the demonstration policy")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--env", default="libero_object", metavar="SUITE", help="LIBERO suite; default %(default)s"
+    )
+    source.add_argument("--dataset", type=Path, help="folder of a LeRobotDataset")
+    source.add_argument("--bag", type=Path, help="folder of a bag recorded with pictures")
+    parser.add_argument(
+        "--tasks", default="0", help='of --env: "all", "0,6" or "0:butter_1"; default %(default)s'
+    )
+    parser.add_argument("--episodes", type=int, default=40, help="of --env, per task")
+    parser.add_argument("--seed", type=int, default=0, help="of the first episode; counts up")
+    parser.add_argument("--max-steps", type=int, default=0, help="default: the suite's own limit")
+    parser.add_argument(
+        "--every", type=int, default=5, help="control steps per inference; default %(default)s"
+    )
+    parser.add_argument("--contract", type=Path, help="of --bag; default: LIBERO's")
+    parser.add_argument("--pooling", choices=POOLINGS, default="mean")
+    parser.add_argument(
+        "--frame-height", type=int, default=96, help="[pixels] of the pictures kept; 0 = none"
+    )
+    parser.add_argument(
+        "--keep-observations",
+        action="store_true",
+        help="also keep what the policy saw, whole and without loss, for `vla-sae heatmaps`; about "
+        "80 kB per picture of 256 x 256",
+    )
+    parser.add_argument("--device", default="cpu", help="torch device; default %(default)s")
+    parser.add_argument("--threads", type=int, default=1, help="of torch; default %(default)s")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Collect what is not in the folder yet; return the exit status."""
+    for name in ("episodes", "every", "threads"):
+        if getattr(args, name) < 1:
+            raise ConfigurationError(complaint(f"--{name}", getattr(args, name), "1 or more"))
+    torch.set_num_threads(args.threads)
+    loaded = load_policy(args.policy or resource("models", "demo", "policy"), args.device)
+    engine = PolicyEngine(loaded)
+    check_sites(args.sites, list(engine.adapter.sites))
+    source = _source(args, sorted(engine.input_features))
+    try:
+        collection = ActivationCollection(
+            engine,
+            args.folder,
+            args.sites,
+            args.pooling,
+            source,
+            args.frame_height,
+            args.keep_observations,
+        )
+        try:
+            _collect(collection, args.folder)
+        finally:
+            collection.close()
+    finally:
+        engine.close()
+        source.close()
+    return 0
+
+
+def _collect(collection: ActivationCollection, folder: Path) -> None:
+    episodes = collection.waiting()
+    if not episodes:
+        print(f"{folder} holds every planned episode already.")
+        return
+    with CommandProgress() as progress:
+        left = sum(one.inferences for one in episodes)
+        bar = progress.add_task("collecting", total=len(episodes), note=f"{left} inferences left")
+
+        def finished(episode: SourceEpisode) -> None:
+            nonlocal left
+            left -= episode.inferences
+            each = collection.bytes_per_inference() or 0
+            note = f"up to {left} inferences, {left * each / 1e6:.0f} MB to come"
+            progress.update(bar, advance=1, description=episode.episode_id, note=note)
+
+        tally = collection.run(episodes, finished)
+    print(
+        f"{tally.collected} episodes collected in {folder}, {tally.successes} of them successes; "
+        f"{tally.skipped} were there already."
+    )
+
+
+def _source(args: argparse.Namespace, features: list[str]) -> EpisodeSource:
+    # A source's libraries are needed by its user only.
+    if args.dataset is not None:
+        from vla_sae_ros.study.collection.dataset_source import DatasetSource
+
+        return DatasetSource(args.dataset, features, args.every)
+    if args.bag is not None:
+        from vla_sae_ros.study.collection.bag_source import BagSource
+
+        contract = load_contract(args.contract or resource("config", "contracts", "libero.yaml"))
+        return BagSource(args.bag, contract)
+    from vla_sae_ros.sim.libero import LiberoEnvironment
+    from vla_sae_ros.study.collection.libero_source import LiberoSource, plan_collection
+    from vla_sae_ros.study.rollouts.trials import parse_tasks
+
+    trials = plan_collection(
+        parse_tasks(args.env, args.tasks), args.episodes, args.seed, args.max_steps
+    )
+    return LiberoSource(LiberoEnvironment(), trials, args.every)

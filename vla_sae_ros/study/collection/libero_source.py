@@ -1,0 +1,73 @@
+"""Episodes that the policy itself drives in LIBERO."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from vla_sae_ros.activations.source import Answer
+from vla_sae_ros.sim.environment import Environment, TaskSpec
+from vla_sae_ros.study.rollouts.playing import PlannedTrial, play_trial
+
+TRAINING_INIT_STATES = range(40)  # 40 to 49 are for evaluation
+
+
+def plan_collection(
+    tasks: Sequence[TaskSpec], episodes: int, first_seed: int, max_steps: int = 0
+) -> list[PlannedTrial]:
+    """Return `episodes` per task, each with its own seed; a longer plan begins like a shorter."""
+    planned: list[PlannedTrial] = []
+    for number in range(episodes):
+        for task in tasks:
+            state = TRAINING_INIT_STATES[number % len(TRAINING_INIT_STATES)]
+            limit = min(max_steps or task.max_steps, task.max_steps)
+            planned.append(PlannedTrial(task, state, first_seed + len(planned), limit))
+    return planned
+
+
+@dataclass(frozen=True)
+class LiberoEpisode:
+    """One planned episode in an environment."""
+
+    environment: Environment
+    trial: PlannedTrial
+    execute_steps: int
+
+    @property
+    def episode_id(self) -> str:
+        trial = self.trial
+        return f"{trial.task.suite}-{trial.task.task_index}-{trial.init_state}-{trial.seed}"
+
+    @property
+    def task(self) -> str:
+        return f"{self.trial.task.suite} {self.trial.task.task_index}"
+
+    @property
+    def inferences(self) -> int:
+        return -(-self.trial.max_steps // self.execute_steps)
+
+    def play(self, answer: Answer) -> bool:
+        return play_trial(
+            self.environment, self.trial, self.trial.max_steps, self.execute_steps, answer
+        )
+
+
+class LiberoSource:
+    """Planned episodes, one after the other in one environment."""
+
+    def __init__(
+        self, environment: Environment, trials: Sequence[PlannedTrial], execute_steps: int
+    ) -> None:
+        self._environment, self._trials = environment, tuple(trials)
+        self._execute_steps = execute_steps
+
+    @property
+    def control_rate(self) -> float:
+        return self._environment.control_rate_hz
+
+    def episodes(self) -> Iterator[LiberoEpisode]:
+        for trial in self._trials:
+            yield LiberoEpisode(self._environment, trial, self._execute_steps)
+
+    def close(self) -> None:
+        self._environment.close()

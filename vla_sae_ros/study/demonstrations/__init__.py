@@ -1,0 +1,1 @@
+"""`vla-sae demos`: scripted demonstrations, staged stills and dataset aggregation."""

@@ -1,0 +1,257 @@
+"""Every run of a study, in the order in which a part of it is worth most."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.policy.families.site import Site
+from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.sim.environment import TaskSpec
+from vla_sae_ros.study.experiment.design.arms import (
+    EPISODES,
+    Arm,
+    baseline_arms,
+    latency_arms,
+    layer_arms,
+    necessity_arms,
+    steered_arms,
+)
+from vla_sae_ros.study.experiment.design.choice import chosen
+from vla_sae_ros.study.experiment.design.settings import Pair, RunSettings
+from vla_sae_ros.study.experiment.design.study_file import Study
+from vla_sae_ros.study.experiment.design.study_parts import Place
+
+
+@dataclass(frozen=True)
+class NamedTask:
+    """A task as the study names it: "0" or "0:butter_1"."""
+
+    name: str
+    task: TaskSpec
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a plan stands on: the policy, its SAEs and the tasks of each place.
+
+    bundles: by site. tasks, init_states: one entry per place of the study. mean_differences: site
+    -> content id of its direction.
+    """
+
+    policy_id: str
+    sites: Mapping[str, Site]
+    bundles: Mapping[str, SaeBundle]
+    tasks: Sequence[Sequence[NamedTask]]
+    init_states: Sequence[Sequence[int]]
+    mean_differences: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run and every arm that it serves."""
+
+    run_id: str
+    settings: RunSettings
+    task: TaskSpec | None
+    arms: tuple[Arm, ...]
+    filmed: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs in order: observations first, then round by round, so that pairs are whole early."""
+
+    study: Study
+    runs: tuple[PlannedRun, ...]
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Return how many runs each (protocol, arm) has."""
+        return dict(Counter((arm.protocol, arm.arm) for run in self.runs for arm in run.arms))
+
+
+def make_plan(study: Study, ground: Ground) -> Plan:
+    """Plan a study.
+
+    Raises:
+        ConfigurationError: a site, feature or strength that cannot be used.
+    """
+    _check(study, ground)
+    planner = _Planner(study, ground)
+    merged: dict[str, PlannedRun] = {}
+    for run in planner.runs():
+        known = merged.get(run.run_id)
+        merged[run.run_id] = run if known is None else replace(
+            known, arms=known.arms + run.arms, filmed=known.filmed or run.filmed)  # fmt: skip
+    return Plan(study, tuple(merged.values()))
+
+
+@dataclass(frozen=True)
+class _Start:
+    """An episode to start: which task, from where, in which round."""
+
+    pair: Pair
+    task: TaskSpec
+    instruction: str
+    round: int
+
+
+class _Planner:
+    def __init__(self, study: Study, ground: Ground) -> None:
+        self._study, self._ground = study, ground
+        self._taps = {site: (site, bundle.bundle_id) for site, bundle in ground.bundles.items()}
+        self._traced = self._studied_features()
+        self._starts = sorted(self._all_starts(), key=lambda start: start.round)
+
+    def runs(self) -> Iterator[PlannedRun]:
+        protocols = self._study.protocols
+        sources: tuple[str, ...] = ()
+        if {"P1", "P5"} & set(protocols):
+            observing = list(self._observing())
+            sources = tuple(run.run_id for run in observing)
+            yield from observing
+        for protocol in ("P5", "P1"):
+            if protocol in protocols:
+                yield from self._looking(protocol, sources)
+        played = [protocol for protocol in EPISODES if protocol in protocols]
+        arms = [arm for protocol in played for arm in self._arms(protocol)]
+        for start in self._starts if arms else ():
+            for arm in arms:
+                yield self._rollout(start, arm)
+
+    def _arms(self, protocol: str) -> Iterator[Arm]:
+        study, bundles = self._study, self._ground.bundles
+        if protocol == "P3":
+            yield from necessity_arms(study, bundles)
+        elif protocol == "P4":
+            yield from layer_arms(study, tuple(self._ground.sites))
+        else:
+            steered = steered_arms(study, protocol, bundles, self._ground.mean_differences)
+            if protocol == "P5":
+                yield from latency_arms(steered)
+            else:
+                yield from baseline_arms(study, protocol)
+                yield from steered
+
+    def _rollout(self, start: _Start, arm: Arm) -> PlannedRun:
+        study = self._study
+        settings = RunSettings(
+            "rollout", self._ground.policy_id, start.pair,
+            arm.instruction or start.instruction, (start.pair.seed + arm.noise,),
+            self._limit(start),
+            study.execute_steps, study.cap, **self._hooks(arm),
+        )  # fmt: skip
+        filmed = arm.arm in study.keep.videos and start.round < study.keep.pairs
+        return PlannedRun(settings.run_id, settings, start.task, (arm,), filmed)
+
+    def _observing(self) -> Iterator[PlannedRun]:
+        """Yield the plain rollouts whose observations are looked at, enough for the count."""
+        wanted, study = self._study.observations, self._study
+        expected = 0
+        for start in self._starts:
+            if expected >= wanted.count:
+                return
+            steps = self._limit(start)
+            # A success ends an episode early: only half of its length is counted on.
+            expected += max(1, steps // wanted.every // 2)
+            settings = RunSettings(
+                "observations", self._ground.policy_id, start.pair, start.instruction,
+                (start.pair.seed,), steps, study.execute_steps, study.cap, every=wanted.every,
+            )  # fmt: skip
+            yield PlannedRun(settings.run_id, settings, start.task, ())
+
+    def _limit(self, start: _Start) -> int:
+        """Return how many control steps an episode has at most."""
+        return min(self._study.max_steps or start.task.max_steps, start.task.max_steps)
+
+    def _looking(self, protocol: str, sources: tuple[str, ...]) -> Iterator[PlannedRun]:
+        study, count = self._study, self._study.observations.count
+        kind, steps = ("open_loop", count) if protocol == "P1" else ("latency", study.latency)
+        for arm in self._arms(protocol):
+            seeds = tuple(one + arm.noise for one in study.observations.noise_seeds)
+            settings = RunSettings(
+                kind, self._ground.policy_id, None, arm.instruction, seeds, steps,
+                study.execute_steps, study.cap, sources=sources, **self._hooks(arm),
+            )  # fmt: skip
+            yield PlannedRun(settings.run_id, settings, None, (arm,))
+
+    def _hooks(self, arm: Arm) -> dict[str, Any]:
+        """Return what an arm hooks onto the policy, and what is written down of it."""
+        if arm.hooked:
+            return {"taps": tuple(self._taps.values()), "traced": self._traced}
+        sites = dict.fromkeys(change.site for change in arm.changes)
+        read = [change for change in arm.changes if change.unit != "token_norm"]
+        return {
+            "changes": arm.changes,
+            "taps": tuple(self._taps[site] for site in sites if read),
+            "traced": tuple((arm.changes[0].site, feature) for feature in arm.features),
+            "window": arm.window,
+        }
+
+    def _studied_features(self) -> tuple[tuple[str, int], ...]:
+        found: dict[tuple[str, int], None] = {}
+        for features in self._study.features:
+            bundle = self._ground.bundles[features.site]
+            for one in chosen(features, bundle, self._study.controls.seed):
+                found[features.site, one] = None
+        return tuple(found)
+
+    def _all_starts(self) -> Iterator[_Start]:
+        places = zip(self._study.places, self._ground.tasks, self._ground.init_states, strict=True)
+        for place, tasks, states in places:
+            for named in tasks:
+                for number in range(place.rollouts):
+                    pair = Pair(
+                        place.suite, named.name, states[number % len(states)],
+                        place.first_seed + number, place.move, place.exchange,
+                    )  # fmt: skip
+                    yield _Start(pair, named.task, _told(place, named.task), number)
+
+
+def _told(place: Place, task: TaskSpec) -> str:
+    return place.instruction or task.instruction
+
+
+def _check(study: Study, ground: Ground) -> None:
+    """Refuse what cannot be steered before anything runs."""
+    used = {features.site for features in study.features}
+    used |= {study.necessity.site} if study.necessity else set()
+    for site in sorted(used):
+        if site not in ground.bundles:
+            allowed = ", ".join(sorted(ground.bundles)) or "none: name bundles"
+            raise ConfigurationError(complaint("site without an SAE", site, allowed))
+        if not ground.sites[site].can_steer:
+            why = ground.sites[site].why_not
+            allowed = ", ".join(name for name, one in ground.sites.items() if one.can_steer)
+            raise ConfigurationError(
+                complaint(f"site that cannot be steered ({why})", site, allowed)
+            )
+    for site in study.layers.sites:
+        if site not in ground.sites:
+            raise ConfigurationError(
+                complaint("`layers.sites`", site, ", ".join(ground.sites))
+            )
+    _check_strengths(study, ground)
+
+
+def _check_strengths(study: Study, ground: Ground) -> None:
+    for features in study.features:
+        bundle = ground.bundles[features.site]
+        for changes in study.changes:
+            if changes.mode in ("scale", "project_out"):
+                continue
+            if changes.unit == "residual_norm":
+                if not bundle.residual_norm_activation > 0:
+                    raise ConfigurationError(complaint(
+                        "unit residual_norm", f"the SAE of {features.site} came without data",
+                        "observed_max", "Convert it with --activations."))  # fmt: skip
+                continue
+            silent = [one for one in chosen(features, bundle, study.controls.seed)
+                      if not bundle.observed_max[one] > 0]  # fmt: skip
+            if silent:
+                raise ConfigurationError(complaint(
+                    f"features of {features.site} without an observed maximum", silent,
+                    "unit residual_norm for these"))  # fmt: skip

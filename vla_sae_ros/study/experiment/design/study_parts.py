@@ -1,0 +1,204 @@
+"""The parts of a study file; `study_file.Study` is the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vla_sae_ros.study.experiment.design.yaml_values import at_least, one_of, refuse
+from vla_sae_ros.study.experiment.records.table import ARMS
+
+MODES = ("add", "clamp", "scale", "project_out")
+UNITS = ("residual_norm", "observed_max")
+EVENTS = ("start", "grasp", "close")
+LARGEST = 20.0
+EVALUATION_SEED = 1_000_000  # seeds from here on never made demonstrations
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of one site; exactly one of the ways to choose them.
+
+    ids: these. labels: these, with what they are called. top_general: the n most general, by the
+    classifier's probability. random_general, random_memorized: n of that class, drawn at random.
+    labelled: those with a label in the catalogue. all: every feature that is not dead.
+    """
+
+    site: str
+    ids: tuple[int, ...] = ()
+    labels: dict[int, str] = field(default_factory=dict)
+    top_general: int = 0
+    random_general: int = 0
+    random_memorized: int = 0
+    labelled: bool = False
+    all: bool = False
+
+    def __post_init__(self) -> None:
+        ways = ("ids", "labels", "top_general", "random_general", "random_memorized", "labelled",
+                "all")  # fmt: skip
+        chosen = [way for way in ways if getattr(self, way)]
+        if len(chosen) != 1:
+            refuse("features", chosen or "nothing chosen", f"exactly one of {', '.join(ways)}")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is done to a feature, at several strengths.
+
+    unit: of an add or a clamp. strengths: signed; of a scale: factors; a project_out has none.
+    """
+
+    mode: str = "add"
+    unit: str = "residual_norm"
+    strengths: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        one_of("changes.mode", self.mode, MODES)
+        one_of("changes.unit", self.unit, UNITS)
+        if self.mode == "project_out":
+            if self.strengths:
+                refuse("changes.strengths", self.strengths, "none with project_out")
+        elif not self.strengths:
+            refuse("changes.strengths", [], "at least one")
+        for strength in self.strengths:
+            if not abs(strength) <= LARGEST:
+                refuse("changes.strengths", strength, f"-{LARGEST:g} to {LARGEST:g}")
+
+
+@dataclass(frozen=True)
+class Window:
+    """Control steps [first, to) from an event on in which a change acts; to = -1: to the end.
+
+    after: "start" of the episode, the first "grasp" (an object touches both finger pads), or the
+    first "close" (the policy commands the gripper to close). It decides at each inference.
+    """
+
+    after: str = "start"
+    first: int = 0
+    to: int = -1
+
+    def __post_init__(self) -> None:
+        one_of("windows.after", self.after, EVENTS)
+        if self.first < 0 or not (self.to == -1 or self.to > self.first):
+            refuse("windows", (self.first, self.to), "0 <= from < to, or to = -1: until the end")
+
+
+WHOLE_EPISODE = Window()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Tasks of one suite, each from `rollouts` initial states.
+
+    tasks: "all", "0,6" or "0:butter_1" (another object to bring in that scene). init_states:
+    "40-49"; gone round. move: every object is shifted by up to this many metres in x and y.
+    exchange: two objects that change places. instruction: told instead of the task's, in all arms.
+    """
+
+    suite: str
+    tasks: str = "all"
+    init_states: str = "40-49"
+    rollouts: int = 10
+    first_seed: int = EVALUATION_SEED
+    move: float = 0.0
+    exchange: tuple[str, ...] = ()
+    instruction: str | None = None
+
+    def __post_init__(self) -> None:
+        at_least("places.rollouts", self.rollouts, 1)
+        at_least("places.first_seed", self.first_seed, 0)
+        if not 0.0 <= self.move < 1.0:
+            refuse("places.move", self.move, "0 to 1 [m]")
+        if len(self.exchange) not in (0, 2):
+            refuse("places.exchange", self.exchange, "two objects, or none")
+
+
+@dataclass(frozen=True)
+class Controls:
+    """How many controls each site gets. seed: of every random choice in the study."""
+
+    rows: int = 3
+    gaussian: int = 3
+    alive: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "gaussian", "alive", "seed"):
+            at_least(f"controls.{name}", getattr(self, name), 0)
+
+
+@dataclass(frozen=True)
+class MeanDifference:
+    """The mean-difference direction: mean activation of one kind of episodes minus another.
+
+    activations: a folder of `vla-sae collect` with the sites in question, mean-pooled. by:
+    "success" (successes minus failures) or "instruction" (those told `a` minus those told `b`).
+    """
+
+    activations: Path
+    by: str = "success"
+    a: str = ""
+    b: str = ""
+
+    def __post_init__(self) -> None:
+        one_of("mean_difference.by", self.by, ("success", "instruction"))
+        if (self.by == "instruction") != bool(self.a and self.b):
+            refuse("mean_difference", (self.a, self.b),
+                   "a and b with by: instruction, neither with by: success")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Necessity:
+    """P3: so many features of the site are projected out together, in each of the three classes."""
+
+    site: str
+    features: int = 4
+
+    def __post_init__(self) -> None:
+        at_least("necessity.features", self.features, 1)
+
+
+@dataclass(frozen=True)
+class Layers:
+    """P4: Gaussian directions added at every site (or these), at `strengths` times each token's
+    own norm, in so many episodes of each task."""
+
+    sites: tuple[str, ...] = ()
+    directions: int = 10
+    strengths: tuple[float, ...] = (0.5,)
+
+    def __post_init__(self) -> None:
+        at_least("layers.directions", self.directions, 1)
+        if not self.strengths or not all(0 < abs(one) <= LARGEST for one in self.strengths):
+            refuse("layers.strengths", self.strengths, f"at least one, up to {LARGEST:g}, not 0")
+
+
+@dataclass(frozen=True)
+class Observations:
+    """P1: what the open loop looks at: every `every` control steps of plain rollouts of the places.
+
+    noise_seeds: each observation is answered once from each of them.
+    """
+
+    count: int = 64
+    every: int = 20
+    noise_seeds: tuple[int, ...] = (0,)
+
+    def __post_init__(self) -> None:
+        at_least("observations.count", self.count, 1)
+        at_least("observations.every", self.every, 1)
+        if not self.noise_seeds or min(self.noise_seeds) < 0:
+            refuse("observations.noise_seeds", self.noise_seeds, "at least one, from 0 on")
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What is kept beside the numbers: videos of these arms, of the first n pairs of each task."""
+
+    videos: tuple[str, ...] = ()
+    pairs: int = 1
+
+    def __post_init__(self) -> None:
+        for arm in self.videos:
+            one_of("keep.videos", arm, ARMS)
+        at_least("keep.pairs", self.pairs, 1)

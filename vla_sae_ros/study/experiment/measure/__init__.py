@@ -1,0 +1,1 @@
+"""Measuring a study: effects, intervals, tests and verdicts."""

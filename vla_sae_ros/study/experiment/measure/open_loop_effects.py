@@ -1,0 +1,65 @@
+"""What an edit does to the answers to the same observations: protocol P1.
+
+An effect is the edited answer minus the plain one to the same observation from the same noise seed,
+as a mean over the chunk, in the units of the actions ([-1, 1]).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from vla_sae_ros.core.errors import RecordingError, complaint
+from vla_sae_ros.study.experiment.measure.effects import Effect
+from vla_sae_ros.study.experiment.records.files import Responses
+
+Floats = npt.NDArray[np.float64]
+
+ACTION = Effect("action change", "action units", "mean ||da|| of an action of the chunk",
+                "acts otherwise", "", signed=False)
+UPWARD = Effect("upward command", "action units", "change of the vertical command, + is up",
+                "higher", "lower")
+COMMANDED_SPEED = Effect("commanded speed", "action units",
+                         "change of the length of the translation command", "faster", "slower")
+GRIPPER = Effect("gripper command", "action units", "change of the gripper command, + closes",
+                 "closes", "opens")
+
+OPEN_LOOP_EFFECTS = (ACTION, UPWARD, COMMANDED_SPEED, GRIPPER)
+
+
+def open_loop_effects(plain: Responses, edited: Responses) -> dict[str, Floats]:
+    """Return each effect by name, (episodes,): the mean over an episode's observations.
+
+    Observations of one episode are alike, so the episode is the pair. Episodes are in ascending
+    order of their number.
+
+    Raises:
+        RecordingError: the two did not answer the same observations.
+    """
+    same = (np.array_equal(plain.observation, edited.observation)
+            and plain.actions.shape == edited.actions.shape)
+    if not same:
+        raise _unlike("observations", f"{len(edited.observation)} of its own")
+    before, after = plain.actions.astype(np.float64), edited.actions.astype(np.float64)
+    change = after - before
+    faster = np.linalg.norm(after[..., :3], axis=2) - np.linalg.norm(before[..., :3], axis=2)
+    per_observation = {
+        ACTION.name: np.linalg.norm(change, axis=2).mean(axis=1),
+        UPWARD.name: change[..., 2].mean(axis=1),
+        COMMANDED_SPEED.name: faster.mean(axis=1),
+        GRIPPER.name: change[..., -1].mean(axis=1),
+    }
+    _, episode, count = np.unique(plain.episode, return_inverse=True, return_counts=True)
+    return {name: np.bincount(episode, values) / count for name, values in per_observation.items()}
+
+
+def refuse_other_noise(plain: Responses, edited: Responses) -> None:
+    """Raise RecordingError when the two did not answer from the same noise seeds."""
+    if not np.array_equal(plain.noise_seed, edited.noise_seed):
+        raise _unlike("noise seeds", str(sorted(set(edited.noise_seed.tolist()))))
+
+
+def _unlike(what: str, got: str) -> RecordingError:
+    return RecordingError(complaint(
+        f"{what} of an arm in open loop", got, "those of the plain policy",
+        "Delete the study's open-loop files and run it again."))

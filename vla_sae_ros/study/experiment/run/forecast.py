@@ -1,0 +1,58 @@
+"""How long the rest of a study takes and what it needs on disk, from what was measured in it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+from vla_sae_ros.study.experiment.design.plan import Plan
+from vla_sae_ros.study.experiment.run.store import Store
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is left of a study.
+
+    hours: with `workers` workers; None while some kind of run has not been measured, see `unknown`.
+    bytes: of the runs that are left; None before the first run.
+    """
+
+    left: int
+    finished: int
+    workers: int
+    hours: float | None
+    unknown: tuple[str, ...]
+    bytes: float | None
+
+    def in_words(self) -> str:
+        """Return a sentence."""
+        text = f"{self.finished} runs finished, {self.left} to make"
+        if not self.left:
+            return text + "."
+        if self.hours is None:
+            kinds = " and ".join(self.unknown)
+            return (f"{text}; how long they take is not known before a first {kinds} was made here "
+                    "(--limit 4 makes four runs).")  # fmt: skip
+        size = f", {self.bytes / 1e6:.0f} MB" if self.bytes is not None else ""
+        return f"{text}: about {self.hours:.1f} h with {self.workers} workers{size}."
+
+
+def forecast(plan: Plan, store: Store, workers: int) -> Forecast:
+    """Predict from the mean wall time of the finished runs of each kind in this folder."""
+    seconds: defaultdict[str, list[float]] = defaultdict(list)
+    left: Counter[str] = Counter()
+    for run in plan.runs:
+        done = store.finished.get(run.run_id)
+        if done is None:
+            left[run.settings.kind] += 1
+        else:
+            seconds[run.settings.kind].append(done.outcome.seconds)
+    unknown = tuple(kind for kind in left if not seconds[kind])
+    total = sum(count * sum(seconds[kind]) / len(seconds[kind])
+                for kind, count in left.items() if seconds[kind])  # fmt: skip
+    each = store.bytes_per_run()
+    count = sum(left.values())
+    return Forecast(
+        count, len(plan.runs) - count, workers, None if unknown else total / workers / 3600,
+        unknown, None if each is None else each * count,
+    )  # fmt: skip

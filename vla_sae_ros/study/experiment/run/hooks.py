@@ -1,0 +1,93 @@
+"""The changes of a run as SAEs to hook on and edits to apply."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot
+from vla_sae_ros.policy.taps.directions import (
+    Vector,
+    direction_bundle,
+    gaussian_direction,
+    redirected,
+)
+from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.study.experiment.design.settings import Change, RunSettings
+from vla_sae_ros.study.experiment.run.setup import HookedPolicy, Performers
+
+
+@dataclass(frozen=True)
+class Hooked:
+    """A policy hooked for a run, and the edits of an inference in which its changes act."""
+
+    policy: HookedPolicy
+    edits: Mapping[str, tuple[AppliedEdit, ...]]
+    cap: float
+
+    def snapshot(self, acting: bool) -> Snapshot:
+        """Return what an inference applies."""
+        return Snapshot(edits=self.edits if acting else {}, cap=self.cap)
+
+
+def hooked(performers: Performers, settings: RunSettings) -> Hooked:
+    """Hook what a run needs onto the policy. A site that is only measured (P4) is not refused."""
+    wanted = {site: performers.bundles[site] for site, _ in settings.taps}
+    edits: dict[str, tuple[AppliedEdit, ...]] = {}
+    for change in settings.changes:
+        if change.unit == "token_norm":
+            wanted[change.site] = _bare(performers, change)
+            feature = 0
+        else:
+            feature = _carrying(change)
+            wanted[change.site] = _aimed(wanted[change.site], change, feature, performers.vectors)
+        value = _value(change, wanted[change.site], feature)
+        edit = AppliedEdit(feature, Mode[change.mode.upper()], value, 1.0)
+        if not edit.is_neutral:
+            edits[change.site] = (*edits.get(change.site, ()), edit)
+    return Hooked(performers.hook(tuple(wanted.values())), edits, settings.cap)
+
+
+def _carrying(change: Change) -> int:
+    """Return the feature whose edit this is: its decoder row is the direction, or is made so."""
+    if change.carrier >= 0:
+        return change.carrier
+    kind, _, number = change.direction.partition(":")
+    return int(number) if kind == "row" else 0
+
+
+def _aimed(
+    bundle: SaeBundle, change: Change, feature: int, vectors: Mapping[str, Vector]
+) -> SaeBundle:
+    """Return the bundle with the feature's decoder row along the change's direction."""
+    if change.direction == f"row:{feature}":
+        return bundle
+    return redirected(bundle, {feature: _direction(change, bundle, vectors)})
+
+
+def _direction(change: Change, bundle: SaeBundle, vectors: Mapping[str, Vector]) -> Vector:
+    kind, _, rest = change.direction.partition(":")
+    if kind == "row":
+        return bundle.sae.W_dec[int(rest)].detach().cpu().numpy()
+    if kind == "mean_difference":
+        return vectors[rest]
+    seed, number = rest.split(":")
+    return gaussian_direction(bundle.card.d_in, int(seed), int(number))
+
+
+def _bare(performers: Performers, change: Change) -> SaeBundle:
+    site = performers.sites[change.site]
+    seed, number = change.direction.removeprefix("gaussian:").split(":")
+    direction = gaussian_direction(site.width, int(seed), int(number))
+    return direction_bundle(site, direction[None], *performers.policy)
+
+
+def _value(change: Change, bundle: SaeBundle, feature: int) -> float:
+    """Return the edit's v in the SAE's activation units."""
+    if change.unit == "observed_max":
+        return change.strength * float(bundle.observed_max[feature])
+    if change.unit in ("residual_norm", "token_norm"):
+        norms = bundle.decoder_norm
+        row = 1.0 if norms is None else float(norms[feature])
+        return change.strength * bundle.residual_norm_activation / row
+    return change.strength

@@ -1,0 +1,90 @@
+"""What a plan stands on, found: policy, SAEs, tasks, mean-difference directions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from vla_sae_ros.activations.dataset import ActivationDataset
+from vla_sae_ros.activations.format import EpisodeRecord
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.policy.taps.directions import Vector
+from vla_sae_ros.resources import resource
+from vla_sae_ros.sim.environment import TaskSpec
+from vla_sae_ros.study.experiment.design.plan import Ground, NamedTask
+from vla_sae_ros.study.experiment.design.study_file import Study
+from vla_sae_ros.study.experiment.design.study_parts import MeanDifference
+from vla_sae_ros.study.experiment.run.libero_setup import LiberoStage
+from vla_sae_ros.study.rollouts.trials import parse_range, parse_tasks
+
+
+def ground_of(study: Study) -> tuple[Ground, LiberoStage]:
+    """Load the policy and its SAEs once, and look up the tasks.
+
+    Raises:
+        ConfigurationError: anything that the study names is missing or does not fit.
+    """
+    policy = study.policy or resource("models", "demo", "policy")
+    beside = sorted(path.parent for path in (policy.parent / "sae").glob("*/bundle.yaml"))
+    folders = study.bundles or tuple(beside)
+    performers = LiberoStage(policy, folders).open()
+    vectors: dict[str, Vector] = {}
+    if study.mean_difference is not None:
+        sites = dict.fromkeys(features.site for features in study.features)
+        vectors = {site: mean_difference(study.mean_difference, site) for site in sites}
+    ids = {site: content_id(vector) for site, vector in vectors.items()}
+    ground = Ground(
+        performers.policy[0],
+        performers.sites,
+        performers.bundles,
+        [[NamedTask(task_name(task), task) for task in parse_tasks(place.suite, place.tasks)]
+         for place in study.places],
+        [parse_range(place.init_states) for place in study.places],
+        ids,
+    )  # fmt: skip
+    by_id = {ids[site]: tuple(map(float, vector)) for site, vector in vectors.items()}
+    return ground, LiberoStage(policy, folders, by_id)
+
+
+def task_name(task: TaskSpec) -> str:
+    """Return "0", or "0:butter_1" where another object than the scene's own is to be brought."""
+    return f"{task.task_index}:{task.goal[0][1]}" if task.goal else str(task.task_index)
+
+
+def mean_difference(settings: MeanDifference, site: str) -> Vector:
+    """Return the mean activation (d,) of the one kind of episodes minus that of the other.
+
+    Raises:
+        ConfigurationError: the activations have no episode of a kind.
+    """
+    dataset = ActivationDataset.open(settings.activations)
+    kinds: Mapping[str, list[EpisodeRecord]]
+    if settings.by == "success":
+        kinds = {"success": [one for one in dataset.episodes if one.success],
+                 "failure": [one for one in dataset.episodes if one.success is False]}  # fmt: skip
+    else:
+        kinds = {told: [one for one in dataset.episodes if one.instruction == told]
+                 for told in (settings.a, settings.b)}  # fmt: skip
+    means = []
+    for kind, episodes in kinds.items():
+        if not episodes:
+            raise ConfigurationError(_no_such_episode(settings.activations, kind, dataset))
+        rows = np.asarray(dataset.load(site, episodes).rows[:], np.float64)
+        means.append(rows.mean(axis=0))
+    return np.asarray(means[0] - means[1])
+
+
+def content_id(vector: Vector) -> str:
+    """Return 16 hex digits that tell this direction from any other."""
+    return hashlib.sha256(np.asarray(vector, "<f8").tobytes()).hexdigest()[:16]
+
+
+def _no_such_episode(folder: Path, kind: str, dataset: ActivationDataset) -> str:
+    told = sorted({one.instruction for one in dataset.episodes})
+    return complaint(
+        f"episodes in {folder} for the mean difference", kind, f"success, failure, or of {told}",
+        "Collect more: vla-sae collect.",
+    )  # fmt: skip

@@ -1,0 +1,61 @@
+"""The stage of real studies: a lerobot policy in LIBERO."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.policy.families.site import Site
+from vla_sae_ros.policy.loading import load_policy
+from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.study.experiment.run.setup import Scene
+
+
+@dataclass(frozen=True)
+class LiberoStage:
+    """A policy folder and SAE bundles, in LIBERO; every machine needs them at these paths."""
+
+    policy: Path
+    bundles: tuple[Path, ...]
+    vectors: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    device: str = "cpu"
+
+    def open(self) -> LiberoPerformers:
+        """Load the policy, on one thread: there is a process per core."""
+        torch.set_num_threads(1)
+        return LiberoPerformers(self)
+
+
+class LiberoPerformers:
+    """See `Performers`."""
+
+    def __init__(self, stage: LiberoStage) -> None:
+        self._loaded: LoadedPolicy = load_policy(stage.policy, stage.device)
+        bundles = [SaeBundle.load(folder, stage.device) for folder in stage.bundles]
+        engine = PolicyEngine(self._loaded, bundles)  # refuses what does not fit
+        self.sites: Mapping[str, Site] = engine.adapter.sites
+        engine.close()
+        self.bundles: Mapping[str, SaeBundle] = {one.card.site: one for one in bundles}
+        self.policy = (self._loaded.policy_id, self._loaded.name)
+        self.vectors = {name: np.array(vector) for name, vector in stage.vectors.items()}
+        self._scene: Scene | None = None
+
+    def scene(self) -> Scene:
+        if self._scene is None:
+            from vla_sae_ros.sim.libero import LiberoEnvironment  # seconds, and a GL context
+
+            self._scene = LiberoEnvironment()
+        return self._scene
+
+    def hook(self, bundles: Sequence[SaeBundle]) -> PolicyEngine:
+        return PolicyEngine(self._loaded, bundles)
+
+    def close(self) -> None:
+        if self._scene is not None:
+            self._scene.close()

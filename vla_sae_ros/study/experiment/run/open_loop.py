@@ -1,0 +1,94 @@
+"""P1 and P5: what the policy answers to given observations, and how fast."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from vla_sae_ros.policy.inference import Inference
+from vla_sae_ros.study.experiment.design.settings import RunSettings
+from vla_sae_ros.study.experiment.records.files import Latency, Responses
+from vla_sae_ros.study.experiment.run.hooks import Hooked, hooked
+from vla_sae_ros.study.experiment.run.observing import Look
+from vla_sae_ros.study.experiment.run.outcome import Result
+from vla_sae_ros.study.experiment.run.recorder import actions_sha256
+from vla_sae_ros.study.experiment.run.setup import Performers
+from vla_sae_ros.study.experiment.run.timing import Timed
+from vla_sae_ros.study.experiment.run.traces import HookTraces
+
+WARM_UP = 3
+
+
+def run_open_loop(performers: Performers, settings: RunSettings, looked: Sequence[Look]) -> Result:
+    """Answer every observation once from every noise seed."""
+    timed = Timed()
+    hooks, traces = hooked(performers, settings), HookTraces(settings.traced)
+    asked = [(look, seed) for look in looked for seed in settings.noise_seeds]
+    chunks = []
+    try:
+        for look, seed in asked:
+            inference = hooks.policy.infer(
+                look.frame, settings.instruction or look.instruction, (seed, look.step),
+                hooks.snapshot(acting=True),
+            )  # fmt: skip
+            traces.add(look.step, inference)
+            chunks.append(inference.actions)
+    finally:
+        hooks.policy.close()
+    actions = np.array(chunks, np.float32)
+    responses = Responses(
+        observation=np.array([look.name for look, _ in asked], str),
+        episode=np.array([look.episode for look, _ in asked], np.int64),
+        noise_seed=np.array([seed for _, seed in asked], np.int64),
+        actions=actions,
+        **traces.arrays(),
+    )
+    outcome = timed.outcome(None, len(asked), actions_sha256(actions), **traces.strength)
+    return Result(outcome, responses.to_bytes())
+
+
+def run_latency(performers: Performers, settings: RunSettings, looked: Sequence[Look]) -> Result:
+    """Time every answer; change the edit in the middle and take it back at the end."""
+    timed = Timed()
+    plain = performers.hook(())
+    try:
+        wanted = [_ask(Hooked(plain, {}, settings.cap), look, settings, False).actions
+                  for look in looked]  # fmt: skip
+    finally:
+        plain.close()
+    hooks, traces = hooked(performers, settings), HookTraces(settings.traced)
+    milliseconds, read_out, answers = [], [], []
+    try:
+        for number in range(WARM_UP):
+            _ask(hooks, looked[number % len(looked)], settings, False)
+        for number in range(settings.steps):
+            look = looked[number % len(looked)]
+            inference = _ask(hooks, look, settings, True)
+            milliseconds.append(inference.milliseconds)
+            started = time.perf_counter()
+            traces.add(look.step, inference)
+            read_out.append((time.perf_counter() - started) * 1e3)
+            answers.append(inference.actions)
+        released = [_ask(hooks, look, settings, False).actions for look in looked]
+    finally:
+        hooks.policy.close()
+    changed = [not np.array_equal(one, wanted[number % len(looked)])
+               for number, one in enumerate(answers)]  # fmt: skip
+    latency = Latency(
+        np.array(milliseconds),
+        np.array(read_out),
+        np.array(all(map(np.array_equal, released, wanted))),
+        np.array(1 + changed.index(True) if any(changed) else -1),
+    )
+    sha256 = actions_sha256(np.array(answers))
+    outcome = timed.outcome(None, settings.steps, sha256, **traces.strength)
+    return Result(outcome, latency.to_bytes())
+
+
+def _ask(hooks: Hooked, look: Look, settings: RunSettings, acting: bool) -> Inference:
+    return hooks.policy.infer(
+        look.frame, settings.instruction or look.instruction,
+        (settings.noise_seeds[0], look.step), hooks.snapshot(acting),
+    )  # fmt: skip

@@ -1,0 +1,106 @@
+"""Workers as actors on a Ray cluster, one per CPU of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.study.experiment.design.plan import PlannedRun
+from vla_sae_ros.study.experiment.run.outcome import Result
+from vla_sae_ros.study.experiment.run.setup import Stage
+from vla_sae_ros.study.experiment.run.worker import Worker
+
+try:
+    import ray
+    from ray.exceptions import RayActorError, RayTaskError
+except ImportError as error:
+    raise ConfigurationError(
+        "Ray is not installed. Install the extra: pip install vla_sae_ros[ray], or run without "
+        "--ray on this machine's cores."
+    ) from error
+
+_HANDED_ON = ("MUJOCO_GL", "HF_HUB_OFFLINE", "PYTHONPATH")
+
+
+class RayActors:
+    """`crew.Hands` as actors.
+
+    Args:
+        address: "auto" for the cluster this machine belongs to, or "host:port".
+        count: workers; 0: one per CPU of the cluster.
+
+    Raises:
+        ConfigurationError: no cluster there.
+    """
+
+    def __init__(self, address: str, count: int, stage: Stage, folder: Path) -> None:
+        try:
+            environment = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR,
+                     runtime_env={"env_vars": environment | {"OMP_NUM_THREADS": "1"}})  # fmt: skip
+        except ConnectionError as error:
+            raise ConfigurationError(complaint(
+                "no Ray cluster", address, "a running one",
+                "Start one: ray start --head, and ray start --address=HOST:6379 elsewhere.",
+            )) from error  # fmt: skip
+        self.count = count or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self._stage, self._folder = stage, folder
+        self._actors: dict[int, Any] = {}
+        self._under_way: dict[Any, int] = {}
+
+    @property
+    def nodes(self) -> int:
+        """Machines of the cluster."""
+        return sum(one["Alive"] for one in ray.nodes())
+
+    def give(self, hand: int, run: PlannedRun) -> None:
+        """Let an idle worker make a run."""
+        if hand not in self._actors:
+            self._actors[hand] = _Actor.remote(self._stage, self._folder)
+        self._under_way[self._actors[hand].run.remote(run)] = hand
+
+    def wait(self) -> list[tuple[int, Result | str]]:
+        """Wait until a worker is done; see `crew.Hands.wait`."""
+        done, _ = ray.wait(list(self._under_way), num_returns=1)
+        return [self._taken(reference) for reference in done]
+
+    def close(self) -> None:
+        """Stop every worker and leave the cluster."""
+        for hand in list(self._actors):
+            self._dismiss(hand)
+        ray.shutdown()
+
+    def _taken(self, reference: Any) -> tuple[int, Result | str]:
+        hand = self._under_way.pop(reference)
+        try:
+            return hand, ray.get(reference)
+        except RayTaskError as error:
+            reason = f"{type(error.cause).__name__}: {error.cause}"
+            if isinstance(error.cause, ConfigurationError):
+                raise ConfigurationError(str(error.cause)) from error
+        except RayActorError as error:
+            reason = f"its worker is gone: {str(error).splitlines()[0]}"
+        self._dismiss(hand)
+        return hand, reason
+
+    def _dismiss(self, hand: int) -> None:
+        ray.kill(self._actors.pop(hand))
+
+
+class _RemoteWorker:
+    """A worker; it opens its stage with the first run, so that its errors arrive as such."""
+
+    def __init__(self, stage: Stage, folder: Path) -> None:
+        self._stage, self._folder = stage, folder
+        self._worker: Worker | None = None
+
+    def run(self, run: PlannedRun) -> Result:
+        if self._worker is None:
+            self._worker = Worker(self._stage, self._folder)
+        return self._worker.run(run)
+
+
+_Actor: Any = ray.remote(num_cpus=1, max_restarts=0)(_RemoteWorker)

@@ -1,0 +1,150 @@
+"""Finished runs on disk: each is there whole or not at all, and is never run twice.
+
+    STUDY/runs.jsonl     one line per finished run, written last
+    STUDY/lost.jsonl     one line per run whose worker failed or died, and why
+    STUDY/files/, videos/
+
+Killing the writer at any moment costs the runs under way and no other. Runs are named by their
+settings, so a changed study takes from the folder what it still needs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+
+from vla_sae_ros.core.errors import ConfigurationError, RecordingError
+from vla_sae_ros.core.whole_file import write_whole
+from vla_sae_ros.study.experiment.design.settings import RunSettings
+from vla_sae_ros.study.experiment.records.table import FILES_FOLDER, VIDEOS_FOLDER
+from vla_sae_ros.study.experiment.run.outcome import Outcome, Result
+
+JOURNAL = "runs.jsonl"
+LOST = "lost.jsonl"
+LOCK = "lock"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run in the store. attempt: 1, or more where workers were lost on it."""
+
+    outcome: Outcome
+    attempt: int
+    file: str
+    video: str
+
+
+class Store:
+    """The folder of a study; one process writes to it at a time.
+
+    Raises:
+        ConfigurationError: another process has it open.
+        RecordingError: a line of the journal is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._lock = (folder / LOCK).open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise ConfigurationError(
+                f"{folder} is being written by another process. Wait for it or stop it, or name "
+                "another folder with --out."
+            ) from None
+        self._finished, whole = read_journal(folder)
+        self._journal = (folder / JOURNAL).open("ab")
+        self._journal.truncate(whole)
+
+    @property
+    def finished(self) -> Mapping[str, Finished]:
+        """Every finished run by its id."""
+        return MappingProxyType(self._finished)
+
+    def add(self, settings: RunSettings, result: Result, attempt: int) -> None:
+        """Keep a finished run; when this returns it is on the disk."""
+        run_id = settings.run_id
+        file, video = file_of(run_id), ""
+        _write(self.folder / file, result.file)
+        if result.video:
+            video = f"{VIDEOS_FOLDER}/{run_id}.mp4"
+            _write(self.folder / video, result.video)
+        entry = {"run_id": run_id, "settings": asdict(settings), "attempt": attempt, "file": file,
+                 "video": video, "outcome": result.outcome.to_dict()}  # fmt: skip
+        self._journal.write(json.dumps(entry).encode() + b"\n")
+        self._journal.flush()
+        os.fsync(self._journal.fileno())
+        self._finished[run_id] = Finished(result.outcome, attempt, file, video)
+
+    def add_lost(self, settings: RunSettings, reason: str, again: bool) -> None:
+        """Note a run that was lost, and whether it is begun again."""
+        entry = {"run_id": settings.run_id, "again": again, "reason": reason,
+                 "settings": asdict(settings)}  # fmt: skip
+        with (self.folder / LOST).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(entry) + "\n")
+
+    def bytes_per_run(self) -> float | None:
+        """Return what a finished run takes on disk, files and videos; None before the first."""
+        if not self._finished:
+            return None
+        names = [name for one in self._finished.values() for name in (one.file, one.video) if name]
+        sizes = [path.stat().st_size for path in map(self.folder.joinpath, names) if path.exists()]
+        return sum(sizes) / len(self._finished)
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._journal.close()
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def file_of(run_id: str) -> str:
+    """Return the path of a run's arrays below the study's folder."""
+    return f"{FILES_FOLDER}/{run_id}.npz"
+
+
+def read_journal(folder: Path) -> tuple[dict[str, Finished], int]:
+    """Return the finished runs by id and the length in bytes of their lines.
+
+    A last line without its end was being written when the writer was killed; it is left out. So is
+    a run whose file is gone: it is run again.
+
+    Raises:
+        RecordingError: any other damage.
+    """
+    path = folder / JOURNAL
+    content = path.read_bytes() if path.exists() else b""
+    whole = content[: content.rfind(b"\n") + 1]
+    finished: dict[str, Finished] = {}
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            entry = json.loads(line)
+            one = Finished(Outcome(**entry["outcome"]), entry["attempt"], entry["file"],
+                           entry["video"])  # fmt: skip
+            run_id = str(entry["run_id"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise RecordingError(
+                f"Line {number} of {path} is damaged ({error}). Remove the line; its run will be "
+                "made again."
+            ) from error
+        if (folder / one.file).is_file():
+            finished[run_id] = one
+    return finished, len(whole)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    write_whole(path, content)

@@ -1,0 +1,1 @@
+"""What is known of each feature: statistics, related state variables, top episodes."""

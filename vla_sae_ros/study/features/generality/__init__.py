@@ -1,0 +1,1 @@
+"""General or memorized: the metric of Swann et al., its classifier and its share."""

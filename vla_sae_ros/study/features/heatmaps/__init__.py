@@ -1,0 +1,1 @@
+"""Heatmaps of features over the pictures, for catalogues."""

@@ -1,0 +1,1 @@
+"""Templates of HTML pages that open without a network."""

@@ -1,0 +1,1 @@
+"""`vla-sae train-policy`: training the small SmolVLA on demonstrations."""

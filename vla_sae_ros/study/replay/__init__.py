@@ -1,0 +1,1 @@
+"""Replaying a bag through the policy, unchanged or with other edits."""

@@ -1,0 +1,144 @@
+"""`vla-sae bag replay`: the recorded observations to the policy again, to the bit or what-if."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from vla_sae_ros.bags.reading import open_bag
+from vla_sae_ros.bags.recorded_frames import RecordedFrames
+from vla_sae_ros.bags.recorded_inferences import RecordedInference, recorded_inferences
+from vla_sae_ros.core.errors import RecordingError, complaint
+from vla_sae_ros.study.replay.provenance import deviations, present_facts, recorded_facts
+from vla_sae_ros.study.replay.replay import Comparison, Replayed, recorded_steering, replay
+from vla_sae_ros.study.replay.replay_engine import add_policy_arguments, contract_for, engine_for
+from vla_sae_ros.study.replay.what_if import WhatIf, other_steering, read_edits
+from vla_sae_ros.study.replay.what_if_report import print_what_if, write_what_if
+
+REPORT = "replay.json"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the bag, the policy and what to ask."""
+    parser.add_argument("bag", type=Path, help="folder of the bag, recorded with pictures")
+    add_policy_arguments(parser)
+    parser.add_argument("--episode", help="only this episode: its id, or its number from 1")
+    steering = parser.add_mutually_exclusive_group()
+    steering.add_argument("--edits", type=Path, metavar="PRESET",
+                          help="what if: this preset's edits instead of the recorded steering")
+    steering.add_argument("--no-steering", action="store_true",
+                          help="what if: no steering at all")
+    parser.add_argument("--output", type=Path, help="folder for the report, table and plot")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay; status 0 when all is equal to the bit or the what-if question is answered."""
+    console = Console()
+    preset = read_edits(args.edits) if args.edits else None
+    with open_bag(args.bag) as reader:
+        recorded = recorded_inferences(reader)
+        frames = RecordedFrames(reader, contract_for(args))
+        chosen = _chosen(recorded.inferences, args.episode, args.bag)
+        facts = recorded_facts(reader)
+        engine = engine_for(args, facts)
+        apart = deviations(facts, present_facts(engine))
+        _tell_before(console, chosen, recorded.unasked, frames.lossy, apart)
+        engine.warm_up()
+        asks = preset is not None or args.no_steering
+        steering_of = (other_steering(engine.steering_sites(), preset, chosen) if asks
+                       else recorded_steering)
+        replayed = track(replay(engine, frames, chosen, steering_of), "replaying", len(chosen),
+                         console=Console(stderr=True), transient=True)
+        if asks:
+            return _answer(console, replayed, args.output)
+        return _compare(console, replayed, apart, args.output)
+
+
+def _chosen(
+    inferences: tuple[RecordedInference, ...], wanted: str | None, bag: Path
+) -> list[RecordedInference]:
+    episodes = list(dict.fromkeys(each.episode_id for each in inferences))
+    if not episodes:
+        raise RecordingError(
+            complaint("nothing to replay", str(bag),
+                      "a bag with policy/request and policy/action_chunk",
+                      "Record the whole wire contract (without --topics)."))
+    if wanted is None:
+        return list(inferences)
+    numbered = {str(number): episode for number, episode in enumerate(episodes, 1)}
+    episode = numbered.get(wanted, wanted)
+    if episode not in episodes:
+        raise RecordingError(complaint("no such episode in the bag", wanted,
+                                       f"1 to {len(episodes)}, or one of {episodes}"))
+    return [each for each in inferences if each.episode_id == episode]
+
+
+def _tell_before(
+    console: Console, chosen: list[RecordedInference], unasked: int, lossy: bool, apart: list[str]
+) -> None:
+    episodes = len({each.episode_id for each in chosen})
+    console.print(f"{len(chosen)} inferences of {episodes} episode(s)")
+    if unasked:
+        console.print(f"{unasked} chunks have no request in the bag and are left out")
+    if lossy:
+        console.print("the pictures are JPEG: not those that the policy saw, so numbers will part")
+    for line in apart:
+        console.print(f"  not the same: {line}", highlight=False)
+    if not apart:
+        console.print("same policy, bundles and software as recorded")
+
+
+def _compare(
+    console: Console, replayed: Iterable[Replayed], apart: list[str], output: Path | None
+) -> int:
+    comparison = Comparison()
+    for each in replayed:
+        comparison.add(each)
+    for reason, count in comparison.reasons.items():
+        console.print(f"{count} not replayed: {reason}", highlight=False)
+    if comparison.identical:
+        console.print(f"{comparison.replayed} of {comparison.total} inferences: features and "
+                      "actions are equal to the bit")
+    elif comparison.first is not None:
+        recorded, difference = comparison.first
+        console.print(
+            f"{comparison.parted} of {comparison.replayed} replayed inferences part; first "
+            f"inference {recorded.chunk_id} (episode {recorded.episode_id}, step {recorded.step}, "
+            f"revision {recorded.revision}):\n  {difference}", highlight=False)
+        for kind, size in sorted(comparison.largest.items()):
+            console.print(f"  largest difference of {kind}: {size:.3g}", highlight=False)
+    if output is not None:
+        _write(output / REPORT, _report(comparison, apart))
+    return 0 if comparison.identical else 1
+
+
+def _report(comparison: Comparison, apart: list[str]) -> dict[str, object]:
+    first = None
+    if comparison.first is not None:
+        recorded, difference = comparison.first
+        first = {"chunk_id": recorded.chunk_id, "episode_id": recorded.episode_id,
+                 "step": recorded.step, "revision": recorded.revision, "what": str(difference)}
+    return {
+        "identical": comparison.identical, "inferences": comparison.total,
+        "replayed": comparison.replayed, "parted": comparison.parted, "first": first,
+        "largest": comparison.largest, "not_replayed": comparison.reasons, "not_the_same": apart,
+    }
+
+
+def _answer(console: Console, replayed: Iterable[Replayed], output: Path | None) -> int:
+    answer = WhatIf.of(replayed)
+    print_what_if(console, answer)
+    if output is not None:
+        write_what_if(output, answer)
+        console.print(f"written to {output}")
+    return 0 if answer.moments else 1
+
+
+def _write(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,47 @@
+"""The policy that replays a bag, set up as the bag says it was served."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from vla_sae_ros.core.contract import Contract, load_contract
+from vla_sae_ros.policy.checkpoints.device import usable_device
+from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.policy.loading import load_policy
+from vla_sae_ros.resources import resource, share_folder
+from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.study.replay.provenance import Facts
+
+_DEMO = ("models", "demo", "policy")
+
+
+def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare which policy replays."""
+    parser.add_argument("--policy", type=Path,
+                        help="folder of the policy; default: the demonstration's")
+    parser.add_argument("--bundles", type=Path, nargs="+", metavar="FOLDER",
+                        help="SAE bundles; default: every bundle beside the policy, in sae/")
+    parser.add_argument("--contract", type=Path, help="contract file; default: LIBERO's")
+    parser.add_argument("--device", default="", help="torch device; default: the recorded one")
+
+
+def engine_for(args: argparse.Namespace, recorded: Facts) -> PolicyEngine:
+    """Return the engine that the arguments name, with the recorded device and threads.
+
+    Raises ConfigurationError for a policy or bundle that cannot be used.
+    """
+    folder = args.policy or share_folder().joinpath(*_DEMO)
+    device = usable_device(args.device or recorded.get("parameter.device", "cpu"))
+    torch.set_num_threads(int(recorded.get("parameter.threads", 1)))
+    bundles = args.bundles or sorted(
+        path.parent for path in (folder.parent / "sae").glob("*/bundle.yaml"))
+    loaded = load_policy(folder, device)
+    return PolicyEngine(loaded, [SaeBundle.load(bundle, device) for bundle in bundles])
+
+
+def contract_for(args: argparse.Namespace) -> Contract:
+    """Return the contract that the arguments name."""
+    return load_contract(args.contract or resource("config", "contracts", "libero.yaml"))

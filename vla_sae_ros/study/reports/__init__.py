@@ -1,0 +1,1 @@
+"""`vla-sae report`: one page about the features of a bundle."""

@@ -1,0 +1,1 @@
+"""`vla-sae rollout`: success of a policy over tasks, layouts and seeds."""

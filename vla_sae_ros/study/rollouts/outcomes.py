@@ -1,0 +1,137 @@
+"""What came of evaluated episodes: one JSON line each, and a table with confidence intervals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.sim.suites import target_and_goal
+from vla_sae_ros.study.rollouts.intervals import wilson_interval
+from vla_sae_ros.study.rollouts.trials import Trial
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One episode; the fields before `success` say which it was."""
+
+    policy: str
+    """Content id of the policy, or "expert"."""
+    execute_steps: int
+    suite: str
+    task_index: int
+    instruction: str
+    asked_for_another: bool
+    target: str
+    init_state: int
+    seed: int
+    moved_m: float
+    exchanged: tuple[str, str] | None
+    success: bool = False
+    steps: int = 0
+    in_basket: tuple[str, ...] = ()
+    """Objects over or in the basket at the end: what was brought when the wrong one was."""
+    shuffled: bool = False
+    """Which episode it was, too: whether all objects had changed places."""
+
+    @property
+    def brought_another(self) -> bool:
+        return bool(set(self.in_basket) - {self.target})
+
+
+def to_come(trial: Trial, policy: str, execute_steps: int) -> Outcome:
+    """Return the outcome of a trial that has not been run, to be filled in."""
+    task, layout = trial.task, trial.layout
+    return Outcome(
+        policy, execute_steps, task.suite, task.task_index, task.instruction,
+        trial.asked_for_another, target_and_goal(task)[0], trial.init_state, trial.seed,
+        layout.move_objects_m, layout.exchange, shuffled=layout.shuffle,
+    )
+
+
+class OutcomeFile:
+    """Outcomes as JSON lines, to which an evaluation adds and from which it goes on.
+
+    Raises ConfigurationError when the file holds anything else than outcomes. A last line that
+    an interruption cut short is left out and written again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        lines = text.splitlines(keepends=True)
+        if lines and not lines[-1].endswith("\n"):
+            print(f"{path}: its last line was cut short; that episode is run again.")
+            path.write_text("".join(lines[:-1]), encoding="utf-8")
+            lines = lines[:-1]
+        self.outcomes = [self._parsed(number, line) for number, line in enumerate(lines, 1)]
+        self._by_plan = {_plan(outcome): outcome for outcome in self.outcomes}
+
+    def done(self, planned: Outcome) -> Outcome | None:
+        """Return the outcome of the same episode, if it is there."""
+        return self._by_plan.get(_plan(planned))
+
+    def add(self, outcome: Outcome) -> None:
+        """Append one outcome."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(asdict(outcome)) + "\n")
+        self.outcomes.append(outcome)
+        self._by_plan[_plan(outcome)] = outcome
+
+    def _parsed(self, number: int, line: str) -> Outcome:
+        try:
+            fields = json.loads(line)
+            exchanged = fields.pop("exchanged")
+            basket = tuple(fields.pop("in_basket"))
+            return Outcome(**fields, exchanged=tuple(exchanged) if exchanged else None,
+                           in_basket=basket)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ConfigurationError(
+                complaint(f"{self._path}, line {number} is no outcome of a rollout",
+                          line.strip()[:80], "lines that `vla-sae rollout --out` wrote",
+                          "Name another file.")
+            ) from error
+
+
+def _plan(outcome: Outcome) -> tuple[object, ...]:
+    """Return what tells an episode from every other."""
+    return (outcome.policy, outcome.execute_steps, outcome.suite, outcome.task_index,
+            outcome.instruction, outcome.init_state, outcome.seed, outcome.moved_m,
+            outcome.exchanged, outcome.shuffled)
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """Return one line per task: successes, rate, 95 % Wilson interval, median steps.
+
+    The last column counts episodes at whose end another object lay in the basket. Several suites
+    get a line each over their tasks.
+    """
+    lines = [f"{'task':<62}{'solved':>9}{'rate':>7}   95 % interval   median steps"
+             "   brought another"]
+    suites: dict[str, dict[str, list[Outcome]]] = {}
+    for outcome in outcomes:
+        what = "another object's instruction" if outcome.asked_for_another else outcome.instruction
+        key = f"{outcome.suite} {outcome.task_index}: {what}"
+        suites.setdefault(outcome.suite, {}).setdefault(key, []).append(outcome)
+    for suite, groups in suites.items():
+        lines += [_line(key, group) for key, group in groups.items()]
+        if len(groups) > 1 and len(suites) > 1:
+            lines.append(_line(f"{suite}, all", [*chain(*groups.values())]))
+    if len(suites) > 1 or any(len(groups) > 1 for groups in suites.values()):
+        lines.append(_line("all", list(outcomes)))
+    return "\n".join(lines)
+
+
+def _line(key: str, group: Sequence[Outcome]) -> str:
+    solved = [outcome.steps for outcome in group if outcome.success]
+    low, high = wilson_interval(len(solved), len(group))
+    median = str(sorted(solved)[len(solved) // 2]) if solved else "-"
+    rate = len(solved) / len(group)
+    another = sum(outcome.brought_another for outcome in group)
+    name = key if len(key) <= 61 else key[:60] + "…"
+    return (f"{name:<62}{len(solved):>4} /{len(group):>3}{rate:>7.0%}"
+            f"   {low:>4.0%} to {high:>4.0%}   {median:>10}   {another:>13}")

@@ -1,0 +1,184 @@
+"""Closed-loop evaluation of a policy in LIBERO, with confidence intervals."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.policy.loading import load_policy
+from vla_sae_ros.sim.environment import FloatArray, Layout, Observation
+from vla_sae_ros.sim.expert import check_task, expert_action
+from vla_sae_ros.sim.libero import LiberoEnvironment
+from vla_sae_ros.sim.suites import target_and_goal
+from vla_sae_ros.study.rollouts.outcomes import Outcome, OutcomeFile, table, to_come
+from vla_sae_ros.study.rollouts.policy_runner import EXECUTE_STEPS, PolicyRunner
+from vla_sae_ros.study.rollouts.trials import Trial, parse_range, parse_suites, plan_trials
+
+IN_BASKET_M = 0.09
+EXPERT = "expert"
+"""In the place of a policy's folder: the scripted teacher, which sees the simulator's state."""
+
+Act = Callable[[Observation], FloatArray]
+
+
+@dataclass(frozen=True)
+class Driver:
+    """Who acts: `begin` starts an episode and returns what answers its observations."""
+
+    policy_id: str
+    execute_steps: int
+    begin: Callable[[Trial], Act]
+
+
+def policy_driver(folder: Path, environment: LiberoEnvironment, execute_steps: int) -> Driver:
+    """Load a policy to drive with."""
+    policy = load_policy(folder)
+    runner = PolicyRunner(policy, environment, execute_steps)
+
+    def begin(trial: Trial) -> Act:
+        runner.start(trial.task.instruction, trial.seed)
+        return runner.act
+
+    return Driver(policy.policy_id, execute_steps, begin)
+
+
+def expert_driver(environment: LiberoEnvironment) -> Driver:
+    """Return the scripted expert, which answers every step."""
+
+    def begin(trial: Trial) -> Act:
+        target, goal = target_and_goal(trial.task)
+        return lambda observation: expert_action(environment.privileged(observation), target, goal)
+
+    return Driver(EXPERT, 1, begin)
+
+
+def run_trial(environment: LiberoEnvironment, driver: Driver, trial: Trial) -> Outcome:
+    """Run one episode to success or the benchmark's step limit."""
+    task = trial.task
+    observation = environment.reset(task, trial.init_state, trial.seed, trial.layout)
+    act = driver.begin(trial)
+    success, steps = False, 0
+    while not success and steps < task.max_steps:
+        result = environment.step(act(observation))
+        observation, success, steps = result.observation, result.success, steps + 1
+    return replace(
+        to_come(trial, driver.policy_id, driver.execute_steps), success=success, steps=steps,
+        in_basket=objects_in_basket(environment.object_positions()),
+    )
+
+
+def objects_in_basket(positions: dict[str, FloatArray]) -> tuple[str, ...]:
+    """Return the objects within 9 cm of the basket's centre in the plane, by name."""
+    if "basket_1" not in positions:
+        return ()
+    basket = positions["basket_1"]
+    return tuple(
+        name
+        for name, position in sorted(positions.items())
+        if name != "basket_1" and abs(position[:2] - basket[:2]).max() < IN_BASKET_M
+    )
+
+
+def distinct(trials: Sequence[Trial]) -> list[Trial]:
+    """Leave out trials that an earlier one is again: tasks of one scene may ask for the same."""
+    first: dict[Outcome, Trial] = {}
+    for trial in trials:
+        first.setdefault(to_come(trial, "", 0), trial)
+    return list(first.values())
+
+
+def evaluate(
+    environment: LiberoEnvironment, driver: Driver, trials: Sequence[Trial],
+    file: OutcomeFile | None = None,
+) -> list[Outcome]:
+    """Run every trial that the file does not hold yet; returns all, in the order of the trials."""
+    outcomes = []
+    with tqdm(trials, desc="rollouts", unit="episode") as bar:
+        for trial in bar:
+            planned = to_come(trial, driver.policy_id, driver.execute_steps)
+            outcome = file.done(planned) if file else None
+            if outcome is None:
+                outcome = run_trial(environment, driver, trial)
+                if file:
+                    file.add(outcome)
+            outcomes.append(outcome)
+            bar.set_postfix(solved=f"{sum(one.success for one in outcomes)}/{len(outcomes)}")
+    return outcomes
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `vla-sae rollout`."""
+    parser.add_argument("--policy", required=True,
+                        help='policy folder, or "expert" for the scripted teacher')
+    parser.add_argument("--suite", default="libero_object",
+                        help="one or several, with commas; LIBERO-PRO's, too; default %(default)s")
+    parser.add_argument("--tasks", default="all", help='"all", "0,6" or "0:butter_1"')
+    parser.add_argument("--episodes", type=int, default=10, help="per task")
+    parser.add_argument("--init-states", default="40-49")
+    parser.add_argument("--move", type=float, default=0.0, metavar="METRES",
+                        help="move every object by up to this far in x and y")
+    parser.add_argument("--exchange", nargs="?", const="", metavar="OBJECT,OBJECT",
+                        help="exchange two objects' places; without names: the task's object "
+                        "with each of the scene's others in turn")
+    parser.add_argument("--shuffle", action="store_true",
+                        help="let all objects but the basket change places at random")
+    parser.add_argument("--instruction-swap", action="store_true",
+                        help="ask for each of the scene's other objects in turn, "
+                        "and count as success when that one is brought")
+    parser.add_argument("--execute-steps", type=int, default=EXECUTE_STEPS)
+    parser.add_argument("--out", type=Path, metavar="FILE",
+                        help="outcomes as JSON lines; episodes that are there are not run again")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate and print the table."""
+    if args.episodes < 1:
+        raise ConfigurationError(complaint("Too few episodes", args.episodes, "1 or more"))
+    layout = Layout(args.move, _pair(args.exchange), args.shuffle)
+    planned = plan_trials(
+        parse_suites(args.suite, args.tasks), parse_range(args.init_states), args.episodes,
+        layout, args.exchange == "", args.instruction_swap,
+    )
+    trials = distinct(planned)
+    if len(trials) < len(planned):
+        print(f"{len(planned) - len(trials)} of {len(planned)} episodes would be another one "
+              f"again: {len(trials)} are run. More --episodes give more.")
+    if args.policy == EXPERT:
+        for trial in trials:
+            check_task(trial.task)
+    file = OutcomeFile(args.out) if args.out else None
+    with _environment() as environment:
+        driver = (
+            expert_driver(environment) if args.policy == EXPERT
+            else policy_driver(Path(args.policy), environment, args.execute_steps)
+        )
+        print(table(evaluate(environment, driver, trials, file)))
+    return 0
+
+
+def _pair(text: str | None) -> tuple[str, str] | None:
+    if not text:
+        return None
+    first, _, second = text.partition(",")
+    return first.strip(), second.strip()
+
+
+@contextmanager
+def _environment() -> Iterator[LiberoEnvironment]:
+    environment = LiberoEnvironment()
+    try:
+        yield environment
+    finally:
+        environment.close()
+
+
+if __name__ == "__main__":
+    PARSER = argparse.ArgumentParser(description=__doc__)
+    add_arguments(PARSER)
+    raise SystemExit(run(PARSER.parse_args()))

@@ -1,0 +1,36 @@
+"""`vla-sae substitute`: what a policy still does with a bundle's reconstruction in its stream."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vla_sae_ros.policy.loading import load_policy
+from vla_sae_ros.resources import resource
+from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.study.substitution.measurement import with_effect
+from vla_sae_ros.study.substitution.substitution_run import (
+    substitution_in_libero,
+    substitution_trials,
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `substitute`."""
+    parser.add_argument("bundle", type=Path, help="bundle folder; its card gets the numbers")
+    parser.add_argument(
+        "--env", default="libero_object", metavar="SUITE", help="LIBERO suite; default %(default)s"
+    )
+    parser.add_argument("--env-tasks", default="0", help='"all", "0,6" or "0:butter_1"')
+    parser.add_argument("--env-episodes", type=int, default=10, help="per task; init states 40-49")
+    parser.add_argument("--policy", type=Path, help="default: the demonstration policy")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print, and write the numbers into the bundle's card; return the exit status."""
+    bundle = SaeBundle.load(args.bundle)
+    trials = substitution_trials(args.env, args.env_tasks, args.env_episodes)
+    loaded = load_policy(args.policy or resource("models", "demo", "policy"))
+    effect = substitution_in_libero(bundle, loaded, trials)
+    with_effect(bundle, effect).card.save(args.bundle)
+    return 0

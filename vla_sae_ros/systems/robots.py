@@ -1,0 +1,198 @@
+"""Which nodes drive a Franka, and which stand in for it in a rehearsal: plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.resources import resource
+from vla_sae_ros.systems.arguments import Argument, values_of
+from vla_sae_ros.systems.simulation import (
+    SERVING,
+    WATCH,
+    NodeSpec,
+    ParameterValue,
+    System,
+    bundle_folders,
+    namespace_of,
+    policy_folder,
+    policy_spec,
+    recorder_spec,
+    watching_specs,
+)
+
+CAMERAS = ("exterior_image_1_left", "exterior_image_2_left", "wrist_image_left")
+CAMERA_ARGUMENTS = dict(zip(CAMERAS, ("exterior_1", "exterior_2", "wrist"), strict=True))
+OWN_JOINTS = (("joint_states", "arm/joint_states"),)
+"""The bridge's joint states carry the contract's names; a lab's own stand on /joint_states."""
+SIMULATED_HOST = "127.0.0.2"
+RUN = f'run: vla-sae run --robot --instruction "..."; {WATCH}'
+
+_COMMON = (
+    Argument("robot", "panda", "the arm and its limits: panda, fr3 or a file as in config/robots"),
+    Argument("control", "joint_impedance", "how the arm follows in mode direct",
+             choices=("joint_impedance", "joint_velocity", "cartesian_velocity")),
+    Argument("contract", "", "contract file; empty = DROID's"),
+    Argument("compressed", False, "cameras send CompressedImage on <topic>/compressed"),
+    Argument("execute_steps", 8, "ticks of a chunk that are executed before the next is due",
+             minimum=1),
+    Argument("max_steps", 600, "step limit of an episode", minimum=1),
+    Argument("backend", "torch", "what computes the policy; onnx: what `vla-sae export` wrote",
+             choices=("torch", "onnx")),
+    Argument("device", "cpu", "device of the policy, e.g. cpu or cuda:0"),
+    Argument("threads", 1, "threads the policy computes with on a CPU", minimum=1),
+    Argument("bundles", (), "folders of SAE bundles; empty = every bundle beside the policy"),
+    Argument("record", True, "record a bag from the start"),
+    Argument("images", False, "with record: the camera pictures, too"),
+    Argument("image_compression", "none", "how recorded pictures are kept",
+             choices=("none", "png", "jpeg")),
+    Argument("record_folder", "out/bags", "folder of the bags"),
+    Argument("audit_folder", "out/audit", "folder of the audit log"),
+    Argument("panel", False, "open the panel"),
+    Argument("markers", False, "publish markers for RViz and Foxglove"),
+    Argument("namespace", "", "namespace of every node, e.g. left"),
+)  # fmt: skip
+
+ROBOT_ARGUMENTS = (
+    Argument("policy", "", "folder of the policy; it must be given"),
+    Argument("mode", "direct", "who moves the arm: direct speaks to it (franky), ros2_control "
+             "publishes to a controller that runs already",
+             choices=("direct", "ros2_control", "simulated")),
+    Argument("robot_ip", "", "address of the robot, in mode direct"),
+    Argument("hand", "franka", "gripper in mode direct", choices=("franka", "none")),
+    Argument("output", "joint_trajectory", "what the controller takes, in mode ros2_control",
+             choices=("joint_trajectory", "joint_state", "twist", "forward")),
+    Argument("output_topic", "", "its topic; empty = the usual one"),
+    Argument("gripper", "none", "gripper in mode ros2_control",
+             choices=("none", "action", "topic")),
+    Argument("actions", "droid", "what an action's numbers mean",
+             choices=("droid", "joint_positions")),
+    Argument("hardware_states", "/joint_states", "the arm's joint states, in mode ros2_control"),
+    Argument("exterior_1", "", "topic of the first exterior camera's left eye; empty = "
+             "observation/image/exterior_image_1_left"),
+    Argument("exterior_2", "", "topic of the second one's"),
+    Argument("wrist", "", "topic of the wrist camera's left eye"),
+    *_COMMON,
+)  # fmt: skip
+
+REHEARSAL_ARGUMENTS = (
+    Argument("policy", "", "folder of the policy; empty = a tiny random pi0.5, made offline"),
+    Argument("host", SIMULATED_HOST, "loopback address of the simulated robot"),
+    Argument("time_scale", "1.0", "robot seconds per second, below 1 for a slow machine"),
+    Argument("patience", "0.2", "seconds that the robot's time stands while a command is late; 0: "
+             "as strict as a real one"),
+    Argument("width", 320, "of the pictures [pixels]", minimum=16),
+    Argument("height", 180, "of the pictures [pixels]", minimum=16),
+    Argument("render_quality", "quick", "of the pictures", choices=("quick", "full")),
+    *_COMMON,
+)  # fmt: skip
+
+
+def robot_system(given: Mapping[str, object]) -> System:
+    """Return the system that runs a policy on a Franka; `given` overrides ROBOT_ARGUMENTS.
+
+    Raises ConfigurationError, see system.simulation_system.
+    """
+    values = values_of(ROBOT_ARGUMENTS, given)
+    if not values["policy"]:
+        raise ConfigurationError(complaint(
+            "argument 'policy'", "", "a policy's folder", "Rehearse without one: droid-sim."))
+    if values["mode"] == "direct" and not values["robot_ip"]:
+        raise ConfigurationError(complaint(
+            "argument 'robot_ip'", "", "the robot's address, in mode direct",
+            "Or use --mode ros2_control."))
+    cameras = _camera_remappings(values)
+    names = ["mode", "robot_ip", "hand", "output", "gripper", "actions", "hardware_states"]
+    if values["output"] != "forward":  # there, the topic is the watchdog's
+        names.append("output_topic")
+    bridge = _bridge(values, {name: values[name] for name in names if values[name]})
+    nodes = [_policy(values), bridge, recorder_spec(values), *watching_specs(values)]
+    if values["mode"] == "ros2_control" and values["output"] == "forward":
+        nodes.append(_watchdog(values))
+    mapped = [replace(node, remappings=cameras + OWN_JOINTS) for node in nodes]
+    return System("droid", tuple(mapped), namespace_of(values), RUN)
+
+
+def rehearsal_system(given: Mapping[str, object]) -> System:
+    """Return the system without hardware; `given` overrides REHEARSAL_ARGUMENTS.
+
+    The bridge is the robot's own, in mode direct: it does not know that the robot is simulated.
+    Raises ConfigurationError, see system.simulation_system.
+    """
+    values = values_of(REHEARSAL_ARGUMENTS, given)
+    host = str(values["host"])
+    simulated = NodeSpec(
+        "robot", "simulated_robot_node", "vla_sae_ros.nodes.robot.simulated_robot_node",
+        {"host": host, "robot": _model(values), "time_scale": _number(values, "time_scale"),
+         "patience": _number(values, "patience")},
+        on_exit="restart", ready="serves at")
+    cameras = NodeSpec(
+        "cameras", "droid_scene_node", "vla_sae_ros.nodes.sim.droid_scene_node",
+        {name: values[name] for name in ("width", "height", "render_quality")}
+        | {"images": "both" if values["compressed"] else "raw"}, on_exit="restart",
+        ready="the scene is there")
+    policy = _policy(values) if values["policy"] else _random_policy(values)
+    bridge = _bridge(values, {"mode": "direct", "robot_ip": host})
+    nodes = [simulated, cameras, policy, bridge, recorder_spec(values), *watching_specs(values)]
+    return System("droid-sim", tuple(nodes), namespace_of(values), RUN)
+
+
+def _policy(values: Mapping[str, ParameterValue]) -> NodeSpec:
+    folder = policy_folder(str(values["policy"]), str(values["backend"]))
+    spec = policy_spec(folder, bundle_folders(folder, values), values)
+    return replace(spec, parameters={**spec.parameters, "contract": _contract(values)})
+
+
+def _random_policy(values: Mapping[str, ParameterValue]) -> NodeSpec:
+    return NodeSpec(
+        "policy", "rehearsal_policy_node", "vla_sae_ros.nodes.policy.rehearsal_policy_node",
+        {"contract": _contract(values), "threads": values["threads"]}, on_exit="restart",
+        ready=SERVING)
+
+
+def _bridge(
+    values: Mapping[str, ParameterValue], more: Mapping[str, ParameterValue]
+) -> NodeSpec:
+    parameters = {name: values[name] for name in ("robot", "control", "execute_steps", "max_steps")}
+    parameters["contract"] = _contract(values)
+    parameters["audit_folder"] = str(Path(str(values["audit_folder"])).absolute())
+    return NodeSpec("bridge", "robot_bridge_node", "vla_sae_ros.nodes.robot.robot_bridge_node",
+                    {**parameters, **more}, ready="the arm is disabled")
+
+
+def _watchdog(values: Mapping[str, ParameterValue]) -> NodeSpec:
+    """Return what alone may speak to a forward controller, which has no timeout of its own."""
+    parameters = {"hardware_states": values["hardware_states"]}
+    if values["output_topic"]:
+        parameters["controller_topic"] = values["output_topic"]
+    module = "vla_sae_ros.nodes.robot.forward_watchdog_node"
+    return NodeSpec("forward_watchdog", "forward_watchdog_node", module, parameters)
+
+
+def _contract(values: Mapping[str, ParameterValue]) -> str:
+    if values["contract"]:
+        return str(Path(str(values["contract"])).expanduser().absolute())
+    name = "droid_compressed.yaml" if values["compressed"] else "droid.yaml"
+    return str(resource("config", "contracts", name))
+
+
+def _camera_remappings(values: Mapping[str, ParameterValue]) -> tuple[tuple[str, str], ...]:
+    suffix = "/compressed" if values["compressed"] else ""
+    return tuple(
+        (f"observation/image/{camera}{suffix}", f"{values[argument]}{suffix}")
+        for camera, argument in CAMERA_ARGUMENTS.items() if values[argument])
+
+
+def _model(values: Mapping[str, ParameterValue]) -> str:
+    """Return whose limits the simulated robot has; a lab's own file means a Panda."""
+    return "fr3" if values["robot"] == "fr3" else "panda"
+
+
+def _number(values: Mapping[str, ParameterValue], name: str) -> float:
+    try:
+        return float(str(values[name]))
+    except ValueError as error:
+        raise ConfigurationError(
+            complaint(f"argument '{name}'", values[name], "a number")) from error

@@ -1,0 +1,204 @@
+"""Which nodes make a system, with which parameters and remappings: plain data, said once.
+
+`vla-sae up` runs a description as supervised processes, a launch file as launch actions. Here: the
+simulation, and what other systems have in common with it; robot_system.py has the robots.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.resources import share_folder
+from vla_sae_ros.systems.arguments import Argument, values_of
+
+ParameterValue = bool | int | float | str | tuple[str, ...]
+OnExit = Literal["shutdown", "restart", "ignore"]
+
+
+SERVING = "serving "
+"""The policy's node logs it once it answers requests."""
+WATCH = "watch and steer: vla-sae panel; Ctrl-C stops everything"
+
+EXPORTED = "exported.json"
+"""The file that makes a folder an exported policy (policy.onnx.names.DESCRIPTION)."""
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One process with one node.
+
+    `module` is what `python -m` runs; an installed package has the same as
+    lib/vla_sae_ros/<executable>.
+    `on_exit` says what the end of the process means for the system. A process that ends with status
+    2 has refused its configuration: it is never restarted, starting again cannot mend it.
+    `ready` is part of the line that it logs once it works; nobody waits for a node without one.
+    """
+
+    name: str
+    executable: str
+    module: str
+    parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
+    remappings: tuple[tuple[str, str], ...] = ()
+    on_exit: OnExit = "shutdown"
+    ready: str = ""
+
+
+@dataclass(frozen=True)
+class System:
+    """Nodes that run together in one namespace ("" = the root namespace).
+
+    `next_step` says what to do once all of them work.
+    """
+
+    name: str
+    nodes: tuple[NodeSpec, ...]
+    namespace: str = ""
+    next_step: str = ""
+
+    def with_parameters(self, node: str, **parameters: ParameterValue) -> System:
+        """Return the system with further parameters of one of its nodes."""
+        changed = tuple(
+            replace(spec, parameters={**spec.parameters, **parameters})
+            if spec.name == node
+            else spec
+            for spec in self.nodes
+        )
+        return replace(self, nodes=changed)
+
+
+SIMULATION_ARGUMENTS = (
+    Argument("suite", "libero_object", "LIBERO or LIBERO-PRO suite"),
+    Argument("task", 0, "index of the task within the suite", minimum=0),
+    Argument("init_state", 0, "index of the initial state", minimum=0),
+    Argument("seed", 0, "seeds the simulation and the policy's noise", minimum=0),
+    Argument("clock", "lockstep", "lockstep: reproducible; realtime: at the control rate",
+             choices=("lockstep", "realtime")),
+    Argument("policy", "", "folder of the policy; empty = the demonstration policy"),
+    Argument("bundles", (), "folders of SAE bundles; empty = every bundle beside the policy"),
+    Argument("backend", "torch", "what computes the policy; onnx: what `vla-sae export` wrote",
+             choices=("torch", "onnx")),
+    Argument("device", "cpu", "device of the policy, e.g. cpu or cuda:0"),
+    Argument("threads", 1, "threads the policy computes with on a CPU", minimum=1),
+    Argument("record", False, "record a bag from the start"),
+    Argument("images", False, "with record: the camera pictures, too"),
+    Argument("image_compression", "none", "how recorded pictures are kept: as they were sent, png "
+             "without loss, jpeg smaller and with loss", choices=("none", "png", "jpeg")),
+    Argument("record_folder", "out/bags", "folder of the bags"),
+    Argument("panel", False, "open the panel"),
+    Argument("markers", False, "publish markers for RViz and Foxglove"),
+    Argument("autorun", True, "run the episode at once; otherwise wait for a run_episode goal"),
+    Argument("namespace", "", "namespace of every node, e.g. left"),
+)  # fmt: skip
+
+
+def simulation_system(given: Mapping[str, object]) -> System:
+    """Return the system that runs a policy in LIBERO; `given` overrides SIMULATION_ARGUMENTS.
+
+    Values may be texts, as launch files and shells give them.
+
+    Raises:
+        ConfigurationError: an unknown argument, a value out of range, or a folder that is not what
+            it should be.
+    """
+    values = values_of(SIMULATION_ARGUMENTS, given)
+    policy = policy_folder(str(values["policy"]), str(values["backend"]))
+    nodes = [
+        policy_spec(policy, bundle_folders(policy, values), values),
+        _bridge_node(values),
+        recorder_spec(values),
+        *watching_specs(values),
+    ]
+    run = f"vla-sae run --suite {values['suite']} --task {values['task']}"
+    next_step = "the first episode starts by itself" if values["autorun"] else f"run: {run}"
+    return System("sim", tuple(nodes), namespace_of(values), f"{next_step}; {WATCH}")
+
+
+def watching_specs(values: Mapping[str, ParameterValue]) -> list[NodeSpec]:
+    """Return the nodes that only watch, as far as they are asked for."""
+    nodes = []
+    if values["panel"]:
+        nodes.append(NodeSpec("panel", "panel", "vla_sae_ros.panel.app", on_exit="ignore"))
+    if values["markers"]:
+        module = "vla_sae_ros.nodes.markers.markers_node"
+        nodes.append(NodeSpec("markers", "markers_node", module, on_exit="ignore"))
+    return nodes
+
+def policy_spec(
+    policy: Path, bundles: tuple[str, ...], values: Mapping[str, ParameterValue]
+) -> NodeSpec:
+    """Return the policy node."""
+    parameters: dict[str, ParameterValue] = {"policy": str(policy)}
+    parameters |= {name: values[name] for name in ("backend", "device", "threads")}
+    if bundles:  # rcl knows no type for an empty list
+        parameters["bundles"] = bundles
+    # Without its policy the bridge holds still, so there is time to start it again.
+    module = "vla_sae_ros.nodes.policy.policy_node"
+    return NodeSpec("policy", "policy_node", module, parameters, on_exit="restart", ready=SERVING)
+
+
+def _bridge_node(values: Mapping[str, ParameterValue]) -> NodeSpec:
+    names = ("suite", "task", "init_state", "seed", "clock", "autorun")
+    parameters = {name: values[name] for name in names}
+    return NodeSpec("bridge", "sim_bridge_node", "vla_sae_ros.nodes.sim.sim_bridge_node", parameters,
+                    ready="offers run_episode")
+
+
+def recorder_spec(values: Mapping[str, ParameterValue]) -> NodeSpec:
+    """Return the recorder."""
+    parameters: dict[str, ParameterValue] = {
+        "output_folder": str(Path(str(values["record_folder"])).absolute()),
+        "record_on_start": values["record"],
+        "record_images": values["images"],
+        "image_compression": values["image_compression"],
+    }
+    module = "vla_sae_ros.nodes.recorder.recorder_node"
+    return NodeSpec("recorder", "recorder_node", module, parameters, on_exit="restart",
+                    ready="offers record/start")
+
+
+def namespace_of(values: Mapping[str, ParameterValue]) -> str:
+    """Return the system's namespace; raises ConfigurationError when it is none."""
+    given = str(values["namespace"])
+    if given and not re.fullmatch(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", given, re.ASCII):
+        raise ConfigurationError(
+            complaint("argument 'namespace'", given,
+                      "names of letters, digits and _ that begin with no digit, joined by /")
+        )  # fmt: skip
+    return given.strip("/")
+
+
+def policy_folder(given: str, backend: str) -> Path:
+    """Return the policy's folder, the demonstration's without one; raises ConfigurationError."""
+    folder = Path(given).expanduser().absolute() if given else share_folder() / "models/demo/policy"
+    if (folder / EXPORTED).is_file():
+        if backend != "onnx":
+            raise ConfigurationError(
+                complaint("backend of an exported policy", backend, "onnx",
+                          f"{folder} was written by vla-sae export: add --backend onnx.")
+            )  # fmt: skip
+        return folder
+    return _folder_with(folder, "config.json", "policy", "--policy")
+
+
+def bundle_folders(policy: Path, values: Mapping[str, ParameterValue]) -> tuple[str, ...]:
+    """Return the bundles named, or those beside the policy; raises ConfigurationError."""
+    given = values["bundles"] if isinstance(values["bundles"], tuple) else (str(values["bundles"]),)
+    beside = sorted(path.parent for path in (policy.parent / "sae").glob("*/bundle.yaml"))
+    folders = [Path(text).expanduser().absolute() for text in given] or beside
+    return tuple(
+        str(_folder_with(folder, "bundle.yaml", "SAE bundle", "--bundles")) for folder in folders
+    )
+
+
+def _folder_with(folder: Path, file: str, what: str, option: str) -> Path:
+    if not (folder / file).is_file():
+        raise ConfigurationError(
+            complaint(f"not a {what} folder", str(folder), f"a folder that contains {file}",
+                      f"Name another with {option}.")
+        )  # fmt: skip
+    return folder

@@ -1,0 +1,69 @@
+"""From the steering core's values to the wire's messages; `core.steering` reads them back."""
+
+from __future__ import annotations
+
+from array import array
+
+from std_msgs.msg import Header
+
+from vla_sae_ros.core.steering import Edit, Event, StandingEdit, StateView
+from vla_sae_ros.msg import SteeringEdit, SteeringEditState, SteeringEvent, SteeringState
+from vla_sae_ros.wire.conversions import NANOSECONDS, to_header
+
+
+def from_edit(edit: Edit) -> SteeringEdit:
+    """Return the message of an edit."""
+    return SteeringEdit(
+        site=edit.site,
+        feature=edit.feature,
+        mode=int(edit.mode),
+        unit=int(edit.unit),
+        value=edit.value,
+        token_groups=list(edit.token_groups),
+        denoising_steps=array("i", edit.denoising_steps),
+        ramp=edit.ramp,
+        duration=edit.duration,
+        window_start=edit.window[0],
+        window_end=edit.window[1],
+        hold=edit.hold,
+    )
+
+
+def from_state(view: StateView) -> SteeringState:
+    """Return the message of the whole state, stamped with the observation it was evaluated for."""
+    stamp_ns = round((view.observation_time or 0.0) * NANOSECONDS)
+    return SteeringState(
+        header=to_header(stamp_ns),
+        revision=view.revision,
+        bypass=view.bypass,
+        cap=view.cap,
+        slew_limit=view.slew_limit,
+        edits=[_from_standing(edit) for edit in view.edits],
+    )
+
+
+def from_event(event: Event, header: Header) -> SteeringEvent:
+    """Return the message of one line of the audit trail."""
+    return SteeringEvent(
+        header=header,
+        revision=event.revision,
+        kind=int(event.kind),
+        owner=event.owner,
+        site=event.site,
+        feature=event.feature,
+        from_value=event.from_value,
+        to_value=event.to_value,
+        reason=event.reason,
+    )
+
+
+def _from_standing(standing: StandingEdit) -> SteeringEditState:
+    return SteeringEditState(
+        edit=from_edit(standing.edit),
+        owner=standing.owner,
+        phase=int(standing.phase),
+        commanded=standing.commanded,
+        applied=standing.applied,
+        weight=standing.weight,
+        lease_remaining=standing.lease_remaining,
+    )
