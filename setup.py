@@ -37,7 +37,13 @@ def build_tree(with_modules: bool) -> Path:
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
     configure = [
-        "cmake", "-S", str(SOURCE), "-B", str(BUILD / "cmake"), "-G", "Ninja",
+        "cmake",
+        "-S",
+        str(SOURCE),
+        "-B",
+        str(BUILD / "cmake"),
+        "-G",
+        "Ninja",
         "--log-level=WARNING",
         f"-DCMAKE_INSTALL_PREFIX={staged}",
         f"-DINSTALL_PYTHON_MODULES={'ON' if with_modules else 'OFF'}",
@@ -46,7 +52,7 @@ def build_tree(with_modules: bool) -> Path:
         "-DCMAKE_BUILD_TYPE=Release",
         "-DBUILD_TESTING=OFF",
         "-Wno-dev",
-    ]  # fmt: skip
+    ]
     subprocess.run(configure, env=environment, check=True)
     subprocess.run(["cmake", "--build", str(BUILD / "cmake")], env=environment, check=True)
     install = ["cmake", "--install", str(BUILD / "cmake")]

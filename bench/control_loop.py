@@ -125,8 +125,10 @@ def drive(driver: Driver, seconds: float, sink: Callable[[Report], None]) -> str
     state = loop.state()
     stopped = state.envelope.reason or ""
     loop.close()
-    return (f"{state.ticks:6d} | {late[0]:6.2f} | {late[1]:6.2f} | {late[2]:6.2f} | "
-            f"{state.skipped_ticks:3d} | {state.dropped_reports:4d} | {stopped}")  # fmt: skip
+    return (
+        f"{state.ticks:6d} | {late[0]:6.2f} | {late[1]:6.2f} | {late[2]:6.2f} | "
+        f"{state.skipped_ticks:3d} | {state.dropped_reports:4d} | {stopped}"
+    )
 
 
 def main() -> None:
@@ -143,9 +145,12 @@ def main() -> None:
             with StrictRobotProcess(HOST) as robot, trouble():
                 numbers = drive(FrankyDriver(HOST, SETTINGS), given.seconds, sink)
                 said = robot.orders.order("status")
-            print(f"{name} | {numbers} | robot: {said['rate']:.0f} Hz, slipped "
-                  f"{said['slipped']:.3f} s, missed in a row {said['missed_in_a_row']}, "
-                  f"aborts {said['aborts']}", flush=True)  # fmt: skip
+            print(
+                f"{name} | {numbers} | robot: {said['rate']:.0f} Hz, slipped "
+                f"{said['slipped']:.3f} s, missed in a row {said['missed_in_a_row']}, "
+                f"aborts {said['aborts']}",
+                flush=True,
+            )
         else:
             arm = SimulatedDriver(SETTINGS.published, SETTINGS.reset_pose)
             with trouble():

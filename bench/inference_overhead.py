@@ -51,7 +51,7 @@ from vla_sae_ros.policy.tiny.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi 
 from vla_sae_ros.resources import resource  # noqa: E402
 from vla_sae_ros.sae import SaeBundle, TopKSAE  # noqa: E402
 from vla_sae_ros.sae.bundle import BundleCard  # noqa: E402
-from vla_sae_ros.wire import qos
+from vla_sae_ros.wire import qos  # noqa: E402
 from vla_sae_ros.wire.conversions import to_header, to_image  # noqa: E402
 
 EDITS = 16
@@ -118,8 +118,10 @@ def _arms(loaded: LoadedPolicy, given: list[SaeBundle]) -> dict[str, Arm]:
 @contextmanager
 def _hooked(loaded: LoadedPolicy, arm: Arm) -> Iterator[PolicyEngine]:
     engine = PolicyEngine(loaded, arm.bundles)
-    handles = [engine.adapter.attach(site, partial(_add_known, torch.full((width,), 1e-3)))
-               for site, width in arm.known]
+    handles = [
+        engine.adapter.attach(site, partial(_add_known, torch.full((width,), 1e-3)))
+        for site, width in arm.known
+    ]
     try:
         yield engine
     finally:
@@ -169,10 +171,17 @@ def _add_known(vector: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 def _random_pi05(folder: Path, width: int) -> list[SaeBundle]:
     """Write a random pi0.5 of this width; return a random SAE of its backbone, and its expert."""
     size = PiSize(
-        image_size=112, patch_size=14, vision_width=width, backbone_width=width,
-        expert_width=width // 2, layers=8, head_width=width // 8, mlp_width=4 * width, chunk=10,
+        image_size=112,
+        patch_size=14,
+        vision_width=width,
+        backbone_width=width,
+        expert_width=width // 2,
+        layers=8,
+        head_width=width // 8,
+        mlp_width=4 * width,
+        chunk=10,
         denoising_steps=10,
-    )  # fmt: skip
+    )
     values = {"mean": 0.0, "std": 1.0, "q01": -9.0, "q99": 9.0}
     stats = {
         key: {name: torch.full((count,), value) for name, value in values.items()}
@@ -186,18 +195,23 @@ def _random_pi05(folder: Path, width: int) -> list[SaeBundle]:
     ]
 
 
-def _random_bundle(
-    engine: PolicyEngine, site: Site, size: int, k: int, seed: int
-) -> SaeBundle:
+def _random_bundle(engine: PolicyEngine, site: Site, size: int, k: int, seed: int) -> SaeBundle:
     generator = torch.Generator().manual_seed(seed)
     rows = torch.nn.functional.normalize(torch.randn(size, site.width, generator=generator))
-    sae = TopKSAE(
-        rows.T, torch.zeros(size), rows, torch.zeros(site.width), k, "layer_norm"
-    )
+    sae = TopKSAE(rows.T, torch.zeros(size), rows, torch.zeros(site.width), k, "layer_norm")
     card = BundleCard(
-        engine.policy_id, engine.policy_name, site.name, site.width, size, k, "mean",
-        site.token_groups, "layer_norm", 3.0, 1.0,
-    )  # fmt: skip
+        engine.policy_id,
+        engine.policy_name,
+        site.name,
+        site.width,
+        size,
+        k,
+        "mean",
+        site.token_groups,
+        "layer_norm",
+        3.0,
+        1.0,
+    )
     entries = [FeatureEntry(feature, observed_max=2.0) for feature in range(size)]
     return SaeBundle(sae, card, Catalogue(site.name, entries))
 
@@ -212,9 +226,12 @@ def _random_bundles(engine: PolicyEngine, given: list[SaeBundle]) -> list[SaeBun
         site = next(site.name for site in free if site.can_steer and site.name not in taken)
         taken.add(site)
         random_one = _random_bundle(
-            engine, engine.adapter.sites[site], bundle.sae.dictionary_size, bundle.card.k,
+            engine,
+            engine.adapter.sites[site],
+            bundle.sae.dictionary_size,
+            bundle.card.k,
             len(bundles),
-        )  # fmt: skip
+        )
         bundles.append(random_one)
     return bundles
 
@@ -244,12 +261,17 @@ def _frame(engine: PolicyEngine) -> dict[str, np.ndarray]:
 
 def _table(timings: dict[str, list[Times]]) -> dict[str, dict[str, float]]:
     plain = timings["plain"]
-    ratios = {"to the chunk": "chunk", "to the chunk, processor time": "chunk_processor",
-              "to the last message": "everything"}
+    ratios = {
+        "to the chunk": "chunk",
+        "to the chunk, processor time": "chunk_processor",
+        "to the last message": "everything",
+    }
     return {
         name: {"median ms": round(float(np.median(_column(values, "everything"))), 2)}
-        | {f"{what}, over plain": _ratio(_column(values, part), _column(plain, part))
-           for what, part in ratios.items()}
+        | {
+            f"{what}, over plain": _ratio(_column(values, part), _column(plain, part))
+            for what, part in ratios.items()
+        }
         for name, values in timings.items()
     }
 

@@ -42,9 +42,16 @@ def make(folder: Path, gigabytes: float) -> int:
             x = (code * (code > 0.98)) @ dictionary
             task = f"task {number % TASKS}"
             for step in range(INFERENCES):
-                context = {"episode_id": f"e{number}", "step": 5 * step, "task": task,
-                           "instruction": f"do {task}", "seed": number, "state": x[step, :8],
-                           "action": x[step, 8:15], "residual_norm": float(step)}
+                context = {
+                    "episode_id": f"e{number}",
+                    "step": 5 * step,
+                    "task": task,
+                    "instruction": f"do {task}",
+                    "seed": number,
+                    "state": x[step, :8],
+                    "action": x[step, 8:15],
+                    "residual_norm": float(step),
+                }
                 writer(SITE, x[step], context)
             writer.end_episode(True)
     return rows // INFERENCES * INFERENCES

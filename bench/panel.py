@@ -49,8 +49,11 @@ def main() -> None:
     elif given.measure:
         print(json.dumps(measure(given.measure, given.views[0], given.seconds)))
     else:
-        subprocess.run([sys.executable, "-c", "import vla_sae_ros.panel.frame.window"], check=True,
-                       env=_environment())  # leaves byte code, as any earlier start does
+        subprocess.run(
+            [sys.executable, "-c", "import vla_sae_ros.panel.frame.window"],
+            check=True,
+            env=_environment(),
+        )  # leaves byte code, as any earlier start does
         for size in given.sizes:
             with child("--serve", str(size)):
                 for view in given.views:
@@ -89,11 +92,27 @@ def serve(size: int) -> None:
     catalogue = node.create_publisher(FeatureCatalogue, "policy/catalogue", qos.LATCHED)
     features = node.create_publisher(FeatureActivations, "policy/features", qos.FEATURES)
     node.create_service(SetSteering, "steering/set", lambda _, answer: _accept(answer))
-    catalogue.publish(FeatureCatalogue(
-        policy_id="bench", sites=[SITE], bundle_ids=["b"], dictionary_sizes=to_unsigned([size]),
-        can_steer=[True], mean_residual_norms=to_floats([1.0]),
-        features=[FeatureInfo(site=SITE, feature=f, label=f"label {f}", observed_max=2.0,
-                              feature_class="general", coverage=0.5) for f in range(size)]))
+    catalogue.publish(
+        FeatureCatalogue(
+            policy_id="bench",
+            sites=[SITE],
+            bundle_ids=["b"],
+            dictionary_sizes=to_unsigned([size]),
+            can_steer=[True],
+            mean_residual_norms=to_floats([1.0]),
+            features=[
+                FeatureInfo(
+                    site=SITE,
+                    feature=f,
+                    label=f"label {f}",
+                    observed_max=2.0,
+                    feature_class="general",
+                    coverage=0.5,
+                )
+                for f in range(size)
+            ],
+        )
+    )
     rng, count = np.random.default_rng(0), 0
 
     def speak() -> None:
@@ -102,9 +121,14 @@ def serve(size: int) -> None:
         often = np.arange(PINNED)
         index = np.unique(np.concatenate([often, rng.choice(size, ACTIVE - PINNED, False)]))
         values = np.abs(rng.normal(1.0, 0.5, len(index)))
-        message = FeatureActivations(site=SITE, inference=count, chunk_id=count,
-                                     index=to_unsigned(index), natural=to_floats(values),
-                                     applied=to_floats(values))
+        message = FeatureActivations(
+            site=SITE,
+            inference=count,
+            chunk_id=count,
+            index=to_unsigned(index),
+            natural=to_floats(values),
+            applied=to_floats(values),
+        )
         message.header.stamp = node.get_clock().now().to_msg()
         features.publish(message)
 
@@ -136,14 +160,16 @@ def measure(size: int, view: str, seconds: float) -> dict[str, object]:
     _until(app, lambda: time.perf_counter() - begun > seconds)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - begun
     result = {
-        "features": size, "view": view,
+        "features": size,
+        "view": view,
         "inferences per s": round((panel.store.history.written - shown) / wall, 1),
         "share of a core": round(cpu / wall, 3),
         "tick p50 [ms]": round(float(np.percentile(frames, 50)), 2),
         "tick p99 [ms]": round(float(np.percentile(frames, 99)), 2),
         "base [MB]": round(base / 1e6),
         "memory over base [MB]": round((resident() - base) / 1e6, 1),
-        "start-up [s]": round(startup, 2), "of that on the CPU [s]": round(startup_cpu, 2),
+        "start-up [s]": round(startup, 2),
+        "of that on the CPU [s]": round(startup_cpu, 2),
         "new catalogue in the table [ms]": round(took, 1),
         "slider release to request sent [ms]": _release_times(app, panel),
     }
@@ -165,11 +191,17 @@ def _accept(answer):  # type: ignore[no-untyped-def]
 
 def _environment() -> dict[str, str]:
     folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    inherited = {name: value for name, value in os.environ.items()
-                 if name != "PYTHONDONTWRITEBYTECODE"}  # compiling everything is no start-up
-    return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", **inherited, "PYTHONPATH": folder,
-            "QT_QPA_PLATFORM": "offscreen", "QT_LOGGING_RULES": "*=false",
-            "PYTHONPYCACHEPREFIX": CACHE}
+    inherited = {
+        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    }  # compiling everything is no start-up
+    return {
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        **inherited,
+        "PYTHONPATH": folder,
+        "QT_QPA_PLATFORM": "offscreen",
+        "QT_LOGGING_RULES": "*=false",
+        "PYTHONPYCACHEPREFIX": CACHE,
+    }
 
 
 def _until(app, done: Callable[[], bool], limit: float = 60.0) -> None:  # type: ignore[no-untyped-def]
@@ -232,8 +264,7 @@ def _release_times(app, panel) -> dict[str, float]:  # type: ignore[no-untyped-d
         panel.table.committed.emit(number % PINNED, 1.0 + number / 100)
         _until(app, lambda count=number: len(sent) > count)
         times.append((sent[-1] - released) * 1e3)
-    return {"p50": round(float(np.percentile(times, 50)), 2),
-            "max": round(float(np.max(times)), 2)}
+    return {"p50": round(float(np.percentile(times, 50)), 2), "max": round(float(np.max(times)), 2)}
 
 
 if __name__ == "__main__":

@@ -42,16 +42,18 @@ from std_msgs.msg import Header  # noqa: E402
 from vla_sae_ros.bags.writer import BagWriter  # noqa: E402
 from vla_sae_ros.clients.client import Client, NoAnswer  # noqa: E402
 from vla_sae_ros.msg import FeatureActivations  # noqa: E402
-from vla_sae_ros.nodes.recorder import recorder_node
+from vla_sae_ros.nodes.recorder import recorder_node  # noqa: E402
 from vla_sae_ros.study.bag_commands.repair import repair  # noqa: E402
-from vla_sae_ros.wire import qos
+from vla_sae_ros.wire import qos  # noqa: E402
 from vla_sae_ros.wire.conversions import to_floats, to_image, to_unsigned  # noqa: E402
 
 HEIGHT, WIDTH, CAMERAS = 480, 640, 4
 STREAMS = 10
 """Topics that share the small messages: at 1,000/s each has the design's 100 Hz of features."""
-TOPICS = [*(f"features_{stream}" for stream in range(STREAMS)),
-          *(f"observation/image/camera_{camera}" for camera in range(CAMERAS))]
+TOPICS = [
+    *(f"features_{stream}" for stream in range(STREAMS)),
+    *(f"observation/image/camera_{camera}" for camera in range(CAMERAS)),
+]
 PICTURE_MB = HEIGHT * WIDTH * 3 * 1e-6
 SEQUENCE = slice(8, 12)
 """Where, in a serialized message, header.stamp.nanosec is: it carries a sequence number."""
@@ -71,7 +73,8 @@ def record(report: Path) -> int:
     """Be the recorder's process; leave delays and CPU time in `report` at the end."""
     recorder_node.BagWriter = TimedWriter  # type: ignore[misc]
     status = recorder_node.main(
-        ["--ros-args", "-p", "min_free_disk:=0", "-p", f"output_folder:={report.parent}"])
+        ["--ros-args", "-p", "min_free_disk:=0", "-p", f"output_folder:={report.parent}"]
+    )
     used = resource.getrusage(resource.RUSAGE_SELF)
     delays = np.array(TimedWriter.delays, np.float64) * 1e-6
     numbers = {"cpu_s": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1e3}
@@ -105,8 +108,11 @@ def publish(seconds: float, small: float, pictures: float, report: Path) -> None
     rclpy.init()
     node = rclpy.create_node("source")
     activations = FeatureActivations(
-        site="expert.1", index=to_unsigned(np.arange(64)), natural=to_floats(np.ones(64)),
-        applied=to_floats(np.ones(64)))
+        site="expert.1",
+        index=to_unsigned(np.arange(64)),
+        natural=to_floats(np.ones(64)),
+        applied=to_floats(np.ones(64)),
+    )
     sources = []
     for stream in range(STREAMS if small else 0):
         publisher = node.create_publisher(FeatureActivations, f"features_{stream}", qos.FEATURES)
@@ -114,7 +120,8 @@ def publish(seconds: float, small: float, pictures: float, report: Path) -> None
     image = to_image(np.full((HEIGHT, WIDTH, 3), 7, np.uint8), Header())
     for camera in range(CAMERAS if pictures else 0):
         publisher = node.create_publisher(
-            type(image), f"observation/image/camera_{camera}", qos.OBSERVATION)
+            type(image), f"observation/image/camera_{camera}", qos.OBSERVATION
+        )
         rate = pictures / PICTURE_MB / CAMERAS
         sources.append(Source(publisher, image, rate, camera / CAMERAS))
     while not all(source.publisher.get_subscription_count() for source in sources):
@@ -133,16 +140,31 @@ def publish(seconds: float, small: float, pictures: float, report: Path) -> None
         source.publisher.wait_for_all_acked(Duration(seconds=10))
     used = resource.getrusage(resource.RUSAGE_SELF)
     sent = {source.publisher.topic_name: source.sent for source in sources}
-    report.write_text(json.dumps({"sent": sent, "seconds": lasted, "late_s": late,
-                                  "cpu_s": used.ru_utime + used.ru_stime}))
+    report.write_text(
+        json.dumps(
+            {
+                "sent": sent,
+                "seconds": lasted,
+                "late_s": late,
+                "cpu_s": used.ru_utime + used.ru_stime,
+            }
+        )
+    )
     node.destroy_node()
     rclpy.shutdown()
 
 
 def child(role: str, report: Path, *options: object) -> subprocess.Popen[bytes]:
     """Start this file in another role."""
-    command = [sys.executable, __file__, "--role", role, "--report", str(report),
-               *map(str, options)]
+    command = [
+        sys.executable,
+        __file__,
+        "--role",
+        role,
+        "--report",
+        str(report),
+        *map(str, options),
+    ]
     return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
 
@@ -152,15 +174,25 @@ def load(folder: Path, seconds: float, small: float, pictures: float) -> dict[st
     try:
         with Client("bench") as client:
             bag = start_bag(client, folder / "bag")
-            source = child("publisher", folder / "publisher.json", "--seconds", seconds,
-                           "--small", small, "--pictures", pictures)
+            source = child(
+                "publisher",
+                folder / "publisher.json",
+                "--seconds",
+                seconds,
+                "--small",
+                small,
+                "--pictures",
+                pictures,
+            )
             source.wait()
             said = client.stop_recording()
     finally:
         recorder.send_signal(signal.SIGINT)
         recorder.wait()
-    told = {name: json.loads((folder / f"{name}.json").read_text())
-            for name in ("recorder", "publisher")}
+    told = {
+        name: json.loads((folder / f"{name}.json").read_text())
+        for name in ("recorder", "publisher")
+    }
     return {"said": said, **told, "missing": count_missing(bag, told["publisher"]["sent"])}
 
 
@@ -194,15 +226,23 @@ def print_load(result: dict[str, Any]) -> None:
     def missing(kind: str) -> int:
         return sum(count for topic, count in result["missing"].items() if kind in topic)
 
-    print(f"sent in {seconds:.1f} s: {features / seconds:.0f} small messages/s and "
-          f"{pictures * PICTURE_MB / seconds:.0f} MB/s of pictures "
-          f"({pictures / seconds:.0f}/s); the publisher was at most {source['late_s']:.2f} s late")
-    print(f"missing in the bag: {sum(result['missing'].values())} of "
-          f"{features + pictures}: {missing('features')} small ones, {missing('image')} pictures")
-    print("reception to writing: p50 {delay_p50_ms:.2f} ms, p99 {delay_p99_ms:.2f} ms, longest "
-          "{delay_p100_ms:.0f} ms; peak memory {peak_mb:.0f} MB".format(**recorder))
-    print(f"CPU: recorder {recorder['cpu_s'] / seconds:.2f} of a core, "
-          f"publisher {source['cpu_s'] / seconds:.2f}")
+    print(
+        f"sent in {seconds:.1f} s: {features / seconds:.0f} small messages/s and "
+        f"{pictures * PICTURE_MB / seconds:.0f} MB/s of pictures "
+        f"({pictures / seconds:.0f}/s); the publisher was at most {source['late_s']:.2f} s late"
+    )
+    print(
+        f"missing in the bag: {sum(result['missing'].values())} of "
+        f"{features + pictures}: {missing('features')} small ones, {missing('image')} pictures"
+    )
+    print(
+        "reception to writing: p50 {delay_p50_ms:.2f} ms, p99 {delay_p99_ms:.2f} ms, longest "
+        "{delay_p100_ms:.0f} ms; peak memory {peak_mb:.0f} MB".format(**recorder)
+    )
+    print(
+        f"CPU: recorder {recorder['cpu_s'] / seconds:.2f} of a core, "
+        f"publisher {source['cpu_s'] / seconds:.2f}"
+    )
     print(f"the recorder says: {result['said']}")
 
 
@@ -214,8 +254,16 @@ def kill(folder: Path, seed: int) -> dict[str, float]:
     try:
         with Client("bench") as client:
             bag = start_bag(client, folder / "bag")
-            source = child("publisher", folder / "publisher.json", "--seconds", 30,
-                           "--small", 200, "--pictures", 20)
+            source = child(
+                "publisher",
+                folder / "publisher.json",
+                "--seconds",
+                30,
+                "--small",
+                200,
+                "--pictures",
+                20,
+            )
             while (bag / "bag.mcap").stat().st_size < 2**20:  # messages are coming in
                 time.sleep(0.01)
             time.sleep(random.Random(seed).uniform(0.5, 3.0))
@@ -228,8 +276,11 @@ def kill(folder: Path, seed: int) -> dict[str, float]:
     repaired = repair(bag, folder / "repaired")
     with AnyReader([repaired.output]) as reader:
         read = sum(1 for _ in reader.messages())
-    return {"lost_s": (killed - repaired.last_ns) * 1e-9, "messages": repaired.messages,
-            "read": read}
+    return {
+        "lost_s": (killed - repaired.last_ns) * 1e-9,
+        "messages": repaired.messages,
+        "read": read,
+    }
 
 
 def kill_all(folder: Path, times: int) -> None:
@@ -239,8 +290,10 @@ def kill_all(folder: Path, times: int) -> None:
         result = kill(folder / str(number), number)
         assert result["read"] == result["messages"]
         lost.append(result["lost_s"])
-        print(f"{number + 1:3}: {result['messages']:6.0f} messages recovered, the last one "
-              f"{1e3 * result['lost_s']:.0f} ms before the kill")
+        print(
+            f"{number + 1:3}: {result['messages']:6.0f} messages recovered, the last one "
+            f"{1e3 * result['lost_s']:.0f} ms before the kill"
+        )
         shutil.rmtree(folder / str(number))
     print(f"{times} bags repaired and read; at most the last {1e3 * max(lost):.0f} ms were lost")
 
@@ -252,8 +305,12 @@ def main() -> int:
     parser.add_argument("--small", type=float, default=1000.0, help="small messages [1/s]")
     parser.add_argument("--pictures", type=float, default=200.0, help="pictures [MB/s]")
     parser.add_argument("--kill", type=int, default=0, help="kill the recorder so many times")
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()),
-                        help="disk for the bags: seconds x pictures MB")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path(tempfile.gettempdir()),
+        help="disk for the bags: seconds x pictures MB",
+    )
     parser.add_argument("--role", choices=("recorder", "publisher"), help=argparse.SUPPRESS)
     parser.add_argument("--report", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()

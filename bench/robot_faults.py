@@ -27,8 +27,12 @@ from vla_sae_ros.msg import RobotCommand, RobotState
 from vla_sae_ros.wire import qos
 
 WATCHED = 8.0  # [s] after a fault
-NAMES = {RobotState.OFFLINE: "offline", RobotState.DISABLED: "disabled",
-         RobotState.ENABLED: "enabled", RobotState.STOPPED: "stopped"}
+NAMES = {
+    RobotState.OFFLINE: "offline",
+    RobotState.DISABLED: "disabled",
+    RobotState.ENABLED: "enabled",
+    RobotState.STOPPED: "stopped",
+}
 NAN = float("nan")
 
 
@@ -104,43 +108,91 @@ FAULTS = (
     Fault("action of 50", joint(0, 50.0), ("stale_command",)),
     Fault("into the table", joint(1, 1.0), ("enabled", "workspace"), limit="workspace"),
     Fault("to the end of joint 7", joint(6, 1.0), ("enabled",), limit="joint_margin"),
-    Fault("full speed, then back at once", joint(0, 1.0), ("enabled",), rest=False,
-          limit="acceleration"),
-    Fault("steering reverses the motion", ask(kind="joint", joint=0, value=-0.8, revision=9),
-          ("enabled",), rest=False, limit="steering_slew"),
-    Fault("policy killed", kill("policy"), ("stale_command",),
-          mend=lambda rig: rig.start_policy()),
-    Fault("policy frozen", lambda rig: rig.signal("policy", signal.SIGSTOP), ("stale_command",),
-          mend=speak_again),
+    Fault(
+        "full speed, then back at once",
+        joint(0, 1.0),
+        ("enabled",),
+        rest=False,
+        limit="acceleration",
+    ),
+    Fault(
+        "steering reverses the motion",
+        ask(kind="joint", joint=0, value=-0.8, revision=9),
+        ("enabled",),
+        rest=False,
+        limit="steering_slew",
+    ),
+    Fault("policy killed", kill("policy"), ("stale_command",), mend=lambda rig: rig.start_policy()),
+    Fault(
+        "policy frozen",
+        lambda rig: rig.signal("policy", signal.SIGSTOP),
+        ("stale_command",),
+        mend=speak_again,
+    ),
     Fault("panel killed (no heartbeat)", set_attribute("beating", False), ("lease_expired",)),
-    Fault("recorder killed", kill("recorder"), ("enabled",), rest=False,
-          mend=lambda rig: rig.start_recorder()),
-    Fault("DDS cut (all others silent)", go_silent, ("lease_expired", "stale_command"),
-          mend=speak_again),
+    Fault(
+        "recorder killed",
+        kill("recorder"),
+        ("enabled",),
+        rest=False,
+        mend=lambda rig: rig.start_recorder(),
+    ),
+    Fault(
+        "DDS cut (all others silent)",
+        go_silent,
+        ("lease_expired", "stale_command"),
+        mend=speak_again,
+    ),
     Fault("cameras frozen", set_attribute("filming", False), ("stale_command",)),
-    Fault("cameras' clock an hour back", set_attribute("camera_shift_ns", -HOUR),
-          ("stale_command",)),
-    Fault("cameras' clock an hour ahead", set_attribute("camera_shift_ns", HOUR),
-          ("stale_command",)),
-    Fault("two bridges", second_bridge, ("operator_stop",),
-          mend=lambda rig: rig.node.destroy_publisher(rig.second)),
-    Fault("collision (cartesian reflex)", order("reflex", flag="cartesian_reflex"),
-          ("collision_reflex",)),
+    Fault(
+        "cameras' clock an hour back", set_attribute("camera_shift_ns", -HOUR), ("stale_command",)
+    ),
+    Fault(
+        "cameras' clock an hour ahead", set_attribute("camera_shift_ns", HOUR), ("stale_command",)
+    ),
+    Fault(
+        "two bridges",
+        second_bridge,
+        ("operator_stop",),
+        mend=lambda rig: rig.node.destroy_publisher(rig.second),
+    ),
+    Fault(
+        "collision (cartesian reflex)",
+        order("reflex", flag="cartesian_reflex"),
+        ("collision_reflex",),
+    ),
     Fault("collision (joint reflex)", order("reflex", flag="joint_reflex"), ("collision_reflex",)),
     Fault("power limit", order("reflex", flag="power_limit_violation"), ("reflex",)),
-    Fault("user stop pressed", order("user_stop", pressed=True), ("user_stop",),
-          mend=order("user_stop", pressed=False)),
+    Fault(
+        "user stop pressed",
+        order("user_stop", pressed=True),
+        ("user_stop",),
+        mend=order("user_stop", pressed=False),
+    ),
     Fault("40 commands lost on the cable", order("drop", commands=40), ("comm_loss",)),
-    Fault("cable out for 3 s", order("cut", seconds=3.0),
-          ("disconnected", "comm_loss", "stale_reading", "control_lost")),
-    Fault("robot frozen for 2 s", order("freeze", seconds=2.0),
-          ("stale_reading", "disconnected", "comm_loss", "control_lost")),
-    Fault("robot restarted", lambda rig: rig.restart_robot(),
-          ("disconnected", "stale_reading", "control_lost", "comm_loss")),
+    Fault(
+        "cable out for 3 s",
+        order("cut", seconds=3.0),
+        ("disconnected", "comm_loss", "stale_reading", "control_lost"),
+    ),
+    Fault(
+        "robot frozen for 2 s",
+        order("freeze", seconds=2.0),
+        ("stale_reading", "disconnected", "comm_loss", "control_lost"),
+    ),
+    Fault(
+        "robot restarted",
+        lambda rig: rig.restart_robot(),
+        ("disconnected", "stale_reading", "control_lost", "comm_loss"),
+    ),
     Fault("bridge killed", kill("bridge"), ("gone",), mend=restart_bridge),
-    Fault("bridge frozen", lambda rig: rig.signal("bridge", signal.SIGSTOP), ("gone",),
-          mend=restart_bridge),
-)  # fmt: skip
+    Fault(
+        "bridge frozen",
+        lambda rig: rig.signal("bridge", signal.SIGSTOP),
+        ("gone",),
+        mend=restart_bridge,
+    ),
+)
 
 
 @dataclass
@@ -195,11 +247,16 @@ def final_of(rig: Rig) -> str:
 
 
 def table(outcomes: list[Outcome]) -> str:
-    lines = ["| fault | to rest [s] | to the latched stop [s] | final state | steering reset | "
-             "limits named | safe |", "|---|---|---|---|---|---|---|"]
-    lines += [f"| {each.name} | {number(each.to_rest)} | {number(each.to_stop)} | {each.final} | "
-              f"{'yes' if each.resets else ''} | {each.limits} | {'yes' if each.safe else 'NO'} |"
-              for each in outcomes]
+    lines = [
+        "| fault | to rest [s] | to the latched stop [s] | final state | steering reset | "
+        "limits named | safe |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {each.name} | {number(each.to_rest)} | {number(each.to_stop)} | {each.final} | "
+        f"{'yes' if each.resets else ''} | {each.limits} | {'yes' if each.safe else 'NO'} |"
+        for each in outcomes
+    ]
     return "\n".join(lines)
 
 
@@ -212,8 +269,9 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", default=[], help="faults whose names contain these")
     parser.add_argument("--out", type=Path, help="file for the table")
     args = parser.parse_args()
-    chosen = [fault for fault in FAULTS
-              if not args.only or any(part in fault.name for part in args.only)]
+    chosen = [
+        fault for fault in FAULTS if not args.only or any(part in fault.name for part in args.only)
+    ]
     rig, outcomes = Rig(), []
     try:
         rig.start_recorder()
@@ -231,8 +289,10 @@ def main() -> int:
     if args.out:
         args.out.write_text(text + "\n", encoding="utf-8")
     rests = [each.to_rest for each in outcomes if not math.isnan(each.to_rest)]
-    print(f"{sum(each.safe for each in outcomes)} of {len(outcomes)} safe; to rest median "
-          f"{np.median(rests) if rests else NAN:.2f} s, worst {max(rests, default=NAN):.2f} s")
+    print(
+        f"{sum(each.safe for each in outcomes)} of {len(outcomes)} safe; to rest median "
+        f"{np.median(rests) if rests else NAN:.2f} s, worst {max(rests, default=NAN):.2f} s"
+    )
     return 0 if all(each.safe for each in outcomes) else 1
 
 

@@ -61,8 +61,7 @@ class Counts:
     @property
     def unexplained(self) -> int:
         """Return the stops that no stall of a core explains."""
-        return sum(reason not in SHARED or stall < 1000 * ENOUGH
-                   for reason, _, stall in self.stops)
+        return sum(reason not in SHARED or stall < 1000 * ENOUGH for reason, _, stall in self.stops)
 
 
 def burn() -> None:
@@ -78,8 +77,10 @@ def main() -> int:
     parser.add_argument("--busy", type=int, default=1, help="processes that compute beside it")
     parser.add_argument("--out", type=Path, help="file for the numbers as JSON")
     args = parser.parse_args()
-    load = [multiprocessing.get_context("spawn").Process(target=burn, daemon=True)
-            for _ in range(args.busy)]
+    load = [
+        multiprocessing.get_context("spawn").Process(target=burn, daemon=True)
+        for _ in range(args.busy)
+    ]
     rig, counts = Rig(), Counts()
     try:
         for process in load:
@@ -133,7 +134,8 @@ def summary(counts: Counts, probes: StallProbes) -> dict[str, object]:
         "rate [Hz]": round(float(1 / gaps.mean()), 4),
         "jitter of a tick p50, p99, worst [ms]": [
             round(1000 * float(value), 3)
-            for value in (*np.percentile(jitter, (50, 99)), jitter.max())],
+            for value in (*np.percentile(jitter, (50, 99)), jitter.max())
+        ],
         "late ticks": counts.late,
         "commands the robot missed": counts.missed,
         "missed in a row": counts.missed_in_a_row,

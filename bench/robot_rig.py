@@ -49,9 +49,15 @@ class Rig:
 
     def __init__(self, host: str = "127.0.0.9", **parameters: object) -> None:
         self.host, self.folder = host, Path(tempfile.mkdtemp(prefix="robot_rig_"))
-        self._parameters = {"mode": "direct", "robot_ip": host, "robot": "fr3",
-                            "audit_folder": str(self.folder / "audit"), "policy_timeout": 2.0,
-                            "max_steps": 1_000_000, **parameters}
+        self._parameters = {
+            "mode": "direct",
+            "robot_ip": host,
+            "robot": "fr3",
+            "audit_folder": str(self.folder / "audit"),
+            "policy_timeout": 2.0,
+            "max_steps": 1_000_000,
+            **parameters,
+        }
         self.robot: StrictRobotProcess | None = StrictRobotProcess(host, "--robot", "fr3")
         rclpy.init()
         self.node = Node("bench")
@@ -73,16 +79,27 @@ class Rig:
         self.until(lambda: self.state.status == RobotState.DISABLED, "the bridge")
 
     def start_bridge(self) -> None:
-        arguments = [part for name, value in self._parameters.items()
-                     for part in ("-p", f"{name}:={value}")]
-        self._start("bridge", "-m", "vla_sae_ros.nodes.robot.robot_bridge_node", "--ros-args", *arguments)
+        arguments = [
+            part for name, value in self._parameters.items() for part in ("-p", f"{name}:={value}")
+        ]
+        self._start(
+            "bridge", "-m", "vla_sae_ros.nodes.robot.robot_bridge_node", "--ros-args", *arguments
+        )
 
     def start_policy(self) -> None:
         self._start("policy", str(HERE / "steady_policy.py"))
 
     def start_recorder(self) -> None:
-        self._start("recorder", "-m", "vla_sae_ros.nodes.recorder.recorder_node", "--ros-args", "-p",
-                    f"output_folder:={self.folder / 'bags'}", "-p", "record_on_start:=true")
+        self._start(
+            "recorder",
+            "-m",
+            "vla_sae_ros.nodes.recorder.recorder_node",
+            "--ros-args",
+            "-p",
+            f"output_folder:={self.folder / 'bags'}",
+            "-p",
+            "record_on_start:=true",
+        )
 
     def signal(self, name: str, number: int) -> None:
         self.processes[name].send_signal(number)
@@ -132,14 +149,19 @@ class Rig:
         if not answer.success:
             raise SimulationError(answer.message)
         self.until(lambda: self.state.status == RobotState.ENABLED, "the enable")
-        handle = self._wait(self._episodes.send_goal_async(
-            RunEpisode.Goal(instruction="wave", seed=1)))
+        handle = self._wait(
+            self._episodes.send_goal_async(RunEpisode.Goal(instruction="wave", seed=1))
+        )
         handle.get_result_async()
-        self.until(lambda: self.speed() > 0.05 or self.state.status == RobotState.STOPPED,
-                   "motion", MOTION_LIMIT)
+        self.until(
+            lambda: self.speed() > 0.05 or self.state.status == RobotState.STOPPED,
+            "motion",
+            MOTION_LIMIT,
+        )
         if self.state.status == RobotState.STOPPED:
-            raise SimulationError(f"stopped before it moved: {self.state.reason}, "
-                                  f"{self.state.detail}")
+            raise SimulationError(
+                f"stopped before it moved: {self.state.reason}, {self.state.detail}"
+            )
 
     def speed(self) -> float:
         """Return the fastest joint [rad/s]; NaN when the robot does not say."""
@@ -153,9 +175,11 @@ class Rig:
         end = time.monotonic() + limit
         while not condition():
             if time.monotonic() > end:
-                raise SimulationError(f"waited for {what} for {limit:g} s in vain; the robot is "
-                                      f"{self.state.status} {self.state.reason} "
-                                      f"{self.state.detail}")
+                raise SimulationError(
+                    f"waited for {what} for {limit:g} s in vain; the robot is "
+                    f"{self.state.status} {self.state.reason} "
+                    f"{self.state.detail}"
+                )
             time.sleep(0.005)
 
     def close(self) -> None:
@@ -171,18 +195,25 @@ class Rig:
     def _start(self, name: str, *arguments: str) -> None:
         log = (self.folder / f"{name}.log").open("a")
         self.processes[name] = subprocess.Popen(
-            [sys.executable, *arguments], stdout=log, stderr=subprocess.STDOUT,
-            env=os.environ | {"PYTHONPATH": str(HERE.parent)})
+            [sys.executable, *arguments],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONPATH": str(HERE.parent)},
+        )
 
     def _policy_listens(self) -> bool:
-        return (self.node.count_subscribers("policy/request") > 0
-                and self._behaviour.get_subscription_count() > 0)
+        return (
+            self.node.count_subscribers("policy/request") > 0
+            and self._behaviour.get_subscription_count() > 0
+        )
 
     def _subscribe(self) -> None:
         node = self.node
         self._behaviour = node.create_publisher(String, "bench/policy", 1)
-        self._cameras = [node.create_publisher(Image, f"observation/image/{name}", qos.SENSOR)
-                         for name in CAMERAS]
+        self._cameras = [
+            node.create_publisher(Image, f"observation/image/{name}", qos.SENSOR)
+            for name in CAMERAS
+        ]
         self._beats = node.create_publisher(SteeringLease, "bridge/heartbeat", qos.HEARTBEAT)
         node.create_subscription(RobotState, "robot_state", self._told, qos.LATCHED)
         node.create_subscription(EpisodeState, "episode", self._progress, qos.LATCHED)
@@ -192,7 +223,8 @@ class Rig:
         node.create_timer(1 / 15, self._film)
         self._services: dict[str, tuple[Any, Any]] = {
             name: (kind, node.create_client(kind, f"bridge/{name}"))
-            for name, kind in (("enable", SetBool), ("stop", Trigger), ("recover", Trigger))}
+            for name, kind in (("enable", SetBool), ("stop", Trigger), ("recover", Trigger))
+        }
         self._episodes = ActionClient(node, RunEpisode, "run_episode")
 
     def _told(self, message: RobotState) -> None:
@@ -217,8 +249,16 @@ class Rig:
             return
         header = to_header(time.time_ns() + self.camera_shift_ns)
         for camera in self._cameras:
-            camera.publish(Image(header=header, height=2, width=2, encoding="rgb8", step=6,
-                                 data=array("B", bytes(12))))
+            camera.publish(
+                Image(
+                    header=header,
+                    height=2,
+                    width=2,
+                    encoding="rgb8",
+                    step=6,
+                    data=array("B", bytes(12)),
+                )
+            )
 
     def _wait(self, future: Any) -> Any:
         done = threading.Event()

@@ -53,10 +53,12 @@ class GymLibero(gymnasium.Env):
         self._scene, self._task, self._init_state = scene, task, init_state
         self._max_episode_steps, self.task_description = steps, task.instruction
         picture = gymnasium.spaces.Box(0, 255, (256, 256, 3), np.uint8)
-        self.observation_space = gymnasium.spaces.Dict({
-            "pixels": gymnasium.spaces.Dict(dict.fromkeys(scene.cameras, picture)),
-            "agent_pos": gymnasium.spaces.Box(-np.inf, np.inf, (8,), np.float64),
-        })  # fmt: skip
+        self.observation_space = gymnasium.spaces.Dict(
+            {
+                "pixels": gymnasium.spaces.Dict(dict.fromkeys(scene.cameras, picture)),
+                "agent_pos": gymnasium.spaces.Box(-np.inf, np.inf, (8,), np.float64),
+            }
+        )
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (7,), np.float32)
         self.steps = 0
 
@@ -67,12 +69,19 @@ class GymLibero(gymnasium.Env):
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
         self.steps += 1
         result = self._scene.step(np.clip(action, -1.0, 1.0).astype(np.float64))
-        return self._seen(result.observation), 0.0, result.success, False, {
-            "is_success": result.success}  # fmt: skip
+        return (
+            self._seen(result.observation),
+            0.0,
+            result.success,
+            False,
+            {"is_success": result.success},
+        )
 
     def _seen(self, observation: Observation) -> dict[str, Any]:
-        return {"pixels": {name: self._scene.render(name) for name in self._scene.cameras},
-                "agent_pos": libero_state(observation)}  # fmt: skip
+        return {
+            "pixels": {name: self._scene.render(name) for name in self._scene.cameras},
+            "agent_pos": libero_state(observation),
+        }
 
 
 def main() -> None:
@@ -102,17 +111,30 @@ def main() -> None:
 
 
 def _ours(
-    performers: LiberoPerformers, task: TaskSpec, seed: int, arguments: argparse.Namespace,
+    performers: LiberoPerformers,
+    task: TaskSpec,
+    seed: int,
+    arguments: argparse.Namespace,
     steered: bool,
-) -> int:  # fmt: skip
+) -> int:
     bundle = performers.bundles[SITE]
     change = Change(SITE, f"row:{FEATURE}", -1, "add", "residual_norm", 0.1)
-    hooks: dict[str, Any] = {"changes": (change,), "taps": ((SITE, bundle.bundle_id),),
-                             "traced": ((SITE, FEATURE),)} if steered else {}  # fmt: skip
+    hooks: dict[str, Any] = (
+        {"changes": (change,), "taps": ((SITE, bundle.bundle_id),), "traced": ((SITE, FEATURE),)}
+        if steered
+        else {}
+    )
     settings = RunSettings(
-        "rollout", performers.policy[0], Pair("libero_object", "0", 40, seed), task.instruction,
-        (seed,), arguments.steps, 5, 1.5, **hooks,
-    )  # fmt: skip
+        "rollout",
+        performers.policy[0],
+        Pair("libero_object", "0", 40, seed),
+        task.instruction,
+        (seed,),
+        arguments.steps,
+        5,
+        1.5,
+        **hooks,
+    )
     return run_rollout(performers, settings, task).outcome.steps
 
 
@@ -139,8 +161,15 @@ def _lerobot(
     nothing: PolicyProcessorPipeline = PolicyProcessorPipeline(steps=[])
     torch.manual_seed(seed)
     with torch.no_grad():
-        rollout(envs, loaded.policy, nothing, nothing, loaded.preprocessor, loaded.postprocessor,
-                seeds=[seed])  # fmt: skip
+        rollout(
+            envs,
+            loaded.policy,
+            nothing,
+            nothing,
+            loaded.preprocessor,
+            loaded.postprocessor,
+            seeds=[seed],
+        )
     return wrapped.steps
 
 

@@ -117,8 +117,10 @@ def main() -> None:
             for name, arm in arms.items():
                 best[name] = max(best[name], arm(d, size, k, args.steps, args.device))
         product = encode_seconds(d, size, args.device)
-        print(f"d {d}, F {size}, k {k}, {torch.get_num_threads()} threads; "
-              f"encoder product {product:.2f} s = {product * best['ours'] / BATCH:.0%} of our step")
+        print(
+            f"d {d}, F {size}, k {k}, {torch.get_num_threads()} threads; "
+            f"encoder product {product:.2f} s = {product * best['ours'] / BATCH:.0%} of our step"
+        )
         for name, rate in best.items():
             print(f"  {name:<12}{rate:8,.0f} examples/s   ours is {best['ours'] / rate:.2f} x")
         sys.stdout.flush()

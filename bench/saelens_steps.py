@@ -1,6 +1,6 @@
 """Examples per second of SAELens' own training step; run by sae_training.py in SAELens' Python.
 
-    <python with sae-lens> bench/saelens_steps.py D F K BATCH STEPS THREADS DEVICE
+<python with sae-lens> bench/saelens_steps.py D F K BATCH STEPS THREADS DEVICE
 """
 
 from __future__ import annotations

@@ -37,8 +37,10 @@ class StallProbes:
         self._found: Queue[Stall] = context.Queue()
         self._all: list[Stall] = []
         self._stolen_before = _stolen()
-        self._probes = [context.Process(target=_probe, args=(core, self._found), daemon=True)
-                        for core in sorted(os.sched_getaffinity(0))]
+        self._probes = [
+            context.Process(target=_probe, args=(core, self._found), daemon=True)
+            for core in sorted(os.sched_getaffinity(0))
+        ]
 
     def __enter__(self) -> StallProbes:
         for probe in self._probes:
@@ -69,8 +71,10 @@ class StallProbes:
 
     def within(self, begin: float, end: float) -> float:
         """Return the seconds that cores stood still between two times, summed over the cores."""
-        return sum(max(0.0, min(each.end, end) - max(each.end - each.length, begin))
-                   for each in self.stalls())
+        return sum(
+            max(0.0, min(each.end, end) - max(each.end - each.length, begin))
+            for each in self.stalls()
+        )
 
 
 def _stolen() -> float:

@@ -18,8 +18,11 @@ from vla_sae_ros.robot.droid import MAX_JOINT_DELTA, RESET_POSE
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_floats, to_header
 
-KEYS = ("observation.images.exterior_image_1_left", "observation.images.wrist_image_left",
-        "observation.state")
+KEYS = (
+    "observation.images.exterior_image_1_left",
+    "observation.images.wrist_image_left",
+    "observation.state",
+)
 HORIZON, ACTION_DIM = 15, 8
 SWING = 0.4  # [rad]
 
@@ -55,12 +58,20 @@ class SteadyPolicy(Node):
         elif kind == "narrow":
             actions = actions[:, :7]
         self._chunk_id += 1
-        self._chunks.publish(ActionChunk(
-            header=to_header(job.stamp_ns), episode_id=job.episode_id, policy_start=self._start,
-            chunk_id=self._chunk_id, steering_revision=int(behaviour.get("revision", 0)),
-            observation_step=max(0, job.step - int(behaviour.get("age", 0))),
-            control_rate=float(behaviour.get("rate", self._contract.fps)), horizon=len(actions),
-            action_dim=actions.shape[1], actions=to_floats(actions)))
+        self._chunks.publish(
+            ActionChunk(
+                header=to_header(job.stamp_ns),
+                episode_id=job.episode_id,
+                policy_start=self._start,
+                chunk_id=self._chunk_id,
+                steering_revision=int(behaviour.get("revision", 0)),
+                observation_step=max(0, job.step - int(behaviour.get("age", 0))),
+                control_rate=float(behaviour.get("rate", self._contract.fps)),
+                horizon=len(actions),
+                action_dim=actions.shape[1],
+                actions=to_floats(actions),
+            )
+        )
 
 
 def _towards(q: np.ndarray, ticks: np.ndarray) -> np.ndarray:

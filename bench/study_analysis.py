@@ -39,15 +39,22 @@ def write_files(folder: Path) -> list[str]:
     for name in names:
         walk = np.cumsum(generator.normal(0, 0.003, (STEPS + 1, 3)), axis=0)
         made = Trajectory(
-            np.array(20.0), walk, np.zeros((STEPS + 1, 4)),
+            np.array(20.0),
+            walk,
+            np.zeros((STEPS + 1, 4)),
             generator.uniform(0, 0.08, STEPS + 1),
             generator.normal(0, 1, (STEPS, 7)).astype(np.float32),
             np.array([f"thing_{i}" for i in range(OBJECTS)]),
             generator.normal(0, 0.1, (STEPS + 1, OBJECTS, 3)),
-            np.zeros((STEPS + 1, OBJECTS), bool), np.arange(inferences) * 5,
-            np.ones(inferences, np.float32), np.zeros(inferences, bool), np.array(["expert.1"]),
-            np.array([80]), np.zeros((inferences, 1), np.float32),
-            np.zeros((inferences, 1), np.float32))
+            np.zeros((STEPS + 1, OBJECTS), bool),
+            np.arange(inferences) * 5,
+            np.ones(inferences, np.float32),
+            np.zeros(inferences, bool),
+            np.array(["expert.1"]),
+            np.array([80]),
+            np.zeros((inferences, 1), np.float32),
+            np.zeros((inferences, 1), np.float32),
+        )
         (folder / name).write_bytes(made.to_bytes())
     return names
 
@@ -58,22 +65,77 @@ def rows(rollouts: int, names: list[str]) -> Iterator[Row]:
     number = 0
     for pair in range(PAIRS):
         said = "pick up the thing and place it in the basket"
-        plain = Row("", "bench", "P2", "rollout", "none", "none", "policy", "sae", "", (), "", "",
-                    "", -1, "", "", 0.0, "start", 0, -1, "", f"libero_object {pair % 3} {pair}",
-                    "libero_object", str(pair % 3), said, said, pair, pair, 0, 0.0, "",
-                    bool(pair % 2), STEPS, "", 0.0, 0.0, 0.0, "", "", 2.0, "host", 1, "0")
+        plain = Row(
+            "",
+            "bench",
+            "P2",
+            "rollout",
+            "none",
+            "none",
+            "policy",
+            "sae",
+            "",
+            (),
+            "",
+            "",
+            "",
+            -1,
+            "",
+            "",
+            0.0,
+            "start",
+            0,
+            -1,
+            "",
+            f"libero_object {pair % 3} {pair}",
+            "libero_object",
+            str(pair % 3),
+            said,
+            said,
+            pair,
+            pair,
+            0,
+            0.0,
+            "",
+            bool(pair % 2),
+            STEPS,
+            "",
+            0.0,
+            0.0,
+            0.0,
+            "",
+            "",
+            2.0,
+            "host",
+            1,
+            "0",
+        )
         arms = [plain] + [
-            replace(plain, arm=arm, arm_name=f"{arm} {i} {strength}", site="expert.1",
-                    features=(i,) if arm == "feature" else (), direction=f"row:{i}", mode="add",
-                    unit="residual_norm", strength=strength, dose=f"expert.1 add {strength}",
-                    label="rising" if i % 2 else "")
+            replace(
+                plain,
+                arm=arm,
+                arm_name=f"{arm} {i} {strength}",
+                site="expert.1",
+                features=(i,) if arm == "feature" else (),
+                direction=f"row:{i}",
+                mode="add",
+                unit="residual_norm",
+                strength=strength,
+                dose=f"expert.1 add {strength}",
+                label="rising" if i % 2 else "",
+            )
             for strength in STRENGTHS
             for arm, count in (("feature", features), ("random_row", RANDOM_ROWS))
-            for i in range(count)]
+            for i in range(count)
+        ]
         for row in arms:
             number += 1
-            yield replace(row, run_id=f"{number:016x}", file=names[number * 7 % FILES],
-                          actions_sha256=str(number))
+            yield replace(
+                row,
+                run_id=f"{number:016x}",
+                file=names[number * 7 % FILES],
+                actions_sha256=str(number),
+            )
 
 
 def main() -> None:
@@ -93,13 +155,17 @@ def main() -> None:
         judged = tuple(verdicts(found, "P2"))
         clock.append(time.perf_counter())
         page = folder / "report.html"
-        write_study_page(page, Analysis(folder, tuple(table), tuple(arms), tuple(found), judged,
-                                        ()), 20.0)
+        write_study_page(
+            page, Analysis(folder, tuple(table), tuple(arms), tuple(found), judged, ()), 20.0
+        )
         clock.append(time.perf_counter())
-        parts = zip(("table", "comparing", "statistics", "trends", "page"), np.diff(clock),
-                    strict=True)
-        print(f"{len(table)} rollouts, {len(judged)} features: {clock[-1] - clock[0]:.0f} s, "
-              f"{time.process_time() - started:.0f} s of processor time")
+        parts = zip(
+            ("table", "comparing", "statistics", "trends", "page"), np.diff(clock), strict=True
+        )
+        print(
+            f"{len(table)} rollouts, {len(judged)} features: {clock[-1] - clock[0]:.0f} s, "
+            f"{time.process_time() - started:.0f} s of processor time"
+        )
         print(", ".join(f"{part} {seconds:.1f} s" for part, seconds in parts))
         print(f"page {page.stat().st_size / 1e6:.1f} MB")
 

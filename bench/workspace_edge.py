@@ -81,8 +81,10 @@ def main() -> None:
         times[where].append((time.thread_time() - begin) * 1e3)
         assert outcome.stop is None, outcome
     for where, spent in times.items():
-        print(f"{where:12} {len(spent):5d} ticks: p50 {np.percentile(spent, 50):5.2f} ms, "
-              f"p99 {np.percentile(spent, 99):5.2f} ms")
+        print(
+            f"{where:12} {len(spent):5d} ticks: p50 {np.percentile(spent, 50):5.2f} ms, "
+            f"p99 {np.percentile(spent, 99):5.2f} ms"
+        )
 
 
 if __name__ == "__main__":

@@ -9,16 +9,24 @@ from vla_sae_ros.systems.robots import ROBOT_ARGUMENTS, robot_system
 
 
 def start(context):
-    given = {argument.name: context.launch_configurations[argument.name]
-             for argument in ROBOT_ARGUMENTS}
+    given = {
+        argument.name: context.launch_configurations[argument.name] for argument in ROBOT_ARGUMENTS
+    }
     system = robot_system(given)
     return [Node(**node_keywords(spec, system.namespace, Shutdown)) for spec in system.nodes]
 
 
 def generate_launch_description():
-    return LaunchDescription([
-        *(DeclareLaunchArgument(argument.name, default_value=as_text(argument.default),
-                                description=f"{argument.description} ({argument.allowed})")
-          for argument in ROBOT_ARGUMENTS),
-        OpaqueFunction(function=start),
-    ])
+    return LaunchDescription(
+        [
+            *(
+                DeclareLaunchArgument(
+                    argument.name,
+                    default_value=as_text(argument.default),
+                    description=f"{argument.description} ({argument.allowed})",
+                )
+                for argument in ROBOT_ARGUMENTS
+            ),
+            OpaqueFunction(function=start),
+        ]
+    )

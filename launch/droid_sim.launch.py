@@ -9,16 +9,25 @@ from vla_sae_ros.systems.robots import REHEARSAL_ARGUMENTS, rehearsal_system
 
 
 def start(context):
-    given = {argument.name: context.launch_configurations[argument.name]
-             for argument in REHEARSAL_ARGUMENTS}
+    given = {
+        argument.name: context.launch_configurations[argument.name]
+        for argument in REHEARSAL_ARGUMENTS
+    }
     system = rehearsal_system(given)
     return [Node(**node_keywords(spec, system.namespace, Shutdown)) for spec in system.nodes]
 
 
 def generate_launch_description():
-    return LaunchDescription([
-        *(DeclareLaunchArgument(argument.name, default_value=as_text(argument.default),
-                                description=f"{argument.description} ({argument.allowed})")
-          for argument in REHEARSAL_ARGUMENTS),
-        OpaqueFunction(function=start),
-    ])
+    return LaunchDescription(
+        [
+            *(
+                DeclareLaunchArgument(
+                    argument.name,
+                    default_value=as_text(argument.default),
+                    description=f"{argument.description} ({argument.allowed})",
+                )
+                for argument in REHEARSAL_ARGUMENTS
+            ),
+            OpaqueFunction(function=start),
+        ]
+    )

@@ -50,9 +50,18 @@ def tiny_policy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from vla_sae_ros.policy.tiny.tiny_smolvla import TinySize, build_tiny_smolvla, write_vlm_folder
 
     size = TinySize(
-        image_size=64, patch_size=16, vision_width=48, vision_layers=1, text_width=48,
-        text_layers=3, heads=3, mlp_width=64, chunk=6, denoising_steps=3, vocabulary=300,
-    )  # fmt: skip
+        image_size=64,
+        patch_size=16,
+        vision_width=48,
+        vision_layers=1,
+        text_width=48,
+        text_layers=3,
+        heads=3,
+        mlp_width=64,
+        chunk=6,
+        denoising_steps=3,
+        vocabulary=300,
+    )
     folder = tmp_path_factory.mktemp("tiny")
     write_vlm_folder(folder / "vlm", ["pick up the butter and place it in the basket"], size)
     policy = build_tiny_smolvla(folder / "vlm", size)
@@ -91,9 +100,18 @@ def make_bundle() -> Callable[..., SaeBundle]:
         rows = torch.nn.functional.normalize(torch.randn(size, width, generator=generator), dim=-1)
         sae = TopKSAE(rows.T.clone(), torch.zeros(size), rows, torch.zeros(width), 8, "layer_norm")
         card = BundleCard(
-            policy_id or loaded.policy_id, loaded.name, site, width, size, 8, pooling,
-            place.token_groups, "layer_norm", 3.0, 1.0,
-        )  # fmt: skip
+            policy_id or loaded.policy_id,
+            loaded.name,
+            site,
+            width,
+            size,
+            8,
+            pooling,
+            place.token_groups,
+            "layer_norm",
+            3.0,
+            1.0,
+        )
         entries = [
             FeatureEntry(f, label=f"feature {f}", observed_max=2.0) for f in range(0, size, 2)
         ]

@@ -10,13 +10,12 @@ import pytest
 
 from vla_sae_ros import cli
 from vla_sae_ros.commands import Command
-from vla_sae_ros.robot import robot_command
+from vla_sae_ros.robot.check import robot_command
 from vla_sae_ros.study.bag_commands import verbs as bag
 
 GROUPS = {"bag": bag.COMMANDS, "robot": robot_command.COMMANDS}
-LEAVES = [
-    leaf for command in cli.COMMANDS for leaf in GROUPS.get(command.name, (command,))
-]  # fmt: skip
+LEAVES = [leaf for command in cli.COMMANDS for leaf in GROUPS.get(command.name, (command,))]
+
 
 @pytest.mark.parametrize("command", LEAVES, ids=lambda command: command.name)
 def test_every_subcommand_has_a_module_that_keeps_the_agreement(command: Command) -> None:
@@ -61,9 +60,7 @@ def test_an_error_names_the_whole_command(
 def test_a_wrong_argument_is_one_line_and_status_two(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["up", "sim", "--task", "third"]) == 2
     complaint = capsys.readouterr().err
-    assert complaint == (
-        "vla-sae up: argument 'task': got 'third'; allowed: an integer from 0.\n"
-    )
+    assert complaint == ("vla-sae up: argument 'task': got 'third'; allowed: an integer from 0.\n")
 
 
 def test_a_wrong_policy_folder_is_said_before_anything_starts(
@@ -81,8 +78,9 @@ def test_help_imports_nothing_heavy() -> None:
         "heavy = {'torch', 'rclpy', 'numpy', 'PyQt5', 'libero'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
-                          check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "steer" in done.stdout
 

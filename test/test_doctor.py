@@ -77,8 +77,16 @@ def test_a_trial_that_hangs_is_a_finding(monkeypatch) -> None:
 
 @pytest.mark.parametrize(
     "check",
-    [doctor.check_python, doctor.check_rclpy, doctor.check_messages, doctor.check_dds,
-     doctor.check_graphics, doctor.check_libero, doctor.check_lerobot, doctor.check_panel],
-)  # fmt: skip
+    [
+        doctor.check_python,
+        doctor.check_rclpy,
+        doctor.check_messages,
+        doctor.check_dds,
+        doctor.check_graphics,
+        doctor.check_libero,
+        doctor.check_lerobot,
+        doctor.check_panel,
+    ],
+)
 def test_where_this_suite_runs_nothing_needed_is_missing(check) -> None:
     assert check().word == "ok"

@@ -39,8 +39,9 @@ def test_every_requirement_is_in_the_lock(requirement: str) -> None:
 
 
 def test_every_pin_has_a_hash_and_nothing_names_a_host_or_a_folder() -> None:
-    assert len(re.findall(r"^[a-z0-9._-]+==[^ ]+ \\\n    --hash=sha256:[0-9a-f]{64}", LOCK,
-                          re.MULTILINE)) == len(PINS)  # fmt: skip
+    assert len(
+        re.findall(r"^[a-z0-9._-]+==[^ ]+ \\\n    --hash=sha256:[0-9a-f]{64}", LOCK, re.MULTILINE)
+    ) == len(PINS)
     assert not re.search(r"https?:|file:|--index|--find-links|(^|\s)/", LOCK)
 
 
@@ -72,10 +73,19 @@ def test_every_message_package_that_a_module_imports_is_a_dependency() -> None:
 def copy_sources(target: Path) -> None:
     """Copy what colcon needs, with a few of the definitions: `make setup` has built them all."""
     for folder in ("vla_sae_ros", "launch", "config", "scripts"):
-        shutil.copytree(ROOT / folder, target / folder,
-                        ignore=shutil.ignore_patterns("__pycache__"))  # fmt: skip
-    files = ["CMakeLists.txt", "package.xml", "plugin.xml", "setup.py", "pyproject.toml",
-             "msg/ActionChunk.msg", "msg/EpisodeState.msg", "action/RunEpisode.action"]  # fmt: skip
+        shutil.copytree(
+            ROOT / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    files = [
+        "CMakeLists.txt",
+        "package.xml",
+        "plugin.xml",
+        "setup.py",
+        "pyproject.toml",
+        "msg/ActionChunk.msg",
+        "msg/EpisodeState.msg",
+        "action/RunEpisode.action",
+    ]
     for file in files:
         (target / file).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / file, target / file)
@@ -84,16 +94,27 @@ def copy_sources(target: Path) -> None:
 def colcon(workspace: Path, *options: str) -> None:
     tools = Path(sys.executable).parent
     environment = {
-        "PATH": f"{tools}:/usr/bin:/bin", "HOME": str(workspace),
-        "AMENT_PREFIX_PATH": sys.prefix, "CMAKE_PREFIX_PATH": sys.prefix,
-        "ROS_DISTRO": "jazzy", "ROS_VERSION": "2", "CMAKE_GENERATOR": "Ninja",
-    }  # fmt: skip
+        "PATH": f"{tools}:/usr/bin:/bin",
+        "HOME": str(workspace),
+        "AMENT_PREFIX_PATH": sys.prefix,
+        "CMAKE_PREFIX_PATH": sys.prefix,
+        "ROS_DISTRO": "jazzy",
+        "ROS_VERSION": "2",
+        "CMAKE_GENERATOR": "Ninja",
+    }
     command = [
-        tools / "colcon", "build", *options, "--event-handlers", "console_cohesion+",
-        "--cmake-args", f"-DPython3_EXECUTABLE={sys.executable}", "-DBUILD_TESTING=OFF",
-    ]  # fmt: skip
-    done = subprocess.run(command, cwd=workspace, env=environment, capture_output=True, text=True,
-                          check=False)  # fmt: skip
+        tools / "colcon",
+        "build",
+        *options,
+        "--event-handlers",
+        "console_cohesion+",
+        "--cmake-args",
+        f"-DPython3_EXECUTABLE={sys.executable}",
+        "-DBUILD_TESTING=OFF",
+    ]
+    done = subprocess.run(
+        command, cwd=workspace, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
 
 
@@ -117,8 +138,9 @@ ActionChunk.__class__.__import_type_support__()
 assert ActionChunk.__class__._TYPE_SUPPORT is not None
 print(os.path.dirname(vla_sae_ros.__file__), share_folder())
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=prefix, capture_output=True,
-                          text=True, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=prefix, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(library / "vla_sae_ros"), str(share)]
 

@@ -57,8 +57,12 @@ def rviz_displays() -> list[dict[str, Any]]:
 def test_rviz_shows_every_topic_with_the_display_of_its_type() -> None:
     shown = {d["Topic"]["Value"]: RVIZ_TYPES[d["Class"]] for d in rviz_displays() if "Topic" in d}
     assert shown == {topic: TYPES[topic] for topic in shown}
-    assert set(shown) >= {"/markers", "/policy/feature_heatmap", "/observation/image/agentview",
-                          "/observation/image/wrist"}
+    assert set(shown) >= {
+        "/markers",
+        "/policy/feature_heatmap",
+        "/observation/image/agentview",
+        "/observation/image/wrist",
+    }
 
 
 def test_rviz_subscribes_so_that_every_publisher_is_heard() -> None:
@@ -109,7 +113,8 @@ def test_foxglove_names_topics_and_numbers_that_are_on_the_wire() -> None:
             assert panel["topicPath"] in TYPES
         for path in panel.get("paths", ()):
             topic, where, fields = re.fullmatch(
-                r"(/[\w/]+)(?:\{(\w+)==\"[\w.]+\"\})?\.(.+)", path["value"]).groups()
+                r"(/[\w/]+)(?:\{(\w+)==\"[\w.]+\"\})?\.(.+)", path["value"]
+            ).groups()
             if where:
                 assert field_type(TYPES[topic], [where]) == "string"
             assert field_type(TYPES[topic], fields.split(".")) in NUMBERS, path

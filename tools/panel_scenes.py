@@ -1,6 +1,6 @@
 """The scenes of tools/screenshots.py: open the panel as an operator does, act, take a picture.
 
-    python tools/panel_scenes.py desk | scale | lost FOLDER
+python tools/panel_scenes.py desk | scale | lost FOLDER
 """
 
 from __future__ import annotations
@@ -178,8 +178,9 @@ def lost(operator: Operator) -> None:
     operator.live(1.0)
     print("connected", flush=True)
     incoming = operator.panel._client.incoming
-    operator.until(lambda: link_state(time.monotonic(), incoming.last_heard).link is Link.LOST,
-                   "silence", 60.0)
+    operator.until(
+        lambda: link_state(time.monotonic(), incoming.last_heard).link is Link.LOST, "silence", 60.0
+    )
     operator.rest(0.5)
     operator.take("lost")
 

@@ -22,16 +22,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SCREEN = "3600x2400x24"
-INSTALL = "apt-get install xvfb libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 " \
-          "libxcb-xinerama0 libxcb-xkb1 libxkbcommon-x11-0 libgl1"
+INSTALL = (
+    "apt-get install xvfb libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 "
+    "libxcb-xinerama0 libxcb-xkb1 libxkbcommon-x11-0 libgl1"
+)
 SCENE = Path(__file__).with_name("panel_scenes.py")
 CLI = Path(sys.executable).with_name("vla-sae")
 
 
 def main() -> int:
     """Return 0 when every picture was made."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--folder", type=Path, default=Path(__file__).parents[1] / "docs")
     folder = parser.parse_args().folder.absolute()
     if shutil.which("Xvfb") is None:
@@ -40,8 +43,12 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, virtual_screen() as display:
         environment = {
-            **os.environ, "DISPLAY": display, "QT_QPA_PLATFORM": "xcb", "XDG_CONFIG_HOME": scratch,
-            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "QT_LOGGING_RULES": "*.debug=false",
+            **os.environ,
+            "DISPLAY": display,
+            "QT_QPA_PLATFORM": "xcb",
+            "XDG_CONFIG_HOME": scratch,
+            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+            "QT_LOGGING_RULES": "*.debug=false",
             "ROS_DOMAIN_ID": os.environ.get("ROS_DOMAIN_ID") or str(random.randint(100, 200)),
         }
         return shoot(folder, Path(scratch), environment)
@@ -68,8 +75,12 @@ def shoot(folder: Path, scratch: Path, environment: dict[str, str]) -> int:
 
 def scene(name: str, folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
     """Start one scene in a process of its own: a Qt scale lasts for a process's life."""
-    return subprocess.Popen([sys.executable, str(SCENE), name, str(folder)], env=environment,
-                            stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, str(SCENE), name, str(folder)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 @contextlib.contextmanager
@@ -78,7 +89,9 @@ def virtual_screen() -> Iterator[str]:
     reader, writer = os.pipe()
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", str(writer), "-screen", "0", SCREEN, "-nolisten", "tcp"],
-        pass_fds=[writer], stderr=subprocess.DEVNULL)
+        pass_fds=[writer],
+        stderr=subprocess.DEVNULL,
+    )
     os.close(writer)
     try:
         with os.fdopen(reader) as answer:
@@ -96,9 +109,20 @@ def system(scratch: Path, environment: dict[str, str]) -> Iterator[subprocess.Po
     """Run the simulation: policy, bridge, recorder."""
     with (scratch / "system.log").open("wb") as log:
         nodes = subprocess.Popen(
-            [str(CLI), "up", "sim", "--no-autorun", "--record-folder", str(scratch / "bags"),
-             "--log-folder", str(scratch / "log")],
-            stdout=log, stderr=subprocess.STDOUT, env=environment)
+            [
+                str(CLI),
+                "up",
+                "sim",
+                "--no-autorun",
+                "--record-folder",
+                str(scratch / "bags"),
+                "--log-folder",
+                str(scratch / "log"),
+            ],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
         try:
             yield nodes
         finally:

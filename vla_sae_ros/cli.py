@@ -16,26 +16,58 @@ COMMANDS = (
     Command("demo", "vla_sae_ros.live.demo", "one task, plain and steered; leaves out/demo/"),
     Command("doctor", "vla_sae_ros.doctor", "what is missing on this machine, and how to mend it"),
     Command("sites", "vla_sae_ros.policy.sites_command", "where a policy can be read and steered"),
-    Command("up", "vla_sae_ros.supervision.up", "start a system and stop it with Ctrl-C"),
+    Command("up", "vla_sae_ros.live.up", "start a system and stop it with Ctrl-C"),
     Command("panel", "vla_sae_ros.panel.app", "open the slider panel for a running system"),
     Command("run", "vla_sae_ros.clients.run", "run one episode in a running system"),
-    Command("steer", "vla_sae_ros.clients.steer_client", "change features of a running system"),
+    Command("steer", "vla_sae_ros.clients.steer", "change features of a running system"),
     Command("record", "vla_sae_ros.clients.record", "start or stop a bag in a running system"),
-    Command("robot", "vla_sae_ros.robot.robot_command", "an arm without a policy: check it"),
-    Command("bag", "vla_sae_ros.study.bag_commands.verbs", "what a bag holds; export, repair, plots, replay"),
+    Command("robot", "vla_sae_ros.robot.check.robot_command", "an arm without a policy: check it"),
+    Command(
+        "bag",
+        "vla_sae_ros.study.bag_commands.verbs",
+        "what a bag holds; export, repair, plots, replay",
+    ),
     Command("export", "vla_sae_ros.policy.export.command", "a policy and SAEs for ONNX Runtime"),
-    Command("demos", "vla_sae_ros.study.demonstrations.scripted", "make scripted LIBERO demonstrations"),
-    Command("train-policy", "vla_sae_ros.study.policy_training.train_policy", "train a policy from demonstrations"),
-    Command("rollout", "vla_sae_ros.study.rollouts.rollout", "measure a policy's success, without ROS"),
+    Command(
+        "demos", "vla_sae_ros.study.demonstrations.command", "make scripted LIBERO demonstrations"
+    ),
+    Command(
+        "train-policy",
+        "vla_sae_ros.study.policy_training.train_policy",
+        "train a policy from demonstrations",
+    ),
+    Command(
+        "rollout", "vla_sae_ros.study.rollouts.rollout", "measure a policy's success, without ROS"
+    ),
     Command("collect", "vla_sae_ros.study.collection.collect", "collect a policy's activations"),
     Command("train-sae", "vla_sae_ros.study.autoencoders.train_sae", "train a sparse autoencoder"),
-    Command("substitute", "vla_sae_ros.study.substitution.substitute", "success with an SAE's reconstruction"),
-    Command("convert", "vla_sae_ros.study.autoencoders.convert_sae", "somebody else's SAE into a bundle"),
-    Command("classify", "vla_sae_ros.study.features.generality.classify", "tell general features from memorized ones"),
-    Command("label", "vla_sae_ros.study.features.labels.label", "name features by what they follow"),
-    Command("heatmaps", "vla_sae_ros.study.features.heatmaps.heatmaps", "where in the pictures features are active"),
+    Command(
+        "substitute",
+        "vla_sae_ros.study.substitution.substitute",
+        "success with an SAE's reconstruction",
+    ),
+    Command(
+        "convert", "vla_sae_ros.study.autoencoders.convert_sae", "somebody else's SAE into a bundle"
+    ),
+    Command(
+        "classify",
+        "vla_sae_ros.study.features.generality.classify",
+        "tell general features from memorized ones",
+    ),
+    Command(
+        "label", "vla_sae_ros.study.features.labels.label", "name features by what they follow"
+    ),
+    Command(
+        "heatmaps",
+        "vla_sae_ros.study.features.heatmaps",
+        "where in the pictures features are active",
+    ),
     Command("evaluate", "vla_sae_ros.study.experiment.command", "steering experiments"),
-    Command("report", "vla_sae_ros.study.reports.report", "one HTML page about a bundle and its features"),
+    Command(
+        "report",
+        "vla_sae_ros.study.reports.report",
+        "one HTML page about a bundle and its features",
+    ),
 )
 
 

@@ -94,8 +94,11 @@ def stale_interfaces(source: Path, installed: Path) -> list[str]:
     """Return the definitions that differ between a checkout and an installed share folder."""
     if source == installed or not installed.is_dir():
         return []
-    definitions = [*source.glob("msg/*.msg"), *source.glob("srv/*.srv"),
-                   *source.glob("action/*.action")]  # fmt: skip
+    definitions = [
+        *source.glob("msg/*.msg"),
+        *source.glob("srv/*.srv"),
+        *source.glob("action/*.action"),
+    ]
     return sorted(
         path.name
         for path in definitions
@@ -246,8 +249,11 @@ def _trial(program: str, success: str, mend: str) -> Finding:
     try:
         done = subprocess.run(
             [sys.executable, "-c", program],
-            capture_output=True, text=True, timeout=TRIAL_SECONDS, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=TRIAL_SECONDS,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         return Finding(f"no answer within {TRIAL_SECONDS} s", mend)
     if done.returncode == 0:

@@ -28,10 +28,12 @@ def share_folder(package: Path = PACKAGE) -> Path:
             return share
     raise ConfigurationError(
         complaint(
-            "the package's own files are missing", str(package),
-            "a checkout, or a prefix with share/vla_sae_ros", "Install the package again.",
+            "the package's own files are missing",
+            str(package),
+            "a checkout, or a prefix with share/vla_sae_ros",
+            "Install the package again.",
         )
-    )  # fmt: skip
+    )
 
 
 def resource(*parts: str) -> Path:

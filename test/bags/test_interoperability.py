@@ -23,10 +23,18 @@ from vla_sae_ros.bags.message_definitions import definition_of, message_class
 from vla_sae_ros.bags.writer import BagWriter
 from vla_sae_ros.nodes.recorder.topics import CONTRACT_TOPICS
 
-OURS = sorted(f"vla_sae_ros/msg/{path.stem}" for path in
-              (Path(get_package_share_directory("vla_sae_ros")) / "msg").glob("*.json"))
-TYPES = sorted({*OURS, *(topic.msgtype for topic in CONTRACT_TOPICS), "sensor_msgs/msg/Image",
-                "sensor_msgs/msg/CompressedImage"})
+OURS = sorted(
+    f"vla_sae_ros/msg/{path.stem}"
+    for path in (Path(get_package_share_directory("vla_sae_ros")) / "msg").glob("*.json")
+)
+TYPES = sorted(
+    {
+        *OURS,
+        *(topic.msgtype for topic in CONTRACT_TOPICS),
+        "sensor_msgs/msg/Image",
+        "sensor_msgs/msg/CompressedImage",
+    }
+)
 
 
 def filled(msgtype: str, chance: random.Random) -> Any:
@@ -101,9 +109,9 @@ def test_rosbags_reads_every_field_of_every_type(bag: Path, sent: dict[str, Any]
 def test_mcap_reads_every_field_of_every_type(bag: Path, sent: dict[str, Any]) -> None:
     with (bag / "all.mcap").open("rb") as file:
         reader = mcap.reader.make_reader(
-            file, validate_crcs=True, decoder_factories=[mcap_ros2.decoder.DecoderFactory()])
-        read = {channel.topic: message
-                for _, channel, _, message in reader.iter_decoded_messages()}
+            file, validate_crcs=True, decoder_factories=[mcap_ros2.decoder.DecoderFactory()]
+        )
+        read = {channel.topic: message for _, channel, _, message in reader.iter_decoded_messages()}
         summary = reader.get_summary()
     assert summary is not None and summary.statistics is not None
     assert summary.statistics.message_count == len(sent)
@@ -115,8 +123,10 @@ def test_mcap_reads_every_field_of_every_type(bag: Path, sent: dict[str, Any]) -
 def test_mcap_finds_messages_by_time_and_topic_through_the_index(bag: Path) -> None:
     with (bag / "all.mcap").open("rb") as file:
         reader = mcap.reader.make_reader(file)
-        found = [(channel.topic, message.log_time) for _, channel, message in
-                 reader.iter_messages(topics=["/t3", "/t7"], starting_at=5)]
+        found = [
+            (channel.topic, message.log_time)
+            for _, channel, message in reader.iter_messages(topics=["/t3", "/t7"], starting_at=5)
+        ]
     assert found == [("/t7", 7)]
 
 
@@ -124,7 +134,8 @@ def test_mcap_finds_messages_by_time_and_topic_through_the_index(bag: Path) -> N
 def test_definition_and_hash_are_those_that_rosidl_generated(msgtype: str) -> None:
     package, _, name = msgtype.split("/")
     generated = json.loads(
-        (Path(get_package_share_directory(package)) / "msg" / f"{name}.json").read_text())
+        (Path(get_package_share_directory(package)) / "msg" / f"{name}.json").read_text()
+    )
     expected = {each["type_name"]: each["hash_string"] for each in generated["type_hashes"]}
     definition = definition_of(msgtype)
     assert definition.rihs01 == expected[msgtype]
@@ -140,34 +151,54 @@ def test_definition_and_hash_are_those_that_rosidl_generated(msgtype: str) -> No
 
 
 def test_the_metadata_names_the_same_hashes(bag: Path) -> None:
-    information = yaml.safe_load((bag / "metadata.yaml").read_text())[
-        "rosbag2_bagfile_information"]
-    told = {each["topic_metadata"]["type"]: each["topic_metadata"]["type_description_hash"]
-            for each in information["topics_with_message_count"]}
+    information = yaml.safe_load((bag / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
+    told = {
+        each["topic_metadata"]["type"]: each["topic_metadata"]["type_description_hash"]
+        for each in information["topics_with_message_count"]
+    }
     assert told == {msgtype: definition_of(msgtype).rihs01 for msgtype in TYPES}
 
 
 def test_the_metadata_has_the_keys_and_words_that_rosbag2_of_jazzy_writes(bag: Path) -> None:
     # As in bags of `ros2 bag record` that people have published, from Jazzy with MCAP.
     forever = {"sec": 9223372036, "nsec": 854775807}
-    information = yaml.safe_load((bag / "metadata.yaml").read_text())[
-        "rosbag2_bagfile_information"]
+    information = yaml.safe_load((bag / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
     assert set(information) == {
-        "version", "storage_identifier", "duration", "starting_time", "message_count",
-        "topics_with_message_count", "compression_format", "compression_mode",
-        "relative_file_paths", "files", "custom_data", "ros_distro"}
+        "version",
+        "storage_identifier",
+        "duration",
+        "starting_time",
+        "message_count",
+        "topics_with_message_count",
+        "compression_format",
+        "compression_mode",
+        "relative_file_paths",
+        "files",
+        "custom_data",
+        "ros_distro",
+    }
     assert (information["version"], information["storage_identifier"]) == (9, "mcap")
     assert [set(file) for file in information["files"]] == [
-        {"path", "starting_time", "duration", "message_count"}]
+        {"path", "starting_time", "duration", "message_count"}
+    ]
     for entry in information["topics_with_message_count"]:
         topic = entry["topic_metadata"]
-        assert set(topic) == {"name", "type", "serialization_format", "offered_qos_profiles",
-                              "type_description_hash"}
+        assert set(topic) == {
+            "name",
+            "type",
+            "serialization_format",
+            "offered_qos_profiles",
+            "type_description_hash",
+        }
         for profile in topic["offered_qos_profiles"]:
             assert profile.pop("durability") in ("volatile", "transient_local")
             assert profile.pop("reliability") in ("reliable", "best_effort")
             assert profile.pop("history") in ("unknown", "keep_last")
             assert isinstance(profile.pop("depth"), int)
             assert profile == {
-                "deadline": forever, "lifespan": forever, "liveliness": "automatic",
-                "liveliness_lease_duration": forever, "avoid_ros_namespace_conventions": False}
+                "deadline": forever,
+                "lifespan": forever,
+                "liveliness": "automatic",
+                "liveliness_lease_duration": forever,
+                "avoid_ros_namespace_conventions": False,
+            }

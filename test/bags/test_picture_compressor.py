@@ -46,7 +46,8 @@ def record(folder: Path, compression: Compression, *pictures: bytes, room: int =
 @pytest.mark.parametrize("encoding", ["rgb8", "bgr8"])
 def test_png_keeps_every_bit_and_the_header(tmp_path: Path, encoding: str) -> None:
     _, warnings, ((topic, message),) = record(
-        tmp_path / "bag", Compression("png", 90), image(encoding))
+        tmp_path / "bag", Compression("png", 90), image(encoding)
+    )
     assert topic == TOPIC + "/compressed" and not warnings
     assert (message.header.stamp.sec, message.header.frame_id) == (7, "wrist")
     assert message.format == f"{encoding}; png compressed bgr8"
@@ -80,14 +81,14 @@ def test_what_cannot_be_compressed_is_kept_as_it_is_and_said_once(
 
 def test_pictures_beyond_the_room_for_waiting_ones_are_dropped_and_counted(tmp_path: Path) -> None:
     status, _, read = record(
-        tmp_path / "bag", Compression("png", 90), *[image()] * 3, room=len(image()) - 1)
+        tmp_path / "bag", Compression("png", 90), *[image()] * 3, room=len(image()) - 1
+    )
     assert (read, status.dropped) == ([], {TOPIC: 3})
 
 
 def test_whoever_hands_over_a_picture_does_not_wait_for_the_encoder(tmp_path: Path) -> None:
     begun, go_on = threading.Event(), threading.Event()
-    recording = Recording(BagWriter(tmp_path / "bag", 2 * 2**20),
-                          RecordingLimits(min_free_bytes=0))
+    recording = Recording(BagWriter(tmp_path / "bag", 2 * 2**20), RecordingLimits(min_free_bytes=0))
 
     def block(_: str) -> None:
         begun.set()

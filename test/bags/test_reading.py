@@ -21,7 +21,9 @@ def bag(synthetic_bag: Path) -> Bag:
 
 def test_each_episode_is_found_in_order_with_its_outcome(bag: Bag) -> None:
     assert [(each.episode_id, each.status, each.steps) for each in bag.episodes] == [
-        ("plain", "FAILED", 60), ("steered", "SUCCEEDED", 40)]
+        ("plain", "FAILED", 60),
+        ("steered", "SUCCEEDED", 40),
+    ]
     assert bag.episodes[1].succeeded
     assert bag.episodes[0].instruction == "pick up the soup"
 

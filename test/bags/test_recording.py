@@ -14,13 +14,15 @@ from vla_sae_ros.resources import software_version
 from vla_sae_ros.study.bag_commands.facts import custom_data
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
-DATA = bytes(TYPES.serialize_cdr(TYPES.types["std_msgs/msg/String"]("x" * 1000),
-                                 "std_msgs/msg/String"))
+DATA = bytes(
+    TYPES.serialize_cdr(TYPES.types["std_msgs/msg/String"]("x" * 1000), "std_msgs/msg/String")
+)
 
 
 def recording(folder: Path, limits: RecordingLimits | None = None, **fakes: object) -> Recording:
-    made = Recording(BagWriter(folder, 2 * 2**20), limits or RecordingLimits(min_free_bytes=0),
-                     **fakes)  # type: ignore[arg-type]
+    made = Recording(
+        BagWriter(folder, 2 * 2**20), limits or RecordingLimits(min_free_bytes=0), **fakes
+    )  # type: ignore[arg-type]
     made.add_topic("/a", "std_msgs/msg/String")
     return made
 
@@ -64,12 +66,13 @@ def test_every_message_put_from_two_threads_is_in_the_bag(tmp_path: Path) -> Non
         thread.join()
     status = made.stop()
 
-    assert (status.phase, status.messages, status.dropped_total) == (
-        RecordingPhase.CLOSED, 1000, 0)
+    assert (status.phase, status.messages, status.dropped_total) == (RecordingPhase.CLOSED, 1000, 0)
     assert len(stamps(tmp_path / "bag")) == 1000
     assert custom_data(tmp_path / "bag") == {
-        "vla_sae_ros.software_version": software_version(), "vla_sae_ros.dropped": "0",
-        "vla_sae_ros.ended": "stopped on request"}
+        "vla_sae_ros.software_version": software_version(),
+        "vla_sae_ros.dropped": "0",
+        "vla_sae_ros.ended": "stopped on request",
+    }
 
 
 def test_a_full_queue_drops_and_counts_so_that_the_sum_is_right(tmp_path: Path) -> None:
@@ -112,8 +115,9 @@ def test_a_disk_below_its_free_limit_stops_the_recording_and_says_so(tmp_path: P
 
 
 def test_a_write_error_closes_a_readable_bag_and_counts_what_was_waiting(tmp_path: Path) -> None:
-    made = Recording(FakeFailingWriter(tmp_path / "bag", 2 * 2**20),
-                     RecordingLimits(min_free_bytes=0))
+    made = Recording(
+        FakeFailingWriter(tmp_path / "bag", 2 * 2**20), RecordingLimits(min_free_bytes=0)
+    )
     made.add_topic("/a", "std_msgs/msg/String")
     for stamp in range(10):
         made.put("/a", stamp, DATA)

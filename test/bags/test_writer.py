@@ -28,10 +28,12 @@ def text(data: str) -> bytes:
 
 def joints(name: str, position: float) -> bytes:
     header = TYPES.types["std_msgs/msg/Header"](
-        TYPES.types["builtin_interfaces/msg/Time"](0, 0), "")
+        TYPES.types["builtin_interfaces/msg/Time"](0, 0), ""
+    )
     none = np.zeros(0)
     message = TYPES.types["sensor_msgs/msg/JointState"](
-        header, [name], np.array([position]), none, none)
+        header, [name], np.array([position]), none, none
+    )
     return bytes(TYPES.serialize_cdr(message, "sensor_msgs/msg/JointState"))
 
 
@@ -76,13 +78,15 @@ def test_what_was_written_is_read_back_by_rosbags_and_mcap(tmp_path: Path) -> No
     writer.close()
 
     with AnyReader([tmp_path / "bag"]) as reader:
-        messages = [(c.topic, t, reader.deserialize(raw, c.msgtype))
-                    for c, t, raw in reader.messages()]
+        messages = [
+            (c.topic, t, reader.deserialize(raw, c.msgtype)) for c, t, raw in reader.messages()
+        ]
     assert [(topic, stamp) for topic, stamp, _ in messages] == [("/a", 10), ("/joints", 20)]
     assert messages[1][2].position[0] == 0.5
     with (tmp_path / "bag" / "bag.mcap").open("rb") as file:
         reader2 = mcap.reader.make_reader(
-            file, decoder_factories=[mcap_ros2.decoder.DecoderFactory()])
+            file, decoder_factories=[mcap_ros2.decoder.DecoderFactory()]
+        )
         decoded = [message for _, _, _, message in reader2.iter_decoded_messages()]
     assert decoded[0].data == "one" and list(decoded[1].position) == [0.5]
 
@@ -157,7 +161,8 @@ def test_after_a_flush_a_killed_process_has_lost_nothing(tmp_path: Path) -> None
     writer.close()
 
     reader = mcap.reader.NonSeekingReader(
-        io.BytesIO(content), decoder_factories=[mcap_ros2.decoder.DecoderFactory()])
+        io.BytesIO(content), decoder_factories=[mcap_ros2.decoder.DecoderFactory()]
+    )
     kept = []
     with pytest.raises(mcap.exceptions.EndOfFile):
         for _, _, _, message in reader.iter_decoded_messages(log_time_order=False):

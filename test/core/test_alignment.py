@@ -106,8 +106,10 @@ def test_an_unknown_stream_is_refused_by_name():
     tolerance=st.integers(0, 100),
 )
 def test_alignment_agrees_with_a_search_through_all_samples(stamps, at, strategy, tolerance):
-    stream = Aligner({"x": Align(strategy, "header", tolerance if strategy == "asof" else None)},
-                     period_ns=7 * MS)
+    stream = Aligner(
+        {"x": Align(strategy, "header", tolerance if strategy == "asof" else None)},
+        period_ns=7 * MS,
+    )
     for stamp in stamps:
         stream.push("x", stamp * MS, stamp)
     limit = {"hold": 10_000, "asof": tolerance, "drop": 6}[strategy]

@@ -11,8 +11,13 @@ RATE = 20.0
 
 
 def chunk(
-    chunk_id: int, observation_step: int, horizon: int = 10, revision: int = 0,
-    episode: str = "e1", rate: float = RATE, policy_start: int = 0,
+    chunk_id: int,
+    observation_step: int,
+    horizon: int = 10,
+    revision: int = 0,
+    episode: str = "e1",
+    rate: float = RATE,
+    policy_start: int = 0,
 ) -> Chunk:
     """The action for tick t of chunk c is (c, t): a wrong row shows in the value."""
     ticks = np.arange(observation_step, observation_step + horizon)
@@ -154,8 +159,11 @@ def test_a_tick_cannot_be_asked_for_twice(queue):
 events = st.one_of(
     st.none(),  # execute one tick
     st.builds(
-        chunk, chunk_id=st.integers(1, 12), observation_step=st.integers(0, 12),
-        horizon=st.integers(1, 6), revision=st.integers(0, 3),
+        chunk,
+        chunk_id=st.integers(1, 12),
+        observation_step=st.integers(0, 12),
+        horizon=st.integers(1, 6),
+        revision=st.integers(0, 3),
         episode=st.sampled_from(["e1", "e1", "e1", "e0"]),
     ),
 )

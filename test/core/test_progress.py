@@ -67,10 +67,13 @@ def test_no_plain_line_beside_a_bar_or_where_none_is_wanted(terminal: bool, show
     assert lines_of(terminal, steps=8, seconds=PERIOD, shown=shown) == []
 
 
-@pytest.mark.parametrize(("description", "note"), [
-    ("runs", "a note far longer than what is left of the line"),
-    ("a description far longer than what is left", "a note as well, and no shorter"),
-])
+@pytest.mark.parametrize(
+    ("description", "note"),
+    [
+        ("runs", "a note far longer than what is left of the line"),
+        ("a description far longer than what is left", "a note as well, and no shorter"),
+    ],
+)
 def test_on_a_narrow_terminal_only_words_are_cut_short(description: str, note: str) -> None:
     written, clock = StringIO(), Clock()
     console = Console(file=written, force_terminal=True, width=60, color_system=None)

@@ -40,8 +40,15 @@ class RecordingDriver:
     def read(self) -> RobotReading:
         if "read" in self.raises:
             raise self.raises["read"]
-        return RobotReading(self.clock.now - self.age, self.q.copy(), self.dq.copy(), 1.0,
-                            self.in_control, self.fault, self.detail)  # fmt: skip
+        return RobotReading(
+            self.clock.now - self.age,
+            self.q.copy(),
+            self.dq.copy(),
+            1.0,
+            self.in_control,
+            self.fault,
+            self.detail,
+        )
 
     def send(self, target: Joints) -> None:
         self._called("send")

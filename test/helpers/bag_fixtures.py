@@ -29,9 +29,19 @@ PERIOD = 50_000_000
 # Wall clock: the simulation runs four times faster than real time.
 WALL_PERIOD = PERIOD // 4
 
-OURS = ("EpisodeState", "ExecutedAction", "FeatureActivations", "FeatureCatalogue", "FeatureInfo",
-        "SteeringState", "SteeringEditState", "SteeringEdit", "SteeringEvent", "Annotation",
-        "NodeDescription")
+OURS = (
+    "EpisodeState",
+    "ExecutedAction",
+    "FeatureActivations",
+    "FeatureCatalogue",
+    "FeatureInfo",
+    "SteeringState",
+    "SteeringEditState",
+    "SteeringEdit",
+    "SteeringEvent",
+    "Annotation",
+    "NodeDescription",
+)
 
 
 class SyntheticBag:
@@ -75,8 +85,9 @@ class SyntheticBag:
         if nodetype == "ARRAY":
             return np.zeros(detail[1])
         if inner[0].name == "BASE" and inner[1][0] != "string":
-            return np.zeros(0, {"float32": np.float32, "float64": np.float64}.get(
-                inner[1][0], inner[1][0]))
+            return np.zeros(
+                0, {"float32": np.float32, "float64": np.float64}.get(inner[1][0], inner[1][0])
+            )
         return []
 
 
@@ -86,10 +97,21 @@ def write_episode(bag: SyntheticBag, name: str, number: int, begin: int, steps: 
 
     def state(received: int, step: int, status: int) -> None:
         bag.write(
-            received, "/episode", "vla_sae_ros/msg/EpisodeState", header=bag.header(begin),
-            start=bag.time(begin), episode_id=name, suite="libero_object", task=3, seed=7,
-            instruction="pick up the soup", step=step, max_steps=60, status=status,
-            control_rate=RATE)
+            received,
+            "/episode",
+            "vla_sae_ros/msg/EpisodeState",
+            header=bag.header(begin),
+            start=bag.time(begin),
+            episode_id=name,
+            suite="libero_object",
+            task=3,
+            seed=7,
+            instruction="pick up the soup",
+            step=step,
+            max_steps=60,
+            status=status,
+            control_rate=RATE,
+        )
 
     state(begin - 1000, 0, 1)
     for step in range(steps + 1):
@@ -101,9 +123,16 @@ def write_episode(bag: SyntheticBag, name: str, number: int, begin: int, steps: 
         if steered and step in (10, 30):
             steer(bag, received + 5, stamp, step == 10)
         if step < steps:
-            bag.write(received + 20, "/executed_action", "vla_sae_ros/msg/ExecutedAction",
-                      header=bag.header(stamp), episode_id=name, step=step, chunk_id=1,
-                      action=np.array([step / 100, 0, 0, 0, 0, 0, -1], np.float32))
+            bag.write(
+                received + 20,
+                "/executed_action",
+                "vla_sae_ros/msg/ExecutedAction",
+                header=bag.header(stamp),
+                episode_id=name,
+                step=step,
+                chunk_id=1,
+                action=np.array([step / 100, 0, 0, 0, 0, 0, -1], np.float32),
+            )
             state(received + 30, step + 1, 2)
     state(received + 40, steps, 4 if steered else 5)
     return received + 50
@@ -112,19 +141,40 @@ def write_episode(bag: SyntheticBag, name: str, number: int, begin: int, steps: 
 def observe(bag: SyntheticBag, received: int, stamp: int, step: int, number: int) -> None:
     point = bag.make("geometry_msgs/msg/Point", x=float(number), z=0.9 + step / 1000)
     pose = bag.make("geometry_msgs/msg/Pose", position=point)
-    bag.write(received, "/ee_pose", "geometry_msgs/msg/PoseStamped", header=bag.header(stamp),
-              pose=pose)
+    bag.write(
+        received, "/ee_pose", "geometry_msgs/msg/PoseStamped", header=bag.header(stamp), pose=pose
+    )
     opening = 0.04 if step < 25 or not number else 0.01
-    bag.write(received, "/gripper", "sensor_msgs/msg/JointState", header=bag.header(stamp),
-              name=["left", "right"], position=np.array([opening, -opening]))
+    bag.write(
+        received,
+        "/gripper",
+        "sensor_msgs/msg/JointState",
+        header=bag.header(stamp),
+        name=["left", "right"],
+        position=np.array([opening, -opening]),
+    )
     rows, columns = np.mgrid[0:64, 0:64]
     picture = np.stack([np.full_like(rows, step), 200 - 2 * rows, columns + number], axis=2)
-    bag.write(received, "/observation/image/agentview", "sensor_msgs/msg/Image",
-              header=bag.header(stamp), height=64, width=64, encoding="rgb8", step=192,
-              data=picture.astype(np.uint8).ravel())
+    bag.write(
+        received,
+        "/observation/image/agentview",
+        "sensor_msgs/msg/Image",
+        header=bag.header(stamp),
+        height=64,
+        width=64,
+        encoding="rgb8",
+        step=192,
+        data=picture.astype(np.uint8).ravel(),
+    )
     png = cv2.imencode(".png", picture.astype(np.uint8)[..., ::-1])[1]
-    bag.write(received, "/observation/image/wrist/compressed", "sensor_msgs/msg/CompressedImage",
-              header=bag.header(stamp), format="rgb8; png compressed bgr8", data=png.ravel())
+    bag.write(
+        received,
+        "/observation/image/wrist/compressed",
+        "sensor_msgs/msg/CompressedImage",
+        header=bag.header(stamp),
+        format="rgb8; png compressed bgr8",
+        data=png.ravel(),
+    )
 
 
 def activate(
@@ -133,22 +183,50 @@ def activate(
     natural = np.array([3 + np.sin(step / 8), 1.0, 0.5 * (step > 15) + 0.1], np.float32)
     applied = natural.copy()
     applied[1] = 8.0 if edited else 1.0
-    bag.write(received, "/policy/features", "vla_sae_ros/msg/FeatureActivations",
-              header=bag.header(stamp), episode_id=name, site="backbone.1",
-              inference=step // 5 + 1, observation_step=step,
-              index=np.array([3, 7, 11], np.uint32), natural=natural, applied=applied,
-              edit_norm_ratio=0.2 if edited else 0.0)
+    bag.write(
+        received,
+        "/policy/features",
+        "vla_sae_ros/msg/FeatureActivations",
+        header=bag.header(stamp),
+        episode_id=name,
+        site="backbone.1",
+        inference=step // 5 + 1,
+        observation_step=step,
+        index=np.array([3, 7, 11], np.uint32),
+        natural=natural,
+        applied=applied,
+        edit_norm_ratio=0.2 if edited else 0.0,
+    )
 
 
 def steer(bag: SyntheticBag, received: int, stamp: int, on: bool) -> None:
     edit = bag.make("vla_sae_ros/msg/SteeringEdit", site="backbone.1", feature=7, value=4.0)
-    standing = bag.make("vla_sae_ros/msg/SteeringEditState", edit=edit, owner="test",
-                        commanded=8.0, applied=8.0, weight=1.0)
-    bag.write(received, "/steering/state", "vla_sae_ros/msg/SteeringState",
-              header=bag.header(stamp), revision=1 if on else 2, edits=[standing] if on else [])
-    bag.write(received, "/steering/events", "vla_sae_ros/msg/SteeringEvent",
-              header=bag.header(stamp), kind=0 if on else 2, owner="test", site="backbone.1",
-              feature=7)
+    standing = bag.make(
+        "vla_sae_ros/msg/SteeringEditState",
+        edit=edit,
+        owner="test",
+        commanded=8.0,
+        applied=8.0,
+        weight=1.0,
+    )
+    bag.write(
+        received,
+        "/steering/state",
+        "vla_sae_ros/msg/SteeringState",
+        header=bag.header(stamp),
+        revision=1 if on else 2,
+        edits=[standing] if on else [],
+    )
+    bag.write(
+        received,
+        "/steering/events",
+        "vla_sae_ros/msg/SteeringEvent",
+        header=bag.header(stamp),
+        kind=0 if on else 2,
+        owner="test",
+        site="backbone.1",
+        feature=7,
+    )
 
 
 def describe(bag: SyntheticBag, received: int) -> None:
@@ -156,14 +234,29 @@ def describe(bag: SyntheticBag, received: int) -> None:
         ("/policy", ["policy_id", "bundle_id.backbone.1"], ["p1", "b1"]),
         ("/bridge", ["clock", "seed"], ["lockstep", "7"]),
     ):
-        bag.write(received, "/description", "vla_sae_ros/msg/NodeDescription",
-                  header=bag.header(received), node=node, software_version="0.1.0", names=names,
-                  values=values)
+        bag.write(
+            received,
+            "/description",
+            "vla_sae_ros/msg/NodeDescription",
+            header=bag.header(received),
+            node=node,
+            software_version="0.1.0",
+            names=names,
+            values=values,
+        )
 
 
 def remark(bag: SyntheticBag, received: int, episode: str, step: int, text: str) -> None:
-    bag.write(received, "/annotation", "vla_sae_ros/msg/Annotation", header=bag.header(received),
-              episode_id=episode, step=step, author="eva", text=text)
+    bag.write(
+        received,
+        "/annotation",
+        "vla_sae_ros/msg/Annotation",
+        header=bag.header(received),
+        episode_id=episode,
+        step=step,
+        author="eva",
+        text=text,
+    )
 
 
 @pytest.fixture
@@ -185,20 +278,40 @@ def synthetic_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bags") / "synthetic"
     bag = SyntheticBag(folder)
     labels = {3: "hand above the basket", 7: "gripper closes", 11: ""}
-    bag.write(START - 10, "/policy/catalogue", "vla_sae_ros/msg/FeatureCatalogue",
-              sites=["backbone.1"], features=[
-                  bag.make("vla_sae_ros/msg/FeatureInfo", site="backbone.1", feature=feature,
-                           label=label, observed_max=2.0, coverage=0.5)
-                  for feature, label in labels.items()])
+    bag.write(
+        START - 10,
+        "/policy/catalogue",
+        "vla_sae_ros/msg/FeatureCatalogue",
+        sites=["backbone.1"],
+        features=[
+            bag.make(
+                "vla_sae_ros/msg/FeatureInfo",
+                site="backbone.1",
+                feature=feature,
+                label=label,
+                observed_max=2.0,
+                coverage=0.5,
+            )
+            for feature, label in labels.items()
+        ],
+    )
     describe(bag, START - 5)
     end = write_episode(bag, "plain", 0, START, 60)
     remark(bag, end, "", -1, "now with the edit")
     begin = end + 100_000_000
     end = write_episode(bag, "steered", 1, begin, 40)
     remark(bag, begin + 12 * WALL_PERIOD, "steered", 12, "the hand stops")
-    bag.write(begin + 10 * WALL_PERIOD, "/policy/feature_heatmap", "sensor_msgs/msg/Image",
-              header=bag.header(begin + 10 * PERIOD), height=4, width=4, encoding="rgb8", step=12,
-              data=np.full(48, 9, np.uint8))
+    bag.write(
+        begin + 10 * WALL_PERIOD,
+        "/policy/feature_heatmap",
+        "sensor_msgs/msg/Image",
+        header=bag.header(begin + 10 * PERIOD),
+        height=4,
+        width=4,
+        encoding="rgb8",
+        step=12,
+        data=np.full(48, 9, np.uint8),
+    )
     bag.writer.close()
     return folder
 
@@ -224,7 +337,7 @@ def load_once(
     monkeypatch: pytest.MonkeyPatch, untouched: LoadedPolicy, tiny_policy_folder: Path
 ) -> None:
     """Give the tiny policy to every command that replays, without reading its files again."""
-    from vla_sae_ros.study.replay.replay import replay_engine
+    from vla_sae_ros.study.replay import replay_engine
 
     def copied(folder: Path, device: str) -> LoadedPolicy:
         assert (folder, device) == (tiny_policy_folder, "cpu")
@@ -253,7 +366,8 @@ def serve(engine: PolicyEngine, tmp_path: Path) -> Callable[..., Path]:
     """Make a bag of steered episodes of `engine`; takes what ServedBag takes."""
     # Tests are imported by path, so what lies beside them has to be, too.
     spec = importlib.util.spec_from_file_location(
-        "served_bag", Path(__file__).with_name("served_bag.py"))
+        "served_bag", Path(__file__).with_name("served_bag.py")
+    )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["served_bag"] = module

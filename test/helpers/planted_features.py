@@ -27,12 +27,29 @@ def planted_bundle(folder: Path, label: str = "mine") -> Path:
     sae = TopKSAE(
         torch.eye(WIDTH), torch.zeros(WIDTH), torch.eye(WIDTH), torch.zeros(WIDTH), WIDTH, "none"
     )
-    data = {"held_out_episodes": list(HELD_OUT), "training_samples": 160,
-            "training_episodes": 8, "held_out_samples": 80, "fvu_by_task": {BUTTER: 0.02},
-            "training": {"kind": "topk", "seed": 0}}  # fmt: skip
-    card = BundleCard(POLICY, "tiny", SITE, WIDTH, WIDTH, WIDTH, "mean", ("action",), "none",
-                      1.0, 1.0, data, {"fvu": 0.03, "fvu_training": 0.02, "l0": 3.0,
-                                       "dead_share": 1 / 6})  # fmt: skip
+    data = {
+        "held_out_episodes": list(HELD_OUT),
+        "training_samples": 160,
+        "training_episodes": 8,
+        "held_out_samples": 80,
+        "fvu_by_task": {BUTTER: 0.02},
+        "training": {"kind": "topk", "seed": 0},
+    }
+    card = BundleCard(
+        POLICY,
+        "tiny",
+        SITE,
+        WIDTH,
+        WIDTH,
+        WIDTH,
+        "mean",
+        ("action",),
+        "none",
+        1.0,
+        1.0,
+        data,
+        {"fvu": 0.03, "fvu_training": 0.02, "l0": 3.0, "dead_share": 1 / 6},
+    )
     person = FeatureEntry(NAMED, label=label, label_source="person", observed_max=2.0, notes="hm")
     SaeBundle(sae, card, Catalogue(SITE, [person])).save(folder)
     return folder

@@ -62,8 +62,12 @@ def _rollouts(plan: Plan) -> Iterator[tuple[Row, Planted]]:
         yield row, Planted()
         yield _arm(row, "zero", SITE, strength=0.0), Planted()
         yield replace(row, arm="noise", arm_name="other noise seed", noise_seed=99), Planted()
-        yield replace(row, arm="prompt", arm_name="prompt “lift it high”",
-                      instruction="lift it high"), Planted(higher=0.02)
+        yield (
+            replace(
+                row, arm="prompt", arm_name="prompt “lift it high”", instruction="lift it high"
+            ),
+            Planted(higher=0.02),
+        )
         for strength in plan.strengths:
             for feature, truth in plan.features.items():
                 yield _arm(row, "feature", SITE, strength, feature, truth), truth
@@ -84,18 +88,35 @@ def _controls(row: Row, site: str, strength: float, plan: Plan) -> Iterator[tupl
 def _ablations(plan: Plan) -> Iterator[tuple[Row, Planted]]:
     for row in _pairs(plan.tasks, plan.inits, "P3"):
         yield row, Planted()
-        for arm, harm in (("top_general", 0.25), ("random_general", 0.03),
-                          ("random_memorized", 0.005)):
-            yield replace(row, arm=arm, arm_name=arm, site=SITE, mode="project_out",
-                          features=(1, 2, 3, 4), direction="feature:1+2+3+4",
-                          dose=f"{SITE} project_out"), Planted(aside=harm)
+        for arm, harm in (
+            ("top_general", 0.25),
+            ("random_general", 0.03),
+            ("random_memorized", 0.005),
+        ):
+            yield (
+                replace(
+                    row,
+                    arm=arm,
+                    arm_name=arm,
+                    site=SITE,
+                    mode="project_out",
+                    features=(1, 2, 3, 4),
+                    direction="feature:1+2+3+4",
+                    dose=f"{SITE} project_out",
+                ),
+                Planted(aside=harm),
+            )
 
 
 def _layers(plan: Plan) -> Iterator[tuple[Row, Planted]]:
     for row in _pairs(1, 5, "P4"):
         yield row, Planted()
-        for layer, share in (("expert.0", 4.0), ("expert.1", 2.0), ("backbone.0", 1.0),
-                             ("backbone.1", 0.0)):
+        for layer, share in (
+            ("expert.0", 4.0),
+            ("expert.1", 2.0),
+            ("backbone.0", 1.0),
+            ("backbone.1", 0.0),
+        ):
             for number in range(10):
                 made = _arm(row, "random_row", layer, 1.0, number=number)
                 yield made, _wobble(plan, made.direction, share)
@@ -112,31 +133,88 @@ def _pairs(tasks: int, inits: int, protocol: str) -> Iterator[Row]:
         for init in range(inits):
             said = f"pick up the {TARGETS[task % 3]} and place it in the basket"
             yield Row(
-                run_id="", study="planted", protocol=protocol, kind="rollout", arm="none",
-                arm_name="plain", policy_id="toy-policy", bundle_id="toy-sae", site="",
-                features=(), label="", feature_class="", direction="", carrier=-1, mode="",
-                unit="", strength=float("nan"), window_event="", window_from=-1, window_to=-1,
-                dose="", pair=f"libero_object/{task}/{init}/0", suite="libero_object",
-                task=str(task), instruction=said, task_instruction=said, init_state=init, seed=init,
-                noise_seed=0, moved_m=0.0, exchanged="", success=False, steps=0, actions_sha256="",
-                edit_ratio=0.0, capped_share=0.0, acted_share=0.0, file="", video="", seconds=2.5,
-                worker="host-1", attempt=1, software="0.1.0")
+                run_id="",
+                study="planted",
+                protocol=protocol,
+                kind="rollout",
+                arm="none",
+                arm_name="plain",
+                policy_id="toy-policy",
+                bundle_id="toy-sae",
+                site="",
+                features=(),
+                label="",
+                feature_class="",
+                direction="",
+                carrier=-1,
+                mode="",
+                unit="",
+                strength=float("nan"),
+                window_event="",
+                window_from=-1,
+                window_to=-1,
+                dose="",
+                pair=f"libero_object/{task}/{init}/0",
+                suite="libero_object",
+                task=str(task),
+                instruction=said,
+                task_instruction=said,
+                init_state=init,
+                seed=init,
+                noise_seed=0,
+                moved_m=0.0,
+                exchanged="",
+                success=False,
+                steps=0,
+                actions_sha256="",
+                edit_ratio=0.0,
+                capped_share=0.0,
+                acted_share=0.0,
+                file="",
+                video="",
+                seconds=2.5,
+                worker="host-1",
+                attempt=1,
+                software="0.1.0",
+            )
 
 
 def _arm(
-    row: Row, arm: str, site: str, strength: float, feature: int = -1,
-    truth: Planted = Planted(), number: int = 0,
+    row: Row,
+    arm: str,
+    site: str,
+    strength: float,
+    feature: int = -1,
+    truth: Planted = Planted(),
+    number: int = 0,
 ) -> Row:
     what = f"feature {feature}" if feature >= 0 else f"{arm.replace('_', ' ')} {number}"
-    direction = (f"feature:{feature}" if feature >= 0 else
-                 f"row:{500 + number}" if arm == "random_row" else f"gaussian:{number}")
+    direction = (
+        f"feature:{feature}"
+        if feature >= 0
+        else f"row:{500 + number}"
+        if arm == "random_row"
+        else f"gaussian:{number}"
+    )
     return replace(
-        row, arm=arm, site=site, features=(feature,) if feature >= 0 else (), label=truth.label,
+        row,
+        arm=arm,
+        site=site,
+        features=(feature,) if feature >= 0 else (),
+        label=truth.label,
         arm_name=f"{site} {arm} {what} add {strength:+g} residual_norm",
-        feature_class=truth.feature_class if feature >= 0 else "", direction=direction,
-        mode="add", unit="residual_norm", strength=strength, window_event="start", window_from=10,
-        window_to=-1, dose=f"{site} add {strength:g} residual_norm", edit_ratio=abs(strength),
-        acted_share=1.0 if strength else 0.0)
+        feature_class=truth.feature_class if feature >= 0 else "",
+        direction=direction,
+        mode="add",
+        unit="residual_norm",
+        strength=strength,
+        window_event="start",
+        window_from=10,
+        window_to=-1,
+        dose=f"{site} add {strength:g} residual_norm",
+        edit_ratio=abs(strength),
+        acted_share=1.0 if strength else 0.0,
+    )
 
 
 def _rollout(folder: Path, row: Row, truth: Planted) -> Row:
@@ -144,8 +222,12 @@ def _rollout(folder: Path, row: Row, truth: Planted) -> Row:
     push = 1.0 if row.arm in ("prompt", *_ABLATIONS) else strength
     made, success = toy_rollout(int(row.task), row.init_state, row.noise_seed, truth, push)
     run = _named(folder, row, made.to_bytes())
-    return replace(run, success=success, steps=len(made.actions),
-                   actions_sha256=sha256(made.actions.tobytes()).hexdigest())
+    return replace(
+        run,
+        success=success,
+        steps=len(made.actions),
+        actions_sha256=sha256(made.actions.tobytes()).hexdigest(),
+    )
 
 
 _ABLATIONS = ("top_general", "random_general", "random_memorized")
@@ -168,8 +250,16 @@ def toy_rollout(
     objects[:3, :2] += scene.uniform(-0.03, 0.03, (3, 2))
     target = objects[task % 3]
     steps = int((90 + scene.integers(0, 12)) / (1 + truth.faster * push))
-    points = np.array([[-0.2, 0.0, 1.16], target + 0.12 * UP, target, target + 0.2 * UP,
-                       objects[3] + 0.2 * UP, objects[3] + 0.1 * UP])
+    points = np.array(
+        [
+            [-0.2, 0.0, 1.16],
+            target + 0.12 * UP,
+            target,
+            target + 0.2 * UP,
+            objects[3] + 0.2 * UP,
+            objects[3] + 0.1 * UP,
+        ]
+    )
     time = np.linspace(0, 5, steps + 1)
     path = np.column_stack([np.interp(time, range(6), points[:, i]) for i in range(3)])
     noise = np.random.default_rng([task, init, noise_seed]).normal(0, 0.0012, path.shape)
@@ -177,8 +267,9 @@ def toy_rollout(
     path += np.cumsum(noise, axis=0)
     path[:, 2] += acts * truth.higher * push
     path[:, 1] += acts * truth.aside * push
-    opening = np.clip(np.where((time > 2) & (time < 4.8), 0.03, 0.08)
-                      - acts * truth.closes * push, 0.0, 0.08)
+    opening = np.clip(
+        np.where((time > 2) & (time < 4.8), 0.03, 0.08) - acts * truth.closes * push, 0.0, 0.08
+    )
     grasp = np.abs(path - target)[(time > 1.9) & (time < 2.1)].max(initial=0.0)
     held = grasp < 0.045 and truth.closes * push < 0.05
     moving = np.repeat(objects[None], steps + 1, axis=0)
@@ -196,11 +287,22 @@ def _trajectory(
 ) -> Trajectory:
     inferences = np.arange(0, len(actions), 5)
     return Trajectory(
-        np.array(RATE), path, np.tile([0.0, 0.0, 0.0, 1.0], (len(path), 1)), opening, actions,
-        np.array(OBJECTS), objects, np.zeros(objects.shape[:2], bool), inferences,
-        np.zeros(len(inferences), np.float32), np.zeros(len(inferences), bool), np.array([SITE]),
-        np.array([80]), np.zeros((len(inferences), 1), np.float32),
-        np.zeros((len(inferences), 1), np.float32))
+        np.array(RATE),
+        path,
+        np.tile([0.0, 0.0, 0.0, 1.0], (len(path), 1)),
+        opening,
+        actions,
+        np.array(OBJECTS),
+        objects,
+        np.zeros(objects.shape[:2], bool),
+        inferences,
+        np.zeros(len(inferences), np.float32),
+        np.zeros(len(inferences), bool),
+        np.array([SITE]),
+        np.array([80]),
+        np.zeros((len(inferences), 1), np.float32),
+        np.zeros((len(inferences), 1), np.float32),
+    )
 
 
 def _open_loops(plan: Plan) -> Iterator[tuple[Row, Planted]]:
@@ -223,10 +325,17 @@ def _open_loop(folder: Path, row: Row, truth: Planted) -> Row:
     actions[..., 1] += share * np.float32(5 * truth.aside * push)
     actions[..., 6] += share * np.float32(5 * truth.closes * push)
     made = Responses(
-        np.array([f"{i // 4}@{i}" for i in range(count)]), np.arange(count) // 4,
-        np.full(count, row.noise_seed, np.int64), actions, np.full(count, abs(push), np.float32),
-        np.zeros(count, bool), np.array([SITE]), np.array([80]),
-        np.zeros((count, 1), np.float32), np.zeros((count, 1), np.float32))
+        np.array([f"{i // 4}@{i}" for i in range(count)]),
+        np.arange(count) // 4,
+        np.full(count, row.noise_seed, np.int64),
+        actions,
+        np.full(count, abs(push), np.float32),
+        np.zeros(count, bool),
+        np.array([SITE]),
+        np.array([80]),
+        np.zeros((count, 1), np.float32),
+        np.zeros((count, 1), np.float32),
+    )
     run = _named(folder, row, made.to_bytes())
     return replace(run, steps=count, actions_sha256=sha256(actions.tobytes()).hexdigest())
 
@@ -236,5 +345,6 @@ def _latencies(folder: Path) -> Iterator[Row]:
     for number, arm in enumerate(("none", "zero", "feature")):
         times = 50 + number + np.random.default_rng(number).gamma(2.0, 1.0, 200)
         made = Latency(times, np.full(200, 0.8), np.array(True), np.array(1 if number else -1))
-        yield _named(folder, replace(plain, arm=arm, arm_name=f"latency {arm}", steps=200),
-                     made.to_bytes())
+        yield _named(
+            folder, replace(plain, arm=arm, arm_name=f"latency {arm}", steps=200), made.to_bytes()
+        )

@@ -54,8 +54,12 @@ class RobotBench:
     """
 
     def __init__(
-        self, make: Any = make_driver, domain: int = SECOND_DOMAIN, lease: float = LEASE,
-        beating: bool = True, **parameters: Any,
+        self,
+        make: Any = make_driver,
+        domain: int = SECOND_DOMAIN,
+        lease: float = LEASE,
+        beating: bool = True,
+        **parameters: Any,
     ) -> None:
         self._stop = threading.Event()
         self.contexts = [Context(), Context()]
@@ -85,8 +89,7 @@ class RobotBench:
         ):
             self.node.create_subscription(kind, topic, self._taker(kept), profile)
         self._chunks = self.node.create_publisher(ActionChunk, "policy/action_chunk", qos.CHUNK)
-        self._beats = self.node.create_publisher(
-            SteeringLease, "bridge/heartbeat", qos.HEARTBEAT)
+        self._beats = self.node.create_publisher(SteeringLease, "bridge/heartbeat", qos.HEARTBEAT)
         self.node.create_service(Trigger, "steering/reset", self._reset)
         self.beating = beating
         self._lease = lease
@@ -97,15 +100,22 @@ class RobotBench:
             "recover": self.node.create_client(Trigger, "bridge/recover"),
         }
         self.client = ActionClient(self.node, RunEpisode, "run_episode")
-        self._threads = [threading.Thread(target=spin_until, args=(node, self._stop), daemon=True)
-                         for node in (self.bridge, self.node)]
+        self._threads = [
+            threading.Thread(target=spin_until, args=(node, self._stop), daemon=True)
+            for node in (self.bridge, self.node)
+        ]
         for thread in self._threads:
             thread.start()
         assert self.client.wait_for_server(LIMIT)
         for service in self._services.values():
             assert service.wait_for_service(LIMIT)
-        self.until(lambda: self.robot and self.robot[-1].status == RobotState.DISABLED
-                   and len(self.commands) > 1)
+        self.until(
+            lambda: (
+                self.robot
+                and self.robot[-1].status == RobotState.DISABLED
+                and len(self.commands) > 1
+            )
+        )
 
     def until(self, condition: Callable[[], Any]) -> None:
         with self._changed:
@@ -183,8 +193,13 @@ def wait(future: Any) -> Any:
 def chunk_for(request: ChunkRequest, actions: np.ndarray, **changes: Any) -> ActionChunk:
     """Return a chunk (H, A) computed from exactly what was asked for."""
     fields = {
-        "header": request.header, "episode_id": request.episode_id,
-        "chunk_id": request.step + 1, "observation_step": request.step, "control_rate": 15.0,
-        "horizon": len(actions), "action_dim": actions.shape[1], "actions": to_floats(actions),
+        "header": request.header,
+        "episode_id": request.episode_id,
+        "chunk_id": request.step + 1,
+        "observation_step": request.step,
+        "control_rate": 15.0,
+        "horizon": len(actions),
+        "action_dim": actions.shape[1],
+        "actions": to_floats(actions),
     }
     return ActionChunk(**fields | changes)

@@ -43,8 +43,13 @@ class ServedBag:
     """
 
     def __init__(
-        self, folder: Path, engine: PolicyEngine, pictures: str = "raw",
-        change: Any = lambda topic, message: message, episodes: int = 1, requests: int = 12,
+        self,
+        folder: Path,
+        engine: PolicyEngine,
+        pictures: str = "raw",
+        change: Any = lambda topic, message: message,
+        episodes: int = 1,
+        requests: int = 12,
     ) -> None:
         self._engine, self._pictures, self._change = engine, pictures, change
         self._episodes, self._requests = episodes, requests
@@ -58,24 +63,39 @@ class ServedBag:
     def record(self) -> None:
         """Write the whole bag."""
         known = facts(self._engine)
-        self._put("description", NodeDescription(
-            software_version=software_version(), names=list(known), values=list(map(str,
-            known.values()))))
+        self._put(
+            "description",
+            NodeDescription(
+                software_version=software_version(),
+                names=list(known),
+                values=list(map(str, known.values())),
+            ),
+        )
         self._put("policy/catalogue", to_catalogue(self._engine, START))
         self._publish_state(self._steering.view())
         for number in range(1, self._episodes + 1):
-            self._serve(EpisodeState(
-                episode_id=f"e{number}", instruction=INSTRUCTION, seed=10 + number,
-                start=to_time(START + (number - 1) * GAP), control_rate=20.0))
+            self._serve(
+                EpisodeState(
+                    episode_id=f"e{number}",
+                    instruction=INSTRUCTION,
+                    seed=10 + number,
+                    start=to_time(START + (number - 1) * GAP),
+                    control_rate=20.0,
+                )
+            )
         self._writer.close()
 
     def _serve(self, episode: EpisodeState) -> None:
         """A ramp up, a bypass, a window, a release: whatever moves between two inferences."""
         for number, job in enumerate(self._jobs(episode)):
             if number == 2:
-                self._steering.set([
-                    Edit(2, Mode.CLAMP, 3.3, SITE, ramp=0.7),
-                    Edit(4, Mode.SCALE, 0.3, SITE, window=(0.4, 0.9), ramp=0.2)], "me")
+                self._steering.set(
+                    [
+                        Edit(2, Mode.CLAMP, 3.3, SITE, ramp=0.7),
+                        Edit(4, Mode.SCALE, 0.3, SITE, window=(0.4, 0.9), ramp=0.2),
+                    ],
+                    "me",
+                )
                 self._changed(job, replan=True)
             if number in (5, 6):
                 self._steering.set_bypass(number == 5, "me")
@@ -99,12 +119,24 @@ class ServedBag:
             self._observe("ee_pose", to_pose([0.1 + step / 100, 0.2, 0.3], [1, 0, 0, 0], header))
             self._observe("gripper", _fingers(header))
             request = ChunkRequest(
-                header=header, episode_id=episode.episode_id, instruction=INSTRUCTION,
-                start=episode.start, seed=episode.seed, step=step)
+                header=header,
+                episode_id=episode.episode_id,
+                instruction=INSTRUCTION,
+                start=episode.start,
+                seed=episode.seed,
+                step=step,
+            )
             self._put("policy/request", request)
             self._tell(episode, step, EpisodeState.RUNNING)
-            yield Job(self._builder.frame(stamp).values, INSTRUCTION, episode.episode_id, stamp,
-                      start, episode.seed, step)
+            yield Job(
+                self._builder.frame(stamp).values,
+                INSTRUCTION,
+                episode.episode_id,
+                stamp,
+                start,
+                episode.seed,
+                step,
+            )
 
     def _tell(self, episode: EpisodeState, step: int, status: int) -> None:
         episode.header = to_header(nanoseconds(episode.start) + step * PERIOD)
@@ -118,8 +150,12 @@ class ServedBag:
         elif self._pictures:
             packed = io.BytesIO()
             Image.fromarray(picture).save(packed, self._pictures)
-            self._put(f"{topic}/compressed", CompressedImage(
-                header=message.header, format=self._pictures, data=packed.getvalue()))
+            self._put(
+                f"{topic}/compressed",
+                CompressedImage(
+                    header=message.header, format=self._pictures, data=packed.getvalue()
+                ),
+            )
 
     def _changed(self, job: Job, replan: bool) -> None:
         self._publish_state(self._steering.view())
@@ -128,11 +164,11 @@ class ServedBag:
 
     def _infer(self, job: Job) -> None:
         snapshot = self._steering.begin_inference(
-            job.stamp_ns / NANOSECONDS, job.start_ns / NANOSECONDS)
+            job.stamp_ns / NANOSECONDS, job.start_ns / NANOSECONDS
+        )
         if not self._published.says_the_same(snapshot.view):
             self._publish_state(snapshot.view)
-        inference = self._engine.infer(
-            job.frame, job.instruction, (job.seed, job.step), snapshot)
+        inference = self._engine.infer(job.frame, job.instruction, (job.seed, job.step), snapshot)
         self._chunk_id += 1
         self._put("policy/action_chunk", to_chunk(job, inference, self._chunk_id, 20.0, START))
         for site in inference.sites:

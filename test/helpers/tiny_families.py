@@ -100,9 +100,7 @@ class TinyFamily:
         """Whether actions are decoded token by token."""
         return self.name == "pi0_fast"
 
-    def predict(
-        self, batch: Batch | None = None, previous: PreviousChunk | None = None
-    ) -> Tensor:
+    def predict(self, batch: Batch | None = None, previous: PreviousChunk | None = None) -> Tensor:
         """Return the actions, or the logits that they were decoded from: they tell more apart."""
         given = dict(batch or self.batch)
         with torch.inference_mode():
@@ -120,9 +118,11 @@ class TinyFamily:
             return torch.cat(decided)
 
     def with_function(
-        self, site: str, function: Callable[[Tensor], Tensor | None],
+        self,
+        site: str,
+        function: Callable[[Tensor], Tensor | None],
         previous: PreviousChunk | None = None,
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         handle = self.adapter.attach(site, function)
         try:
             return self.predict(previous=previous)
@@ -216,9 +216,18 @@ def statistics() -> dict[str, dict[str, Tensor]]:
 
 def _smolvla(folder: Path, seed: int) -> nn.Module:
     size = TinySize(
-        image_size=64, patch_size=16, vision_width=48, vision_layers=1, text_width=48,
-        text_layers=LAYERS, heads=3, mlp_width=64, chunk=6, denoising_steps=3, vocabulary=300,
-    )  # fmt: skip
+        image_size=64,
+        patch_size=16,
+        vision_width=48,
+        vision_layers=1,
+        text_width=48,
+        text_layers=LAYERS,
+        heads=3,
+        mlp_width=64,
+        chunk=6,
+        denoising_steps=3,
+        vocabulary=300,
+    )
     write_vlm_folder(folder / "vlm", ["pick up the butter"], size)
     policy = build_tiny_smolvla(folder / "vlm", size, seed)
     for parameter in policy.parameters():

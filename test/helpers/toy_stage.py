@@ -29,7 +29,7 @@ from vla_sae_ros.sim.environment import Layout, Observation, StepResult, TaskSpe
 from vla_sae_ros.study.experiment.design.plan import Ground, NamedTask, PlannedRun
 from vla_sae_ros.study.experiment.design.study_file import Study
 from vla_sae_ros.study.experiment.design.yaml_values import build
-from vla_sae_ros.study.experiment.run.outcome import Result
+from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.run.worker import Worker
 from vla_sae_ros.study.experiment.run.worker_pool import Hands
 
@@ -136,12 +136,15 @@ def toy_bundle() -> SaeBundle:
     sae = TopKSAE(rows.T.clone(), torch.zeros(size), rows, torch.zeros(WIDTH), 16)
     card = BundleCard(*POLICY, SITE, WIDTH, size, 16, "mean", ("action",), "none", 1.0, 1.0)
     entries = [
-        FeatureEntry(one, label="hand up" if one == UP else "",
-                     feature_class="general" if one % 2 == 0 else "memorized",
-                     observed_max=0.0 if one == SILENT else 0.5,
-                     general_probability=1.0 - one / size)
+        FeatureEntry(
+            one,
+            label="hand up" if one == UP else "",
+            feature_class="general" if one % 2 == 0 else "memorized",
+            observed_max=0.0 if one == SILENT else 0.5,
+            general_probability=1.0 - one / size,
+        )
         for one in range(size)
-    ]  # fmt: skip
+    ]
     return SaeBundle(sae, card, Catalogue(SITE, entries))
 
 
@@ -233,5 +236,11 @@ def toy_ground(
 ) -> Ground:
     """What the toy's plans stand on."""
     found = {SITE: mean_difference} if mean_difference else {}
-    return Ground(POLICY[0], SITES, {SITE: toy_bundle()}, [[TASK]] * len(study.places),
-                  [init_states] * len(study.places), found)  # fmt: skip
+    return Ground(
+        POLICY[0],
+        SITES,
+        {SITE: toy_bundle()},
+        [[TASK]] * len(study.places),
+        [init_states] * len(study.places),
+        found,
+    )

@@ -14,7 +14,7 @@ from rclpy.node import Node
 from vla_sae_ros.core.contract import FrameBuilder, load_contract
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.msg import ActionChunk, ChunkRequest
-from vla_sae_ros.nodes.policy.contract_channels import message_class, qos_profile
+from vla_sae_ros.nodes.base.contract_channels import message_class, qos_profile
 from vla_sae_ros.nodes.sim.bridge import LIBERO_CONTRACT
 from vla_sae_ros.resources import share_folder
 from vla_sae_ros.sim.environment import Layout, Observation, StepResult, TaskSpec
@@ -65,8 +65,9 @@ class FakeEnvironment:
         self.closed = True
 
     def _observe(self) -> Observation:
-        return Observation(self.state.copy(), self.state[:3].copy(),
-                           np.array([0.0, 0.0, 0.0, 1.0]), np.zeros(2))
+        return Observation(
+            self.state.copy(), self.state[:3].copy(), np.array([0.0, 0.0, 0.0, 1.0]), np.zeros(2)
+        )
 
 
 class FakePolicy:
@@ -83,17 +84,26 @@ class FakePolicy:
         self._pending: ChunkRequest | None = None
         self._publisher = node.create_publisher(ActionChunk, "policy/action_chunk", qos.CHUNK)
         for channel in self._frames.channels:
-            node.create_subscription(message_class(channel), channel.topic,
-                                     self._taker(channel.topic), qos_profile(channel.qos))
+            node.create_subscription(
+                message_class(channel),
+                channel.topic,
+                self._taker(channel.topic),
+                qos_profile(channel.qos),
+            )
         node.create_subscription(ChunkRequest, "policy/request", self._asked, qos.CHUNK)
 
     def publish(self, request: ChunkRequest, **changes: Any) -> None:
         self.chunks += 1
         draw = np.random.default_rng([request.seed, request.step]).uniform(-1.0, 0.5, (10, 7))
         fields = {
-            "header": request.header, "episode_id": request.episode_id, "chunk_id": self.chunks,
-            "observation_step": request.step, "control_rate": 20.0, "horizon": 10,
-            "action_dim": 7, "actions": to_floats(draw),
+            "header": request.header,
+            "episode_id": request.episode_id,
+            "chunk_id": self.chunks,
+            "observation_step": request.step,
+            "control_rate": 20.0,
+            "horizon": 10,
+            "action_dim": 7,
+            "actions": to_floats(draw),
         }
         self._publisher.publish(ActionChunk(**fields | changes))
 

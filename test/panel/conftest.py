@@ -51,8 +51,13 @@ class FakeCommands:
     def gui_alive(self) -> None:
         pass
 
-    def steer(self, edits: Sequence[Edit], release: Sequence[FeatureName] = (),
-              ramp: float = 0.0, words: str = "steering") -> int:
+    def steer(
+        self,
+        edits: Sequence[Edit],
+        release: Sequence[FeatureName] = (),
+        ramp: float = 0.0,
+        words: str = "steering",
+    ) -> int:
         return self._note("steer", (list(edits), list(release)))
 
     def apply_preset(self, text: str) -> int:
@@ -152,14 +157,21 @@ def make_catalogue() -> Callable[..., CatalogueView]:
         largest[3::size] = 0.0
         unknown = np.full(count, np.nan, np.float32)
         return CatalogueView(
-            policy_id=policy, bundle_ids=("b", "e"),
+            policy_id=policy,
+            bundle_ids=("b", "e"),
             sites=(Site("backbone.1", size, True), Site("expert.0", size, can_steer)),
             labels=tuple(LABELS[row % len(LABELS)] for row in range(count)),
             classes=tuple(("general", "memorized")[row % 2] for row in range(count)),
-            descriptions=("",) * count, label_sources=("",) * count, notes=("",) * count,
-            listed=largest > 0, observed_max=largest,
-            coverage=np.linspace(0, 1, count, dtype=np.float32), density=unknown,
-            onset_count=unknown, relative_run_length=unknown, general_probability=unknown,
+            descriptions=("",) * count,
+            label_sources=("",) * count,
+            notes=("",) * count,
+            listed=largest > 0,
+            observed_max=largest,
+            coverage=np.linspace(0, 1, count, dtype=np.float32),
+            density=unknown,
+            onset_count=unknown,
+            relative_run_length=unknown,
+            general_probability=unknown,
             examples={},
         )
 
@@ -170,14 +182,31 @@ def make_catalogue() -> Callable[..., CatalogueView]:
 def make_activations() -> Callable[..., Activations]:
     """Return a maker of one inference's activations: make(site, {feature: (natural, applied)})."""
 
-    def make(site: str, values: dict[int, tuple[float, float]], inference: int = 1,
-             time: float = 0.0, revision: int = 1, capped: bool = False) -> Activations:
+    def make(
+        site: str,
+        values: dict[int, tuple[float, float]],
+        inference: int = 1,
+        time: float = 0.0,
+        revision: int = 1,
+        capped: bool = False,
+    ) -> Activations:
         features = sorted(values)
         pairs = np.array([values[each] for each in features], np.float32).reshape(-1, 2)
         return Activations(
-            site=site, episode_id="e", time=time, inference=inference, step=5, revision=revision,
-            index=np.array(features, np.uint32), natural=pairs[:, 0], applied=pairs[:, 1],
-            edit_norm_ratio=0.1, capped=capped, bypassed=False, inference_ms=140.0)
+            site=site,
+            episode_id="e",
+            time=time,
+            inference=inference,
+            step=5,
+            revision=revision,
+            index=np.array(features, np.uint32),
+            natural=pairs[:, 0],
+            applied=pairs[:, 1],
+            edit_norm_ratio=0.1,
+            capped=capped,
+            bypassed=False,
+            inference_ms=140.0,
+        )
 
     return make
 
@@ -186,13 +215,32 @@ def make_activations() -> Callable[..., Activations]:
 def make_steering() -> Callable[..., SteeringView]:
     """Return a maker of a steering state: make((site, feature, multiple of 2.0), ...)."""
 
-    def make(*edits: tuple[str, int, float], revision: int = 1, bypass: bool = False,
-             owner: str = "panel_test", phase: Phase = Phase.HOLDING,
-             time: float = 0.0) -> SteeringView:
-        return SteeringView(time, revision, bypass, 0.5, tuple(
-            EditView(Edit(feature, Mode.CLAMP, value, site, Unit.OBSERVED_MAX), owner, phase,
-                     2.0 * value, 2.0 * value, 1.0, 2.0)
-            for site, feature, value in edits))
+    def make(
+        *edits: tuple[str, int, float],
+        revision: int = 1,
+        bypass: bool = False,
+        owner: str = "panel_test",
+        phase: Phase = Phase.HOLDING,
+        time: float = 0.0,
+    ) -> SteeringView:
+        return SteeringView(
+            time,
+            revision,
+            bypass,
+            0.5,
+            tuple(
+                EditView(
+                    Edit(feature, Mode.CLAMP, value, site, Unit.OBSERVED_MAX),
+                    owner,
+                    phase,
+                    2.0 * value,
+                    2.0 * value,
+                    1.0,
+                    2.0,
+                )
+                for site, feature, value in edits
+            ),
+        )
 
     return make
 

@@ -27,8 +27,9 @@ def test_theme_and_scale_are_options() -> None:
     assert (options.theme, options.scale) == ("dark", 150)
 
 
-@pytest.mark.parametrize("words", [("--scale", "50"), ("--scale", "201"), ("--scale", "big"),
-                                   ("--theme", "pink")])
+@pytest.mark.parametrize(
+    "words", [("--scale", "50"), ("--scale", "201"), ("--scale", "big"), ("--theme", "pink")]
+)
 def test_options_out_of_range_are_refused_with_what_is_allowed(words, capsys) -> None:
     with pytest.raises(SystemExit):
         parse(*words)

@@ -44,18 +44,23 @@ class FakeBridge:
         self.chunks: list[ActionChunk] = []
         self.step = 0
         make = self.node.create_publisher
-        self._pictures = [make(Image, f"observation/image/{name}", qos.OBSERVATION)
-                          for name in ("agentview", "wrist")]
+        self._pictures = [
+            make(Image, f"observation/image/{name}", qos.OBSERVATION)
+            for name in ("agentview", "wrist")
+        ]
         self._pose = make(PoseStamped, "ee_pose", qos.OBSERVATION)
         self._gripper = make(JointState, "gripper", qos.OBSERVATION)
         self._requests = make(ChunkRequest, "policy/request", qos.CHUNK)
-        self.node.create_subscription(ActionChunk, "policy/action_chunk", self.chunks.append,
-                                      qos.CHUNK)
+        self.node.create_subscription(
+            ActionChunk, "policy/action_chunk", self.chunks.append, qos.CHUNK
+        )
 
     @property
     def connected(self) -> bool:
-        return all(each.get_subscription_count() for each in (
-            *self._pictures, self._pose, self._gripper, self._requests))
+        return all(
+            each.get_subscription_count()
+            for each in (*self._pictures, self._pose, self._gripper, self._requests)
+        )
 
     def ask(self) -> None:
         self.step += 1
@@ -64,10 +69,18 @@ class FakeBridge:
             publisher.publish(to_image(np.full((256, 256, 3), 90, np.uint8), header))
         self._pose.publish(to_pose([0.1, 0.2, 0.3], [1.0, 0.0, 0.0, 0.0], header))
         self._gripper.publish(
-            to_joint_state(["finger_joint1", "finger_joint2"], [0.01, -0.01], header))
-        self._requests.publish(ChunkRequest(
-            header=header, episode_id="e", instruction="pick up the butter", seed=3,
-            start=to_time(START), step=self.step))
+            to_joint_state(["finger_joint1", "finger_joint2"], [0.01, -0.01], header)
+        )
+        self._requests.publish(
+            ChunkRequest(
+                header=header,
+                episode_id="e",
+                instruction="pick up the butter",
+                seed=3,
+                start=to_time(START),
+                step=self.step,
+            )
+        )
 
 
 class System:
@@ -85,10 +98,14 @@ class System:
         self.node: PolicyNode | None = None
 
     def start(self, *bundles: Path) -> None:
-        self.node = PolicyNode(context=self.context, parameter_overrides=[
-            Parameter("policy", value=str(self._policy)),
-            Parameter("bundles", value=[str(bundle) for bundle in bundles]),
-            Parameter("slew_limit", value=1e6)])
+        self.node = PolicyNode(
+            context=self.context,
+            parameter_overrides=[
+                Parameter("policy", value=str(self._policy)),
+                Parameter("bundles", value=[str(bundle) for bundle in bundles]),
+                Parameter("slew_limit", value=1e6),
+            ],
+        )
         self.node.start()
         self._executor.add_node(self.node)
 
@@ -154,9 +171,16 @@ def drag_to(panel: PanelWidget, row: int, value: float) -> None:
     to = QPoint(round(x_of(value, QRectF(area), 5.0)), area.center().y())
     QTest.mousePress(viewport, Qt.MouseButton.LeftButton, pos=area.center())
     for at in (area.center() + QPoint(20, 0), to):
-        QApplication.sendEvent(viewport, QMouseEvent(
-            QEvent.Type.MouseMove, at, Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton,
-            Qt.KeyboardModifier.NoModifier))
+        QApplication.sendEvent(
+            viewport,
+            QMouseEvent(
+                QEvent.Type.MouseMove,
+                at,
+                Qt.MouseButton.NoButton,
+                Qt.MouseButton.LeftButton,
+                Qt.KeyboardModifier.NoModifier,
+            ),
+        )
     QTest.mouseRelease(viewport, Qt.MouseButton.LeftButton, pos=to)
 
 
@@ -174,9 +198,7 @@ def test_a_dragged_slider_changes_the_next_chunk_and_the_applied_value(
     drag_and_see(qtbot, system, open_panel, ("expert.1", 2))
 
 
-def test_a_dragged_slider_steers_the_demonstration_policy(
-    qtbot, demonstration, open_panel
-) -> None:
+def test_a_dragged_slider_steers_the_demonstration_policy(qtbot, demonstration, open_panel) -> None:
     demonstration.start(*sorted(resource("models", "demo", "sae").iterdir()))
     drag_and_see(qtbot, demonstration, open_panel, ("expert.1", 59))
 
@@ -194,8 +216,10 @@ def drag_and_see(qtbot, system, open_panel, feature: tuple[str, int]) -> None:
 
     drag_to(panel, row, 4.0)
     wanted = columns.edit_of(row).value
-    qtbot.waitUntil(lambda: row in columns.edits and columns.edits[row].edit.value
-                    == pytest.approx(wanted), timeout=LIMIT_MS)
+    qtbot.waitUntil(
+        lambda: row in columns.edits and columns.edits[row].edit.value == pytest.approx(wanted),
+        timeout=LIMIT_MS,
+    )
     bridge.ask()
 
     def steered() -> list[ActionChunk]:
@@ -205,8 +229,9 @@ def drag_and_see(qtbot, system, open_panel, feature: tuple[str, int]) -> None:
     assert steered()[0].steering_revision > plain.steering_revision
     assert list(steered()[0].actions) != list(plain.actions)
     assert wanted == pytest.approx(4.0, abs=0.05)
-    qtbot.waitUntil(lambda: columns.slider(row).applied == pytest.approx(wanted, rel=1e-3),
-                    timeout=LIMIT_MS)  # z' in observed maxima
+    qtbot.waitUntil(
+        lambda: columns.slider(row).applied == pytest.approx(wanted, rel=1e-3), timeout=LIMIT_MS
+    )  # z' in observed maxima
 
 
 def test_a_panel_that_dies_leaves_its_edits_to_the_lease_and_another_panel_sees_it(
@@ -214,18 +239,22 @@ def test_a_panel_that_dies_leaves_its_edits_to_the_lease_and_another_panel_sees_
 ) -> None:
     system.start(bundles["expert.1"])
     (first, ros), (second, _) = open_panel(), open_panel()
-    qtbot.waitUntil(lambda: second.status.link_line.text().startswith("Connected"),
-                    timeout=LIMIT_MS)
+    qtbot.waitUntil(
+        lambda: second.status.link_line.text().startswith("Connected"), timeout=LIMIT_MS
+    )
     row = first.store.columns.row_of(("expert.1", 2))
     first.editing.commit(row, 2.0)
     qtbot.waitUntil(lambda: row in second.store.columns.edits, timeout=LIMIT_MS)
     assert second.store.columns.edits[row].owner == ros.client.owner
-    qtbot.waitUntil(lambda: ros.client.owner in second.status.steering_line.text,
-                    timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: ros.client.owner in second.status.steering_line.text, timeout=LIMIT_MS)
 
     first.stop()  # no frames: no heartbeat, as after a kill
-    qtbot.waitUntil(lambda: any(e.kind == "lease expired" and e.owner == ros.client.owner
-                                for e in second.store.events), timeout=LIMIT_MS)
+    qtbot.waitUntil(
+        lambda: any(
+            e.kind == "lease expired" and e.owner == ros.client.owner for e in second.store.events
+        ),
+        timeout=LIMIT_MS,
+    )
     assert second.store.columns.edit_of(row) is None  # on its way back
 
 
@@ -245,9 +274,12 @@ def test_a_policy_restarted_with_another_bundle_changes_the_table_and_says_what_
     system.start(bundles["backbone.0"])
     qtbot.waitUntil(
         lambda: [site.name for site in panel.store.catalogue.sites] == ["backbone.0"],
-        timeout=LIMIT_MS)
-    qtbot.waitUntil(lambda: panel.store.steering is not None
-                    and not panel.store.steering.edits, timeout=LIMIT_MS)
+        timeout=LIMIT_MS,
+    )
+    qtbot.waitUntil(
+        lambda: panel.store.steering is not None and not panel.store.steering.edits,
+        timeout=LIMIT_MS,
+    )
     assert panel.model.rowCount() == panel.store.catalogue.size
     assert any("are gone" in text for text in said)
     assert not panel.store.columns.edits and not panel.editing.stack.canUndo()

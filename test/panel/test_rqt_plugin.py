@@ -98,8 +98,16 @@ def test_a_new_perspective_without_a_layout_opens_as_it_is(plugin_class, node, q
 
 def test_shutting_the_plugin_down_leaves_rqts_node_as_it_was(plugin_class, node, qtbot) -> None:
     def parts() -> tuple[int, ...]:
-        return tuple(len(list(each)) for each in (
-            node.subscriptions, node.clients, node.publishers, node.timers, node.waitables))
+        return tuple(
+            len(list(each))
+            for each in (
+                node.subscriptions,
+                node.clients,
+                node.publishers,
+                node.timers,
+                node.waitables,
+            )
+        )
 
     before = parts()
     plugin, _ = open_plugin(plugin_class, node, qtbot)

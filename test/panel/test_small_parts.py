@@ -28,8 +28,13 @@ class FakeSink:
         self.busy = False
         self.sent: list[list[float]] = []
 
-    def steer(self, edits: Sequence[Edit], release: Sequence[FeatureName] = (),
-              ramp: float = 0.0, words: str = "") -> int:
+    def steer(
+        self,
+        edits: Sequence[Edit],
+        release: Sequence[FeatureName] = (),
+        ramp: float = 0.0,
+        words: str = "",
+    ) -> int:
         self.sent.append([edit.value for edit in edits])
         return 1
 
@@ -99,8 +104,10 @@ def test_a_guarded_function_returns_its_default_and_notes_the_error(
     assert mishaps.count == 1 and "ValueError: a fault" in mishaps.last
 
 
-@pytest.mark.parametrize(("last", "link"), [
-    (None, Link.WAITING), (99.5, Link.LIVE), (100 - SILENCE_LIMIT - 0.1, Link.LOST)])
+@pytest.mark.parametrize(
+    ("last", "link"),
+    [(None, Link.WAITING), (99.5, Link.LIVE), (100 - SILENCE_LIMIT - 0.1, Link.LOST)],
+)
 def test_the_link_is_judged_by_the_age_of_the_newest_message(
     last: float | None, link: Link
 ) -> None:
@@ -113,11 +120,19 @@ def test_a_lost_connection_is_said_with_its_age() -> None:
 
 
 def test_the_episode_line_names_task_step_and_every_count_that_is_not_zero() -> None:
-    episode = EpisodeView("e", "libero_object", 3, "pick up the soup", 40, 280, "running", "",
-                          True, 2, 0, 1)
+    episode = EpisodeView(
+        "e", "libero_object", 3, "pick up the soup", 40, 280, "running", "", True, 2, 0, 1
+    )
     text = episode_text(episode)
-    for part in ("libero_object task 3", "“pick up the soup”", "step 40/280", "running",
-                 "realtime", "2 missed deadlines", "1 dropped chunks"):
+    for part in (
+        "libero_object task 3",
+        "“pick up the soup”",
+        "step 40/280",
+        "running",
+        "realtime",
+        "2 missed deadlines",
+        "1 dropped chunks",
+    ):
         assert part in text
     assert "held" not in text
 

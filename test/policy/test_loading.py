@@ -25,8 +25,17 @@ from vla_sae_ros.policy.tiny.tiny_smolvla import (
 from vla_sae_ros.policy.tiny.tiny_xvla import build_tiny_xvla, save_tiny_xvla
 
 INSTRUCTION = "pick up the butter and place it in the basket"
-SMALL = TinySize(image_size=32, patch_size=8, vision_width=16, vision_layers=1, text_width=16,
-                 text_layers=2, heads=2, mlp_width=16, vocabulary=300)
+SMALL = TinySize(
+    image_size=32,
+    patch_size=8,
+    vision_width=16,
+    vision_layers=1,
+    text_width=16,
+    text_layers=2,
+    heads=2,
+    mlp_width=16,
+    vocabulary=300,
+)
 STATISTICS = {
     "observation.state": {"mean": torch.arange(8.0), "std": torch.full((8,), 2.0)},
     "action": {"mean": torch.full((7,), 0.5), "std": torch.full((7,), 0.25)},
@@ -114,8 +123,12 @@ def test_a_checkpoint_without_processors_is_sent_to_lerobot_s_migration(broken: 
 
 @pytest.mark.parametrize(
     ("config", "message"),
-    [('{"type": "telepathy"}', "unknown policy type"), ("{", "no policy configuration"),
-     ("[]", "no policy configuration"), ("{}", "no policy configuration")],
+    [
+        ('{"type": "telepathy"}', "unknown policy type"),
+        ("{", "no policy configuration"),
+        ("[]", "no policy configuration"),
+        ("{}", "no policy configuration"),
+    ],
 )
 def test_a_wrong_configuration_is_told_in_words(broken: Path, config: str, message: str) -> None:
     (broken / "config.json").write_text(config, encoding="utf-8")

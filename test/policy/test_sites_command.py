@@ -40,8 +40,9 @@ def test_programs_get_the_same_as_json(
     assert sites["expert.1"]["runs_per_inference"] == 3
 
 
-@pytest.mark.parametrize(("family", "suffix"), [("pi0", {"state": 1, "action": 6}),
-                                                ("pi05", {"action": 6})])
+@pytest.mark.parametrize(
+    ("family", "suffix"), [("pi0", {"state": 1, "action": 6}), ("pi05", {"action": 6})]
+)
 def test_pi_policies_are_described_from_their_folders(
     family: str, suffix: dict[str, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,8 +32,12 @@ def test_the_parts_are_where_pinocchio_says_on_franka_s_urdf() -> None:
         pin.forwardKinematics(model, data, q)
         pin.updateFramePlacements(model, data)
         flange = data.oMf[model.getFrameId("link8")]
-        expected = [data.oMi[4].translation, data.oMi[6].translation, flange.translation,
-                    flange.act(TOOL)]  # fmt: skip
+        expected = [
+            data.oMi[4].translation,
+            data.oMi[6].translation,
+            flange.translation,
+            flange.act(TOOL),
+        ]
         np.testing.assert_allclose(ours.points(q), expected, atol=1e-9)
         np.testing.assert_allclose(ours.flange(q), flange.homogeneous, atol=1e-9)
 

@@ -39,10 +39,17 @@ def test_the_shipped_robots_are_slower_than_their_maker_allows(name: str, maker)
 
 def test_another_arm_brings_its_own_limits(tmp_path: Path, document: dict[str, Any]) -> None:
     document |= {
-        "robot": "six", "kinematics": "none", "reset_pose": [0.0] * 6,
-        "limits": {"lower": [-3.0] * 6, "upper": [3.0] * 6, "velocity": [2.0] * 6,
-                   "acceleration": [10.0] * 6, "jerk": [1000.0] * 6},
-    }  # fmt: skip
+        "robot": "six",
+        "kinematics": "none",
+        "reset_pose": [0.0] * 6,
+        "limits": {
+            "lower": [-3.0] * 6,
+            "upper": [3.0] * 6,
+            "velocity": [2.0] * 6,
+            "acceleration": [10.0] * 6,
+            "jerk": [1000.0] * 6,
+        },
+    }
     for key in ("tool", "workspace", "max_ee_step"):
         del document[key]
     settings = load_robot(write(tmp_path, document))
@@ -69,10 +76,12 @@ def test_another_arm_brings_its_own_limits(tmp_path: Path, document: dict[str, A
         ({"max_ee_step": -0.1}, "max_ee_step"),
         ({"lease": 60}, "lease"),
         ({"spelled_wrong": 1}, "spelled_wrong"),
-        ({"limits": "fr3", "scale": {"velocity": 0.5, "acceleration": 0.9, "jerk": 0.1}},
-         "closer to the end of its range"),
+        (
+            {"limits": "fr3", "scale": {"velocity": 0.5, "acceleration": 0.9, "jerk": 0.1}},
+            "closer to the end of its range",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_meant_is_refused_by_its_key(
     tmp_path: Path, document: dict[str, Any], change: dict[str, Any], word: str
 ) -> None:

@@ -88,12 +88,17 @@ def test_merging_keeps_the_shape_and_drops_the_triangles():
     """A sphere of many small triangles."""
     rows, columns = np.mgrid[0:60, 0:120]
     polar, around = (rows.ravel() + 0.5) * np.pi / 60, columns.ravel() * 2 * np.pi / 120
-    vertices = 0.1 * np.stack([np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around),
-                               np.cos(polar)], 1)
+    vertices = 0.1 * np.stack(
+        [np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around), np.cos(polar)], 1
+    )
     corner = (rows[:-1] * 120 + columns[:-1]).ravel()
     right = (rows[:-1] * 120 + (columns[:-1] + 1) % 120).ravel()
-    faces = np.concatenate([np.stack([corner, corner + 120, right], 1),
-                            np.stack([right, corner + 120, right + 120], 1)])
+    faces = np.concatenate(
+        [
+            np.stack([corner, corner + 120, right], 1),
+            np.stack([right, corner + 120, right + 120], 1),
+        ]
+    )
     kept, fewer = merged(vertices, faces, 0.02)
     assert len(fewer) < len(faces) / 8
     assert np.abs(np.linalg.norm(kept, axis=1) - 0.1).max() < 0.01
@@ -104,8 +109,9 @@ def _reach(kinematics: FrankaKinematics, target: np.ndarray, q: np.ndarray) -> n
     """Move the tool point to (3,) m by damped least squares."""
     q = q.copy()
     for _ in range(100):
-        columns = [(kinematics.tool(q + step) - kinematics.tool(q)) / 1e-5
-                   for step in 1e-5 * np.eye(7)]
+        columns = [
+            (kinematics.tool(q + step) - kinematics.tool(q)) / 1e-5 for step in 1e-5 * np.eye(7)
+        ]
         jacobian = np.stack(columns, 1)
         error = target - kinematics.tool(q)
         q = q + 0.3 * jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + 1e-4 * np.eye(3), error)

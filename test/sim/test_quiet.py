@@ -20,8 +20,12 @@ def test_importing_the_simulator_prints_nothing_and_opens_no_log_file() -> None:
         "assert not any(isinstance(h, logging.FileHandler) for h in handlers), handlers\n"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True,
-        timeout=120, env=os.environ | {"MUJOCO_GL": "osmesa"}, check=False,
+        [sys.executable, "-W", "ignore", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"MUJOCO_GL": "osmesa"},
+        check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

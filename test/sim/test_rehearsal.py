@@ -18,8 +18,9 @@ GRIP = Grip(0.04)
 
 
 def start(position: tuple[float, float, float] = (-0.15, 0.0, 0.25)) -> Rehearsal:
-    observation = Observation(np.full(7, np.nan), np.array(position), DOWN.as_quat(),
-                              np.array([0.039, -0.039]))
+    observation = Observation(
+        np.full(7, np.nan), np.array(position), DOWN.as_quat(), np.array([0.039, -0.039])
+    )
     return Rehearsal(observation, POSES, "butter_1", GRIP)
 
 
@@ -53,6 +54,7 @@ def test_a_copy_goes_its_own_way() -> None:
     hand = start()
     other = hand.copy()
     other.step(np.array([1.0, 0, 0, 0, 0, 0, -1.0]))
-    assert not np.array_equal(hand.state.observation.ee_position,
-                              other.state.observation.ee_position)
+    assert not np.array_equal(
+        hand.state.observation.ee_position, other.state.observation.ee_position
+    )
     np.testing.assert_array_equal(hand.state.observation.ee_position, [-0.15, 0.0, 0.25])

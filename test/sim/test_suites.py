@@ -40,8 +40,13 @@ def test_perturbed_suites_are_told_their_own_instruction() -> None:
 
 @pytest.mark.parametrize(
     ("suite", "limit"),
-    [("libero_spatial", 220), ("libero_object_swap", 280), ("libero_goal", 300),
-     ("libero_10", 520), ("libero_90", 400)],
+    [
+        ("libero_spatial", 220),
+        ("libero_object_swap", 280),
+        ("libero_goal", 300),
+        ("libero_10", 520),
+        ("libero_90", 400),
+    ],
 )
 def test_step_limits_are_the_benchmark_s(suite: str, limit: int) -> None:
     assert find_task(suite, 0).max_steps == limit

@@ -57,8 +57,9 @@ def answer():
 
 print(SimulationThread().call("step", answer, {limit}), flush=True)
 """
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, text=True) as child:  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
         assert child.stdin and child.stdout
         assert child.stdout.readline() == "inside\n"
         child.send_signal(signal.SIGSTOP)

@@ -101,9 +101,7 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def fake(fakes: Path) -> Callable[..., NodeSpec]:
     """Return a maker of node descriptions: fake("steady", "restart") runs fake_steady."""
 
-    def make(
-        kind: str, on_exit: OnExit = "shutdown", name: str = "", ready: str = ""
-    ) -> NodeSpec:
+    def make(kind: str, on_exit: OnExit = "shutdown", name: str = "", ready: str = "") -> NodeSpec:
         return NodeSpec(name or kind, "", f"fake_{kind}", on_exit=on_exit, ready=ready)
 
     return make

@@ -13,7 +13,7 @@ VALUES = {
     "text": "lockstep",
     "text_like_a_number": "12",
     "text_like_a_switch": "yes",
-    "text_with_marks": "it's \"here\": a, b # c",
+    "text_with_marks": 'it\'s "here": a, b # c',
     "texts": ("a folder", "another"),
 }
 
@@ -22,8 +22,12 @@ VALUES = {
 def node(ros_context):
     spec = NodeSpec("bridge", "", "", VALUES, remappings=(("episode", "other_episode"),))
     arguments = ros_arguments(spec, namespace="left")
-    made = Node("default", context=ros_context, cli_args=arguments,
-                automatically_declare_parameters_from_overrides=True)  # fmt: skip
+    made = Node(
+        "default",
+        context=ros_context,
+        cli_args=arguments,
+        automatically_declare_parameters_from_overrides=True,
+    )
     yield made
     made.destroy_node()
 

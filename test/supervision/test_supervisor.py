@@ -117,8 +117,12 @@ def test_a_stubborn_node_is_terminated_then_killed_and_each_is_said(fake: Fake, 
     running.supervisor.stop()
     assert running.end() == 1
     said = heard.text()
-    steps = ["SIGINT to stubborn", "SIGTERM to stubborn", "SIGKILL to stubborn",
-             "stubborn was ended by SIGKILL"]  # fmt: skip
+    steps = [
+        "SIGINT to stubborn",
+        "SIGTERM to stubborn",
+        "SIGKILL to stubborn",
+        "stubborn was ended by SIGKILL",
+    ]
     assert [said.find(step) for step in steps] == sorted(said.find(step) for step in steps)
     assert all(step in said for step in steps)
 
@@ -186,8 +190,9 @@ def terminal(fakes: Path, tmp_path: Path) -> Iterator[Callable[[str], subprocess
     def start(second: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-c", SUPERVISE_TWO, str(tmp_path / "log"), second],
-            stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         started.append(process)
         ready: set[str] = set()
         assert process.stdout is not None

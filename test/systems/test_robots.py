@@ -27,7 +27,12 @@ def node(system: System, name: str):
 def test_a_rehearsal_needs_nothing_and_its_bridge_does_not_know_that_it_is_one():
     system = SYSTEMS["droid-sim"].describe({})
     assert [spec.name for spec in system.nodes] == [
-        "robot", "cameras", "policy", "bridge", "recorder"]
+        "robot",
+        "cameras",
+        "policy",
+        "bridge",
+        "recorder",
+    ]
     bridge = node(system, "bridge").parameters
     assert (bridge["mode"], bridge["robot_ip"]) == ("direct", SIMULATED_HOST)
     assert node(system, "robot").parameters["host"] == SIMULATED_HOST
@@ -46,7 +51,8 @@ def test_a_real_robot_needs_its_address_and_a_policy(policy):
 def test_policy_and_bridge_read_the_same_contract(policy):
     for compressed, name in (("false", "droid.yaml"), ("true", "droid_compressed.yaml")):
         system = SYSTEMS["droid"].describe(
-            {"policy": policy, "mode": "ros2_control", "compressed": compressed})
+            {"policy": policy, "mode": "ros2_control", "compressed": compressed}
+        )
         contracts = {node(system, each).parameters["contract"] for each in ("policy", "bridge")}
         (contract,) = contracts
         assert Path(str(contract)).name == name
@@ -55,10 +61,17 @@ def test_policy_and_bridge_read_the_same_contract(policy):
 
 def test_a_labs_camera_topics_reach_the_policy_and_the_recorder(policy):
     system = SYSTEMS["droid"].describe(
-        {"policy": policy, "mode": "ros2_control", "wrist": "/zed_mini/rgb/color/rect/image",
-         "compressed": "true"})
-    mapping = ("observation/image/wrist_image_left/compressed",
-               "/zed_mini/rgb/color/rect/image/compressed")
+        {
+            "policy": policy,
+            "mode": "ros2_control",
+            "wrist": "/zed_mini/rgb/color/rect/image",
+            "compressed": "true",
+        }
+    )
+    mapping = (
+        "observation/image/wrist_image_left/compressed",
+        "/zed_mini/rgb/color/rect/image/compressed",
+    )
     for name in ("policy", "recorder"):
         assert mapping in node(system, name).remappings
 
@@ -70,8 +83,12 @@ def test_the_bridges_joint_states_do_not_stand_on_the_arms_topic(policy):
 
 
 def test_a_forward_controller_is_spoken_to_by_its_watchdog_only(policy):
-    given = {"policy": policy, "mode": "ros2_control", "output": "forward",
-             "output_topic": "/arm/commands"}
+    given = {
+        "policy": policy,
+        "mode": "ros2_control",
+        "output": "forward",
+        "output_topic": "/arm/commands",
+    }
     system = SYSTEMS["droid"].describe(given)
     assert node(system, "forward_watchdog").parameters["controller_topic"] == "/arm/commands"
     assert "output_topic" not in node(system, "bridge").parameters
@@ -79,9 +96,14 @@ def test_a_forward_controller_is_spoken_to_by_its_watchdog_only(policy):
     assert "forward_watchdog" not in {spec.name for spec in SYSTEMS["droid"].describe(given).nodes}
 
 
-@pytest.mark.parametrize("given, words", [
-    ({"time_scale": "fast"}, "number"), ({"control": "torque"}, "joint_impedance"),
-    ({"robot_ip": "1.2.3.4"}, "unknown argument")])
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ({"time_scale": "fast"}, "number"),
+        ({"control": "torque"}, "joint_impedance"),
+        ({"robot_ip": "1.2.3.4"}, "unknown argument"),
+    ],
+)
 def test_what_cannot_be_is_refused(given, words):
     with pytest.raises(ConfigurationError, match=words):
         SYSTEMS["droid-sim"].describe(given)

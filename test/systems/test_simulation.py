@@ -106,9 +106,7 @@ def test_every_executable_exists_as_module_and_script(policy: Path, name: str) -
         ("recorder", "vla_sae_ros.nodes.recorder.recorder_node"),
     ],
 )
-def test_every_parameter_is_one_that_its_node_declares(
-    policy: Path, name: str, table: str
-) -> None:
+def test_every_parameter_is_one_that_its_node_declares(policy: Path, name: str, table: str) -> None:
     parameters = importlib.import_module(table).PARAMETERS
     declared = {parameter.name: parameter for parameter in parameters}
     spec = node(simulation_system({"policy": str(policy)}), name)

@@ -33,8 +33,9 @@ def test_a_picture_survives_the_way_there_and_back_also_as_a_view():
     assert np.array_equal(read_image(message, "t"), pixels)
 
 
-@pytest.mark.parametrize("picture", [np.zeros((2, 2, 3)), np.zeros((2, 2), np.uint8),
-                                     np.zeros((2, 2, 4), np.uint8)])
+@pytest.mark.parametrize(
+    "picture", [np.zeros((2, 2, 3)), np.zeros((2, 2), np.uint8), np.zeros((2, 2, 4), np.uint8)]
+)
 def test_what_is_no_rgb_picture_is_refused(picture):
     with pytest.raises(ValueError, match="height, width, 3"):
         to_image(picture, to_header(0))

@@ -51,8 +51,9 @@ class FrugalStorage(McapWriter):
         self.message_end_time = max(timestamp, self.message_end_time)
         self.channel_stats[connection.id] += 1
         chunk.msgs[connection.id].append((timestamp, self._size))
-        head = _MESSAGE.pack(0x05, _MESSAGE_HEAD + len(data), connection.id, 0, timestamp,
-                             timestamp)
+        head = _MESSAGE.pack(
+            0x05, _MESSAGE_HEAD + len(data), connection.id, 0, timestamp, timestamp
+        )
         self._add(head, data)
         if self._size > CHUNK_BYTES:
             self.close_chunk()
@@ -61,13 +62,24 @@ class FrugalStorage(McapWriter):
         """Write the pending chunk and its index to the file."""
         self._take_announcements()
         chunk, start = self.chunk, self.bio.tell()
-        self.bio.write(_CHUNK.pack(
-            0x06, _CHUNK.size - _RECORD.size + self._size, chunk.message_start_time,
-            chunk.message_end_time, self._size, 0, 0, self._size))
+        self.bio.write(
+            _CHUNK.pack(
+                0x06,
+                _CHUNK.size - _RECORD.size + self._size,
+                chunk.message_start_time,
+                chunk.message_end_time,
+                self._size,
+                0,
+                0,
+                self._size,
+            )
+        )
         self.bio.writelines(self._pieces)
         end = self.bio.tell()
-        offsets = [(channel, self._write_index(channel, entries))
-                   for channel, entries in chunk.msgs.items()]
+        offsets = [
+            (channel, self._write_index(channel, entries))
+            for channel, entries in chunk.msgs.items()
+        ]
         self._remember(start, end, offsets)
         self._pieces, self._size = [], 0
         self.chunk = type(chunk)(2**63 - 1, 0, BytesIO(), defaultdict(list))
@@ -93,16 +105,24 @@ class FrugalStorage(McapWriter):
         offset = self.bio.tell()
         size = 16 * len(entries)
         numbers = [number for entry in entries for number in entry]
-        self.bio.write(_INDEX.pack(0x07, 6 + size, channel, size)
-                       + struct.pack(f"<{len(numbers)}Q", *numbers))
+        self.bio.write(
+            _INDEX.pack(0x07, 6 + size, channel, size) + struct.pack(f"<{len(numbers)}Q", *numbers)
+        )
         return offset
 
     def _remember(self, start: int, end: int, offsets: Sequence[tuple[int, int]]) -> None:
         """Keep the content of the chunk index record, which `close` writes."""
         chunk = self.chunk
         record = BytesIO()
-        record.write(_CHUNK_INDEX.pack(chunk.message_start_time, chunk.message_end_time, start,
-                                       end - start, 10 * len(offsets)))
+        record.write(
+            _CHUNK_INDEX.pack(
+                chunk.message_start_time,
+                chunk.message_end_time,
+                start,
+                end - start,
+                10 * len(offsets),
+            )
+        )
         for channel, offset in offsets:
             record.write(struct.pack("<HQ", channel, offset))
         record.write(_CHUNK_INDEX_END.pack(self.bio.tell() - end, 0, self._size, self._size))

@@ -55,8 +55,12 @@ def message_class(msgtype: str) -> Any:
         return getattr(import_module(f"{package}.{kind}"), name)
     except (ImportError, AttributeError) as error:
         raise RecordingError(
-            complaint("unknown message type", msgtype, "a type installed on this machine",
-                      "Build or source the package that defines it.")
+            complaint(
+                "unknown message type",
+                msgtype,
+                "a type installed on this machine",
+                "Build or source the package that defines it.",
+            )
         ) from error
 
 
@@ -64,8 +68,12 @@ def _split(msgtype: str) -> tuple[str, str, str]:
     parts = msgtype.split("/")
     if len(parts) != 3 or parts[1] != "msg":
         raise RecordingError(
-            complaint("not a message type", msgtype, "package/msg/Name",
-                      "Service and action types cannot be recorded.")
+            complaint(
+                "not a message type",
+                msgtype,
+                "package/msg/Name",
+                "Service and action types cannot be recorded.",
+            )
         )
     return parts[0], parts[1], parts[2]
 
@@ -77,8 +85,12 @@ def _read(msgtype: str, suffix: str) -> str:
         return (share / kind / f"{name}{suffix}").read_text(encoding="utf-8")
     except (PackageNotFoundError, OSError) as error:
         raise RecordingError(
-            complaint("no message definition installed", msgtype, f"a type with its {suffix} file",
-                      "Build or source the package that defines it.")
+            complaint(
+                "no message definition installed",
+                msgtype,
+                f"a type with its {suffix} file",
+                "Build or source the package that defines it.",
+            )
         ) from error
 
 

@@ -39,7 +39,8 @@ def picture_of(message: Any, topic: str) -> Picture:
 def _raw(message: Any, topic: str) -> Picture:
     if message.encoding not in _THREE_CHANNELS:
         raise RecordingError(
-            complaint(f"pictures on {topic}", message.encoding, " or ".join(_THREE_CHANNELS)))
+            complaint(f"pictures on {topic}", message.encoding, " or ".join(_THREE_CHANNELS))
+        )
     rows = message.data.reshape(message.height, message.step)[:, : 3 * message.width]
     picture: Picture = rows.reshape(message.height, message.width, 3)
     return picture[..., ::-1] if message.encoding == "bgr8" else picture
@@ -51,6 +52,10 @@ def _decoded(message: Any, topic: str) -> Picture:
             return np.asarray(image.convert("RGB"))
     except (UnidentifiedImageError, OSError) as error:
         raise RecordingError(
-            complaint(f"a compressed picture on {topic}", message.format, "JPEG or PNG",
-                      f"The decoder says: {error}.")
+            complaint(
+                f"a compressed picture on {topic}",
+                message.format,
+                "JPEG or PNG",
+                f"The decoder says: {error}.",
+            )
         ) from error

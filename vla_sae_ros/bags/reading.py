@@ -80,9 +80,13 @@ def open_bag(folder: Path) -> Iterator[AnyReader]:
         raise RecordingError(complaint("no such folder", str(folder), "the folder of a bag"))
     if not (folder / "metadata.yaml").exists():
         raise RecordingError(
-            complaint("not a complete bag", str(folder), "a folder with metadata.yaml",
-                      "Stop a recording (record/stop) before reading it; "
-                      "what a killed recorder left is mended by `vla-sae bag repair`.")
+            complaint(
+                "not a complete bag",
+                str(folder),
+                "a folder with metadata.yaml",
+                "Stop a recording (record/stop) before reading it; "
+                "what a killed recorder left is mended by `vla-sae bag repair`.",
+            )
         )
     try:
         with AnyReader([folder]) as reader:
@@ -113,16 +117,18 @@ def _read(reader: AnyReader, pictures: bool) -> Bag:
     if pictures:
         _read_pictures(reader, timeline, drafts)
     annotations = tuple(_annotation(message) for _, message in messages(reader, "annotation"))
-    episodes = [_finish(timeline.spans[episode], draft, annotations)
-                for episode, draft in drafts.items()]
+    episodes = [
+        _finish(timeline.spans[episode], draft, annotations) for episode, draft in drafts.items()
+    ]
     return Bag(tuple(episodes), _catalogues(reader), descriptions(reader), annotations)
 
 
 def descriptions(reader: AnyReader) -> tuple[Description, ...]:
     """Return what the nodes said about themselves, in the order of arrival."""
     return tuple(
-        Description(each.node, each.software_version,
-                    dict(zip(each.names, each.values, strict=True)))
+        Description(
+            each.node, each.software_version, dict(zip(each.names, each.values, strict=True))
+        )
         for _, each in messages(reader, "description")
     )
 
@@ -137,8 +143,7 @@ class _Draft:
 
 
 def _read_pictures(reader: AnyReader, timeline: Timeline, drafts: dict[str, _Draft]) -> None:
-    wanted = [c for c in reader.connections
-              if camera_of(c.topic, c.msgtype) or HEATMAP in c.topic]
+    wanted = [c for c in reader.connections if camera_of(c.topic, c.msgtype) or HEATMAP in c.topic]
     if not wanted:
         return
     for connection, received, raw in reader.messages(wanted):
@@ -152,24 +157,29 @@ def _read_pictures(reader: AnyReader, timeline: Timeline, drafts: dict[str, _Dra
         frames[place[1]] = picture_of(message, connection.topic)
 
 
-def _finish(
-    span: Span, draft: _Draft, annotations: tuple[Annotation, ...]
-) -> EpisodeTrace:
+def _finish(span: Span, draft: _Draft, annotations: tuple[Annotation, ...]) -> EpisodeTrace:
     state = span.last
     actions = draft.by_name["executed_action"]
     statuses = constants(state, EPISODE_STATUSES)
     return EpisodeTrace(
-        episode_id=state.episode_id, suite=state.suite, task=state.task,
-        instruction=state.instruction, init_state=state.init_state, seed=state.seed,
-        control_rate=state.control_rate, status=statuses[state.status], steps=state.step,
+        episode_id=state.episode_id,
+        suite=state.suite,
+        task=state.task,
+        instruction=state.instruction,
+        init_state=state.init_state,
+        seed=state.seed,
+        control_rate=state.control_rate,
+        status=statuses[state.status],
+        steps=state.step,
         action_step=np.array([each.step for each in actions], np.int64),
         actions=_stacked([each.action for each in actions]).astype(np.float32),
         held=np.array([each.held for each in actions], bool),
         action_revision=np.array([each.steering_revision for each in actions], np.uint64),
         action_chunk=np.array([each.chunk_id for each in actions], np.uint64),
         position=_series(draft.by_name["ee_pose"], lambda m: _xyz(m.pose.position)),
-        quaternion=_series(draft.by_name["ee_pose"],
-                           lambda m: [*_xyz(m.pose.orientation), m.pose.orientation.w]),
+        quaternion=_series(
+            draft.by_name["ee_pose"], lambda m: [*_xyz(m.pose.orientation), m.pose.orientation.w]
+        ),
         gripper=_series(draft.by_name["gripper"], lambda m: m.position),
         joints=_series(draft.by_name["joint_states"], lambda m: m.position),
         features=_streams(draft.by_name["policy/features"]),
@@ -210,21 +220,29 @@ def _stream(site: str, messages: list[Any]) -> FeatureStream:
 
     sizes = [len(message.index) for message in messages]
     return FeatureStream(
-        site=site, step=column("observation_step", np.int64),
-        inference=column("inference", np.uint64), revision=column("steering_revision", np.uint64),
+        site=site,
+        step=column("observation_step", np.int64),
+        inference=column("inference", np.uint64),
+        revision=column("steering_revision", np.uint64),
         offset=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        index=joined("index"), natural=joined("natural"), applied=joined("applied"),
-        fvu=column("fvu", np.float32), edit_norm_ratio=column("edit_norm_ratio", np.float32),
+        index=joined("index"),
+        natural=joined("natural"),
+        applied=joined("applied"),
+        fvu=column("fvu", np.float32),
+        edit_norm_ratio=column("edit_norm_ratio", np.float32),
         residual_norm=column("residual_norm", np.float32),
-        inference_ms=column("inference_ms", np.float32), tap_ms=column("tap_ms", np.float32),
-        capped=column("capped", bool), bypassed=column("bypassed", bool),
+        inference_ms=column("inference_ms", np.float32),
+        tap_ms=column("tap_ms", np.float32),
+        capped=column("capped", bool),
+        bypassed=column("bypassed", bool),
     )
 
 
 def _snapshot(step: int, message: Any) -> SteeringSnapshot:
     edits = tuple(
-        EditSnapshot(each.edit.site, each.edit.feature, each.owner, each.commanded, each.applied,
-                     each.weight)
+        EditSnapshot(
+            each.edit.site, each.edit.feature, each.owner, each.commanded, each.applied, each.weight
+        )
         for each in message.edits
     )
     return SteeringSnapshot(step, message.revision, message.bypass, edits)
@@ -232,8 +250,16 @@ def _snapshot(step: int, message: Any) -> SteeringSnapshot:
 
 def _note(step: int, message: Any) -> SteeringNote:
     kinds = constants(message, EVENT_KINDS)
-    return SteeringNote(step, kinds[message.kind], message.owner, message.site, message.feature,
-                        message.from_value, message.to_value, message.reason)
+    return SteeringNote(
+        step,
+        kinds[message.kind],
+        message.owner,
+        message.site,
+        message.feature,
+        message.from_value,
+        message.to_value,
+        message.reason,
+    )
 
 
 def _annotation(message: Any) -> Annotation:
@@ -257,4 +283,3 @@ def _entry(info: Any) -> FeatureEntry:
 
 def _xyz(vector: Any) -> list[float]:
     return [vector.x, vector.y, vector.z]
-

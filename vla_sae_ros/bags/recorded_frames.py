@@ -47,18 +47,20 @@ class RecordedFrames:
         missing = [c.topic for c in wanted if not self._find(c.topic, c.type)]
         if missing:
             raise RecordingError(
-                complaint("the bag lacks observations", sorted(missing),
-                          "every topic of the contract",
-                          "Record with pictures (record/start with images, or vla-sae record start "
-                          "--images), or name the robot's contract with --contract."))
+                complaint(
+                    "the bag lacks observations",
+                    sorted(missing),
+                    "every topic of the contract",
+                    "Record with pictures (record/start with images, or vla-sae record start "
+                    "--images), or name the robot's contract with --contract.",
+                )
+            )
         self.refused = 0
         """Messages that could not be used."""
         self.lossy = self._has_jpeg()
         """Pictures were compressed with a loss, so that they are not those the policy saw."""
 
-    def of[M: Moment](
-        self, moments: Sequence[M]
-    ) -> Iterator[tuple[M, Frame | ObservationError]]:
+    def of[M: Moment](self, moments: Sequence[M]) -> Iterator[tuple[M, Frame | ObservationError]]:
         """Yield each moment, e.g. an inference, with its frame, or with why there is none.
 
         Every call reads the bag from its beginning.
@@ -87,8 +89,11 @@ class RecordedFrames:
         if msgtype == RAW_TYPE:
             wanted.append((topic + COMPRESSED, COMPRESSED_TYPE))
         for name, kind in wanted:
-            found = [c for c in self._reader.connections
-                     if f"/{c.topic}".endswith(f"/{name}") and c.msgtype == kind and c.msgcount]
+            found = [
+                c
+                for c in self._reader.connections
+                if f"/{c.topic}".endswith(f"/{name}") and c.msgtype == kind and c.msgcount
+            ]
             if found:
                 self._connections += found
                 self._topics.update({connection.id: topic for connection in found})
@@ -119,5 +124,11 @@ def _as_sent(message: Any, connection: Connection) -> Any:
         return message
     picture = np.ascontiguousarray(picture_of(message, connection.topic))
     height, width, _ = picture.shape
-    return SimpleNamespace(header=message.header, height=height, width=width, encoding="rgb8",
-                           step=3 * width, data=picture.ravel())
+    return SimpleNamespace(
+        header=message.header,
+        height=height,
+        width=width,
+        encoding="rgb8",
+        step=3 * width,
+        data=picture.ravel(),
+    )

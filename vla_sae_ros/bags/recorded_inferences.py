@@ -76,13 +76,16 @@ def recorded_inferences(reader: AnyReader) -> RecordedInferences:
 
     Raises SteeringRefused when a steering state names a mode or unit unknown to this software.
     """
-    chunks = sorted(messages(reader, "policy/action_chunk"),
-                    key=lambda each: (each[1].policy_start, each[1].chunk_id))
+    chunks = sorted(
+        messages(reader, "policy/action_chunk"),
+        key=lambda each: (each[1].policy_start, each[1].chunk_id),
+    )
     requests = {(m.episode_id, m.step): m for _, m in messages(reader, "policy/request")}
     readouts = _readouts(reader)
     snapshots = _matched(
         [_state_key(chunk) for _, chunk in chunks],
-        [to_snapshot(message) for _, message in messages(reader, "steering/state")])
+        [to_snapshot(message) for _, message in messages(reader, "steering/state")],
+    )
     made = []
     for (received, chunk), snapshot in zip(chunks, snapshots, strict=True):
         request = requests.get((chunk.episode_id, chunk.observation_step))
@@ -136,21 +139,39 @@ def _readouts(reader: AnyReader) -> dict[tuple[int, int], dict[str, SiteReadout]
     found: dict[tuple[int, int], dict[str, SiteReadout]] = defaultdict(dict)
     for _, each in messages(reader, "policy/features"):
         found[each.chunk_id, stamp_of(each)][each.site] = SiteReadout(
-            each.site, each.index, each.natural, each.applied, each.fvu, each.residual_norm,
-            each.edit_norm_ratio, bool(each.capped), each.tap_ms)
+            each.site,
+            each.index,
+            each.natural,
+            each.applied,
+            each.fvu,
+            each.residual_norm,
+            each.edit_norm_ratio,
+            bool(each.capped),
+            each.tap_ms,
+        )
     return found
 
 
 def _inference(
-    received: int, chunk: Any, request: Any, sites: dict[str, SiteReadout],
+    received: int,
+    chunk: Any,
+    request: Any,
+    sites: dict[str, SiteReadout],
     snapshot: Snapshot | None,
 ) -> RecordedInference:
     return RecordedInference(
-        chunk_id=int(chunk.chunk_id), policy_start_ns=int(chunk.policy_start),
-        episode_id=chunk.episode_id, instruction=request.instruction, seed=int(request.seed),
-        step=int(chunk.observation_step), stamp_ns=stamp_of(chunk),
-        start_ns=nanoseconds(request.start), received_ns=received,
-        revision=int(chunk.steering_revision), replan=bool(chunk.replan),
+        chunk_id=int(chunk.chunk_id),
+        policy_start_ns=int(chunk.policy_start),
+        episode_id=chunk.episode_id,
+        instruction=request.instruction,
+        seed=int(request.seed),
+        step=int(chunk.observation_step),
+        stamp_ns=stamp_of(chunk),
+        start_ns=nanoseconds(request.start),
+        received_ns=received,
+        revision=int(chunk.steering_revision),
+        replan=bool(chunk.replan),
         actions=np.asarray(chunk.actions, np.float32).reshape(chunk.horizon, chunk.action_dim),
-        sites=sites, snapshot=snapshot,
+        sites=sites,
+        snapshot=snapshot,
     )

@@ -138,8 +138,13 @@ class Recording:
         """Return counts and phase as they are now."""
         with self._condition:
             return RecordingStatus(
-                self._phase, self._reason, self._writer.folder, self._writer.message_count,
-                self._writer.byte_count, len(self._queue), dict(self._dropped),
+                self._phase,
+                self._reason,
+                self._writer.folder,
+                self._writer.message_count,
+                self._writer.byte_count,
+                len(self._queue),
+                dict(self._dropped),
                 (self._ended or time.monotonic()) - self._started,
             )
 
@@ -154,8 +159,10 @@ class Recording:
             self._note(reason)
             self._writer.close()
         except Exception as error:
-            reason = (f"{reason or 'the bag could not be closed'} ({_in_words(error)}); "
-                      "its messages are there, its index is not")
+            reason = (
+                f"{reason or 'the bag could not be closed'} ({_in_words(error)}); "
+                "its messages are there, its index is not"
+            )
         with self._condition:
             self._reason = reason
             self._phase = RecordingPhase.FAILED if reason else RecordingPhase.CLOSED

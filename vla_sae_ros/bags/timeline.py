@@ -30,8 +30,7 @@ class Timeline:
             if not state.episode_id:
                 continue
             start = nanoseconds(state.start)
-            span = self.spans.setdefault(
-                state.episode_id, Span(state, start, received, received))
+            span = self.spans.setdefault(state.episode_id, Span(state, start, received, received))
             span.last, span.last_received = state, received
             span.start_ns = start or span.start_ns
 
@@ -67,7 +66,24 @@ def constants(message: Any, names: tuple[str, ...]) -> dict[int, str]:
     return {getattr(message, name): name for name in names}
 
 
-EPISODE_STATUSES = ("IDLE", "RESETTING", "RUNNING", "HOLDING", "SUCCEEDED", "FAILED", "CANCELED",
-                    "ERROR")
-EVENT_KINDS = ("SET", "REFUSED", "RELEASED", "LEASE_EXPIRED", "BYPASS", "RESET", "PRESET", "CAPPED",
-               "REMOVED")
+EPISODE_STATUSES = (
+    "IDLE",
+    "RESETTING",
+    "RUNNING",
+    "HOLDING",
+    "SUCCEEDED",
+    "FAILED",
+    "CANCELED",
+    "ERROR",
+)
+EVENT_KINDS = (
+    "SET",
+    "REFUSED",
+    "RELEASED",
+    "LEASE_EXPIRED",
+    "BYPASS",
+    "RESET",
+    "PRESET",
+    "CAPPED",
+    "REMOVED",
+)

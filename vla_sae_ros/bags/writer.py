@@ -42,8 +42,12 @@ class BagWriter:
         except (OSError, WriterError) as error:
             self._abandon()
             raise RecordingError(
-                complaint("cannot write a bag", str(folder), "a new folder on a disk with room",
-                          f"The system says: {error}.")
+                complaint(
+                    "cannot write a bag",
+                    str(folder),
+                    "a new folder on a disk with room",
+                    f"The system says: {error}.",
+                )
             ) from error
         self._sound_end = self._storage.bio.tell()
 
@@ -53,7 +57,10 @@ class BagWriter:
             return
         definition = definition_of(msgtype)
         self._connections[topic] = self._writer.add_connection(
-            topic, msgtype, msgdef=definition.text, rihs01=definition.rihs01,
+            topic,
+            msgtype,
+            msgdef=definition.text,
+            rihs01=definition.rihs01,
             offered_qos_profiles=offered,
         )
 
@@ -110,8 +117,12 @@ class BagWriter:
 def _new(folder: Path) -> Path:
     if os.path.lexists(folder):
         raise RecordingError(
-            complaint("the bag exists already", str(folder), "a folder that does not exist yet",
-                      "Recordings are never overwritten: give another name.")
+            complaint(
+                "the bag exists already",
+                str(folder),
+                "a folder that does not exist yet",
+                "Recordings are never overwritten: give another name.",
+            )
         )
     return folder
 

@@ -16,11 +16,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     place = start.add_mutually_exclusive_group()
     place.add_argument("folder", type=Path, nargs="?", help="default: a dated name")
     place.add_argument("--name", default="", help="name within the recorder's own output folder")
-    start.add_argument("--images", action=argparse.BooleanOptionalAction, default=True,
-                       help="record the camera pictures, too (default: yes)")
-    start.add_argument("--compressed", choices=("none", "png", "jpeg"), default="",
-                       help="how pictures are kept, from now on: png without loss, jpeg smaller; "
-                       "none and png replay bit-identically (default: as the recorder is set)")
+    start.add_argument(
+        "--images",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="record the camera pictures, too (default: yes)",
+    )
+    start.add_argument(
+        "--compressed",
+        choices=("none", "png", "jpeg"),
+        default="",
+        help="how pictures are kept, from now on: png without loss, jpeg smaller; "
+        "none and png replay bit-identically (default: as the recorder is set)",
+    )
     start.add_argument("--topics", nargs="+", default=[], help="default: the wire contract's")
     actions.add_parser("stop", help="close the bag")
 

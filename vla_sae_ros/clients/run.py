@@ -32,13 +32,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--instruction", default="", help="default: the task's own")
     parser.add_argument("--max-steps", type=int, default=0, help="default: the suite's own limit")
     parser.add_argument("--clock", default="", choices=("lockstep", "realtime", ""))
-    parser.add_argument("--robot", action="store_true",
-                        help="on a robot: enable it, run --instruction, hold still; it stops when "
-                        "this command does")
-    parser.add_argument("--recover", action="store_true",
-                        help="with --robot: clear a latched stop first; look at the arm before")
-    parser.add_argument("--timeout", type=float, default=600.0, metavar="S",
-                        help="cancel after this many seconds (default 600)")  # fmt: skip
+    parser.add_argument(
+        "--robot",
+        action="store_true",
+        help="on a robot: enable it, run --instruction, hold still; it stops when "
+        "this command does",
+    )
+    parser.add_argument(
+        "--recover",
+        action="store_true",
+        help="with --robot: clear a latched stop first; look at the arm before",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=600.0,
+        metavar="S",
+        help="cancel after this many seconds (default 600)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,8 +57,9 @@ def run(args: argparse.Namespace) -> int:
 
     On a robot, which has no success condition of its own, 0 when it ran to its step limit.
     """
-    suite, task, init_state = ("", -1, -1) if args.robot else (
-        args.suite, args.task, args.init_state)
+    suite, task, init_state = (
+        ("", -1, -1) if args.robot else (args.suite, args.task, args.init_state)
+    )
     with Client(f"run_{os.getpid()}") as client, CommandProgress() as progress:
         bar = progress.add_task("waiting for policy and bridge", total=None)
         if args.robot:
@@ -58,9 +70,16 @@ def run(args: argparse.Namespace) -> int:
         progress.update(bar, description="sending the goal")
         try:
             result = client.run_episode(
-                suite, task, init_state, args.seed, args.instruction, args.max_steps,
-                args.clock, args.timeout, on_state=lambda state: _show(progress, bar, state),
-            )  # fmt: skip
+                suite,
+                task,
+                init_state,
+                args.seed,
+                args.instruction,
+                args.max_steps,
+                args.clock,
+                args.timeout,
+                on_state=lambda state: _show(progress, bar, state),
+            )
         finally:
             if args.robot:
                 client.disable_robot()

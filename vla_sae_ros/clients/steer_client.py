@@ -1,52 +1,16 @@
-"""`vla-sae steer`: change the features of a running system from a terminal."""
+"""A client that also knows the newest steering state and catalogue."""
 
 from __future__ import annotations
 
-import argparse
 import os
-import re
 import threading
-from collections.abc import Callable
 
-from vla_sae_ros.clients import steer_preset
 from vla_sae_ros.clients.client import Client, NoAnswer
-from vla_sae_ros.core.errors import SteeringRefused
-from vla_sae_ros.core.steering import Edit, Mode, Unit
-from vla_sae_ros.core.steering.edit import TOKEN_GROUPS
-from vla_sae_ros.msg import FeatureCatalogue, SteeringEditState, SteeringState
+from vla_sae_ros.core.steering import Edit
+from vla_sae_ros.msg import FeatureCatalogue, SteeringState
 from vla_sae_ros.wire import qos
 
-UNITS = {"natural": Unit.NATURAL, "max": Unit.OBSERVED_MAX, "norm": Unit.RESIDUAL_NORM}
-UNIT_WORDS = {Unit.NATURAL: "", Unit.OBSERVED_MAX: " x max", Unit.RESIDUAL_NORM: " x norm"}
-PHASES = {0: "ramping in", 1: "holding", 2: "releasing", 3: "waiting"}
 STATE_TIMEOUT = 10.0  # [s] for the latched steering state; discovery takes 2 to 3
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare `steer set`, `list`, `bypass`, `reset` and `preset`."""
-    actions = parser.add_subparsers(dest="action", metavar="action", required=True)
-    _add_set_arguments(actions.add_parser("set", help="edit one feature"))
-    actions.add_parser("list", help="show every standing edit")
-    bypass = actions.add_parser("bypass", help="let no edit act but keep all; off: let them act")
-    bypass.add_argument("state", choices=("on", "off"), nargs="?", default="on")
-    actions.add_parser("reset", help="ramp every edit back to natural")
-    steer_preset.add_arguments(
-        actions.add_parser("preset", help="keep the standing edits in a file, or apply one"))
-
-
-def run(args: argparse.Namespace) -> int:
-    """Do it, say whether it was accepted, and return 0 or 1."""
-    actions: dict[str, Callable[[SteerClient, argparse.Namespace], None]] = {
-        "set": _set, "list": _list, "bypass": _bypass, "reset": _reset,
-        "preset": steer_preset.run,
-    }  # fmt: skip
-    with SteerClient() as client:
-        try:
-            actions[args.action](client, args)
-        except SteeringRefused as refusal:
-            print(f"refused: {refusal}")
-            return 1
-    return 0
 
 
 class SteerClient(Client):
@@ -72,7 +36,8 @@ class SteerClient(Client):
     def bundles(self) -> dict[str, str]:
         """Return site -> content id of the SAE bundles that serve; NoAnswer when nobody says."""
         self._node.create_subscription(
-            FeatureCatalogue, "policy/catalogue", self._receive_catalogue, qos.LATCHED)
+            FeatureCatalogue, "policy/catalogue", self._receive_catalogue, qos.LATCHED
+        )
         with self._changed:
             if not self._changed.wait_for(lambda: self._catalogue is not None, STATE_TIMEOUT):
                 raise NoAnswer("nobody publishes policy/catalogue. Is a policy running?")
@@ -102,114 +67,3 @@ class SteerClient(Client):
         with self._changed:
             self._catalogue = catalogue
             self._changed.notify_all()
-
-
-def seconds(text: str) -> float:
-    """Read a duration such as 3s, 500ms, 2min or 3; return it in seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|min)?", text.strip())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write for example 3s or 500ms")
-    return float(match[1]) * {"ms": 0.001, "min": 60.0}.get(match[2], 1.0)
-
-
-def token_groups(text: str) -> tuple[str, ...]:
-    """Read token groups separated by commas."""
-    groups = tuple(text.split(","))
-    if unknown := set(groups) - set(TOKEN_GROUPS):
-        raise argparse.ArgumentTypeError(
-            f"{sorted(unknown)} unknown; allowed: {','.join(TOKEN_GROUPS)}"
-        )
-    return groups
-
-
-def edit_from(args: argparse.Namespace) -> Edit:
-    """Return the edit that the options of `steer set` describe."""
-    modes = {Mode.CLAMP: args.clamp, Mode.ADD: args.add, Mode.SCALE: args.scale}
-    mode, value = next(
-        ((mode, value) for mode, value in modes.items() if value is not None),
-        (Mode.PROJECT_OUT, 0.0),
-    )
-    measured = mode in (Mode.CLAMP, Mode.ADD)
-    return Edit(
-        feature=args.feature,
-        mode=mode,
-        value=value,
-        site=args.site,
-        unit=UNITS[args.unit] if measured else Unit.NATURAL,
-        token_groups=args.tokens,
-        ramp=args.ramp,
-        duration=args.duration,
-        hold=args.hold,
-    )
-
-
-def _add_set_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("feature", type=int, help="feature id")
-    mode = parser.add_mutually_exclusive_group(required=True)
-    mode.add_argument("--clamp", type=float, metavar="V", help="set the activation to V")
-    mode.add_argument("--add", type=float, metavar="V", help="add V to the activation")
-    mode.add_argument("--scale", type=float, metavar="V", help="multiply the activation by V")
-    mode.add_argument("--project-out", action="store_true", help="remove the feature's direction")
-    parser.add_argument(
-        "--unit", choices=UNITS, default="max",
-        help="what V of --clamp and --add is measured in: the SAE's own units, the feature's "
-        "observed maximum (default), or the mean residual norm",
-    )  # fmt: skip
-    parser.add_argument("--site", default="", help="default: the only site that can be steered")
-    parser.add_argument("--tokens", type=token_groups, default=(), metavar="GROUP,...",
-                        help=f"of {','.join(TOKEN_GROUPS)}; default: all")  # fmt: skip
-    parser.add_argument("--ramp", type=seconds, default=0.5, metavar="TIME",
-                        help="time to get there, default 0.5s")  # fmt: skip
-    parser.add_argument("--for", type=seconds, default=0.0, dest="duration", metavar="TIME",
-                        help="let go after this time of the robot's clock, e.g. 3s")  # fmt: skip
-    parser.add_argument("--hold", action="store_true", help="leave the edit standing and return")
-
-
-def _set(client: SteerClient, args: argparse.Namespace) -> None:
-    edit = edit_from(args)
-    revision = client.set_steering([edit])
-    print(f"accepted: feature {edit.feature}, revision {revision}")
-    if edit.hold:
-        return
-    if edit.duration:
-        print(f"holding it for {edit.duration:g} s of the robot's clock, which stands while no "
-              "episode runs; Ctrl-C lets go", flush=True)
-    else:
-        print("holding it until Ctrl-C", flush=True)
-    try:
-        client.wait_until_gone(revision)
-        print(f"feature {edit.feature} is natural again")
-    except KeyboardInterrupt:
-        client.release(edit)
-        print(f"released feature {edit.feature}")
-
-
-def _list(client: SteerClient, _args: argparse.Namespace) -> None:
-    state = client.state()
-    words = "bypassed: no edit acts" if state.bypass else "edits act"
-    print(f"revision {state.revision}, cap {state.cap:g}, {words}")
-    for standing in state.edits:
-        print(_one_line(standing))
-    if not state.edits:
-        print("no edits")
-
-
-def _one_line(standing: SteeringEditState) -> str:
-    edit, mode = standing.edit, Mode(standing.edit.mode)
-    value = "" if mode is Mode.PROJECT_OUT else f" {edit.value:g}"
-    unit = UNIT_WORDS[Unit(edit.unit)] if mode in (Mode.CLAMP, Mode.ADD) else ""
-    return (
-        f"{edit.site} {edit.feature}: {mode.name.lower()}{value}{unit}, "
-        f"{PHASES[standing.phase]} at {standing.weight:.0%} of {standing.commanded:g}, "
-        f"by {standing.owner}{' (hold)' if edit.hold else ''}"
-    )
-
-
-def _bypass(client: SteerClient, args: argparse.Namespace) -> None:
-    client.bypass(args.state == "on")
-    print(f"accepted: bypass {args.state}")
-
-
-def _reset(client: SteerClient, _args: argparse.Namespace) -> None:
-    client.reset_steering()
-    print("accepted: every edit ramps back to natural")

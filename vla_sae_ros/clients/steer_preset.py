@@ -5,13 +5,10 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from vla_sae_ros.clients.steer_client import SteerClient
 from vla_sae_ros.core.errors import ConfigurationError, SteeringRefused, complaint
 from vla_sae_ros.core.steering import format_preset, parse_preset, preset_of, to_view
-
-if TYPE_CHECKING:
-    from vla_sae_ros.clients.steer_client import SteerClient
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +37,8 @@ def _save(client: SteerClient, args: argparse.Namespace) -> None:
             stream.write(format_preset(preset.name, preset.edits, preset.bundles))
     except FileExistsError as error:
         raise ConfigurationError(
-            complaint("the preset exists already", str(file), "a new file")) from error
+            complaint("the preset exists already", str(file), "a new file")
+        ) from error
     except OSError as error:
         raise ConfigurationError(f"the preset cannot be written: {error}") from error
     print(f"{len(preset.edits)} edit(s) written to {file}")

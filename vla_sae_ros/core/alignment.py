@@ -63,8 +63,10 @@ class FrameIncomplete(ObservationError):
         self.missing = missing
         self.stale = dict(stale)
         parts = [f"{key} has not arrived" for key in missing]
-        parts += [f"{key} is {age:.1f} ms old, too old for its alignment"
-                  for key, age in self.stale.items()]
+        parts += [
+            f"{key} is {age:.1f} ms old, too old for its alignment"
+            for key, age in self.stale.items()
+        ]
         super().__init__(
             f"No complete observation: {'; '.join(parts)}. Check that its publisher runs and that "
             "the contract names its topic."

@@ -118,8 +118,9 @@ class ChunkQueue:
         if reason is not None:
             self._counts[reason] += 1
             return Push(False, reason, f"Chunk {chunk.chunk_id} refused, {reason}: {detail}")
-        self._chunks = [old for old in self._chunks
-                        if old.observation_step < chunk.observation_step]
+        self._chunks = [
+            old for old in self._chunks if old.observation_step < chunk.observation_step
+        ]
         self._chunks.append(chunk)
         if self._is_from_restarted_policy(chunk):
             self._taken.clear()
@@ -143,19 +144,20 @@ class ChunkQueue:
         row = step - chunk.observation_step
         if not 0 <= row < len(chunk.actions):
             return None
-        return PlannedAction(chunk.actions[row], step, chunk.chunk_id, row,
-                             chunk.steering_revision)
+        return PlannedAction(chunk.actions[row], step, chunk.chunk_id, row, chunk.steering_revision)
 
     def _objection(self, chunk: Chunk) -> tuple[Refusal | None, str]:
         malformed = self._malformed(chunk)
         if malformed:
             return Refusal.MALFORMED, malformed
         if chunk.episode_id != self._episode_id:
-            return Refusal.WRONG_EPISODE, (f"it is for episode {chunk.episode_id!r}, "
-                                           f"{self._episode_id!r} is running.")
+            return Refusal.WRONG_EPISODE, (
+                f"it is for episode {chunk.episode_id!r}, {self._episode_id!r} is running."
+            )
         if chunk.end <= self._next_step:
-            return Refusal.TOO_LATE, (f"it ends before tick {chunk.end}, the next one is "
-                                      f"{self._next_step}.")
+            return Refusal.TOO_LATE, (
+                f"it ends before tick {chunk.end}, the next one is {self._next_step}."
+            )
         if self._newest is None or self._is_from_restarted_policy(chunk):
             return None, ""
         return self._objection_beside(chunk, self._newest)
@@ -169,9 +171,11 @@ class ChunkQueue:
         if chunk.chunk_id < newest.chunk_id:
             return Refusal.OUT_OF_ORDER, f"chunk {newest.chunk_id} was taken before it."
         if chunk.steering_revision < newest.steering_revision:
-            return Refusal.OLD_REVISION, (f"it was computed with revision "
-                                          f"{chunk.steering_revision}, "
-                                          f"{newest.steering_revision} is in use.")
+            return Refusal.OLD_REVISION, (
+                f"it was computed with revision "
+                f"{chunk.steering_revision}, "
+                f"{newest.steering_revision} is in use."
+            )
         return None, ""
 
     def _is_from_restarted_policy(self, chunk: Chunk) -> bool:
@@ -181,17 +185,23 @@ class ChunkQueue:
         """Return what is wrong with the chunk in itself, or an empty text."""
         actions = chunk.actions
         if actions.ndim != 2 or actions.shape[0] == 0 or actions.shape[1] != self._action_dim:
-            return (f"its actions have the shape {actions.shape}, (1 or more, {self._action_dim}) "
-                    "is needed.")
+            return (
+                f"its actions have the shape {actions.shape}, (1 or more, {self._action_dim}) "
+                "is needed."
+            )
         if 0 < self._longest < len(actions):
             return f"it has {len(actions)} rows; at most {self._longest} are executed blindly."
         if not np.isfinite(actions).all():
             return "its actions are not all finite."
         if chunk.chunk_id < 1 or chunk.observation_step < 0:
-            return (f"chunk id {chunk.chunk_id} and observation step {chunk.observation_step} must "
-                    "be at least 1 and 0.")
+            return (
+                f"chunk id {chunk.chunk_id} and observation step {chunk.observation_step} must "
+                "be at least 1 and 0."
+            )
         deviation = abs(chunk.control_rate - self._control_rate)
         if not deviation <= RATE_TOLERANCE * self._control_rate:  # so that NaN is refused too
-            return (f"it is meant for {chunk.control_rate:g} Hz, the bridge executes at "
-                    f"{self._control_rate:g} Hz.")
+            return (
+                f"it is meant for {chunk.control_rate:g} Hz, the bridge executes at "
+                f"{self._control_rate:g} Hz."
+            )
         return ""

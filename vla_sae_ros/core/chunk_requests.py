@@ -46,9 +46,7 @@ class ChunkRequests:
     def is_used_up(self, step: int, newest: Chunk | None, lead: int) -> bool:
         """Return whether the newest chunk had its share, or ends within lead ticks."""
         return (
-            newest is None
-            or step >= self.step + self._execute_steps
-            or step >= newest.end - lead
+            newest is None or step >= self.step + self._execute_steps or step >= newest.end - lead
         )
 
     def due(self, step: int, now: float, newest: Chunk | None) -> Due:

@@ -26,10 +26,16 @@ _SMALLEST, _LARGEST = 100, 200  # [%]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `vla-sae panel`."""
-    parser.add_argument("--theme", choices=THEMES, default=SYSTEM,
-                        help="colours (default: those of the desktop)")
-    parser.add_argument("--scale", type=_percent, default=_SMALLEST, metavar="PERCENT",
-                        help="size of everything, 100 to 200 (default 100)")
+    parser.add_argument(
+        "--theme", choices=THEMES, default=SYSTEM, help="colours (default: those of the desktop)"
+    )
+    parser.add_argument(
+        "--scale",
+        type=_percent,
+        default=_SMALLEST,
+        metavar="PERCENT",
+        help="size of everything, 100 to 200 (default 100)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,10 +54,15 @@ def main(args: list[str] | None = None) -> int:
 def open_window(theme: str, scale: int, ros_arguments: list[str]) -> int:
     """Show the panel; return when it is closed or on SIGINT or SIGTERM."""
     logging.basicConfig(format="[panel] %(levelname)s %(message)s")
-    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-            or os.environ.get("QT_QPA_PLATFORM")):
-        print("The panel needs a screen: DISPLAY is not set. Everything else runs without it.",
-              file=sys.stderr)
+    if not (
+        os.environ.get("DISPLAY")
+        or os.environ.get("WAYLAND_DISPLAY")
+        or os.environ.get("QT_QPA_PLATFORM")
+    ):
+        print(
+            "The panel needs a screen: DISPLAY is not set. Everything else runs without it.",
+            file=sys.stderr,
+        )
         return NO_SCREEN
     sys.excepthook = _note_uncaught
     if scale != _SMALLEST:
@@ -94,7 +105,8 @@ def _percent(text: str) -> int:
     if text.isdigit() and _SMALLEST <= int(text) <= _LARGEST:
         return int(text)
     raise argparse.ArgumentTypeError(
-        f"{text!r} is no scale; write a percentage from {_SMALLEST} to {_LARGEST}")
+        f"{text!r} is no scale; write a percentage from {_SMALLEST} to {_LARGEST}"
+    )
 
 
 def _note_uncaught(

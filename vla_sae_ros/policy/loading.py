@@ -65,8 +65,12 @@ def load_policy(folder: Path | str, device: str = "cpu") -> LoadedPolicy:
     if torch.device(device).type == "cpu":
         policy.float()
     return LoadedPolicy(
-        policy, preprocessor, postprocessor, f"{policy_type} from {Path(name).resolve().name}",
-        policy_id_of(folder), config,
+        policy,
+        preprocessor,
+        postprocessor,
+        f"{policy_type} from {Path(name).resolve().name}",
+        policy_id_of(folder),
+        config,
     )
 
 
@@ -75,8 +79,9 @@ def _leave_uncompiled(config: PreTrainedConfig, name: str) -> None:
         config.compile_model = False
         _log.warning(
             "%s asks for torch.compile (compile_model: true), whose graph calls no taps: it is "
-            "served uncompiled, as with compile_model: false, and infers more slowly.", name,
-        )  # fmt: skip
+            "served uncompiled, as with compile_model: false, and infers more slowly.",
+            name,
+        )
 
 
 def _load_weights(policy_type: str, folder: Path, config: PreTrainedConfig) -> PreTrainedPolicy:
@@ -139,10 +144,12 @@ def _policy_type(folder: Path) -> str:
         kind = "a policy type that no adapter reads" if known else "an unknown policy type"
         raise ConfigurationError(
             complaint(
-                f"{folder / CONFIG} names {kind}", policy_type, ", ".join(FAMILIES),
+                f"{folder / CONFIG} names {kind}",
+                policy_type,
+                ", ".join(FAMILIES),
                 why_not_read(policy_type),
             )
-        )  # fmt: skip
+        )
     return str(policy_type)
 
 

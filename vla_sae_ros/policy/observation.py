@@ -15,10 +15,11 @@ def require_features(frame: Mapping[str, np.ndarray], features: Collection[str])
     if missing:
         raise ObservationError(
             complaint(
-                f"features missing from the frame: {', '.join(missing)}", sorted(frame),
+                f"features missing from the frame: {', '.join(missing)}",
+                sorted(frame),
                 sorted(features),
             )
-        )  # fmt: skip
+        )
 
 
 def require_picture(key: str, value: np.ndarray) -> None:

@@ -96,9 +96,7 @@ def _show(described: Mapping[str, Any], console: Console) -> None:
         mark = "yes"
         if not site["can_steer"]:
             mark = f"no ({reasons.setdefault(site['why_not'], len(reasons) + 1)})"
-        table.add_row(
-            site["name"], str(site["width"]), tokens, _runs(site), mark
-        )
+        table.add_row(site["name"], str(site["width"]), tokens, _runs(site), mark)
     console.print(table)
     for reason, number in reasons.items():
         console.print(f"({number}) {reason}")

@@ -49,8 +49,10 @@ class Admission:
             raise EnableRefused(complaint("Lease of the enable", lease, allowed))
         if self.status is Status.STOPPED:
             why = f"{self.reason}: {self.detail}"
-            raise EnableRefused(f"The arm is stopped ({why}). Recover first (panel, or "
-                                "vla-sae run --robot --recover).")
+            raise EnableRefused(
+                f"The arm is stopped ({why}). Recover first (panel, or "
+                "vla-sae run --robot --recover)."
+            )
         if self.status is Status.OFFLINE:
             raise EnableRefused("The arm is offline: there is no fresh joint state from it.")
         if self.status is Status.ENABLED and owner != self.owner:

@@ -44,8 +44,10 @@ class DroidActions:
         worst = int(np.argmax(np.abs(values)))
         if abs(values[worst]) <= self.nonsense_above:
             return ""
-        return (f"number {worst} of the action is {values[worst]:g}; allowed: "
-                f"{-self.nonsense_above:g} to {self.nonsense_above:g}")  # fmt: skip
+        return (
+            f"number {worst} of the action is {values[worst]:g}; allowed: "
+            f"{-self.nonsense_above:g} to {self.nonsense_above:g}"
+        )
 
     def target(self, values: Joints, q: Joints) -> Target:
         """Return measured joints plus 0.2 rad times the action, scaled down alike above 1."""

@@ -61,6 +61,15 @@ class Stop(StrEnum):
     SOURCE_ERROR = "source_error"
 
 
-FAULTS = frozenset({Stop.COLLISION_REFLEX, Stop.REFLEX, Stop.COMM_LOSS, Stop.USER_STOP,
-                    Stop.CONTROL_LOST, Stop.DISCONNECTED, Stop.DRIVER_ERROR})  # fmt: skip
+FAULTS = frozenset(
+    {
+        Stop.COLLISION_REFLEX,
+        Stop.REFLEX,
+        Stop.COMM_LOSS,
+        Stop.USER_STOP,
+        Stop.CONTROL_LOST,
+        Stop.DISCONNECTED,
+        Stop.DRIVER_ERROR,
+    }
+)
 """Stops that a driver reports (RobotReading.fault)."""

@@ -102,9 +102,12 @@ def _published(top: Fields) -> RobotLimits:
         _vector(fields, key, len(lower)) for key in ("upper", "velocity", "acceleration", "jerk")
     )
     fields.done()
-    for key, wrong in (("upper", (upper <= lower).any()), ("velocity", (velocity <= 0).any()),
-                       ("acceleration", (acceleration <= 0).any()),
-                       ("jerk", (jerk <= 0).any())):  # fmt: skip
+    for key, wrong in (
+        ("upper", (upper <= lower).any()),
+        ("velocity", (velocity <= 0).any()),
+        ("acceleration", (acceleration <= 0).any()),
+        ("jerk", (jerk <= 0).any()),
+    ):
         if wrong:
             allowed = "above lower for every joint" if key == "upper" else "above 0 for every joint"
             raise ContractError(complaint(f"limits.{key}", value[key], allowed))

@@ -19,7 +19,7 @@ import yaml
 from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.whole_file import write_whole
-from vla_sae_ros.sae.formats.saelens import load_sae, save_sae
+from vla_sae_ros.sae.formats.saelens import load_sae
 from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
 
 BUNDLE_FILE = "bundle.yaml"
@@ -169,7 +169,7 @@ class SaeBundle:
         folder.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            save_sae(self.sae, part)
+            self.sae.save(part)
             self.catalogue.save(part / CATALOGUE_FILE)
             self.card.save(part)
             part.chmod(0o755)

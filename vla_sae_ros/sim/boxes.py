@@ -88,7 +88,8 @@ def placed(box: Box, pose: ObjectPose) -> Placed:
     upright = int(np.argmax(np.abs(rotation[2])))
     sides = tuple(
         (float(np.arctan2(rotation[1, axis], rotation[0, axis])), float(box.half[axis]))
-        for axis in range(3) if axis != upright
+        for axis in range(3)
+        if axis != upright
     )
     return Placed(centre, centre[2] + reach, centre[2] - reach, sides)
 

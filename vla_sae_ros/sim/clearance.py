@@ -9,11 +9,13 @@ import numpy as np
 from vla_sae_ros.sim.boxes import Placed
 from vla_sae_ros.sim.environment import FloatArray
 
-HAND = np.array([
-    [0.0, 0.104, 0.032, 0.031],
-    [0.052, 0.014, 0.011, -0.009],
-    [-0.052, 0.014, 0.011, -0.009],
-])
+HAND = np.array(
+    [
+        [0.0, 0.104, 0.032, 0.031],
+        [0.052, 0.014, 0.011, -0.009],
+        [-0.052, 0.014, 0.011, -0.009],
+    ]
+)
 """The palm and the two open fingers as rectangles seen from above, taken from the collision
 shapes, metres: the centre along the closing axis, half the length along it and across it, and how
 far the lower side is over the grasp point."""

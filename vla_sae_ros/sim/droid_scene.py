@@ -103,19 +103,42 @@ def _room() -> mujoco.MjSpec:
     scene.option.timestep = TIME_STEP
     scene.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     scene.option.impratio = 20
-    scene.add_texture(type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, width=64, height=64,
-                      builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT, rgb1=[0.85, 0.85, 0.83],
-                      rgb2=[0.60, 0.60, 0.58])
+    scene.add_texture(
+        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+        width=64,
+        height=64,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=[0.85, 0.85, 0.83],
+        rgb2=[0.60, 0.60, 0.58],
+    )
     scene.visual.headlight.ambient = [0.45, 0.45, 0.45]
     scene.visual.headlight.diffuse = [0.35, 0.35, 0.35]
     world = scene.worldbody
     world.add_light(pos=[0.3, 0.4, 1.8], dir=[0.1, -0.2, -1.0], diffuse=[0.5, 0.5, 0.5])
-    world.add_geom(name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[4, 4, 0.1],
-                   pos=[0, 0, -0.75], rgba=[0.45, 0.44, 0.42, 1], group=1)
-    world.add_geom(name="wall", type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.02, 3, 1.8],
-                   pos=[2.2, 0, 0.8], rgba=[0.80, 0.79, 0.75, 1], group=1)
-    world.add_geom(name="table", type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.55, 0.65, 0.02],
-                   pos=[0.40, 0, -0.02], rgba=[0.62, 0.50, 0.36, 1], group=1)
+    world.add_geom(
+        name="floor",
+        type=mujoco.mjtGeom.mjGEOM_PLANE,
+        size=[4, 4, 0.1],
+        pos=[0, 0, -0.75],
+        rgba=[0.45, 0.44, 0.42, 1],
+        group=1,
+    )
+    world.add_geom(
+        name="wall",
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        size=[0.02, 3, 1.8],
+        pos=[2.2, 0, 0.8],
+        rgba=[0.80, 0.79, 0.75, 1],
+        group=1,
+    )
+    world.add_geom(
+        name="table",
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        size=[0.55, 0.65, 0.02],
+        pos=[0.40, 0, -0.02],
+        rgba=[0.62, 0.50, 0.36, 1],
+        group=1,
+    )
     for geom in scene.geoms:
         geom.contype, geom.conaffinity = 0, OBJECT_BIT
     return scene
@@ -154,18 +177,24 @@ def _couple(hand: mujoco.MjSpec) -> None:
     for joint in hand.joints:
         joint.armature, joint.damping = 0.002, [0.05, 0.0, 0.0]  # the links alone are too light
     for name, (driven, ratio) in LINKAGE.items():
-        hand.add_equality(type=mujoco.mjtEq.mjEQ_JOINT, name1=name, name2=driven,
-                          objtype=mujoco.mjtObj.mjOBJ_JOINT, solref=[0.01, 1.0],
-                          solimp=[0.99, 0.999, 0.001, 0.5, 2.0],
-                          data=[0.0, ratio, *[0.0] * 10])
+        hand.add_equality(
+            type=mujoco.mjtEq.mjEQ_JOINT,
+            name1=name,
+            name2=driven,
+            objtype=mujoco.mjtObj.mjOBJ_JOINT,
+            solref=[0.01, 1.0],
+            solimp=[0.99, 0.999, 0.001, 0.5, 2.0],
+            data=[0.0, ratio, *[0.0] * 10],
+        )
 
 
 def _thin(mesh: mujoco.MjsMesh) -> None:
     """Replace a mesh by one whose vertices are those of a grid's cells."""
     shape = mujoco.MjSpec()
     shape.add_mesh(name="mesh", file=mesh.file, scale=mesh.scale)
-    shape.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname="mesh",
-                             contype=0, conaffinity=0)  # saves its convex hull
+    shape.worldbody.add_geom(
+        type=mujoco.mjtGeom.mjGEOM_MESH, meshname="mesh", contype=0, conaffinity=0
+    )  # saves its convex hull
     full = shape.compile()
     rotation = np.zeros(9)
     mujoco.mju_quat2Mat(rotation, full.mesh_quat[0])
@@ -185,8 +214,9 @@ def merged(
     Returns the vertices (v, 3) and the faces (f, 3) that still have an area; a mesh too small for
     the grid comes back whole.
     """
-    _, cell, count = np.unique(np.round(vertices / grid).astype(np.int64), axis=0,
-                               return_inverse=True, return_counts=True)
+    _, cell, count = np.unique(
+        np.round(vertices / grid).astype(np.int64), axis=0, return_inverse=True, return_counts=True
+    )
     sums = np.zeros((len(count), 3))
     np.add.at(sums, cell.ravel(), vertices)
     means, corners = sums / count[:, None], cell.ravel()[faces]
@@ -202,14 +232,23 @@ def merged(
 
 def _add_cameras(scene: mujoco.MjSpec, wrist: mujoco.MjsBody) -> None:
     for pose in EXTERIOR:
-        scene.worldbody.add_camera(name=pose.name, pos=pose.position, fovy=pose.fovy,
-                                   quat=_looking(pose.position, pose.target))
-    wrist.add_camera(name=WRIST, pos=[0.075, 0.0, 0.02], fovy=WRIST_FOVY,
-                     quat=_looking((0.075, 0.0, 0.02), (0.0, 0.0, 0.20), up=(1.0, 0.0, 0.0)))
+        scene.worldbody.add_camera(
+            name=pose.name,
+            pos=pose.position,
+            fovy=pose.fovy,
+            quat=_looking(pose.position, pose.target),
+        )
+    wrist.add_camera(
+        name=WRIST,
+        pos=[0.075, 0.0, 0.02],
+        fovy=WRIST_FOVY,
+        quat=_looking((0.075, 0.0, 0.02), (0.0, 0.0, 0.20), up=(1.0, 0.0, 0.0)),
+    )
 
 
 def _looking(
-    position: tuple[float, ...], target: tuple[float, ...],
+    position: tuple[float, ...],
+    target: tuple[float, ...],
     up: tuple[float, float, float] = (0.0, 0.0, 1.0),
 ) -> npt.NDArray[np.float64]:
     """Return the quaternion (w, x, y, z) of a camera, which looks along its own -z, y up."""

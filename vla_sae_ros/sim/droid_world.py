@@ -50,8 +50,13 @@ class DroidWorld:
         """
         if q.shape != (7,) or not np.isfinite(q).all():
             raise SimulationError(complaint("joints for the scene", q.tolist(), "7 finite numbers"))
-        steps = max(1, round(min(elapsed, LONGEST_STEP if elapsed != SETTLING else SETTLING)
-                             / self._model.opt.timestep))
+        steps = max(
+            1,
+            round(
+                min(elapsed, LONGEST_STEP if elapsed != SETTLING else SETTLING)
+                / self._model.opt.timestep
+            ),
+        )
         velocity = (q - self._arm) / (steps * self._model.opt.timestep)
         start = self._arm
         self._data.ctrl[self._fingers] = CLOSED * float(np.clip(closing, 0.0, 1.0))

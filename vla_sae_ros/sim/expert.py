@@ -66,10 +66,26 @@ class Place:
 
 
 PLACES = {
-    "basket": Place(rim=0.146, lift_first=0.06, drop=0.08, lowest_hand=0.175, radius=0.035,
-                    cone=100.0, inside=0.07, below=0.10),
-    "plate": Place(rim=0.09, lift_first=0.02, drop=0.0, lowest_hand=0.0, radius=0.015,
-                   cone=1.0, inside=0.02, below=0.02),
+    "basket": Place(
+        rim=0.146,
+        lift_first=0.06,
+        drop=0.08,
+        lowest_hand=0.175,
+        radius=0.035,
+        cone=100.0,
+        inside=0.07,
+        below=0.10,
+    ),
+    "plate": Place(
+        rim=0.09,
+        lift_first=0.02,
+        drop=0.0,
+        lowest_hand=0.0,
+        radius=0.015,
+        cone=1.0,
+        inside=0.02,
+        below=0.02,
+    ),
 }
 """Where the expert can put things, by name without the number."""
 
@@ -112,9 +128,12 @@ def check_task(task: TaskSpec) -> None:
     reason = refusal(task)
     if reason is not None:
         raise ConfigurationError(
-            complaint("The scripted expert cannot do this task",
-                      f"{task.suite} {task.task_index}: {task.instruction}",
-                      f"bringing {', '.join(BOXES)} to a {' or '.join(PLACES)}", reason)
+            complaint(
+                "The scripted expert cannot do this task",
+                f"{task.suite} {task.task_index}: {task.instruction}",
+                f"bringing {', '.join(BOXES)} to a {' or '.join(PLACES)}",
+                reason,
+            )
         )
 
 
@@ -127,16 +146,17 @@ def expert_action(state: PrivilegedState, target: str, goal: str = "basket_1") -
     box = BOXES.get(kind_of(target))
     if box is None or target not in state.poses:
         raise ConfigurationError(
-            complaint("The scripted expert cannot bring this object", target,
-                      f"an object of the scene out of {', '.join(BOXES)}")
+            complaint(
+                "The scripted expert cannot bring this object",
+                target,
+                f"an object of the scene out of {', '.join(BOXES)}",
+            )
         )
     thing, floor = state.poses[target], state.poses[goal].position
     place = PLACES[kind_of(goal)]
     if _is_there(thing.position, floor, place):
         return _towards(state, state.observation.ee_position + _up(0.05), OPEN)
-    neighbours = [
-        placed_object(name, pose) for name, pose in state.poses.items() if name != target
-    ]
+    neighbours = [placed_object(name, pose) for name, pose in state.poses.items() if name != target]
     if target in state.grasped:
         held = placed(box, thing)
         over = max((near.top for near in neighbours if _are_close(held, near)), default=floor[2])
@@ -159,7 +179,11 @@ def _fetch(state: PrivilegedState, grasp: Grasp, floor: float) -> FloatArray:
 
 
 def _carry(
-    state: PrivilegedState, thing: FloatArray, bottom: float, goal: FloatArray, place: Place,
+    state: PrivilegedState,
+    thing: FloatArray,
+    bottom: float,
+    goal: FloatArray,
+    place: Place,
     over: float,
 ) -> FloatArray:
     hand = state.observation.ee_position

@@ -85,17 +85,25 @@ def _sides(box: Box, thing: Placed) -> FloatArray:
     for closing, _, along, length in fitting or [min(faces, key=lambda face: face[1])]:
         shifts = SHIFTS_M[np.abs(SHIFTS_M) <= max(length - LEAST_HELD_M, 0.0)]
         shift, turn = (grid.ravel() for grid in np.meshgrid(shifts, turns))
-        options.append(np.column_stack([
-            shift * np.cos(along), shift * np.sin(along), closing + turn, np.abs(shift)
-        ]))
+        options.append(
+            np.column_stack(
+                [shift * np.cos(along), shift * np.sin(along), closing + turn, np.abs(shift)]
+            )
+        )
     return np.concatenate(options)
 
 
 def _rim(box: Box) -> FloatArray:
     """Return the options (n, 4) of closing across a bowl's rim."""
     radius = float(box.half[0]) - RIM_INSIDE_M
-    return np.column_stack([radius * np.cos(RIM_ANGLES), radius * np.sin(RIM_ANGLES), RIM_ANGLES,
-                            np.zeros(len(RIM_ANGLES))])
+    return np.column_stack(
+        [
+            radius * np.cos(RIM_ANGLES),
+            radius * np.sin(RIM_ANGLES),
+            RIM_ANGLES,
+            np.zeros(len(RIM_ANGLES)),
+        ]
+    )
 
 
 def wrapped(angle: FloatArray) -> FloatArray:

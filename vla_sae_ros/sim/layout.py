@@ -39,14 +39,20 @@ def rearranged(
         for name in layout.exchange:
             if name not in placed:
                 raise ConfigurationError(
-                    complaint("Cannot exchange an object that the scene lacks", name,
-                              ", ".join(sorted(placed)))
+                    complaint(
+                        "Cannot exchange an object that the scene lacks",
+                        name,
+                        ", ".join(sorted(placed)),
+                    )
                 )
         placed[first], placed[second] = placed[second], placed[first]
     if layout.move_objects_m < 0 or not np.isfinite(layout.move_objects_m):
         raise ConfigurationError(
-            complaint("Objects cannot be moved by this distance", layout.move_objects_m,
-                      "metres, 0 or more")
+            complaint(
+                "Objects cannot be moved by this distance",
+                layout.move_objects_m,
+                "metres, 0 or more",
+            )
         )
     if layout.move_objects_m == 0:
         return placed

@@ -97,8 +97,11 @@ class LiberoEnvironment:
         values = np.asarray(action, dtype=np.float64)
         if values.shape != (7,) or not np.isfinite(values).all() or np.abs(values).max() > 1.0:
             raise ConfigurationError(
-                complaint("An action cannot be executed", np.asarray(action).tolist(),
-                          "7 finite numbers in [-1, 1]")
+                complaint(
+                    "An action cannot be executed",
+                    np.asarray(action).tolist(),
+                    "7 finite numbers in [-1, 1]",
+                )
             )
         return self._on_scene("step", lambda scene: scene.step(values))
 
@@ -164,9 +167,7 @@ class _Scene:
             self._env.modify_observable(name, "active", False)
         self._goal: tuple[tuple[str, ...], ...] = ()
 
-    def reset(
-        self, task: TaskSpec, state: FloatArray, seed: int, layout: Layout
-    ) -> Observation:
+    def reset(self, task: TaskSpec, state: FloatArray, seed: int, layout: Layout) -> Observation:
         expected = 1 + self._env.sim.model.nq + self._env.sim.model.nv
         if state.shape != (expected,):
             raise SimulationError(

@@ -33,8 +33,12 @@ def prepare_simulator_imports() -> None:
     backend = os.environ.setdefault("MUJOCO_GL", "osmesa")
     if backend not in GL_BACKENDS:
         raise ConfigurationError(
-            complaint("The environment variable MUJOCO_GL names an unusable GL backend", backend,
-                      " or ".join(GL_BACKENDS), "Unset it to render headless with osmesa.")
+            complaint(
+                "The environment variable MUJOCO_GL names an unusable GL backend",
+                backend,
+                " or ".join(GL_BACKENDS),
+                "Unset it to render headless with osmesa.",
+            )
         )
     if backend != "glx":
         # PyOpenGL chooses its platform at its own first import, independently of MuJoCo.

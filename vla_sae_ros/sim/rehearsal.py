@@ -100,7 +100,8 @@ class Rehearsal:
             np.full(7, np.nan), self._position, self._quaternion, np.array([half, -half])
         )
         return PrivilegedState(
-            observation, dict(self._poses),
+            observation,
+            dict(self._poses),
             frozenset() if self._offset is None else frozenset({self._target}),
         )
 
@@ -154,4 +155,3 @@ class Rehearsal:
         else:
             return
         self._poses[self._target] = ObjectPose(position, pose.quaternion)
-

@@ -33,17 +33,15 @@ class Stage:
         self._on_scene: Any = environment._on_scene
         self._rest_joints = self._on_scene("read the joints", _joints)
 
-    def put(
-        self, observation: Observation, poses: dict[str, ObjectPose], held: str | None
-    ) -> bool:
+    def put(self, observation: Observation, poses: dict[str, ObjectPose], held: str | None) -> bool:
         """Put hand, fingers and objects where they are said to be.
 
         Returns False, with the scene in disorder until the next call, when the arm cannot reach
         the pose or when things are inside each other.
         """
-        return bool(self._on_scene(
-            "stage", lambda scene: self._put(scene._env, observation, poses, held)
-        ))
+        return bool(
+            self._on_scene("stage", lambda scene: self._put(scene._env, observation, poses, held))
+        )
 
     def render(self, camera: str) -> ImageArray:
         """Return the same picture as the environment's own, faster: see `_hidden`."""
@@ -101,8 +99,10 @@ def _reach(env: Any, position: FloatArray, quaternion: FloatArray, rest: FloatAr
         inverse = local.T @ np.linalg.inv(local @ local.T + 1e-5 * np.eye(6))
         home = 0.2 * (rest - data.qpos[joints])
         home -= inverse @ (local @ home)
-        near = (np.linalg.norm(error[:3]) < POSITION_TOLERANCE_M
-                and np.linalg.norm(error[3:]) < ANGLE_TOLERANCE_RAD)
+        near = (
+            np.linalg.norm(error[:3]) < POSITION_TOLERANCE_M
+            and np.linalg.norm(error[3:]) < ANGLE_TOLERANCE_RAD
+        )
         if near and np.abs(home).max() < 5e-3:
             return True
         data.qpos[joints] += np.clip(inverse @ error + home, -0.3, 0.3)

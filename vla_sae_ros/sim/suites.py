@@ -47,8 +47,12 @@ def suite_names() -> tuple[str, ...]:
 
 
 STANDARD_SUITES = (
-    "libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90",
-)  # fmt: skip
+    "libero_spatial",
+    "libero_object",
+    "libero_goal",
+    "libero_10",
+    "libero_90",
+)
 """Those of LIBERO itself; the others are LIBERO-PRO's."""
 
 
@@ -64,7 +68,8 @@ def suite_tasks(suite: str) -> tuple[TaskSpec, ...]:
         more = len(suite_names()) - len(STANDARD_SUITES)
         raise ConfigurationError(
             complaint(
-                f"Unknown suite{registered}", suite,
+                f"Unknown suite{registered}",
+                suite,
                 f"{', '.join(STANDARD_SUITES)} and {more} LIBERO-PRO suites",
                 f"Did you mean {' or '.join(near)}?" if near else "",
             )
@@ -94,8 +99,11 @@ def retarget(task: TaskSpec, target: str) -> TaskSpec:
     goal = problem["goal_state"]
     if len(goal) != 1 or goal[0][0] != "in" or target not in objects - {"basket_1"}:
         raise ConfigurationError(
-            complaint(f"Cannot make another object the target of {task.suite} "
-                      f"task {task.task_index}", target, ", ".join(sorted(objects - {"basket_1"})))
+            complaint(
+                f"Cannot make another object the target of {task.suite} task {task.task_index}",
+                target,
+                ", ".join(sorted(objects - {"basket_1"})),
+            )
         )
     words = target.rsplit("_", 1)[0].replace("_", " ")
     return replace(
@@ -148,8 +156,11 @@ def load_init_state(task: TaskSpec, init_state: int) -> FloatArray:
     states = _init_states(task.init_states_file)
     if not 0 <= init_state < len(states):
         raise ConfigurationError(
-            complaint(f"Unknown init state of {task.suite} task {task.task_index}", init_state,
-                      f"0 to {len(states) - 1}")
+            complaint(
+                f"Unknown init state of {task.suite} task {task.task_index}",
+                init_state,
+                f"0 to {len(states) - 1}",
+            )
         )
     return states[init_state]
 
@@ -166,8 +177,15 @@ def _task_spec(suite: str, index: int, entry: Any) -> TaskSpec:
     if suite.endswith(PERTURBED_LANGUAGE):
         words = robosuite_parse_problem(str(problem_file))["language_instruction"]
         instruction = words if isinstance(words, str) else " ".join(words)
-    return TaskSpec(suite, index, entry.name, instruction, _step_limit(suite), problem_file,
-                    _init_states_file(entry))
+    return TaskSpec(
+        suite,
+        index,
+        entry.name,
+        instruction,
+        _step_limit(suite),
+        problem_file,
+        _init_states_file(entry),
+    )
 
 
 def _step_limit(suite: str) -> int:

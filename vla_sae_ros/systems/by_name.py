@@ -28,8 +28,14 @@ SYSTEMS = {
     "sim": SystemKind(
         "a policy in LIBERO, its features and the recorder", SIMULATION_ARGUMENTS, simulation_system
     ),
-    "droid": SystemKind("a policy on a Franka with DROID's conventions, its features and the "
-                        "recorder", ROBOT_ARGUMENTS, robot_system),
-    "droid-sim": SystemKind("the same against a simulated Franka and table: a rehearsal without "
-                            "hardware", REHEARSAL_ARGUMENTS, rehearsal_system),
-}  # fmt: skip
+    "droid": SystemKind(
+        "a policy on a Franka with DROID's conventions, its features and the recorder",
+        ROBOT_ARGUMENTS,
+        robot_system,
+    ),
+    "droid-sim": SystemKind(
+        "the same against a simulated Franka and table: a rehearsal without hardware",
+        REHEARSAL_ARGUMENTS,
+        rehearsal_system,
+    ),
+}

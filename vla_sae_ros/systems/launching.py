@@ -34,16 +34,20 @@ def node_keywords(
         "name": spec.name,
         "namespace": namespace,
         "parameters": [
-            {name: list(value) if isinstance(value, tuple) else value
-             for name, value in spec.parameters.items()}
+            {
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in spec.parameters.items()
+            }
         ],
         "remappings": list(spec.remappings),
         "output": "screen",
-    }  # fmt: skip
+    }
     if spec.on_exit == "restart":
         keywords |= {
-            "respawn": True, "respawn_delay": RESPAWN_DELAY, "respawn_max_retries": RESPAWNS,
-        }  # fmt: skip
+            "respawn": True,
+            "respawn_delay": RESPAWN_DELAY,
+            "respawn_max_retries": RESPAWNS,
+        }
     elif spec.on_exit == "shutdown":
         keywords["on_exit"] = [shutdown(reason=f"{spec.name} has ended")]
     return keywords

@@ -32,62 +32,92 @@ RUN = f'run: vla-sae run --robot --instruction "..."; {WATCH}'
 
 _COMMON = (
     Argument("robot", "panda", "the arm and its limits: panda, fr3 or a file as in config/robots"),
-    Argument("control", "joint_impedance", "how the arm follows in mode direct",
-             choices=("joint_impedance", "joint_velocity", "cartesian_velocity")),
+    Argument(
+        "control",
+        "joint_impedance",
+        "how the arm follows in mode direct",
+        choices=("joint_impedance", "joint_velocity", "cartesian_velocity"),
+    ),
     Argument("contract", "", "contract file; empty = DROID's"),
     Argument("compressed", False, "cameras send CompressedImage on <topic>/compressed"),
-    Argument("execute_steps", 8, "ticks of a chunk that are executed before the next is due",
-             minimum=1),
+    Argument(
+        "execute_steps", 8, "ticks of a chunk that are executed before the next is due", minimum=1
+    ),
     Argument("max_steps", 600, "step limit of an episode", minimum=1),
-    Argument("backend", "torch", "what computes the policy; onnx: what `vla-sae export` wrote",
-             choices=("torch", "onnx")),
+    Argument(
+        "backend",
+        "torch",
+        "what computes the policy; onnx: what `vla-sae export` wrote",
+        choices=("torch", "onnx"),
+    ),
     Argument("device", "cpu", "device of the policy, e.g. cpu or cuda:0"),
     Argument("threads", 1, "threads the policy computes with on a CPU", minimum=1),
     Argument("bundles", (), "folders of SAE bundles; empty = every bundle beside the policy"),
     Argument("record", True, "record a bag from the start"),
     Argument("images", False, "with record: the camera pictures, too"),
-    Argument("image_compression", "none", "how recorded pictures are kept",
-             choices=("none", "png", "jpeg")),
+    Argument(
+        "image_compression",
+        "none",
+        "how recorded pictures are kept",
+        choices=("none", "png", "jpeg"),
+    ),
     Argument("record_folder", "out/bags", "folder of the bags"),
     Argument("audit_folder", "out/audit", "folder of the audit log"),
     Argument("panel", False, "open the panel"),
     Argument("markers", False, "publish markers for RViz and Foxglove"),
     Argument("namespace", "", "namespace of every node, e.g. left"),
-)  # fmt: skip
+)
 
 ROBOT_ARGUMENTS = (
     Argument("policy", "", "folder of the policy; it must be given"),
-    Argument("mode", "direct", "who moves the arm: direct speaks to it (franky), ros2_control "
-             "publishes to a controller that runs already",
-             choices=("direct", "ros2_control", "simulated")),
+    Argument(
+        "mode",
+        "direct",
+        "who moves the arm: direct speaks to it (franky), ros2_control "
+        "publishes to a controller that runs already",
+        choices=("direct", "ros2_control", "simulated"),
+    ),
     Argument("robot_ip", "", "address of the robot, in mode direct"),
     Argument("hand", "franka", "gripper in mode direct", choices=("franka", "none")),
-    Argument("output", "joint_trajectory", "what the controller takes, in mode ros2_control",
-             choices=("joint_trajectory", "joint_state", "twist", "forward")),
+    Argument(
+        "output",
+        "joint_trajectory",
+        "what the controller takes, in mode ros2_control",
+        choices=("joint_trajectory", "joint_state", "twist", "forward"),
+    ),
     Argument("output_topic", "", "its topic; empty = the usual one"),
-    Argument("gripper", "none", "gripper in mode ros2_control",
-             choices=("none", "action", "topic")),
-    Argument("actions", "droid", "what an action's numbers mean",
-             choices=("droid", "joint_positions")),
+    Argument(
+        "gripper", "none", "gripper in mode ros2_control", choices=("none", "action", "topic")
+    ),
+    Argument(
+        "actions", "droid", "what an action's numbers mean", choices=("droid", "joint_positions")
+    ),
     Argument("hardware_states", "/joint_states", "the arm's joint states, in mode ros2_control"),
-    Argument("exterior_1", "", "topic of the first exterior camera's left eye; empty = "
-             "observation/image/exterior_image_1_left"),
+    Argument(
+        "exterior_1",
+        "",
+        "topic of the first exterior camera's left eye; empty = "
+        "observation/image/exterior_image_1_left",
+    ),
     Argument("exterior_2", "", "topic of the second one's"),
     Argument("wrist", "", "topic of the wrist camera's left eye"),
     *_COMMON,
-)  # fmt: skip
+)
 
 REHEARSAL_ARGUMENTS = (
     Argument("policy", "", "folder of the policy; empty = a tiny random pi0.5, made offline"),
     Argument("host", SIMULATED_HOST, "loopback address of the simulated robot"),
     Argument("time_scale", "1.0", "robot seconds per second, below 1 for a slow machine"),
-    Argument("patience", "0.2", "seconds that the robot's time stands while a command is late; 0: "
-             "as strict as a real one"),
+    Argument(
+        "patience",
+        "0.2",
+        "seconds that the robot's time stands while a command is late; 0: as strict as a real one",
+    ),
     Argument("width", 320, "of the pictures [pixels]", minimum=16),
     Argument("height", 180, "of the pictures [pixels]", minimum=16),
     Argument("render_quality", "quick", "of the pictures", choices=("quick", "full")),
     *_COMMON,
-)  # fmt: skip
+)
 
 
 def robot_system(given: Mapping[str, object]) -> System:
@@ -97,12 +127,20 @@ def robot_system(given: Mapping[str, object]) -> System:
     """
     values = values_of(ROBOT_ARGUMENTS, given)
     if not values["policy"]:
-        raise ConfigurationError(complaint(
-            "argument 'policy'", "", "a policy's folder", "Rehearse without one: droid-sim."))
+        raise ConfigurationError(
+            complaint(
+                "argument 'policy'", "", "a policy's folder", "Rehearse without one: droid-sim."
+            )
+        )
     if values["mode"] == "direct" and not values["robot_ip"]:
-        raise ConfigurationError(complaint(
-            "argument 'robot_ip'", "", "the robot's address, in mode direct",
-            "Or use --mode ros2_control."))
+        raise ConfigurationError(
+            complaint(
+                "argument 'robot_ip'",
+                "",
+                "the robot's address, in mode direct",
+                "Or use --mode ros2_control.",
+            )
+        )
     cameras = _camera_remappings(values)
     names = ["mode", "robot_ip", "hand", "output", "gripper", "actions", "hardware_states"]
     if values["output"] != "forward":  # there, the topic is the watchdog's
@@ -124,15 +162,27 @@ def rehearsal_system(given: Mapping[str, object]) -> System:
     values = values_of(REHEARSAL_ARGUMENTS, given)
     host = str(values["host"])
     simulated = NodeSpec(
-        "robot", "simulated_robot_node", "vla_sae_ros.nodes.robot.simulated_robot_node",
-        {"host": host, "robot": _model(values), "time_scale": _number(values, "time_scale"),
-         "patience": _number(values, "patience")},
-        on_exit="restart", ready="serves at")
+        "robot",
+        "simulated_robot_node",
+        "vla_sae_ros.nodes.robot.simulated_robot_node",
+        {
+            "host": host,
+            "robot": _model(values),
+            "time_scale": _number(values, "time_scale"),
+            "patience": _number(values, "patience"),
+        },
+        on_exit="restart",
+        ready="serves at",
+    )
     cameras = NodeSpec(
-        "cameras", "droid_scene_node", "vla_sae_ros.nodes.sim.droid_scene_node",
+        "cameras",
+        "droid_scene_node",
+        "vla_sae_ros.nodes.sim.droid_scene_node",
         {name: values[name] for name in ("width", "height", "render_quality")}
-        | {"images": "both" if values["compressed"] else "raw"}, on_exit="restart",
-        ready="the scene is there")
+        | {"images": "both" if values["compressed"] else "raw"},
+        on_exit="restart",
+        ready="the scene is there",
+    )
     policy = _policy(values) if values["policy"] else _random_policy(values)
     bridge = _bridge(values, {"mode": "direct", "robot_ip": host})
     nodes = [simulated, cameras, policy, bridge, recorder_spec(values), *watching_specs(values)]
@@ -147,19 +197,26 @@ def _policy(values: Mapping[str, ParameterValue]) -> NodeSpec:
 
 def _random_policy(values: Mapping[str, ParameterValue]) -> NodeSpec:
     return NodeSpec(
-        "policy", "rehearsal_policy_node", "vla_sae_ros.nodes.policy.rehearsal_policy_node",
-        {"contract": _contract(values), "threads": values["threads"]}, on_exit="restart",
-        ready=SERVING)
+        "policy",
+        "rehearsal_policy_node",
+        "vla_sae_ros.nodes.policy.rehearsal_policy_node",
+        {"contract": _contract(values), "threads": values["threads"]},
+        on_exit="restart",
+        ready=SERVING,
+    )
 
 
-def _bridge(
-    values: Mapping[str, ParameterValue], more: Mapping[str, ParameterValue]
-) -> NodeSpec:
+def _bridge(values: Mapping[str, ParameterValue], more: Mapping[str, ParameterValue]) -> NodeSpec:
     parameters = {name: values[name] for name in ("robot", "control", "execute_steps", "max_steps")}
     parameters["contract"] = _contract(values)
     parameters["audit_folder"] = str(Path(str(values["audit_folder"])).absolute())
-    return NodeSpec("bridge", "robot_bridge_node", "vla_sae_ros.nodes.robot.robot_bridge_node",
-                    {**parameters, **more}, ready="the arm is disabled")
+    return NodeSpec(
+        "bridge",
+        "robot_bridge_node",
+        "vla_sae_ros.nodes.robot.robot_bridge_node",
+        {**parameters, **more},
+        ready="the arm is disabled",
+    )
 
 
 def _watchdog(values: Mapping[str, ParameterValue]) -> NodeSpec:
@@ -182,7 +239,9 @@ def _camera_remappings(values: Mapping[str, ParameterValue]) -> tuple[tuple[str,
     suffix = "/compressed" if values["compressed"] else ""
     return tuple(
         (f"observation/image/{camera}{suffix}", f"{values[argument]}{suffix}")
-        for camera, argument in CAMERA_ARGUMENTS.items() if values[argument])
+        for camera, argument in CAMERA_ARGUMENTS.items()
+        if values[argument]
+    )
 
 
 def _model(values: Mapping[str, ParameterValue]) -> str:
@@ -195,4 +254,5 @@ def _number(values: Mapping[str, ParameterValue], name: str) -> float:
         return float(str(values[name]))
     except ValueError as error:
         raise ConfigurationError(
-            complaint(f"argument '{name}'", values[name], "a number")) from error
+            complaint(f"argument '{name}'", values[name], "a number")
+        ) from error

@@ -76,24 +76,37 @@ SIMULATION_ARGUMENTS = (
     Argument("task", 0, "index of the task within the suite", minimum=0),
     Argument("init_state", 0, "index of the initial state", minimum=0),
     Argument("seed", 0, "seeds the simulation and the policy's noise", minimum=0),
-    Argument("clock", "lockstep", "lockstep: reproducible; realtime: at the control rate",
-             choices=("lockstep", "realtime")),
+    Argument(
+        "clock",
+        "lockstep",
+        "lockstep: reproducible; realtime: at the control rate",
+        choices=("lockstep", "realtime"),
+    ),
     Argument("policy", "", "folder of the policy; empty = the demonstration policy"),
     Argument("bundles", (), "folders of SAE bundles; empty = every bundle beside the policy"),
-    Argument("backend", "torch", "what computes the policy; onnx: what `vla-sae export` wrote",
-             choices=("torch", "onnx")),
+    Argument(
+        "backend",
+        "torch",
+        "what computes the policy; onnx: what `vla-sae export` wrote",
+        choices=("torch", "onnx"),
+    ),
     Argument("device", "cpu", "device of the policy, e.g. cpu or cuda:0"),
     Argument("threads", 1, "threads the policy computes with on a CPU", minimum=1),
     Argument("record", False, "record a bag from the start"),
     Argument("images", False, "with record: the camera pictures, too"),
-    Argument("image_compression", "none", "how recorded pictures are kept: as they were sent, png "
-             "without loss, jpeg smaller and with loss", choices=("none", "png", "jpeg")),
+    Argument(
+        "image_compression",
+        "none",
+        "how recorded pictures are kept: as they were sent, png "
+        "without loss, jpeg smaller and with loss",
+        choices=("none", "png", "jpeg"),
+    ),
     Argument("record_folder", "out/bags", "folder of the bags"),
     Argument("panel", False, "open the panel"),
     Argument("markers", False, "publish markers for RViz and Foxglove"),
     Argument("autorun", True, "run the episode at once; otherwise wait for a run_episode goal"),
     Argument("namespace", "", "namespace of every node, e.g. left"),
-)  # fmt: skip
+)
 
 
 def simulation_system(given: Mapping[str, object]) -> System:
@@ -128,6 +141,7 @@ def watching_specs(values: Mapping[str, ParameterValue]) -> list[NodeSpec]:
         nodes.append(NodeSpec("markers", "markers_node", module, on_exit="ignore"))
     return nodes
 
+
 def policy_spec(
     policy: Path, bundles: tuple[str, ...], values: Mapping[str, ParameterValue]
 ) -> NodeSpec:
@@ -144,8 +158,13 @@ def policy_spec(
 def _bridge_node(values: Mapping[str, ParameterValue]) -> NodeSpec:
     names = ("suite", "task", "init_state", "seed", "clock", "autorun")
     parameters = {name: values[name] for name in names}
-    return NodeSpec("bridge", "sim_bridge_node", "vla_sae_ros.nodes.sim.sim_bridge_node", parameters,
-                    ready="offers run_episode")
+    return NodeSpec(
+        "bridge",
+        "sim_bridge_node",
+        "vla_sae_ros.nodes.sim.sim_bridge_node",
+        parameters,
+        ready="offers run_episode",
+    )
 
 
 def recorder_spec(values: Mapping[str, ParameterValue]) -> NodeSpec:
@@ -157,8 +176,14 @@ def recorder_spec(values: Mapping[str, ParameterValue]) -> NodeSpec:
         "image_compression": values["image_compression"],
     }
     module = "vla_sae_ros.nodes.recorder.recorder_node"
-    return NodeSpec("recorder", "recorder_node", module, parameters, on_exit="restart",
-                    ready="offers record/start")
+    return NodeSpec(
+        "recorder",
+        "recorder_node",
+        module,
+        parameters,
+        on_exit="restart",
+        ready="offers record/start",
+    )
 
 
 def namespace_of(values: Mapping[str, ParameterValue]) -> str:
@@ -166,9 +191,12 @@ def namespace_of(values: Mapping[str, ParameterValue]) -> str:
     given = str(values["namespace"])
     if given and not re.fullmatch(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", given, re.ASCII):
         raise ConfigurationError(
-            complaint("argument 'namespace'", given,
-                      "names of letters, digits and _ that begin with no digit, joined by /")
-        )  # fmt: skip
+            complaint(
+                "argument 'namespace'",
+                given,
+                "names of letters, digits and _ that begin with no digit, joined by /",
+            )
+        )
     return given.strip("/")
 
 
@@ -178,9 +206,13 @@ def policy_folder(given: str, backend: str) -> Path:
     if (folder / EXPORTED).is_file():
         if backend != "onnx":
             raise ConfigurationError(
-                complaint("backend of an exported policy", backend, "onnx",
-                          f"{folder} was written by vla-sae export: add --backend onnx.")
-            )  # fmt: skip
+                complaint(
+                    "backend of an exported policy",
+                    backend,
+                    "onnx",
+                    f"{folder} was written by vla-sae export: add --backend onnx.",
+                )
+            )
         return folder
     return _folder_with(folder, "config.json", "policy", "--policy")
 
@@ -198,7 +230,11 @@ def bundle_folders(policy: Path, values: Mapping[str, ParameterValue]) -> tuple[
 def _folder_with(folder: Path, file: str, what: str, option: str) -> Path:
     if not (folder / file).is_file():
         raise ConfigurationError(
-            complaint(f"not a {what} folder", str(folder), f"a folder that contains {file}",
-                      f"Name another with {option}.")
-        )  # fmt: skip
+            complaint(
+                f"not a {what} folder",
+                str(folder),
+                f"a folder that contains {file}",
+                f"Name another with {option}.",
+            )
+        )
     return folder

@@ -47,11 +47,17 @@ def to_unsigned(values: npt.ArrayLike) -> array[int]:
 def to_image(picture: npt.NDArray[np.uint8], header: Header) -> Image:
     """Return an rgb8 message of a (height, width, 3) uint8 RGB picture."""
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        raise ValueError(f"a picture is (height, width, 3) uint8, got {picture.shape} "
-                         f"{picture.dtype}")
+        raise ValueError(
+            f"a picture is (height, width, 3) uint8, got {picture.shape} {picture.dtype}"
+        )
     height, width, _ = picture.shape
     return Image(
-        header=header, height=height, width=width, encoding="rgb8", is_bigendian=0, step=3 * width,
+        header=header,
+        height=height,
+        width=width,
+        encoding="rgb8",
+        is_bigendian=0,
+        step=3 * width,
         data=array("B", np.ascontiguousarray(picture).tobytes()),
     )
 

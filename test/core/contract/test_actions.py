@@ -19,10 +19,18 @@ def entry(apply: list[object], safety: str = "none") -> Entry:
     channel = {"topic": "/c", "type": "sensor_msgs/msg/JointState", "safety": safety}
     align = {"strategy": "hold", "timeline": "header"}
     source = {"channel": channel, "align": align, "select": ["a", "b"], "apply": apply}
-    observation = {"channel": {"topic": "/o", "type": "std_msgs/msg/Float32"},
-                   "align": {"strategy": "hold", "timeline": "receive"}}
-    return parse_contract({"robot_type": "r", "fps": 20, "observations": {"o": observation},
-                           "actions": {"action": source}}).action
+    observation = {
+        "channel": {"topic": "/o", "type": "std_msgs/msg/Float32"},
+        "align": {"strategy": "hold", "timeline": "receive"},
+    }
+    return parse_contract(
+        {
+            "robot_type": "r",
+            "fps": 20,
+            "observations": {"o": observation},
+            "actions": {"action": source},
+        }
+    ).action
 
 
 def test_an_action_goes_through_the_operators_backwards():

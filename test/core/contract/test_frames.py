@@ -25,10 +25,16 @@ RECEIVED = {"strategy": "hold", "timeline": "receive"}
 
 
 def builder(**observations: object) -> FrameBuilder:
-    return FrameBuilder(parse_contract({
-        "robot_type": "r", "fps": 20, "observations": observations,
-        "actions": {"action": {"channel": ARM, "align": HOLD, "select": ["a"]}},
-    }))
+    return FrameBuilder(
+        parse_contract(
+            {
+                "robot_type": "r",
+                "fps": 20,
+                "observations": observations,
+                "actions": {"action": {"channel": ARM, "align": HOLD, "select": ["a"]}},
+            }
+        )
+    )
 
 
 def header(stamp_ns: int) -> SimpleNamespace:
@@ -36,20 +42,31 @@ def header(stamp_ns: int) -> SimpleNamespace:
 
 
 def joints(stamp_ns: int, **positions: float) -> SimpleNamespace:
-    return SimpleNamespace(header=header(stamp_ns), name=list(positions),
-                           position=array("d", positions.values()),
-                           velocity=array("d", [-v for v in positions.values()]), effort=[])
+    return SimpleNamespace(
+        header=header(stamp_ns),
+        name=list(positions),
+        position=array("d", positions.values()),
+        velocity=array("d", [-v for v in positions.values()]),
+        effort=[],
+    )
 
 
 def picture(stamp_ns: int, pixels: np.ndarray, encoding: str, padding: int = 0) -> SimpleNamespace:
     rows = np.pad(pixels.reshape(len(pixels), -1), ((0, 0), (0, padding)))
-    return SimpleNamespace(header=header(stamp_ns), height=pixels.shape[0], width=pixels.shape[1],
-                           encoding=encoding, step=rows.shape[1], data=array("B", rows.tobytes()))
+    return SimpleNamespace(
+        header=header(stamp_ns),
+        height=pixels.shape[0],
+        width=pixels.shape[1],
+        encoding=encoding,
+        step=rows.shape[1],
+        data=array("B", rows.tobytes()),
+    )
 
 
 def test_selected_joints_come_by_name_in_the_contracts_order():
-    frames = builder(state={"channel": ARM, "align": HOLD,
-                            "select": ["position.b", "velocity.a", "c"]})
+    frames = builder(
+        state={"channel": ARM, "align": HOLD, "select": ["position.b", "velocity.a", "c"]}
+    )
     frames.push("/arm", joints(5, a=1.0, b=2.0, c=3.0), receive_ns=99)
     value = frames.frame(7).values["state"]
     assert value.dtype == np.float32
@@ -57,17 +74,25 @@ def test_selected_joints_come_by_name_in_the_contracts_order():
 
 
 def test_operators_are_applied_in_order():
-    frames = builder(state={"channel": ARM, "align": HOLD, "select": ["a", "b"],
-                            "apply": ["rad2deg", {"clamp": {"min": -100, "max": 100}}]})
+    frames = builder(
+        state={
+            "channel": ARM,
+            "align": HOLD,
+            "select": ["a", "b"],
+            "apply": ["rad2deg", {"clamp": {"min": -100, "max": 100}}],
+        }
+    )
     frames.push("/arm", joints(1, a=np.pi / 6, b=np.pi), receive_ns=1)
     assert frames.frame(1).values["state"] == pytest.approx([30.0, 100.0])
 
 
 def test_the_sources_of_one_key_are_concatenated_and_the_age_is_that_of_the_oldest():
-    frames = builder(state=[
-        {"channel": ARM, "align": HOLD, "select": ["a"]},
-        {"channel": HAND, "align": RECEIVED},
-    ])
+    frames = builder(
+        state=[
+            {"channel": ARM, "align": HOLD, "select": ["a"]},
+            {"channel": HAND, "align": RECEIVED},
+        ]
+    )
     frames.push("/arm", joints(10 * MS, a=1.0), receive_ns=500 * MS)
     frames.push("/hand", SimpleNamespace(data=0.5), receive_ns=30 * MS)
     frame = frames.frame(35 * MS)
@@ -77,18 +102,22 @@ def test_the_sources_of_one_key_are_concatenated_and_the_age_is_that_of_the_olde
 
 
 def test_each_source_is_timed_on_its_own_timeline():
-    frames = builder(arm={"channel": ARM, "align": HOLD, "select": ["a"]},
-                     hand={"channel": HAND, "align": RECEIVED})
+    frames = builder(
+        arm={"channel": ARM, "align": HOLD, "select": ["a"]},
+        hand={"channel": HAND, "align": RECEIVED},
+    )
     frames.push("/arm", joints(10 * MS, a=1.0), receive_ns=20 * MS)
     frames.push("/hand", SimpleNamespace(data=0.5), receive_ns=20 * MS)
     assert frames.frame(30 * MS).ages_ms == {"arm": 20.0, "hand": 10.0}
 
 
 def test_a_source_that_has_not_arrived_is_named_with_its_topic():
-    frames = builder(state=[
-        {"channel": ARM, "align": HOLD, "select": ["a"]},
-        {"channel": HAND, "align": RECEIVED},
-    ])
+    frames = builder(
+        state=[
+            {"channel": ARM, "align": HOLD, "select": ["a"]},
+            {"channel": HAND, "align": RECEIVED},
+        ]
+    )
     frames.push("/arm", joints(1, a=1.0), receive_ns=1)
     with pytest.raises(FrameIncomplete, match=r"state\[1\] \(/hand\) has not arrived"):
         frames.frame(2)
@@ -97,13 +126,25 @@ def test_a_source_that_has_not_arrived_is_named_with_its_topic():
 def test_one_topic_can_feed_two_features():
     frames = builder(
         position={"channel": POSE, "align": HOLD, "select": ["pose.position.x"]},
-        rotation={"channel": POSE, "align": HOLD, "apply": ["quat2axisangle"],
-                  "select": [f"pose.orientation.{axis}" for axis in "xyzw"]},
+        rotation={
+            "channel": POSE,
+            "align": HOLD,
+            "apply": ["quat2axisangle"],
+            "select": [f"pose.orientation.{axis}" for axis in "xyzw"],
+        },
     )
     half = np.sqrt(0.5)
-    frames.push("/pose", SimpleNamespace(header=header(1), pose=SimpleNamespace(
-        position=SimpleNamespace(x=0.25),
-        orientation=SimpleNamespace(x=0.0, y=0.0, z=half, w=half))), receive_ns=1)
+    frames.push(
+        "/pose",
+        SimpleNamespace(
+            header=header(1),
+            pose=SimpleNamespace(
+                position=SimpleNamespace(x=0.25),
+                orientation=SimpleNamespace(x=0.0, y=0.0, z=half, w=half),
+            ),
+        ),
+        receive_ns=1,
+    )
     values = frames.frame(1).values
     assert values["position"].tolist() == [0.25]
     assert values["rotation"] == pytest.approx([0.0, 0.0, np.pi / 2])
@@ -112,11 +153,20 @@ def test_one_topic_can_feed_two_features():
 
 @pytest.mark.parametrize("quaternion", [(0, 0, 0, 1), (0, 0, 0, -1)])
 def test_no_rotation_is_a_zero_axis_angle(quaternion):
-    frames = builder(rotation={"channel": POSE, "align": HOLD, "apply": ["quat2axisangle"],
-                               "select": [f"pose.orientation.{axis}" for axis in "xyzw"]})
+    frames = builder(
+        rotation={
+            "channel": POSE,
+            "align": HOLD,
+            "apply": ["quat2axisangle"],
+            "select": [f"pose.orientation.{axis}" for axis in "xyzw"],
+        }
+    )
     orientation = SimpleNamespace(**dict(zip("xyzw", quaternion, strict=True)))
-    frames.push("/pose", SimpleNamespace(header=header(1), pose=SimpleNamespace(
-        orientation=orientation)), receive_ns=1)
+    frames.push(
+        "/pose",
+        SimpleNamespace(header=header(1), pose=SimpleNamespace(orientation=orientation)),
+        receive_ns=1,
+    )
     assert frames.frame(1).values["rotation"].tolist() == [0.0, 0.0, 0.0]
 
 
@@ -192,8 +242,10 @@ def test_one_topic_with_two_qos_is_refused():
 
 def test_the_newest_complete_frame_is_found_and_clearing_forgets_it():
     exact = {"strategy": "asof", "timeline": "header", "tolerance_ms": 0}
-    frames = builder(state={"channel": ARM, "align": exact, "select": ["a"]},
-                     image={"channel": CAMERA, "align": exact})
+    frames = builder(
+        state={"channel": ARM, "align": exact, "select": ["a"]},
+        image={"channel": CAMERA, "align": exact},
+    )
     frames.push("/arm", joints(10, a=1.0), receive_ns=1)
     frames.push("/camera", picture(10, np.zeros((1, 1, 3), np.uint8), "rgb8"), receive_ns=1)
     frames.push("/arm", joints(20, a=2.0), receive_ns=1)
@@ -205,20 +257,34 @@ def test_the_newest_complete_frame_is_found_and_clearing_forgets_it():
 numbers = st.floats(-1.0, 1.0)
 
 
-@given(st.tuples(numbers, numbers, numbers, numbers).filter(lambda q: np.linalg.norm(q) > 0.01),
-       st.tuples(numbers, numbers, numbers), st.tuples(numbers, numbers))
+@given(
+    st.tuples(numbers, numbers, numbers, numbers).filter(lambda q: np.linalg.norm(q) > 0.01),
+    st.tuples(numbers, numbers, numbers),
+    st.tuples(numbers, numbers),
+)
 def test_the_libero_contract_gives_the_state_that_policies_were_trained_on(turn, place, fingers):
     quaternion = np.array(turn) / np.linalg.norm(turn)
     expected = libero_state(
-        Observation(np.zeros(7), np.array(place), quaternion, np.array(fingers)))
-    frames = FrameBuilder(load_contract(
-        Path(__file__).parents[3] / "config" / "contracts" / "libero.yaml"))
-    frames.push("ee_pose", SimpleNamespace(header=header(1), pose=SimpleNamespace(
-        position=SimpleNamespace(**dict(zip("xyz", place, strict=True))),
-        orientation=SimpleNamespace(**dict(zip("xyzw", quaternion.tolist(), strict=True))))), 1)
+        Observation(np.zeros(7), np.array(place), quaternion, np.array(fingers))
+    )
+    frames = FrameBuilder(
+        load_contract(Path(__file__).parents[3] / "config" / "contracts" / "libero.yaml")
+    )
+    frames.push(
+        "ee_pose",
+        SimpleNamespace(
+            header=header(1),
+            pose=SimpleNamespace(
+                position=SimpleNamespace(**dict(zip("xyz", place, strict=True))),
+                orientation=SimpleNamespace(**dict(zip("xyzw", quaternion.tolist(), strict=True))),
+            ),
+        ),
+        1,
+    )
     frames.push("gripper", joints(1, finger_joint2=fingers[1], finger_joint1=fingers[0]), 1)
     for camera in ("agentview", "wrist"):
-        frames.push(f"observation/image/{camera}",
-                    picture(1, np.zeros((2, 2, 3), np.uint8), "rgb8"), 1)
+        frames.push(
+            f"observation/image/{camera}", picture(1, np.zeros((2, 2, 3), np.uint8), "rgb8"), 1
+        )
     state = frames.frame(1).values["observation.state"]
     assert np.array_equal(state, expected.astype(np.float32))

@@ -75,7 +75,8 @@ def test_the_libero_contract_has_the_features_libero_policies_expect():
         "observation.state": 8
     }
     assert [entry.key for entry in contract.observations if entry.is_image] == [
-        "observation.images.agentview", "observation.images.wrist"
+        "observation.images.agentview",
+        "observation.images.wrist",
     ]
     assert contract.action.width == 7
 
@@ -120,8 +121,11 @@ def test_every_contract_that_comes_with_the_package_loads(path):
         ("observations/observation.state/0/apply", [{"clamp": {"min": 1}}], "clamp"),
         ("observations/observation.images.front/apply", ["rad2deg"], "numbers only"),
         ("observations/observation.images.front/apply", [{"resize": [0, 4]}], "resize"),
-        ("observations/observation.images.front", [LAB["observations"][
-            "observation.images.front"]] * 2, "cannot share a key"),
+        (
+            "observations/observation.images.front",
+            [LAB["observations"]["observation.images.front"]] * 2,
+            "cannot share a key",
+        ),
         ("actions/action/channel/safety", "float", "none, hold, zeros"),
         ("actions/action/channel/encoder", "os:system", "never imports code"),
         ("actions/action/apply", [{"resize": [2, 2]}], "numbers|pictures"),

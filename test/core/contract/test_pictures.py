@@ -26,8 +26,13 @@ def encoded(form: str, **options: object) -> bytes:
 
 
 def message(pixels: np.ndarray, encoding: str) -> SimpleNamespace:
-    return SimpleNamespace(height=pixels.shape[0], width=pixels.shape[1], encoding=encoding,
-                           step=pixels.shape[1] * pixels.shape[2], data=pixels.tobytes())
+    return SimpleNamespace(
+        height=pixels.shape[0],
+        width=pixels.shape[1],
+        encoding=encoding,
+        step=pixels.shape[1] * pixels.shape[2],
+        data=pixels.tobytes(),
+    )
 
 
 def test_a_png_comes_back_bit_by_bit_and_a_jpeg_nearly():
@@ -44,8 +49,10 @@ def test_what_is_no_whole_jpeg_or_png_is_refused_with_its_topic(data):
         CompressedPicture(data, "jpeg", "/wrist").decoded()
 
 
-@pytest.mark.parametrize("encoding, order", [
-    ("rgb8", (0, 1, 2)), ("bgr8", (2, 1, 0)), ("rgba8", (0, 1, 2)), ("bgra8", (2, 1, 0))])
+@pytest.mark.parametrize(
+    "encoding, order",
+    [("rgb8", (0, 1, 2)), ("bgr8", (2, 1, 0)), ("rgba8", (0, 1, 2)), ("bgra8", (2, 1, 0))],
+)
 def test_every_order_of_channels_becomes_rgb_without_a_copy(encoding, order):
     pixels = PICTURE[:, :, list(order)]
     if encoding.endswith("a8"):
@@ -75,8 +82,12 @@ def test_a_picture_of_the_right_size_is_left_alone():
     assert resized_with_pad(PICTURE, 64, 48) is PICTURE
 
 
-@given(height=st.integers(1, 90), width=st.integers(1, 90), rows=st.integers(1, 60),
-       columns=st.integers(1, 60))
+@given(
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    rows=st.integers(1, 60),
+    columns=st.integers(1, 60),
+)
 def test_nothing_is_cut_off_and_the_proportions_stay(height, width, rows, columns):
     result = resized_with_pad(np.full((height, width, 3), 200, np.uint8), rows, columns)
     inside = result.any(2)

@@ -32,15 +32,26 @@ def header(stamp_ns: int) -> SimpleNamespace:
 
 
 def joints(stamp_ns: int, **positions: float) -> SimpleNamespace:
-    return SimpleNamespace(header=header(stamp_ns), name=list(positions),
-                           position=list(positions.values()), velocity=[], effort=[])
+    return SimpleNamespace(
+        header=header(stamp_ns),
+        name=list(positions),
+        position=list(positions.values()),
+        velocity=[],
+        effort=[],
+    )
 
 
 def bgra(stamp_ns: int, value: int) -> SimpleNamespace:
     """What a ZED sends by default: 1280 x 720, blue first, a fourth channel."""
     pixels = np.full((720, 1280, 4), (value, 0, 0, 255), np.uint8)
-    return SimpleNamespace(header=header(stamp_ns), height=720, width=1280, encoding="bgra8",
-                           step=1280 * 4, data=pixels.tobytes())
+    return SimpleNamespace(
+        header=header(stamp_ns),
+        height=720,
+        width=1280,
+        encoding="bgra8",
+        step=1280 * 4,
+        data=pixels.tobytes(),
+    )
 
 
 def jpeg(stamp_ns: int, value: int) -> SimpleNamespace:
@@ -69,7 +80,8 @@ def test_a_droid_frame_has_openpis_names_shapes_and_order(name):
     state of joint_position (7) followed by gripper_position (1)."""
     values = filled(name, 10**9).frame(10**9).values
     assert set(values) == {f"observation.images.{camera}" for camera in CAMERAS} | {
-        "observation.state"}
+        "observation.state"
+    }
     assert values["observation.state"] == pytest.approx([*Q, 0.75])
     assert values["observation.state"].dtype == np.float32
     for value, camera in enumerate(CAMERAS, 100):
@@ -106,8 +118,10 @@ def test_a_frozen_camera_makes_the_frame_stale_and_is_named():
     frames.push("observation/image/wrist_image_left", bgra(later, 1), later)
     with pytest.raises(FrameIncomplete) as raised:
         frames.frame(later)
-    assert set(raised.value.stale) == {"observation.images.exterior_image_1_left",
-                                       "observation.images.exterior_image_2_left"}
+    assert set(raised.value.stale) == {
+        "observation.images.exterior_image_1_left",
+        "observation.images.exterior_image_2_left",
+    }
 
 
 def test_a_camera_whose_clock_runs_ahead_is_not_believed():
@@ -131,7 +145,10 @@ def test_a_policy_without_the_second_camera_does_not_wait_for_it():
     wanted = {"observation.images.exterior_image_1_left", "observation.state"}
     frames = FrameBuilder(contract.observing(wanted))
     assert {channel.topic for channel in frames.channels} == {
-        "observation/image/exterior_image_1_left", "joint_states", "gripper"}
+        "observation/image/exterior_image_1_left",
+        "joint_states",
+        "gripper",
+    }
 
 
 def test_another_arms_degrees_reach_its_controller_in_radians_and_come_back():
@@ -147,15 +164,28 @@ def test_another_arms_degrees_reach_its_controller_in_radians_and_come_back():
 def test_the_last_point_of_a_trajectory_can_be_observed():
     arm = {"topic": "/plan", "type": "trajectory_msgs/msg/JointTrajectory"}
     hold = {"strategy": "hold", "timeline": "header"}
-    frames = FrameBuilder(parse_contract({
-        "robot_type": "r", "fps": 10,
-        "observations": {"state": {"channel": arm, "align": hold,
-                                   "select": ["b", "velocity.a"], "apply": ["deg2rad"]}},
-        "actions": {"action": {"channel": arm, "align": hold, "select": ["a"]}}}))
+    frames = FrameBuilder(
+        parse_contract(
+            {
+                "robot_type": "r",
+                "fps": 10,
+                "observations": {
+                    "state": {
+                        "channel": arm,
+                        "align": hold,
+                        "select": ["b", "velocity.a"],
+                        "apply": ["deg2rad"],
+                    }
+                },
+                "actions": {"action": {"channel": arm, "align": hold, "select": ["a"]}},
+            }
+        )
+    )
     point = SimpleNamespace(positions=[1.0, 180.0], velocities=[90.0, 0.0], effort=[])
     plan = SimpleNamespace(header=header(5), joint_names=["a", "b"], points=[point])
     frames.push("/plan", plan, 5)
     assert frames.frame(5).values["state"] == pytest.approx([np.pi, np.pi / 2])
     with pytest.raises(ObservationError, match="without points"):
-        frames.push("/plan", SimpleNamespace(header=header(6), joint_names=["a", "b"], points=[]),
-                    6)
+        frames.push(
+            "/plan", SimpleNamespace(header=header(6), joint_names=["a", "b"], points=[]), 6
+        )

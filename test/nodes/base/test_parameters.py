@@ -41,7 +41,12 @@ def make_node(context):
 
 def test_the_defaults_count_where_nothing_is_given(make_node):
     assert declare_parameters(make_node(), PARAMETERS) == {
-        "rate": 20.0, "steps": 5, "clock": "lockstep", "record": False, "bundles": (), "open": 0.0,
+        "rate": 20.0,
+        "steps": 5,
+        "clock": "lockstep",
+        "record": False,
+        "bundles": (),
+        "open": 0.0,
     }
 
 

@@ -59,9 +59,7 @@ def test_a_refused_configuration_ends_with_status_2_and_the_reason(signals, caps
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_node_which_may_still_publish_and_later_ones_are_ignored(
-    signals, number
-):
+def test_a_signal_ends_the_node_which_may_still_publish_and_later_ones_are_ignored(signals, number):
     last_words = []
 
     class Speaker(Node):

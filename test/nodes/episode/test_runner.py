@@ -102,8 +102,9 @@ def world() -> FakeWorld:
 def run(world, environment, task):
     def run(clock: str = "lockstep", **pacing: float) -> EpisodeResult:
         goal = EpisodeGoal("e1", task, 0, 7, "reach", task.max_steps, EpisodeClock(clock))
-        runner = EpisodeRunner(goal, environment, ACTION, Pacing(20.0, **pacing), world, world,
-                               world)
+        runner = EpisodeRunner(
+            goal, environment, ACTION, Pacing(20.0, **pacing), world, world, world
+        )
         return runner.run()
 
     return run
@@ -142,9 +143,7 @@ def test_a_chunk_shorter_than_execute_steps_brings_the_next_request_forward(worl
     assert result.progress.counts.held_ticks == 0
 
 
-def test_two_lockstep_runs_with_different_delays_execute_the_same_bits(
-    world, run, environment
-):
+def test_two_lockstep_runs_with_different_delays_execute_the_same_bits(world, run, environment):
     FakePolicy(world, delay=0.01)
     first = run()
     FakePolicy(world, delay=1.9)
@@ -225,8 +224,9 @@ def test_a_silent_policy_holds_the_realtime_robot_still_and_is_counted(world, ru
 
 
 def test_holding_keeps_the_gripper_where_it_was_commanded(world, run, environment):
-    world.answer = lambda request: request.step or world.send(
-        Chunk(1, "e1", 0, 0, np.full((3, 7), 0.5, np.float32), 20.0))
+    world.answer = lambda request: (
+        request.step or world.send(Chunk(1, "e1", 0, 0, np.full((3, 7), 0.5, np.float32), 20.0))
+    )
     run("realtime")
     assert environment.actions[1].tolist() == [0.5] * 7
     assert environment.actions[-1].tolist() == [0.0] * 6 + [0.5]
@@ -304,7 +304,8 @@ def test_a_failing_simulator_ends_the_episode_with_its_message(world, run, envir
 
 def test_actions_out_of_range_are_clipped_and_counted(world, run, environment):
     world.answer = lambda request: world.send(
-        Chunk(request.step + 1, "e1", request.step, 0, np.full((10, 7), 1.5, np.float32), 20.0))
+        Chunk(request.step + 1, "e1", request.step, 0, np.full((10, 7), 1.5, np.float32), 20.0)
+    )
     result = run()
     assert np.array_equal(environment.actions, np.ones((12, 7)))
     assert result.progress.counts.clipped_actions == 12

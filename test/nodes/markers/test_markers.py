@@ -50,7 +50,8 @@ def test_the_preview_adds_up_the_actions_and_never_goes_beyond_their_range() -> 
     actions = np.array([[1.0, 0, 0, 9, 9], [0, -0.5, 0, 0, 0], [5.0, 0, 0.5, 0, 0]])
     points = previewed([0.1, 0.2, 0.3], actions, 0.02)
     np.testing.assert_allclose(
-        points, [[0.1, 0.2, 0.3], [0.12, 0.2, 0.3], [0.12, 0.19, 0.3], [0.14, 0.19, 0.31]])
+        points, [[0.1, 0.2, 0.3], [0.12, 0.2, 0.3], [0.12, 0.19, 0.3], [0.14, 0.19, 0.31]]
+    )
 
 
 def test_colours_go_from_dark_to_bright_and_grey_is_unknown() -> None:
@@ -105,6 +106,7 @@ class Talker:
 
     def until(self, wanted: Callable[[dict[str, Marker]], bool]) -> dict[str, Marker]:
         """Return the first array, as markers by namespace, that is wanted."""
+
         def found() -> list[dict[str, Marker]]:
             arrays = [{m.ns: m for m in array.markers} for array in self.arrays]
             return [array for array in arrays if wanted(array)]
@@ -120,8 +122,9 @@ def is_empty(markers: dict[str, Marker]) -> bool:
 
 @pytest.fixture
 def talker(ros_context: Context) -> Iterator[Talker]:
-    node = MarkersNode(context=ros_context,
-                       parameter_overrides=[Parameter("metres_per_action", value=0.01)])
+    node = MarkersNode(
+        context=ros_context, parameter_overrides=[Parameter("metres_per_action", value=0.01)]
+    )
     talker = Talker(ros_context)
     executor = SingleThreadedExecutor(context=ros_context)
     for spun in (node, talker.node):
@@ -149,16 +152,32 @@ def test_the_node_draws_in_the_frame_of_the_hand_and_colours_by_the_edited_featu
 ) -> None:
     talker.say(EpisodeState(episode_id="e1", header=to_header(START)))
     talker.until(is_empty)
-    talker.say(FeatureCatalogue(features=[
-        FeatureInfo(site="expert.1", feature=80, label="hand up", observed_max=2.0)]))
+    talker.say(
+        FeatureCatalogue(
+            features=[FeatureInfo(site="expert.1", feature=80, label="hand up", observed_max=2.0)]
+        )
+    )
     talker.say(from_state(state(standing(80))))
     talker.say(pose(0))
     drawn = talker.until(lambda m: not is_empty(m) and "clamp" in m["steering"].text)
     assert {marker.header.frame_id for marker in drawn.values()} == {"world"}
-    talker.say(FeatureActivations(site="expert.1", index=array("I", [7, 80]),
-                                  natural=array("f", [1, 0]), applied=array("f", [1, 2])))
-    talker.say(ActionChunk(header=to_header(START), chunk_id=1, horizon=2, action_dim=7,
-                           actions=array("f", [1, 0, 0, 0, 0, 0, 1] * 2)))
+    talker.say(
+        FeatureActivations(
+            site="expert.1",
+            index=array("I", [7, 80]),
+            natural=array("f", [1, 0]),
+            applied=array("f", [1, 2]),
+        )
+    )
+    talker.say(
+        ActionChunk(
+            header=to_header(START),
+            chunk_id=1,
+            horizon=2,
+            action_dim=7,
+            actions=array("f", [1, 0, 0, 0, 0, 0, 1] * 2),
+        )
+    )
     preview = talker.until(lambda m: not is_empty(m) and "chunk_preview" in m)["chunk_preview"]
     np.testing.assert_allclose([p.x for p in preview.points], [0.0, 0.01, 0.02])
     talker.until(lambda m: "= 1.00 x max" in m["steering"].text)
@@ -167,7 +186,8 @@ def test_the_node_draws_in_the_frame_of_the_hand_and_colours_by_the_edited_featu
     path = markers["hand_path"]
     assert path.type == Marker.LINE_STRIP and len(path.colors) == 2
     assert (path.colors[1].r, path.colors[1].b) == pytest.approx(
-        (colour_of(1.0)[0], colour_of(1.0)[2]))
+        (colour_of(1.0)[0], colour_of(1.0)[2])
+    )
     assert "hand up" in markers["steering"].text and "clamp 4" in markers["steering"].text
     assert markers["steering"].pose.position.z > 0.5
 
@@ -177,8 +197,9 @@ def test_a_new_episode_takes_the_old_path_away_and_a_malformed_chunk_is_not_draw
 ) -> None:
     talker.say(pose(0))
     talker.until(lambda m: len(m["hand_path"].points) == 1)
-    talker.say(ActionChunk(header=to_header(START), horizon=9, action_dim=7,
-                           actions=array("f", [1.0])))
+    talker.say(
+        ActionChunk(header=to_header(START), horizon=9, action_dim=7, actions=array("f", [1.0]))
+    )
     talker.say(EpisodeState(episode_id="e2", header=to_header(START)))
     talker.until(is_empty)
     talker.say(pose(1))

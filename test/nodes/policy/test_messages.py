@@ -9,8 +9,9 @@ from vla_sae_ros.nodes.policy.messages import to_feature_info
 
 
 def test_every_field_of_an_entry_reaches_its_message():
-    entry = FeatureEntry(7, "lift", "goes up", "general", 2.5, 0.5, 0.25, 3.0, 0.125, 0.75,
-                         "person", "a note")
+    entry = FeatureEntry(
+        7, "lift", "goes up", "general", 2.5, 0.5, 0.25, 3.0, 0.125, 0.75, "person", "a note"
+    )
     message = to_feature_info("expert.1", entry)
     assert message.site == "expert.1"
     told = {field.name: getattr(message, field.name) for field in dataclasses.fields(entry)}
@@ -21,6 +22,13 @@ def test_every_field_of_an_entry_reaches_its_message():
 
 def test_what_is_unknown_is_nan_and_not_zero():
     message = to_feature_info("expert.1", FeatureEntry(7))
-    assert all(math.isnan(value) for value in (
-        message.coverage, message.density, message.onset_count, message.relative_run_length,
-        message.general_probability))
+    assert all(
+        math.isnan(value)
+        for value in (
+            message.coverage,
+            message.density,
+            message.onset_count,
+            message.relative_run_length,
+            message.general_probability,
+        )
+    )

@@ -483,9 +483,7 @@ def test_what_a_person_writes_is_kept_in_the_bundle_and_published(
     ("site", "feature", "says"),
     [("expert.1", 9999, "unknown feature"), ("expert.9", 3, "no SAE on this site")],
 )
-def test_a_note_on_nothing_is_refused(
-    started: Started, site: str, feature: int, says: str
-) -> None:
+def test_a_note_on_nothing_is_refused(started: Started, site: str, feature: int, says: str) -> None:
     _node, bridge = started
     response = bridge.call("annotate", AnnotateFeature.Request(site=site, feature=feature))
     assert not response.accepted

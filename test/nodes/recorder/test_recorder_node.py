@@ -54,9 +54,9 @@ class Graph:
         self._diagnosis = DiagnosticStatus()
         self.states: list[RecordingState] = []
         self.source.create_subscription(
-            DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
-        self.source.create_subscription(
-            RecordingState, "record/state", self._on_state, qos.LATCHED)
+            DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS
+        )
+        self.source.create_subscription(RecordingState, "record/state", self._on_state, qos.LATCHED)
         self._threads: list[tuple[SingleThreadedExecutor, threading.Thread]] = []
         self._spin(self.source)
         self.recorder = RecorderNode()
@@ -86,7 +86,8 @@ class Graph:
         """Wait for the newest state to be so."""
         with self._told:
             assert self._told.wait_for(
-                lambda: bool(self.states) and condition(self.states[-1]), LIMIT), self.states[-1:]
+                lambda: bool(self.states) and condition(self.states[-1]), LIMIT
+            ), self.states[-1:]
             return self.states[-1]
 
     def close(self) -> None:
@@ -136,8 +137,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Return a folder on a disk of 40 MB; without root there is none."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder)],
-                             capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
+    )
     if mounted.returncode:
         pytest.skip("mounting a small disk needs root")
     yield folder
@@ -159,14 +163,19 @@ def read(folder: str | Path) -> dict[str, list[Any]]:
     with AnyReader([Path(folder)]) as reader:
         for connection, _, raw in reader.messages():
             found.setdefault(connection.topic, []).append(
-                reader.deserialize(raw, connection.msgtype))
+                reader.deserialize(raw, connection.msgtype)
+            )
     return found
 
 
 def features(inference: int) -> FeatureActivations:
     return FeatureActivations(
-        site="backbone.1", inference=inference, index=to_unsigned([1, 5]),
-        natural=to_floats([0.5, 2.0]), applied=to_floats([0.5, 4.0]))
+        site="backbone.1",
+        inference=inference,
+        index=to_unsigned([1, 5]),
+        natural=to_floats([0.5, 2.0]),
+        applied=to_floats([0.5, 4.0]),
+    )
 
 
 def test_every_message_between_start_and_stop_is_in_the_bag(make_graph) -> None:
@@ -224,23 +233,25 @@ def test_the_descriptions_of_all_nodes_are_kept(make_graph) -> None:
     publishers = []
     for name in ("policy", "bridge"):
         publishers.append(
-            graph.source.create_publisher(NodeDescription, "description", qos.DESCRIPTION))
+            graph.source.create_publisher(NodeDescription, "description", qos.DESCRIPTION)
+        )
         publishers[-1].publish(NodeDescription(node=name, names=["seed"], values=["7"]))
     started = graph.start()
     for publisher in publishers:
         matched(publisher)
         assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=LIMIT))
     graph.stop()
-    told = {each.node: dict(zip(each.names, each.values, strict=True))
-            for each in read(started.uri)["/description"]}
+    told = {
+        each.node: dict(zip(each.names, each.values, strict=True))
+        for each in read(started.uri)["/description"]
+    }
     assert told.keys() == {"policy", "bridge", "/recorder"}
     assert told["/recorder"]["parameter.min_free_disk"] == "0"
 
 
 def test_pictures_are_recorded_only_when_asked_for(make_graph) -> None:
     graph = make_graph()
-    publisher = graph.source.create_publisher(
-        Image, "observation/image/wrist", qos.OBSERVATION)
+    publisher = graph.source.create_publisher(Image, "observation/image/wrist", qos.OBSERVATION)
     picture = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
     without = graph.start(uri="without")
     graph.state(lambda state: state.status == RecordingState.RECORDING)
@@ -334,9 +345,22 @@ def test_a_full_disk_ends_the_recording_with_a_readable_bag_and_the_node_goes_on
 
 def test_sigint_closes_the_bag(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "vla_sae_ros.nodes.recorder.recorder_node", "--ros-args", "-p",
-         f"output_folder:={tmp_path}", "-p", "record_on_start:=true", "-p", "min_free_disk:=0"],
-        stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+        [
+            sys.executable,
+            "-m",
+            "vla_sae_ros.nodes.recorder.recorder_node",
+            "--ros-args",
+            "-p",
+            f"output_folder:={tmp_path}",
+            "-p",
+            "record_on_start:=true",
+            "-p",
+            "min_free_disk:=0",
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
+    )
     assert process.stderr is not None
     try:
         assert any("recording into" in line for line in process.stderr)
@@ -353,9 +377,22 @@ def test_sigint_closes_the_bag(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_after_a_kill_all_but_the_last_second_is_repaired(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "vla_sae_ros.nodes.recorder.recorder_node", "--ros-args", "-p",
-         f"output_folder:={tmp_path / 'bags'}", "-p", "record_on_start:=true", "-p",
-         "min_free_disk:=0"], stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+        [
+            sys.executable,
+            "-m",
+            "vla_sae_ros.nodes.recorder.recorder_node",
+            "--ros-args",
+            "-p",
+            f"output_folder:={tmp_path / 'bags'}",
+            "-p",
+            "record_on_start:=true",
+            "-p",
+            "min_free_disk:=0",
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
+    )
     assert process.stderr is not None
     context = Context()
     rclpy.init(context=context)

@@ -40,8 +40,14 @@ from vla_sae_ros.wire.conversions import to_header, to_image
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 CONTRACT = str(resource("config", "contracts", "six_axis.yaml"))
 SETTINGS = load_robot("six_axis")
-JOINTS = ("shoulder_pan_joint", "shoulder_lift_joint", "elbow_joint", "wrist_1_joint",
-          "wrist_2_joint", "wrist_3_joint")
+JOINTS = (
+    "shoulder_pan_joint",
+    "shoulder_lift_joint",
+    "elbow_joint",
+    "wrist_1_joint",
+    "wrist_2_joint",
+    "wrist_3_joint",
+)
 SIZE = PiSize(chunk=12, language=96)
 REACH = 8.0  # [deg] around the pose in which it stands
 
@@ -59,9 +65,14 @@ class SixAxisArm(Node):
         self._front = self.create_publisher(CompressedImage, "cell/front/compressed", qos.SENSOR)
         self._hand = self.create_publisher(Image, "cell/hand/image_raw", qos.SENSOR)
         self.create_subscription(
-            JointTrajectory, "arm_controller/joint_trajectory", self._follow, qos.EXECUTED)
-        self.create_subscription(Float64, "gripper_command",
-                                 lambda message: self.gripper.append(message.data), qos.EXECUTED)
+            JointTrajectory, "arm_controller/joint_trajectory", self._follow, qos.EXECUTED
+        )
+        self.create_subscription(
+            Float64,
+            "gripper_command",
+            lambda message: self.gripper.append(message.data),
+            qos.EXECUTED,
+        )
         self.create_subscription(ActionChunk, "policy/action_chunk", self._chunk, qos.EXECUTED)
         self.create_timer(0.02, self._tell)
         self.create_timer(0.1, self._film)
@@ -75,18 +86,23 @@ class SixAxisArm(Node):
 
     def _tell(self) -> None:
         reading = self._arm.read()
-        self._states.publish(JointState(
-            header=to_header(self.get_clock().now().nanoseconds),
-            name=[*JOINTS, "finger"], position=[*reading.q.tolist(), 0.5],
-            velocity=[*reading.dq.tolist(), 0.0]))
+        self._states.publish(
+            JointState(
+                header=to_header(self.get_clock().now().nanoseconds),
+                name=[*JOINTS, "finger"],
+                position=[*reading.q.tolist(), 0.5],
+                velocity=[*reading.dq.tolist(), 0.0],
+            )
+        )
 
     def _film(self) -> None:
         header = to_header(self.get_clock().now().nanoseconds)
         pixels = np.full((48, 64, 3), 90, np.uint8)
         buffer = io.BytesIO()
         Picture.fromarray(pixels).save(buffer, "jpeg")
-        self._front.publish(CompressedImage(header=header, format="jpeg",
-                                            data=array("B", buffer.getvalue())))
+        self._front.publish(
+            CompressedImage(header=header, format="jpeg", data=array("B", buffer.getvalue()))
+        )
         self._hand.publish(to_image(pixels, header))
 
 
@@ -94,11 +110,17 @@ def policy_folder(folder: Path) -> Path:
     """Build a pi0.5 that thinks in degrees around the arm's pose."""
     picture = PolicyFeature(type=FeatureType.VISUAL, shape=(3, 64, 64))
     policy = build_tiny_pi(
-        "pi05", SIZE,
-        input_features={"observation.images.front": picture, "observation.images.hand": picture,
-                        "observation.state": PolicyFeature(type=FeatureType.STATE, shape=(7,))},
+        "pi05",
+        SIZE,
+        input_features={
+            "observation.images.front": picture,
+            "observation.images.hand": picture,
+            "observation.state": PolicyFeature(type=FeatureType.STATE, shape=(7,)),
+        },
         output_features={"action": PolicyFeature(type=FeatureType.ACTION, shape=(7,))},
-        max_state_dim=8, max_action_dim=8)
+        max_state_dim=8,
+        max_action_dim=8,
+    )
     pose = torch.tensor([*np.rad2deg(SETTINGS.reset_pose), 0.5], dtype=torch.float32)
     reach = torch.tensor([REACH] * 6 + [0.5])
     stats = {"mean": pose, "std": reach, "q01": pose - reach, "q99": pose + reach}
@@ -115,16 +137,28 @@ def cell(tmp_path: Path) -> Iterator[tuple[SixAxisArm, RobotBench]]:
     nodes: list[Any] = [arm]
     threads = [threading.Thread(target=spin_until, args=(arm, stop), daemon=True)]
     threads[0].start()
-    policy = PolicyNode(context=contexts[1], parameter_overrides=[
-        Parameter("policy", value=str(policy_folder(tmp_path / "policy"))),
-        Parameter("contract", value=CONTRACT)])
+    policy = PolicyNode(
+        context=contexts[1],
+        parameter_overrides=[
+            Parameter("policy", value=str(policy_folder(tmp_path / "policy"))),
+            Parameter("contract", value=CONTRACT),
+        ],
+    )
     policy.start()
     nodes.append(policy)
     threads.append(threading.Thread(target=spin_until, args=(policy, stop), daemon=True))
     threads[1].start()
-    robot = RobotBench(robot=patient("six_axis"), contract=CONTRACT, actions="joint_positions",
-                       mode="ros2_control", hardware_states="hw/joint_states", gripper="topic",
-                       gripper_joint="finger", gripper_width=1.0, policy_timeout=30.0)
+    robot = RobotBench(
+        robot=patient("six_axis"),
+        contract=CONTRACT,
+        actions="joint_positions",
+        mode="ros2_control",
+        hardware_states="hw/joint_states",
+        gripper="topic",
+        gripper_joint="finger",
+        gripper_width=1.0,
+        policy_timeout=30.0,
+    )
     yield arm, robot
     robot.close()
     stop.set()

@@ -248,9 +248,14 @@ def test_a_cancel_ends_the_episode_and_the_arm_stays_enabled(bench):
     assert robot.robot[-1].status == RobotState.ENABLED
 
 
-@pytest.mark.parametrize("goal, words", [
-    ({"instruction": " "}, "instruction"), ({"suite": "libero_object"}, "suite"),
-    ({"clock": "lockstep"}, "realtime")])
+@pytest.mark.parametrize(
+    "goal, words",
+    [
+        ({"instruction": " "}, "instruction"),
+        ({"suite": "libero_object"}, "suite"),
+        ({"clock": "lockstep"}, "realtime"),
+    ],
+)
 def test_a_goal_that_no_robot_can_run_is_refused_with_the_reason(bench, goal, words):
     robot = bench()
     robot.enable()
@@ -342,11 +347,14 @@ def test_bags_hold_what_a_robots_bridge_tells():
     assert {"robot_state", "robot_command", "bridge/heartbeat"} <= names
 
 
-@pytest.mark.parametrize("parameters, words", [
-    ({"contract": "config/contracts/libero.yaml"}, "15"),
-    ({"robot": "nobody"}, "panda"),
-    ({"actions": "dance"}, "droid"),
-])
+@pytest.mark.parametrize(
+    "parameters, words",
+    [
+        ({"contract": "config/contracts/libero.yaml"}, "15"),
+        ({"robot": "nobody"}, "panda"),
+        ({"actions": "dance"}, "droid"),
+    ],
+)
 def test_parameters_that_do_not_fit_are_refused_at_the_start(parameters, words):
     with pytest.raises(ConfigurationError, match=words):
         RobotBench(**parameters)

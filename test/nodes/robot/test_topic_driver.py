@@ -56,8 +56,9 @@ class Controller:
         pytest.fail("it did not happen")
 
     def say(self, names: Any, q: np.ndarray, velocity: Any = ()) -> None:
-        self.states.publish(JointState(name=list(names), position=q.tolist(),
-                                       velocity=list(velocity)))
+        self.states.publish(
+            JointState(name=list(names), position=q.tolist(), velocity=list(velocity))
+        )
 
     def close(self) -> None:
         self.executor.shutdown()
@@ -143,15 +144,19 @@ def test_a_twist_moves_the_tool_to_the_target_within_a_tick():
     sent = message.twist
     assert [sent.linear.x, sent.linear.y, sent.linear.z] == pytest.approx(linear.tolist())
     assert [sent.angular.x, sent.angular.y, sent.angular.z] == pytest.approx(
-        [skew[2, 1], skew[0, 2], skew[1, 0]], rel=1e-3)
+        [skew[2, 1], skew[0, 2], skew[1, 0]], rel=1e-3
+    )
     assert message.header.frame_id == "fr3_link0"
 
 
-@pytest.mark.parametrize("values, words", [
-    ({"hardware_joints": ("a", "b")}, "7 names"),
-    ({"gripper": "action"}, "control_msgs"),
-    ({"hardware_states": "joint_states"}, "share the topic"),
-])
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ({"hardware_joints": ("a", "b")}, "7 names"),
+        ({"gripper": "action"}, "control_msgs"),
+        ({"hardware_states": "joint_states"}, "share the topic"),
+    ],
+)
 def test_what_cannot_work_is_refused_with_what_to_do(controller, values, words):
     with pytest.raises(ConfigurationError, match=words):
         TopicDriver(controller.owner, DEFAULTS | values, SETTINGS)
@@ -172,9 +177,13 @@ def test_the_watchdog_passes_commands_on_and_holds_the_arm_when_they_stop(contro
     watchdog = ForwardWatchdog(context=controller.context)
     controller.executor.add_node(watchdog)
     commands = controller.node.create_publisher(Float64MultiArray, "/forward_command", 1)
-    controller.until(lambda: commands.get_subscription_count() and
-                     controller.states.get_subscription_count() and
-                     controller.node.count_publishers(topic))
+    controller.until(
+        lambda: (
+            commands.get_subscription_count()
+            and controller.states.get_subscription_count()
+            and controller.node.count_publishers(topic)
+        )
+    )
     controller.until(lambda: watchdog._out.get_subscription_count() > 0)
     controller.say(FR3_JOINTS, Q)
     controller.until(lambda: watchdog._q is not None)

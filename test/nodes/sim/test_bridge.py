@@ -42,8 +42,12 @@ class Graph:
         for context in self.contexts:
             rclpy.init(context=context, domain_id=SECOND_DOMAIN)
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-        self.bridge = SimBridge(lambda values: environment, find_task, context=self.contexts[0],
-                                parameter_overrides=overrides)
+        self.bridge = SimBridge(
+            lambda values: environment,
+            find_task,
+            context=self.contexts[0],
+            parameter_overrides=overrides,
+        )
         self.node = Node("observer", context=self.contexts[1])
         self.policy = fake_policy(self.node)
         self.states: list[EpisodeState] = []
@@ -55,8 +59,10 @@ class Graph:
         self._listen(ExecutedAction, "executed_action", qos.EXECUTED, self.executed.append)
         self._listen(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS, self._diagnosed)
         self.client = ActionClient(self.node, RunEpisode, "run_episode")
-        self._threads = [threading.Thread(target=spin_until, args=(node, self._stop), daemon=True)
-                         for node in (self.bridge, self.node)]
+        self._threads = [
+            threading.Thread(target=spin_until, args=(node, self._stop), daemon=True)
+            for node in (self.bridge, self.node)
+        ]
         for thread in self._threads:
             thread.start()
         assert self.client.wait_for_server(LIMIT)
@@ -80,7 +86,8 @@ class Graph:
     def send(self, **goal: Any) -> Any:
         goal = {"suite": "fake_suite", "seed": 7} | goal
         sent = self.client.send_goal_async(
-            RunEpisode.Goal(**goal), lambda message: self.feedback.append(message.feedback.state))
+            RunEpisode.Goal(**goal), lambda message: self.feedback.append(message.feedback.state)
+        )
         handle = wait(sent)
         assert handle.accepted
         return handle
@@ -273,8 +280,7 @@ def wait_for_mail(system: Graph, count: int) -> None:
 def test_a_malformed_chunk_never_reaches_the_robot(graph, environment):
     system = graph(chunk_timeout=0.5)
     publish = system.policy.publish
-    system.policy.publish = lambda request: publish(
-        request, actions=to_floats([float("nan")] * 70))
+    system.policy.publish = lambda request: publish(request, actions=to_floats([float("nan")] * 70))
     status, result = system.run()
     assert status == GoalStatus.STATUS_ABORTED
     assert "not all finite" in result.message
@@ -305,8 +311,10 @@ def test_an_unexpected_failure_ends_the_episode_and_not_the_bridge(graph, enviro
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"clock": "sundial", "execute_steps": 0},
-         ["'clock': got 'sundial'", "'execute_steps': got 0; allowed: an integer from 1"]),
+        (
+            {"clock": "sundial", "execute_steps": 0},
+            ["'clock': got 'sundial'", "'execute_steps': got 0; allowed: an integer from 1"],
+        ),
         ({"chunk_timeout": 5}, ["'chunk_timeout': got 5", "decimal point"]),
         ({"chunktimeout": 5.0}, ["Unknown parameter: got 'chunktimeout'", "'chunk_timeout'?"]),
         ({"contract": "nowhere.yaml"}, ["nowhere.yaml cannot be read"]),
@@ -320,8 +328,12 @@ def test_wrong_parameters_are_refused_all_at_once_with_the_reasons(
     overrides = [Parameter(name, value=value) for name, value in parameters.items()]
     try:
         with pytest.raises(Exception) as refusal:
-            SimBridge(lambda values: environment, find_task, context=context,
-                      parameter_overrides=overrides)
+            SimBridge(
+                lambda values: environment,
+                find_task,
+                context=context,
+                parameter_overrides=overrides,
+            )
         for part in words:
             assert part in str(refusal.value)
     finally:
@@ -339,9 +351,7 @@ def test_a_simulation_with_another_rate_than_the_contract_is_refused(environment
         context.try_shutdown()
 
 
-def test_destroying_the_bridge_cancels_the_episode_and_closes_the_simulator(
-    graph, environment
-):
+def test_destroying_the_bridge_cancels_the_episode_and_closes_the_simulator(graph, environment):
     system = graph()
     system.policy.silent = True
     system.send()
@@ -354,11 +364,21 @@ def test_destroying_the_bridge_cancels_the_episode_and_closes_the_simulator(
 def test_observations_carry_one_stamp(graph):
     system = graph()
     stamps: dict[str, list[int]] = {}
-    for kind, topic in ((Image, "observation/image/agentview"), (Image, "observation/image/wrist"),
-                        (JointState, "joint_states"), (PoseStamped, "ee_pose"),
-                        (JointState, "gripper")):
-        system._listen(kind, topic, qos.OBSERVATION, lambda message, topic=topic: stamps.setdefault(
-            topic, []).append(to_ns(message.header.stamp)))
+    for kind, topic in (
+        (Image, "observation/image/agentview"),
+        (Image, "observation/image/wrist"),
+        (JointState, "joint_states"),
+        (PoseStamped, "ee_pose"),
+        (JointState, "gripper"),
+    ):
+        system._listen(
+            kind,
+            topic,
+            qos.OBSERVATION,
+            lambda message, topic=topic: stamps.setdefault(topic, []).append(
+                to_ns(message.header.stamp)
+            ),
+        )
     system.until(lambda: system.bridge.count_subscribers("joint_states") > 0)
     system.run()
     system.until(lambda: len(stamps) == 5 and all(len(seen) == 4 for seen in stamps.values()))

@@ -58,8 +58,12 @@ def wait(future: Any) -> Any:
 
 def start(*parameters: str) -> subprocess.Popen[str]:
     arguments = [word for parameter in parameters for word in ("-p", parameter)]
-    return subprocess.Popen([*BRIDGE, *arguments], stderr=subprocess.PIPE, text=True,
-                            env=os.environ | {"ROS_DOMAIN_ID": str(SECOND_DOMAIN)})
+    return subprocess.Popen(
+        [*BRIDGE, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"ROS_DOMAIN_ID": str(SECOND_DOMAIN)},
+    )
 
 
 @pytest.fixture

@@ -149,8 +149,10 @@ def test_after_the_features_changed_nothing_can_be_undone(desk) -> None:
 
 
 def test_a_preset_written_and_read_again_does_not_differ(desk) -> None:
-    edits = [Edit(1, Mode.CLAMP, 4.0, "a", Unit.OBSERVED_MAX, ramp=0.5),
-             Edit(2, Mode.PROJECT_OUT, site="b")]
+    edits = [
+        Edit(1, Mode.CLAMP, 4.0, "a", Unit.OBSERVED_MAX, ramp=0.5),
+        Edit(2, Mode.PROJECT_OUT, site="b"),
+    ]
     assert differences(edits, parse_preset(format_preset("p", edits)).edits) == []
 
 
@@ -164,15 +166,19 @@ def test_a_comparison_names_what_is_only_here_only_there_and_different() -> None
     assert lines[2] == "b #3: only in the preset, project out"
 
 
-@pytest.mark.parametrize(("mode", "unit", "per_unit", "applied", "natural"), [
-    (Mode.CLAMP, Unit.OBSERVED_MAX, 2.0, 3.0, 0.5),  # z' = 6, z = 1, observed maximum 2
-    (Mode.CLAMP, Unit.NATURAL, 1.0, 6.0, 1.0),
-    (Mode.ADD, Unit.OBSERVED_MAX, 2.0, 2.5, 0.0),
-    (Mode.SCALE, Unit.NATURAL, 1.0, 6.0, 1.0),
-])
+@pytest.mark.parametrize(
+    ("mode", "unit", "per_unit", "applied", "natural"),
+    [
+        (Mode.CLAMP, Unit.OBSERVED_MAX, 2.0, 3.0, 0.5),  # z' = 6, z = 1, observed maximum 2
+        (Mode.CLAMP, Unit.NATURAL, 1.0, 6.0, 1.0),
+        (Mode.ADD, Unit.OBSERVED_MAX, 2.0, 2.5, 0.0),
+        (Mode.SCALE, Unit.NATURAL, 1.0, 6.0, 1.0),
+    ],
+)
 def test_marks_lie_on_the_axis_of_their_edit(mode, unit, per_unit, applied, natural) -> None:
-    slider = make_slider(Edit(0, mode, 1.0, "s", unit), Activation(1.0, 6.0, 2.0), True, per_unit,
-                         True)
+    slider = make_slider(
+        Edit(0, mode, 1.0, "s", unit), Activation(1.0, 6.0, 2.0), True, per_unit, True
+    )
     assert (slider.applied, slider.natural) == (applied, natural)
 
 
@@ -182,8 +188,9 @@ def test_a_removed_direction_has_no_axis_and_every_other_edit_has_one() -> None:
     assert axis_limit(Edit(0, Mode.CLAMP, unit=Unit.NATURAL), 2.0) == 10.0
 
 
-@pytest.mark.parametrize(("held", "asked"), [
-    (TAP_SECONDS / 2, [True]), (TAP_SECONDS * 2, [True, False])])
+@pytest.mark.parametrize(
+    ("held", "asked"), [(TAP_SECONDS / 2, [True]), (TAP_SECONDS * 2, [True, False])]
+)
 def test_space_latches_when_tapped_and_compares_while_held(held: float, asked: list) -> None:
     got: list[bool] = []
     key = BypassKey(got.append)

@@ -60,9 +60,16 @@ def cell(panel: PanelWidget, name: FeatureName):
 
 
 def move(panel: PanelWidget, to: QPoint) -> None:
-    QApplication.sendEvent(panel.table.viewport(), QMouseEvent(
-        QEvent.Type.MouseMove, to, Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton,
-        Qt.KeyboardModifier.NoModifier))
+    QApplication.sendEvent(
+        panel.table.viewport(),
+        QMouseEvent(
+            QEvent.Type.MouseMove,
+            to,
+            Qt.MouseButton.NoButton,
+            Qt.MouseButton.LeftButton,
+            Qt.KeyboardModifier.NoModifier,
+        ),
+    )
 
 
 def drag(panel: PanelWidget, name: FeatureName, values: Sequence[float]) -> None:
@@ -89,8 +96,9 @@ def test_a_drag_sends_values_and_ends_with_the_last_one(panel, client) -> None:
 
 def test_a_click_alone_changes_nothing(panel, client) -> None:
     area = cell(panel, ("backbone.1", 1))
-    QTest.mouseClick(panel.table.viewport(), Qt.MouseButton.LeftButton,
-                     pos=area.center() + QPoint(60, 0))
+    QTest.mouseClick(
+        panel.table.viewport(), Qt.MouseButton.LeftButton, pos=area.center() + QPoint(60, 0)
+    )
     assert client.requests == []
 
 
@@ -185,9 +193,7 @@ def test_a_lost_connection_is_impossible_to_miss(panel, client) -> None:
     assert panel.table.hasFocus()  # Space is bypass again
 
 
-def test_the_order_is_held_while_a_slider_is_dragged(
-    panel, client, make_activations
-) -> None:
+def test_the_order_is_held_while_a_slider_is_dragged(panel, client, make_activations) -> None:
     area = cell(panel, ("backbone.1", 1))
     QTest.mousePress(panel.table.viewport(), Qt.MouseButton.LeftButton, pos=area.center())
     move(panel, area.center() + QPoint(40, 0))
@@ -216,8 +222,7 @@ def test_everything_can_be_painted_in_every_state(
     panel, client, make_activations, make_steering
 ) -> None:
     client.incoming.steering.put(make_steering(("backbone.1", 1, 20.0)))
-    client.incoming.activations.put(make_activations(
-        "backbone.1", {0: (1.0, 1.0), 1: (0.5, 20.0)}))
+    client.incoming.activations.put(make_activations("backbone.1", {0: (1.0, 1.0), 1: (0.5, 20.0)}))
     panel.tick()
     panel.table.selectRow(1)
     for heard in (time.monotonic(), time.monotonic() - 60):
@@ -236,8 +241,11 @@ def test_p_pins_the_selected_feature_and_the_star_unpins_it(panel) -> None:
     panel.select(("expert.0", 2))
     QTest.keyClick(panel.table, Qt.Key.Key_P)
     assert panel.store.pinned == [("expert.0", 2)]
-    star = panel.table.visualRect(panel.model.index(
-        panel.model.place_of(panel.store.columns.row_of(("expert.0", 2))), Column.PIN))
+    star = panel.table.visualRect(
+        panel.model.index(
+            panel.model.place_of(panel.store.columns.row_of(("expert.0", 2))), Column.PIN
+        )
+    )
     QTest.mouseClick(panel.table.viewport(), Qt.MouseButton.LeftButton, pos=star.center())
     assert panel.store.pinned == []
 
@@ -265,10 +273,13 @@ def test_where_new_edits_remove_a_direction_enter_and_double_click_do(panel, cli
     panel.tools.mode.setCurrentText("project out")
     panel.select(("backbone.1", 1))
     QTest.keyClick(panel.table, Qt.Key.Key_Return)
-    QTest.mouseDClick(panel.table.viewport(), Qt.MouseButton.LeftButton,
-                      pos=cell(panel, ("expert.0", 2)).center())
+    QTest.mouseDClick(
+        panel.table.viewport(), Qt.MouseButton.LeftButton, pos=cell(panel, ("expert.0", 2)).center()
+    )
     assert [(edit.key, edit.mode) for edit in edits_sent(client)] == [
-        (("backbone.1", 1), Mode.PROJECT_OUT), (("expert.0", 2), Mode.PROJECT_OUT)]
+        (("backbone.1", 1), Mode.PROJECT_OUT),
+        (("expert.0", 2), Mode.PROJECT_OUT),
+    ]
     assert not panel.grab().isNull()
 
 
@@ -341,8 +352,12 @@ def test_a_layout_saved_as_plain_values_comes_back(panel, client, qtbot) -> None
 
 
 def test_a_layout_of_another_version_is_taken_as_far_as_it_fits(panel) -> None:
-    panel.restore_layout({"areas": {"columns": "odd", "hidden": ["nowhere"]},
-                          "table": {"sort": "COLOUR", "widths": {"GONE": 3}}})
+    panel.restore_layout(
+        {
+            "areas": {"columns": "odd", "hidden": ["nowhere"]},
+            "table": {"sort": "COLOUR", "widths": {"GONE": 3}},
+        }
+    )
     assert panel.model.rowCount() == 8
 
 
@@ -386,9 +401,7 @@ def test_a_preset_that_cannot_be_read_is_said_and_changes_nothing(
     assert panel.note_line.warning and "nothing changed" in panel.note_line.text
 
 
-def test_a_view_is_made_when_it_is_first_shown_and_drawn_only_while_visible(
-    client, qtbot
-) -> None:
+def test_a_view_is_made_when_it_is_first_shown_and_drawn_only_while_visible(client, qtbot) -> None:
     class FakeView(QWidget):
         frames = 0
 
@@ -407,8 +420,10 @@ def test_a_view_is_made_when_it_is_first_shown_and_drawn_only_while_visible(
 
         return make
 
-    specs = tuple(ViewSpec(title, area, maker(title)) for title, area in (
-        ("strip", Area.BAR), ("first", Area.BOTTOM), ("second", Area.BOTTOM)))
+    specs = tuple(
+        ViewSpec(title, area, maker(title))
+        for title, area in (("strip", Area.BAR), ("first", Area.BOTTOM), ("second", Area.BOTTOM))
+    )
     panel = PanelWidget(client, views=specs)
     panel.stop()
     qtbot.addWidget(panel)
@@ -452,8 +467,12 @@ def test_status_colours_are_readable_in_both_themes(theme: str) -> None:
         assert contrast(QColor(ground), QColor(ink)) > 4.5
     palette = themes._PALETTES[theme]
     role = QPalette.ColorRole
-    for ground, ink in ((role.Base, role.Text), (role.Window, role.WindowText),
-                        (role.Highlight, role.HighlightedText), (role.Button, role.ButtonText)):
+    for ground, ink in (
+        (role.Base, role.Text),
+        (role.Window, role.WindowText),
+        (role.Highlight, role.HighlightedText),
+        (role.Button, role.ButtonText),
+    ):
         assert contrast(QColor(palette[ground]), QColor(palette[ink])) > 4.5
 
 
@@ -461,8 +480,10 @@ def contrast(first: QColor, second: QColor) -> float:
     """WCAG 2 contrast ratio."""
 
     def luminance(colour: QColor) -> float:
-        parts = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4
-                 for c in (colour.redF(), colour.greenF(), colour.blueF())]
+        parts = [
+            c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4
+            for c in (colour.redF(), colour.greenF(), colour.blueF())
+        ]
         return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
 
     high, low = sorted((luminance(first), luminance(second)), reverse=True)
@@ -490,16 +511,26 @@ def test_a_malformed_message_is_counted_and_the_next_one_is_taken(
     assert len(client.incoming.activations.take()) == 1
 
 
-def test_sixty_five_thousand_features_with_odd_texts_are_shown_and_painted(
-    panel, client
-) -> None:
+def test_sixty_five_thousand_features_with_odd_texts_are_shown_and_painted(panel, client) -> None:
     odd = ("\x00bell\nline", "\u202eright to left", "x" * 5000, "🤖 grasps", "שלום", "")
     size = 65_536
-    client.incoming.catalogues.put("", catalogue_view(FeatureCatalogue(
-        policy_id="large", sites=["s"], bundle_ids=["b"], dictionary_sizes=array("I", [size]),
-        can_steer=[True], mean_residual_norms=array("f", [1.0]),
-        features=[FeatureInfo(site="s", feature=f, label=odd[f % len(odd)], observed_max=1.0)
-                  for f in range(size)])))
+    client.incoming.catalogues.put(
+        "",
+        catalogue_view(
+            FeatureCatalogue(
+                policy_id="large",
+                sites=["s"],
+                bundle_ids=["b"],
+                dictionary_sizes=array("I", [size]),
+                can_steer=[True],
+                mean_residual_norms=array("f", [1.0]),
+                features=[
+                    FeatureInfo(site="s", feature=f, label=odd[f % len(odd)], observed_max=1.0)
+                    for f in range(size)
+                ],
+            )
+        ),
+    )
     panel.tick()
     assert panel.model.rowCount() == size
     panel.tools.search.setText("grasps")
@@ -511,9 +542,16 @@ def test_the_wheel_over_a_box_without_the_focus_changes_nothing(panel) -> None:
     box = panel.tools.ramp
     panel.table.setFocus()
     before = box.value()
-    wheel = QWheelEvent(QPointF(5, 5), QPointF(box.mapToGlobal(QPoint(5, 5))), QPoint(),
-                        QPoint(0, 120), Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier,
-                        Qt.ScrollPhase.NoScrollPhase, False)
+    wheel = QWheelEvent(
+        QPointF(5, 5),
+        QPointF(box.mapToGlobal(QPoint(5, 5))),
+        QPoint(),
+        QPoint(0, 120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
     QApplication.sendEvent(box, wheel)
     assert box.value() == before
 

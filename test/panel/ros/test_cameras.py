@@ -31,8 +31,10 @@ def compressed(form: str, data: bytes | None = None) -> CompressedImage:
         Pillow.fromarray(PIXELS).save(file, form)
         data = file.getvalue()
     return CompressedImage(
-        header=to_header(3_000_000_000), format=f"bgr8; {form} compressed bgr8",
-        data=array("B", data))
+        header=to_header(3_000_000_000),
+        format=f"bgr8; {form} compressed bgr8",
+        data=array("B", data),
+    )
 
 
 @pytest.fixture
@@ -68,8 +70,9 @@ def test_compressed_pictures_are_shown_and_broken_ones_are_counted(qtbot, ros, p
     qtbot.waitUntil(lambda: incoming.broken_pictures == {"wrist": 1}, timeout=LIMIT_MS)
     assert incoming.pictures.take() == {}
     publish(WRIST, compressed("png"))
-    qtbot.waitUntil(lambda: bool(shown.append(incoming.pictures.take()) or shown[-1]),
-                    timeout=LIMIT_MS)
+    qtbot.waitUntil(
+        lambda: bool(shown.append(incoming.pictures.take()) or shown[-1]), timeout=LIMIT_MS
+    )
     picture = shown[-1]["wrist"]
     assert np.array_equal(picture.pixels, PIXELS)
     assert picture.time == 3.0
@@ -96,15 +99,19 @@ def test_a_camera_that_sends_both_kinds_is_one_camera_and_heard_raw(qtbot, ros, 
     qtbot.waitUntil(lambda: ros.node.count_publishers(WRIST) == 1, timeout=LIMIT_MS)
     assert client.cameras() == ["wrist"]
     shown: list = []
-    qtbot.waitUntil(lambda: bool(shown.append(client.incoming.pictures.take()) or shown[-1]),
-                    timeout=LIMIT_MS)
+    qtbot.waitUntil(
+        lambda: bool(shown.append(client.incoming.pictures.take()) or shown[-1]), timeout=LIMIT_MS
+    )
     assert np.array_equal(shown[-1]["wrist"].pixels, PIXELS)
 
 
-@pytest.mark.parametrize("topic, message", [
-    ("/zed/left/image", to_image(PIXELS, to_header(0))),
-    ("/zed/left/image/compressed", compressed("png")),
-])
+@pytest.mark.parametrize(
+    "topic, message",
+    [
+        ("/zed/left/image", to_image(PIXELS, to_header(0))),
+        ("/zed/left/image/compressed", compressed("png")),
+    ],
+)
 def test_a_labs_own_topic_is_shown_when_the_policy_hears_it(qtbot, ros, topic, message) -> None:
     context = Context()
     rclpy.init(context=context)
@@ -117,8 +124,10 @@ def test_a_labs_own_topic_is_shown_when_the_policy_hears_it(qtbot, ros, topic, m
     qtbot.waitUntil(lambda: publisher.get_subscription_count() == 2, timeout=LIMIT_MS)
     publisher.publish(message)
     shown: list = []
-    qtbot.waitUntil(lambda: bool(shown.append(ros.client.incoming.pictures.take()) or shown[-1]),
-                    timeout=LIMIT_MS)
+    qtbot.waitUntil(
+        lambda: bool(shown.append(ros.client.incoming.pictures.take()) or shown[-1]),
+        timeout=LIMIT_MS,
+    )
     assert np.array_equal(shown[-1]["zed/left/image"].pixels, PIXELS)
     for node in (policy, camera):
         node.destroy_node()

@@ -24,8 +24,23 @@ def test_a_remark_carries_the_episode_its_step_and_the_observations_stamp(ros) -
     heard: list[Annotation] = []
     ros.node.create_subscription(Annotation, "annotation", heard.append, qos.EVENTS)
     wait(lambda: ros.node.count_subscribers("annotation") > 0)
-    running = EpisodeView("e7", "libero_object", 0, "", 55, 280, "running", "", False, 0, 0, 0,
-                          running=True, time=1234.25, start=1230.0)
+    running = EpisodeView(
+        "e7",
+        "libero_object",
+        0,
+        "",
+        55,
+        280,
+        "running",
+        "",
+        False,
+        0,
+        0,
+        0,
+        running=True,
+        time=1234.25,
+        start=1230.0,
+    )
     ros.client.commands.annotate("grasp looked wrong", running)
     ros.client.commands.annotate("idle now", None)
     wait(lambda: len(heard) == 2)
@@ -40,8 +55,17 @@ def test_a_remark_carries_the_episode_its_step_and_the_observations_stamp(ros) -
 def test_the_recorders_latched_word_is_heard(ros) -> None:
     """A fake recorder speaks."""
     recorder = ros.node.create_publisher(RecordingState, "record/state", qos.LATCHED)
-    recorder.publish(RecordingState(status=RecordingState.RECORDING, uri="/tmp/b", elapsed=3.5,
-                                    size=2000, messages=7, dropped=1, detail="slow\ndisk"))
+    recorder.publish(
+        RecordingState(
+            status=RecordingState.RECORDING,
+            uri="/tmp/b",
+            elapsed=3.5,
+            size=2000,
+            messages=7,
+            dropped=1,
+            detail="slow\ndisk",
+        )
+    )
     found: list = []
 
     def done() -> bool:
@@ -51,5 +75,10 @@ def test_the_recorders_latched_word_is_heard(ros) -> None:
     wait(done)
     view = found[0]
     assert view.recording and (view.uri, view.elapsed, view.size, view.messages, view.dropped) == (
-        "/tmp/b", 3.5, 2000, 7, 1)
+        "/tmp/b",
+        3.5,
+        2000,
+        7,
+        1,
+    )
     assert view.detail == "slow disk"

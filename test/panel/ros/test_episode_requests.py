@@ -40,8 +40,13 @@ class FakeBridge:
 
     def offer(self) -> None:
         self.server = ActionServer(
-            self.node, RunEpisode, "run_episode", self._run, cancel_callback=self._cancel,
-            callback_group=ReentrantCallbackGroup())
+            self.node,
+            RunEpisode,
+            "run_episode",
+            self._run,
+            cancel_callback=self._cancel,
+            callback_group=ReentrantCallbackGroup(),
+        )
 
     def _cancel(self, _handle) -> CancelResponse:
         self._stop.set()
@@ -99,8 +104,15 @@ def test_an_episode_of_another_panel_can_be_canceled(bridge) -> None:
     assert other.run(GOAL)
     assert bridge.running.wait(LIMIT)
     goal = bridge.goals[0]
-    assert (goal.suite, goal.task, goal.init_state, goal.seed, goal.instruction, goal.max_steps,
-            goal.clock) == ("libero_object", 2, 41, 7, "pick up the soup", 100, "lockstep")
+    assert (
+        goal.suite,
+        goal.task,
+        goal.init_state,
+        goal.seed,
+        goal.instruction,
+        goal.max_steps,
+        goal.clock,
+    ) == ("libero_object", 2, 41, 7, "pick up the soup", 100, "lockstep")
     assert panel.cancel()
     assert heard(mine, "cancel").accepted
     ended = heard(others, "broke off")

@@ -50,17 +50,21 @@ class FakePolicy:
         rclpy.init(context=self.context)
         self.node = Node("policy", context=self.context)
         self.catalogue = self.node.create_publisher(
-            FeatureCatalogue, "policy/catalogue", qos.LATCHED)
+            FeatureCatalogue, "policy/catalogue", qos.LATCHED
+        )
         self.features = self.node.create_publisher(
-            FeatureActivations, "policy/features", qos.FEATURES)
+            FeatureActivations, "policy/features", qos.FEATURES
+        )
         self.state = self.node.create_publisher(SteeringState, "steering/state", qos.LATCHED)
         self.diagnostics = self.node.create_publisher(
-            DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
+            DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS
+        )
         self.node.create_service(SetSteering, "steering/set", self._on_set)
         self.node.create_service(SetBool, "steering/bypass", self._on_bypass)
         self.node.create_service(Trigger, "steering/reset", self._on_reset)
         self.node.create_subscription(
-            SteeringLease, "steering/heartbeat", self.leases_append, qos.HEARTBEAT)
+            SteeringLease, "steering/heartbeat", self.leases_append, qos.HEARTBEAT
+        )
         self.node.create_timer(0.2, self._speak)
         self.requests: list[SetSteering.Request] = []
         self.bypasses: list[bool] = []
@@ -68,12 +72,25 @@ class FakePolicy:
         self.leases: list[SteeringLease] = []
         self.silent = False
         self.edits: list[SteeringEditState] = []
-        self.catalogue.publish(FeatureCatalogue(
-            policy_id="fake", sites=["backbone.1"], bundle_ids=["b"],
-            dictionary_sizes=to_unsigned([4]), can_steer=[True],
-            mean_residual_norms=to_floats([1.0]),
-            features=[FeatureInfo(site="backbone.1", feature=f, label=f"f{f}\nodd\x00text"[:6],
-                                  observed_max=2.0) for f in range(4)]))
+        self.catalogue.publish(
+            FeatureCatalogue(
+                policy_id="fake",
+                sites=["backbone.1"],
+                bundle_ids=["b"],
+                dictionary_sizes=to_unsigned([4]),
+                can_steer=[True],
+                mean_residual_norms=to_floats([1.0]),
+                features=[
+                    FeatureInfo(
+                        site="backbone.1",
+                        feature=f,
+                        label=f"f{f}\nodd\x00text"[:6],
+                        observed_max=2.0,
+                    )
+                    for f in range(4)
+                ],
+            )
+        )
         self._publish_state()
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
@@ -94,8 +111,10 @@ class FakePolicy:
         if any(abs(edit.value) > 4 for edit in request.edits):
             response.reason = "over the limit of 4"
             return response
-        self.edits = [SteeringEditState(edit=edit, owner=request.owner, commanded=2 * edit.value)
-                      for edit in request.edits]
+        self.edits = [
+            SteeringEditState(edit=edit, owner=request.owner, commanded=2 * edit.value)
+            for edit in request.edits
+        ]
         response.accepted = True
         self._publish_state()
         return response
@@ -120,11 +139,17 @@ class FakePolicy:
     def _speak(self) -> None:
         if self.silent:
             return
-        self.features.publish(FeatureActivations(
-            site="backbone.1", index=to_unsigned([2]), natural=to_floats([1.0]),
-            applied=to_floats([1.0])))
+        self.features.publish(
+            FeatureActivations(
+                site="backbone.1",
+                index=to_unsigned([2]),
+                natural=to_floats([1.0]),
+                applied=to_floats([1.0]),
+            )
+        )
         self.diagnostics.publish(
-            DiagnosticArray(status=[DiagnosticStatus(name="policy: inference")]))
+            DiagnosticArray(status=[DiagnosticStatus(name="policy: inference")])
+        )
 
 
 @pytest.fixture
@@ -149,12 +174,21 @@ def panel(qtbot, policy: FakePolicy, ros: RosThread) -> Iterator[PanelWidget]:
 
 def drag(panel: PanelWidget, view_row: int, value: float) -> None:
     area = panel.table.visualRect(panel.model.index(view_row, Column.STEER))
-    viewport, to = panel.table.viewport(), QPoint(
-        round(x_of(value, QRectF(area), 5.0)), area.center().y())
+    viewport, to = (
+        panel.table.viewport(),
+        QPoint(round(x_of(value, QRectF(area), 5.0)), area.center().y()),
+    )
     QTest.mousePress(viewport, Qt.MouseButton.LeftButton, pos=area.center())
-    QApplication.sendEvent(viewport, QMouseEvent(
-        QEvent.Type.MouseMove, to, Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton,
-        Qt.KeyboardModifier.NoModifier))
+    QApplication.sendEvent(
+        viewport,
+        QMouseEvent(
+            QEvent.Type.MouseMove,
+            to,
+            Qt.MouseButton.NoButton,
+            Qt.MouseButton.LeftButton,
+            Qt.KeyboardModifier.NoModifier,
+        ),
+    )
     QTest.mouseRelease(viewport, Qt.MouseButton.LeftButton, pos=to)
 
 
@@ -171,7 +205,11 @@ def test_a_dragged_slider_arrives_as_a_request_and_its_confirmation_is_shown(
     assert request.owner == ros.client.owner
     (edit,) = request.edits
     assert (edit.site, edit.feature, edit.mode, edit.unit) == (
-        site, feature, edit.CLAMP, edit.OBSERVED_MAX)
+        site,
+        feature,
+        edit.CLAMP,
+        edit.OBSERVED_MAX,
+    )
     assert edit.value == pytest.approx(3.0, abs=0.05)
     assert panel.model.columns.slider(row).commanded == pytest.approx(edit.value, abs=1e-3)
 
@@ -204,8 +242,10 @@ def test_the_heartbeat_stops_when_the_window_is_frozen(qtbot, panel, policy, ros
 def test_a_policy_that_falls_silent_is_shown_as_lost_and_recovers(qtbot, panel, policy) -> None:
     qtbot.waitUntil(lambda: panel.status.link_line.text().startswith("Connected"), timeout=LIMIT_MS)
     policy.silent = True
-    qtbot.waitUntil(lambda: "CONNECTION LOST" in panel.status.link_line.text(),
-                    timeout=round(SILENCE_LIMIT * 1000) + 5000)
+    qtbot.waitUntil(
+        lambda: "CONNECTION LOST" in panel.status.link_line.text(),
+        timeout=round(SILENCE_LIMIT * 1000) + 5000,
+    )
     assert not panel.table.isEnabled()
     policy.silent = False
     qtbot.waitUntil(lambda: panel.table.isEnabled(), timeout=LIMIT_MS)
@@ -227,8 +267,9 @@ def test_the_program_opens_without_torch_or_cv2_and_ends_on_sigterm(tmp_path) ->
         "sys.exit(app.main([]))\n"
     )
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "XDG_CONFIG_HOME": str(tmp_path)}
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True,
-                               env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment
+    )
     assert process.stdout is not None
     try:
         assert process.stdout.readline().strip() == "open []"
@@ -243,6 +284,11 @@ def test_the_program_opens_without_torch_or_cv2_and_ends_on_sigterm(tmp_path) ->
 def test_without_a_screen_the_program_says_so() -> None:
     hidden = {"DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"}
     environment = {k: v for k, v in os.environ.items() if k not in hidden}
-    done = subprocess.run([sys.executable, "-m", "vla_sae_ros.panel"], env=environment,
-                          capture_output=True, text=True, timeout=LIMIT_MS / 1000)
+    done = subprocess.run(
+        [sys.executable, "-m", "vla_sae_ros.panel"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_MS / 1000,
+    )
     assert done.returncode == 3 and "DISPLAY" in done.stderr

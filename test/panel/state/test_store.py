@@ -92,8 +92,9 @@ def test_history_of_a_large_dictionary_stays_within_its_memory() -> None:
 def test_a_clock_that_begins_anew_begins_a_new_history(make_activations) -> None:
     history = History(np.ones(2))
     for inference, time in ((1, 100.0), (2, 101.0), (3, 5.0)):
-        history.add(make_activations("s", {}, inference, time), np.array([0]), np.ones(1),
-                    np.ones(1))
+        history.add(
+            make_activations("s", {}, inference, time), np.array([0]), np.ones(1), np.ones(1)
+        )
     assert history.times().tolist() == [5.0]
 
 
@@ -174,11 +175,21 @@ ODD = ("\x00bell\x07\nline", "\u202eevil rtl \u202c", "x" * 100_000, "🤖 grasp
 
 def test_odd_texts_become_one_printable_line_and_stray_entries_are_counted() -> None:
     message = FeatureCatalogue(
-        policy_id="p", sites=["s"], bundle_ids=["b"], dictionary_sizes=to_unsigned([len(ODD)]),
-        can_steer=[True], mean_residual_norms=to_floats([1.0]),
-        features=[*(FeatureInfo(site="s", feature=f, label=text, observed_max=1.0)
-                    for f, text in enumerate(ODD)),
-                  FeatureInfo(site="s", feature=99), FeatureInfo(site="nowhere", feature=0)])
+        policy_id="p",
+        sites=["s"],
+        bundle_ids=["b"],
+        dictionary_sizes=to_unsigned([len(ODD)]),
+        can_steer=[True],
+        mean_residual_norms=to_floats([1.0]),
+        features=[
+            *(
+                FeatureInfo(site="s", feature=f, label=text, observed_max=1.0)
+                for f, text in enumerate(ODD)
+            ),
+            FeatureInfo(site="s", feature=99),
+            FeatureInfo(site="nowhere", feature=0),
+        ],
+    )
     catalogue = catalogue_view(message)
     assert all(label.isprintable() and len(label) <= 300 for label in catalogue.labels)
     assert catalogue.labels[0] == "bell line" and catalogue.labels[3] == "🤖 grasps 🫳"
@@ -187,10 +198,14 @@ def test_odd_texts_become_one_printable_line_and_stray_entries_are_counted() -> 
 
 def test_features_that_the_catalogue_does_not_list_are_rows_too() -> None:
     message = FeatureCatalogue(
-        policy_id="p", sites=["a", "b"], bundle_ids=["x", "y"],
-        dictionary_sizes=to_unsigned([3, 5]), can_steer=[True, True],
+        policy_id="p",
+        sites=["a", "b"],
+        bundle_ids=["x", "y"],
+        dictionary_sizes=to_unsigned([3, 5]),
+        can_steer=[True, True],
         mean_residual_norms=to_floats([1.0, 1.0]),
-        features=[FeatureInfo(site="b", feature=4, label="last", observed_max=math.nan)])
+        features=[FeatureInfo(site="b", feature=4, label="last", observed_max=math.nan)],
+    )
     catalogue = catalogue_view(message)
     assert catalogue.size == len(catalogue.labels) == 8
     assert catalogue.labels[7] == "last" and catalogue.listed.tolist() == [False] * 7 + [True]
@@ -199,8 +214,14 @@ def test_features_that_the_catalogue_does_not_list_are_rows_too() -> None:
 
 def test_activations_of_unequal_lengths_are_refused() -> None:
     with pytest.raises(Exception, match="lengths of index"):
-        activations(FeatureActivations(site="s", index=to_unsigned([1, 2]),
-                                       natural=to_floats([1.0]), applied=to_floats([1.0])))
+        activations(
+            FeatureActivations(
+                site="s",
+                index=to_unsigned([1, 2]),
+                natural=to_floats([1.0]),
+                applied=to_floats([1.0]),
+            )
+        )
 
 
 def test_pictures_come_as_rgb_whatever_their_encoding() -> None:

@@ -32,7 +32,8 @@ def model(make_catalogue) -> FeatureTableModel:
     store = Store()
     made = FeatureTableModel(store)
     made.tester = QAbstractItemModelTester(
-        made, QAbstractItemModelTester.FailureReportingMode.Fatal)
+        made, QAbstractItemModelTester.FailureReportingMode.Fatal
+    )
     show(made, make_catalogue())
     made.sort(Column.ACTIVATION, Qt.SortOrder.DescendingOrder)
     return made
@@ -57,8 +58,7 @@ def test_a_feature_that_is_not_listed_any_more_falls_to_zero(model, make_activat
     model.columns.set_activations(make_activations("expert.0", {2: (1.0, 1.0)}))
     columns = model.columns
     active = {name for name in names(model) if columns.slider(columns.row_of(name)).natural}
-    assert active == {
-        ("expert.0", 2), ("backbone.1", 0)}
+    assert active == {("expert.0", 2), ("backbone.1", 0)}
 
 
 def test_features_beyond_the_dictionary_are_counted(model, make_activations) -> None:
@@ -84,17 +84,23 @@ def test_the_selection_follows_its_feature_when_rows_move(model, make_activation
     assert model.columns.name_of(int(model.order[selected.row()])) == name
 
 
-@pytest.mark.parametrize(("text", "count"), [
-    ("", 8), ("gripper", 2), ("GRIPPER general", 2), ("expert.0 #2", 1), ("nothing like it", 0),
-    ("memorized expert", 2)])
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("", 8),
+        ("gripper", 2),
+        ("GRIPPER general", 2),
+        ("expert.0 #2", 1),
+        ("nothing like it", 0),
+        ("memorized expert", 2),
+    ],
+)
 def test_search_needs_every_word_somewhere(model, text: str, count: int) -> None:
     model.set_search(text)
     assert model.rowCount() == count
 
 
-def test_a_wish_is_pending_until_the_policy_confirms_that_very_value(
-    model, make_steering
-) -> None:
+def test_a_wish_is_pending_until_the_policy_confirms_that_very_value(model, make_steering) -> None:
     columns = model.columns
     row = columns.row_of(("backbone.1", 1))
     columns.wish(row, replace(columns.edit_to_begin(row), value=1.5))
@@ -138,9 +144,17 @@ def test_sixty_five_thousand_features_sort_and_search(make_catalogue, make_activ
     assert model.rowCount() == 2
 
 
-@pytest.mark.parametrize(("filters", "count"), [
-    ({Filter.ALIVE}, 6), ({Filter.GENERAL}, 4), ({Filter.PINNED}, 1), ({Filter.EDITED}, 2),
-    ({Filter.PINNED, Filter.EDITED}, 1), (set(), 8)])
+@pytest.mark.parametrize(
+    ("filters", "count"),
+    [
+        ({Filter.ALIVE}, 6),
+        ({Filter.GENERAL}, 4),
+        ({Filter.PINNED}, 1),
+        ({Filter.EDITED}, 2),
+        ({Filter.PINNED, Filter.EDITED}, 1),
+        (set(), 8),
+    ],
+)
 def test_filters_narrow_together(model, make_steering, filters, count) -> None:
     model._store.pinned = [("expert.0", 1), ("gone.9", 4)]
     model.columns.set_steering(make_steering(("expert.0", 1, 1.0), ("backbone.1", 2, 1.0)))
@@ -171,8 +185,11 @@ def test_a_title_sorts_and_points_where_the_order_goes(model) -> None:
 def test_rows_sort_by_how_much_they_changed_lately(model, make_activations) -> None:
     incoming = Incoming()
     for inference, (steady, moving) in enumerate([(9.0, 1.0), (9.0, 4.0), (9.0, 2.0)], 1):
-        incoming.activations.put(make_activations(
-            "expert.0", {1: (steady, steady), 2: (moving, moving)}, inference, inference / 10))
+        incoming.activations.put(
+            make_activations(
+                "expert.0", {1: (steady, steady), 2: (moving, moving)}, inference, inference / 10
+            )
+        )
     model._store.take(incoming)
     model.sort_by_title(Column.SPARK)
     assert names(model)[0] == ("expert.0", 2)
@@ -180,8 +197,9 @@ def test_rows_sort_by_how_much_they_changed_lately(model, make_activations) -> N
 
 def test_a_column_with_nothing_to_show_takes_no_room(make_catalogue) -> None:
     catalogue = make_catalogue()
-    bare = replace(catalogue, labels=("",) * 8, classes=("",) * 8,
-                   coverage=np.full(8, np.nan, np.float32))
+    bare = replace(
+        catalogue, labels=("",) * 8, classes=("",) * 8, coverage=np.full(8, np.nan, np.float32)
+    )
     hidden = {column for column in Column if not has_any(bare, column)}
     assert hidden == {Column.LABEL, Column.CLASS, Column.COVERAGE}
     assert all(has_any(catalogue, column) for column in Column)

@@ -59,8 +59,14 @@ def infer(store, client, make_activations):
 
 @pytest.fixture
 def make_event():
-    def make(kind: str = "set", time: float = 1.0, feature: int = 1, reason: str = "",
-             owner: str = "panel_test", site: str = "expert.0") -> EventView:
+    def make(
+        kind: str = "set",
+        time: float = 1.0,
+        feature: int = 1,
+        reason: str = "",
+        owner: str = "panel_test",
+        site: str = "expert.0",
+    ) -> EventView:
         return EventView(time, kind, owner, site, feature, float("nan"), 4.0, reason, 2)
 
     return make
@@ -69,16 +75,34 @@ def make_event():
 @pytest.fixture
 def make_episode():
     def make(running: bool = True, step: int = 30, status: str = "running") -> EpisodeView:
-        return EpisodeView("e1", "libero_object", 3, "pick up the soup", step, 280, status, "",
-                           False, 2, 0, 0, running, 10.0, 8.5, 41, 7)
+        return EpisodeView(
+            "e1",
+            "libero_object",
+            3,
+            "pick up the soup",
+            step,
+            280,
+            status,
+            "",
+            False,
+            2,
+            0,
+            0,
+            running,
+            10.0,
+            8.5,
+            41,
+            7,
+        )
 
     return make
 
 
 @pytest.fixture
 def make_recording():
-    def make(status: str = "recording", elapsed: float = 75.0, dropped: int = 0,
-             detail: str = "") -> RecordingView:
+    def make(
+        status: str = "recording", elapsed: float = 75.0, dropped: int = 0, detail: str = ""
+    ) -> RecordingView:
         return RecordingView(status, "/tmp/bags/sim_1", elapsed, 2_500_000, 1200, dropped, detail)
 
     return make

@@ -56,11 +56,14 @@ def test_the_heatmap_of_another_feature_is_not_shown_as_this_ones(view, store) -
     assert not view.heatmap.has_picture
 
 
-@pytest.mark.parametrize(("selected", "offered", "words"), [
-    (None, True, "Select a feature"),
-    (("expert.0", 1), False, "does not offer one"),
-    (("expert.0", 1), True, "action expert, have none"),
-])
+@pytest.mark.parametrize(
+    ("selected", "offered", "words"),
+    [
+        (None, True, "Select a feature"),
+        (("expert.0", 1), False, "does not offer one"),
+        (("expert.0", 1), True, "action expert, have none"),
+    ],
+)
 def test_the_view_says_why_there_is_no_heatmap(
     view, store, client, selected, offered: bool, words: str
 ) -> None:

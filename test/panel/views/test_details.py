@@ -48,12 +48,17 @@ def publish(store, client, **changes) -> None:
 
 def labels_with(store, name, label: str) -> tuple[str, ...]:
     row = store.columns.row_of(name)
-    return (*store.catalogue.labels[:row], label, *store.catalogue.labels[row + 1:])
+    return (*store.catalogue.labels[:row], label, *store.catalogue.labels[row + 1 :])
 
 
 def test_the_selected_feature_is_described(view, store, client) -> None:
-    publish(store, client, general_probability=np.full(8, 0.913, np.float32),
-            label_sources=("person",) * 8, descriptions=("fires before a grasp",) * 8)
+    publish(
+        store,
+        client,
+        general_probability=np.full(8, 0.913, np.float32),
+        label_sources=("person",) * 8,
+        descriptions=("fires before a grasp",) * 8,
+    )
     select(view, store, FIRST)
     assert view.title.text() == "expert.0 #1"
     assert view.label.text() == "hand above basket"

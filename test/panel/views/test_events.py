@@ -36,7 +36,10 @@ def test_events_are_listed_once_newest_first_with_their_reason(
     hear(store, client, make_event("released", 3.0))
     view.refresh(store, 0.2)
     assert [words.split()[-1] for words in column(view, EventColumn.KIND)] == [
-        "released", "REFUSED", "set"]
+        "released",
+        "REFUSED",
+        "set",
+    ]
     assert column(view, EventColumn.REASON) == ["", "over the limit", ""]
     assert column(view, EventColumn.CHANGE)[0] == "natural → 4.00"
     assert view.count.text() == "3 events, 1 refused"
@@ -44,8 +47,14 @@ def test_events_are_listed_once_newest_first_with_their_reason(
 
 
 def test_only_what_is_alarming_can_be_shown(view, store, client, make_event) -> None:
-    hear(store, client, *(make_event(kind, 1.0) for kind in (
-        "set", "refused", "removed", "lease expired", "capped")))
+    hear(
+        store,
+        client,
+        *(
+            make_event(kind, 1.0)
+            for kind in ("set", "refused", "removed", "lease expired", "capped")
+        ),
+    )
     view.refresh(store, 0.0)
     view.only.setChecked(True)
     assert len(column(view, EventColumn.KIND)) == 3

@@ -25,7 +25,7 @@ def view(qtbot, context) -> RasterView:
 def shown(view: RasterView) -> np.ndarray:
     """Return the shades (rows, columns), oldest first."""
     ring = view.raster._ring
-    return np.concatenate([ring.pixels[:, ring.split:], ring.pixels[:, :ring.split]], axis=1)
+    return np.concatenate([ring.pixels[:, ring.split :], ring.pixels[:, : ring.split]], axis=1)
 
 
 def test_every_inference_is_one_column_and_every_feature_one_row(view, store, infer) -> None:
@@ -76,8 +76,9 @@ def test_more_frames_than_columns_show_the_newest(view, store, infer) -> None:
         infer({1: (2.0, 2.0)} if step < 12 else {2: (2.0, 2.0)}, float(step))
     view.refresh(store, 0.0)
     picture = shown(view)
-    assert picture[1].astype(bool).sum() == 2 and picture[2].all(where=[False] * 2 + [True] * (
-        columns - 2))
+    assert picture[1].astype(bool).sum() == 2 and picture[2].all(
+        where=[False] * 2 + [True] * (columns - 2)
+    )
 
 
 def test_a_click_selects_the_strongest_feature_under_the_pointer(
@@ -89,8 +90,9 @@ def test_a_click_selects_the_strongest_feature_under_the_pointer(
     view.refresh(store, 0.0)
     area = view.raster._area()
     y = area.top() + (5000 + 4002.5) / 10_000 * area.height()
-    qtbot.mouseClick(view.raster, Qt.MouseButton.LeftButton,
-                     pos=QPoint(int(area.right() - 1), int(y)))
+    qtbot.mouseClick(
+        view.raster, Qt.MouseButton.LeftButton, pos=QPoint(int(area.right() - 1), int(y))
+    )
     assert store.selected == ("expert.0", 4002)
     view.refresh(store, 0.0)
     assert not view.grab().isNull()
@@ -121,8 +123,12 @@ def test_colours_are_monotone_in_lightness_away_from_the_ground(base: str, text:
     palette = QPalette()
     palette.setColor(QPalette.ColorRole.Base, QColor(base))
     palette.setColor(QPalette.ColorRole.Text, QColor(text))
-    grey = np.array([0.2126 * c.redF() + 0.7152 * c.greenF() + 0.0722 * c.blueF()
-                     for c in map(QColor, shade_colours(palette))])
+    grey = np.array(
+        [
+            0.2126 * c.redF() + 0.7152 * c.greenF() + 0.0722 * c.blueF()
+            for c in map(QColor, shade_colours(palette))
+        ]
+    )
     step = np.diff(grey)
     assert (step >= -0.004).all() if grey[-1] > grey[0] else (step <= 0.004).all()
     assert abs(grey[-1] - grey[0]) > 0.6

@@ -41,7 +41,7 @@ def test_the_ring_holds_the_newest_columns_oldest_first_from_the_split(written: 
     for value in range(1, written + 1):
         ring.append(np.array([value], np.uint8))
     line = ring.pixels[0]
-    in_order = np.concatenate([line[ring.split:], line[:ring.split]]).tolist()
+    in_order = np.concatenate([line[ring.split :], line[: ring.split]]).tolist()
     wanted = [0] * max(4 - written, 0) + list(range(max(written - 3, 1), written + 1))
     assert in_order == wanted
 

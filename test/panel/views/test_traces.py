@@ -33,7 +33,7 @@ def test_a_trace_has_natural_and_applied_in_observed_maxima_and_its_edits(
     infer({1: (1.0, 6.0)}, 11.0)
     client.incoming.steering.put(make_steering(time=11.5, revision=2))
     infer({}, 12.0)
-    trace, = pinned_traces(store)
+    (trace,) = pinned_traces(store)
     assert trace.label == "hand above basket"
     assert trace.time.tolist() == [10.0, 11.0, 12.0]
     assert trace.natural.tolist() == [0.5, 0.5, 0.0]
@@ -46,7 +46,7 @@ def test_an_edit_that_still_acts_is_shaded_to_the_end(store, client, infer, make
     store.pinned = [("expert.0", 1)]
     client.incoming.steering.put(make_steering(("expert.0", 1, 3.0), time=9.0))
     infer({1: (1.0, 6.0)}, 10.0)
-    (begin, end), = pinned_traces(store)[0].windows
+    ((begin, end),) = pinned_traces(store)[0].windows
     assert begin == 9.0 and math.isinf(end)
 
 
@@ -106,9 +106,19 @@ def test_the_wheel_and_the_keys_zoom(view, store, infer, qtbot) -> None:
     infer({1: (1.0, 1.0)}, 1.0)
     view.refresh(store, 0.0)
     span = view.lanes.window_of_time.span
-    QApplication.sendEvent(view.lanes, QWheelEvent(
-        QPointF(400, 50), QPointF(400, 50), QPoint(0, 0), QPoint(0, 120), Qt.MouseButton.NoButton,
-        Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False))
+    QApplication.sendEvent(
+        view.lanes,
+        QWheelEvent(
+            QPointF(400, 50),
+            QPointF(400, 50),
+            QPoint(0, 0),
+            QPoint(0, 120),
+            Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        ),
+    )
     assert view.lanes.window_of_time.span < span
     QTest.keyClick(view.lanes, Qt.Key.Key_Minus)
     assert view.lanes.window_of_time.span == pytest.approx(span)

@@ -35,10 +35,15 @@ LAYERS, WIDTH, VOCABULARY, ACTIONS = 3, 32, 30000, 7
 SITES = [f"{kind}.{layer}" for kind in ("backbone", "decode") for layer in range(LAYERS)]
 STATISTICS = {"made_up": {"action": {"q01": [-1.0] * ACTIONS, "q99": [1.0] * ACTIONS}}}
 TEXT = {
-    "hidden_size": WIDTH, "intermediate_size": 48, "num_hidden_layers": LAYERS,
-    "num_attention_heads": 4, "num_key_value_heads": 4, "vocab_size": VOCABULARY,
-    "pad_token_id": 0, "eos_token_id": None,
-}  # fmt: skip
+    "hidden_size": WIDTH,
+    "intermediate_size": 48,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "vocab_size": VOCABULARY,
+    "pad_token_id": 0,
+    "eos_token_id": None,
+}
 
 
 def real_model() -> Any:
@@ -51,9 +56,12 @@ def real_model() -> Any:
     configuration = importlib.import_module(f"{package}.configuration_prismatic")
     modeling = importlib.import_module(f"{package}.modeling_prismatic")
     config = configuration.OpenVLAConfig(
-        norm_stats=STATISTICS, vision_backbone_id="dinosiglip-vit-so-224px",
-        llm_backbone_id="llama2-7b-pure", text_config=TEXT, pad_token_id=0,
-    )  # fmt: skip
+        norm_stats=STATISTICS,
+        vision_backbone_id="dinosiglip-vit-so-224px",
+        llm_backbone_id="llama2-7b-pure",
+        text_config=TEXT,
+        pad_token_id=0,
+    )
     config.timm_model_ids = ["vit_tiny_patch16_224"] * 2
     config.image_sizes = [32, 32]
     return modeling.OpenVLAForActionPrediction(config)
@@ -131,9 +139,12 @@ def predict(adapter: OpenVLAAdapter, batch: dict[str, Tensor]) -> Tensor:
 
 
 def logits_with(
-    adapter: OpenVLAAdapter, batch: dict[str, Tensor], decided: list[Tensor], site: str,
+    adapter: OpenVLAAdapter,
+    batch: dict[str, Tensor],
+    decided: list[Tensor],
+    site: str,
     function: Callable[[Tensor], Tensor | None],
-) -> list[Tensor]:  # fmt: skip
+) -> list[Tensor]:
     decided.clear()
     handle = adapter.attach(site, function)
     predict(adapter, batch)

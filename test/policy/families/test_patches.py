@@ -98,8 +98,10 @@ def test_what_is_painted_in_a_box_is_seen_by_its_token_alone(
                     continue
                 painted = batch[place.camera].clone()
                 rows, columns = box.slices()
-                inside = (slice(rows.start + 9, rows.stop - 9),
-                          slice(columns.start + 9, columns.stop - 9))  # scaling blurs the edges
+                inside = (
+                    slice(rows.start + 9, rows.stop - 9),
+                    slice(columns.start + 9, columns.stop - 9),
+                )  # scaling blurs the edges
                 painted[:, :, inside[0], inside[1]] = 1.0
                 now = tokens_of(it, {**batch, place.camera: painted})
                 expected = place.start + row * place.columns + column

@@ -139,8 +139,13 @@ def test_the_steering_learns_the_same_about_the_sites(
 ) -> None:
     for got, wanted in zip(engine.steering_sites(), reference.steering_sites(), strict=True):
         assert got.observed_max.tolist() == wanted.observed_max.tolist()
-        for name in ("name", "residual_norm_activation", "token_groups", "denoising_steps",
-                     "why_not"):  # fmt: skip
+        for name in (
+            "name",
+            "residual_norm_activation",
+            "token_groups",
+            "denoising_steps",
+            "why_not",
+        ):
             assert getattr(got, name) == getattr(wanted, name)
     assert engine.policy_id == reference.policy_id
     assert engine.input_features == reference.input_features

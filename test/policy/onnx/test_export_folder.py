@@ -81,9 +81,7 @@ def test_a_folder_that_exists_is_never_overwritten(
 
 
 @pytest.mark.parametrize("name", ["pi0_fast", "groot", "xvla"])
-def test_another_family_is_refused_by_name(
-    loaded: LoadedPolicy, tmp_path: Path, name: str
-) -> None:
+def test_another_family_is_refused_by_name(loaded: LoadedPolicy, tmp_path: Path, name: str) -> None:
     fake_policy: Any = SimpleNamespace(name=name)
     other = dataclasses.replace(loaded, policy=fake_policy)
     with pytest.raises(ConfigurationError, match=f"type of the policy to export: got '{name}'"):

@@ -171,9 +171,12 @@ def test_prompts_are_lerobot_s_for_states_on_the_borders_of_digits_too(
     [("rtc_config", RTCConfig()), ("empty_cameras", 1), ("use_relative_actions", True)],
 )
 def test_a_setting_that_the_graphs_would_not_follow_is_refused_by_name(
-    pi_policy: LoadedPolicy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str,
+    pi_policy: LoadedPolicy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
     value: object,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr(pi_policy.policy.config, name, value)
     with pytest.raises(ConfigurationError, match=f"{name} of a policy to export"):
         write_export(Source(pi_policy, (), ()), tmp_path / "onnx")

@@ -40,7 +40,9 @@ print(inference.actions.shape, inference.sites[1].edit_norm_ratio > 0)
 def test_an_export_runs_and_steers_without_pytorch_and_lerobot(export_folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(export_folder)],
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "(6, 7) True"

@@ -92,9 +92,7 @@ def test_a_tap_that_changes_nothing_leaves_every_action_bit_identical(
 def test_what_is_read_is_what_the_next_layer_receives(tiny: Tiny, family: str, site: str) -> None:
     it = tiny(family)
     read, received = Recorder(), Recorder()
-    watch = it.receiver(site).register_forward_pre_hook(
-        lambda _module, args: received(args[0])
-    )
+    watch = it.receiver(site).register_forward_pre_hook(lambda _module, args: received(args[0]))
     it.with_function(site, read)
     watch.remove()
     assert len(read.read) == it.adapter.sites[site].runs_per_inference

@@ -52,8 +52,19 @@ def planted(
     bias = torch.tensor([0.0, -float(along[token] + others) / 2])
     decoder = torch.nn.functional.normalize(encoder.T + 1e-3, dim=-1)
     sae = TopKSAE(encoder, bias, decoder, torch.zeros(width), 2)
-    card = BundleCard(loaded.policy_id, loaded.name, SITE, width, 2, 2, pooling,
-                      ("camera", "language", "state"), "none", 3.0, 1.0)  # fmt: skip
+    card = BundleCard(
+        loaded.policy_id,
+        loaded.name,
+        SITE,
+        width,
+        2,
+        2,
+        pooling,
+        ("camera", "language", "state"),
+        "none",
+        3.0,
+        1.0,
+    )
     return SaeBundle(sae, card, Catalogue(SITE, []))
 
 

@@ -57,8 +57,10 @@ def edited_token(
             change -= edit.weight * (x @ unit) * unit
             continue
         wanted = {
-            Mode.CLAMP: edit.value, Mode.ADD: natural + edit.value, Mode.SCALE: edit.value * natural
-        }[edit.mode]  # fmt: skip
+            Mode.CLAMP: edit.value,
+            Mode.ADD: natural + edit.value,
+            Mode.SCALE: edit.value * natural,
+        }[edit.mode]
         change += edit.weight * (wanted - natural) * scale * row
     return x + change * min(1.0, cap * float(x.norm()) / max(float(change.norm()), 1e-30))
 

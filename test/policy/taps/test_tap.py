@@ -84,9 +84,7 @@ def test_what_is_read_is_the_code_of_the_mean_over_real_tokens(
     )
 
 
-def test_padded_tokens_have_no_say(
-    sae: TopKSAE, stream: torch.Tensor, tokens: Tokens
-) -> None:
+def test_padded_tokens_have_no_say(sae: TopKSAE, stream: torch.Tensor, tokens: Tokens) -> None:
     tap = Tap(BACKBONE, sae, pooled=True)
     edits = (AppliedEdit(2, Mode.CLAMP, 5.0, 1.0),)
     deltas = []
@@ -179,9 +177,7 @@ def test_no_token_changes_by_more_than_the_cap(
     assert readout.edit_norm_ratio == pytest.approx(0.3)
 
 
-def test_a_probe_hands_over_what_an_sae_would_read(
-    stream: torch.Tensor, tokens: Tokens
-) -> None:
+def test_a_probe_hands_over_what_an_sae_would_read(stream: torch.Tensor, tokens: Tokens) -> None:
     got: list[tuple[torch.Tensor, float]] = []
     for pooled in (True, False):
         probe = Probe(BACKBONE, pooled, ("camera", "language"), lambda *read: got.append(read))
@@ -333,9 +329,7 @@ class AskedNumbers(TorchDispatchMode):
         super().__init__()
         self.names: list[str] = []
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
         if name in self.WAITS:
             self.names.append(name)
@@ -350,8 +344,11 @@ def test_a_ramp_asks_no_tensor_for_a_number_while_the_policy_infers(
     tap = Tap(BACKBONE, sae, pooled)
     with torch.no_grad(), AskedNumbers() as asked:  # inference mode shows compound operations only
         for weight in (0.5, 1.0):
-            edits = (AppliedEdit(3, Mode.CLAMP, 2.0, weight), AppliedEdit(3, Mode.ADD, 1.0, weight),
-                     AppliedEdit(4, Mode.SCALE, 0.0, weight))
+            edits = (
+                AppliedEdit(3, Mode.CLAMP, 2.0, weight),
+                AppliedEdit(3, Mode.ADD, 1.0, weight),
+                AppliedEdit(4, Mode.SCALE, 0.0, weight),
+            )
             projected = (*edits, AppliedEdit(5, Mode.PROJECT_OUT, 0.0, weight))
             for acting in (edits, edits[1:2], projected):
                 tap.begin(tokens, acting, cap)

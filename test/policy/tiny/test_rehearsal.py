@@ -34,8 +34,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> PolicyEngine:
 
 def frame() -> dict[str, np.ndarray]:
     draw = np.random.default_rng(0)
-    pictures = {f"observation.images.{camera}": draw.integers(0, 256, (224, 224, 3), np.uint8)
-                for camera in CAMERAS}
+    pictures = {
+        f"observation.images.{camera}": draw.integers(0, 256, (224, 224, 3), np.uint8)
+        for camera in CAMERAS
+    }
     state = np.array([0.1, -0.6, 0.0, -2.5, 0.0, 1.9, 0.2, 0.0], np.float32)
     return {**pictures, "observation.state": state}
 

@@ -80,7 +80,11 @@ def test_single_steps_can_be_left_out(out: Path, monkeypatch: pytest.MonkeyPatch
     assert check("--simulated", "--out", str(out)) == 1
     found = steps_of(out)
     assert [step for step, found in found.items() if found["ok"]] == [
-        "connection", "limits", "joint 2", "latency"]  # fmt: skip
+        "connection",
+        "limits",
+        "joint 2",
+        "latency",
+    ]
 
 
 def test_a_real_arm_is_not_driven_without_somebody_s_yes(

@@ -48,7 +48,10 @@ def test_files_rotate_and_the_oldest_goes(rig: Rig, tmp_path: Path) -> None:
         log(report_of(rig, None, f"event {number}"))
     log.close()
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "audit.1.jsonl", "audit.2.jsonl", "audit.jsonl"]  # fmt: skip
+        "audit.1.jsonl",
+        "audit.2.jsonl",
+        "audit.jsonl",
+    ]
     kept = [
         line["event"] for age in (".2", ".1", "") for line in lines(tmp_path / f"audit{age}.jsonl")
     ]

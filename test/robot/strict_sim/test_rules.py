@@ -93,11 +93,14 @@ def test_the_packet_is_franky_sim_s() -> None:
     packet["motion_generator_mode"][:] = StateMotionGeneratorMode.kNone
     packet["control_command_success_rate"][:] = 0.5
     theirs = FrankaRobotState(
-        errors=tuple(errors), O_T_EE=tuple(np.arange(16.0)), robot_mode=RobotMode.kReflex,
+        errors=tuple(errors),
+        O_T_EE=tuple(np.arange(16.0)),
+        robot_mode=RobotMode.kReflex,
         controller_mode=StateControllerMode.kExternalController,
-        motion_generator_mode=StateMotionGeneratorMode.kNone, control_command_success_rate=0.5,
+        motion_generator_mode=StateMotionGeneratorMode.kNone,
+        control_command_success_rate=0.5,
         **{name: tuple(value) for name, value in values.items()},
-    )  # fmt: skip
+    )
     assert packet.pack() == theirs.pack_state()
 
 

@@ -96,10 +96,14 @@ def compare(folder: Path) -> None:
     code = sae.encode(expected["x"])
     reconstruction = sae.decode(code)
     print(
-        folder.name, sae.cfg.architecture(), sae.cfg.normalize_activations,
-        "code", float((code - expected["code"]).abs().max()),
-        "reconstruction", float((reconstruction - expected["reconstruction"]).abs().max()),
-    )  # fmt: skip
+        folder.name,
+        sae.cfg.architecture(),
+        sae.cfg.normalize_activations,
+        "code",
+        float((code - expected["code"]).abs().max()),
+        "reconstruction",
+        float((reconstruction - expected["reconstruction"]).abs().max()),
+    )
 
 
 if __name__ == "__main__":

@@ -51,9 +51,11 @@ def compare(folder: Path) -> None:
     code, reconstruction = as_it_serves(SparseCoder.load_from_disk(folder), expected["x"])
     print(
         folder.name,
-        "code", float((code - expected["code"]).abs().max()),
-        "reconstruction", float((reconstruction - expected["reconstruction"]).abs().max()),
-    )  # fmt: skip
+        "code",
+        float((code - expected["code"]).abs().max()),
+        "reconstruction",
+        float((reconstruction - expected["reconstruction"]).abs().max()),
+    )
 
 
 if __name__ == "__main__":

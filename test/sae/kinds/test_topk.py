@@ -19,9 +19,15 @@ def make_sae(normalization: str = "none", apply_b_dec: bool = True, seed: int = 
     torch.manual_seed(seed)
     rows = torch.nn.functional.normalize(torch.randn(F, D))
     return TopKSAE(
-        torch.randn(D, F), torch.randn(F), rows, torch.randn(D), K, normalization, apply_b_dec,
+        torch.randn(D, F),
+        torch.randn(F),
+        rows,
+        torch.randn(D),
+        K,
+        normalization,
+        apply_b_dec,
         pre_bias=torch.randn(D) if normalization == "l2" else None,
-    )  # fmt: skip
+    )
 
 
 def reference(sae: TopKSAE, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

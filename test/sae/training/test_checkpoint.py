@@ -45,8 +45,13 @@ def test_a_resumed_run_has_the_loss_curve_and_the_weights_of_an_uninterrupted_on
     checkpoint = Checkpoint(tmp_path / "run", run_id(settings, SAMPLES), period=0.0)
     interrupted_after(step, checkpoint, settings)
     heard: list[int] = []
-    again = train(SAMPLES, settings, progress=False, checkpoint=checkpoint,
-                  log=lambda report: heard.append(report.step))  # fmt: skip
+    again = train(
+        SAMPLES,
+        settings,
+        progress=False,
+        checkpoint=checkpoint,
+        log=lambda report: heard.append(report.step),
+    )
     assert heard == list(range(step, 12))
     assert again.fvu_history == whole.fvu_history
     for name, weight in whole.sae.stored_weights().items():

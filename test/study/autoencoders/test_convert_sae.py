@@ -122,9 +122,12 @@ def test_an_sae_of_another_site_is_caught_by_its_fvu(
 
 def test_the_length_of_the_published_list_is_kept(tiny_policy_folder: Path, tmp_path: Path) -> None:
     sae = JumpReLUSAE(
-        torch.ones(WIDTH, 300), torch.ones(300), torch.ones(300, WIDTH), torch.ones(WIDTH),
+        torch.ones(WIDTH, 300),
+        torch.ones(300),
+        torch.ones(300, WIDTH),
+        torch.ones(WIDTH),
         torch.zeros(300),
-    )  # fmt: skip
+    )
     sae.save(tmp_path / "wide")
     more = ["--pooling", "mean", "--listed-features", "200"]
     convert(tmp_path / "wide", tiny_policy_folder, tmp_path / "out", *more)

@@ -162,10 +162,20 @@ def test_two_processes_of_torchrun_train_what_one_does_up_to_rounding(tmp_path: 
     run(tmp_path / "activations", tmp_path / "alone")
     given = ["--dictionary-size", "24", "--k", "4", "--batch-size", "64", "--epochs", "15"]
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-        "-m", "vla_sae_ros.cli", "train-sae", str(tmp_path / "activations"),
-        "--out", str(tmp_path / "together"), *given,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "vla_sae_ros.cli",
+        "train-sae",
+        str(tmp_path / "activations"),
+        "--out",
+        str(tmp_path / "together"),
+        *given,
+    ]
     done = subprocess.run(
         command,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

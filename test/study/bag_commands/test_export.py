@@ -54,7 +54,8 @@ def test_parquet_gives_back_the_bags_numbers_with_units(
     np.testing.assert_array_equal(states["step"], steered.position.step)
     features = read["features"].query("episode_id == 'steered' and feature == 7")
     np.testing.assert_array_equal(
-        features["applied"], steered.features["backbone.1"].dense([7])[1][:, 0])
+        features["applied"], steered.features["backbone.1"].dense([7])[1][:, 0]
+    )
     assert read["episodes"]["status"].tolist() == ["FAILED", "SUCCEEDED"]
     assert read["episodes"]["actions_sha256"][1] == steered.actions_sha256
     assert read["events"]["kind"].tolist() == ["SET", "RELEASED"]
@@ -69,8 +70,9 @@ def test_csv_has_the_same_rows_and_says_what_its_columns_are(
     for kind in ("csv", "parquet"):
         export_tables(synthetic_bag, tmp_path / kind, kind)
     for name in TABLES:
-        ours = pandas.read_csv(tmp_path / "csv" / f"{name}.csv", keep_default_na=False,
-                               na_values=["nan"])
+        ours = pandas.read_csv(
+            tmp_path / "csv" / f"{name}.csv", keep_default_na=False, na_values=["nan"]
+        )
         theirs = pandas.read_parquet(tmp_path / "parquet" / f"{name}.parquet")
         assert list(ours.columns) == list(theirs.columns)
         assert len(ours) == len(theirs)
@@ -111,8 +113,7 @@ def test_a_lerobot_dataset_loads_back_with_the_bags_frames(
     with pytest.raises(RecordingError, match=r"at tick 1 of plain.*--max-age 4"):
         export_lerobot(synthetic_bag, output, contract, 0)
     assert not output.exists()
-    assert "100 frames of 2 episodes at 20 Hz" in export_lerobot(
-        synthetic_bag, output, contract, 4)
+    assert "100 frames of 2 episodes at 20 Hz" in export_lerobot(synthetic_bag, output, contract, 4)
 
     dataset = LeRobotDataset("vla_sae_ros/dataset", root=output)
     assert (dataset.num_frames, dataset.num_episodes, dataset.fps) == (100, 2, 20)
@@ -125,7 +126,8 @@ def test_a_lerobot_dataset_loads_back_with_the_bags_frames(
         np.testing.assert_allclose(frame["observation.state"], [1.0, 0.9 + seen / 1000])
         picture = (frame["observation.images.agentview"].numpy() * 255).round().astype(np.uint8)
         np.testing.assert_array_equal(
-            picture.transpose(1, 2, 0), steered.pictures["agentview"][seen])
+            picture.transpose(1, 2, 0), steered.pictures["agentview"][seen]
+        )
         assert frame["task"] == "pick up the soup"
 
 

@@ -21,16 +21,21 @@ def facts(synthetic_bag: Path) -> BagFacts:
 
 
 def test_each_episode_is_told_with_its_result(facts: BagFacts) -> None:
-    assert [(each.episode_id, each.status, each.steps, each.seed, each.clock)
-            for each in facts.episodes] == [
-        ("plain", "FAILED", 60, 7, "lockstep"), ("steered", "SUCCEEDED", 40, 7, "lockstep")]
+    assert [
+        (each.episode_id, each.status, each.steps, each.seed, each.clock) for each in facts.episodes
+    ] == [("plain", "FAILED", 60, 7, "lockstep"), ("steered", "SUCCEEDED", 40, 7, "lockstep")]
     assert 0 <= facts.episodes[0].begin < facts.episodes[0].end < facts.episodes[1].begin
 
 
 def test_a_steering_window_says_who_what_and_when(facts: BagFacts) -> None:
     (window,) = facts.edits
     assert (window.owner, window.site, window.feature, window.mode, window.value) == (
-        "test", "backbone.1", 7, "CLAMP", 4.0)
+        "test",
+        "backbone.1",
+        7,
+        "CLAMP",
+        4.0,
+    )
     assert (window.episode_id, window.first_step, window.last_step) == ("steered", 10, 30)
     assert window.until_ns - window.since_ns == 20 * 12_500_000
 
@@ -47,8 +52,10 @@ def test_rates_and_gaps_of_a_topic_are_those_of_its_messages(facts: BagFacts) ->
 
 def test_in_a_whole_bag_nothing_is_missing(facts: BagFacts) -> None:
     assert {each.sequence: (each.present, each.missing) for each in facts.losses} == {
-        "executed_action of plain": (60, 0), "executed_action of steered": (40, 0),
-        "policy/features of backbone.1": (20, 0)}
+        "executed_action of plain": (60, 0),
+        "executed_action of steered": (40, 0),
+        "policy/features of backbone.1": (20, 0),
+    }
 
 
 def test_ticks_that_were_executed_and_not_recorded_are_missing(
@@ -57,11 +64,16 @@ def test_ticks_that_were_executed_and_not_recorded_are_missing(
     """The bag again, without two ticks of the one episode and the last three of the other."""
     lost = {("plain", 5), ("plain", 6), ("steered", 37), ("steered", 38), ("steered", 39)}
     folder = tmp_path / "lossy"
-    with open_bag(synthetic_bag) as reader, Writer(
-        folder, version=9, storage_plugin=StoragePlugin.MCAP
-    ) as writer:
-        made = {each.id: writer.add_connection(each.topic, each.msgtype, msgdef=each.msgdef.data,
-                                               rihs01=each.digest) for each in reader.connections}
+    with (
+        open_bag(synthetic_bag) as reader,
+        Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as writer,
+    ):
+        made = {
+            each.id: writer.add_connection(
+                each.topic, each.msgtype, msgdef=each.msgdef.data, rihs01=each.digest
+            )
+            for each in reader.connections
+        }
         for connection, received, raw in reader.messages():
             if connection.topic == "/executed_action":
                 message = reader.deserialize(raw, connection.msgtype)
@@ -94,9 +106,14 @@ def test_the_report_names_episodes_edits_remarks_and_nodes(
 ) -> None:
     assert cli.main(["bag", "info", str(synthetic_bag)]) == 0
     said = capsys.readouterr().out
-    for words in ("steered: SUCCEEDED after 40 steps", "from step 10 to 30 of steered",
-                  "clamp feature 7 of backbone.1", "eva, step 12 of steered: the hand stops",
-                  "/policy 0.1.0: policy_id p1", "nothing: 120 numbered messages"):
+    for words in (
+        "steered: SUCCEEDED after 40 steps",
+        "from step 10 to 30 of steered",
+        "clamp feature 7 of backbone.1",
+        "eva, step 12 of steered: the hand stops",
+        "/policy 0.1.0: policy_id p1",
+        "nothing: 120 numbered messages",
+    ):
         assert words in said
 
 

@@ -50,8 +50,10 @@ def test_without_metadata_everything_is_recovered_with_types_hashes_and_qos(
     assert content(result.output) == content(synthetic_bag)
     assert result.messages == len(content(synthetic_bag)) and not result.damages
     with open_bag(result.output) as new, open_bag(synthetic_bag) as old:
-        told = [{c.topic: (c.msgtype, c.digest, c.msgdef, c.ext) for c in reader.connections}
-                for reader in (new, old)]
+        told = [
+            {c.topic: (c.msgtype, c.digest, c.msgdef, c.ext) for c in reader.connections}
+            for reader in (new, old)
+        ]
     assert told[0] == told[1]
     assert [each.episode_id for each in read_bag(result.output).episodes] == ["plain", "steered"]
 

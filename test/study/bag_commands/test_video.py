@@ -63,7 +63,9 @@ def test_an_episode_without_pictures_is_refused(synthetic_bag: Path, tmp_path: P
 
 
 def test_a_heatmap_is_computed_again_from_the_bag(
-    serve: Callable[..., Path], replay_options: list[str], tmp_path: Path,
+    serve: Callable[..., Path],
+    replay_options: list[str],
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     command = ["bag", "video", str(serve(requests=3)), *replay_options]

@@ -151,8 +151,10 @@ def data_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random = np.random.default_rng(0)
     for _ in range(2):
         for _ in range(5):
-            frame = {name: random.integers(0, 256, (64, 96, 3), dtype=np.uint8)
-                     for name in list(features)[:2]}  # fmt: skip
+            frame = {
+                name: random.integers(0, 256, (64, 96, 3), dtype=np.uint8)
+                for name in list(features)[:2]
+            }
             frame["observation.state"] = random.normal(size=8).astype(np.float32)
             frame["action"] = np.zeros(7, np.float32)
             made.add_frame({**frame, "task": "pick up the butter"})

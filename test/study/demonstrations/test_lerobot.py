@@ -20,22 +20,33 @@ def demonstrations(folder: Path, strides: tuple[int, ...] = (4, 4)) -> list[Epis
     for number, stride in enumerate(strides):
         steps = np.arange(number, STEPS, stride, dtype=np.int32)
         episode = Episode(
-            generator.integers(0, 256, (len(steps), 2, 128, 128, 3)).astype(np.uint8), steps,
+            generator.integers(0, 256, (len(steps), 2, 128, 128, 3)).astype(np.uint8),
+            steps,
             *(generator.normal(size=(STEPS, width)).astype(np.float32) for width in (8, 7, 7)),
             generator.random(STEPS) > 0.5,
             generator.normal(size=(STEPS, 6)).astype(np.float32),
         )
-        info = EpisodeInfo(f"{number}.npz", "libero_object", 0, f"bring {number}", "butter_1", 3,
-                           number, 0.0, None, "expert", STEPS, True)
+        info = EpisodeInfo(
+            f"{number}.npz",
+            "libero_object",
+            0,
+            f"bring {number}",
+            "butter_1",
+            3,
+            number,
+            0.0,
+            None,
+            "expert",
+            STEPS,
+            True,
+        )
         write_episode(folder, info, episode)
         episodes.append(episode)
     return episodes
 
 
 @pytest.mark.slow
-def test_lerobot_loads_the_frames_back(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_lerobot_loads_the_frames_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
     episodes = demonstrations(tmp_path / "demos")
@@ -56,7 +67,8 @@ def test_lerobot_loads_the_frames_back(
         for camera, name in enumerate(("agentview", "wrist")):
             picture = frame[f"observation.images.{name}"].numpy().transpose(1, 2, 0) * 255
             np.testing.assert_array_equal(
-                picture.round().astype(np.uint8), episode.pictures[place, camera])
+                picture.round().astype(np.uint8), episode.pictures[place, camera]
+            )
     assert cli.main(command) == 2 and "exists already" in capsys.readouterr().err
 
 

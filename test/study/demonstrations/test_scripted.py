@@ -123,8 +123,20 @@ def test_halving_averages_blocks_of_four_pixels() -> None:
 
 
 def test_an_episode_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    info = EpisodeInfo("one.npz", "libero_object", 0, "pick", "butter_1", 3, 7, 0.04,
-                       ("butter_1", "milk_1"), "expert", 9, True)
+    info = EpisodeInfo(
+        "one.npz",
+        "libero_object",
+        0,
+        "pick",
+        "butter_1",
+        3,
+        7,
+        0.04,
+        ("butter_1", "milk_1"),
+        "expert",
+        9,
+        True,
+    )
     generator = np.random.default_rng(0)
     episode = Episode(
         generator.integers(0, 255, (3, 2, 128, 128, 3)).astype(np.uint8),

@@ -37,14 +37,16 @@ def begun(environment) -> tuple[Stage, Observation, dict[str, ObjectPose]]:
 
 
 def hand_at(*position: float, width: float = 0.078) -> Observation:
-    return Observation(np.full(7, np.nan), np.array(position), DOWN.as_quat(),
-                       np.array([width / 2, -width / 2]))
+    return Observation(
+        np.full(7, np.nan), np.array(position), DOWN.as_quat(), np.array([width / 2, -width / 2])
+    )
 
 
 def test_hand_and_objects_are_where_they_were_put(environment, begun) -> None:
     stage, _, poses = begun
-    moved = poses | {"butter_1": ObjectPose(np.array([-0.2, 0.0, 0.009]),
-                                            poses["butter_1"].quaternion)}
+    moved = poses | {
+        "butter_1": ObjectPose(np.array([-0.2, 0.0, 0.009]), poses["butter_1"].quaternion)
+    }
     wanted = hand_at(0.05, -0.1, 0.28)
     assert stage.put(wanted, moved, None)
     for name, pose in environment.object_poses().items():
@@ -93,8 +95,9 @@ def test_the_mind_and_physics_agree_over_a_chunk(environment, begun) -> None:
         action = expert_action(state, "butter_1")
         hand.step(action)
         observation = environment.step(action).observation
-    np.testing.assert_allclose(hand.state.observation.ee_position, observation.ee_position,
-                               atol=0.012)
+    np.testing.assert_allclose(
+        hand.state.observation.ee_position, observation.ee_position, atol=0.012
+    )
 
 
 @pytest.fixture(scope="module")

@@ -50,9 +50,12 @@ def activations(loaded: LoadedPolicy, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def study_file(
-    loaded: LoadedPolicy, tiny_policy_folder: Path, make_bundle: Callable[..., SaeBundle],
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-) -> Path:  # fmt: skip
+    loaded: LoadedPolicy,
+    tiny_policy_folder: Path,
+    make_bundle: Callable[..., SaeBundle],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
     """A study of a random SAE of the tiny policy; the scene is a toy, the process this one."""
     make_bundle(loaded, SITE).save(tmp_path / "sae" / SITE)
     monkeypatch.setattr(command, "Processes", lambda count, stage, folder: InProcess(stage, folder))
@@ -62,12 +65,15 @@ def study_file(
         "name": "tiny",
         "policy": str(tiny_policy_folder),
         "bundles": [str(tmp_path / "sae" / SITE)],
-        "protocols": ["P2", "P4"], "features": [{"site": SITE, "ids": [2]}],
+        "protocols": ["P2", "P4"],
+        "features": [{"site": SITE, "ids": [2]}],
         "changes": [{"strengths": [0.5]}, clamp],
         "places": [{"suite": "libero_object", "tasks": "0:butter_1", "rollouts": 1}],
-        "arms": ["none", "zero", "feature", "gaussian"], "controls": {"rows": 0, "gaussian": 1},
-        "layers": {"directions": 1}, "max_steps": 7,
-    }  # fmt: skip
+        "arms": ["none", "zero", "feature", "gaussian"],
+        "controls": {"rows": 0, "gaussian": 1},
+        "layers": {"directions": 1},
+        "max_steps": 7,
+    }
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(study))
     return path

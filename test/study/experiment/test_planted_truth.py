@@ -61,8 +61,15 @@ def test_each_feature_is_causal_for_what_was_planted(judged: dict[int, FeatureVe
 
 def test_names_are_judged_apart_from_effects(judged: dict[int, FeatureVerdict]) -> None:
     outcomes = {number: one.name_outcome for number, one in judged.items()}
-    assert outcomes == {80: "as named", 81: "opposite", 82: "as named", 83: "as named",
-                        84: "not shown", 85: "not measured", 86: "no name"}
+    assert outcomes == {
+        80: "as named",
+        81: "opposite",
+        82: "as named",
+        83: "as named",
+        84: "not shown",
+        85: "not measured",
+        86: "no name",
+    }
 
 
 def test_a_control_shows_nothing(judged: dict[int, FeatureVerdict]) -> None:
@@ -110,7 +117,13 @@ def test_open_loop_answers_are_paired_by_episode(tmp_path: Path) -> None:
     assert one.doses[0].arm.pairs == tuple(f"episode {number}" for number in range(16))
     assert one.trends["upward command"].rho == pytest.approx(1.0)
     assert np.sign([dose.of("upward command").mean for dose in one.doses]).tolist() == [  # type: ignore[union-attr]
-        -1, -1, -1, 1, 1, 1]
+        -1,
+        -1,
+        -1,
+        1,
+        1,
+        1,
+    ]
 
 
 def test_only_the_noise_arm_may_answer_from_other_seeds(tmp_path: Path) -> None:
@@ -132,7 +145,9 @@ def test_through_the_engine_the_planted_feature_is_found_and_a_random_one_is_not
         features=[{"site": SITE, "labels": {UP: "end effector high", silent: "rising"}}],
         changes=[{"strengths": [0.3, 0.6]}],
         places=[{"suite": "toy", "init_states": "0-3", "rollouts": 9}],
-        arms=["none", "zero", "feature", "random_row"], controls={"rows": 3})
+        arms=["none", "zero", "feature", "random_row"],
+        controls={"rows": 3},
+    )
     plan = make_plan(study, toy_ground(study))
     with Store(tmp_path) as store:
         evaluate(plan, store, InProcess(ToyStage(), tmp_path))

@@ -31,8 +31,10 @@ FEATURES = {80: Planted("end effector high", higher=0.06), 7: Planted("<b>late</
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("study")
-    write_planted_study(made, Plan(FEATURES, (0.5,), tasks=2, inits=5, random_rows=3,
-                                   gaussians=1, every_protocol=True))
+    write_planted_study(
+        made,
+        Plan(FEATURES, (0.5,), tasks=2, inits=5, random_rows=3, gaussians=1, every_protocol=True),
+    )
     return made
 
 
@@ -99,8 +101,11 @@ def test_paths_are_the_recorded_ones_and_limited(analysis: Analysis) -> None:
 def test_films_are_within_the_limit_and_every_arms_first_comes_first(
     analysis: Analysis, tmp_path: Path
 ) -> None:
-    arms = [filmed(arm, tmp_path) for arm in analysis.arms
-            if arm.row.arm == "feature" and arm.row.protocol == "P2"][::-1]
+    arms = [
+        filmed(arm, tmp_path)
+        for arm in analysis.arms
+        if arm.row.arm == "feature" and arm.row.protocol == "P2"
+    ][::-1]
     whole = page_films(tmp_path, arms, limit=1.0)
     assert whole["left_out"] == 0 and whole["order"] == [arm.key for arm in arms]
     pair, (plain, said), (steered, _) = whole["arms"][arms[0].key][3]
@@ -116,12 +121,14 @@ def test_films_are_within_the_limit_and_every_arms_first_comes_first(
 
 def filmed(arm: MeasuredArm, folder: Path) -> MeasuredArm:
     """Give every run of an arm, and every twin, a "video" made of its own id."""
+
     def with_video(row: Row) -> Row:
         (folder / row.run_id).write_bytes(row.run_id.encode() * 9)
         return replace(row, video=row.run_id)
 
-    return replace(arm, rows=tuple(map(with_video, arm.rows)),
-                   twins=tuple(map(with_video, arm.twins)))
+    return replace(
+        arm, rows=tuple(map(with_video, arm.rows)), twins=tuple(map(with_video, arm.twins))
+    )
 
 
 def test_the_layer_that_nothing_reads_is_exactly_zero(analysis: Analysis) -> None:
@@ -153,7 +160,10 @@ def test_numbers_are_said_in_handy_units() -> None:
     assert Scale.of(CLOSED).say(0.25) == "+25"
     assert Scale.of(SPEED).say(0.00001) == "0"
     assert (say_p(0.0004), say_p(0.0312), say_p(float("nan"))) == (
-        "p < 0.001", "p = 0.031", "not tested")
+        "p < 0.001",
+        "p = 0.031",
+        "not tested",
+    )
 
 
 def test_axes_have_round_ticks_and_hold_zero() -> None:

@@ -15,17 +15,22 @@ SCENE = ("alphabet_soup_1", "cream_cheese_1", "tomato_sauce_1", "bbq_sauce_1", "
 @pytest.mark.parametrize(
     ("instruction", "objects", "found"),
     [
-        ("Pick up the cream cheese and place it in the basket", SCENE,
-         TaskObjects("cream_cheese_1", "basket_1")),
-        ("pick up the bbq sauce and place it in the basket", SCENE,
-         TaskObjects("bbq_sauce_1", "basket_1")),
-        ("push the plate to the front of the stove", ("plate_1", "bowl_1"),
-         TaskObjects("plate_1")),
+        (
+            "Pick up the cream cheese and place it in the basket",
+            SCENE,
+            TaskObjects("cream_cheese_1", "basket_1"),
+        ),
+        (
+            "pick up the bbq sauce and place it in the basket",
+            SCENE,
+            TaskObjects("bbq_sauce_1", "basket_1"),
+        ),
+        ("push the plate to the front of the stove", ("plate_1", "bowl_1"), TaskObjects("plate_1")),
         ("put the bowl on the plate", ("bowl_1", "bowl_2", "plate_1"), TaskObjects("plate_1")),
         ("open the drawer", ("bowl_1",), TaskObjects()),
         ("", SCENE, TaskObjects()),
     ],
-)  # fmt: skip
+)
 def test_objects_are_matched_with_the_words_of_the_instruction(
     instruction: str, objects: tuple[str, ...], found: TaskObjects
 ) -> None:
@@ -35,9 +40,12 @@ def test_objects_are_matched_with_the_words_of_the_instruction(
 def moment(step: int, hand: tuple, opening: float, butter: tuple) -> StepRecord:
     state = (*hand, 0.0, 0.0, 0.0, opening / 2, -opening / 2)
     return StepRecord(
-        "a", step, instruction="put the butter in the basket", state=state,
+        "a",
+        step,
+        instruction="put the butter in the basket",
+        state=state,
         object_positions={"butter_1": butter, "basket_1": (0.0, 0.5, 0.0)},
-    )  # fmt: skip
+    )
 
 
 def test_phases_contacts_and_gripper_events_are_those_of_a_hand_made_episode() -> None:

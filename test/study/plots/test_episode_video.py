@@ -25,8 +25,12 @@ def bag(synthetic_bag: Path) -> Bag:
 
 def test_the_video_is_h264_in_real_time_with_both_rollouts(bag: Bag, tmp_path: Path) -> None:
     path, progress = tmp_path / "new" / "both.mp4", []
-    write_comparison_video(path, *bag.episodes, bag.catalogues,
-                           progress=lambda done, total: progress.append((done, total)))
+    write_comparison_video(
+        path,
+        *bag.episodes,
+        bag.catalogues,
+        progress=lambda done, total: progress.append((done, total)),
+    )
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name == "h264"

@@ -39,8 +39,14 @@ def test_the_picture_has_traces_and_a_free_margin(bag: Bag, tmp_path: Path) -> N
     picture = np.asarray(Image.open(path).convert("RGB"))
     assert picture.shape == (1080, 1300, 3)
     assert close_to(picture, colours.BLUE) > 500
-    border = np.concatenate([picture[:3].reshape(-1, 3), picture[-3:].reshape(-1, 3),
-                             picture[:, :3].reshape(-1, 3), picture[:, -3:].reshape(-1, 3)])
+    border = np.concatenate(
+        [
+            picture[:3].reshape(-1, 3),
+            picture[-3:].reshape(-1, 3),
+            picture[:, :3].reshape(-1, 3),
+            picture[:, -3:].reshape(-1, 3),
+        ]
+    )
     assert (border == 255).all()
 
 
@@ -57,7 +63,10 @@ def test_steering_is_shaded_only_where_it_acted(bag: Bag, tmp_path: Path) -> Non
 def test_events_of_one_kind_and_step_share_a_mark_and_remarks_are_told_apart(bag: Bag) -> None:
     trace = replace(bag.episodes[1], annotations=(Annotation("steered", 12, "me", "look here"),))
     assert [(mark.step, mark.text, mark.by_person) for mark in marks_of(trace)] == [
-        (10, "set #7", False), (12, "“look here” me", True), (30, "released #7", False)]
+        (10, "set #7", False),
+        (12, "“look here” me", True),
+        (30, "released #7", False),
+    ]
 
 
 def test_speed_is_that_of_the_recorded_positions(bag: Bag) -> None:
@@ -68,8 +77,9 @@ def test_speed_is_that_of_the_recorded_positions(bag: Bag) -> None:
     assert len(nowhere.speed().values) == 0
 
 
-def test_the_page_holds_every_trace_and_needs_no_network(synthetic_bag: Path,
-                                                         tmp_path: Path) -> None:
+def test_the_page_holds_every_trace_and_needs_no_network(
+    synthetic_bag: Path, tmp_path: Path
+) -> None:
     arguments = ["bag", "plot", str(synthetic_bag), "--output", str(tmp_path)]
     assert main([*arguments, "--episode", "2", "--features", "backbone.1:7"]) == 0
     page = (tmp_path / "traces_2.html").read_text()
@@ -84,7 +94,11 @@ def test_the_page_holds_every_trace_and_needs_no_network(synthetic_bag: Path,
     [(["--episode", "3"], 1, "1 to 2"), (["--features", "expert.9:1"], 2, "expert.9")],
 )
 def test_what_is_not_in_the_bag_is_refused_by_name(
-    synthetic_bag: Path, tmp_path: Path, more: list[str], status: int, says: str,
+    synthetic_bag: Path,
+    tmp_path: Path,
+    more: list[str],
+    status: int,
+    says: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["bag", "plot", str(synthetic_bag), "--output", str(tmp_path), *more]) == status

@@ -28,8 +28,17 @@ from vla_sae_ros.study.policy_training.training_set import (
     statistics_of,
 )
 
-SMALL = TinySize(image_size=32, patch_size=8, vision_width=16, vision_layers=1, text_width=16,
-                 text_layers=2, heads=2, mlp_width=16, vocabulary=300)
+SMALL = TinySize(
+    image_size=32,
+    patch_size=8,
+    vision_width=16,
+    vision_layers=1,
+    text_width=16,
+    text_layers=2,
+    heads=2,
+    mlp_width=16,
+    vocabulary=300,
+)
 INSTRUCTIONS = ("bring the milk", "pick up the butter and place it in the basket")
 
 
@@ -88,7 +97,8 @@ def test_the_loss_with_one_draw_is_lerobot_s_own(tmp_path: Path) -> None:
             "action": batch["actions"],
             "action_is_pad": ~batch["valid"],
         },
-        noise=noise, time=time,
+        noise=noise,
+        time=time,
     )
     head = LandmarkHead(16)
 
@@ -106,15 +116,22 @@ def test_the_first_steps_train_only_the_vision(tmp_path: Path) -> None:
     trainer = Trainer(training_set(), tmp_path, recipe(steps=2, vision_steps=2), size=SMALL)
     before = {name: value.clone() for name, value in trainer._policy.named_parameters()}
     trainer.train()
-    moved = [name for name, value in trainer._policy.named_parameters()
-             if not torch.equal(value, before[name])]
+    moved = [
+        name
+        for name, value in trainer._policy.named_parameters()
+        if not torch.equal(value, before[name])
+    ]
     assert moved and all("vision_model" in name for name in moved)
 
 
 def test_frames_of_one_picture_are_its_first_and_others(tmp_path: Path) -> None:
     data = training_set(7)
-    data = replace(data, pictures=data.pictures[:3], marks=data.marks[:3],
-                   picture=torch.tensor([0, 0, 0, 1, 2, 2, 2]))
+    data = replace(
+        data,
+        pictures=data.pictures[:3],
+        marks=data.marks[:3],
+        picture=torch.tensor([0, 0, 0, 1, 2, 2, 2]),
+    )
     trainer = Trainer(data, tmp_path, recipe(frames=2), size=SMALL)
     seen = set()
     for _ in range(30):
@@ -143,17 +160,23 @@ def test_every_parameter_but_the_unused_ones_learns(tmp_path: Path) -> None:
 
 def test_training_lowers_the_loss_and_saves_a_policy_that_loads(tmp_path: Path) -> None:
     first = Trainer(training_set(), tmp_path / "a", recipe(steps=2), size=SMALL).train()
-    last = Trainer(training_set(), tmp_path / "a", recipe(steps=150, warmup_steps=5,
-                   learning_rate=3e-3, checkpoint_every=150), size=SMALL).train()
+    last = Trainer(
+        training_set(),
+        tmp_path / "a",
+        recipe(steps=150, warmup_steps=5, learning_rate=3e-3, checkpoint_every=150),
+        size=SMALL,
+    ).train()
     assert last < 0.8 * first
     loaded = load_policy(tmp_path / "a" / "policy")
     stats = statistics_of(training_set())
-    batch = loaded.preprocessor({
-        "observation.images.agentview": torch.zeros(3, 32, 32),
-        "observation.images.wrist": torch.zeros(3, 32, 32),
-        "observation.state": stats.state_mean + stats.state_std,
-        "task": INSTRUCTIONS[0],
-    })
+    batch = loaded.preprocessor(
+        {
+            "observation.images.agentview": torch.zeros(3, 32, 32),
+            "observation.images.wrist": torch.zeros(3, 32, 32),
+            "observation.state": stats.state_mean + stats.state_std,
+            "task": INSTRUCTIONS[0],
+        }
+    )
     torch.testing.assert_close(batch["observation.state"], torch.ones(1, 8))
 
 
@@ -185,9 +208,15 @@ def test_labels_after_a_push_are_not_taught() -> None:
     pushed[[6, 7]] = True
     labels = np.arange(steps, dtype=np.float32)[:, None].repeat(7, 1)
     frames = episode_frames(
-        Episode(np.zeros((4, 2, 4, 4, 3), np.uint8), np.array([0, 5, 7, 15], np.int32),
-                np.zeros((steps, 8), np.float32), labels, labels, pushed,
-                np.zeros((steps, 6), np.float32)),
+        Episode(
+            np.zeros((4, 2, 4, 4, 3), np.uint8),
+            np.array([0, 5, 7, 15], np.int32),
+            np.zeros((steps, 8), np.float32),
+            labels,
+            labels,
+            pushed,
+            np.zeros((steps, 6), np.float32),
+        ),
         chunk=10,
     )
     expected = [

@@ -44,8 +44,7 @@ def test_every_inference_repeats_to_the_bit_while_edits_ramp_bypass_and_release(
     bag = serve()
     with open_bag(bag) as reader:
         recorded = recorded_inferences(reader).inferences
-    weights = {edit.weight for each in recorded
-               for edit in each.snapshot.edits.get("expert.1", ())}
+    weights = {edit.weight for each in recorded for edit in each.snapshot.edits.get("expert.1", ())}
     assert len(weights) > 6 and len({each.revision for each in recorded}) == 5
     assert replay(bag, policy_options) == 0
     assert report(bag)["identical"] and report(bag)["replayed"] == 15
@@ -78,10 +77,14 @@ def test_one_reader_gives_the_frames_of_one_episode_after_the_other_and_again(
     with open_bag(serve(episodes=2, requests=3)) as reader:
         recorded = recorded_inferences(reader).inferences
         frames = RecordedFrames(
-            reader, load_contract(resource("config", "contracts", "libero.yaml")))
+            reader, load_contract(resource("config", "contracts", "libero.yaml"))
+        )
         whole = [dict(frame) for _, frame in frames.of(recorded)]
-        parts = [dict(frame) for episode in ("e1", "e2") for _, frame in frames.of(
-            [each for each in recorded if each.episode_id == episode])]
+        parts = [
+            dict(frame)
+            for episode in ("e1", "e2")
+            for _, frame in frames.of([each for each in recorded if each.episode_id == episode])
+        ]
         again = [dict(frame) for _, frame in frames.of(recorded)]
     for others in (parts, again):
         np.testing.assert_equal(others, whole)
@@ -183,7 +186,14 @@ def test_what_if_gives_the_difference_that_steering_makes_and_none_where_it_made
     assert replay(bag, replay_options, "--no-steering") == 0
     found = what_if(bag)
     assert len(found) == 15 and list(found[0])[-7:] == [
-        "da_x", "da_y", "da_z", "da_roll", "da_pitch", "da_yaw", "da_gripper"]
+        "da_x",
+        "da_y",
+        "da_z",
+        "da_roll",
+        "da_pitch",
+        "da_yaw",
+        "da_gripper",
+    ]
     for row in found:
         assert (float(row["da_norm"]) > 0) == (row["was_steered"] == "1")
         assert row["is_steered"] == "0"
@@ -198,7 +208,8 @@ def test_an_acting_edit_changes_the_actions_inside_its_window_and_no_others(
     preset = tmp_path / "preset.yaml"
     preset.write_text(
         "format: 1\nname: acting\nedits: [{site: expert.1, feature: 2, mode: clamp, value: 3.0, "
-        "window: [0.4, 0.95]}]\n")  # the slew limit's way back of 0.1 s ends before the next one
+        "window: [0.4, 0.95]}]\n"
+    )  # the slew limit's way back of 0.1 s ends before the next one
     # The bag's own edits are left out, so that every change is this preset's.
     assert replay(bag, replay_options, "--no-steering") == 0
     plain = what_if(bag)
@@ -206,8 +217,10 @@ def test_an_acting_edit_changes_the_actions_inside_its_window_and_no_others(
     acting = what_if(bag)
     inside = [0.4 <= float(row["time_s"]) < 0.95 for row in acting]
     assert 3 < sum(inside) < len(inside) - 5
-    changed = [any(now[name] != then[name] for name in now if name.startswith("da_"))
-               for now, then in zip(acting, plain, strict=True)]
+    changed = [
+        any(now[name] != then[name] for name in now if name.startswith("da_"))
+        for now, then in zip(acting, plain, strict=True)
+    ]
     assert changed == inside
     assert [row["is_steered"] == "1" for row in acting] == inside
 
@@ -226,12 +239,18 @@ def test_what_if_without_any_edit_is_what_if_without_steering(
 
 @pytest.mark.parametrize(
     ("preset", "says"),
-    [("[]", "keys of a preset"),
-     ("format: 1\nname: x\nedits: [{feature: 9999, mode: clamp}]", "no site named"),
-     (None, "no_such")],
+    [
+        ("[]", "keys of a preset"),
+        ("format: 1\nname: x\nedits: [{feature: 9999, mode: clamp}]", "no site named"),
+        (None, "no_such"),
+    ],
 )
 def test_a_preset_that_cannot_be_used_is_refused_before_the_run(
-    serve: Serve, replay_options: Options, tmp_path: Path, preset: str | None, says: str,
+    serve: Serve,
+    replay_options: Options,
+    tmp_path: Path,
+    preset: str | None,
+    says: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     bag = serve(requests=1)

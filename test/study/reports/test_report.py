@@ -28,7 +28,7 @@ from vla_sae_ros.study.features.feature_activity import BINS, binned
 from vla_sae_ros.study.features.generality import classify
 from vla_sae_ros.study.features.generality.generality_labels import GeneralityLabels
 from vla_sae_ros.study.features.labels import label
-from vla_sae_ros.study.features.top_episodes import Peak
+from vla_sae_ros.study.features.labels.top_episodes import Peak
 from vla_sae_ros.study.pages.histogram_svg import histogram_svg
 from vla_sae_ros.study.reports import report
 from vla_sae_ros.study.reports.contact_frames import Sheet, contact_frames
@@ -160,8 +160,9 @@ def test_one_episode_is_not_called_episodes(
     alone = tmp_path / "alone"
     collect_planted(alone, frames=True, episodes=1)
     run(report, bundle, "--activations", alone, "--out", tmp_path / "report.html")
-    run(report, bundle, "--activations", alone, "--out", tmp_path / "label.html",
-        "--labelling", "1")  # fmt: skip
+    run(
+        report, bundle, "--activations", alone, "--out", tmp_path / "label.html", "--labelling", "1"
+    )
     for name in ("report.html", "label.html"):
         page = (tmp_path / name).read_text()
         assert "1 episode" in page and not re.search(r"\b1 episodes", page)
@@ -227,8 +228,18 @@ def test_a_labelling_page_asks_a_random_sample_and_tells_no_answer(
     pages = []
     for seed in ("0", "0", "1"):
         out = tmp_path / "label.html"
-        run(report, bundle, "--activations", activations, "--out", out, "--labelling", "4",
-            "--seed", seed)  # fmt: skip
+        run(
+            report,
+            bundle,
+            "--activations",
+            activations,
+            "--out",
+            out,
+            "--labelling",
+            "4",
+            "--seed",
+            seed,
+        )
         pages.append(out.read_text())
     assert pages[0] == pages[1] != pages[2]
     assert "phase: carry" not in pages[0] and "P(general)" not in pages[0]

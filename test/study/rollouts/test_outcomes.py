@@ -13,8 +13,22 @@ from vla_sae_ros.study.rollouts.outcomes import Outcome, OutcomeFile, table
 
 
 def outcome(index: int, success: bool, steps: int, **changes: object) -> Outcome:
-    plain = Outcome("p", 5, "libero_object", index, f"task {index}", False, "butter_1", 40, 1, 0.0,
-                    None, success, steps, ())
+    plain = Outcome(
+        "p",
+        5,
+        "libero_object",
+        index,
+        f"task {index}",
+        False,
+        "butter_1",
+        40,
+        1,
+        0.0,
+        None,
+        success,
+        steps,
+        (),
+    )
     return replace(plain, **changes)
 
 
@@ -25,12 +39,14 @@ def test_the_table_counts_per_task_and_over_all() -> None:
 
 
 def test_the_table_tells_suites_and_swapped_instructions_apart() -> None:
-    lines = table([
-        outcome(0, True, 80, asked_for_another=True, instruction="bring a"),
-        outcome(0, True, 80, asked_for_another=True, instruction="bring b"),
-        outcome(0, False, 280, suite="libero_object_swap", in_basket=("butter_1", "milk_1")),
-        outcome(1, False, 280, suite="libero_object_swap", in_basket=("butter_1",)),
-    ]).splitlines()
+    lines = table(
+        [
+            outcome(0, True, 80, asked_for_another=True, instruction="bring a"),
+            outcome(0, True, 80, asked_for_another=True, instruction="bring b"),
+            outcome(0, False, 280, suite="libero_object_swap", in_basket=("butter_1", "milk_1")),
+            outcome(1, False, 280, suite="libero_object_swap", in_basket=("butter_1",)),
+        ]
+    ).splitlines()
     assert lines[1].startswith("libero_object 0: another object's") and "2 /  2" in lines[1]
     assert lines[2].split()[-1] == "1" and lines[3].split()[-1] == "0", "brought another"
     assert lines[4].startswith("libero_object_swap, all") and "0 /  2" in lines[4]

@@ -49,8 +49,10 @@ class FakeEnvironment:
         return PrivilegedState(observation, poses, frozenset())
 
     def places(self):
-        return {"alphabet_soup_1": np.array([-0.1, -0.2, 0.04]),
-                "basket_1": np.array([0.0, 0.26, 0.0])}
+        return {
+            "alphabet_soup_1": np.array([-0.1, -0.2, 0.04]),
+            "basket_1": np.array([0.0, 0.26, 0.0]),
+        }
 
     object_positions = places
 
@@ -66,7 +68,11 @@ def test_an_episode_ends_at_success_or_at_the_benchmarks_limit() -> None:
     (trial,) = plan_trials([TASK], [40], 1, Layout())
     done = run_trial(FakeEnvironment(12), idle_driver(), trial)
     assert (done.success, done.steps, done.policy, done.target) == (
-        True, 12, "idle", "alphabet_soup_1")
+        True,
+        12,
+        "idle",
+        "alphabet_soup_1",
+    )
     tired = run_trial(FakeEnvironment(10_000), idle_driver(), trial)
     assert (tired.success, tired.steps) == (False, 280)
 
@@ -106,8 +112,11 @@ def test_an_episode_that_two_tasks_plan_is_run_once() -> None:
 
 
 def test_what_lies_in_the_basket_is_named() -> None:
-    positions = {"basket_1": np.array([0, 0.26, 0]), "milk_1": np.array([0.02, 0.3, 0.05]),
-                 "soup_1": np.array([0.2, 0.26, 0.0])}
+    positions = {
+        "basket_1": np.array([0, 0.26, 0]),
+        "milk_1": np.array([0.02, 0.3, 0.05]),
+        "soup_1": np.array([0.2, 0.26, 0.0]),
+    }
     assert objects_in_basket(positions) == ("milk_1",)
     assert objects_in_basket({"cup_1": np.zeros(3)}) == ()
 

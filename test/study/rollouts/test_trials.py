@@ -40,7 +40,8 @@ def test_the_two_objects_places_can_be_exchanged_with_either_instruction() -> No
     for swap in (False, True):
         trials = plan_trials([TASK], [40], 5, Layout(0.04), exchange=True, swap_instruction=swap)
         assert {trial.layout.exchange for trial in trials} == {
-            ("alphabet_soup_1", other) for other in OTHERS}
+            ("alphabet_soup_1", other) for other in OTHERS
+        }
         for trial in trials:
             asked = target_and_goal(trial.task)[0]
             assert trial.layout.exchange is not None
@@ -65,8 +66,11 @@ def test_tasks_are_parsed_or_refused() -> None:
 def test_several_suites_are_named_with_commas() -> None:
     tasks = parse_suites("libero_object_swap, libero_object_lan", "0,3")
     assert [(task.suite, task.task_index) for task in tasks] == [
-        ("libero_object_swap", 0), ("libero_object_swap", 3),
-        ("libero_object_lan", 0), ("libero_object_lan", 3)]
+        ("libero_object_swap", 0),
+        ("libero_object_swap", 3),
+        ("libero_object_lan", 0),
+        ("libero_object_lan", 3),
+    ]
     with pytest.raises(ConfigurationError, match="libero_object_swap"):
         parse_suites("libero_object_swp", "all")
 

@@ -70,9 +70,22 @@ def test_train_sae_measures_it_and_refuses_another_policy_before_training(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = ["train-sae", str(dataset.folder), "--out", str(tmp_path / "sae"),
-                 "--dictionary-size", "16", "--k", "4", "--epochs", "1", "--held-out", "0.4",
-                 "--action-error", "2"]  # fmt: skip
+    arguments = [
+        "train-sae",
+        str(dataset.folder),
+        "--out",
+        str(tmp_path / "sae"),
+        "--dictionary-size",
+        "16",
+        "--k",
+        "4",
+        "--epochs",
+        "1",
+        "--held-out",
+        "0.4",
+        "--action-error",
+        "2",
+    ]
     assert main(arguments) == 2, "the demonstration's policy did not collect these"
     assert "--policy" in capsys.readouterr().err
     assert main([*arguments, "--policy", str(tiny_policy_folder)]) == 0

@@ -124,9 +124,24 @@ def test_train_sae_writes_success_into_the_card_and_refuses_before_training(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     collect_observed(loaded, tmp_path / "act", [0, 1, 2], keep=False)
-    arguments = ["train-sae", str(tmp_path / "act"), "--out", str(tmp_path / "sae"),
-                 "--dictionary-size", "16", "--k", "4", "--epochs", "1", "--held-out", "0.4",
-                 "--env", "libero_object", "--env-episodes", "1"]  # fmt: skip
+    arguments = [
+        "train-sae",
+        str(tmp_path / "act"),
+        "--out",
+        str(tmp_path / "sae"),
+        "--dictionary-size",
+        "16",
+        "--k",
+        "4",
+        "--epochs",
+        "1",
+        "--held-out",
+        "0.4",
+        "--env",
+        "libero_object",
+        "--env-episodes",
+        "1",
+    ]
     for wrong, word in (
         ([], "--policy"),
         (["--env-episodes", "0"], "1 or more"),

@@ -34,8 +34,11 @@ def command(entry: Entry, action: Vector) -> Command:
     an action of another length or with a number that is not finite.
     """
     if action.shape != (entry.width,) or not np.isfinite(action).all():
-        raise ContractError(complaint(f"The action for '{entry.key}'", action.tolist(),
-                                      f"{entry.width} finite numbers"))
+        raise ContractError(
+            complaint(
+                f"The action for '{entry.key}'", action.tolist(), f"{entry.width} finite numbers"
+            )
+        )
     bounded, asked = [], []
     for source, part in zip(entry.sources, _split(entry, action), strict=True):
         bounded.append(_to_channel(source, part))

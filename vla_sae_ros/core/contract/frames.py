@@ -95,8 +95,10 @@ def _streams(entry: Entry) -> list[tuple[str, Source]]:
     """Return the entry's sources, each with a name that says which it is."""
     if len(entry.sources) == 1:
         return [(entry.key, entry.sources[0])]
-    return [(f"{entry.key}[{index}] ({source.channel.topic})", source)
-            for index, source in enumerate(entry.sources)]
+    return [
+        (f"{entry.key}[{index}] ({source.channel.topic})", source)
+        for index, source in enumerate(entry.sources)
+    ]
 
 
 def _value(entry: Entry, samples: dict[str, Sample]) -> npt.NDArray[Any]:

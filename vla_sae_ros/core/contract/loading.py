@@ -38,18 +38,26 @@ def parse_contract(document: object) -> Contract:
     fps = top.number("fps", 0.1, FASTEST_HZ)
     observations = _entries(top.section("observations"), is_action=False)
     actions = _entries(top.section("actions"), is_action=True)
-    tasks = tuple(_task(key, value, top.path(f"tasks.{key}"))
-                  for key, value in top.section("tasks", {}).items())
+    tasks = tuple(
+        _task(key, value, top.path(f"tasks.{key}"))
+        for key, value in top.section("tasks", {}).items()
+    )
     top.done()
     if len(actions) != 1:
-        raise ContractError(complaint("actions", [entry.key for entry in actions],
-                                      "exactly one entry; a list under it splits the vector"))
+        raise ContractError(
+            complaint(
+                "actions",
+                [entry.key for entry in actions],
+                "exactly one entry; a list under it splits the vector",
+            )
+        )
     return Contract(robot_type, fps, observations, actions, tasks)
 
 
 def _entries(section: Fields, is_action: bool) -> tuple[Entry, ...]:
-    entries = tuple(_entry(key, value, section.path(key), is_action)
-                    for key, value in section.items())
+    entries = tuple(
+        _entry(key, value, section.path(key), is_action) for key, value in section.items()
+    )
     if not entries:
         raise ContractError(f"{section.path('')[:-1]} is empty; name at least one entry.")
     return entries
@@ -57,8 +65,9 @@ def _entries(section: Fields, is_action: bool) -> tuple[Entry, ...]:
 
 def _entry(key: str, value: object, where: str, is_action: bool) -> Entry:
     if isinstance(value, list):
-        sources = tuple(_source(item, f"{where}[{index}]", is_action)
-                        for index, item in enumerate(value))
+        sources = tuple(
+            _source(item, f"{where}[{index}]", is_action) for index, item in enumerate(value)
+        )
     else:
         sources = (_source(value, where, is_action),)
     if not sources:
@@ -112,8 +121,11 @@ def _align(fields: Fields, channel: Channel) -> Align:
     strategy = fields.choice("strategy", ("hold", "asof", "drop"))
     timeline = fields.choice("timeline", ("header", "receive"))
     if timeline == "header" and not message_type(channel.type, "").has_header:
-        raise ContractError(complaint(fields.path("timeline"), timeline,
-                                      f"receive, because {channel.type} has no header"))
+        raise ContractError(
+            complaint(
+                fields.path("timeline"), timeline, f"receive, because {channel.type} has no header"
+            )
+        )
     tolerance = None
     if strategy == "asof":
         tolerance = fields.number("tolerance_ms", 0.0, LONGEST_TOLERANCE_MS)
@@ -130,8 +142,13 @@ def _select(value: object, channel: Channel, where: str) -> tuple[str, ...]:
     if kind in ("joints", "trajectory", "fields") and not value:
         raise ContractError(f"{where} is missing; {channel.type} needs the names of its fields.")
     if kind == "text":
-        raise ContractError(complaint(where.replace("select", "channel.type"), channel.type,
-                                      "a type with numbers or a picture; texts stand in `tasks`"))
+        raise ContractError(
+            complaint(
+                where.replace("select", "channel.type"),
+                channel.type,
+                "a type with numbers or a picture; texts stand in `tasks`",
+            )
+        )
     if kind in ("joints", "trajectory"):
         for path in value:
             _check_joint(path, where)
@@ -158,8 +175,10 @@ def _check_operators(source: Source, where: str, is_action: bool) -> None:
             what = "pictures" if operator.for_images else "numbers"
             raise ContractError(f"{where}.apply: '{operator.name}' works on {what} only.")
         if is_action and not operator.invertible:
-            raise ContractError(f"{where}.apply: '{operator.name}' cannot be undone, so it cannot "
-                                "stand on an action; allowed: rad2deg, deg2rad, scale, clamp.")
+            raise ContractError(
+                f"{where}.apply: '{operator.name}' cannot be undone, so it cannot "
+                "stand on an action; allowed: rad2deg, deg2rad, scale, clamp."
+            )
     if is_action and source.is_image:
         raise ContractError(f"{where}: an action cannot be a picture.")
     try:
@@ -174,10 +193,22 @@ def _task(key: str, value: object, where: str) -> Task:
     select = fields.take("select", [])
     fields.done()
     if message_type(channel.type, where).kind != "text":
-        raise ContractError(complaint(f"{where}.channel.type", channel.type,
-                                      "std_msgs/msg/String, vla_sae_ros/msg/EpisodeState"))
+        raise ContractError(
+            complaint(
+                f"{where}.channel.type",
+                channel.type,
+                "std_msgs/msg/String, vla_sae_ros/msg/EpisodeState",
+            )
+        )
     needs_field = channel.type != "std_msgs/msg/String"
     if not isinstance(select, list) or len(select) > 1 or bool(select) != needs_field:
-        raise ContractError(complaint(f"{where}.select", select, "the one text field of the message"
-                                      if needs_field else "nothing, the message is used whole"))
+        raise ContractError(
+            complaint(
+                f"{where}.select",
+                select,
+                "the one text field of the message"
+                if needs_field
+                else "nothing, the message is used whole",
+            )
+        )
     return Task(key, channel, tuple(select))

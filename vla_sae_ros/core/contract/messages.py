@@ -68,8 +68,9 @@ MESSAGE_TYPES: dict[str, MessageType] = {
 def message_type(name: str, where: str) -> MessageType:
     """Return how a type is read; raises ContractError naming the supported ones."""
     if name not in MESSAGE_TYPES:
-        raise ContractError(complaint(f"{where}: message type", name,
-                                      ", ".join(sorted(MESSAGE_TYPES))))
+        raise ContractError(
+            complaint(f"{where}: message type", name, ", ".join(sorted(MESSAGE_TYPES)))
+        )
     return MESSAGE_TYPES[name]
 
 
@@ -119,8 +120,11 @@ def read_text(message: Any, select: tuple[str, ...], channel: Channel) -> str:
 def read_image(message: Any, topic: str) -> npt.NDArray[np.uint8]:
     """Return a sensor_msgs/Image as (height, width, 3) uint8 RGB, a view of its data."""
     if message.encoding not in PIXEL_ORDERS:
-        raise ObservationError(complaint(f"A picture on {topic} has the encoding",
-                                         message.encoding, ", ".join(PIXEL_ORDERS)))
+        raise ObservationError(
+            complaint(
+                f"A picture on {topic} has the encoding", message.encoding, ", ".join(PIXEL_ORDERS)
+            )
+        )
     channels, order = PIXEL_ORDERS[message.encoding]
     data = np.frombuffer(message.data, dtype=np.uint8)
     row = message.width * channels
@@ -142,12 +146,16 @@ def _joint(message: Any, path: str, channel: Channel) -> float:
     trajectory = hasattr(message, "joint_names")
     names = list(message.joint_names if trajectory else message.name)
     if joint not in names:
-        raise ObservationError(complaint(f"{channel.topic} has no joint", joint,
-                                         ", ".join(names) or "none"))
+        raise ObservationError(
+            complaint(f"{channel.topic} has no joint", joint, ", ".join(names) or "none")
+        )
     if trajectory and not message.points:
         raise ObservationError(f"{channel.topic} carries a trajectory without points.")
-    values = getattr(message.points[-1], TRAJECTORY_FIELDS[field]) if trajectory else getattr(
-        message, field)
+    values = (
+        getattr(message.points[-1], TRAJECTORY_FIELDS[field])
+        if trajectory
+        else getattr(message, field)
+    )
     place = names.index(joint)
     if place >= len(values):
         raise ObservationError(f"{channel.topic} names {joint!r} but gives no {field} for it.")

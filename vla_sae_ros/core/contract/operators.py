@@ -156,8 +156,13 @@ class QuaternionToAxisAngle(_ForwardOnly):
 
     def width(self, width: int) -> int:
         if width != 4:
-            raise ContractError(complaint("'quat2axisangle' needs a quaternion", f"{width} values",
-                                          "4 selected values: x, y, z, w"))
+            raise ContractError(
+                complaint(
+                    "'quat2axisangle' needs a quaternion",
+                    f"{width} values",
+                    "4 selected values: x, y, z, w",
+                )
+            )
         return 3
 
     def forward(self, value: Array) -> Array:
@@ -175,18 +180,21 @@ def parse_operator(item: object, where: str) -> Operator:
         return _PLAIN[name]()
     if name in _WITH_ARGUMENT:
         return _WITH_ARGUMENT[name](argument, where)
-    raise ContractError(complaint(
-        f"{where}: operator", item,
-        "rad2deg, deg2rad, quat2axisangle, clamp: {min: .., max: ..}, scale: {factor: .., "
-        "offset: ..}, resize: [height, width], resize_with_pad: [height, width]",
-    ))
+    raise ContractError(
+        complaint(
+            f"{where}: operator",
+            item,
+            "rad2deg, deg2rad, quat2axisangle, clamp: {min: .., max: ..}, scale: {factor: .., "
+            "offset: ..}, resize: [height, width], resize_with_pad: [height, width]",
+        )
+    )
 
 
 def _name_and_argument(item: object, where: str) -> tuple[str, object]:
     if isinstance(item, str):
         return item, None
     if isinstance(item, dict) and len(item) == 1:
-        (name, argument), = item.items()
+        ((name, argument),) = item.items()
         return str(name), argument
     raise ContractError(complaint(f"{where}: operator", item, "a name or {name: argument}"))
 
@@ -196,8 +204,9 @@ def _clamp(argument: object, where: str) -> Clamp:
         low, high = argument["min"], argument["max"]
         if _is_number(low) and _is_number(high) and low <= high:
             return Clamp(float(low), float(high))
-    raise ContractError(complaint(f"{where}: clamp", argument,
-                                  "{min: low, max: high}, both finite, low <= high"))
+    raise ContractError(
+        complaint(f"{where}: clamp", argument, "{min: low, max: high}, both finite, low <= high")
+    )
 
 
 def _scale(argument: object, where: str) -> Scale:
@@ -205,8 +214,11 @@ def _scale(argument: object, where: str) -> Scale:
         factor, offset = argument["factor"], argument["offset"]
         if _is_number(factor) and _is_number(offset) and factor != 0:
             return Scale(float(factor), float(offset))
-    raise ContractError(complaint(f"{where}: scale", argument,
-                                  "{factor: .., offset: ..}, both finite, factor not 0"))
+    raise ContractError(
+        complaint(
+            f"{where}: scale", argument, "{factor: .., offset: ..}, both finite, factor not 0"
+        )
+    )
 
 
 def _resize(argument: object, where: str) -> Resize:
@@ -222,16 +234,21 @@ def _size(argument: object, where: str) -> tuple[int, int]:
         height, width = argument
         if all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in (height, width)):
             return height, width
-    raise ContractError(complaint(where, argument,
-                                  f"[height, width], integers from 1 to {LARGEST_SIDE}"))
+    raise ContractError(
+        complaint(where, argument, f"[height, width], integers from 1 to {LARGEST_SIDE}")
+    )
 
 
 _PLAIN: dict[str, Callable[[], Operator]] = {
-    "rad2deg": RadiansToDegrees, "deg2rad": DegreesToRadians,
+    "rad2deg": RadiansToDegrees,
+    "deg2rad": DegreesToRadians,
     "quat2axisangle": QuaternionToAxisAngle,
 }
 _WITH_ARGUMENT: dict[str, Callable[[object, str], Operator]] = {
-    "clamp": _clamp, "scale": _scale, "resize": _resize, "resize_with_pad": _resize_with_pad,
+    "clamp": _clamp,
+    "scale": _scale,
+    "resize": _resize,
+    "resize_with_pad": _resize_with_pad,
 }
 
 

@@ -34,14 +34,23 @@ class CompressedPicture:
         try:
             with Image.open(io.BytesIO(self.data), formats=FORMATS) as picture:
                 if picture.width * picture.height > LARGEST_PICTURE:
-                    raise ObservationError(complaint(
-                        f"A compressed picture on {self.topic} says its size is", picture.size,
-                        f"up to {LARGEST_PICTURE} pixels"))
+                    raise ObservationError(
+                        complaint(
+                            f"A compressed picture on {self.topic} says its size is",
+                            picture.size,
+                            f"up to {LARGEST_PICTURE} pixels",
+                        )
+                    )
                 return np.asarray(picture.convert("RGB"))
         except (UnidentifiedImageError, OSError, SyntaxError) as error:
-            raise ObservationError(complaint(
-                f"A compressed picture on {self.topic} ({len(self.data)} bytes)", self.format,
-                " or ".join(FORMATS), f"The decoder says: {error}.")) from error
+            raise ObservationError(
+                complaint(
+                    f"A compressed picture on {self.topic} ({len(self.data)} bytes)",
+                    self.format,
+                    " or ".join(FORMATS),
+                    f"The decoder says: {error}.",
+                )
+            ) from error
 
 
 def resized_with_pad(
@@ -58,7 +67,8 @@ def resized_with_pad(
         return picture
     ratio = max(columns / width, rows / height)
     inner = Image.fromarray(np.ascontiguousarray(picture)).resize(
-        (max(1, int(columns / ratio)), max(1, int(rows / ratio))), Image.Resampling.BILINEAR)
+        (max(1, int(columns / ratio)), max(1, int(rows / ratio))), Image.Resampling.BILINEAR
+    )
     whole = np.zeros((height, width, 3), np.uint8)
     top, left = (height - inner.height) // 2, (width - inner.width) // 2
     whole[top : top + inner.height, left : left + inner.width] = np.asarray(inner)

@@ -137,10 +137,12 @@ def _parse_bundles(entry: Any) -> dict[str, str]:
     if not texts:
         raise SteeringRefused(
             complaint(
-                "bundles of the preset", entry, "site: content id, both text",
+                "bundles of the preset",
+                entry,
+                "site: content id, both text",
                 "Put an id that looks like a number in quotes.",
             )
-        )  # fmt: skip
+        )
     return dict(entry)
 
 

@@ -45,8 +45,13 @@ class Parameter:
     @property
     def kind(self) -> str:
         """Return the type in the words of a parameter file."""
-        words = {bool: "true or false", int: "an integer", float: "a number with a decimal point",
-                 str: "a text", tuple: "a list of texts"}
+        words = {
+            bool: "true or false",
+            int: "an integer",
+            float: "a number with a decimal point",
+            str: "a text",
+            tuple: "a list of texts",
+        }
         return words[type(self.default)]
 
     @property
@@ -54,8 +59,10 @@ class Parameter:
         """Return what is allowed, in words."""
         if self.choices:
             return "one of " + ", ".join(repr(choice) for choice in self.choices)
-        bounds = [f"from {self.minimum:g}" if self.minimum is not None else "",
-                  f"to {self.maximum:g}" if self.maximum is not None else ""]
+        bounds = [
+            f"from {self.minimum:g}" if self.minimum is not None else "",
+            f"to {self.maximum:g}" if self.maximum is not None else "",
+        ]
         return " ".join([self.kind, *filter(None, bounds), *filter(None, [self.unit])])
 
     def objection(self, value: object) -> str:
@@ -107,8 +114,9 @@ def _declare(node: Node, parameter: Parameter) -> str:
         advice = "Write it with a decimal point." if isinstance(given, int) else ""
         return complaint(f"Parameter '{parameter.name}'", given, parameter.allowed, advice)
     except InvalidParameterValueException:
-        return complaint(f"Parameter '{parameter.name}'", _override(node, parameter.name),
-                         parameter.allowed)
+        return complaint(
+            f"Parameter '{parameter.name}'", _override(node, parameter.name), parameter.allowed
+        )
     return parameter.objection(given)
 
 
@@ -150,9 +158,7 @@ def _unknown(node: Node, names: list[str]) -> list[str]:
             continue
         near = difflib.get_close_matches(name, names, n=1)
         advice = f"Did you mean '{near[0]}'?" if near else ""
-        objections.append(
-            complaint("Unknown parameter", name, ", ".join(sorted(names)), advice)
-        )
+        objections.append(complaint("Unknown parameter", name, ", ".join(sorted(names)), advice))
     return objections
 
 
@@ -160,8 +166,9 @@ def _check_changes(node: Node, parameters: Sequence[Parameter]) -> None:
     known = {parameter.name: parameter for parameter in parameters}
 
     def check(changes: list[RosParameter]) -> SetParametersResult:
-        reasons = [known[change.name].objection(change.value) for change in changes
-                   if change.name in known]
+        reasons = [
+            known[change.name].objection(change.value) for change in changes if change.name in known
+        ]
         reason = " ".join(filter(None, reasons))
         return SetParametersResult(successful=not reason, reason=reason)
 

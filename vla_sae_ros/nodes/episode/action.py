@@ -28,8 +28,12 @@ def to_result(goal: EpisodeGoal, result: EpisodeResult) -> RunEpisode.Result:
     """Return the message of how an episode ended."""
     progress, counts = result.progress, result.progress.counts
     return RunEpisode.Result(
-        episode_id=goal.episode_id, success=progress.status is Status.SUCCEEDED,
-        steps=progress.step, actions_sha256=result.actions_sha256,
-        missed_deadlines=counts.missed_deadlines, held_ticks=counts.held_ticks,
-        dropped_chunks=counts.dropped_chunks, message=progress.detail,
+        episode_id=goal.episode_id,
+        success=progress.status is Status.SUCCEEDED,
+        steps=progress.step,
+        actions_sha256=result.actions_sha256,
+        missed_deadlines=counts.missed_deadlines,
+        held_ticks=counts.held_ticks,
+        dropped_chunks=counts.dropped_chunks,
+        message=progress.detail,
     )

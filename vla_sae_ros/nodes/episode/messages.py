@@ -10,8 +10,10 @@ from vla_sae_ros.msg import ActionChunk, ChunkRequest, EpisodeState, ExecutedAct
 from vla_sae_ros.nodes.episode.episode import EpisodeClock, ExecutedTick, Progress, Request, Status
 from vla_sae_ros.wire.conversions import to_floats, to_header, to_time
 
-CLOCKS = {EpisodeClock.LOCKSTEP: EpisodeState.LOCKSTEP,
-          EpisodeClock.REALTIME: EpisodeState.REALTIME}
+CLOCKS = {
+    EpisodeClock.LOCKSTEP: EpisodeState.LOCKSTEP,
+    EpisodeClock.REALTIME: EpisodeState.REALTIME,
+}
 
 
 def from_chunk(message: ActionChunk) -> Chunk:
@@ -20,24 +22,37 @@ def from_chunk(message: ActionChunk) -> Chunk:
     actions = np.array(message.actions, dtype=np.float32)
     if actions.size == message.horizon * message.action_dim:
         actions = actions.reshape(message.horizon, message.action_dim)
-    return Chunk(message.chunk_id, message.episode_id, message.observation_step,
-                 message.steering_revision, actions, message.control_rate, message.policy_start)
+    return Chunk(
+        message.chunk_id,
+        message.episode_id,
+        message.observation_step,
+        message.steering_revision,
+        actions,
+        message.control_rate,
+        message.policy_start,
+    )
 
 
 def to_request(request: Request) -> ChunkRequest:
     """Return the message that asks for a chunk."""
     return ChunkRequest(
-        header=to_header(request.stamp_ns), episode_id=request.goal.episode_id,
-        instruction=request.goal.instruction, start=to_time(request.start_ns),
-        seed=request.goal.seed, step=request.step,
+        header=to_header(request.stamp_ns),
+        episode_id=request.goal.episode_id,
+        instruction=request.goal.instruction,
+        start=to_time(request.start_ns),
+        seed=request.goal.seed,
+        step=request.step,
     )
 
 
 def to_executed(tick: ExecutedTick) -> ExecutedAction:
     """Return the message of one executed tick."""
     message = ExecutedAction(
-        header=to_header(tick.stamp_ns), episode_id=tick.episode_id, step=tick.step,
-        held=tick.planned is None, action=to_floats(tick.action),
+        header=to_header(tick.stamp_ns),
+        episode_id=tick.episode_id,
+        step=tick.step,
+        held=tick.planned is None,
+        action=to_floats(tick.action),
     )
     if tick.planned is not None:
         message.chunk_id = tick.planned.chunk_id
@@ -50,10 +65,17 @@ def to_state(progress: Progress, control_rate: float) -> EpisodeState:
     """Return the message of an episode's progress; control_rate in Hz."""
     counts, goal = progress.counts, progress.goal
     message = EpisodeState(
-        header=to_header(progress.stamp_ns), start=to_time(progress.start_ns),
-        status=int(progress.status), detail=progress.detail, step=progress.step, task=-1,
-        init_state=-1, control_rate=control_rate, missed_deadlines=counts.missed_deadlines,
-        held_ticks=counts.held_ticks, dropped_chunks=counts.dropped_chunks,
+        header=to_header(progress.stamp_ns),
+        start=to_time(progress.start_ns),
+        status=int(progress.status),
+        detail=progress.detail,
+        step=progress.step,
+        task=-1,
+        init_state=-1,
+        control_rate=control_rate,
+        missed_deadlines=counts.missed_deadlines,
+        held_ticks=counts.held_ticks,
+        dropped_chunks=counts.dropped_chunks,
     )
     if goal is not None:
         message.episode_id, message.instruction = goal.episode_id, goal.instruction
@@ -80,7 +102,9 @@ def to_diagnostic(progress: Progress, chunks_without_episode: int) -> Diagnostic
         "chunks without an episode": chunks_without_episode,
     }
     return DiagnosticStatus(
-        level=_level(progress), name="bridge: episode", hardware_id="simulation",
+        level=_level(progress),
+        name="bridge: episode",
+        hardware_id="simulation",
         message=progress.detail or progress.status.name.lower(),
         values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
     )

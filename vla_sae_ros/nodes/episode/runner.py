@@ -74,7 +74,8 @@ class EpisodeRunner:
         self._step = 0
         self._start_ns = self._stamp_ns = self._pictured_ns = self._ahead_ns = 0
         self._requests = ChunkRequests(
-            pacing.execute_steps, pacing.request_lead, pacing.resend_after)
+            pacing.execute_steps, pacing.request_lead, pacing.resend_after
+        )
         self._last: npt.NDArray[np.float32] | None = None
         self._hash = hashlib.sha256()
 
@@ -193,9 +194,7 @@ class EpisodeRunner:
 
     def _request(self) -> None:
         self._requests.asked(self._step, self._time.monotonic())
-        self._output.request(
-            Request(self._goal, self._stamp_ns, self._start_ns, self._step)
-        )
+        self._output.request(Request(self._goal, self._stamp_ns, self._start_ns, self._step))
 
     def _await_chunk(self) -> None:
         """Wait for the chunk of the present step; raises NoChunk after chunk_timeout."""
@@ -247,8 +246,15 @@ class EpisodeRunner:
             self._counts.last_refusal = outcome.detail
 
     def _progress(self) -> Progress:
-        return Progress(self._goal, self._status, self._detail, self._start_ns, self._stamp_ns,
-                        self._step, copy(self._counts))
+        return Progress(
+            self._goal,
+            self._status,
+            self._detail,
+            self._start_ns,
+            self._stamp_ns,
+            self._step,
+            copy(self._counts),
+        )
 
     def _report(self) -> None:
         self._output.progress(self._progress())

@@ -46,8 +46,9 @@ def colour_of(value: float) -> tuple[float, float, float]:
     if np.isnan(value):
         return UNKNOWN
     place = float(np.clip(value, 0.0, 1.0)) * (len(_RAMP) - 1)
-    red, green, blue = (float(np.interp(place, range(len(_RAMP)), channel)) / 255
-                        for channel in _RAMP.T)
+    red, green, blue = (
+        float(np.interp(place, range(len(_RAMP)), channel)) / 255 for channel in _RAMP.T
+    )
     return red, green, blue
 
 

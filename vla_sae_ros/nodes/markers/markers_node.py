@@ -29,14 +29,31 @@ from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_ns
 
 PARAMETERS = (
-    Parameter("site", "", "site of the feature that colours the path; empty = that of the edit "
-              "set last", live=True),
-    Parameter("feature", -1, "feature that colours the path; -1 = that of the edit set last",
-              minimum=-1, maximum=2**31 - 1, live=True),
+    Parameter(
+        "site",
+        "",
+        "site of the feature that colours the path; empty = that of the edit set last",
+        live=True,
+    ),
+    Parameter(
+        "feature",
+        -1,
+        "feature that colours the path; -1 = that of the edit set last",
+        minimum=-1,
+        maximum=2**31 - 1,
+        live=True,
+    ),
     Parameter("path_length", 2000, "poses that the path keeps", minimum=2, maximum=100_000),
-    Parameter("metres_per_action", 0.012, "how far the hand goes in one control tick for an action "
-              "of 1; LIBERO's controller aims at 0.05 and gets about a quarter of it done",
-              unit="m", minimum=0.0, maximum=1.0, live=True),
+    Parameter(
+        "metres_per_action",
+        0.012,
+        "how far the hand goes in one control tick for an action "
+        "of 1; LIBERO's controller aims at 0.05 and gets about a quarter of it done",
+        unit="m",
+        minimum=0.0,
+        maximum=1.0,
+        live=True,
+    ),
 )
 
 _POSES_KEPT = 200
@@ -85,7 +102,9 @@ class MarkersNode(Node):
         if len(message.actions) != message.horizon * message.action_dim or message.action_dim < 3:
             self.get_logger().warning(
                 f"chunk {message.chunk_id} is not drawn: {len(message.actions)} numbers for "
-                f"{message.horizon} x {message.action_dim} actions", throttle_duration_sec=2.0)
+                f"{message.horizon} x {message.action_dim} actions",
+                throttle_duration_sec=2.0,
+            )
             return
         self._chunk = message
         self._redraw()
@@ -99,8 +118,9 @@ class MarkersNode(Node):
         try:
             self._view = to_view(message)
         except SteeringRefused as error:
-            self.get_logger().warning(f"steering state not drawn: {error}",
-                                      throttle_duration_sec=2.0)
+            self.get_logger().warning(
+                f"steering state not drawn: {error}", throttle_duration_sec=2.0
+            )
             return
         if self._view.edits:
             self._edited = self._view.edits[-1].edit.key

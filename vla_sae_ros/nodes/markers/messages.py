@@ -54,8 +54,10 @@ def text_marker(header: Header, hand: Sequence[float], text: str, value: float) 
 
 def removed(header: Header) -> list[Marker]:
     """Return what takes every marker of this node off the screen."""
-    return [Marker(header=header, ns=namespace, action=Marker.DELETE)
-            for namespace in (PATH, PREVIEW, TEXT)]
+    return [
+        Marker(header=header, ns=namespace, action=Marker.DELETE)
+        for namespace in (PATH, PREVIEW, TEXT)
+    ]
 
 
 def _marker(header: Header, namespace: str, kind: int, width: float) -> Marker:

@@ -21,5 +21,7 @@ def _line(standing: StandingEdit) -> str:
     edit = standing.edit
     value = "" if edit.mode is Mode.PROJECT_OUT else f" {standing.applied:.3g}"
     share = "" if standing.phase is Phase.HOLDING else f", {standing.phase.name.lower()}"
-    return (f"{edit.site} #{edit.feature} {edit.mode.name.lower()}{value} "
-            f"({standing.weight:.0%}{share})")
+    return (
+        f"{edit.site} #{edit.feature} {edit.mode.name.lower()}{value} "
+        f"({standing.weight:.0%}{share})"
+    )

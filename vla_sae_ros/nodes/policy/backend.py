@@ -52,10 +52,12 @@ def make_collector(
     if values["backend"] == "onnx":
         raise ConfigurationError(
             complaint(
-                "backend that activations are collected with", "onnx", "torch",
+                "backend that activations are collected with",
+                "onnx",
+                "torch",
                 "An exported policy has no other taps than its SAEs'.",
             )
-        )  # fmt: skip
+        )
     from vla_sae_ros.nodes.policy.torch_backend import make_torch_collector
 
     return make_torch_collector(engine, values, control_rate)

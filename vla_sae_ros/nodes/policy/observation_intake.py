@@ -13,13 +13,18 @@ from vla_sae_ros.core.alignment import FrameIncomplete
 from vla_sae_ros.core.contract import Channel, Contract, FrameBuilder
 from vla_sae_ros.core.errors import ObservationError
 from vla_sae_ros.msg import ChunkRequest, EpisodeState
-from vla_sae_ros.nodes.policy.contract_channels import message_class, qos_profile
+from vla_sae_ros.nodes.base.contract_channels import message_class, qos_profile
 from vla_sae_ros.nodes.policy.inference_worker import Job
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_ns
 
-_OVER = (EpisodeState.IDLE, EpisodeState.SUCCEEDED, EpisodeState.FAILED, EpisodeState.CANCELED,
-         EpisodeState.ERROR)  # fmt: skip
+_OVER = (
+    EpisodeState.IDLE,
+    EpisodeState.SUCCEEDED,
+    EpisodeState.FAILED,
+    EpisodeState.CANCELED,
+    EpisodeState.ERROR,
+)
 
 
 @dataclass

@@ -42,13 +42,13 @@ class RecorderNode(Node):
         self._subscriptions_made: RecorderSubscriptions | None = None
         services = MutuallyExclusiveCallbackGroup()
         self._settle_group = ReentrantCallbackGroup()
-        self.create_service(StartRecording, "record/start", self._on_start,
-                            callback_group=services)
+        self.create_service(StartRecording, "record/start", self._on_start, callback_group=services)
         self.create_service(Trigger, "record/stop", self._on_stop, callback_group=services)
         self._reports = RecorderReports(self)
         self._reports.publish_state(None)
         self._description = DescriptionPublisher(
-            self, {"storage": "mcap", "rosbags_version": version("rosbags")})
+            self, {"storage": "mcap", "rosbags_version": version("rosbags")}
+        )
         self.create_timer(_WATCH_PERIOD, self._watch)
         self.create_timer(_REPORT_PERIOD, self._report)
         if self._values["record_on_start"]:
@@ -66,7 +66,8 @@ class RecorderNode(Node):
         recording = Recording(BagWriter(self._folder(uri)), limits_of(self._values))
         self._recording = recording
         self._subscriptions_made = RecorderSubscriptions(
-            self, recording, wanted, images and not topics, self._compressor(recording))
+            self, recording, wanted, images and not topics, self._compressor(recording)
+        )
         folder = recording.status().folder
         self.get_logger().info(f"recording into {folder}")
         self._reports.publish_state(recording.status())
@@ -99,9 +100,12 @@ class RecorderNode(Node):
         form, quality = (value_of(self, name) for name in ("image_compression", "jpeg_quality"))
         if form == NOT_COMPRESSED:
             return None
-        return PictureCompressor(recording, Compression(str(form), int(quality)),  # type: ignore[arg-type]
-                                 limits_of(self._values).max_queued_bytes,
-                                 self.get_logger().warning)
+        return PictureCompressor(
+            recording,
+            Compression(str(form), int(quality)),  # type: ignore[arg-type]
+            limits_of(self._values).max_queued_bytes,
+            self.get_logger().warning,
+        )
 
     def _watch(self) -> None:
         """Subscribe to what has appeared; finish a recording whose writer has stopped."""
@@ -130,7 +134,8 @@ class RecorderNode(Node):
     ) -> Trigger.Response:
         if self._recording is None:
             response.message = "no recording is running" + (
-                f"; the last one: {in_words(self._last)}" if self._last else "")
+                f"; the last one: {in_words(self._last)}" if self._last else ""
+            )
             return response
         await self._settled()
         if self._subscriptions_made is not None:

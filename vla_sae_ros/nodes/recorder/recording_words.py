@@ -14,8 +14,10 @@ NAME = "recorder: recording"
 
 def in_words(status: RecordingStatus) -> str:
     """Return the status as one line."""
-    counts = (f"{status.messages} messages, {status.bytes / 1e6:.1f} MB, "
-              f"{status.dropped_total} dropped, {status.seconds:.1f} s in {status.folder}")
+    counts = (
+        f"{status.messages} messages, {status.bytes / 1e6:.1f} MB, "
+        f"{status.dropped_total} dropped, {status.seconds:.1f} s in {status.folder}"
+    )
     return f"{status.reason}; {counts}" if status.reason else f"{status.phase.value}: {counts}"
 
 
@@ -33,14 +35,20 @@ def diagnosis(status: RecordingStatus | None, waiting: Sequence[str]) -> Diagnos
     if status.phase is RecordingPhase.FAILED:
         level = DiagnosticStatus.ERROR
     values = {
-        "phase": status.phase.value, "folder": str(status.folder),
-        "messages": str(status.messages), "bytes": str(status.bytes),
-        "queued": str(status.queued), "dropped": str(status.dropped_total),
+        "phase": status.phase.value,
+        "folder": str(status.folder),
+        "messages": str(status.messages),
+        "bytes": str(status.bytes),
+        "queued": str(status.queued),
+        "dropped": str(status.dropped_total),
         "dropped_by_topic": _by_topic(status),
-        "seconds": f"{status.seconds:.1f}", "waiting_for_publishers": ", ".join(waiting),
+        "seconds": f"{status.seconds:.1f}",
+        "waiting_for_publishers": ", ".join(waiting),
     }
     return DiagnosticStatus(
-        name=NAME, level=level, message=in_words(status),
+        name=NAME,
+        level=level,
+        message=in_words(status),
         values=[KeyValue(key=key, value=value) for key, value in values.items()],
     )
 

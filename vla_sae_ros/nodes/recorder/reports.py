@@ -25,8 +25,7 @@ class RecorderReports:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._state = node.create_publisher(RecordingState, "record/state", qos.LATCHED)
-        self._diagnostics = node.create_publisher(
-            DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
+        self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
 
     def publish_state(self, status: RecordingStatus | None) -> None:
         """Publish the recording's state, latched."""
@@ -46,7 +45,11 @@ def to_state(status: RecordingStatus | None) -> RecordingState:
     if status is None:
         return RecordingState(status=RecordingState.IDLE)
     return RecordingState(
-        status=_STATUS[status.phase], uri=str(status.folder), elapsed=status.seconds,
-        size=status.bytes, messages=status.messages, dropped=status.dropped_total,
+        status=_STATUS[status.phase],
+        uri=str(status.folder),
+        elapsed=status.seconds,
+        size=status.bytes,
+        messages=status.messages,
+        dropped=status.dropped_total,
         detail=remarks(status),
     )

@@ -78,8 +78,9 @@ class RecorderSubscriptions:
 
     def look(self) -> None:
         """Subscribe to what has appeared since the last look."""
-        visible = {name: types[0]
-                   for name, types in self._node.get_topic_names_and_types() if types}
+        visible = {
+            name: types[0] for name, types in self._node.get_topic_names_and_types() if types
+        }
         if self._pictures:
             for name in self._cameras(visible):
                 self._waiting.setdefault(name, None)
@@ -133,8 +134,12 @@ class RecorderSubscriptions:
             self._recording.add_topic(topic, msgtype, profiles)
         self._sinks[topic] = sink
         self._made[topic] = self._node.create_subscription(
-            kind, topic, partial(self._on_message, topic), subscription_profile(offers, msgtype),
-            raw=True)
+            kind,
+            topic,
+            partial(self._on_message, topic),
+            subscription_profile(offers, msgtype),
+            raw=True,
+        )
         return True
 
     def _on_message(self, topic: str, data: bytes) -> None:

@@ -86,7 +86,8 @@ def subscription_profile(offers: Sequence[QoSProfile], msgtype: str) -> QoSProfi
 def bag_profile(offer: QoSProfile) -> Qos:
     """Return an offer as a bag stores it, so that a player can publish in the same way."""
     return Qos(
-        QosHistory[offer.history.name] if offer.history.name in QosHistory.__members__
+        QosHistory[offer.history.name]
+        if offer.history.name in QosHistory.__members__
         else QosHistory.UNKNOWN,
         offer.depth,
         QosReliability[offer.reliability.name],

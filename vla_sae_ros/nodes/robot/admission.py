@@ -50,9 +50,11 @@ class RobotAdmission:
         node.create_subscription(SteeringLease, "bridge/heartbeat", self._beat, qos.HEARTBEAT)
         # Two of them wait; in the node's own group nothing else would be served meanwhile.
         group = ReentrantCallbackGroup()
-        for kind, name, answer in ((SetBool, "bridge/enable", self._enable),
-                                   (Trigger, "bridge/stop", self._stop),
-                                   (Trigger, "bridge/recover", self._recover)):
+        for kind, name, answer in (
+            (SetBool, "bridge/enable", self._enable),
+            (Trigger, "bridge/stop", self._stop),
+            (Trigger, "bridge/recover", self._recover),
+        ):
             node.create_service(kind, name, answer, callback_group=group)
         node.create_timer(CHECK_PERIOD, self._look)
 

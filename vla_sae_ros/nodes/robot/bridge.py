@@ -69,9 +69,11 @@ class RobotBridge(Node):
         space = _action_space(str(values["actions"]), settings)
         names = _fit(contract, settings, space)
         self._source = EpisodeSource(
-            contract.action, pacing(values, contract.fps),
+            contract.action,
+            pacing(values, contract.fps),
             float(values["policy_timeout"]),  # type: ignore[arg-type]
-            int(values["longest_chunk"]), space.outside,  # type: ignore[arg-type]
+            int(values["longest_chunk"]),  # type: ignore[arg-type]
+            space.outside,
         )
         kinematics = settings.place.kinematics if settings.place is not None else None
         self._output = RobotPublisher(self, names, kinematics, contract.fps)
@@ -92,10 +94,16 @@ class RobotBridge(Node):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         self.create_timer(1.0, self._diagnose)
         self._description = DescriptionPublisher(
-            self, {"robot_type": contract.robot_type, "control_rate": contract.fps,
-                   "robot": settings.robot})
+            self,
+            {
+                "robot_type": contract.robot_type,
+                "control_rate": contract.fps,
+                "robot": settings.robot,
+            },
+        )
         self._server = ActionServer(
-            self, RunEpisode, "run_episode", self._execute, cancel_callback=self._on_cancel)
+            self, RunEpisode, "run_episode", self._execute, cancel_callback=self._on_cancel
+        )
         self._output.progress(RobotRun.idle())
         self._loop.start()
 
@@ -193,22 +201,30 @@ class RobotBridge(Node):
         if self._finished is not None:
             raise ConfigurationError("An episode is running. Cancel it or wait for its end.")
         if request.suite:
-            raise ConfigurationError(complaint(
-                "suite", request.suite, "nothing: a robot's task is its instruction"))
+            raise ConfigurationError(
+                complaint("suite", request.suite, "nothing: a robot's task is its instruction")
+            )
         if request.clock not in ("", EpisodeClock.REALTIME):
             raise ConfigurationError(complaint("clock", request.clock, "realtime"))
         if not request.instruction.strip():
-            raise ConfigurationError(complaint(
-                "instruction", request.instruction, "what the policy is told to do, in words"))
+            raise ConfigurationError(
+                complaint(
+                    "instruction", request.instruction, "what the policy is told to do, in words"
+                )
+            )
         envelope = self._loop.state().envelope
         if envelope.status is not Status.ENABLED:
             raise ConfigurationError(
                 f"The arm is {envelope.status.name.lower()}"
                 f"{f' ({envelope.reason}: {envelope.detail})' if envelope.reason else ''}. "
-                "Enable it first (bridge/enable); after a stop, recover before that.")
+                "Enable it first (bridge/enable); after a stop, recover before that."
+            )
         return EpisodeGoal(
-            episode_id=f"robot-{uuid.uuid4().hex[:8]}", task=None, init_state=-1,
-            seed=request.seed, instruction=request.instruction,
+            episode_id=f"robot-{uuid.uuid4().hex[:8]}",
+            task=None,
+            init_state=-1,
+            seed=request.seed,
+            instruction=request.instruction,
             max_steps=request.max_steps or int(self._values["max_steps"]),  # type: ignore[arg-type]
             clock=EpisodeClock.REALTIME,
         )
@@ -231,10 +247,14 @@ class RobotBridge(Node):
 
     def _diagnose(self) -> None:
         state = self._loop.state()
-        status = to_diagnostic(state, f"{self.get_name()}: robot", {
-            "last refused chunk": self._last_refusal,
-            "chunks without an episode": self._chunks_without_episode,
-        })
+        status = to_diagnostic(
+            state,
+            f"{self.get_name()}: robot",
+            {
+                "last refused chunk": self._last_refusal,
+                "chunks without an episode": self._chunks_without_episode,
+            },
+        )
         now_ns = self.get_clock().now().nanoseconds
         self._diagnostics.publish(DiagnosticArray(header=to_header(now_ns), status=[status]))
 
@@ -248,12 +268,18 @@ def _action_space(meaning: str, settings: RobotSettings) -> ActionSpace:
 def _fit(contract: Contract, settings: RobotSettings, space: ActionSpace) -> tuple[str, ...]:
     """Return the joint names of `joint_states`; raises ConfigurationError for what does not fit."""
     if contract.fps != settings.rate:
-        raise ConfigurationError(complaint(
-            "The contract's fps", contract.fps, f"{settings.rate:g}, the robot's rate"))
+        raise ConfigurationError(
+            complaint("The contract's fps", contract.fps, f"{settings.rate:g}, the robot's rate")
+        )
     width = sum(source.channel_width for source in contract.action.sources)
     if width != space.size:
-        raise ConfigurationError(complaint(
-            "Numbers of the contract's action", width, f"{space.size}, for this robot and meaning"))
+        raise ConfigurationError(
+            complaint(
+                "Numbers of the contract's action",
+                width,
+                f"{space.size}, for this robot and meaning",
+            )
+        )
     for entry in contract.observations:
         for source in entry.sources:
             if source.channel.topic == "joint_states":

@@ -44,7 +44,8 @@ def output_for(
         return JointTrajectory, _trajectory(names, settings.period)
     if kind == "joint_state":
         return JointState, lambda target, _, stamp: JointState(
-            header=to_header(stamp), name=list(names), position=_doubles(target))
+            header=to_header(stamp), name=list(names), position=_doubles(target)
+        )
     if kind == "forward":
         return Float64MultiArray, lambda target, _, __: Float64MultiArray(data=_doubles(target))
     if settings.place is None:
@@ -82,8 +83,13 @@ def _twist(kinematics: FrankaKinematics, period: float, frame: str) -> MakeMessa
 
 def _rotation_vector(rotation: np.ndarray) -> np.ndarray:
     """Return axis times angle (3,) [rad] of a rotation well below half a turn."""
-    axis = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0],
-                     rotation[1, 0] - rotation[0, 1]])  # fmt: skip
+    axis = np.array(
+        [
+            rotation[2, 1] - rotation[1, 2],
+            rotation[0, 2] - rotation[2, 0],
+            rotation[1, 0] - rotation[0, 1],
+        ]
+    )
     sine = np.linalg.norm(axis) / 2
     angle = np.arctan2(sine, (np.trace(rotation) - 1) / 2)
     return axis / 2 if sine < DIFFERENCE else axis * (angle / (2 * sine))

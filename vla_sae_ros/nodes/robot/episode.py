@@ -117,9 +117,16 @@ class EpisodeSource:
             if self._lost:
                 return None
             self._last = safe_command(self._action, self._last)
-            return EpisodeTick(now, None, self._revision, goal.episode_id, step=step,
-                               action=self._last, asks=due is not Due.NO,
-                               asks_again=due is Due.AGAIN and step > 0)
+            return EpisodeTick(
+                now,
+                None,
+                self._revision,
+                goal.episode_id,
+                step=step,
+                action=self._last,
+                asks=due is not Due.NO,
+                asks_again=due is Due.AGAIN and step > 0,
+            )
 
     def _row(self, goal: EpisodeGoal, planned: PlannedAction, due: Due, now: float) -> EpisodeTick:
         bounded = command(self._action, planned.action)
@@ -128,10 +135,18 @@ class EpisodeSource:
         values = asked if nonsense else bounded.values.astype(np.float64)
         self._last, self._revision = bounded.values, planned.steering_revision
         return EpisodeTick(
-            now, values, planned.steering_revision, goal.episode_id, planned.chunk_id,
-            planned.chunk_index, step=planned.step, action=values.astype(np.float32),
-            planned=planned, asks=due is not Due.NO,
-            asks_again=due is Due.AGAIN and planned.step > 0, clipped=bounded.clipped,
+            now,
+            values,
+            planned.steering_revision,
+            goal.episode_id,
+            planned.chunk_id,
+            planned.chunk_index,
+            step=planned.step,
+            action=values.astype(np.float32),
+            planned=planned,
+            asks=due is not Due.NO,
+            asks_again=due is Due.AGAIN and planned.step > 0,
+            clipped=bounded.clipped,
         )
 
     def _ask(self, step: int, now: float) -> Due:
@@ -146,7 +161,8 @@ class EpisodeSource:
         self._queue.reset(episode_id)
         pacing = self._pacing
         self._requests = ChunkRequests(
-            pacing.execute_steps, pacing.request_lead, pacing.resend_after)
+            pacing.execute_steps, pacing.request_lead, pacing.resend_after
+        )
         self._step = 0
         self._unanswered_since = None
         self._lost = False

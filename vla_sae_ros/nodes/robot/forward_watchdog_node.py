@@ -26,8 +26,14 @@ PARAMETERS = (
     Parameter("controller_topic", "/forward_position_controller/commands", "where commands go"),
     Parameter("hardware_states", "/joint_states", "joint states of the arm"),
     Parameter("hardware_joints", (), "the arm's joint names; empty = fr3_joint1 to fr3_joint7"),
-    Parameter("timeout", 0.2, "silence after which the arm is held where it is", unit="s",
-              minimum=0.05, maximum=2.0),
+    Parameter(
+        "timeout",
+        0.2,
+        "silence after which the arm is held where it is",
+        unit="s",
+        minimum=0.05,
+        maximum=2.0,
+    ),
     Parameter("repeats", 5, "hold commands sent then", minimum=1, maximum=1000),
 )
 LOOK_PERIOD = 0.02  # [s]
@@ -48,18 +54,20 @@ class ForwardWatchdog(Node):
         self._hold: np.ndarray | None = None
         self._q: np.ndarray | None = None
         self._out = self.create_publisher(
-            Float64MultiArray, str(values["controller_topic"]), qos.COMMAND)
+            Float64MultiArray, str(values["controller_topic"]), qos.COMMAND
+        )
+        self.create_subscription(Float64MultiArray, "forward_command", self._command, qos.COMMAND)
         self.create_subscription(
-            Float64MultiArray, "forward_command", self._command, qos.COMMAND)
-        self.create_subscription(
-            JointState, str(values["hardware_states"]), self._states, qos.SENSOR)
+            JointState, str(values["hardware_states"]), self._states, qos.SENSOR
+        )
         self.create_timer(LOOK_PERIOD, self._look)
 
     def _command(self, message: Float64MultiArray) -> None:
         values = np.array(message.data)
         if values.shape != (len(self._names),) or not np.isfinite(values).all():
-            self.get_logger().error("a command that is no joint position was dropped",
-                                    throttle_duration_sec=1.0)
+            self.get_logger().error(
+                "a command that is no joint position was dropped", throttle_duration_sec=1.0
+            )
             return
         self._heard, self._left, self._hold = time.monotonic(), self._repeats, None
         self._out.publish(message)

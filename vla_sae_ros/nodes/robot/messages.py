@@ -22,20 +22,34 @@ from vla_sae_ros.wire.conversions import to_header, to_joint_state, to_pose
 BASE = "base"
 """Frame of the joints and of the hand's pose: where the arm is screwed on."""
 
-LEVELS = {Status.OFFLINE: DiagnosticStatus.ERROR, Status.DISABLED: DiagnosticStatus.OK,
-          Status.ENABLED: DiagnosticStatus.OK, Status.STOPPED: DiagnosticStatus.ERROR}
+LEVELS = {
+    Status.OFFLINE: DiagnosticStatus.ERROR,
+    Status.DISABLED: DiagnosticStatus.OK,
+    Status.ENABLED: DiagnosticStatus.OK,
+    Status.STOPPED: DiagnosticStatus.ERROR,
+}
 
 
 def to_robot_state(state: LoopState, stamp_ns: int) -> RobotState:
     """Return what `robot_state` says."""
     envelope = state.envelope
     return RobotState(
-        header=to_header(stamp_ns), status=int(envelope.status), reason=envelope.reason or "",
-        detail=envelope.detail, steering_revision=envelope.steering_revision,
-        driver=state.driver, robot=state.robot, owner=envelope.owner,
-        lease_left=envelope.lease_left, ticks=state.ticks, late_ticks=state.late_ticks,
-        late_p99=0.0 if math.isnan(state.late_p99) else state.late_p99, sent=envelope.sent,
-        limited=envelope.limited, refused=envelope.refused, held=envelope.held,
+        header=to_header(stamp_ns),
+        status=int(envelope.status),
+        reason=envelope.reason or "",
+        detail=envelope.detail,
+        steering_revision=envelope.steering_revision,
+        driver=state.driver,
+        robot=state.robot,
+        owner=envelope.owner,
+        lease_left=envelope.lease_left,
+        ticks=state.ticks,
+        late_ticks=state.late_ticks,
+        late_p99=0.0 if math.isnan(state.late_p99) else state.late_p99,
+        sent=envelope.sent,
+        limited=envelope.limited,
+        refused=envelope.refused,
+        held=envelope.held,
         stops=envelope.stops,
     )
 
@@ -43,10 +57,14 @@ def to_robot_state(state: LoopState, stamp_ns: int) -> RobotState:
 def to_robot_command(outcome: Outcome, ticks: int, stamp_ns: int) -> RobotCommand:
     """Return one line of the audit log; a stop between ticks is told with the number of ticks."""
     message = RobotCommand(
-        header=to_header(stamp_ns), tick=outcome.tick if outcome.tick >= 0 else ticks,
-        measured=_doubles(outcome.measured), requested=_doubles(outcome.requested),
-        sent=_doubles(outcome.sent), gripper=outcome.closing,
-        limits=[str(limit) for limit in outcome.limits], refused=str(outcome.refused or ""),
+        header=to_header(stamp_ns),
+        tick=outcome.tick if outcome.tick >= 0 else ticks,
+        measured=_doubles(outcome.measured),
+        requested=_doubles(outcome.requested),
+        sent=_doubles(outcome.sent),
+        gripper=outcome.closing,
+        limits=[str(limit) for limit in outcome.limits],
+        refused=str(outcome.refused or ""),
     )
     command = outcome.command
     if command is not None:
@@ -78,18 +96,29 @@ def to_diagnostic(state: LoopState, names: str, values: dict[str, object]) -> Di
     """Return what /diagnostics says of a robot; `values` come after the loop's own."""
     envelope = state.envelope
     told: dict[str, object] = {
-        "driver": state.driver, "owner": envelope.owner, "ticks": state.ticks,
-        "late ticks": state.late_ticks, "skipped ticks": state.skipped_ticks,
-        "late p99 [ms]": f"{1000 * state.late_p99:.2f}", "sent": envelope.sent,
-        "limited": envelope.limited, "refused": envelope.refused, "held": envelope.held,
-        "stops": envelope.stops, "reports dropped": state.dropped_reports,
-        "real time": state.not_realtime or "yes", **values,
+        "driver": state.driver,
+        "owner": envelope.owner,
+        "ticks": state.ticks,
+        "late ticks": state.late_ticks,
+        "skipped ticks": state.skipped_ticks,
+        "late p99 [ms]": f"{1000 * state.late_p99:.2f}",
+        "sent": envelope.sent,
+        "limited": envelope.limited,
+        "refused": envelope.refused,
+        "held": envelope.held,
+        "stops": envelope.stops,
+        "reports dropped": state.dropped_reports,
+        "real time": state.not_realtime or "yes",
+        **values,
     }
     words = envelope.status.name.lower()
     if envelope.reason is not None:
         words += f", {envelope.reason}: {envelope.detail}"
     return DiagnosticStatus(
-        level=LEVELS[envelope.status], name=names, hardware_id=state.robot, message=words,
+        level=LEVELS[envelope.status],
+        name=names,
+        hardware_id=state.robot,
+        message=words,
         values=[KeyValue(key=key, value=str(value)) for key, value in told.items()],
     )
 
@@ -101,12 +130,14 @@ def _doubles(values: Joints | None) -> array[float]:
 def _quaternion(rotation: np.ndarray) -> np.ndarray:
     """Return (x, y, z, w) of a rotation matrix: the eigenvector of Bar-Itzhack's symmetric form."""
     (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation
-    form = np.array([
-        [xx - yy - zz, 0, 0, 0],
-        [yx + xy, yy - xx - zz, 0, 0],
-        [zx + xz, zy + yz, zz - xx - yy, 0],
-        [zy - yz, xz - zx, yx - xy, xx + yy + zz],
-    ])
+    form = np.array(
+        [
+            [xx - yy - zz, 0, 0, 0],
+            [yx + xy, yy - xx - zz, 0, 0],
+            [zx + xz, zy + yz, zz - xx - yy, 0],
+            [zy - yz, xz - zx, yx - xy, xx + yy + zz],
+        ]
+    )
     _, vectors = np.linalg.eigh(form / 3.0)  # reads the lower triangle
     quaternion = vectors[:, -1]
     return quaternion if quaternion[3] >= 0 else -quaternion

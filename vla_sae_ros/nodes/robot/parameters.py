@@ -10,52 +10,125 @@ from vla_sae_ros.nodes.episode.episode import Pacing
 PARAMETERS = (
     Parameter("robot", "panda", "the arm and its limits: a name among config/robots or a file"),
     Parameter("contract", "", "contract file that says what actions are; empty = DROID's"),
-    Parameter("actions", "droid", "what an action's numbers mean: DROID's joint velocities of 0.2 "
-              "rad per tick, or joint positions in the contract's units",
-              choices=("droid", "joint_positions")),
-    Parameter("mode", "simulated", "who moves the arm: direct speaks to a Franka (franky), "
-              "ros2_control publishes to a controller, simulated moves numbers only",
-              choices=("direct", "ros2_control", "simulated")),
+    Parameter(
+        "actions",
+        "droid",
+        "what an action's numbers mean: DROID's joint velocities of 0.2 "
+        "rad per tick, or joint positions in the contract's units",
+        choices=("droid", "joint_positions"),
+    ),
+    Parameter(
+        "mode",
+        "simulated",
+        "who moves the arm: direct speaks to a Franka (franky), "
+        "ros2_control publishes to a controller, simulated moves numbers only",
+        choices=("direct", "ros2_control", "simulated"),
+    ),
     Parameter("robot_ip", "", "mode direct: the robot's address"),
-    Parameter("control", "joint_impedance", "mode direct: how the arm follows its targets; joint "
-              "impedance is DROID's", choices=("joint_impedance", "joint_velocity",
-                                               "cartesian_velocity")),
-    Parameter("hand", "franka", "mode direct: the gripper; none: somebody else publishes `gripper` "
-              "and closes it by robot_command", choices=("franka", "none")),
-    Parameter("output", "joint_trajectory", "mode ros2_control: what the controller takes",
-              choices=("joint_trajectory", "joint_state", "twist", "forward")),
+    Parameter(
+        "control",
+        "joint_impedance",
+        "mode direct: how the arm follows its targets; joint impedance is DROID's",
+        choices=("joint_impedance", "joint_velocity", "cartesian_velocity"),
+    ),
+    Parameter(
+        "hand",
+        "franka",
+        "mode direct: the gripper; none: somebody else publishes `gripper` "
+        "and closes it by robot_command",
+        choices=("franka", "none"),
+    ),
+    Parameter(
+        "output",
+        "joint_trajectory",
+        "mode ros2_control: what the controller takes",
+        choices=("joint_trajectory", "joint_state", "twist", "forward"),
+    ),
     Parameter("output_topic", "", "mode ros2_control: empty = the usual one of the output"),
     Parameter("hardware_states", "/joint_states", "mode ros2_control: joint states of the arm"),
-    Parameter("hardware_joints", (), "mode ros2_control: the arm's joint names there, base to "
-              "flange; empty = fr3_joint1 to fr3_joint7"),
-    Parameter("twist_frame", "", "mode ros2_control, twist: frame of the commands; empty = "
-              "<model>_link0"),
-    Parameter("gripper", "none", "mode ros2_control: how the gripper is commanded: not at all, by "
-              "the action control_msgs/GripperCommand, or by std_msgs/Float64 on gripper_command",
-              choices=("none", "action", "topic")),
+    Parameter(
+        "hardware_joints",
+        (),
+        "mode ros2_control: the arm's joint names there, base to "
+        "flange; empty = fr3_joint1 to fr3_joint7",
+    ),
+    Parameter(
+        "twist_frame", "", "mode ros2_control, twist: frame of the commands; empty = <model>_link0"
+    ),
+    Parameter(
+        "gripper",
+        "none",
+        "mode ros2_control: how the gripper is commanded: not at all, by "
+        "the action control_msgs/GripperCommand, or by std_msgs/Float64 on gripper_command",
+        choices=("none", "action", "topic"),
+    ),
     Parameter("gripper_action", "/franka_gripper/gripper_action", "name of that action"),
     Parameter("gripper_joint", "fr3_finger_joint1", "its finger joint in hardware_states"),
-    Parameter("gripper_width", 0.04, "position of that joint when open", unit="m",
-              minimum=0.001, maximum=1.0),
-    Parameter("execute_steps", 8, "ticks of a chunk that are executed before the next one is due: "
-              "the open-loop horizon; chunks may be longer", unit="control ticks", minimum=1,
-              maximum=1000),
-    Parameter("request_lead", 3, "the next chunk is asked for at least this long before the "
-              "present one ends", unit="control ticks", minimum=0, maximum=1000),
-    Parameter("longest_chunk", 100, "a chunk of more rows is refused", unit="control ticks",
-              minimum=1, maximum=1000),
-    Parameter("resend_after", 0.5, "a request without an answer is made again, from a newer "
-              "observation, after this time", unit="s", minimum=0.05, maximum=60.0),
-    Parameter("policy_timeout", 3.0, "a policy that answers nothing for this long is lost: the arm "
-              "is stopped", unit="s", minimum=0.2, maximum=120.0),
-    Parameter("max_steps", 600, "step limit of a goal that names none", unit="control ticks",
-              minimum=1, maximum=1_000_000),
+    Parameter(
+        "gripper_width",
+        0.04,
+        "position of that joint when open",
+        unit="m",
+        minimum=0.001,
+        maximum=1.0,
+    ),
+    Parameter(
+        "execute_steps",
+        8,
+        "ticks of a chunk that are executed before the next one is due: "
+        "the open-loop horizon; chunks may be longer",
+        unit="control ticks",
+        minimum=1,
+        maximum=1000,
+    ),
+    Parameter(
+        "request_lead",
+        3,
+        "the next chunk is asked for at least this long before the present one ends",
+        unit="control ticks",
+        minimum=0,
+        maximum=1000,
+    ),
+    Parameter(
+        "longest_chunk",
+        100,
+        "a chunk of more rows is refused",
+        unit="control ticks",
+        minimum=1,
+        maximum=1000,
+    ),
+    Parameter(
+        "resend_after",
+        0.5,
+        "a request without an answer is made again, from a newer observation, after this time",
+        unit="s",
+        minimum=0.05,
+        maximum=60.0,
+    ),
+    Parameter(
+        "policy_timeout",
+        3.0,
+        "a policy that answers nothing for this long is lost: the arm is stopped",
+        unit="s",
+        minimum=0.2,
+        maximum=120.0,
+    ),
+    Parameter(
+        "max_steps",
+        600,
+        "step limit of a goal that names none",
+        unit="control ticks",
+        minimum=1,
+        maximum=1_000_000,
+    ),
     Parameter("audit_folder", "out/audit", "folder of the audit log; empty = none"),
 )
 
 
-OUTPUTS = {"trajectory_msgs/msg/JointTrajectory": "joint_trajectory",
-           "sensor_msgs/msg/JointState": "joint_state"}
+OUTPUTS = {
+    "trajectory_msgs/msg/JointTrajectory": "joint_trajectory",
+    "sensor_msgs/msg/JointState": "joint_state",
+}
 """Message type of a contract's action to the output that fills it."""
 
 
@@ -66,8 +139,11 @@ def with_contract(values: dict[str, Value], contract: Contract) -> dict[str, Val
     if values["output_topic"] or source.channel.type not in OUTPUTS:
         return values
     joints = tuple(split_joint(path)[1] for path in source.select)
-    return values | {"output": OUTPUTS[source.channel.type], "output_topic": source.channel.topic,
-                     "hardware_joints": values["hardware_joints"] or joints}
+    return values | {
+        "output": OUTPUTS[source.channel.type],
+        "output_topic": source.channel.topic,
+        "hardware_joints": values["hardware_joints"] or joints,
+    }
 
 
 def pacing(values: dict[str, Value], control_rate: float) -> Pacing:

@@ -80,8 +80,7 @@ class RobotPublisher:
         """Publish the audit line of a tick or a stop, and the state when it differs."""
         if report.outcome is not None:
             stamp_ns = wall_ns(report.outcome.stamp)
-            self._commands.publish(
-                to_robot_command(report.outcome, report.state.ticks, stamp_ns))
+            self._commands.publish(to_robot_command(report.outcome, report.state.ticks, stamp_ns))
         self.state(report.state)
 
     def state(self, state: LoopState) -> None:

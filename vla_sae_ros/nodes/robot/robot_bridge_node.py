@@ -40,8 +40,12 @@ def _franka(values: Mapping[str, Value], settings: RobotSettings) -> Driver:
         ) from error
     if not values["robot_ip"]:
         raise ConfigurationError("mode:=direct needs robot_ip:=<the robot's address>.")
-    return FrankyDriver(str(values["robot_ip"]), settings, str(values["control"]),
-                        with_hand=values["hand"] == "franka")
+    return FrankyDriver(
+        str(values["robot_ip"]),
+        settings,
+        str(values["control"]),
+        with_hand=values["hand"] == "franka",
+    )
 
 
 def make_node() -> RobotBridge:

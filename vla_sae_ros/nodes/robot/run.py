@@ -73,8 +73,9 @@ class RobotRun:
         if tick.asks:
             output.request(Request(self._goal, stamp_ns, self._start_ns, tick.step))
         if outcome.refused is None and outcome.stop is None:
-            output.executed(ExecutedTick(
-                self._goal.episode_id, stamp_ns, tick.step, tick.action, tick.planned))
+            output.executed(
+                ExecutedTick(self._goal.episode_id, stamp_ns, tick.step, tick.action, tick.planned)
+            )
             self._hash.update(tick.action.astype("<f4").tobytes())
         self._step = tick.step + 1
         self._status, self._detail = Status.RUNNING, ""
@@ -98,5 +99,12 @@ class RobotRun:
         return EpisodeResult(self._progress(), self._hash.hexdigest())
 
     def _progress(self) -> Progress:
-        return Progress(self._goal, self._status, self._detail, self._start_ns, self._stamp_ns,
-                        self._step, copy(self._counts))
+        return Progress(
+            self._goal,
+            self._status,
+            self._detail,
+            self._start_ns,
+            self._stamp_ns,
+            self._step,
+            copy(self._counts),
+        )

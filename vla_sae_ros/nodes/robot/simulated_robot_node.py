@@ -17,10 +17,21 @@ from vla_sae_ros.wire.conversions import to_header
 PARAMETERS = (
     Parameter("host", "127.0.0.2", "loopback address to be the robot at"),
     Parameter("robot", "panda", "whose limits", choices=("panda", "fr3")),
-    Parameter("time_scale", 1.0, "robot seconds per second, below 1 for a slow machine",
-              minimum=0.05, maximum=1.0),
-    Parameter("patience", 0.2, "how long the robot's time stands while a command is late; a real "
-              "robot has none", unit="s", minimum=0.0, maximum=10.0),
+    Parameter(
+        "time_scale",
+        1.0,
+        "robot seconds per second, below 1 for a slow machine",
+        minimum=0.05,
+        maximum=1.0,
+    ),
+    Parameter(
+        "patience",
+        0.2,
+        "how long the robot's time stands while a command is late; a real robot has none",
+        unit="s",
+        minimum=0.0,
+        maximum=10.0,
+    ),
 )
 
 
@@ -32,8 +43,14 @@ class SimulatedRobotNode(Node):
         values = declare_parameters(self, PARAMETERS)
         self._started = time.monotonic()
         self._robot = StrictRobotProcess(
-            str(values["host"]), "--robot", str(values["robot"]), "--time-scale",
-            str(values["time_scale"]), "--patience", str(values["patience"]))
+            str(values["host"]),
+            "--robot",
+            str(values["robot"]),
+            "--time-scale",
+            str(values["time_scale"]),
+            "--patience",
+            str(values["patience"]),
+        )
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         self.create_timer(1.0, self._diagnose)
         self.get_logger().info(f"a simulated {values['robot']} serves at {values['host']}")
@@ -45,10 +62,14 @@ class SimulatedRobotNode(Node):
 
     def _diagnose(self) -> None:
         status = DiagnosticStatus(
-            level=DiagnosticStatus.OK, name=f"{self.get_name()}: simulated robot",
-            hardware_id="simulation", message=f"serving at {self._robot.host}")
-        self._diagnostics.publish(DiagnosticArray(
-            header=to_header(self.get_clock().now().nanoseconds), status=[status]))
+            level=DiagnosticStatus.OK,
+            name=f"{self.get_name()}: simulated robot",
+            hardware_id="simulation",
+            message=f"serving at {self._robot.host}",
+        )
+        self._diagnostics.publish(
+            DiagnosticArray(header=to_header(self.get_clock().now().nanoseconds), status=[status])
+        )
 
 
 def main(args: list[str] | None = None) -> int:

@@ -42,8 +42,11 @@ class TopicDriver:
         joints = values["hardware_joints"]
         self._names = tuple(joints) if joints else FR3_JOINTS  # type: ignore[arg-type]
         if len(self._names) != settings.joints:
-            raise ConfigurationError(complaint(
-                "hardware_joints", self._names, f"{settings.joints} names, base to flange"))
+            raise ConfigurationError(
+                complaint(
+                    "hardware_joints", self._names, f"{settings.joints} names, base to flange"
+                )
+            )
         kind = str(values["output"])
         frame = str(values["twist_frame"]) or f"{settings.robot}_link0"
         message_class, self._make = output_for(kind, settings, self._names, frame)
@@ -51,26 +54,32 @@ class TopicDriver:
         self._node = node
         self._publisher = node.create_publisher(message_class, topic, qos.COMMAND)
         self._hand = _hand(node, values)
-        states, own = (node.resolve_topic_name(str(name), only_expand=False)
-                       for name in (values["hardware_states"], "joint_states"))
+        states, own = (
+            node.resolve_topic_name(str(name), only_expand=False)
+            for name in (values["hardware_states"], "joint_states")
+        )
         if states == own:
             raise ConfigurationError(
                 f"The arm's joint states and the bridge's own would share the topic {own}. Give "
-                "the bridge a namespace, or remap its joint_states and the policy's.")
+                "the bridge a namespace, or remap its joint_states and the policy's."
+            )
         self._finger, self._width = str(values["gripper_joint"]), values["gripper_width"]
         self._reading: RobotReading | None = None
         self._opening = NAN
         self._problem = ""
         self._following = False
         node.create_subscription(
-            JointState, str(values["hardware_states"]), self._heard, qos.SENSOR)
+            JointState, str(values["hardware_states"]), self._heard, qos.SENSOR
+        )
 
     def connect(self) -> None:
         """Find joint states; raises RobotUnreachable while there are none."""
         if self._reading is None:
             raise RobotUnreachable(
-                self._problem or "No joint states have come yet. Is the controller running, and is "
-                "hardware_states its topic?")
+                self._problem
+                or "No joint states have come yet. Is the controller running, and is "
+                "hardware_states its topic?"
+            )
 
     def read(self) -> RobotReading:
         """Return the newest joint states; their age is the envelope's to judge."""
@@ -125,8 +134,9 @@ class TopicDriver:
             self._problem = "hardware_states names joints and gives no positions for them"
             return
         zeros = np.zeros(len(order))
-        self._reading = RobotReading(time.monotonic(), q, zeros if dq is None else dq,
-                                     self._opening, self._following)
+        self._reading = RobotReading(
+            time.monotonic(), q, zeros if dq is None else dq, self._opening, self._following
+        )
 
 
 def _hand(node: Node, values: Mapping[str, Value]) -> ActionGripper | TopicGripper | None:

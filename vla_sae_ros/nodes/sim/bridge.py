@@ -79,8 +79,13 @@ class SimBridge(Node):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         self.create_timer(1.0, self._diagnose)
         self._description = DescriptionPublisher(
-            self, {"robot_type": contract.robot_type, "control_rate": contract.fps,
-                   "cameras": list(self._environment.cameras)})
+            self,
+            {
+                "robot_type": contract.robot_type,
+                "control_rate": contract.fps,
+                "cameras": list(self._environment.cameras),
+            },
+        )
         self._server = ActionServer(
             self, RunEpisode, "run_episode", self._execute, cancel_callback=self._on_cancel
         )
@@ -135,8 +140,16 @@ class SimBridge(Node):
 
     def _run(self, goal: EpisodeGoal, mailbox: ChunkMailbox, finished: Future) -> None:
         next_ns = self._output.latest.stamp_ns + round(self._pacing.period * 1e9)
-        runner = EpisodeRunner(goal, self._environment, self._action, self._pacing, mailbox,
-                               self._output, SystemTime(), next_ns)
+        runner = EpisodeRunner(
+            goal,
+            self._environment,
+            self._action,
+            self._pacing,
+            mailbox,
+            self._output,
+            SystemTime(),
+            next_ns,
+        )
         try:
             finished.set_result(runner.run())
         except Exception as error:  # handed to _execute
@@ -166,9 +179,12 @@ class SimBridge(Node):
         task = self._find_task(suite, index)
         return EpisodeGoal(
             episode_id=f"{suite}-{index}-{request.init_state}-{uuid.uuid4().hex[:8]}",
-            task=task, init_state=request.init_state, seed=request.seed,
+            task=task,
+            init_state=request.init_state,
+            seed=request.seed,
             instruction=request.instruction or task.instruction,
-            max_steps=request.max_steps or task.max_steps, clock=EpisodeClock(clock),
+            max_steps=request.max_steps or task.max_steps,
+            clock=EpisodeClock(clock),
         )
 
     def _on_cancel(self, handle: ServerGoalHandle) -> CancelResponse:

@@ -27,15 +27,26 @@ from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header, to_image
 
 PARAMETERS = (
-    Parameter("width", 320, "of the pictures; DROID's data set has 320 x 180", unit="pixels",
-              minimum=16, maximum=1920),
+    Parameter(
+        "width",
+        320,
+        "of the pictures; DROID's data set has 320 x 180",
+        unit="pixels",
+        minimum=16,
+        maximum=1920,
+    ),
     Parameter("height", 180, "of the pictures", unit="pixels", minimum=16, maximum=1080),
     Parameter("rate", 15.0, "pictures of every camera", unit="Hz", minimum=0.5, maximum=60.0),
-    Parameter("images", "raw", "what is published of each picture",
-              choices=("raw", "compressed", "both")),
+    Parameter(
+        "images", "raw", "what is published of each picture", choices=("raw", "compressed", "both")
+    ),
     Parameter("jpeg_quality", 90, "of compressed pictures", minimum=1, maximum=100),
-    Parameter("render_quality", "quick", "quick: fewer triangles and no shadows; full: all",
-              choices=("quick", "full")),
+    Parameter(
+        "render_quality",
+        "quick",
+        "quick: fewer triangles and no shadows; full: all",
+        choices=("quick", "full"),
+    ),
 )
 KEPT = 100
 """Rounds of pictures whose time is remembered."""
@@ -54,11 +65,15 @@ class DroidSceneNode(Node):
     def __init__(self, **node_options: Any) -> None:
         super().__init__("cameras", **node_options)
         self._values = declare_parameters(self, PARAMETERS)
-        kinds = {"raw": (Image,), "compressed": (CompressedImage,),
-                 "both": (Image, CompressedImage)}[str(self._values["images"])]
+        kinds = {
+            "raw": (Image,),
+            "compressed": (CompressedImage,),
+            "both": (Image, CompressedImage),
+        }[str(self._values["images"])]
         self._topics: dict[str, list[Publisher]] = {
-            camera: [self.create_publisher(kind, _topic(camera, kind), qos.SENSOR)
-                     for kind in kinds]
+            camera: [
+                self.create_publisher(kind, _topic(camera, kind), qos.SENSOR) for kind in kinds
+            ]
             for camera in CAMERAS
         }
         self._newest = _Joints(RESET_POSE, 0.0)
@@ -97,8 +112,11 @@ class DroidSceneNode(Node):
 
         try:
             world = DroidWorld(
-                int(self._values["width"]), int(self._values["height"]),  # type: ignore[arg-type]
-                self._newest.q, thin=self._values["render_quality"] == "quick")
+                int(self._values["width"]),  # type: ignore[arg-type]
+                int(self._values["height"]),  # type: ignore[arg-type]
+                self._newest.q,
+                thin=self._values["render_quality"] == "quick",
+            )
             self.get_logger().info("the scene is there")
             self._film(world)
             world.close()
@@ -131,9 +149,13 @@ class DroidSceneNode(Node):
             buffer = io.BytesIO()
             quality = int(self._values["jpeg_quality"])  # type: ignore[arg-type]
             Picture.fromarray(picture).save(buffer, "jpeg", quality=quality)
-            publisher.publish(CompressedImage(
-                header=header, format="rgb8; jpeg compressed bgr8",
-                data=array("B", buffer.getvalue())))
+            publisher.publish(
+                CompressedImage(
+                    header=header,
+                    format="rgb8; jpeg compressed bgr8",
+                    data=array("B", buffer.getvalue()),
+                )
+            )
 
     def _diagnose(self) -> None:
         stamps = list(self._stamps)
@@ -143,13 +165,19 @@ class DroidSceneNode(Node):
         if self._failure:
             level = DiagnosticStatus.ERROR
         status = DiagnosticStatus(
-            level=level, name=f"{self.get_name()}: scene", hardware_id="simulation",
+            level=level,
+            name=f"{self.get_name()}: scene",
+            hardware_id="simulation",
             message=self._failure or f"{rate:.1f} Hz of {wanted:g}",
-            values=[KeyValue(key="rate [Hz]", value=f"{rate:.2f}"),
-                    KeyValue(key="late rounds", value=str(self._late)),
-                    KeyValue(key="refused joint states", value=str(self._refused))])
-        self._diagnostics.publish(DiagnosticArray(
-            header=to_header(self.get_clock().now().nanoseconds), status=[status]))
+            values=[
+                KeyValue(key="rate [Hz]", value=f"{rate:.2f}"),
+                KeyValue(key="late rounds", value=str(self._late)),
+                KeyValue(key="refused joint states", value=str(self._refused)),
+            ],
+        )
+        self._diagnostics.publish(
+            DiagnosticArray(header=to_header(self.get_clock().now().nanoseconds), status=[status])
+        )
 
 
 def _topic(camera: str, kind: type) -> str:

@@ -63,8 +63,9 @@ class Editing(QObject):
         value = columns.natural_value(row, new)
         if old is not None and old.mode is mode and math.isfinite(columns.per_unit(row, old)):
             value = old.value * columns.per_unit(row, old) / columns.per_unit(row, new)
-        self.set_edit(row, replace(new, value=float(f"{value:.4g}") if math.isfinite(value)
-                                   else 0.0))
+        self.set_edit(
+            row, replace(new, value=float(f"{value:.4g}") if math.isfinite(value) else 0.0)
+        )
 
     def set_edit(self, row: int, edit: Edit) -> None:
         """Ask for an edit of a row."""
@@ -97,13 +98,17 @@ class Editing(QObject):
     def apply_preset(self, preset: Preset) -> None:
         """Set a preset's edits and release every other edit of this panel."""
         wanted: dict[FeatureName, Edit | None] = {edit.key: edit for edit in preset.edits}
-        others = [name for name in self.standing()
-                  if name not in wanted and self._owner_of(name) == self._commands.owner]
+        others = [
+            name
+            for name in self.standing()
+            if name not in wanted and self._owner_of(name) == self._commands.owner
+        ]
         before = {**dict.fromkeys(wanted), **self._present([*wanted, *others])}
         for key in before:
             self._wish(key, wanted.get(key))
         ticket = self._commands.apply_preset(
-            format_preset(preset.name, preset.edits, preset.bundles))
+            format_preset(preset.name, preset.edits, preset.bundles)
+        )
         if ticket:
             after = {**dict.fromkeys(others), **wanted}
             self.stack.push(_Step(self, before, after, f"preset {preset.name}", ticket))
@@ -129,8 +134,11 @@ class Editing(QObject):
     def standing(self) -> list[FeatureName]:
         """Return the features whose edit is in force or asked for, not being released."""
         columns = self._store.columns
-        return [columns.name_of(row) for row in np.flatnonzero(columns.edited()).tolist()
-                if columns.edit_of(row) is not None]
+        return [
+            columns.name_of(row)
+            for row in np.flatnonzero(columns.edited()).tolist()
+            if columns.edit_of(row) is not None
+        ]
 
     def go_to(self, state: State, words: str) -> int:
         """Ask for a whole set of edits in one request; return its ticket."""
@@ -177,8 +185,9 @@ class Editing(QObject):
 class _Step(QUndoCommand):
     """One step: a state before and one after; it was done before it was pushed."""
 
-    def __init__(self, editing: Editing, before: State, after: State, words: str,
-                 ticket: int) -> None:
+    def __init__(
+        self, editing: Editing, before: State, after: State, words: str, ticket: int
+    ) -> None:
         super().__init__(words)
         self._editing, self._before, self._after = editing, before, after
         self._done = True

@@ -19,8 +19,13 @@ class EditSink(Protocol):
     def busy(self) -> bool:
         """A request waits for its answer."""
 
-    def steer(self, edits: Sequence[Edit], release: Sequence[FeatureName] = (),
-              ramp: float = 0.0, words: str = "steering") -> int:
+    def steer(
+        self,
+        edits: Sequence[Edit],
+        release: Sequence[FeatureName] = (),
+        ramp: float = 0.0,
+        words: str = "steering",
+    ) -> int:
         """Send; 0 if nobody listens."""
 
 

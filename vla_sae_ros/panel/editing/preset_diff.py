@@ -28,15 +28,20 @@ def differences(now: Iterable[Edit], preset: Iterable[Edit]) -> list[str]:
         elif key not in present:
             lines.append(f"{where}: only in the preset, {edit_text(wanted[key])}")
         elif changed := _changed(present[key], wanted[key]):
-            lines.append(f"{where}: now {edit_text(present[key])}, in the preset "
-                         f"{edit_text(wanted[key])} (differs in {', '.join(changed)})")
+            lines.append(
+                f"{where}: now {edit_text(present[key])}, in the preset "
+                f"{edit_text(wanted[key])} (differs in {', '.join(changed)})"
+            )
     return lines
 
 
 def _changed(first: Edit, second: Edit) -> list[str]:
     """Return the names of the fields that differ; numbers are compared as float32 carries them."""
-    return [field.name for field in fields(Edit)
-            if not _same(getattr(first, field.name), getattr(second, field.name))]
+    return [
+        field.name
+        for field in fields(Edit)
+        if not _same(getattr(first, field.name), getattr(second, field.name))
+    ]
 
 
 def _same(first: object, second: object) -> bool:

@@ -32,9 +32,13 @@ class PresetFiles:
         tell: shows a line to the operator; True = a warning.
     """
 
-    def __init__(self, parent: QWidget, present: Callable[[str], Preset],
-                 apply: Callable[[Preset], None],
-                 tell: Callable[[str, bool], None]) -> None:
+    def __init__(
+        self,
+        parent: QWidget,
+        present: Callable[[str], Preset],
+        apply: Callable[[Preset], None],
+        tell: Callable[[str, bool], None],
+    ) -> None:
         """Start in the working directory."""
         self._parent, self._present, self._apply, self._tell = parent, present, apply, tell
         self.folder = str(Path.cwd())
@@ -106,8 +110,9 @@ class PresetFiles:
 class _Comparison(QDialog):
     """What differs, and a button that applies the preset."""
 
-    def __init__(self, parent: QWidget, preset: Preset, now: Sequence[Edit],
-                 apply: Callable[[Preset], None]) -> None:
+    def __init__(
+        self, parent: QWidget, preset: Preset, now: Sequence[Edit], apply: Callable[[Preset], None]
+    ) -> None:
         super().__init__(parent)
         self.setObjectName("comparison")
         self.setWindowTitle(f"Edits now and preset “{preset.name}”")

@@ -80,8 +80,10 @@ class Areas(QSplitter):
             tabs.setDocumentMode(True)
             tabs.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             tabs.setAccessibleName(area.value)
-        for splitter, (first, second) in ((self._upper, _SHARES["columns"]),
-                                          (self, _SHARES["rows"])):
+        for splitter, (first, second) in (
+            (self._upper, _SHARES["columns"]),
+            (self, _SHARES["rows"]),
+        ):
             splitter.setStretchFactor(0, first)
             splitter.setStretchFactor(1, second)
             splitter.setChildrenCollapsible(False)
@@ -116,13 +118,19 @@ class Areas(QSplitter):
     def save(self) -> dict[str, Any]:
         """Return the layout as plain values."""
         return {
-            "columns": self._upper.sizes(), "rows": self.sizes(),
-            "current": {area.value: tabs.tabText(tabs.currentIndex())
-                        for area, tabs in self._tabs.items() if tabs.count()},
-            "hidden": [area.value for area, tabs in self._tabs.items()
-                       if tabs.count() and tabs.isHidden()],
-            "views": {view.spec.title: saved for view in self._views
-                      if (saved := view.save()) is not None},
+            "columns": self._upper.sizes(),
+            "rows": self.sizes(),
+            "current": {
+                area.value: tabs.tabText(tabs.currentIndex())
+                for area, tabs in self._tabs.items()
+                if tabs.count()
+            },
+            "hidden": [
+                area.value for area, tabs in self._tabs.items() if tabs.count() and tabs.isHidden()
+            ],
+            "views": {
+                view.spec.title: saved for view in self._views if (saved := view.save()) is not None
+            },
         }
 
     def restore(self, layout: dict[str, Any]) -> None:

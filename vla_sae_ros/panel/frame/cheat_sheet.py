@@ -21,7 +21,8 @@ class CheatSheet(QDialog):
             f"<tr><td style='padding: 2px 18px 2px 4px; white-space: nowrap'>"
             f"<b>{html.escape(each.keys)}</b></td>"
             f"<td style='padding: 2px'>{html.escape(each.words)}</td></tr>"
-            for each in SHORTCUTS)
+            for each in SHORTCUTS
+        )
         self.text.setHtml(f"<table>{rows}</table>")
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
@@ -29,5 +30,6 @@ class CheatSheet(QDialog):
         layout.addWidget(self.text)
         layout.addWidget(buttons)
         metrics = self.fontMetrics()
-        self.resize(metrics.averageCharWidth() * 105,
-                    round(metrics.height() * 1.4 * (len(SHORTCUTS) + 3)))
+        self.resize(
+            metrics.averageCharWidth() * 105, round(metrics.height() * 1.4 * (len(SHORTCUTS) + 3))
+        )

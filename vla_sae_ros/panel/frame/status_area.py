@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from PyQt5.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PyQt5.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from vla_sae_ros.panel.frame.status_lines import (
     episode_text,
@@ -17,6 +17,7 @@ from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.views.view import Client
 from vla_sae_ros.panel.widgets.elided import Elided
 from vla_sae_ros.panel.widgets.inks import GOOD, NEUTRAL, WARNING
+from vla_sae_ros.panel.widgets.plainly import set_plainly
 
 _STYLES = {
     Link.WAITING: f"{NEUTRAL} padding: 5px;",
@@ -59,16 +60,23 @@ class StatusArea(QWidget):
         state = link_state(now, incoming.last_heard)
         if now - self._counted > _COUNT_PERIOD:
             self._policies, self._counted = client.policies, now
-        text = link_text(state, self._rate(now, incoming.feature_messages),
-                         store.catalogue.policy_id, self._policies)
+        text = link_text(
+            state,
+            self._rate(now, incoming.feature_messages),
+            store.catalogue.policy_id,
+            self._policies,
+        )
         mixed = state.link is Link.LIVE and self._policies > 1
         set_plainly(self.link_line, text, _STYLES[Link.LOST if mixed else state.link])
         self.episode_line.show_text(episode_text(store.episode))
         capped = any(newest.capped for newest in store.newest.values())
         self.steering_line.show_text(steering_text(store, client.owner), warning=capped)
         recording = recording_text(store.recording)
-        set_plainly(self.recording_label, recording,
-                    _RECORDING if store.recording and recording.startswith("●") else "")
+        set_plainly(
+            self.recording_label,
+            recording,
+            _RECORDING if store.recording and recording.startswith("●") else "",
+        )
         self.recording_label.setVisible(bool(recording))
         return state
 
@@ -76,11 +84,3 @@ class StatusArea(QWidget):
         self._arrivals.append((now, count))
         (start, first), (end, last) = self._arrivals[0], self._arrivals[-1]
         return (last - first) / max(end - start, 1e-3)
-
-
-def set_plainly(widget: QLabel | QPushButton, text: str, style: str) -> None:
-    """Change a widget only when it differs: a style sheet costs a layout."""
-    if widget.text() != text:
-        widget.setText(text)
-    if widget.styleSheet() != style:
-        widget.setStyleSheet(style)

@@ -12,8 +12,10 @@ def link_text(state: LinkState, rate: float, policy: str, policies: int = 1) -> 
     if state.link is Link.WAITING:
         return "Waiting for a policy node. Is the system running?"
     if state.link is Link.LOST:
-        return (f"CONNECTION LOST: the policy has been silent for {state.age:.0f} s. "
-                "Values below are old; this panel's edits end with their lease.")
+        return (
+            f"CONNECTION LOST: the policy has been silent for {state.age:.0f} s. "
+            "Values below are old; this panel's edits end with their lease."
+        )
     name = f" to policy {policy[:12]}" if policy else ""
     text = f"Connected{name}, {rate:.1f} feature messages/s, newest message {state.age:.1f} s ago"
     if policies > 1:
@@ -29,10 +31,15 @@ def episode_text(episode: EpisodeView | None) -> str:
         return f"No episode ({episode.status})" + (f": {episode.detail}" if episode.detail else "")
     where = f"{episode.suite} task {episode.task}" if episode.suite else "robot"
     limit = f"/{episode.max_steps}" if episode.max_steps else ""
-    text = (f"{where} “{episode.instruction}”   step {episode.step}{limit}   {episode.status}"
-            f"   {'realtime' if episode.realtime else 'lockstep'}")
-    counts = {"missed deadlines": episode.missed_deadlines, "held ticks": episode.held_ticks,
-              "dropped chunks": episode.dropped_chunks}
+    text = (
+        f"{where} “{episode.instruction}”   step {episode.step}{limit}   {episode.status}"
+        f"   {'realtime' if episode.realtime else 'lockstep'}"
+    )
+    counts = {
+        "missed deadlines": episode.missed_deadlines,
+        "held ticks": episode.held_ticks,
+        "dropped chunks": episode.dropped_chunks,
+    }
     text += "".join(f"   {count} {name}" for name, count in counts.items() if count)
     return text + (f"   {episode.detail}" if episode.detail else "")
 
@@ -56,8 +63,12 @@ def steering_text(store: Store, owner: str) -> str:
         text += f" CAPPED at {', '.join(capped)}" if capped else ""
         text += f"   inference {max(each.inference_ms for each in newest):.0f} ms"
     counters = store.counters
-    counts = {"refused": counters.refused, "times capped": counters.capped,
-              "late messages": counters.late, "lost messages": counters.lost}
+    counts = {
+        "refused": counters.refused,
+        "times capped": counters.capped,
+        "late messages": counters.late,
+        "lost messages": counters.lost,
+    }
     return text + "".join(f"   {count} {name}" for name, count in counts.items() if count)
 
 

@@ -14,10 +14,10 @@ from PyQt5.QtWidgets import (
     QWidget,
 )
 
-from vla_sae_ros.panel.frame.status_area import set_plainly
 from vla_sae_ros.panel.table.delegates import MODES, mode_words
 from vla_sae_ros.panel.table.table_model import Filter
 from vla_sae_ros.panel.widgets.inks import CAUTION
+from vla_sae_ros.panel.widgets.plainly import set_plainly
 from vla_sae_ros.panel.widgets.quiet_boxes import QuietComboBox, QuietSeconds
 
 LONGEST_RAMP, LONGEST_LEASE = 60.0, 60.0  # [s]
@@ -59,8 +59,11 @@ class Tools(QWidget):
     def show_bypass(self, on: bool) -> None:
         """Show what the policy reports."""
         self.bypass.setChecked(on)
-        set_plainly(self.bypass, "BYPASSED: no edit acts  [Space]" if on else "Bypass  [Space]",
-                    f"{CAUTION} font-weight: bold; padding: 4px 10px;" if on else "")
+        set_plainly(
+            self.bypass,
+            "BYPASSED: no edit acts  [Space]" if on else "Bypass  [Space]",
+            f"{CAUTION} font-weight: bold; padding: 4px 10px;" if on else "",
+        )
 
     def _lay_out(self) -> None:
         first, second = QHBoxLayout(), QHBoxLayout()
@@ -68,8 +71,7 @@ class Tools(QWidget):
         first.addWidget(self.count_label)
         for button in self.filters.values():
             first.addWidget(button)
-        for words, widget in (("New edits", self.mode), ("ramp", self.ramp),
-                              ("lease", self.lease)):
+        for words, widget in (("New edits", self.mode), ("ramp", self.ramp), ("lease", self.lease)):
             second.addWidget(QLabel(words))
             second.addWidget(widget)
         second.addStretch(1)

@@ -14,12 +14,13 @@ from vla_sae_ros.core.steering import Mode, Phase, Preset, Unit
 from vla_sae_ros.panel.editing.bypass_key import BypassKey
 from vla_sae_ros.panel.editing.editing import Editing
 from vla_sae_ros.panel.editing.preset_files import PresetFiles
-from vla_sae_ros.panel.frame import layout
 from vla_sae_ros.panel.frame.areas import Areas
 from vla_sae_ros.panel.frame.cheat_sheet import CheatSheet
+from vla_sae_ros.panel.frame.layout import Layout
 from vla_sae_ros.panel.frame.shortcuts import SHORTCUTS, Shortcut
-from vla_sae_ros.panel.frame.status_area import StatusArea, set_plainly
+from vla_sae_ros.panel.frame.status_area import StatusArea
 from vla_sae_ros.panel.frame.tools import Tools
+from vla_sae_ros.panel.frame.view_list import VIEWS
 from vla_sae_ros.panel.state.connection import Link
 from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.state.values import FeatureName
@@ -27,10 +28,10 @@ from vla_sae_ros.panel.table.delegates import MODES
 from vla_sae_ros.panel.table.feature_table import FeatureTable
 from vla_sae_ros.panel.table.legend import Legend
 from vla_sae_ros.panel.table.table_model import FeatureTableModel, Filter
-from vla_sae_ros.panel.views import VIEWS
 from vla_sae_ros.panel.views.view import Area, Client, Context, ViewSpec
 from vla_sae_ros.panel.widgets.guard import MISHAPS, guarded
 from vla_sae_ros.panel.widgets.note_line import NoteLine
+from vla_sae_ros.panel.widgets.plainly import set_plainly
 
 _FRAME_MS = 33
 _SORT_PERIOD = 0.7  # [s]
@@ -40,8 +41,9 @@ _SPARK_PERIOD = 0.2  # [s] between two drawings of the sparklines: nobody sees m
 class PanelWidget(QWidget):
     """One widget for the stand-alone window and for rqt."""
 
-    def __init__(self, client: Client, parent: QWidget | None = None,
-                 views: tuple[ViewSpec, ...] = VIEWS) -> None:
+    def __init__(
+        self, client: Client, parent: QWidget | None = None, views: tuple[ViewSpec, ...] = VIEWS
+    ) -> None:
         """Show what `client` hears; send what the operator wants."""
         super().__init__(parent)
         self.setWindowTitle("VLA feature steering")
@@ -57,6 +59,7 @@ class PanelWidget(QWidget):
         self._bypass_key = BypassKey(lambda on: self._set_bypass(on))
         context = Context(self.store, client, self.select, self.tell)
         self.areas = Areas(self.table, views, context)
+        self._layout = Layout(self.areas, self.table, self.tools, self.store, self.presets)
         self._next_sort, self._next_sparks, self._settled = 0.0, 0.0, False
         self._table_had_focus = True
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
@@ -100,11 +103,17 @@ class PanelWidget(QWidget):
     def present(self, name: str) -> Preset:
         """Return the edits in force, of everybody, as a preset of this name."""
         view, catalogue = self.store.steering, self.store.catalogue
-        edits = tuple(each.edit for each in view.edits
-                      if each.phase is not Phase.RELEASING) if view else ()
+        edits = (
+            tuple(each.edit for each in view.edits if each.phase is not Phase.RELEASING)
+            if view
+            else ()
+        )
         sites = {edit.site for edit in edits}
-        bundles = {site.name: bundle for site, bundle in zip(
-            catalogue.sites, catalogue.bundle_ids, strict=False) if site.name in sites}
+        bundles = {
+            site.name: bundle
+            for site, bundle in zip(catalogue.sites, catalogue.bundle_ids, strict=False)
+            if site.name in sites
+        }
         return Preset(name, edits, bundles)
 
     @guarded()
@@ -188,12 +197,12 @@ class PanelWidget(QWidget):
 
     def save_layout(self) -> dict[str, Any]:
         """Return what is to be remembered, as plain values."""
-        return layout.save(self)
+        return self._layout.save()
 
     @guarded()
     def restore_layout(self, saved: dict[str, Any]) -> None:
         """Take what `save_layout` returned."""
-        layout.restore(self, saved)
+        self._layout.restore(saved)
 
     @guarded()
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -231,9 +240,11 @@ class PanelWidget(QWidget):
         whole.addWidget(self.note_line)
         menu = self.tools.presets.menu()
         assert menu is not None
-        for words, slot in (("Save…\tCtrl+S", self.save_preset),
-                            ("Load…\tCtrl+O", self.load_preset),
-                            ("Compare…\tCtrl+D", self.compare_preset)):
+        for words, slot in (
+            ("Save…\tCtrl+S", self.save_preset),
+            ("Load…\tCtrl+O", self.load_preset),
+            ("Compare…\tCtrl+D", self.compare_preset),
+        ):
             menu.addAction(words, slot)
         self.table.fit_columns()
 
@@ -289,7 +300,8 @@ class PanelWidget(QWidget):
     def _on_template(self) -> None:
         mode, unit = MODES[self.tools.mode.currentIndex()]
         self.store.columns.template = replace(
-            self.store.columns.template, mode=mode, unit=unit, ramp=self.tools.ramp.value())
+            self.store.columns.template, mode=mode, unit=unit, ramp=self.tools.ramp.value()
+        )
         self._repaint()
 
     @guarded()
@@ -317,7 +329,9 @@ class PanelWidget(QWidget):
         site, feature = self.store.columns.name_of(row)
         self.tell(
             f"{site} #{feature} has no slider to move: its site cannot steer, it never fired in "
-            "the bundle's data, or its mode takes no value (Enter).", True)
+            "the bundle's data, or its mode takes no value (Enter).",
+            True,
+        )
 
     @guarded()
     def _on_pin(self, row: int) -> None:
@@ -377,8 +391,11 @@ class PanelWidget(QWidget):
         columns = self.store.columns
         beyond = f", {columns.beyond} active beyond the dictionary" if columns.beyond else ""
         held = ", order held under the pointer" if self.table.under_pointer else ""
-        set_plainly(self.tools.count_label,
-                    f"{self.model.rowCount()} of {columns.size} features{beyond}{held}", "")
+        set_plainly(
+            self.tools.count_label,
+            f"{self.model.rowCount()} of {columns.size} features{beyond}{held}",
+            "",
+        )
         self.note_line.refresh(now)
 
     def _set_table_live(self, live: bool) -> None:

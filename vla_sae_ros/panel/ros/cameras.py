@@ -44,8 +44,11 @@ class Cameras:
         Pictures that the policy hears on other topics, a lab's own, go by the topic's name.
         """
         prefix = self._node.resolve_topic_name(PICTURES + "x")[:-1]
-        topics = {topic: kinds for topic, kinds in self._node.get_topic_names_and_types()
-                  if topic.startswith(prefix)}
+        topics = {
+            topic: kinds
+            for topic, kinds in self._node.get_topic_names_and_types()
+            if topic.startswith(prefix)
+        }
         sources = {}
         for topic, kinds in sorted({**topics, **self._heard_by_policy()}.items()):
             name = topic.removeprefix(prefix).removeprefix("/")
@@ -67,7 +70,8 @@ class Cameras:
         take = self._decoding(camera) if source.compressed else self._taking(camera)
         # Best effort hears reliable publishers, too, and only the newest picture counts.
         self._subscriptions[camera] = self._node.create_subscription(
-            kind, source.topic, take, qos.PICTURE)
+            kind, source.topic, take, qos.PICTURE
+        )
 
     def unwatch(self, camera: str) -> None:
         """Receive no more pictures of a camera."""
@@ -86,11 +90,15 @@ class Cameras:
         """Return the published topics of pictures that the policy node subscribes to."""
         try:
             heard = self._node.get_subscriber_names_and_types_by_node(
-                POLICY, self._node.get_namespace())
+                POLICY, self._node.get_namespace()
+            )
         except NodeNameNonExistentError:
             return {}
-        return {topic: kinds for topic, kinds in heard
-                if {_IMAGE, _COMPRESSED} & set(kinds) and self._node.count_publishers(topic)}
+        return {
+            topic: kinds
+            for topic, kinds in heard
+            if {_IMAGE, _COMPRESSED} & set(kinds) and self._node.count_publishers(topic)
+        }
 
     def _taking(self, camera: str) -> Callable[[Image], None]:
         @guarded()

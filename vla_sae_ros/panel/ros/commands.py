@@ -44,11 +44,18 @@ _GUI_LIMIT = 1.0  # [s] a GUI silent for longer is frozen: its heartbeat stops, 
 _SLOW = 10.0  # [s] for an answer of a recorder or a bundle's file
 
 _SERVICES = {
-    "steering/set": SetSteering, "steering/preset": ApplyPreset, "steering/bypass": SetBool,
-    "steering/reset": Trigger, "record/start": StartRecording, "record/stop": Trigger,
-    "policy/select_heatmap": SelectHeatmap, "policy/annotate_feature": AnnotateFeature,
-    "bridge/enable": SetBool, "bridge/stop": Trigger, "bridge/recover": Trigger,
-}  # fmt: skip
+    "steering/set": SetSteering,
+    "steering/preset": ApplyPreset,
+    "steering/bypass": SetBool,
+    "steering/reset": Trigger,
+    "record/start": StartRecording,
+    "record/stop": Trigger,
+    "policy/select_heatmap": SelectHeatmap,
+    "policy/annotate_feature": AnnotateFeature,
+    "bridge/enable": SetBool,
+    "bridge/stop": Trigger,
+    "bridge/recover": Trigger,
+}
 
 
 class Commands:
@@ -61,15 +68,14 @@ class Commands:
         self._gui_seen = time.monotonic()
         self._node = node
         self._requests = Requests(incoming.outcomes)
-        self._clients = {name: node.create_client(kind, name)
-                         for name, kind in _SERVICES.items()}
-        self._heartbeat = node.create_publisher(
-            SteeringLease, "steering/heartbeat", qos.HEARTBEAT)
+        self._clients = {name: node.create_client(kind, name) for name, kind in _SERVICES.items()}
+        self._heartbeat = node.create_publisher(SteeringLease, "steering/heartbeat", qos.HEARTBEAT)
         self._remarks = node.create_publisher(Annotation, "annotation", qos.EVENTS)
         self._episodes = EpisodeRequests(node, incoming.outcomes)
         self._timer = node.create_timer(BEAT_PERIOD, self._beat)
         self._robot_heartbeat = node.create_publisher(
-            SteeringLease, "bridge/heartbeat", qos.HEARTBEAT)
+            SteeringLease, "bridge/heartbeat", qos.HEARTBEAT
+        )
         self._robot_timer = node.create_timer(ROBOT_BEAT_PERIOD, self._beat_robot)
         self._holds_robot = self._robot_was_mine = False
 
@@ -91,17 +97,25 @@ class Commands:
         """Say that the GUI still runs; without it the heartbeat stops."""
         self._gui_seen = time.monotonic()
 
-    def steer(self, edits: Sequence[Edit], release: Sequence[FeatureName] = (),
-              ramp: float = 0.0, words: str = "steering") -> int:
+    def steer(
+        self,
+        edits: Sequence[Edit],
+        release: Sequence[FeatureName] = (),
+        ramp: float = 0.0,
+        words: str = "steering",
+    ) -> int:
         """Set edits and release others in one step.
 
         Args:
             ramp: [s] over which the released ones go back to natural; 0 = each edit's own.
         """
-        leaving = [SteeringEdit(site=site, feature=feature, ramp=ramp)
-                   for site, feature in release]
-        request = SetSteering.Request(edits=[from_edit(edit) for edit in edits], release=leaving,
-                                      owner=self.owner, lease=self.lease)
+        leaving = [SteeringEdit(site=site, feature=feature, ramp=ramp) for site, feature in release]
+        request = SetSteering.Request(
+            edits=[from_edit(edit) for edit in edits],
+            release=leaving,
+            owner=self.owner,
+            lease=self.lease,
+        )
         return self._ask("steering/set", request, words, _accepted)
 
     def apply_preset(self, text: str) -> int:
@@ -111,8 +125,12 @@ class Commands:
 
     def set_bypass(self, bypass: bool) -> int:
         """Switch all edits off or on again."""
-        return self._ask("steering/bypass", SetBool.Request(data=bypass),
-                         "bypass on" if bypass else "bypass off", _success)
+        return self._ask(
+            "steering/bypass",
+            SetBool.Request(data=bypass),
+            "bypass on" if bypass else "bypass off",
+            _success,
+        )
 
     def reset(self) -> int:
         """Release every edit of every owner, and lift the bypass."""
@@ -141,23 +159,34 @@ class Commands:
         stamp = self._node.get_clock().now().nanoseconds
         if episode is not None and under_way and episode.time:
             stamp = round(episode.time * NANOSECONDS)
-        self._remarks.publish(Annotation(
-            header=to_header(stamp), author=self.owner, text=text,
-            episode_id=episode.episode_id if episode is not None and under_way else "",
-            step=episode.step if episode is not None and under_way else -1))
+        self._remarks.publish(
+            Annotation(
+                header=to_header(stamp),
+                author=self.owner,
+                text=text,
+                episode_id=episode.episode_id if episode is not None and under_way else "",
+                step=episode.step if episode is not None and under_way else -1,
+            )
+        )
 
     def select_heatmap(self, name: FeatureName | None) -> int:
         """Choose the feature of `policy/feature_heatmap`, None = none."""
         site, feature = name or ("", 0)
-        return self._ask("policy/select_heatmap", SelectHeatmap.Request(
-            site=site, feature=feature), "heatmap", _accepted)
+        return self._ask(
+            "policy/select_heatmap",
+            SelectHeatmap.Request(site=site, feature=feature),
+            "heatmap",
+            _accepted,
+        )
 
     def annotate_feature(self, name: FeatureName, label: str, notes: str) -> int:
         """Name a feature (empty = leave the label) and replace its notes, in its bundle's file."""
-        request = AnnotateFeature.Request(site=name[0], feature=name[1], label=label, notes=notes,
-                                          author=self.owner)
-        return self._ask("policy/annotate_feature", request, f"notes on {name[0]} #{name[1]}",
-                         _accepted, _SLOW)
+        request = AnnotateFeature.Request(
+            site=name[0], feature=name[1], label=label, notes=notes, author=self.owner
+        )
+        return self._ask(
+            "policy/annotate_feature", request, f"notes on {name[0]} #{name[1]}", _accepted, _SLOW
+        )
 
     def enable_bridge(self, enable: bool) -> int:
         """Let a robot's bridge move, or hold still.
@@ -167,8 +196,12 @@ class Commands:
         """
         self._holds_robot, self._robot_was_mine = enable, False
         self._beat_robot()
-        return self._ask("bridge/enable", SetBool.Request(data=enable),
-                         "enable robot" if enable else "hold robot", self._judge_enable)
+        return self._ask(
+            "bridge/enable",
+            SetBool.Request(data=enable),
+            "enable robot" if enable else "hold robot",
+            self._judge_enable,
+        )
 
     def robot_told(self, robot: RobotView) -> None:
         """Take note of the robot's state: an enable that has ended needs no heartbeat."""

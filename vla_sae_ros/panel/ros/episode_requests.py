@@ -35,8 +35,14 @@ class EpisodeRequests:
             self._outcomes.put(Outcome(False, "episode: not started, no bridge offers it"))
             return False
         request = RunEpisode.Goal(
-            suite=goal.suite, task=goal.task, init_state=goal.init_state, seed=goal.seed,
-            instruction=goal.instruction, max_steps=goal.max_steps, clock=goal.clock)
+            suite=goal.suite,
+            task=goal.task,
+            init_state=goal.init_state,
+            seed=goal.seed,
+            instruction=goal.instruction,
+            max_steps=goal.max_steps,
+            clock=goal.clock,
+        )
         self._client.send_goal_async(request).add_done_callback(self._answered)
         return True
 

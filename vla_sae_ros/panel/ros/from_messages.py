@@ -48,12 +48,25 @@ _STATUSES = {
     EpisodeState.ERROR: "ERROR",
 }
 _UNDER_WAY = {EpisodeState.RESETTING, EpisodeState.RUNNING, EpisodeState.HOLDING}
-_RECORDING = {RecordingState.IDLE: "idle", RecordingState.RECORDING: "recording",
-              RecordingState.CLOSED: "closed", RecordingState.FAILED: "FAILED"}
-_ROBOT = {RobotState.OFFLINE: "OFFLINE", RobotState.DISABLED: "disabled",
-          RobotState.ENABLED: "ENABLED", RobotState.STOPPED: "STOPPED"}
-_CHANNELS = {"rgb8": (3, [0, 1, 2]), "bgr8": (3, [2, 1, 0]), "rgba8": (4, [0, 1, 2]),
-             "bgra8": (4, [2, 1, 0]), "mono8": (1, [0, 0, 0])}
+_RECORDING = {
+    RecordingState.IDLE: "idle",
+    RecordingState.RECORDING: "recording",
+    RecordingState.CLOSED: "closed",
+    RecordingState.FAILED: "FAILED",
+}
+_ROBOT = {
+    RobotState.OFFLINE: "OFFLINE",
+    RobotState.DISABLED: "disabled",
+    RobotState.ENABLED: "ENABLED",
+    RobotState.STOPPED: "STOPPED",
+}
+_CHANNELS = {
+    "rgb8": (3, [0, 1, 2]),
+    "bgr8": (3, [2, 1, 0]),
+    "rgba8": (4, [0, 1, 2]),
+    "bgra8": (4, [2, 1, 0]),
+    "mono8": (1, [0, 0, 0]),
+}
 _LONGEST_TEXT, _LONGEST_LINE = 2000, 300
 
 
@@ -62,7 +75,8 @@ def catalogue_view(message: FeatureCatalogue) -> CatalogueView:
     sites = tuple(
         Site(name, int(size), bool(steerable))
         for name, size, steerable in zip(
-            message.sites, message.dictionary_sizes, message.can_steer, strict=True)
+            message.sites, message.dictionary_sizes, message.can_steer, strict=True
+        )
     )
     rows = _Rows(sites, message.features)
     return CatalogueView(
@@ -92,8 +106,11 @@ class _Rows:
     def __init__(self, sites: Sequence[Site], features: Sequence[FeatureInfo]) -> None:
         sizes = {site.name: site.dictionary_size for site in sites}
         first = dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist(), strict=False))
-        self.infos = {first[info.site] + info.feature: info for info in features
-                      if info.feature < sizes.get(info.site, 0)}
+        self.infos = {
+            first[info.site] + info.feature: info
+            for info in features
+            if info.feature < sizes.get(info.site, 0)
+        }
         self._size = sum(sizes.values())
         self._rows = np.fromiter(self.infos, np.int64, len(self.infos))
 
@@ -122,9 +139,13 @@ def activations(message: FeatureActivations) -> Activations:
     natural = np.frombuffer(message.natural, np.float32)
     applied = np.frombuffer(message.applied, np.float32)
     if not len(index) == len(natural) == len(applied):
-        raise ObservationError(complaint(
-            "lengths of index, natural and applied", (len(index), len(natural), len(applied)),
-            "three equal ones"))
+        raise ObservationError(
+            complaint(
+                "lengths of index, natural and applied",
+                (len(index), len(natural), len(applied)),
+                "three equal ones",
+            )
+        )
     return Activations(
         site=message.site,
         episode_id=message.episode_id,
@@ -147,23 +168,33 @@ def steering_view(message: SteeringState) -> SteeringView:
     """Return the steering state."""
     edits = tuple(
         EditView(
-            edit=to_edit(state.edit), owner=one_line(state.owner), phase=Phase(state.phase),
-            commanded=state.commanded, reached=state.applied, weight=state.weight,
+            edit=to_edit(state.edit),
+            owner=one_line(state.owner),
+            phase=Phase(state.phase),
+            commanded=state.commanded,
+            reached=state.applied,
+            weight=state.weight,
             lease_remaining=state.lease_remaining,
         )
         for state in message.edits
     )
-    return SteeringView(seconds(message.header.stamp), message.revision, message.bypass,
-                        message.cap, edits)
+    return SteeringView(
+        seconds(message.header.stamp), message.revision, message.bypass, message.cap, edits
+    )
 
 
 def event_view(message: SteeringEvent) -> EventView:
     """Return one line of the audit trail."""
     kinds = {int(kind): kind.name.lower().replace("_", " ") for kind in EventKind}
     return EventView(
-        time=seconds(message.header.stamp), kind=kinds.get(message.kind, f"kind {message.kind}"),
-        owner=one_line(message.owner), site=message.site, feature=message.feature,
-        from_value=message.from_value, to_value=message.to_value, reason=one_line(message.reason),
+        time=seconds(message.header.stamp),
+        kind=kinds.get(message.kind, f"kind {message.kind}"),
+        owner=one_line(message.owner),
+        site=message.site,
+        feature=message.feature,
+        from_value=message.from_value,
+        to_value=message.to_value,
+        reason=one_line(message.reason),
         revision=message.revision,
     )
 
@@ -171,24 +202,36 @@ def event_view(message: SteeringEvent) -> EventView:
 def episode_view(message: EpisodeState) -> EpisodeView:
     """Return what the bridge is doing."""
     return EpisodeView(
-        episode_id=message.episode_id, suite=one_line(message.suite), task=message.task,
-        instruction=one_line(message.instruction), step=message.step,
+        episode_id=message.episode_id,
+        suite=one_line(message.suite),
+        task=message.task,
+        instruction=one_line(message.instruction),
+        step=message.step,
         max_steps=message.max_steps,
         status=_STATUSES.get(message.status, f"status {message.status}"),
-        detail=one_line(message.detail), realtime=message.clock == EpisodeState.REALTIME,
-        missed_deadlines=message.missed_deadlines, held_ticks=message.held_ticks,
-        dropped_chunks=message.dropped_chunks, running=message.status in _UNDER_WAY,
-        time=seconds(message.header.stamp), start=seconds(message.start),
-        init_state=message.init_state, seed=message.seed,
+        detail=one_line(message.detail),
+        realtime=message.clock == EpisodeState.REALTIME,
+        missed_deadlines=message.missed_deadlines,
+        held_ticks=message.held_ticks,
+        dropped_chunks=message.dropped_chunks,
+        running=message.status in _UNDER_WAY,
+        time=seconds(message.header.stamp),
+        start=seconds(message.start),
+        init_state=message.init_state,
+        seed=message.seed,
     )
 
 
 def recording_view(message: RecordingState) -> RecordingView:
     """Return what the recorder is doing."""
     return RecordingView(
-        status=_RECORDING.get(message.status, f"status {message.status}"), uri=message.uri,
-        elapsed=message.elapsed, size=message.size, messages=message.messages,
-        dropped=message.dropped, detail=one_line(message.detail),
+        status=_RECORDING.get(message.status, f"status {message.status}"),
+        uri=message.uri,
+        elapsed=message.elapsed,
+        size=message.size,
+        messages=message.messages,
+        dropped=message.dropped,
+        detail=one_line(message.detail),
     )
 
 
@@ -196,22 +239,32 @@ def robot_view(message: RobotState) -> RobotView:
     """Return what a robot's bridge is doing."""
     return RobotView(
         status=_ROBOT.get(message.status, f"status {message.status}"),
-        reason=one_line(message.reason), detail=one_line(message.detail),
-        robot=one_line(message.robot), driver=one_line(message.driver),
-        owner=one_line(message.owner), lease_left=message.lease_left, ticks=message.ticks,
-        late_ticks=message.late_ticks, late_p99=message.late_p99, sent=message.sent,
-        limited=message.limited, refused=message.refused, held=message.held, stops=message.stops,
+        reason=one_line(message.reason),
+        detail=one_line(message.detail),
+        robot=one_line(message.robot),
+        driver=one_line(message.driver),
+        owner=one_line(message.owner),
+        lease_left=message.lease_left,
+        ticks=message.ticks,
+        late_ticks=message.late_ticks,
+        late_p99=message.late_p99,
+        sent=message.sent,
+        limited=message.limited,
+        refused=message.refused,
+        held=message.held,
+        stops=message.stops,
     )
 
 
 def picture(message: Image) -> Picture:
     """Return the picture as RGB. Raises ObservationError for an encoding it cannot show."""
     if message.encoding not in _CHANNELS:
-        raise ObservationError(complaint(
-            "encoding of a picture", message.encoding, ", ".join(_CHANNELS)))
+        raise ObservationError(
+            complaint("encoding of a picture", message.encoding, ", ".join(_CHANNELS))
+        )
     channels, order = _CHANNELS[message.encoding]
     lines = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
-    pixels = lines[:, :message.width * channels].reshape(message.height, message.width, channels)
+    pixels = lines[:, : message.width * channels].reshape(message.height, message.width, channels)
     return Picture(seconds(message.header.stamp), np.ascontiguousarray(pixels[:, :, order]))
 
 
@@ -231,5 +284,7 @@ def one_line(text: str) -> str:
 def _examples(info: FeatureInfo) -> tuple[Example, ...]:
     captions = [one_line(caption) for caption in info.example_captions]
     captions += [""] * (len(info.examples) - len(captions))
-    return tuple(Example(bytes(example.data), caption)
-                 for example, caption in zip(info.examples, captions, strict=False))
+    return tuple(
+        Example(bytes(example.data), caption)
+        for example, caption in zip(info.examples, captions, strict=False)
+    )

@@ -37,8 +37,9 @@ class Requests:
         """Number of requests without an answer."""
         return len(self._pending)
 
-    def send(self, client: Any, request: Any, words: str, judge: Judge,
-             limit: float = ANSWER_LIMIT) -> int:
+    def send(
+        self, client: Any, request: Any, words: str, judge: Judge, limit: float = ANSWER_LIMIT
+    ) -> int:
         """Send and return at once the request's ticket, NOT_SENT if nobody offers the service.
 
         Args:
@@ -52,8 +53,11 @@ class Requests:
         future = client.call_async(request)
         with self._lock:
             self._pending[future] = (
-                time.monotonic() + limit, lambda: client.remove_pending_request(future), words,
-                ticket)
+                time.monotonic() + limit,
+                lambda: client.remove_pending_request(future),
+                words,
+                ticket,
+            )
         future.add_done_callback(lambda done: self._answered(done, words, judge, ticket))
         return ticket
 

@@ -76,8 +76,10 @@ class RosClient:
             (RobotState, "robot_state", qos.LATCHED, self._on_robot),
             (DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS, self._on_diagnostics),
         )
-        self._subscriptions = [self._node.create_subscription(kind, name, callback, profile)
-                               for kind, name, profile, callback in wanted]
+        self._subscriptions = [
+            self._node.create_subscription(kind, name, callback, profile)
+            for kind, name, profile, callback in wanted
+        ]
 
     @guarded()
     def _on_catalogue(self, message: FeatureCatalogue) -> None:

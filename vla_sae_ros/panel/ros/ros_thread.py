@@ -19,11 +19,13 @@ class RosThread:
     def __init__(self, arguments: list[str] | None = None) -> None:
         """Join the graph. `arguments` may hold --ros-args."""
         self._context = Context()
-        rclpy.init(args=arguments, context=self._context,
-                   signal_handler_options=SignalHandlerOptions.NO)
+        rclpy.init(
+            args=arguments, context=self._context, signal_handler_options=SignalHandlerOptions.NO
+        )
         # The panel has no parameters: without their services it opens faster.
-        self.node = Node("panel", context=self._context, start_parameter_services=False,
-                         enable_rosout=False)
+        self.node = Node(
+            "panel", context=self._context, start_parameter_services=False, enable_rosout=False
+        )
         self.client = RosClient(self.node)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)

@@ -67,13 +67,16 @@ class FeatureColumns:
         self._wishes: dict[int, Edit | None] = {}
         sizes = [site.dictionary_size for site in catalogue.sites]
         starts = np.cumsum([0, *sizes]).tolist()
-        self._first = {site.name: start for site, start in zip(
-            catalogue.sites, starts, strict=False)}
+        self._first = {
+            site.name: start for site, start in zip(catalogue.sites, starts, strict=False)
+        }
         self._sizes = {site.name: site.dictionary_size for site in catalogue.sites}
         self.site_index: npt.NDArray[np.int32] = np.repeat(
-            np.arange(len(sizes), dtype=np.int32), sizes)
+            np.arange(len(sizes), dtype=np.int32), sizes
+        )
         self.feature: IntArray = np.arange(self.size) - np.repeat(
-            np.array(starts[:-1], np.int64), sizes)
+            np.array(starts[:-1], np.int64), sizes
+        )
         self.describe(catalogue)
 
     def describe(self, catalogue: CatalogueView) -> None:
@@ -92,7 +95,7 @@ class FeatureColumns:
             return np.zeros(0, np.int64)
         rows: IntArray = message.index[inside].astype(np.int64) + first
         for column, values in ((self.natural, message.natural), (self.applied, message.applied)):
-            column[first:first + size] = 0.0
+            column[first : first + size] = 0.0
             column[rows] = values[inside]
         return rows
 
@@ -104,8 +107,9 @@ class FeatureColumns:
             if row is None or (row in self.edits and edit.phase is Phase.RELEASING):
                 continue
             self.edits[row] = edit
-        self._wishes = {row: wish for row, wish in self._wishes.items()
-                        if not self._fulfilled(row, wish)}
+        self._wishes = {
+            row: wish for row, wish in self._wishes.items() if not self._fulfilled(row, wish)
+        }
 
     def wish(self, row: int, edit: Edit | None) -> None:
         """Show an edit (None: no edit) as asked for until the policy confirms it."""
@@ -163,24 +167,39 @@ class FeatureColumns:
     def bar(self, row: int) -> Bar:
         """Return the activation of a row."""
         natural, applied = self.natural[row], self.applied[row]
-        return Bar(float(natural / self.unit[row]), float(applied / self.unit[row]),
-                   bool(natural != applied))
+        return Bar(
+            float(natural / self.unit[row]),
+            float(applied / self.unit[row]),
+            bool(natural != applied),
+        )
 
     def slider(self, row: int) -> Slider:
         """Return the slider of a row."""
         standing, wished = self.edits.get(row), self.edit_of(row)
         leaving = wished is None and standing is not None
         edit = standing.edit if standing is not None and leaving else wished or self.template
-        activation = Activation(float(self.natural[row]), float(self.applied[row]),
-                                float(self.catalogue.observed_max[row]))
-        return make_slider(edit, activation, wished is not None or leaving,
-                           self.per_unit(row, edit), not self.why_not(row),
-                           row in self._wishes, leaving)
+        activation = Activation(
+            float(self.natural[row]),
+            float(self.applied[row]),
+            float(self.catalogue.observed_max[row]),
+        )
+        return make_slider(
+            edit,
+            activation,
+            wished is not None or leaving,
+            self.per_unit(row, edit),
+            not self.why_not(row),
+            row in self._wishes,
+            leaving,
+        )
 
     def natural_value(self, row: int, edit: Edit) -> float:
         """Return the value at which an edit changes nothing now; NaN where it is not known."""
-        activation = Activation(float(self.natural[row]), float(self.applied[row]),
-                                float(self.catalogue.observed_max[row]))
+        activation = Activation(
+            float(self.natural[row]),
+            float(self.applied[row]),
+            float(self.catalogue.observed_max[row]),
+        )
         return marks(edit.mode, activation, self.per_unit(row, edit))[1]
 
     def per_unit(self, row: int, edit: Edit) -> float:
@@ -234,8 +253,12 @@ class FeatureColumns:
         return [
             f"{names[site]} #{feature} {label} {kind}".casefold()
             for site, feature, label, kind in zip(
-                self.site_index.tolist(), self.feature.tolist(), catalogue.labels,
-                catalogue.classes, strict=True)
+                self.site_index.tolist(),
+                self.feature.tolist(),
+                catalogue.labels,
+                catalogue.classes,
+                strict=True,
+            )
         ]
 
     @cached_property
@@ -256,6 +279,8 @@ class FeatureColumns:
 
 def _rank(texts: tuple[str, ...]) -> npt.NDArray[np.float64]:
     """Return the alphabetical place of each text; empty ones come last."""
-    places = {text: place for place, text in enumerate(
-        sorted({text.casefold() for text in texts if text}))}
+    places = {
+        text: place
+        for place, text in enumerate(sorted({text.casefold() for text in texts if text}))
+    }
     return np.array([places.get(text.casefold(), len(places)) for text in texts], float)

@@ -57,8 +57,13 @@ class History:
         """Observation time [s] of the newest frame; NaN before the first."""
         return float(self._time[(self._written - 1) % self.capacity]) if self._written else np.nan
 
-    def add(self, message: Activations, rows: npt.NDArray[np.int64],
-            natural: npt.NDArray[np.float64], applied: npt.NDArray[np.float64]) -> None:
+    def add(
+        self,
+        message: Activations,
+        rows: npt.NDArray[np.int64],
+        natural: npt.NDArray[np.float64],
+        applied: npt.NDArray[np.float64],
+    ) -> None:
         """Write the values (n,), in the SAE's units, of these rows into the inference's frame.
 
         A stamp earlier than the newest frame's begins anew: another clock's history is over.
@@ -84,13 +89,15 @@ class History:
         """Return the steering revision (n,) of each of these frames."""
         return self._revision[self._frames(last)]
 
-    def natural(self, rows: npt.NDArray[np.int64] | slice = slice(None),
-                last: float = np.inf) -> Matrix:
+    def natural(
+        self, rows: npt.NDArray[np.int64] | slice = slice(None), last: float = np.inf
+    ) -> Matrix:
         """Return (n, len(rows)) values before the edits, in observed maxima, oldest first."""
         return self._read(self._natural, rows, last)
 
-    def applied(self, rows: npt.NDArray[np.int64] | slice = slice(None),
-                last: float = np.inf) -> Matrix:
+    def applied(
+        self, rows: npt.NDArray[np.int64] | slice = slice(None), last: float = np.inf
+    ) -> Matrix:
         """Return (n, len(rows)) values after the edits, in observed maxima, oldest first."""
         return self._read(self._applied, rows, last)
 
@@ -116,7 +123,8 @@ class History:
     def _frames(self, last: float) -> npt.NDArray[np.int64]:
         """Return the places of the frames of the last seconds, oldest first."""
         places: npt.NDArray[np.int64] = (
-            np.arange(self._written - len(self), self._written) % self.capacity)
+            np.arange(self._written - len(self), self._written) % self.capacity
+        )
         return places[self._time[places] >= self.latest - last] if len(places) else places
 
     def _read(self, matrix: Matrix, rows: npt.NDArray[np.int64] | slice, last: float) -> Matrix:

@@ -47,8 +47,15 @@ class Slider:
     """In force or asked for; otherwise it is what a drag would begin."""
 
 
-def make_slider(edit: Edit, activation: Activation, stands: bool, per_unit: float, enabled: bool,
-                pending: bool = False, leaving: bool = False) -> Slider:
+def make_slider(
+    edit: Edit,
+    activation: Activation,
+    stands: bool,
+    per_unit: float,
+    enabled: bool,
+    pending: bool = False,
+    leaving: bool = False,
+) -> Slider:
     """Return the slider of an edit.
 
     Args:
@@ -57,10 +64,16 @@ def make_slider(edit: Edit, activation: Activation, stands: bool, per_unit: floa
     """
     applied, natural = marks(edit.mode, activation, per_unit)
     return Slider(
-        edit=edit, commanded=edit.value if stands and edit.mode is not Mode.PROJECT_OUT
-        else math.nan, applied=applied if stands else math.nan, natural=natural,
-        limit=axis_limit(edit, activation.observed_max), enabled=enabled, pending=pending,
-        leaving=leaving, stands=stands)
+        edit=edit,
+        commanded=edit.value if stands and edit.mode is not Mode.PROJECT_OUT else math.nan,
+        applied=applied if stands else math.nan,
+        natural=natural,
+        limit=axis_limit(edit, activation.observed_max),
+        enabled=enabled,
+        pending=pending,
+        leaving=leaving,
+        stands=stands,
+    )
 
 
 def marks(mode: Mode, activation: Activation, per_unit: float) -> tuple[float, float]:

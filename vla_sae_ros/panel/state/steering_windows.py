@@ -32,8 +32,11 @@ class SteeringWindows:
 
     def take(self, view: SteeringView) -> None:
         """Open and close stretches as the state says."""
-        acting = set() if view.bypass else {
-            edit.name for edit in view.edits if edit.phase is not Phase.WAITING}
+        acting = (
+            set()
+            if view.bypass
+            else {edit.name for edit in view.edits if edit.phase is not Phase.WAITING}
+        )
         for name in self._open.keys() - acting:
             self._closed.append(replace(self._open.pop(name), end=view.time))
         for name in acting - self._open.keys():

@@ -25,8 +25,24 @@ from vla_sae_ros.panel.state.values import (
 
 _EVENTS_KEPT = 500
 _NO_FLOATS = np.zeros(0, np.float32)
-NOTHING = CatalogueView("", (), (), (), (), (), (), (), np.zeros(0, np.bool_), _NO_FLOATS,
-                        _NO_FLOATS, _NO_FLOATS, _NO_FLOATS, _NO_FLOATS, _NO_FLOATS, {})
+NOTHING = CatalogueView(
+    "",
+    (),
+    (),
+    (),
+    (),
+    (),
+    (),
+    (),
+    np.zeros(0, np.bool_),
+    _NO_FLOATS,
+    _NO_FLOATS,
+    _NO_FLOATS,
+    _NO_FLOATS,
+    _NO_FLOATS,
+    _NO_FLOATS,
+    {},
+)
 """The catalogue before the first one."""
 
 
@@ -130,8 +146,10 @@ class Store:
             return False
         gone = len(self.columns.edits)
         if self.catalogue is not NOTHING:
-            notices.append("The policy serves other features now"
-                           + (f": {gone} edits of the old ones are gone." if gone else "."))
+            notices.append(
+                "The policy serves other features now"
+                + (f": {gone} edits of the old ones are gone." if gone else ".")
+            )
         template = self.columns.template
         self.columns = FeatureColumns(catalogue)
         self.columns.template = template
@@ -155,8 +173,7 @@ class Store:
                 self.counters.late += 1
                 return False
             if old.edits:
-                notices.append("The policy was restarted: its "
-                               f"{len(old.edits)} edits are gone.")
+                notices.append(f"The policy was restarted: its {len(old.edits)} edits are gone.")
             self.columns.forget_wishes()
             self._restarted = True
         self.steering = view

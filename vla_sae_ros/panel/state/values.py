@@ -75,7 +75,10 @@ class CatalogueView:
     def same_features(self, other: CatalogueView) -> bool:
         """Whether rows mean the same features: only what people wrote about them may differ."""
         return (self.policy_id, self.bundle_ids, self.sites) == (
-            other.policy_id, other.bundle_ids, other.sites)
+            other.policy_id,
+            other.bundle_ids,
+            other.sites,
+        )
 
 
 @dataclass(frozen=True)
@@ -135,8 +138,14 @@ class SteeringView:
 
     def find(self, name: FeatureName) -> EditView | None:
         """Return the edit of a feature that is not being released, if there is one."""
-        return next((edit for edit in self.edits
-                     if edit.name == name and edit.phase is not Phase.RELEASING), None)
+        return next(
+            (
+                edit
+                for edit in self.edits
+                if edit.name == name and edit.phase is not Phase.RELEASING
+            ),
+            None,
+        )
 
 
 @dataclass(frozen=True)
@@ -268,5 +277,9 @@ class Outcome:
 
 
 UNIT_WORDS = {Unit.NATURAL: "SAE units", Unit.OBSERVED_MAX: "x max", Unit.RESIDUAL_NORM: "x norm"}
-MODE_WORDS = {Mode.CLAMP: "clamp", Mode.ADD: "add", Mode.SCALE: "scale",
-              Mode.PROJECT_OUT: "project out"}
+MODE_WORDS = {
+    Mode.CLAMP: "clamp",
+    Mode.ADD: "add",
+    Mode.SCALE: "scale",
+    Mode.PROJECT_OUT: "project out",
+}

@@ -76,7 +76,8 @@ class SiteDelegate(QStyledItemDelegate):
         painter.setPen(faint(ink, 90) if index.data(RepeatedRole) else ink)
         area = option.rect.adjusted(4, 0, -2, 0)
         text = option.fontMetrics.elidedText(
-            str(index.data()), Qt.TextElideMode.ElideRight, area.width())
+            str(index.data()), Qt.TextElideMode.ElideRight, area.width()
+        )
         painter.drawText(area, _VCENTER, text)
 
 
@@ -108,8 +109,13 @@ class SparkDelegate(QStyledItemDelegate):
             return
         painter.save()
         try:
-            _draw_spark(painter, QRectF(option.rect).adjusted(4, 4, -4, -4), Inks.of(option),
-                        times, values.astype(np.float64))
+            _draw_spark(
+                painter,
+                QRectF(option.rect).adjusted(4, 4, -4, -4),
+                Inks.of(option),
+                times,
+                values.astype(np.float64),
+            )
         finally:
             painter.restore()
 
@@ -173,8 +179,9 @@ class SteeringDelegate(ValueDelegate):
         painter.save()
         try:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            _draw_slider(painter, QRectF(option.rect), Inks.of(option), data,
-                         em(option.fontMetrics))
+            _draw_slider(
+                painter, QRectF(option.rect), Inks.of(option), data, em(option.fontMetrics)
+            )
         finally:
             painter.restore()
 
@@ -190,20 +197,30 @@ def _draw_bar(painter: QPainter, cell: QRectF, inks: Inks, data: Bar, em: float)
         right, middle = track.right(), track.center().y()
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(colour)
-        painter.drawPolygon(QPolygonF([QPointF(right, middle - 7 * em),
-                                       QPointF(right + 6 * em, middle),
-                                       QPointF(right, middle + 7 * em)]))
+        painter.drawPolygon(
+            QPolygonF(
+                [
+                    QPointF(right, middle - 7 * em),
+                    QPointF(right + 6 * em, middle),
+                    QPointF(right, middle + 7 * em),
+                ]
+            )
+        )
     if data.edited:
         x = track.left() + min(max(data.natural, 0.0), 1.0) * track.width()
         painter.setPen(QPen(ink, 2))
         painter.drawLine(QPointF(x, track.top() - 2), QPointF(x, track.bottom() + 2))
     painter.setPen(ink if data.applied else faint(ink, 110))
-    painter.drawText(cell.adjusted(0, 0, -4, 0), int(Qt.AlignmentFlag.AlignRight) | _VCENTER,
-                     f"{data.applied:.2f}")
+    painter.drawText(
+        cell.adjusted(0, 0, -4, 0),
+        int(Qt.AlignmentFlag.AlignRight) | _VCENTER,
+        f"{data.applied:.2f}",
+    )
 
 
-def _draw_spark(painter: QPainter, area: QRectF, inks: Inks, times: np.ndarray,
-                values: np.ndarray) -> None:
+def _draw_spark(
+    painter: QPainter, area: QRectF, inks: Inks, times: np.ndarray, values: np.ndarray
+) -> None:
     """Draw on an axis from 0 to 1 observed maximum, or further where the values go further."""
     firsts = np.arange(0, len(values), -(-len(values) // _SPARK_POINTS))
     times, values = times[firsts], np.maximum.reduceat(values, firsts)  # no peak is left out
@@ -237,20 +254,23 @@ def _draw_slider(painter: QPainter, cell: QRectF, inks: Inks, data: Slider, em: 
         painter.setBrush(Qt.BrushStyle.NoBrush)
         triangle(painter, x_of(data.natural, cell, data.limit), middle + 2 * em, em)
     if not math.isnan(data.commanded):
-        _draw_commanded(painter, x_of(data.commanded, cell, data.limit), zero, middle, inks, data,
-                        em)
+        _draw_commanded(
+            painter, x_of(data.commanded, cell, data.limit), zero, middle, inks, data, em
+        )
     if not math.isnan(data.applied):
         painter.setPen(QPen(inks.ground, 1.0))
         painter.setBrush(inks.active)
         diamond(painter, x_of(data.applied, cell, data.limit), middle, em)
 
 
-def _draw_commanded(painter: QPainter, at: float, zero: float, middle: float, inks: Inks,
-                    data: Slider, em: float) -> None:
+def _draw_commanded(
+    painter: QPainter, at: float, zero: float, middle: float, inks: Inks, data: Slider, em: float
+) -> None:
     hollow = data.pending or data.leaving
     painter.setPen(QPen(faint(inks.edited, 110 if data.leaving else 255), 4 * em))
     painter.drawLine(QPointF(zero, middle), QPointF(at, middle))
     painter.setPen(QPen(inks.text, 1.2))
-    painter.setBrush(QBrush(inks.edited, Qt.BrushStyle.Dense4Pattern if hollow
-                            else Qt.BrushStyle.SolidPattern))
+    painter.setBrush(
+        QBrush(inks.edited, Qt.BrushStyle.Dense4Pattern if hollow else Qt.BrushStyle.SolidPattern)
+    )
     disc(painter, at, middle, em)

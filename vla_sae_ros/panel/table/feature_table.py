@@ -35,9 +35,19 @@ from vla_sae_ros.panel.widgets.guard import guarded
 from vla_sae_ros.panel.widgets.inks import em
 
 _ROW_HEIGHT = 26
-_WIDTHS = {Column.PIN: 24, Column.SITE: 80, Column.FEATURE: 68, Column.LABEL: 160,
-           Column.CLASS: 82, Column.COVERAGE: 54, Column.ACTIVATION: 124, Column.SPARK: 84,
-           Column.MODE: 104, Column.STEER: 140, Column.VALUE: 108}
+_WIDTHS = {
+    Column.PIN: 24,
+    Column.SITE: 80,
+    Column.FEATURE: 68,
+    Column.LABEL: 160,
+    Column.CLASS: 82,
+    Column.COVERAGE: 54,
+    Column.ACTIVATION: 124,
+    Column.SPARK: 84,
+    Column.MODE: 104,
+    Column.STEER: 140,
+    Column.VALUE: 108,
+}
 _SPARE = (Column.COVERAGE, Column.CLASS, Column.SPARK)  # hidden first in a narrow window
 _NARROW_LABEL = 70
 _NUDGE = 0.02  # of a slider's half range per arrow key
@@ -67,11 +77,14 @@ class FeatureTable(QTableView):
         self._nudged: tuple[int, float] | None = None
         self.features = model
         self.setModel(model)
-        self._delegates = {Column.SITE: SiteDelegate(self),
-                           Column.ACTIVATION: ActivationDelegate(self),
-                           Column.SPARK: SparkDelegate(self), Column.MODE: ModeDelegate(self),
-                           Column.STEER: SteeringDelegate(self),
-                           Column.VALUE: ValueDelegate(self)}
+        self._delegates = {
+            Column.SITE: SiteDelegate(self),
+            Column.ACTIVATION: ActivationDelegate(self),
+            Column.SPARK: SparkDelegate(self),
+            Column.MODE: ModeDelegate(self),
+            Column.STEER: SteeringDelegate(self),
+            Column.VALUE: ValueDelegate(self),
+        }
         for column, delegate in self._delegates.items():
             self.setItemDelegateForColumn(column, delegate)
         self.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
@@ -87,8 +100,11 @@ class FeatureTable(QTableView):
     @property
     def dragging(self) -> bool:
         """A slider is being dragged or a number typed: the order must stay."""
-        return (self._dragging or self._nudged is not None
-                or self.state() == QAbstractItemView.State.EditingState)
+        return (
+            self._dragging
+            or self._nudged is not None
+            or self.state() == QAbstractItemView.State.EditingState
+        )
 
     @property
     def under_pointer(self) -> bool:
@@ -111,8 +127,9 @@ class FeatureTable(QTableView):
             viewport.update()
             return
         for column in (Column.ACTIVATION, Column.MODE, Column.STEER, Column.VALUE):
-            viewport.update(self.columnViewportPosition(column), 0, self.columnWidth(column),
-                            viewport.height())
+            viewport.update(
+                self.columnViewportPosition(column), 0, self.columnWidth(column), viewport.height()
+            )
 
     def select(self, row: int) -> None:
         """Select a row of the data and bring it into sight, if it is not filtered out."""
@@ -134,8 +151,9 @@ class FeatureTable(QTableView):
                 shown = [each for each in shown if each is not spare]
         for column in Column:
             self.setColumnHidden(column, column not in shown)
-        others = sum(self._widths[each] for each in shown
-                     if each not in (Column.STEER, Column.LABEL))
+        others = sum(
+            self._widths[each] for each in shown if each not in (Column.STEER, Column.LABEL)
+        )
         smallest = min(round(_NARROW_LABEL * scale), self._widths[Column.LABEL])
         wanted = self._widths[Column.LABEL]
         if Column.LABEL in shown:
@@ -145,8 +163,11 @@ class FeatureTable(QTableView):
     def save(self) -> dict[str, Any]:
         """Return order and widths as plain values."""
         column, descending = self.features.sorted_by
-        return {"sort": column.name, "descending": descending,
-                "widths": {column.name: width for column, width in self._widths.items()}}
+        return {
+            "sort": column.name,
+            "descending": descending,
+            "widths": {column.name: width for column, width in self._widths.items()},
+        }
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Take what `save` returned; unknown columns are passed over."""
@@ -156,8 +177,10 @@ class FeatureTable(QTableView):
                 self.setColumnWidth(column, int(widths[column.name]))
         if saved.get("sort") in Column.__members__:
             order = Qt.SortOrder
-            self.features.sort(Column[saved["sort"]], order.DescendingOrder
-                               if saved.get("descending") else order.AscendingOrder)
+            self.features.sort(
+                Column[saved["sort"]],
+                order.DescendingOrder if saved.get("descending") else order.AscendingOrder,
+            )
 
     @guarded()
     def mousePressEvent(self, event: QMouseEvent) -> None:
@@ -230,8 +253,11 @@ class FeatureTable(QTableView):
     @guarded()
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         """End a movement by arrow keys: it is one step."""
-        if self._nudged is not None and not event.isAutoRepeat() and event.key() in (
-                Qt.Key.Key_Left, Qt.Key.Key_Right):
+        if (
+            self._nudged is not None
+            and not event.isAutoRepeat()
+            and event.key() in (Qt.Key.Key_Left, Qt.Key.Key_Right)
+        ):
             (row, value), self._nudged = self._nudged, None
             self.committed.emit(row, value)
             return
@@ -251,8 +277,9 @@ class FeatureTable(QTableView):
         modes = menu.addMenu("Edit it by")
         assert modes is not None
         for mode, unit in MODES:
-            modes.addAction(mode_words(mode, unit),
-                            lambda m=mode, u=unit: self.mode_chosen.emit(row, m, u))
+            modes.addAction(
+                mode_words(mode, unit), lambda m=mode, u=unit: self.mode_chosen.emit(row, m, u)
+            )
         menu.popup(event.globalPos())
 
     @guarded()
@@ -312,8 +339,11 @@ class FeatureTable(QTableView):
             self.immovable.emit(row)
             return
         slider = self.features.columns.slider(row)
-        start = self._nudged[1] if self._nudged is not None else (
-            0.0 if math.isnan(slider.commanded) else slider.commanded)
+        start = (
+            self._nudged[1]
+            if self._nudged is not None
+            else (0.0 if math.isnan(slider.commanded) else slider.commanded)
+        )
         value = float(f"{start + steps * _NUDGE * slider.limit:.4g}")
         self._nudged = row, value
         self.dragged.emit(row, value)
@@ -328,12 +358,12 @@ class FeatureTable(QTableView):
         columns.setHighlightSections(False)
         columns.setSectionsClickable(True)
         columns.setDefaultAlignment(
-            Qt.Alignment(Qt.AlignmentFlag.AlignLeft) | Qt.AlignmentFlag.AlignVCenter)
+            Qt.Alignment(Qt.AlignmentFlag.AlignLeft) | Qt.AlignmentFlag.AlignVCenter
+        )
         columns.setMinimumSectionSize(round(20 * scale))
         self._widths = {column: round(width * scale) for column, width in _WIDTHS.items()}
         for column, width in self._widths.items():
             self.setColumnWidth(column, width)
         columns.setSectionResizeMode(Column.STEER, QHeaderView.ResizeMode.Stretch)
         columns.sectionResized.connect(self._on_resized)
-        columns.sectionClicked.connect(
-            lambda section: self.features.sort_by_title(Column(section)))
+        columns.sectionClicked.connect(lambda section: self.features.sort_by_title(Column(section)))

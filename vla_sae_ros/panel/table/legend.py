@@ -32,9 +32,11 @@ class Legend(QWidget):
         x, y = 16.0 * size, self.height() / 2
         baseline = y + metrics.ascent() / 2 - 1
         nothing = QColor(0, 0, 0, 0)
-        for word, colour, shape in (("asked for", EDITED, disc),
-                                    ("applied", active_ink(self.palette()), diamond),
-                                    ("natural", nothing, triangle)):
+        for word, colour, shape in (
+            ("asked for", EDITED, disc),
+            ("applied", active_ink(self.palette()), diamond),
+            ("natural", nothing, triangle),
+        ):
             painter.setPen(ink)
             painter.setBrush(colour)
             shape(painter, x, y - 3 * size if shape is triangle else y, size)

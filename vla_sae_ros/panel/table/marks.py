@@ -15,12 +15,16 @@ def disc(painter: QPainter, x: float, y: float, em: float) -> None:
 def diamond(painter: QPainter, x: float, y: float, em: float) -> None:
     """Draw "applied"."""
     tall, wide = 5.5 * em, 4.2 * em
-    painter.drawPolygon(QPolygonF([QPointF(x, y - tall), QPointF(x + wide, y),
-                                   QPointF(x, y + tall), QPointF(x - wide, y)]))
+    painter.drawPolygon(
+        QPolygonF(
+            [QPointF(x, y - tall), QPointF(x + wide, y), QPointF(x, y + tall), QPointF(x - wide, y)]
+        )
+    )
 
 
 def triangle(painter: QPainter, x: float, y: float, em: float) -> None:
     """Draw "natural", its tip at (x, y)."""
     tall, wide = 6.5 * em, 4 * em
-    painter.drawPolygon(QPolygonF([QPointF(x, y), QPointF(x - wide, y + tall),
-                                   QPointF(x + wide, y + tall)]))
+    painter.drawPolygon(
+        QPolygonF([QPointF(x, y), QPointF(x - wide, y + tall), QPointF(x + wide, y + tall)])
+    )

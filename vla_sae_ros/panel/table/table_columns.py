@@ -45,10 +45,14 @@ TITLES = {
 """Title and tooltip."""
 
 SORT_KEYS = {
-    Column.SITE: SortKey.SITE, Column.FEATURE: SortKey.FEATURE, Column.LABEL: SortKey.LABEL,
-    Column.CLASS: SortKey.CLASS, Column.COVERAGE: SortKey.COVERAGE,
-    Column.ACTIVATION: SortKey.ACTIVATION, Column.SPARK: SortKey.CHANGE,
-}  # fmt: skip
+    Column.SITE: SortKey.SITE,
+    Column.FEATURE: SortKey.FEATURE,
+    Column.LABEL: SortKey.LABEL,
+    Column.CLASS: SortKey.CLASS,
+    Column.COVERAGE: SortKey.COVERAGE,
+    Column.ACTIVATION: SortKey.ACTIVATION,
+    Column.SPARK: SortKey.CHANGE,
+}
 """Columns whose title sorts."""
 
 

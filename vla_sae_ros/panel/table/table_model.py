@@ -22,6 +22,7 @@ SliderRole = Qt.ItemDataRole.UserRole + 2
 SparkRole = Qt.ItemDataRole.UserRole + 3
 RepeatedRole = Qt.ItemDataRole.UserRole + 4
 
+
 class Filter(Enum):
     """Which rows are shown; several together narrow further."""
 
@@ -31,11 +32,17 @@ class Filter(Enum):
     EDITED = "edited"
 
 
-_ROLES = frozenset({
-    int(Qt.ItemDataRole.DisplayRole), int(Qt.ItemDataRole.EditRole),
-    int(Qt.ItemDataRole.ToolTipRole), int(BarRole), int(SliderRole), int(SparkRole),
-    int(RepeatedRole),
-})
+_ROLES = frozenset(
+    {
+        int(Qt.ItemDataRole.DisplayRole),
+        int(Qt.ItemDataRole.EditRole),
+        int(Qt.ItemDataRole.ToolTipRole),
+        int(BarRole),
+        int(SliderRole),
+        int(SparkRole),
+        int(RepeatedRole),
+    }
+)
 _NO_FLAGS = Qt.ItemFlags(Qt.ItemFlag.NoItemFlags)
 _PLAIN = Qt.ItemFlags(Qt.ItemFlag.ItemIsEnabled) | Qt.ItemFlag.ItemIsSelectable
 _EDITABLE = _PLAIN | Qt.ItemFlag.ItemIsEditable
@@ -176,12 +183,15 @@ class FeatureTableModel(QAbstractTableModel):
             return self.columns.slider(row)
         if role == SparkRole:
             rows = np.array([row])
-            return (self._store.history.times(SPARK_SECONDS),
-                    self._store.history.applied(rows, SPARK_SECONDS)[:, 0])
+            return (
+                self._store.history.times(SPARK_SECONDS),
+                self._store.history.applied(rows, SPARK_SECONDS)[:, 0],
+            )
         if role == RepeatedRole:
             above = index.row() - 1
-            return above >= 0 and (self.columns.site_index[row]
-                                   == self.columns.site_index[self.order[above]])
+            return above >= 0 and (
+                self.columns.site_index[row] == self.columns.site_index[self.order[above]]
+            )
         return self._tooltip(row)
 
     def _text(self, row: int, column: int) -> str | None:
@@ -207,13 +217,18 @@ class FeatureTableModel(QAbstractTableModel):
     def _tooltip(self, row: int) -> str:
         columns, catalogue = self.columns, self._store.catalogue
         site, feature = columns.name_of(row)
-        lines = [f"{site} #{feature}  {catalogue.labels[row]}", catalogue.descriptions[row],
-                 f"natural {columns.natural[row]:.3f}, applied {columns.applied[row]:.3f}, "
-                 f"observed maximum {catalogue.observed_max[row]:.3f} (SAE units)"]
+        lines = [
+            f"{site} #{feature}  {catalogue.labels[row]}",
+            catalogue.descriptions[row],
+            f"natural {columns.natural[row]:.3f}, applied {columns.applied[row]:.3f}, "
+            f"observed maximum {catalogue.observed_max[row]:.3f} (SAE units)",
+        ]
         if row in columns.edits:
             edit = columns.edits[row]
-            lines.append(f"edit of {edit.owner}: {edit.phase.name.lower().replace('_', ' ')}, "
-                         f"{edit.weight:.0%} applied")
+            lines.append(
+                f"edit of {edit.owner}: {edit.phase.name.lower().replace('_', ' ')}, "
+                f"{edit.weight:.0%} applied"
+            )
         if not catalogue.listed[row]:
             lines.append("not in the policy's catalogue: dead or unknown in the SAE's data")
         if why_not := columns.why_not(row):
@@ -229,14 +244,18 @@ class FeatureTableModel(QAbstractTableModel):
         if Filter.ALIVE in self.filters:
             shown &= columns.alive()
         if Filter.GENERAL in self.filters:
-            shown &= np.array([kind == "general" for kind in self._store.catalogue.classes],
-                              np.bool_)
+            shown &= np.array(
+                [kind == "general" for kind in self._store.catalogue.classes], np.bool_
+            )
         if Filter.PINNED in self.filters:
             shown &= pinned
         if Filter.EDITED in self.filters:
             shown &= edited
-        values = (self._store.history.change(SPARK_SECONDS) if self._key is SortKey.CHANGE
-                  else columns.values(self._key))
+        values = (
+            self._store.history.change(SPARK_SECONDS)
+            if self._key is SortKey.CHANGE
+            else columns.values(self._key)
+        )
         rows = np.flatnonzero(shown)
         rows = rows[np.argsort(-values[rows] if self._descending else values[rows], kind="stable")]
         first, second = edited[rows], pinned[rows] & ~edited[rows]
@@ -247,8 +266,9 @@ def edit_words(slider: Slider) -> str:
     """Return what an edit does, in two words."""
     edit = slider.edit
     measured = edit.mode in (Mode.CLAMP, Mode.ADD)
-    words = f"{MODE_WORDS[edit.mode]} {UNIT_WORDS[edit.unit]}" if measured else (
-        MODE_WORDS[edit.mode])
+    words = (
+        f"{MODE_WORDS[edit.mode]} {UNIT_WORDS[edit.unit]}" if measured else (MODE_WORDS[edit.mode])
+    )
     return f"{words} …" if slider.leaving else words
 
 

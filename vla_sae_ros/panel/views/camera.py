@@ -101,7 +101,8 @@ class CameraView(QWidget):
         name = store.selected
         if name is not None and store.heatmap is not None:
             self.heatmap.show_pixels(
-                store.heatmap.pixels, f"{name[0]} #{name[1]}: where it is active")
+                store.heatmap.pixels, f"{name[0]} #{name[1]}: where it is active"
+            )
             return
         waited = now - self._asked_at > _PATIENCE
         offered = self._client.commands.offers("policy/select_heatmap")
@@ -115,6 +116,8 @@ def why_no_heatmap(name: FeatureName | None, offered: bool, waited: bool) -> str
     if not offered:
         return "No heatmap: the policy node does not offer one."
     if waited:
-        return (f"No heatmap of {name[0]} #{name[1]} yet. It comes with the next inference; sites "
-                "that do not read camera tokens, such as those of the action expert, have none.")
+        return (
+            f"No heatmap of {name[0]} #{name[1]} yet. It comes with the next inference; sites "
+            "that do not read camera tokens, such as those of the action expert, have none."
+        )
     return f"Waiting for the heatmap of {name[0]} #{name[1]} …"

@@ -68,8 +68,11 @@ class DetailsView(QScrollArea):
     def save(self) -> None:
         """Ask the policy to keep what was written, unless it was asked already."""
         writing = None if self._name is None else self._drafts.to_send(self._name)
-        if (self._name is not None and writing is not None
-                and self._commands.annotate_feature(self._name, writing.label, writing.notes)):
+        if (
+            self._name is not None
+            and writing is not None
+            and self._commands.annotate_feature(self._name, writing.label, writing.notes)
+        ):
             self._drafts.sent(self._name, writing)
 
     @guarded()

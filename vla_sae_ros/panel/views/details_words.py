@@ -45,5 +45,8 @@ def number(value: float) -> str:
 
 def source_words(source: str) -> str:
     """Return who named the feature."""
-    return {"person": "named by a person", "evidence": "named by a tool from evidence",
-            "": "not named yet"}.get(source, f"named by {source}")
+    return {
+        "person": "named by a person",
+        "evidence": "named by a tool from evidence",
+        "": "not named yet",
+    }.get(source, f"named by {source}")

@@ -49,7 +49,7 @@ class EventModel(QAbstractTableModel):
     def extend(self, events: Sequence[EventView]) -> None:
         """Add events, oldest first."""
         self._all.extend(events)
-        fresh = [event for event in events if self._wanted(event)][-self._limit:]
+        fresh = [event for event in events if self._wanted(event)][-self._limit :]
         if not fresh:
             return
         self.beginInsertRows(QModelIndex(), 0, len(fresh) - 1)
@@ -57,7 +57,7 @@ class EventModel(QAbstractTableModel):
         self.endInsertRows()
         if len(self.shown) > self._limit:
             self.beginRemoveRows(QModelIndex(), self._limit, len(self.shown) - 1)
-            del self.shown[self._limit:]
+            del self.shown[self._limit :]
             self.endRemoveRows()
 
     def show_alarming_only(self, only: bool) -> None:
@@ -115,8 +115,7 @@ def event_words(event: EventView) -> tuple[str, str, str, str, str, str]:
     if not (math.isnan(event.from_value) and math.isnan(event.to_value)):
         change = f"{_value(event.from_value)} → {_value(event.to_value)}"
     feature = f"{event.site} #{event.feature}" if event.site else ""
-    return (_clock(event.time), kind, event.owner, feature, change if feature else "",
-            event.reason)
+    return (_clock(event.time), kind, event.owner, feature, change if feature else "", event.reason)
 
 
 def _value(value: float) -> str:

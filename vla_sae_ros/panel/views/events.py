@@ -20,9 +20,13 @@ from vla_sae_ros.panel.views.event_model import EventColumn, EventModel
 from vla_sae_ros.panel.views.view import Context
 from vla_sae_ros.panel.widgets.guard import guarded
 
-_WIDEST = {EventColumn.TIME: "00:00:00.0", EventColumn.KIND: "⚠ LEASE EXPIRED",
-           EventColumn.OWNER: "panel_00000", EventColumn.FEATURE: "expert.1 #0000",
-           EventColumn.CHANGE: "natural → 00.00"}
+_WIDEST = {
+    EventColumn.TIME: "00:00:00.0",
+    EventColumn.KIND: "⚠ LEASE EXPIRED",
+    EventColumn.OWNER: "panel_00000",
+    EventColumn.FEATURE: "expert.1 #0000",
+    EventColumn.CHANGE: "natural → 00.00",
+}
 """What fits into a column at first; columns can be dragged wider."""
 
 
@@ -84,7 +88,8 @@ class EventsView(QWidget):
         columns.setSectionResizeMode(EventColumn.REASON, QHeaderView.ResizeMode.Stretch)
         columns.setMinimumSectionSize(table.fontMetrics().horizontalAdvance("0" * 12))
         columns.setDefaultAlignment(
-            Qt.Alignment(Qt.AlignmentFlag.AlignLeft) | Qt.AlignmentFlag.AlignVCenter)
+            Qt.Alignment(Qt.AlignmentFlag.AlignLeft) | Qt.AlignmentFlag.AlignVCenter
+        )
         font = table.font()
         font.setBold(True)
         bold = QFontMetrics(font)

@@ -57,6 +57,6 @@ def _box(example: Example) -> PictureBox:
     pointer: Any = image.constBits()
     pointer.setsize(image.sizeInBytes())
     lines = np.frombuffer(pointer, np.uint8).reshape(image.height(), image.bytesPerLine())
-    pixels = lines[:, :3 * image.width()].reshape(image.height(), image.width(), 3).copy()
+    pixels = lines[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
     box.show_pixels(pixels, example.caption)
     return box

@@ -44,8 +44,9 @@ class LanePainter:
         self._draw_axis(painter, newest)
         height = self.area.height() / len(traces)
         for number, trace in enumerate(traces):
-            lane = QRectF(self.area.left(), self.area.top() + number * height,
-                          self.area.width(), height)
+            lane = QRectF(
+                self.area.left(), self.area.top() + number * height, self.area.width(), height
+            )
             self._draw_lane(painter, lane, trace)
         self._draw_marks(painter, marks)
 
@@ -65,8 +66,9 @@ class LanePainter:
             painter.setPen(self._inks.text)
             text = "now" if number == 0 else f"{number * step:g} s"
             half = self._metrics.horizontalAdvance(text) / 2 + 2
-            painter.drawText(QRectF(x - half, self.area.bottom() + 2, 2 * half, self._line),
-                             _CENTRE, text)
+            painter.drawText(
+                QRectF(x - half, self.area.bottom() + 2, 2 * half, self._line), _CENTRE, text
+            )
 
     def _draw_lane(self, painter: QPainter, lane: QRectF, trace: Trace) -> None:
         low, high = trace.bounds()
@@ -78,8 +80,9 @@ class LanePainter:
         for begin, end in trace.windows:
             left, right = max(self._x(begin), lane.left()), min(self._x(end), lane.right())
             if right > left:
-                painter.fillRect(QRectF(left, lane.top(), right - left, lane.height()),
-                                 self._inks.edited)
+                painter.fillRect(
+                    QRectF(left, lane.top(), right - left, lane.height()), self._inks.edited
+                )
         painter.setPen(QPen(self._inks.faint, 1, Qt.PenStyle.DotLine))
         painter.drawLine(QPointF(lane.left(), y(1.0)), QPointF(lane.right(), y(1.0)))
         painter.setPen(self._inks.faint)
@@ -97,10 +100,13 @@ class LanePainter:
         shown = (trace.time >= self._left - gap) & (trace.time <= self._right + gap)
         time = trace.time[shown]
         x = self.area.left() + (time - self._left) * (
-            self.area.width() / (self._right - self._left))
+            self.area.width() / (self._right - self._left)
+        )
         scale = inside.height() / (high - low)
-        natural, applied = (inside.bottom() - (values[shown] - low) * scale
-                            for values in (trace.natural, trace.applied))
+        natural, applied = (
+            inside.bottom() - (values[shown] - low) * scale
+            for values in (trace.natural, trace.applied)
+        )
         differ = np.abs(natural - applied) > _SAME
         differ[:-1] |= differ[1:]
         painter.setPen(thin_pen(self._inks.natural, Qt.PenStyle.DashLine))
@@ -124,13 +130,20 @@ class LanePainter:
             painter.drawText(line, _LEFT, shown)
         if len(trace.applied):
             painter.setPen(self._inks.applied)
-            right = QRectF(lane.right() + 2, lane.top(), self._metrics.horizontalAdvance("-00.00"),
-                           lane.height())
+            right = QRectF(
+                lane.right() + 2,
+                lane.top(),
+                self._metrics.horizontalAdvance("-00.00"),
+                lane.height(),
+            )
             painter.drawText(right, _RIGHT, f"{trace.applied[-1]:.2f}")
         if high > 1 and lane.height() > 1.6 * self._line:
             painter.setPen(self._inks.natural)
-            painter.drawText(QRectF(lane.left() + 3, lane.top(), lane.width(), self._line), _LEFT,
-                             f"{high:g} max")
+            painter.drawText(
+                QRectF(lane.left() + 3, lane.top(), lane.width(), self._line),
+                _LEFT,
+                f"{high:g} max",
+            )
         painter.setPen(self._inks.faint)
         painter.drawLine(QPointF(0, lane.bottom()), QPointF(lane.right(), lane.bottom()))
 

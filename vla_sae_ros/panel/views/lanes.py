@@ -20,8 +20,9 @@ from vla_sae_ros.panel.widgets.guard import guarded
 
 _WHEEL_ZOOM = 0.8
 """Factor of the stretch per notch of the wheel."""
-_EMPTY = ("No feature is pinned. Pin features in the table (key P) and their activations "
-          "are drawn here.")
+_EMPTY = (
+    "No feature is pinned. Pin features in the table (key P) and their activations are drawn here."
+)
 
 
 class Lanes(QWidget):

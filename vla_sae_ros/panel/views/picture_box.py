@@ -63,8 +63,13 @@ class PictureBox(QWidget):
             painter.fillRect(area, inks.ground)
             painter.setPen(inks.text)
             below = QRectF(area.left() + 2, area.bottom(), area.width() - 4, line)
-            painter.drawText(below, _LEFT, QFontMetricsF(self.font()).elidedText(
-                self.caption, Qt.TextElideMode.ElideMiddle, below.width()))  # names differ late
+            painter.drawText(
+                below,
+                _LEFT,
+                QFontMetricsF(self.font()).elidedText(
+                    self.caption, Qt.TextElideMode.ElideMiddle, below.width()
+                ),
+            )  # names differ late
             if self._pixels is None:
                 painter.drawText(area.adjusted(6, 6, -6, -6), _WRAPPED, self.reason)
             else:

@@ -31,7 +31,11 @@ class PlotInks:
         ground, text = palette.color(role.Base), palette.color(role.Text)
         dark = is_dark(palette)
         return cls(
-            ground=ground, text=text, faint=faint(text, 45), applied=active_ink(palette),
-            natural=faint(text, 170), edited=faint(EDITED, 60 if dark else 75),
+            ground=ground,
+            text=text,
+            faint=faint(text, 45),
+            applied=active_ink(palette),
+            natural=faint(text, 170),
+            edited=faint(EDITED, 60 if dark else 75),
             alarm=QColor("#FF8A65" if dark else "#B23A00"),
         )

@@ -180,8 +180,10 @@ class Raster(QWidget):
     def _pixels(self) -> tuple[int, int]:
         """Return the most rows and columns that the widget can show one by one."""
         area, ratio = self._area(), self.devicePixelRatioF()
-        return (max(int(area.height() * ratio), 1),
-                max(min(self._inferences, int(area.width() * ratio)), 4))
+        return (
+            max(int(area.height() * ratio), 1),
+            max(min(self._inferences, int(area.width() * ratio)), 4),
+        )
 
     def _draw_pixels(self, painter: QPainter) -> None:
         ring, area = self._ring, self._area()
@@ -204,8 +206,9 @@ class Raster(QWidget):
             middle = (top + self._y(firsts[number + 1])) / 2
             box = QRectF(4, middle - self._line() / 2, area.left() - 10, self._line())
             painter.setPen(inks.text)
-            painter.drawText(box, _RIGHT, metrics.elidedText(
-                name, Qt.TextElideMode.ElideRight, box.width()))
+            painter.drawText(
+                box, _RIGHT, metrics.elidedText(name, Qt.TextElideMode.ElideRight, box.width())
+            )
             painter.setPen(inks.natural if number else inks.faint)
             painter.drawLine(QPointF(4, top), QPointF(area.right(), top))
 
@@ -219,8 +222,9 @@ class Raster(QWidget):
         words = QFontMetricsF(self.font()).horizontalAdvance("observed max")
         if area.width() < 4 * words:
             return
-        bar = QRectF(below.center().x() - words, below.top() + 3, 2 * words / 1.6,
-                     below.height() - 6)
+        bar = QRectF(
+            below.center().x() - words, below.top() + 3, 2 * words / 1.6, below.height() - 6
+        )
         gradient = QLinearGradient(bar.topLeft(), bar.topRight())
         for place in range(0, 256, 15):
             gradient.setColorAt(place / 255, QColor(shade_colours(self.palette())[place]))
@@ -230,8 +234,9 @@ class Raster(QWidget):
         painter.setPen(inks.text)
         zero = QRectF(bar.left() - 30, below.top(), 26, below.height())
         painter.drawText(zero, _RIGHT, "0")
-        painter.drawText(QRectF(bar.right() + 5, below.top(), 2 * words, below.height()), _LEFT,
-                         "observed max")
+        painter.drawText(
+            QRectF(bar.right() + 5, below.top(), 2 * words, below.height()), _LEFT, "observed max"
+        )
 
     def _draw_selected(self, painter: QPainter, inks: PlotInks) -> None:
         if self._selected is None:
@@ -240,10 +245,19 @@ class Raster(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QPen(inks.text, 1))
         painter.setBrush(EDITED)
-        for tip, base in ((area.left() - 1, area.left() - _MARK),
-                          (area.right() + 1, area.right() + _MARK)):
-            painter.drawPolygon(QPolygonF([QPointF(tip, y), QPointF(base, y - _MARK / 1.5),
-                                           QPointF(base, y + _MARK / 1.5)]))
+        for tip, base in (
+            (area.left() - 1, area.left() - _MARK),
+            (area.right() + 1, area.right() + _MARK),
+        ):
+            painter.drawPolygon(
+                QPolygonF(
+                    [
+                        QPointF(tip, y),
+                        QPointF(base, y - _MARK / 1.5),
+                        QPointF(base, y + _MARK / 1.5),
+                    ]
+                )
+            )
 
     def _y(self, feature: float) -> float:
         area = self._area()

@@ -38,8 +38,9 @@ class RasterView(QWidget):
         """Draw what came since the last frame, or everything where features or size changed."""
         history = store.history
         inferences = _inferences(history)
-        anew = (history is not self._history or self.raster.outgrown
-                or inferences != self._inferences)
+        anew = (
+            history is not self._history or self.raster.outgrown or inferences != self._inferences
+        )
         if anew or history.written < self._written:
             self._begin(store, inferences)
         # The sites of one inference come one after the other into the same frame.
@@ -66,7 +67,7 @@ class RasterView(QWidget):
 
     def _seconds(self, history: History) -> float:
         """Return how long ago the left edge is, at the rate of the inferences so far; 0 before."""
-        times = history.times()[-self.raster.columns:]
+        times = history.times()[-self.raster.columns :]
         if len(times) < 2:
             return 0.0
         return float(times[-1] - times[0]) / (len(times) - 1) * (self.raster.columns - 1)
@@ -76,7 +77,7 @@ class RasterView(QWidget):
         history = self._context.store.history
         if spot.age >= len(history):  # before the first inference
             return spot.first, 0.0
-        values = history.recent(spot.age + 1)[0, spot.first:spot.last].astype(np.float32)
+        values = history.recent(spot.age + 1)[0, spot.first : spot.last].astype(np.float32)
         place = int(np.abs(values).argmax())
         return spot.first + place, float(values[place])
 

@@ -27,5 +27,7 @@ def _colours(ground: str, dark: bool) -> list[int]:
     parts = np.array([QColor(name).getRgb()[:3] for _, name in stops], np.float64)
     wanted = np.linspace(0.0, 1.0, 256)
     red, green, blue = (np.interp(wanted, places, parts[:, channel]) for channel in range(3))
-    return [qRgb(round(r), round(g), round(b))
-            for r, g, b in zip(red.tolist(), green.tolist(), blue.tolist(), strict=True)]
+    return [
+        qRgb(round(r), round(g), round(b))
+        for r, g, b in zip(red.tolist(), green.tolist(), blue.tolist(), strict=True)
+    ]

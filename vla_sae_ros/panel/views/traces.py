@@ -51,8 +51,15 @@ class TracesView(QWidget):
     def refresh(self, store: Store, now: float) -> None:
         """Draw again if something came."""
         newest = store.history.latest
-        state = (newest, len(store.history), tuple(store.pinned), store.events_seen,
-                 store.steering, id(store.history), self.lanes.window_of_time.held)
+        state = (
+            newest,
+            len(store.history),
+            tuple(store.pinned),
+            store.events_seen,
+            store.steering,
+            id(store.history),
+            self.lanes.window_of_time.held,
+        )
         if state == self._drawn:
             return
         self._drawn = state
@@ -79,8 +86,14 @@ def pinned_traces(store: Store) -> list[Trace]:
     for window in store.windows.since(begin):
         windows.setdefault(window.name, []).append((window.start, window.end))
     return [
-        Trace(name, store.catalogue.labels[row], time, natural[:, place], applied[:, place],
-              tuple(windows.get(name, ())))
+        Trace(
+            name,
+            store.catalogue.labels[row],
+            time,
+            natural[:, place],
+            applied[:, place],
+            tuple(windows.get(name, ())),
+        )
         for place, (name, row) in enumerate(zip(names, rows.tolist(), strict=True))
     ]
 

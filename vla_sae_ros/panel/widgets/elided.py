@@ -47,6 +47,7 @@ class Elided(QWidget):
         else:
             painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
         shown = QFontMetrics(self.font()).elidedText(
-            self._text, Qt.TextElideMode.ElideRight, area.width() - 8)
+            self._text, Qt.TextElideMode.ElideRight, area.width() - 8
+        )
         painter.drawText(area.adjusted(4, 0, -4, 0), int(Qt.AlignmentFlag.AlignVCenter), shown)
         painter.end()

@@ -11,8 +11,7 @@ from lerobot.policies.smolvla.processor_smolvla import make_smolvla_pre_post_pro
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from vla_sae_ros.policy.checkpoints.checkpoint_files import WEIGHTS, name_relatively
-from vla_sae_ros.policy.tiny.tiny_smolvla import VLM_FOLDER
+from vla_sae_ros.policy.checkpoints.checkpoint_files import VLM_FOLDER, WEIGHTS, name_relatively
 
 
 def save_checkpoint(
@@ -29,7 +28,8 @@ def save_checkpoint(
     policy.save_pretrained(folder)
     weights = load_file(folder / WEIGHTS)
     save_file(
-        {name: _half(tensor) for name, tensor in weights.items()}, folder / WEIGHTS,
+        {name: _half(tensor) for name, tensor in weights.items()},
+        folder / WEIGHTS,
         metadata={"format": "pt"},
     )
     for pipeline in make_smolvla_pre_post_processors(policy.config, stats):

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 CONFIG = "config.json"
+VLM_FOLDER = "vlm"
+"""Where a saved policy keeps its backbone's configuration and tokenizer, inside its own folder."""
 WEIGHTS = "model.safetensors"
 PREPROCESSOR = "policy_preprocessor.json"
 POSTPROCESSOR = "policy_postprocessor.json"

@@ -30,10 +30,16 @@ from vla_sae_ros.policy.onnx.names import TOKENIZER
 _ENDS_WITH_NEWLINE = (NewLineTaskProcessorStep, Pi0NewLineProcessor)
 _RELATIVE = (RelativeActionsProcessorStep, AbsoluteActionsProcessorStep)
 _KNOWN = (
-    AddBatchDimensionProcessorStep, DeviceProcessorStep, *_ENDS_WITH_NEWLINE,
-    NormalizerProcessorStep, Pi05PrepareStateTokenizerProcessorStep, *_RELATIVE,
-    RenameObservationsProcessorStep, TokenizerProcessorStep, UnnormalizerProcessorStep,
-)  # fmt: skip
+    AddBatchDimensionProcessorStep,
+    DeviceProcessorStep,
+    *_ENDS_WITH_NEWLINE,
+    NormalizerProcessorStep,
+    Pi05PrepareStateTokenizerProcessorStep,
+    *_RELATIVE,
+    RenameObservationsProcessorStep,
+    TokenizerProcessorStep,
+    UnnormalizerProcessorStep,
+)
 
 
 def require_known_steps(loaded: LoadedPolicy) -> None:

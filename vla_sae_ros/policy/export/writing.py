@@ -35,8 +35,10 @@ from vla_sae_ros.policy.onnx.description import Description, ExportedSite
 from vla_sae_ros.sae import SaeBundle
 
 FAMILIES: dict[str, Callable[[Any], PolicyGraphs]] = {
-    "smolvla": SmolVLAGraphs, "pi0": Pi0Graphs, "pi05": Pi0Graphs,
-}  # fmt: skip
+    "smolvla": SmolVLAGraphs,
+    "pi0": Pi0Graphs,
+    "pi05": Pi0Graphs,
+}
 """lerobot's type -> what makes its policies' graphs."""
 Tell = Callable[[str], None]
 
@@ -64,7 +66,9 @@ def write_export(source: Source, folder: Path, tell: Tell = lambda text: None) -
     if loaded.policy.name not in FAMILIES:
         raise ConfigurationError(
             complaint(
-                "type of the policy to export", loaded.policy.name, sorted(FAMILIES),
+                "type of the policy to export",
+                loaded.policy.name,
+                sorted(FAMILIES),
                 "Serve it with PyTorch, the default backend, where PyTorch is.",
             )
         )

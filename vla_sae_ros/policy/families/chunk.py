@@ -43,10 +43,12 @@ def predict_chunk(
     if rtc is None or not rtc.enabled:
         raise ConfigurationError(
             complaint(
-                "a previous chunk for a policy without real-time chunking", rtc,
-                "an rtc_config with enabled: true", "Set it in the policy's config.json.",
+                "a previous chunk for a policy without real-time chunking",
+                rtc,
+                "an rtc_config with enabled: true",
+                "Set it in the policy's config.json.",
             )
-        )  # fmt: skip
+        )
     # RTC differentiates, which tensors made in inference mode forbid: it gets copies.
     with torch.inference_mode(False), torch.no_grad():
         return policy.predict_action_chunk(

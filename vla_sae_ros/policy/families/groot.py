@@ -92,10 +92,12 @@ class GrootAdapter:
         if previous.execution_horizon is not None:
             raise ConfigurationError(
                 complaint(
-                    "execution horizon of a previous chunk for GR00T", previous.execution_horizon,
-                    None, "It blends over the whole of what is left.",
+                    "execution horizon of a previous chunk for GR00T",
+                    previous.execution_horizon,
+                    None,
+                    "It blends over the whole of what is left.",
                 )
-            )  # fmt: skip
+            )
         return {"prev_chunk_left_over": previous.actions, "inference_delay": previous.delay}
 
     def _all_sites(self) -> list[Site]:

@@ -88,7 +88,5 @@ class OpenVLAAdapter:
     ) -> Tensor:
         """Return the one action (1, 1, A), in the data set's units: the model unnormalises it."""
         refuse_previous(previous, "OpenVLA")
-        action = self._model.predict_action(
-            **batch, unnorm_key=self._unnorm_key, do_sample=False
-        )
+        action = self._model.predict_action(**batch, unnorm_key=self._unnorm_key, do_sample=False)
         return torch.as_tensor(action, dtype=torch.float32)[None, None]

@@ -50,9 +50,15 @@ class PaliGemmaPrefix:
     def _slot(self, number: int, camera: str, picture: Size) -> CameraPatches:
         tokens = self._rows * self._columns
         return CameraPatches(
-            camera, number * tokens, (number + 1) * tokens, self._rows, self._columns,
-            picture, self._wanted, padded_all_round(picture, self._wanted),
-        )  # fmt: skip
+            camera,
+            number * tokens,
+            (number + 1) * tokens,
+            self._rows,
+            self._columns,
+            picture,
+            self._wanted,
+            padded_all_round(picture, self._wanted),
+        )
 
 
 def _size(picture: Tensor) -> Size:

@@ -45,7 +45,9 @@ FAMILIES = {
     "pi0": PI,
     "pi05": PI,
     "pi0_fast": Family(
-        "vla_sae_ros.policy.families.pi0_fast", "pi0_fast_adapter", "vla_sae_ros.policy.tiny.tiny_pi"
+        "vla_sae_ros.policy.families.pi0_fast",
+        "pi0_fast_adapter",
+        "vla_sae_ros.policy.tiny.tiny_pi",
     ),
     "groot": Family("vla_sae_ros.policy.families.groot", "groot_adapter"),
     "xvla": Family("vla_sae_ros.policy.families.xvla", "xvla_adapter"),
@@ -75,10 +77,12 @@ def require_family(policy_type: str) -> Family:
     if policy_type not in FAMILIES:
         raise ConfigurationError(
             complaint(
-                "no adapter reads policies of this type", policy_type, sorted(FAMILIES),
+                "no adapter reads policies of this type",
+                policy_type,
+                sorted(FAMILIES),
                 why_not_read(policy_type),
             )
-        )  # fmt: skip
+        )
     return FAMILIES[policy_type]
 
 

@@ -123,9 +123,15 @@ class XVLAAdapter:
         real = stretched(picture, wanted) if resized is None else padded_left_top(picture, wanted)
         cell = math.prod(self._policy.model.vlm.config.vision_config.patch_stride)
         return CameraPatches(
-            camera, start, start + rows * columns, rows, columns, picture,
-            (rows * cell, columns * cell), _moved(real, cell / 2),
-        )  # fmt: skip
+            camera,
+            start,
+            start + rows * columns,
+            rows,
+            columns,
+            picture,
+            (rows * cell, columns * cell),
+            _moved(real, cell / 2),
+        )
 
     def _patches_along(self, side: int) -> int:
         """Return into how many patches the vision tower's convolutions cut this many pixels."""

@@ -204,8 +204,10 @@ def exported_folder(folder: Path) -> Path:
         if made_from != now:
             raise ConfigurationError(
                 complaint(
-                    f"policy that {inside} was exported from", made_from, f"{now}, the policy "
-                    f"in {folder}", f"Export again: vla-sae export {folder}",
+                    f"policy that {inside} was exported from",
+                    made_from,
+                    f"{now}, the policy in {folder}",
+                    f"Export again: vla-sae export {folder}",
                 )
-            )  # fmt: skip
+            )
     return inside

@@ -69,8 +69,10 @@ def _device(name: str) -> tuple[str, int]:
         usable = [kind for kind, provider in PROVIDERS.items() if provider in offered]
         raise ConfigurationError(
             complaint(
-                "ONNX Runtime cannot use this device", name, usable,
+                "ONNX Runtime cannot use this device",
+                name,
+                usable,
                 "For cuda, install onnxruntime-gpu in the place of onnxruntime.",
             )
-        )  # fmt: skip
+        )
     return kind, int(number or 0)

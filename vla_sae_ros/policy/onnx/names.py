@@ -23,14 +23,26 @@ X_T, TIME, VELOCITY = "x_t", "time", "velocity"
 CAP = "cap"
 
 FEATURES, OFFSET, GAIN, PROJECTION, SCOPE, READ = (
-    "features", "offset", "gain", "projection", "scope", "read",
-)  # fmt: skip
+    "features",
+    "offset",
+    "gain",
+    "projection",
+    "scope",
+    "read",
+)
 TAP_INPUTS = (FEATURES, OFFSET, GAIN, PROJECTION, SCOPE, READ)
 """Per site, over N edits and T tokens: (N,) int64, (N,), (N,), (N, N), (T, N) and (T,) float32."""
 
 INDEX, VALUE, EDITED, RATIO, NORM, UNEXPLAINED, SPREAD, ACTIVE = (
-    "index", "value", "edited", "ratio", "norm", "unexplained", "spread", "active",
-)  # fmt: skip
+    "index",
+    "value",
+    "edited",
+    "ratio",
+    "norm",
+    "unexplained",
+    "spread",
+    "active",
+)
 TAP_OUTPUTS = (INDEX, VALUE, EDITED, RATIO, NORM, UNEXPLAINED, SPREAD)
 """Per site, over the S samples that the SAE reads and T tokens: (S, k) int64, (S, k), (S, N), (T,),
 (T,), (S,) and (S,) float32.

@@ -63,9 +63,18 @@ def direction_bundle(site: Site, directions: Vector, policy_id: str, policy: str
     nothing, zero = torch.zeros(site.width, len(rows)), torch.zeros(site.width)
     sae = TopKSAE(nothing, torch.zeros(len(rows)), rows, zero, 1, "constant_norm_rescale")
     card = BundleCard(
-        policy_id, policy, site.name, site.width, len(rows), 1, "token", site.token_groups,
-        "constant_norm_rescale", 1.0, 1.0 / math.sqrt(site.width),
-    )  # fmt: skip
+        policy_id,
+        policy,
+        site.name,
+        site.width,
+        len(rows),
+        1,
+        "token",
+        site.token_groups,
+        "constant_norm_rescale",
+        1.0,
+        1.0 / math.sqrt(site.width),
+    )
     return SaeBundle(sae, card, Catalogue(site.name, ()))
 
 

@@ -55,9 +55,7 @@ class EditPlan:
         """Return z' - z (..., n) for natural activations z (..., n)."""
         return torch.addcmul(self.offset, self.gain, z)
 
-    def change_of(
-        self, sae: SparseAutoencoder, x_n: Tensor
-    ) -> tuple[Tensor, ActiveCode | None]:
+    def change_of(self, sae: SparseAutoencoder, x_n: Tensor) -> tuple[Tensor, ActiveCode | None]:
         """Return z' - z (..., n) for normalised x_n (..., d), and the code if all was needed."""
         if not self.needs_code:
             return self.offset, None
@@ -98,9 +96,7 @@ class EditPlans:
     def _make(self, step: int) -> EditPlan | None:
         acting = tuple(e for e in self._edits if step in e.denoising_steps or not e.denoising_steps)
         if acting and acting not in self._of_edits:
-            self._of_edits[acting] = _plan(
-                acting, self._sae, self._is_pooled, self._token_groups
-            )
+            self._of_edits[acting] = _plan(acting, self._sae, self._is_pooled, self._token_groups)
         return self._of_edits.get(acting)
 
 

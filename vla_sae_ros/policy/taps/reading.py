@@ -110,9 +110,16 @@ class Reading:
     def _nothing_passed(self) -> SiteReadout:
         none = np.zeros(0, np.float32)
         return SiteReadout(
-            self.site.name, none.astype(np.uint32), none, none, math.nan, math.nan, 0.0, False,
+            self.site.name,
+            none.astype(np.uint32),
+            none,
+            none,
+            math.nan,
+            math.nan,
+            0.0,
+            False,
             self.milliseconds,
-        )  # fmt: skip
+        )
 
     def _encoded(self, stream: Tensor, code: ActiveCode | None) -> tuple[Tensor, ActiveCode]:
         """Return the N normalised samples (N, d) that the SAE reads, and their code (N, F).

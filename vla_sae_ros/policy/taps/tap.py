@@ -117,9 +117,7 @@ class Tap:
         delta = change * self._share(plan, change_norm, scale, norm)
         return delta if x.dtype is torch.float32 else delta.to(x.dtype), code
 
-    def _change(
-        self, stream: Tensor, plan: EditPlan
-    ) -> tuple[Tensor, Tensor, ActiveCode | None]:
+    def _change(self, stream: Tensor, plan: EditPlan) -> tuple[Tensor, Tensor, ActiveCode | None]:
         """Return dx / scale, (B, T, d) or, where every token changes alike, (B, 1, d) or (d,).
 
         Beside it its scale, (1,) or (), and the code. An only scope is left to `_share`.
@@ -139,9 +137,7 @@ class Tap:
             self._mean = self._tokens.mean_weights(self.token_groups)
         return self._mean
 
-    def _share(
-        self, plan: EditPlan, change_norm: Tensor, scale: Tensor, norm: Tensor
-    ) -> Tensor:
+    def _share(self, plan: EditPlan, change_norm: Tensor, scale: Tensor, norm: Tensor) -> Tensor:
         """Return by what dx / scale is multiplied, (B, T, 1) or less, after cap and only scope."""
         if self._cap == math.inf:
             return self._tokens.scopes(plan.scopes) * scale if plan.one_scope else scale

@@ -45,9 +45,7 @@ class Tokens:
         memory: of the stack.
     """
 
-    def __init__(
-        self, masks: Callable[[], TokenMasks], memory: TokenMemory | None = None
-    ) -> None:
+    def __init__(self, masks: Callable[[], TokenMasks], memory: TokenMemory | None = None) -> None:
         self._make = masks
         self._memory = memory or TokenMemory()
 

@@ -37,13 +37,16 @@ def ensure_droid_policy(folder: Path, seed: int = 0) -> tuple[Path, Path]:
     shutil.rmtree(folder, ignore_errors=True)  # what was left half made
     picture = PolicyFeature(type=FeatureType.VISUAL, shape=PICTURE)
     model = build_tiny_pi(
-        "pi05", SIZE, seed,
+        "pi05",
+        SIZE,
+        seed,
         input_features={
             **dict.fromkeys(CAMERA_KEYS, picture),
             "observation.state": PolicyFeature(type=FeatureType.STATE, shape=(STATE_DIM,)),
         },
         output_features={"action": PolicyFeature(type=FeatureType.ACTION, shape=(ACTION_DIM,))},
-        max_state_dim=STATE_DIM, max_action_dim=ACTION_DIM,
+        max_state_dim=STATE_DIM,
+        max_action_dim=ACTION_DIM,
     )
     policy.mkdir(parents=True)
     save_tiny_pi(model, SIZE, _statistics(), policy)
@@ -54,8 +57,12 @@ def ensure_droid_policy(folder: Path, seed: int = 0) -> tuple[Path, Path]:
 def _statistics() -> dict[str, dict[str, torch.Tensor]]:
     """Ranges of a Franka's joints and of slow actions; the gripper goes from 0 to 1."""
     reach = torch.full((ACTION_DIM,), REACH)
-    state = {"mean": torch.zeros(STATE_DIM), "std": torch.ones(STATE_DIM),
-             "q01": torch.full((STATE_DIM,), -2.9), "q99": torch.full((STATE_DIM,), 2.9)}
+    state = {
+        "mean": torch.zeros(STATE_DIM),
+        "std": torch.ones(STATE_DIM),
+        "q01": torch.full((STATE_DIM,), -2.9),
+        "q99": torch.full((STATE_DIM,), 2.9),
+    }
     action = {"mean": torch.zeros(ACTION_DIM), "std": reach, "q01": -reach, "q99": reach.clone()}
     action["q01"][-1], action["q99"][-1] = 0.0, 1.0
     return {"observation.state": state, "action": action}
@@ -65,10 +72,23 @@ def _random_bundle(policy_id: str, seed: int) -> SaeBundle:
     width = SIZE.backbone_width
     draw = torch.Generator().manual_seed(seed)
     decoder = torch.nn.functional.normalize(torch.randn(FEATURES, width, generator=draw), dim=1)
-    sae = TopKSAE(decoder.T.contiguous(), torch.zeros(FEATURES), decoder, torch.zeros(width), K,
-                  "none")
-    card = BundleCard(policy_id, "rehearsal", SITE, width, FEATURES, K, "mean",
-                      ("camera", "language"), "none", width**0.5, 1.0,
-                      {"source": "random, for rehearsals"}, {})
+    sae = TopKSAE(
+        decoder.T.contiguous(), torch.zeros(FEATURES), decoder, torch.zeros(width), K, "none"
+    )
+    card = BundleCard(
+        policy_id,
+        "rehearsal",
+        SITE,
+        width,
+        FEATURES,
+        K,
+        "mean",
+        ("camera", "language"),
+        "none",
+        width**0.5,
+        1.0,
+        {"source": "random, for rehearsals"},
+        {},
+    )
     entries = [FeatureEntry(feature, observed_max=2.0) for feature in range(FEATURES)]
     return SaeBundle(sae, card, Catalogue(SITE, entries))

@@ -17,17 +17,31 @@ from vla_sae_ros.policy.tiny.tiny_smolvla import ACTION_DIM, CAMERA_KEYS, PICTUR
 WIDTH, EXPERT_WIDTH, LAYERS, HORIZON, STEPS = 32, 24, 3, 6, 3
 IMAGE_TOKEN, VOCABULARY, PATCH, MERGED = 299, 300, 4, 2
 TEXT = {
-    "hidden_size": WIDTH, "intermediate_size": 48, "num_hidden_layers": LAYERS,
-    "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": VOCABULARY,
+    "hidden_size": WIDTH,
+    "intermediate_size": 48,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "vocab_size": VOCABULARY,
     "rope_scaling": {
-        "mrope_interleaved": True, "mrope_section": [4, 2, 2], "rope_type": "default",
+        "mrope_interleaved": True,
+        "mrope_section": [4, 2, 2],
+        "rope_type": "default",
     },
-}  # fmt: skip
+}
 VISION = {
-    "depth": 2, "hidden_size": 16, "intermediate_size": 32, "num_heads": 2, "patch_size": PATCH,
-    "spatial_merge_size": MERGED, "temporal_patch_size": 2, "out_hidden_size": WIDTH,
-    "deepstack_visual_indexes": [0, 1], "num_position_embeddings": 16,
-}  # fmt: skip
+    "depth": 2,
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_heads": 2,
+    "patch_size": PATCH,
+    "spatial_merge_size": MERGED,
+    "temporal_patch_size": 2,
+    "out_hidden_size": WIDTH,
+    "deepstack_visual_indexes": [0, 1],
+    "num_position_embeddings": 16,
+}
 BLOCK = {"positional_embeddings": None, "num_attention_heads": 2, "final_dropout": True}
 
 
@@ -38,9 +52,14 @@ def build_tiny_groot(folder: Path, seed: int = 0, **settings: Any) -> GrootPolic
     """
     torch.manual_seed(seed)
     Qwen3VLConfig(
-        image_token_id=IMAGE_TOKEN, video_token_id=298, vision_start_token_id=297,
-        vision_end_token_id=296, tie_word_embeddings=True, text_config=TEXT, vision_config=VISION,
-    ).save_pretrained(folder / "qwen")  # fmt: skip
+        image_token_id=IMAGE_TOKEN,
+        video_token_id=298,
+        vision_start_token_id=297,
+        vision_end_token_id=296,
+        tie_word_embeddings=True,
+        text_config=TEXT,
+        vision_config=VISION,
+    ).save_pretrained(folder / "qwen")
     GR00TN17(_base_config(folder / "qwen"), load_backbone_weights=False).save_pretrained(
         folder / "base"
     )
@@ -67,11 +86,15 @@ def _base_config(qwen: Path) -> GR00TN17Config:
         max_num_embodiments=2,
         num_inference_timesteps=STEPS,
         diffusion_model_cfg={
-            **BLOCK, "num_layers": LAYERS, "attention_head_dim": EXPERT_WIDTH // 2,
-            "norm_type": "ada_norm", "output_dim": EXPERT_WIDTH, "interleave_self_attention": True,
+            **BLOCK,
+            "num_layers": LAYERS,
+            "attention_head_dim": EXPERT_WIDTH // 2,
+            "norm_type": "ada_norm",
+            "output_dim": EXPERT_WIDTH,
+            "interleave_self_attention": True,
         },
         vl_self_attention_cfg={**BLOCK, "num_layers": 1, "attention_head_dim": WIDTH // 2},
-    )  # fmt: skip
+    )
 
 
 def _config(base: Path, **settings: Any) -> GrootConfig:
@@ -84,9 +107,7 @@ def _config(base: Path, **settings: Any) -> GrootConfig:
             **dict.fromkeys(CAMERA_KEYS, picture),
             "observation.state": PolicyFeature(type=FeatureType.STATE, shape=(STATE_DIM,)),
         },
-        "output_features": {
-            "action": PolicyFeature(type=FeatureType.ACTION, shape=(ACTION_DIM,))
-        },
+        "output_features": {"action": PolicyFeature(type=FeatureType.ACTION, shape=(ACTION_DIM,))},
         "chunk_size": HORIZON,
         "n_action_steps": HORIZON,
         "max_state_dim": STATE_DIM,

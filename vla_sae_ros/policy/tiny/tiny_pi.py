@@ -85,9 +85,7 @@ def tiny_pi_config(family: str, size: PiSize = PiSize(), **settings: Any) -> Pre
             **dict.fromkeys(CAMERA_KEYS, picture),
             "observation.state": PolicyFeature(type=FeatureType.STATE, shape=(STATE_DIM,)),
         },
-        "output_features": {
-            "action": PolicyFeature(type=FeatureType.ACTION, shape=(ACTION_DIM,))
-        },
+        "output_features": {"action": PolicyFeature(type=FeatureType.ACTION, shape=(ACTION_DIM,))},
         "chunk_size": size.chunk,
         "n_action_steps": size.chunk,
         "max_state_dim": STATE_DIM,
@@ -97,9 +95,10 @@ def tiny_pi_config(family: str, size: PiSize = PiSize(), **settings: Any) -> Pre
     }
     if family == "pi0_fast":  # what random weights decode begins with no "Action: "
         wanted |= {
-            "max_decoding_steps": size.decoded, "fast_skip_tokens": 3,
+            "max_decoding_steps": size.decoded,
+            "fast_skip_tokens": 3,
             "validate_action_token_prefix": False,
-        }  # fmt: skip
+        }
     else:
         wanted["num_inference_steps"] = size.denoising_steps
     return make_policy_config(family, **(wanted | settings))
@@ -125,9 +124,7 @@ def save_tiny_pi(
     policy.save_pretrained(folder)
 
     def with_own_tokenizer(tokenizer_name: str, **settings: Any) -> TokenizerProcessorStep:
-        return TokenizerProcessorStep(
-            tokenizer_name=str(folder / TOKENIZER_FOLDER), **settings
-        )
+        return TokenizerProcessorStep(tokenizer_name=str(folder / TOKENIZER_FOLDER), **settings)
 
     processors = _module(policy.name, "processor")
     with _replaced(processors, {"TokenizerProcessorStep": with_own_tokenizer}):

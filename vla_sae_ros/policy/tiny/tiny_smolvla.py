@@ -15,8 +15,6 @@ from transformers.models.smolvlm import SmolVLMImageProcessor, SmolVLMVideoProce
 
 from vla_sae_ros.policy.tiny.tiny_tokenizer import train_tokenizer
 
-VLM_FOLDER = "vlm"
-"""Where a saved policy keeps its backbone's configuration and tokenizer, inside its own folder."""
 CAMERA_KEYS = ("observation.images.agentview", "observation.images.wrist")
 STATE_DIM = 8
 ACTION_DIM = 7

@@ -30,6 +30,4 @@ def train_tokenizer(
     tokenizer.train_from_iterator(sentences, trainer)
     known = {role: token for role, token in special.items() if role in ROLES_WITH_ARGUMENTS}
     others = {role: token for role, token in special.items() if role not in known}
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, **known, extra_special_tokens=others
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **known, extra_special_tokens=others)

@@ -20,16 +20,26 @@ TOKENIZER_FOLDER = "tokenizer"
 SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>"}
 WIDTH, EXPERT_WIDTH, LAYERS, VOCABULARY = 32, 24, 3, 300
 VISION = {
-    "embed_dim": [8, 8, 16, 16], "depths": [1, 1, 1, 1], "num_heads": [2, 2, 2, 2],
-    "num_groups": [2, 2, 2, 2], "window_size": 2, "projection_dim": WIDTH,
+    "embed_dim": [8, 8, 16, 16],
+    "depths": [1, 1, 1, 1],
+    "num_heads": [2, 2, 2, 2],
+    "num_groups": [2, 2, 2, 2],
+    "window_size": 2,
+    "projection_dim": WIDTH,
     "max_position_embeddings": 20,
-}  # fmt: skip
+}
 TEXT = {
-    "d_model": WIDTH, "encoder_layers": LAYERS, "encoder_attention_heads": 4,
-    "encoder_ffn_dim": 48, "decoder_layers": 1, "decoder_attention_heads": 4,
-    "decoder_ffn_dim": 48, "vocab_size": VOCABULARY, "max_position_embeddings": 128,
+    "d_model": WIDTH,
+    "encoder_layers": LAYERS,
+    "encoder_attention_heads": 4,
+    "encoder_ffn_dim": 48,
+    "decoder_layers": 1,
+    "decoder_attention_heads": 4,
+    "decoder_ffn_dim": 48,
+    "vocab_size": VOCABULARY,
+    "max_position_embeddings": 128,
     "pad_token_id": 1,
-}  # fmt: skip
+}
 
 
 def build_tiny_xvla(seed: int = 0, **settings: Any) -> XVLAPolicy:
@@ -53,9 +63,7 @@ def tiny_xvla_config(**settings: Any) -> XVLAConfig:
             **dict.fromkeys(CAMERA_KEYS, picture),
             "observation.state": PolicyFeature(type=FeatureType.STATE, shape=(STATE_DIM,)),
         },
-        "output_features": {
-            "action": PolicyFeature(type=FeatureType.ACTION, shape=(ACTION_DIM,))
-        },
+        "output_features": {"action": PolicyFeature(type=FeatureType.ACTION, shape=(ACTION_DIM,))},
         "action_mode": "auto",
         "chunk_size": 6,
         "n_action_steps": 6,
@@ -74,9 +82,7 @@ def tiny_xvla_config(**settings: Any) -> XVLAConfig:
     return XVLAConfig(**(wanted | settings))
 
 
-def save_tiny_xvla(
-    policy: XVLAPolicy, stats: dict[str, dict[str, Tensor]], folder: Path
-) -> None:
+def save_tiny_xvla(policy: XVLAPolicy, stats: dict[str, dict[str, Tensor]], folder: Path) -> None:
     """Write a checkpoint folder, with its tokenizer, that `load_policy` loads offline."""
     tokenizer = train_tokenizer(["pick up the butter"], VOCABULARY, SPECIAL_TOKENS)
     tokenizer.save_pretrained(folder / TOKENIZER_FOLDER)

@@ -31,22 +31,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--host", help="address of the robot, e.g. 172.16.0.2")
     where.add_argument("--simulated", action="store_true", help="a dry run without any robot")
     parser.add_argument("--robot", default="panda", help="panda, fr3, or your own .yaml file")
-    parser.add_argument("--mode", default="joint_impedance",
-                        help="joint_impedance, joint_velocity or cartesian_velocity")  # fmt: skip
+    parser.add_argument(
+        "--mode",
+        default="joint_impedance",
+        help="joint_impedance, joint_velocity or cartesian_velocity",
+    )
     parser.add_argument("--no-hand", action="store_true", help="the arm has no Franka hand")
-    parser.add_argument("--yes", action="store_true",
-                        help="do not ask before each step; for simulated robots")  # fmt: skip
-    parser.add_argument("--out", type=Path, default=Path("robot_check.json"),
-                        help="file for the numbers")  # fmt: skip
+    parser.add_argument(
+        "--yes", action="store_true", help="do not ask before each step; for simulated robots"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("robot_check.json"), help="file for the numbers"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the table, write the file; 1 when a step failed or was not taken."""
     if args.yes and not (args.simulated or args.host.startswith(LOOPBACK)):
         raise ConfigurationError(
-            complaint("--yes with a robot", args.host, f"simulated robots, at {LOOPBACK}x.y.z",
-                      "Leave it out and answer each question beside the arm.")
-        )  # fmt: skip
+            complaint(
+                "--yes with a robot",
+                args.host,
+                f"simulated robots, at {LOOPBACK}x.y.z",
+                "Leave it out and answer each question beside the arm.",
+            )
+        )
     settings = load_robot(args.robot)
     driver = _driver(args, settings)
     console = Console()

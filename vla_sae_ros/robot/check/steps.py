@@ -46,8 +46,13 @@ def connection(rehearsal: Rehearsal, not_realtime: str) -> Finding:
     detail = f"{len(samples)} states in {_WATCHED:g} s, ticks {late * 1e3:.1f} ms late (p99)"
     detail += f"; {not_realtime}" if not_realtime else "; real-time priority"
     detail += f"; FAULT {fault}: {rehearsal.reading.detail}" if fault else ""
-    values = {"states": len(samples), "drift": drift, "late_p99": late, "fault": fault,
-              "not_realtime": not_realtime}  # fmt: skip
+    values = {
+        "states": len(samples),
+        "drift": drift,
+        "late_p99": late,
+        "fault": fault,
+        "not_realtime": not_realtime,
+    }
     return Finding("connection", not fault and drift < 0.01, detail, values)
 
 
@@ -85,12 +90,16 @@ def jog(rehearsal: Rehearsal, joint: int) -> Finding:
     latency = _latency(samples, joint, asked)
     ok = bool(moved[joint] * np.sign(wanted[joint]) > (1 - 2 * _NEAR) * JOG and others < JOG / 2)
     begins = "never moves" if latency is None else f"moves after {latency * 1e3:.0f} ms"
-    detail = (f"asked {wanted[joint]:+.3f} rad, moved {moved[joint]:+.3f}, others up to "
-              f"{others:.3f}; {begins}")  # fmt: skip
+    detail = (
+        f"asked {wanted[joint]:+.3f} rad, moved {moved[joint]:+.3f}, others up to "
+        f"{others:.3f}; {begins}"
+    )
     values: dict[str, object] = {
-        "asked": float(wanted[joint]), "moved": float(moved[joint]), "others": others,
+        "asked": float(wanted[joint]),
+        "moved": float(moved[joint]),
+        "others": others,
         "latency": latency,
-    }  # fmt: skip
+    }
     return Finding(f"joint {joint + 1}", ok, detail, values)
 
 
@@ -105,8 +114,11 @@ def stop_distance(rehearsal: Rehearsal) -> Finding:
     rest = samples[-1]
     took = rest.stamp - rehearsal.asked_at
     angle = float(np.abs(rest.q - moving.q).max())
-    values: dict[str, object] = {"speed": float(np.abs(moving.dq).max()), "time": took,
-                                 "angle": angle}  # fmt: skip
+    values: dict[str, object] = {
+        "speed": float(np.abs(moving.dq).max()),
+        "time": took,
+        "angle": angle,
+    }
     detail = f"from {values['speed']:.2f} rad/s: {took * 1e3:.0f} ms, {angle:.3f} rad"
     if settings.place is not None:
         tool = settings.place.kinematics.tool(np.stack([moving.q, rest.q]))

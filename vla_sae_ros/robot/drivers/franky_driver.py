@@ -98,8 +98,15 @@ class FrankyDriver:
             raise self._gone(TimeoutError(f"no new state for {_SILENT:g} s"))
         stop, detail = self._fault(state, in_control)
         opening = float("nan") if self._hand is None else self._hand.opening
-        return RobotReading(self._stamp, np.asarray(state.q, float), np.asarray(state.dq, float),
-                            opening, in_control, stop, detail)  # fmt: skip
+        return RobotReading(
+            self._stamp,
+            np.asarray(state.q, float),
+            np.asarray(state.dq, float),
+            opening,
+            in_control,
+            stop,
+            detail,
+        )
 
     def send(self, target: Joints) -> None:
         """Follow (7,) rad; the first time, take control."""

@@ -23,10 +23,13 @@ COLLISION = 40.0
 """[Nm, N] at which the robot's own reflex stops it; DROID's, same source."""
 
 TOOL_LIMITS = {
-    "translation_velocity_limit": 0.5, "translation_acceleration_limit": 1.0,
-    "translation_jerk_limit": 20.0, "rotation_velocity_limit": 1.0,
-    "rotation_acceleration_limit": 2.0, "rotation_jerk_limit": 40.0,
-}  # fmt: skip
+    "translation_velocity_limit": 0.5,
+    "translation_acceleration_limit": 1.0,
+    "translation_jerk_limit": 20.0,
+    "rotation_velocity_limit": 1.0,
+    "rotation_acceleration_limit": 2.0,
+    "rotation_jerk_limit": 40.0,
+}
 """[m/s ... rad/s^3] for Cartesian velocity, well below what Franka allows: near a stretched arm the
 joints move much faster than the tool."""
 
@@ -69,10 +72,13 @@ class JointImpedance:
             self._motion.set_reference(reference)
             return
         self._motion = franky.JointImpedanceTrackingMotion(
-            stiffness=STIFFNESS, damping=DAMPING,
-            cartesian_stiffness=TOOL_STIFFNESS, cartesian_damping=TOOL_DAMPING,
-            lower_joint_limits=self._limits.lower, upper_joint_limits=self._limits.upper,
-        )  # fmt: skip
+            stiffness=STIFFNESS,
+            damping=DAMPING,
+            cartesian_stiffness=TOOL_STIFFNESS,
+            cartesian_damping=TOOL_DAMPING,
+            lower_joint_limits=self._limits.lower,
+            upper_joint_limits=self._limits.upper,
+        )
         self._motion.set_reference(reference)
         robot.move(self._motion, asynchronous=True)
 

@@ -43,8 +43,9 @@ class SimulatedDriver:
     def read(self) -> RobotReading:
         """Return where it is by now."""
         self._advance()
-        return RobotReading(self._time, self._q.copy(), self._dq.copy(), self._opening,
-                            self._in_control)  # fmt: skip
+        return RobotReading(
+            self._time, self._q.copy(), self._dq.copy(), self._opening, self._in_control
+        )
 
     def send(self, target: Joints) -> None:
         """Go there, (N,) rad."""

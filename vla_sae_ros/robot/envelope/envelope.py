@@ -21,8 +21,11 @@ from vla_sae_ros.robot.outcome import EnvelopeState, Outcome
 from vla_sae_ros.robot.reasons import Limit, Refused, Status, Stop
 from vla_sae_ros.robot.settings import RobotSettings
 
-_BY_STATUS = {Status.OFFLINE: Refused.OFFLINE, Status.DISABLED: Refused.DISABLED,
-              Status.STOPPED: Refused.STOPPED}  # fmt: skip
+_BY_STATUS = {
+    Status.OFFLINE: Refused.OFFLINE,
+    Status.DISABLED: Refused.DISABLED,
+    Status.STOPPED: Refused.STOPPED,
+}
 
 
 @dataclass(frozen=True)
@@ -104,10 +107,18 @@ class SafetyEnvelope:
         with self._lock:
             admission, count = self._admission, self._counts
             return EnvelopeState(
-                admission.status, admission.reason, admission.detail, self._revision,
-                admission.owner, admission.lease_left, count["sent"], count["limited"],
-                count["refused"], count["held"], admission.stops,
-            )  # fmt: skip
+                admission.status,
+                admission.reason,
+                admission.detail,
+                self._revision,
+                admission.owner,
+                admission.lease_left,
+                count["sent"],
+                count["limited"],
+                count["refused"],
+                count["held"],
+                admission.stops,
+            )
 
     def watch(self, reading: RobotReading | None) -> Outcome | None:
         """Look at the robot between ticks; an Outcome when that latched a stop."""
@@ -195,8 +206,10 @@ class SafetyEnvelope:
         joint, limit = int(np.argmax(error)), self._settings.max_tracking_error
         if error[joint] <= limit:
             return None
-        return Stop.TRACKING_ERROR, (f"joint {joint + 1} is {error[joint]:.3f} rad away from what "
-                                     f"was sent; allowed: {limit:g} rad")  # fmt: skip
+        return Stop.TRACKING_ERROR, (
+            f"joint {joint + 1} is {error[joint]:.3f} rad away from what "
+            f"was sent; allowed: {limit:g} rad"
+        )
 
     def _late(self, now: float) -> Problem | None:
         """A control thread that was held up knows neither the arm nor its commands any more."""
@@ -215,9 +228,16 @@ class SafetyEnvelope:
         if command is not None:
             self._revision = command.steering_revision
         measured = None if reading is None else reading.q
-        return Outcome(number, self._clock(), Status.STOPPED, command, measured,
-                       refused=None if command is None else Refused.STOPPED, stop=reason,
-                       detail=detail)  # fmt: skip
+        return Outcome(
+            number,
+            self._clock(),
+            Status.STOPPED,
+            command,
+            measured,
+            refused=None if command is None else Refused.STOPPED,
+            stop=reason,
+            detail=detail,
+        )
 
     def _idle(
         self, number: int, reading: RobotReading | None, command: ArmCommand | None
@@ -225,8 +245,14 @@ class SafetyEnvelope:
         status = self._admission.status
         measured = None if reading is None else reading.q
         wanted = command is not None and command.values is not None
-        return Outcome(number, self._clock(), status, command, measured,
-                       refused=_BY_STATUS[status] if wanted else None)  # fmt: skip
+        return Outcome(
+            number,
+            self._clock(),
+            status,
+            command,
+            measured,
+            refused=_BY_STATUS[status] if wanted else None,
+        )
 
     def _moving(
         self, number: int, reading: RobotReading, command: ArmCommand | None, now: float
@@ -243,10 +269,19 @@ class SafetyEnvelope:
         if shaped is None:
             why = Stop.WORKSPACE, "braking within the limits would leave the workspace"
             return self._latch(number, reading, command, why)
-        return Outcome(number, now, Status.ENABLED, command, reading.q, shaped.requested,
-                       shaped.sent, shaped.closing, shaped.limits,
-                       None if refusal is None else refusal[0],
-                       detail="" if refusal is None else refusal[1])  # fmt: skip
+        return Outcome(
+            number,
+            now,
+            Status.ENABLED,
+            command,
+            reading.q,
+            shaped.requested,
+            shaped.sent,
+            shaped.closing,
+            shaped.limits,
+            None if refusal is None else refusal[0],
+            detail="" if refusal is None else refusal[1],
+        )
 
     def _shape(self, command: ArmCommand | None, reading: RobotReading) -> _Shaped | None:
         """Return what to send; None: nothing that can be sent is safe."""

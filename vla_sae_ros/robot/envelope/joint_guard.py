@@ -68,8 +68,12 @@ class JointGuard:
         reach = self._stoppable(np.abs(error))
         v = names.clip(Limit.ACCELERATION, v, -reach, reach)
         jerk = limits.jerk * period
-        v = names.clip(Limit.JERK, v, motion.v + (motion.a - jerk) * period,
-                       motion.v + (motion.a + jerk) * period)  # fmt: skip
+        v = names.clip(
+            Limit.JERK,
+            v,
+            motion.v + (motion.a - jerk) * period,
+            motion.v + (motion.a + jerk) * period,
+        )
         return self._possible(motion, v, low, high, names), names.found
 
     def braking(self, motion: Motion) -> Joints:

@@ -94,17 +94,24 @@ def record_of(report: Report, wall: float) -> dict[str, Any]:
 def _of_outcome(outcome: Outcome) -> dict[str, Any]:
     command = outcome.command
     record: dict[str, Any] = {
-        "tick": outcome.tick, "monotonic": round(outcome.stamp, 6),
-        "measured": _list(outcome.measured), "requested": _list(outcome.requested),
-        "sent": _list(outcome.sent), "limits": list(outcome.limits), "refused": outcome.refused,
-        "stop": outcome.stop, "detail": outcome.detail,
+        "tick": outcome.tick,
+        "monotonic": round(outcome.stamp, 6),
+        "measured": _list(outcome.measured),
+        "requested": _list(outcome.requested),
+        "sent": _list(outcome.sent),
+        "limits": list(outcome.limits),
+        "refused": outcome.refused,
+        "stop": outcome.stop,
+        "detail": outcome.detail,
         "gripper": None if math.isnan(outcome.closing) else outcome.closing,
-    }  # fmt: skip
+    }
     if command is not None:
         record |= {
-            "revision": command.steering_revision, "episode": command.episode_id,
-            "chunk": command.chunk_id, "row": command.chunk_index,
-        }  # fmt: skip
+            "revision": command.steering_revision,
+            "episode": command.episode_id,
+            "chunk": command.chunk_id,
+            "row": command.chunk_index,
+        }
     return record
 
 

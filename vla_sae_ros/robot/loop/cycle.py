@@ -111,8 +111,14 @@ class ControlCycle:
         except Exception as error:  # as above; what a driver means to raise is mapped by its class
             reason, detail = stop_for_error(error)
             self._stop(reason, detail)
-            return replace(outcome, status=Status.STOPPED, sent=None, refused=Refused.STOPPED,
-                           stop=reason, detail=detail)  # fmt: skip
+            return replace(
+                outcome,
+                status=Status.STOPPED,
+                sent=None,
+                refused=Refused.STOPPED,
+                stop=reason,
+                detail=detail,
+            )
         return outcome
 
     def _stop(self, reason: Stop, detail: str) -> None:

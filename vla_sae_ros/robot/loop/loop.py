@@ -114,9 +114,16 @@ class ControlLoop:
         """Return counts, lateness and where the envelope stands."""
         pacer = self._pacer
         return LoopState(
-            self._envelope.state(), self._driver_name, self._robot, pacer.number, pacer.late,
-            pacer.skipped, pacer.late_percentile(99), self._sinks.dropped, self._not_realtime,
-        )  # fmt: skip
+            self._envelope.state(),
+            self._driver_name,
+            self._robot,
+            pacer.number,
+            pacer.late,
+            pacer.skipped,
+            pacer.late_percentile(99),
+            self._sinks.dropped,
+            self._not_realtime,
+        )
 
     def close(self) -> None:
         """Stop the arm, disconnect and end both threads."""

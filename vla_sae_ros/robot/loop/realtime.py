@@ -17,8 +17,10 @@ def become_realtime() -> str:
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
     except OSError as error:
-        return (f"no real-time priority ({error.strerror}); allow it in "
-                "/etc/security/limits.d with `@realtime - rtprio 99`")  # fmt: skip
+        return (
+            f"no real-time priority ({error.strerror}); allow it in "
+            "/etc/security/limits.d with `@realtime - rtprio 99`"
+        )
     return ""
 
 

@@ -27,21 +27,32 @@ def main(arguments: list[str] | None = None) -> int:
         "--time-scale", type=float, default=1.0, help="robot seconds per second, for slow machines"
     )
     parser.add_argument(
-        "--patience", type=float, default=0.0,
+        "--patience",
+        type=float,
+        default=0.0,
         help="seconds to wait for a late command; a real robot has none",
-    )  # fmt: skip
+    )
     given = parser.parse_args(arguments)
     try:
-        simulation = StrictSimulation(given.host, given.orders_port, PUBLISHED[given.robot],
-                                      RESET_POSE, given.time_scale, given.patience)  # fmt: skip
+        simulation = StrictSimulation(
+            given.host,
+            given.orders_port,
+            PUBLISHED[given.robot],
+            RESET_POSE,
+            given.time_scale,
+            given.patience,
+        )
     except VlaSaeError as error:
         print(error, file=sys.stderr)
         return 2
     why_not = become_realtime()
     gc.collect()
     gc.freeze()
-    print(f"serving {given.host}, orders at port {simulation.address[1]}; "
-          f"{why_not or 'real-time priority'}", flush=True)  # fmt: skip
+    print(
+        f"serving {given.host}, orders at port {simulation.address[1]}; "
+        f"{why_not or 'real-time priority'}",
+        flush=True,
+    )
     try:
         simulation.run()
     except KeyboardInterrupt:

@@ -111,12 +111,18 @@ class Torque(Motion):
 
 _GENERATORS: dict[MoveCommandMotionGeneratorMode, tuple[type[Motion], StateMotionGeneratorMode]] = {
     MoveCommandMotionGeneratorMode.kJointPosition: (
-        JointPosition, StateMotionGeneratorMode.kJointPosition),
+        JointPosition,
+        StateMotionGeneratorMode.kJointPosition,
+    ),
     MoveCommandMotionGeneratorMode.kJointVelocity: (
-        JointVelocity, StateMotionGeneratorMode.kJointVelocity),
+        JointVelocity,
+        StateMotionGeneratorMode.kJointVelocity,
+    ),
     MoveCommandMotionGeneratorMode.kCartesianVelocity: (
-        CartesianVelocity, StateMotionGeneratorMode.kCartesianVelocity),
-}  # fmt: skip
+        CartesianVelocity,
+        StateMotionGeneratorMode.kCartesianVelocity,
+    ),
+}
 
 
 def motion_for(command: protocol.MoveCommand, arm: Arm, rules: CommandRules) -> Motion:

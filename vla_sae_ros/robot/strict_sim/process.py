@@ -27,10 +27,19 @@ class StrictRobotProcess:
     def __init__(self, host: str, *arguments: str) -> None:
         self.host = host
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "vla_sae_ros.robot.strict_sim", "--host", host,
-             "--orders-port", "0", *arguments],
-            stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "vla_sae_ros.robot.strict_sim",
+                "--host",
+                host,
+                "--orders-port",
+                "0",
+                *arguments,
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         line = self._first_line()
         if not line.startswith("serving"):
             self.kill()

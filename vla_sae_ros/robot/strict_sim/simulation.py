@@ -41,9 +41,14 @@ class StrictSimulation:
     """
 
     def __init__(
-        self, host: str, port: int, limits: RobotLimits, q: Joints, scale: float = 1.0,
+        self,
+        host: str,
+        port: int,
+        limits: RobotLimits,
+        q: Joints,
+        scale: float = 1.0,
         patience: float = 0.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._arm = Arm(limits, q)
         self._server = StrictRobotServer(self._arm, limits, [host], patience)
         try:
@@ -104,12 +109,19 @@ class StrictSimulation:
     def _status(self) -> dict[str, Any]:
         server, clock, arm = self._server, self._clock, self._arm
         return {
-            "ticks": clock.ticks, "rate": clock.rate, "slipped": clock.slipped,
-            "moving": server.moving, "errors": sorted(server.errors), "aborts": server.aborts,
-            "missed": server.missed.total, "missed_in_a_row": server.missed.longest,
-            "user_stop": server.injected.user_stop, "hand": arm.hand_width,
-            "q": arm.q.tolist(), "dq": arm.dq.tolist(),
-        }  # fmt: skip
+            "ticks": clock.ticks,
+            "rate": clock.rate,
+            "slipped": clock.slipped,
+            "moving": server.moving,
+            "errors": sorted(server.errors),
+            "aborts": server.aborts,
+            "missed": server.missed.total,
+            "missed_in_a_row": server.missed.longest,
+            "user_stop": server.injected.user_stop,
+            "hand": arm.hand_width,
+            "q": arm.q.tolist(),
+            "dq": arm.dq.tolist(),
+        }
 
 
 def _flag(flag: str) -> str:

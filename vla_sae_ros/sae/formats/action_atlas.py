@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.sae.formats.files import check_tensors, field, read_torch, state_dict
+from vla_sae_ros.sae.files import check_tensors, field, read_torch, state_dict
 from vla_sae_ros.sae.kinds.folding import fold_standardisation
 from vla_sae_ros.sae.kinds.topk import TopKSAE
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.sae.formats.files import (
+from vla_sae_ros.sae.files import (
     check_tensors,
     field,
     read_json,

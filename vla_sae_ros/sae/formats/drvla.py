@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vla_sae_ros.sae.formats.files import (
+from vla_sae_ros.sae.files import (
     check_tensors,
     field,
     read_torch,

@@ -11,6 +11,7 @@ import torch
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.sae.formats import action_atlas, dictionary_learning, drvla, saelens, sparsify
+from vla_sae_ros.sae.kinds.saving import SAELENS_WEIGHTS, SPARSIFY_WEIGHTS
 from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
 
 
@@ -28,8 +29,8 @@ class Format:
 
 
 FORMATS = (
-    Format("SAELens", (saelens.WEIGHTS_FILE,), saelens.load_sae),
-    Format("sparsify", (sparsify.WEIGHTS_FILE,), sparsify.load_sae),
+    Format("SAELens", (SAELENS_WEIGHTS,), saelens.load_sae),
+    Format("sparsify", (SPARSIFY_WEIGHTS,), sparsify.load_sae),
     Format(
         "dictionary_learning", (dictionary_learning.WEIGHTS_FILE,), dictionary_learning.load_sae
     ),

@@ -1,4 +1,4 @@
-"""SAELens >= 6: a folder with cfg.json and sae_weights.safetensors; read, and written.
+"""SAELens >= 6: a folder with cfg.json and sae_weights.safetensors, as sae.kinds.saving writes it.
 
 Everything the files ask for is either done exactly or refused by name; nothing is ignored that
 would change a code.
@@ -14,29 +14,24 @@ import torch
 from torch import Tensor
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.sae.formats.files import (
+from vla_sae_ros.sae.files import (
     check_tensors,
     field,
     read_json,
     read_safetensors,
     refuse_unless,
-    write_files,
 )
 from vla_sae_ros.sae.kinds.folding import fold_decoder_norm, fold_scaling
 from vla_sae_ros.sae.kinds.jumprelu import JumpReLUSAE
 from vla_sae_ros.sae.kinds.normalization import NORMALIZATIONS
 from vla_sae_ros.sae.kinds.relu import ReLUSAE
+from vla_sae_ros.sae.kinds.saving import CONFIG_FILE, LISTED, SAELENS_WEIGHTS
 from vla_sae_ros.sae.kinds.sparse_autoencoder import LISTED_FEATURES, SparseAutoencoder
 from vla_sae_ros.sae.kinds.topk import TopKSAE
 
-CONFIG_FILE = "cfg.json"
-WEIGHTS_FILE = "sae_weights.safetensors"
 SCALER_FILE = "activation_scaler.json"
 
-# The first version whose readers expect this layout; SAELens rewrites configurations without it.
-_FORMAT_VERSION = "6.0.0"
 _AVERAGE_NORM = "expected_average_only_in"
-_LISTED = "listed_features"
 _THRESHOLD = {"jumprelu": "threshold", "batchtopk": "topk_threshold"}
 _ARCHITECTURES = ("topk", "standard", "jumprelu", "batchtopk")
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -54,37 +49,13 @@ def load_sae(
     folder = Path(folder)
     config = read_json(folder / CONFIG_FILE)
     _check_config(config)
-    weights = _read_weights(folder / WEIGHTS_FILE, config)
+    weights = _read_weights(folder / SAELENS_WEIGHTS, config)
     if field(config, "rescale_acts_by_decoder_norm", bool, CONFIG_FILE, default=False):
         fold_decoder_norm(weights)
     if config.get("normalize_activations") == _AVERAGE_NORM:
         fold_scaling(weights, _scaling_factor(folder))
         config["normalize_activations"] = "none"
     return _build(config, weights).to(device)
-
-
-def save_sae(sae: SparseAutoencoder, folder: str | os.PathLike[str]) -> None:
-    """Write `sae` into `folder`, which is made if missing. Both files are replaced whole.
-
-    The normalisation `l2` is one that SAELens does not know: it refuses such a folder by name.
-    """
-    folder = Path(folder)
-    config = {
-        "architecture": sae.architecture,
-        "d_in": sae.d_in,
-        "d_sae": sae.dictionary_size,
-        "dtype": "float32",
-        "device": "cpu",
-        "apply_b_dec_to_input": sae.apply_b_dec_to_input,
-        "normalize_activations": sae.normalization,
-        "reshape_activations": "none",
-        "metadata": {"sae_lens_version": _FORMAT_VERSION},
-    }
-    if sae.architecture == "topk":
-        config |= {"k": sae.k, "rescale_acts_by_decoder_norm": False}
-    else:
-        config[_LISTED] = sae.k
-    write_files(folder / WEIGHTS_FILE, sae.stored_weights(), folder / CONFIG_FILE, config)
 
 
 def _check_config(config: dict[str, Any]) -> None:
@@ -115,7 +86,7 @@ def _build(config: dict[str, Any], weights: dict[str, Tensor]) -> SparseAutoenco
         "apply_b_dec_to_input": field(
             config, "apply_b_dec_to_input", bool, CONFIG_FILE, default=True
         ),
-        "k": field(config, _LISTED, int, CONFIG_FILE, default=listed),
+        "k": field(config, LISTED, int, CONFIG_FILE, default=listed),
     }
     if architecture == "topk":
         return TopKSAE(**{**options, "k": field(config, "k", int, CONFIG_FILE)})

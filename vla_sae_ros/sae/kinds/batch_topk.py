@@ -45,6 +45,13 @@ class BatchTopKSAE(JumpReLUSAE):
                 )
             )
         super().__init__(
-            W_enc, b_enc, W_dec, b_dec, b_enc.new_full(b_enc.shape, threshold),
-            normalization, apply_b_dec_to_input, pre_bias, k,
-        )  # fmt: skip
+            W_enc,
+            b_enc,
+            W_dec,
+            b_dec,
+            b_enc.new_full(b_enc.shape, threshold),
+            normalization,
+            apply_b_dec_to_input,
+            pre_bias,
+            k,
+        )

@@ -48,6 +48,9 @@ class JumpReLUSAE(SparseAutoencoder):
         """Return a JumpReLU autoencoder of these weights."""
         k = min(self.k, len(weights["b_enc"]))
         return JumpReLUSAE(
-            **weights, normalization=self.normalization, pre_bias=self.pre_bias.detach(), k=k,
+            **weights,
+            normalization=self.normalization,
+            pre_bias=self.pre_bias.detach(),
+            k=k,
             apply_b_dec_to_input=apply_b_dec_to_input,
-        )  # fmt: skip
+        )

@@ -43,6 +43,9 @@ class ReLUSAE(SparseAutoencoder):
         """Return a ReLU autoencoder of these weights."""
         k = min(self.k, len(weights["b_enc"]))
         return ReLUSAE(
-            **weights, normalization=self.normalization, pre_bias=self.pre_bias.detach(), k=k,
+            **weights,
+            normalization=self.normalization,
+            pre_bias=self.pre_bias.detach(),
+            k=k,
             apply_b_dec_to_input=apply_b_dec_to_input,
-        )  # fmt: skip
+        )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sae.kinds.active_code import ActiveCode
 from vla_sae_ros.sae.kinds.normalization import NORMALIZATIONS, Normalized, normalize
+from vla_sae_ros.sae.kinds.saving import write_saelens, write_sparsify
 
 LISTED_FEATURES = 128
 """Length of the list of active features where the architecture does not limit them itself."""
@@ -80,9 +81,7 @@ class SparseAutoencoder(nn.Module, ABC):
         """Return the dense code (..., F) >= 0 of the pre-activations (..., F)."""
 
     @abstractmethod
-    def remade(
-        self, weights: dict[str, Tensor], apply_b_dec_to_input: bool
-    ) -> SparseAutoencoder:
+    def remade(self, weights: dict[str, Tensor], apply_b_dec_to_input: bool) -> SparseAutoencoder:
         """Return an autoencoder like this one with other weights, the `extra_weights` among them.
 
         It has at most as many features in its lists.
@@ -202,9 +201,7 @@ class SparseAutoencoder(nn.Module, ABC):
 
         Raises ConfigurationError for another library, and for what sparsify does not do.
         """
-        from vla_sae_ros.sae.formats import saelens, sparsify  # a cycle otherwise
-
-        writers = {"SAELens": saelens.save_sae, "sparsify": sparsify.save_sae}
+        writers = {"SAELens": write_saelens, "sparsify": write_sparsify}
         if library not in writers:
             raise ConfigurationError(complaint("library to save for", library, sorted(writers)))
         writers[library](self, folder)

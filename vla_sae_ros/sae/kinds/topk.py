@@ -48,9 +48,12 @@ class TopKSAE(SparseAutoencoder):
     def remade(self, weights: dict[str, Tensor], apply_b_dec_to_input: bool) -> TopKSAE:
         """Return a TopK autoencoder of these weights."""
         return TopKSAE(
-            **weights, k=self.k, normalization=self.normalization,
-            apply_b_dec_to_input=apply_b_dec_to_input, pre_bias=self.pre_bias.detach(),
-        )  # fmt: skip
+            **weights,
+            k=self.k,
+            normalization=self.normalization,
+            apply_b_dec_to_input=apply_b_dec_to_input,
+            pre_bias=self.pre_bias.detach(),
+        )
 
     def of_features(self, features: Tensor) -> None:
         """Return None: whether a feature is among the k largest depends on the others."""

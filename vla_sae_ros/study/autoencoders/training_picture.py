@@ -73,8 +73,15 @@ def _tasks(axes: Axes, fvu_by_task: Mapping[str, float], fvu: float) -> None:
     axes.barh(places, list(fvu_by_task.values()), color=colours.SKY)
     for place, name in zip(places, fvu_by_task, strict=True):
         # On the bars: beside them long instructions would take the room of the curves.
-        axes.text(0.01, place, name or "no instruction", va="center", fontsize=10, clip_on=True,
-                  transform=axes.get_yaxis_transform())  # fmt: skip
+        axes.text(
+            0.01,
+            place,
+            name or "no instruction",
+            va="center",
+            fontsize=10,
+            clip_on=True,
+            transform=axes.get_yaxis_transform(),
+        )
     axes.axvline(fvu, color=colours.VERMILION, linestyle="--")
     axes.invert_yaxis()
     axes.set(xlabel="held-out FVU by task (dashed: all)", yticks=[])

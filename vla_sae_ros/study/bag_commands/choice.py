@@ -26,9 +26,13 @@ def episode_named(episodes: Sequence[EpisodeTrace], wanted: str) -> EpisodeTrace
     for number, episode in enumerate(episodes, 1):
         if wanted in (episode.episode_id, str(number)):
             return episode
-    raise RecordingError(complaint(
-        "no such episode in the bag", wanted,
-        f"1 to {len(episodes)}, or one of {[each.episode_id for each in episodes]}"))
+    raise RecordingError(
+        complaint(
+            "no such episode in the bag",
+            wanted,
+            f"1 to {len(episodes)}, or one of {[each.episode_id for each in episodes]}",
+        )
+    )
 
 
 def check_features(trace: EpisodeTrace, names: Sequence[FeatureName]) -> None:
@@ -36,4 +40,5 @@ def check_features(trace: EpisodeTrace, names: Sequence[FeatureName]) -> None:
     unknown = sorted({site for site, _ in names} - set(trace.features))
     if unknown:
         raise ConfigurationError(
-            complaint("no features of this site in the bag", unknown, sorted(trace.features)))
+            complaint("no features of this site in the bag", unknown, sorted(trace.features))
+        )

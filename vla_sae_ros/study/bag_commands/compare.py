@@ -24,12 +24,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the two episodes and where to write."""
     parser.add_argument("a", type=Path, help="folder of a bag")
     parser.add_argument("b", type=Path, nargs="?", help="folder of the other; default: the same")
-    parser.add_argument("--episodes", nargs=2, metavar=("A", "B"),
-                        help="ids, or numbers from 1; default: 1 of each bag, or 1 and 2 of one")
-    parser.add_argument("--features", type=feature_name, nargs="+", default=[],
-                        metavar="SITE:ID", help="up to two; default: the edited or most active")
-    parser.add_argument("--output", type=Path, default=Path("out/compare"),
-                        help="folder to write to")
+    parser.add_argument(
+        "--episodes",
+        nargs=2,
+        metavar=("A", "B"),
+        help="ids, or numbers from 1; default: 1 of each bag, or 1 and 2 of one",
+    )
+    parser.add_argument(
+        "--features",
+        type=feature_name,
+        nargs="+",
+        default=[],
+        metavar="SITE:ID",
+        help="up to two; default: the edited or most active",
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("out/compare"), help="folder to write to"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,9 +59,13 @@ def run(args: argparse.Namespace) -> int:
     _print(Console(), effect, names)
     write_paired_plot(args.output / "compare.png", effect, names, catalogues, features)
     write_paired_page(args.output / "compare.html", effect, names)
-    report = {"episodes": [a.episode_id, b.episode_id], "unpaired": effect.unpaired,
-              "success": [a.succeeded, b.succeeded], "steps": [a.steps, b.steps],
-              **effect.figures()}
+    report = {
+        "episodes": [a.episode_id, b.episode_id],
+        "unpaired": effect.unpaired,
+        "success": [a.succeeded, b.succeeded],
+        "steps": [a.steps, b.steps],
+        **effect.figures(),
+    }
     (args.output / "compare.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     print(f"written to {args.output}: compare.png, compare.html, compare.json")
     return 0

@@ -51,7 +51,8 @@ def edit_windows(states: list[tuple[int, Any]], timeline: Timeline) -> list[Edit
         acting = dict.fromkeys(_acting(state))
         for key in acting.keys() - open_ones.keys():
             open_ones[key] = replace(
-                key, since_ns=received, episode_id=place[0], first_step=place[1])
+                key, since_ns=received, episode_id=place[0], first_step=place[1]
+            )
         for key in open_ones.keys() - acting.keys():
             window = open_ones.pop(key)
             step = place[1] if place[0] == window.episode_id else -1
@@ -67,5 +68,11 @@ def _acting(state: Any) -> Iterator[EditWindow]:
         edit = each.edit
         if each.weight > 0:
             yield EditWindow(
-                each.owner, edit.site, edit.feature, constants(edit, _MODES)[edit.mode],
-                constants(edit, _UNITS)[edit.unit], round(float(edit.value), 6), since_ns=0)
+                each.owner,
+                edit.site,
+                edit.feature,
+                constants(edit, _MODES)[edit.mode],
+                constants(edit, _UNITS)[edit.unit],
+                round(float(edit.value), 6),
+                since_ns=0,
+            )

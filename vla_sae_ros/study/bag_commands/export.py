@@ -23,13 +23,23 @@ COLUMNS = "columns.csv"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the bag, the format and the folder."""
     parser.add_argument("bag", type=Path, help="folder of the bag")
-    parser.add_argument("--to", choices=FORMATS, required=True,
-                        help="parquet or csv: tables; lerobot: a LeRobotDataset with pictures")
+    parser.add_argument(
+        "--to",
+        choices=FORMATS,
+        required=True,
+        help="parquet or csv: tables; lerobot: a LeRobotDataset with pictures",
+    )
     parser.add_argument("--output", type=Path, help="default: <bag>_<format>; must not exist")
-    parser.add_argument("--contract", type=Path,
-                        help="lerobot: what makes observations; default: LIBERO's")
-    parser.add_argument("--max-age", type=int, default=0, metavar="TICKS",
-                        help="lerobot: how old the observation of a frame may be (default: 0)")
+    parser.add_argument(
+        "--contract", type=Path, help="lerobot: what makes observations; default: LIBERO's"
+    )
+    parser.add_argument(
+        "--max-age",
+        type=int,
+        default=0,
+        metavar="TICKS",
+        help="lerobot: how old the observation of a frame may be (default: 0)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,8 +47,13 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or args.bag.with_name(f"{args.bag.name}_{args.to}")
     if output.exists():
         raise ConfigurationError(
-            complaint("the folder exists already", str(output), "a new folder",
-                      "Name another with --output."))
+            complaint(
+                "the folder exists already",
+                str(output),
+                "a new folder",
+                "Name another with --output.",
+            )
+        )
     if args.to == "lerobot":
         # Importing lerobot and torch takes seconds that tables need not wait for.
         from vla_sae_ros.study.bag_commands.lerobot import export_lerobot

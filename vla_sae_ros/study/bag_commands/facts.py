@@ -97,15 +97,22 @@ def read_facts(folder: Path) -> BagFacts:
         timeline = Timeline(states)
         start = reader.start_time if reader.message_count else 0
         return BagFacts(
-            folder=str(folder), bytes=sum(path.stat().st_size for path in folder.iterdir()),
-            start_ns=start, seconds=reader.duration * 1e-9 if reader.message_count else 0.0,
-            messages=reader.message_count, topics=_topics(reader, start),
+            folder=str(folder),
+            bytes=sum(path.stat().st_size for path in folder.iterdir()),
+            start_ns=start,
+            seconds=reader.duration * 1e-9 if reader.message_count else 0.0,
+            messages=reader.message_count,
+            topics=_topics(reader, start),
             episodes=[_episode(span, start) for span in timeline.spans.values()],
             edits=edit_windows(list(messages(reader, "steering/state")), timeline),
-            refusals=_refusals(reader, timeline), losses=losses(reader, timeline),
-            recorder=custom_data(folder), descriptions=list(descriptions(reader)),
-            annotations=[Annotation(each.episode_id, each.step, each.author, each.text)
-                         for _, each in messages(reader, "annotation")],
+            refusals=_refusals(reader, timeline),
+            losses=losses(reader, timeline),
+            recorder=custom_data(folder),
+            descriptions=list(descriptions(reader)),
+            annotations=[
+                Annotation(each.episode_id, each.step, each.author, each.text)
+                for _, each in messages(reader, "annotation")
+            ],
         )
 
 
@@ -128,18 +135,29 @@ def _topic(name: str, msgtype: str, times: list[int], start: int) -> TopicFacts:
         return TopicFacts(name, msgtype, len(times), 0.0, 0.0, 0.0)
     gap, begin = max((later - time, time) for time, later in pairwise(times))
     span = max(times[-1] - times[0], 1) * 1e-9
-    return TopicFacts(name, msgtype, len(times), (len(times) - 1) / span, gap * 1e-9,
-                      (begin - start) * 1e-9)
+    return TopicFacts(
+        name, msgtype, len(times), (len(times) - 1) / span, gap * 1e-9, (begin - start) * 1e-9
+    )
 
 
 def _episode(span: Span, start: int) -> EpisodeFacts:
     state = span.last
     clocks = constants(state, ("LOCKSTEP", "REALTIME"))
     return EpisodeFacts(
-        state.episode_id, state.suite, state.task, state.instruction, state.init_state, state.seed,
-        clocks[state.clock].lower(), constants(state, EPISODE_STATUSES)[state.status],
-        state.step, state.max_steps, state.missed_deadlines, state.held_ticks,
-        state.dropped_chunks, (span.first_received - start) * 1e-9,
+        state.episode_id,
+        state.suite,
+        state.task,
+        state.instruction,
+        state.init_state,
+        state.seed,
+        clocks[state.clock].lower(),
+        constants(state, EPISODE_STATUSES)[state.status],
+        state.step,
+        state.max_steps,
+        state.missed_deadlines,
+        state.held_ticks,
+        state.dropped_chunks,
+        (span.first_received - start) * 1e-9,
         (span.last_received - start) * 1e-9,
     )
 
@@ -149,7 +167,16 @@ def _refusals(reader: AnyReader, timeline: Timeline) -> list[SteeringNote]:
     for received, event in messages(reader, "steering/events"):
         if (kind := constants(event, EVENT_KINDS)[event.kind]) == "REFUSED":
             _, step = timeline.place(stamp_of(event), received) or ("", -1)
-            found.append(SteeringNote(step, kind, event.owner, event.site, event.feature,
-                                      float(event.from_value), float(event.to_value),
-                                      event.reason))
+            found.append(
+                SteeringNote(
+                    step,
+                    kind,
+                    event.owner,
+                    event.site,
+                    event.feature,
+                    float(event.from_value),
+                    float(event.to_value),
+                    event.reason,
+                )
+            )
     return found

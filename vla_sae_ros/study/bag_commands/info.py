@@ -33,14 +33,19 @@ def run(args: argparse.Namespace) -> int:
 def in_words(facts: BagFacts) -> Iterator[str]:
     """Yield the lines of a report for people."""
     begun = datetime.fromtimestamp(facts.start_ns * 1e-9, UTC)
-    yield (f"{facts.folder}: {facts.messages} messages in {facts.seconds:.1f} s from "
-           f"{begun:%Y-%m-%d %H:%M:%S} UTC on, {facts.bytes / 1e6:.1f} MB")
+    yield (
+        f"{facts.folder}: {facts.messages} messages in {facts.seconds:.1f} s from "
+        f"{begun:%Y-%m-%d %H:%M:%S} UTC on, {facts.bytes / 1e6:.1f} MB"
+    )
     yield from _section("episodes", [_episode(each) for each in facts.episodes])
     yield from _section("steering", [_edit(each, facts) for each in facts.edits])
-    yield from _section("refused", [f"{each.owner or 'somebody'}: {each.reason}"
-                                    for each in facts.refusals])
-    yield from _section("remarks", [f"{each.author or 'somebody'}, {_place(each)}: {each.text}"
-                                    for each in facts.annotations])
+    yield from _section(
+        "refused", [f"{each.owner or 'somebody'}: {each.reason}" for each in facts.refusals]
+    )
+    yield from _section(
+        "remarks",
+        [f"{each.author or 'somebody'}, {_place(each)}: {each.text}" for each in facts.annotations],
+    )
     yield from _section("topics", _topics(facts))
     yield from _section("lost", list(_lost(facts)))
     yield from _section("what ran", list(_identities(facts)))
@@ -54,12 +59,17 @@ def _section(title: str, lines: list[str]) -> Iterator[str]:
 
 def _episode(each: EpisodeFacts) -> str:
     where = f"{each.suite} task {each.task}, state {each.init_state}, " if each.suite else ""
-    counts = {"missed deadlines": each.missed_deadlines, "held ticks": each.held_ticks,
-              "dropped chunks": each.dropped_chunks}
+    counts = {
+        "missed deadlines": each.missed_deadlines,
+        "held ticks": each.held_ticks,
+        "dropped chunks": each.dropped_chunks,
+    }
     troubles = "".join(f", {count} {name}" for name, count in counts.items() if count)
-    return (f"{each.episode_id}: {each.status} after {each.steps} steps{troubles}; {where}seed "
-            f"{each.seed}, {each.clock}, {each.begin:.1f} to {each.end:.1f} s: "
-            f"“{each.instruction}”")
+    return (
+        f"{each.episode_id}: {each.status} after {each.steps} steps{troubles}; {where}seed "
+        f"{each.seed}, {each.clock}, {each.begin:.1f} to {each.end:.1f} s: "
+        f"“{each.instruction}”"
+    )
 
 
 def _edit(each: EditWindow, facts: BagFacts) -> str:
@@ -107,8 +117,11 @@ def _lost(facts: BagFacts) -> Iterator[str]:
 
 def _identities(facts: BagFacts) -> Iterator[str]:
     for each in facts.descriptions:
-        told = [f"{name} {value}" for name, value in each.values.items()
-                if not name.startswith("parameter.")]
+        told = [
+            f"{name} {value}"
+            for name, value in each.values.items()
+            if not name.startswith("parameter.")
+        ]
         yield f"{each.node} {each.software_version}: {', '.join(told)}"
 
 

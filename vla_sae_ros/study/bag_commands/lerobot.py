@@ -56,18 +56,24 @@ def export_lerobot(bag: Path, output: Path, contract_file: Path, max_age: int) -
         frames = RecordedFrames(reader, contract)
         timeline = Timeline(list(messages(reader, "episode")))
         stamps = _observation_stamps(reader, contract, timeline)
-        ticks = [tick for name in timeline.spans
-                 for tick in _ticks(reader, timeline, name, stamps[name], max_age)]
+        ticks = [
+            tick
+            for name in timeline.spans
+            for tick in _ticks(reader, timeline, name, stamps[name], max_age)
+        ]
         if not ticks:
             raise RecordingError(
-                f"the bag {bag} has no executed action: there is nothing to export.")
+                f"the bag {bag} has no executed action: there is nothing to export."
+            )
         try:
             dataset = _write(frames.of(ticks), output, contract, timeline)
         except BaseException:
             shutil.rmtree(output, ignore_errors=True)
             raise
-    return (f"{dataset.num_frames} frames of {dataset.num_episodes} episodes at {dataset.fps} Hz "
-            f"in {output}")
+    return (
+        f"{dataset.num_frames} frames of {dataset.num_episodes} episodes at {dataset.fps} Hz "
+        f"in {output}"
+    )
 
 
 def _write(
@@ -127,8 +133,10 @@ def _observation_stamps(
                 if (place := timeline.place(stamp_of(message), received)) is not None:
                     found[place[0]].add(stamp_of(message))
         by_topic.append(found)
-    return {episode: min((sorted(found[episode]) for found in by_topic), key=len)
-            for episode in timeline.spans}
+    return {
+        episode: min((sorted(found[episode]) for found in by_topic), key=len)
+        for episode in timeline.spans
+    }
 
 
 def _check(episode: str, ticks: list[Tick], max_age: int) -> None:
@@ -137,11 +145,15 @@ def _check(episode: str, ticks: list[Tick], max_age: int) -> None:
         return
     oldest = max(tick.age for tick in ticks)
     age = "none" if bad.age < 0 else f"one {bad.age} ticks old"
-    raise RecordingError(complaint(
-        f"the observation at tick {bad.action.step} of {episode}", age,
-        f"one at most {max_age} ticks old",
-        "Record with the bridge's image_rate at the control rate"
-        + (f", or take older ones with --max-age {oldest}." if oldest > max_age else ".")))
+    raise RecordingError(
+        complaint(
+            f"the observation at tick {bad.action.step} of {episode}",
+            age,
+            f"one at most {max_age} ticks old",
+            "Record with the bridge's image_rate at the control rate"
+            + (f", or take older ones with --max-age {oldest}." if oldest > max_age else "."),
+        )
+    )
 
 
 def _create(output: Path, contract: Contract, frame: Frame, tick: Tick) -> LeRobotDataset:
@@ -150,12 +162,21 @@ def _create(output: Path, contract: Contract, frame: Frame, tick: Tick) -> LeRob
     features = dict(features_of(frame)) | _OWN
     features["action"] = vector(len(tick.action.action))
     return LeRobotDataset.create(
-        f"vla_sae_ros/{output.name}", int(contract.fps), features, root=output,
-        robot_type=contract.robot_type, use_videos=False)
+        f"vla_sae_ros/{output.name}",
+        int(contract.fps),
+        features,
+        root=output,
+        robot_type=contract.robot_type,
+        use_videos=False,
+    )
 
 
 def _entry(frame: Frame, tick: Tick) -> dict[str, Any]:
-    own = {AGE: np.array([tick.age]), REVISION: np.array([tick.action.steering_revision], np.int64),
-           "action": np.asarray(tick.action.action, np.float32)}
-    return {key: value if value.ndim == 3 else value.astype(np.float32)
-            for key, value in frame.items()} | own
+    own = {
+        AGE: np.array([tick.age]),
+        REVISION: np.array([tick.action.steering_revision], np.int64),
+        "action": np.asarray(tick.action.action, np.float32),
+    }
+    return {
+        key: value if value.ndim == 3 else value.astype(np.float32) for key, value in frame.items()
+    } | own

@@ -12,8 +12,10 @@ def features_of(frame: Mapping[str, np.ndarray]) -> Iterator[tuple[str, dict[str
     """Yield each key's declaration: (height, width, 3) arrays are pictures, (n,) are vectors."""
     for key, value in frame.items():
         if value.ndim == 3:
-            yield key, {"dtype": "image", "shape": value.shape,
-                        "names": ["height", "width", "channels"]}
+            yield (
+                key,
+                {"dtype": "image", "shape": value.shape, "names": ["height", "width", "channels"]},
+            )
         else:
             yield key, vector(len(value))
 

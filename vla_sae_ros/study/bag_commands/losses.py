@@ -33,9 +33,13 @@ def losses(reader: AnyReader, timeline: Timeline) -> list[Loss]:
     chunks: dict[str, list[int]] = defaultdict(list)
     for _, message in messages(reader, "policy/action_chunk"):
         chunks["policy/action_chunk"].append(message.chunk_id)
-    return [*_ticks(reader, timeline),
-            *(Loss(name, len(numbers), missing(numbers))
-              for name, numbers in (inferences | chunks).items())]
+    return [
+        *_ticks(reader, timeline),
+        *(
+            Loss(name, len(numbers), missing(numbers))
+            for name, numbers in (inferences | chunks).items()
+        ),
+    ]
 
 
 def missing(numbers: Iterable[int]) -> int:
@@ -60,8 +64,9 @@ def _ticks(reader: AnyReader, timeline: Timeline) -> list[Loss]:
         steps = seen[episode] | _ends(span.last)
         first = min(seen[episode], default=0)
         expected = max(steps, default=-1) + 1 - first
-        found.append(Loss(f"executed_action of {episode}", len(seen[episode]),
-                          expected - len(seen[episode])))
+        found.append(
+            Loss(f"executed_action of {episode}", len(seen[episode]), expected - len(seen[episode]))
+        )
     return found
 
 

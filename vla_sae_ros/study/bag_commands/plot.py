@@ -16,8 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the bag, the features and where to write."""
     parser.add_argument("bag", type=Path, help="folder of the bag")
     parser.add_argument("--episode", help="its id, or its number from 1; default: every one")
-    parser.add_argument("--features", type=feature_name, nargs="+", default=[],
-                        metavar="SITE:ID", help="default: the edited and the most active ones")
+    parser.add_argument(
+        "--features",
+        type=feature_name,
+        nargs="+",
+        default=[],
+        metavar="SITE:ID",
+        help="default: the edited and the most active ones",
+    )
     parser.add_argument("--output", type=Path, default=Path("out/plots"), help="folder to write to")
 
 
@@ -25,8 +31,9 @@ def run(args: argparse.Namespace) -> int:
     """Write a PNG and an HTML page per episode, and say where they are."""
     bag = read_bag(args.bag, pictures=False)
     if not bag.episodes:
-        raise RecordingError(complaint("nothing to plot", str(args.bag),
-                                       "a bag with at least one episode"))
+        raise RecordingError(
+            complaint("nothing to plot", str(args.bag), "a bag with at least one episode")
+        )
     chosen = [episode_named(bag.episodes, args.episode)] if args.episode else bag.episodes
     for trace in chosen:
         check_features(trace, args.features)

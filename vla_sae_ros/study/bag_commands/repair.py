@@ -81,8 +81,12 @@ def repair(bag: Path, output: Path) -> Repair:
     files = _files(bag)
     if output.exists():
         raise RecordingError(
-            complaint("the repaired bag's folder exists already", str(output), "a new folder",
-                      "Name another with --output.")
+            complaint(
+                "the repaired bag's folder exists already",
+                str(output),
+                "a new folder",
+                "Name another with --output.",
+            )
         )
     result = Repair(output)
     with Writer(output, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
@@ -100,15 +104,18 @@ def in_words(result: Repair) -> str:
         seconds = (result.last_ns - result.first_ns) * 1e-9
         last = datetime.fromtimestamp(result.last_ns * 1e-9)
         missing = max(0.0, (result.written_until_ns - result.last_ns) * 1e-9)
-        lines.append(f"the last one came {seconds:.3f} s after the first, at {last:%H:%M:%S.%f}; "
-                     f"the file was last written to {missing:.3f} s later")
+        lines.append(
+            f"the last one came {seconds:.3f} s after the first, at {last:%H:%M:%S.%f}; "
+            f"the file was last written to {missing:.3f} s later"
+        )
     for damage in result.damages:
         lines.append(f"lost: {damage.size} bytes at {damage.offset}: {damage.reason}")
     if result.untyped:
         lines.append(f"lost: {result.untyped} complete messages whose topic or type was damaged")
     if not result.damages and not result.untyped:
-        lines.append("every message in the file was complete; what its recorder still held in "
-                     "memory is lost")
+        lines.append(
+            "every message in the file was complete; what its recorder still held in memory is lost"
+        )
     return "\n".join(lines)
 
 
@@ -116,7 +123,8 @@ def _files(bag: Path) -> list[Path]:
     files = sorted(bag.glob("*.mcap")) if bag.is_dir() else [bag]
     if not files or not all(file.is_file() for file in files):
         raise RecordingError(
-            complaint("nothing to repair", str(bag), "a folder with an .mcap file"))
+            complaint("nothing to repair", str(bag), "a folder with an .mcap file")
+        )
     return files
 
 
@@ -153,8 +161,12 @@ def _connection(writer: Writer, channel: Channel, schema: Schema | None) -> Conn
         if (known.topic, known.msgtype) == (channel.topic, schema.name):
             return known
     return writer.add_connection(
-        channel.topic, schema.name, msgdef=definition, rihs01=type_hash,
-        serialization_format=channel.message_encoding, offered_qos_profiles=offered,
+        channel.topic,
+        schema.name,
+        msgdef=definition,
+        rihs01=type_hash,
+        serialization_format=channel.message_encoding,
+        offered_qos_profiles=offered,
     )
 
 

@@ -45,14 +45,16 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("actions_sha256", pa.string(), "", "of the actions, float32 little-endian"),
     ),
     "actions": (
-        _EPISODE, _STEP,
+        _EPISODE,
+        _STEP,
         Column("chunk_id", pa.uint64(), "", "chunk it came from; 0 while holding"),
         _REVISION,
         Column("held", pa.bool_(), "", "no valid action: the hold action was executed"),
         Column("action_*", pa.float32(), "the contract's", "as sent to the environment"),
     ),
     "states": (
-        _EPISODE, _STEP,
+        _EPISODE,
+        _STEP,
         Column("x", pa.float64(), "m", "end effector"),
         Column("y", pa.float64(), "m", "end effector"),
         Column("z", pa.float64(), "m", "end effector"),
@@ -64,12 +66,20 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("joint_*", pa.float64(), "rad", "arm joints"),
     ),
     "features": (
-        _EPISODE, _SITE, _INFERENCE, _STEP, _FEATURE,
+        _EPISODE,
+        _SITE,
+        _INFERENCE,
+        _STEP,
+        _FEATURE,
         Column("natural", pa.float32(), "SAE's", "activation before any edit"),
         Column("applied", pa.float32(), "SAE's", "activation after the edits"),
     ),
     "inferences": (
-        _EPISODE, _SITE, _INFERENCE, _STEP, _REVISION,
+        _EPISODE,
+        _SITE,
+        _INFERENCE,
+        _STEP,
+        _REVISION,
         Column("fvu", pa.float32(), "", "variance unexplained, 0 to 1; NaN when not measured"),
         Column("residual_norm", pa.float32(), "residual's", "mean ||x|| before the edits"),
         Column("edit_norm_ratio", pa.float32(), "", "mean ||dx|| / ||x|| after the cap"),
@@ -79,44 +89,59 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("tap_ms", pa.float32(), "ms", "of it in this site's tap"),
     ),
     "steering": (
-        _EPISODE, _STEP, _REVISION,
+        _EPISODE,
+        _STEP,
+        _REVISION,
         Column("bypass", pa.bool_(), "", "no edit acts"),
-        _OWNER, _SITE, _FEATURE,
+        _OWNER,
+        _SITE,
+        _FEATURE,
         Column("commanded", pa.float32(), "SAE's", "value asked for"),
         Column("applied", pa.float32(), "SAE's", "value reached so far"),
         Column("weight", pa.float32(), "", "0 natural, 1 fully applied"),
     ),
     "events": (
-        _EPISODE, _STEP,
+        _EPISODE,
+        _STEP,
         Column("kind", pa.string(), "", "SET, REFUSED, RELEASED, ..."),
-        _OWNER, _SITE, _FEATURE,
+        _OWNER,
+        _SITE,
+        _FEATURE,
         Column("from_value", pa.float32(), "SAE's", "NaN = natural"),
         Column("to_value", pa.float32(), "SAE's", "NaN = natural"),
         Column("reason", pa.string(), "", "in words"),
     ),
     "annotations": (
-        _EPISODE, _STEP,
+        _EPISODE,
+        _STEP,
         Column("author", pa.string(), "", "who said it"),
         Column("text", pa.string(), "", "the remark"),
     ),
-}  # fmt: skip
+}
 """Table -> columns."""
 
 
 def tables(bag: Bag) -> dict[str, pa.Table]:
     """Return every table of TABLES; unit and meaning stand in the metadata of each field."""
     rows: dict[str, Callable[[EpisodeTrace], Iterable[Sequence[Any]]]] = {
-        "episodes": _episode, "steering": _steering, "events": _events,
+        "episodes": _episode,
+        "steering": _steering,
+        "events": _events,
     }
-    found = {name: _from_rows(name, [row for episode in bag.episodes for row in make(episode)])
-             for name, make in rows.items()}
-    found["annotations"] = _from_rows("annotations", [
-        (each.episode_id, each.step, each.author, each.text) for each in bag.annotations])
+    found = {
+        name: _from_rows(name, [row for episode in bag.episodes for row in make(episode)])
+        for name, make in rows.items()
+    }
+    found["annotations"] = _from_rows(
+        "annotations",
+        [(each.episode_id, each.step, each.author, each.text) for each in bag.annotations],
+    )
     columns = {"actions": _actions, "states": _states}
     for name, of_episode in columns.items():
         found[name] = _joined(name, [of_episode(episode) for episode in bag.episodes])
-    streams = [(episode, stream) for episode in bag.episodes
-               for stream in episode.features.values()]
+    streams = [
+        (episode, stream) for episode in bag.episodes for stream in episode.features.values()
+    ]
     found["features"] = _joined("features", [_features(*each) for each in streams])
     found["inferences"] = _joined("inferences", [_inferences(*each) for each in streams])
     return {name: found[name] for name in TABLES}
@@ -138,8 +163,10 @@ def _joined(table: str, parts: list[Columns]) -> pa.Table:
     names = [name for column in TABLES[table] for name in _names(column, parts)]
     kinds = {name: column for column in TABLES[table] for name in _names(column, parts)}
     schema = pa.schema([_field(name, kinds[name]) for name in names])
-    made = [pa.table({name: part.get(name, pa.nulls(_length(part))) for name in names})
-            .cast(schema) for part in parts]
+    made = [
+        pa.table({name: part.get(name, pa.nulls(_length(part))) for name in names}).cast(schema)
+        for part in parts
+    ]
     return pa.concat_tables(made) if made else schema.empty_table()
 
 
@@ -156,8 +183,9 @@ def _length(part: Columns) -> int:
 
 
 def _field(name: str, column: Column) -> pa.Field:
-    return pa.field(name, column.kind,
-                    metadata={"unit": column.unit, "description": column.meaning})
+    return pa.field(
+        name, column.kind, metadata={"unit": column.unit, "description": column.meaning}
+    )
 
 
 def _from_rows(table: str, rows: list[Sequence[Any]]) -> pa.Table:
@@ -169,39 +197,80 @@ def _from_rows(table: str, rows: list[Sequence[Any]]) -> pa.Table:
 
 
 def _episode(each: EpisodeTrace) -> Iterator[Sequence[Any]]:
-    yield (each.episode_id, each.suite, each.task, each.instruction, each.init_state, each.seed,
-           each.control_rate, each.status, each.steps, each.actions_sha256)
+    yield (
+        each.episode_id,
+        each.suite,
+        each.task,
+        each.instruction,
+        each.init_state,
+        each.seed,
+        each.control_rate,
+        each.status,
+        each.steps,
+        each.actions_sha256,
+    )
 
 
 def _steering(episode: EpisodeTrace) -> Iterator[Sequence[Any]]:
     for state in episode.steering:
         for edit in state.edits:
-            yield (episode.episode_id, state.step, state.revision, state.bypass, edit.owner,
-                   edit.site, edit.feature, edit.commanded, edit.applied, edit.weight)
+            yield (
+                episode.episode_id,
+                state.step,
+                state.revision,
+                state.bypass,
+                edit.owner,
+                edit.site,
+                edit.feature,
+                edit.commanded,
+                edit.applied,
+                edit.weight,
+            )
 
 
 def _events(episode: EpisodeTrace) -> Iterator[Sequence[Any]]:
     for note in episode.notes:
-        yield (episode.episode_id, note.step, note.kind, note.owner, note.site, note.feature,
-               note.from_value, note.to_value, note.reason)
+        yield (
+            episode.episode_id,
+            note.step,
+            note.kind,
+            note.owner,
+            note.site,
+            note.feature,
+            note.from_value,
+            note.to_value,
+            note.reason,
+        )
 
 
 def _actions(episode: EpisodeTrace) -> Columns:
-    return {"episode_id": _repeated(episode.episode_id, len(episode.action_step)),
-            "step": episode.action_step, "chunk_id": episode.action_chunk,
-            "steering_revision": episode.action_revision, "held": episode.held,
-            **_numbered("action_", episode.actions)}
+    return {
+        "episode_id": _repeated(episode.episode_id, len(episode.action_step)),
+        "step": episode.action_step,
+        "chunk_id": episode.action_chunk,
+        "steering_revision": episode.action_revision,
+        "held": episode.held,
+        **_numbered("action_", episode.actions),
+    }
 
 
 def _states(episode: EpisodeTrace) -> Columns:
-    series = {"position": episode.position, "quaternion": episode.quaternion,
-              "gripper": episode.gripper, "joints": episode.joints}
+    series = {
+        "position": episode.position,
+        "quaternion": episode.quaternion,
+        "gripper": episode.gripper,
+        "joints": episode.joints,
+    }
     steps = np.unique(np.concatenate([each.step for each in series.values()]))
     at = {name: _at(steps, each) for name, each in series.items()}
-    return {"episode_id": _repeated(episode.episode_id, len(steps)), "step": steps,
-            **dict(zip("xyz", at["position"].T, strict=False)),
-            **dict(zip(("qx", "qy", "qz", "qw"), at["quaternion"].T, strict=False)),
-            **_numbered("gripper_", at["gripper"]), **_numbered("joint_", at["joints"])}
+    return {
+        "episode_id": _repeated(episode.episode_id, len(steps)),
+        "step": steps,
+        **dict(zip("xyz", at["position"].T, strict=False)),
+        **dict(zip(("qx", "qy", "qz", "qw"), at["quaternion"].T, strict=False)),
+        **_numbered("gripper_", at["gripper"]),
+        **_numbered("joint_", at["joints"]),
+    }
 
 
 def _at(steps: np.ndarray, series: Series) -> np.ndarray:
@@ -213,20 +282,36 @@ def _at(steps: np.ndarray, series: Series) -> np.ndarray:
 
 def _features(episode: EpisodeTrace, stream: FeatureStream) -> Columns:
     sizes = np.diff(stream.offset)
-    return {"episode_id": _repeated(episode.episode_id, len(stream.index)),
-            "site": _repeated(stream.site, len(stream.index)),
-            "inference": np.repeat(stream.inference, sizes), "step": np.repeat(stream.step, sizes),
-            "feature": stream.index, "natural": stream.natural, "applied": stream.applied}
+    return {
+        "episode_id": _repeated(episode.episode_id, len(stream.index)),
+        "site": _repeated(stream.site, len(stream.index)),
+        "inference": np.repeat(stream.inference, sizes),
+        "step": np.repeat(stream.step, sizes),
+        "feature": stream.index,
+        "natural": stream.natural,
+        "applied": stream.applied,
+    }
 
 
 def _inferences(episode: EpisodeTrace, stream: FeatureStream) -> Columns:
     count = len(stream.step)
-    names = ("fvu", "residual_norm", "edit_norm_ratio", "capped", "bypassed", "inference_ms",
-             "tap_ms")
-    return {"episode_id": _repeated(episode.episode_id, count),
-            "site": _repeated(stream.site, count), "inference": stream.inference,
-            "step": stream.step, "steering_revision": stream.revision,
-            **{name: getattr(stream, name) for name in names}}
+    names = (
+        "fvu",
+        "residual_norm",
+        "edit_norm_ratio",
+        "capped",
+        "bypassed",
+        "inference_ms",
+        "tap_ms",
+    )
+    return {
+        "episode_id": _repeated(episode.episode_id, count),
+        "site": _repeated(stream.site, count),
+        "inference": stream.inference,
+        "step": stream.step,
+        "steering_revision": stream.revision,
+        **{name: getattr(stream, name) for name in names},
+    }
 
 
 def _numbered(stem: str, values: np.ndarray) -> Columns:

@@ -7,9 +7,21 @@ from vla_sae_ros.commands import Command
 COMMANDS = (
     Command("info", "vla_sae_ros.study.bag_commands.info", "what a bag holds, and what it lacks"),
     Command("replay", "vla_sae_ros.study.replay.command", "infer again, to the bit or what-if"),
-    Command("plot", "vla_sae_ros.study.bag_commands.plot", "feature traces as PNG and interactive HTML"),
-    Command("export", "vla_sae_ros.study.bag_commands.export", "tables as Parquet or CSV; LeRobotDataset"),
+    Command(
+        "plot", "vla_sae_ros.study.bag_commands.plot", "feature traces as PNG and interactive HTML"
+    ),
+    Command(
+        "export",
+        "vla_sae_ros.study.bag_commands.export",
+        "tables as Parquet or CSV; LeRobotDataset",
+    ),
     Command("video", "vla_sae_ros.study.bag_commands.video", "cameras, heatmap and traces as MP4"),
-    Command("repair", "vla_sae_ros.study.bag_commands.repair", "a readable bag from one left by a crash"),
-    Command("compare", "vla_sae_ros.study.bag_commands.compare", "what steering did to an episode's twin"),
+    Command(
+        "repair", "vla_sae_ros.study.bag_commands.repair", "a readable bag from one left by a crash"
+    ),
+    Command(
+        "compare",
+        "vla_sae_ros.study.bag_commands.compare",
+        "what steering did to an episode's twin",
+    ),
 )

@@ -21,11 +21,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the bag, what is shown and where to write."""
     parser.add_argument("bag", type=Path, help="folder of the bag, recorded with pictures")
     parser.add_argument("--episode", default="1", help="its id, or its number from 1")
-    parser.add_argument("--features", type=feature_name, nargs="+", default=[],
-                        metavar="SITE:ID", help="traces; default: the edited or most active")
-    parser.add_argument("--heatmap", type=feature_name, metavar="SITE:ID",
-                        help="feature drawn over the pictures, computed again by the policy; "
-                             "default: the recorded heatmap, if any")
+    parser.add_argument(
+        "--features",
+        type=feature_name,
+        nargs="+",
+        default=[],
+        metavar="SITE:ID",
+        help="traces; default: the edited or most active",
+    )
+    parser.add_argument(
+        "--heatmap",
+        type=feature_name,
+        metavar="SITE:ID",
+        help="feature drawn over the pictures, computed again by the policy; "
+        "default: the recorded heatmap, if any",
+    )
     add_policy_arguments(parser)
     parser.add_argument("--output", type=Path, default=Path("out/episode.mp4"), help="MP4 file")
 
@@ -39,8 +49,15 @@ def run(args: argparse.Namespace) -> int:
     features = args.features or chosen_features(trace, bag.catalogues, _FEATURES)
     with CommandProgress() as progress:
         bar = progress.add_task("drawing", total=None)
-        write_film(args.output, trace, bag.catalogues, features, heatmaps, title,
-                   lambda done, total: progress.update(bar, completed=done, total=total))
+        write_film(
+            args.output,
+            trace,
+            bag.catalogues,
+            features,
+            heatmaps,
+            title,
+            lambda done, total: progress.update(bar, completed=done, total=total),
+        )
     print(f"written to {args.output}")
     return 0
 

@@ -41,14 +41,13 @@ class TakingTurns:
         self._policy_drives = False
         self._left = 0
 
-    def __call__(
-        self, observation: Observation, label: FloatArray
-    ) -> tuple[FloatArray, bool]:
+    def __call__(self, observation: Observation, label: FloatArray) -> tuple[FloatArray, bool]:
         """Return the action to execute, and whether it was the policy's."""
         if self._left == 0:
             self._policy_drives = not self._policy_drives
             self._left = (
-                int(self._generator.integers(*POLICY_STEPS)) if self._policy_drives
+                int(self._generator.integers(*POLICY_STEPS))
+                if self._policy_drives
                 else EXPERT_STEPS
             )
             self._runner.drop_chunk()

@@ -33,14 +33,19 @@ def export_demonstrations(folder: Path, output: Path) -> LeRobotDataset:
     if not infos:
         raise ConfigurationError(f"{folder} holds no demonstrations: there is nothing to write.")
     if output.exists():
-        raise ConfigurationError(complaint("The data set's folder exists already", output,
-                                           "a new folder"))
+        raise ConfigurationError(
+            complaint("The data set's folder exists already", output, "a new folder")
+        )
     fps = _rate({_stride(info, read_episode(folder, info)) for info in infos})
     disable_progress_bars()
     first = next(_frames(read_episode(folder, infos[0])))
     dataset = LeRobotDataset.create(
-        f"vla_sae_ros/{output.name}", fps, dict(features_of(first)), root=output,
-        robot_type="panda", use_videos=False,
+        f"vla_sae_ros/{output.name}",
+        fps,
+        dict(features_of(first)),
+        root=output,
+        robot_type="panda",
+        use_videos=False,
     )
     try:
         for info in tqdm(infos, desc="writing", unit="episode"):
@@ -57,8 +62,10 @@ def export_demonstrations(folder: Path, output: Path) -> LeRobotDataset:
 def _frames(episode: Episode) -> Iterator[dict[str, np.ndarray]]:
     for pictures, step in zip(episode.pictures, episode.picture_steps, strict=True):
         yield {
-            **{f"observation.images.{name}": picture
-               for name, picture in zip(CAMERAS, pictures, strict=True)},
+            **{
+                f"observation.images.{name}": picture
+                for name, picture in zip(CAMERAS, pictures, strict=True)
+            },
             "observation.state": episode.states[step],
             "action": episode.labels[step],
             EXECUTED: episode.executed[step],
@@ -70,8 +77,11 @@ def _stride(info: EpisodeInfo, episode: Episode) -> int:
     strides = set(np.diff(episode.picture_steps).tolist())
     if len(strides) > 1 or not len(episode.picture_steps):
         raise ConfigurationError(
-            complaint(f"{info.file} makes no frames at one rate: steps between its pictures",
-                      sorted(strides), "the same number throughout")
+            complaint(
+                f"{info.file} makes no frames at one rate: steps between its pictures",
+                sorted(strides),
+                "the same number throughout",
+            )
         )
     return int(strides.pop()) if strides else 0
 
@@ -80,8 +90,11 @@ def _rate(strides: set[int]) -> int:
     known = sorted(strides - {0}) or [1]
     if len(known) > 1 or CONTROL_RATE_HZ % known[0]:
         raise ConfigurationError(
-            complaint("The demonstrations make no data set of one whole rate: steps between "
-                      "pictures", known, "one of 1, 2, 4, 5, 10, 20",
-                      "Make them with one --picture-every.")
+            complaint(
+                "The demonstrations make no data set of one whole rate: steps between pictures",
+                known,
+                "one of 1, 2, 4, 5, 10, 20",
+                "Make them with one --picture-every.",
+            )
         )
     return int(CONTROL_RATE_HZ) // known[0]

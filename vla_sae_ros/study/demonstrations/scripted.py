@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +13,12 @@ from tqdm import tqdm
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sim.conventions import libero_state
 from vla_sae_ros.sim.environment import FloatArray, Layout, Observation, TaskSpec
-from vla_sae_ros.sim.expert import PrivilegedState, check_task, expert_action, refusal
+from vla_sae_ros.sim.expert import PrivilegedState, expert_action
 from vla_sae_ros.sim.libero import LiberoEnvironment
 from vla_sae_ros.sim.noise import ActionNoise, NoiseSettings
 from vla_sae_ros.sim.suites import (
-    STANDARD_SUITES,
     find_task,
     retarget,
-    suite_tasks,
     target_and_goal,
 )
 from vla_sae_ros.study.demonstrations.files import (
@@ -98,8 +95,14 @@ def plan_episodes(
             init_state = int(draw.choice(TRAINING_INIT_STATES))
             shuffle = bool(draw.random() < shuffled_share)
             plans.append(
-                EpisodePlan(scene.task_index, str(target), init_state, seed,
-                            Layout(distance, exchange, shuffle), scene.suite)
+                EpisodePlan(
+                    scene.task_index,
+                    str(target),
+                    init_state,
+                    seed,
+                    Layout(distance, exchange, shuffle),
+                    scene.suite,
+                )
             )
     return plans
 
@@ -111,7 +114,10 @@ def task_of(plan: EpisodePlan) -> TaskSpec:
 
 
 def demonstrate(
-    environment: LiberoEnvironment, plan: EpisodePlan, behaviour: Behaviour, source: str,
+    environment: LiberoEnvironment,
+    plan: EpisodePlan,
+    behaviour: Behaviour,
+    source: str,
     picture_every: int = PICTURE_STRIDE,
 ) -> tuple[EpisodeInfo, Episode]:
     """Run one episode to success or MAX_STEPS and label every step with the expert."""
@@ -130,11 +136,18 @@ def demonstrate(
         observation, success = result.observation, result.success
     info = EpisodeInfo(
         file=f"episode_{source}_{plan.suite}_{plan.task_index}_{plan.seed:06d}.npz",
-        suite=plan.suite, task_index=plan.task_index, instruction=task.instruction,
-        target=plan.target, init_state=plan.init_state, seed=plan.seed,
-        moved_m=plan.layout.move_objects_m, exchanged=plan.layout.exchange,
-        shuffled=plan.layout.shuffle, source=source,
-        steps=recorder.steps, success=success,
+        suite=plan.suite,
+        task_index=plan.task_index,
+        instruction=task.instruction,
+        target=plan.target,
+        init_state=plan.init_state,
+        seed=plan.seed,
+        moved_m=plan.layout.move_objects_m,
+        exchanged=plan.layout.exchange,
+        shuffled=plan.layout.shuffle,
+        source=source,
+        steps=recorder.steps,
+        success=success,
     )
     return info, recorder.episode()
 
@@ -159,7 +172,10 @@ def make_demonstrations(
                 continue
             disturbance = ActionNoise(noise, np.random.default_rng([plan.seed, 1]))
             info, episode = demonstrate(
-                environment, plan, lambda _, label: disturbance.disturb(label), "expert",  # noqa: B023
+                environment,
+                plan,
+                lambda _, label: disturbance.disturb(label),  # noqa: B023
+                "expert",
                 picture_every,
             )
             write_episode(folder, info, episode)
@@ -182,7 +198,10 @@ class _Recorder:
     """Collects one episode's arrays."""
 
     def __init__(
-        self, environment: LiberoEnvironment, landmarks: tuple[str, str], picture_every: int,
+        self,
+        environment: LiberoEnvironment,
+        landmarks: tuple[str, str],
+        picture_every: int,
         offset: int,
     ) -> None:
         self._environment, self._landmarks = environment, landmarks
@@ -210,136 +229,9 @@ class _Recorder:
 
     def episode(self) -> Episode:
         types = {"pictures": np.uint8, "picture_steps": np.int32, "pushed": np.bool_}
-        return Episode(**{
-            name: np.asarray(column, dtype=types.get(name, np.float32))
-            for name, column in self._columns.items()
-        })
-
-
-DEFAULT_SCENES = (
-    SceneTargets(0, ("alphabet_soup_1", "butter_1", "cream_cheese_1")),
-    SceneTargets(6, ("butter_1",)),
-    SceneTargets(1, ("cream_cheese_1",)),
-)
-"""Three official tasks; the first one's scene holds all three objects, so language decides."""
-
-
-def parse_scene(text: str, suite: str = "libero_object") -> SceneTargets:
-    """Parse "0:alphabet_soup_1,butter_1"; raises ConfigurationError when it reads otherwise."""
-    index, _, targets = text.partition(":")
-    if not index.isdigit() or not targets:
-        raise ConfigurationError(
-            complaint("A scene cannot be read", text, "<task index>:<object>,<object>...")
+        return Episode(
+            **{
+                name: np.asarray(column, dtype=types.get(name, np.float32))
+                for name, column in self._columns.items()
+            }
         )
-    scene = SceneTargets(int(index), tuple(targets.split(",")), suite)
-    for target in scene.targets:
-        check_task(task_of(EpisodePlan(scene.task_index, target, 0, 0, Layout(), suite)))
-    return scene
-
-
-def scenes_of(suite: str, texts: Sequence[str]) -> list[SceneTargets]:
-    """Return the scenes to teach: those named, else the suite's own tasks that the expert can do.
-
-    Raises ConfigurationError for a suite of LIBERO-PRO, which is for evaluation only.
-    """
-    if suite not in STANDARD_SUITES:
-        raise ConfigurationError(
-            complaint("A suite is not for training", suite, ", ".join(STANDARD_SUITES),
-                      "LIBERO-PRO's suites are for evaluation only (vla-sae rollout --suite).")
-        )
-    if texts:
-        return [parse_scene(text, suite) for text in texts]
-    if suite == "libero_object":
-        return list(DEFAULT_SCENES)
-    scenes = [
-        SceneTargets(task.task_index, (target_and_goal(task)[0],), suite)
-        for task in suite_tasks(suite) if refusal(task) is None
-    ]
-    if not scenes:
-        check_task(find_task(suite, 0))
-    return scenes
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `vla-sae demos`."""
-    parser.add_argument("--lerobot", type=Path, metavar="FOLDER",
-                        help="write all demonstrations of --out as a LeRobotDataset, too")
-    parser.add_argument("--picture-every", type=int, default=PICTURE_STRIDE, metavar="STEPS",
-                        help="control steps between pictures, which are what takes time; "
-                        "1 makes a data set at the control rate; default %(default)s")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the demonstrations")
-    parser.add_argument("--suite", default="libero_object", help="default %(default)s")
-    parser.add_argument("--rounds", type=int, default=30,
-                        help="episodes per scene and target, or files of 50 stills per scene")
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--scene", action="append", metavar="TASK:OBJECT,...",
-                        help="repeatable; default: 0 with three objects, 6 and 1 with their own; "
-                        "in another suite every task that the expert can do")
-    parser.add_argument("--move", type=float, default=0.04, metavar="METRES")
-    parser.add_argument("--shuffle", type=float, default=0.0, metavar="SHARE",
-                        help="of the episodes, in which all but the basket change places")
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--policy", type=Path,
-                     help="let this policy drive by turns (DAgger); the labels are the expert's")
-    how.add_argument("--stills", action="store_true",
-                     help="staged pictures instead, each of a layout of its own")
-    parser.add_argument("--held-out", action="store_true",
-                        help="stills of init states and seeds (from 1,000,000) kept from training")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Make the demonstrations and print how many were solved."""
-    if args.picture_every < 1 or (args.policy and args.picture_every != PICTURE_STRIDE):
-        raise ConfigurationError(
-            complaint("Pictures cannot be taken every so many steps", args.picture_every,
-                      f"1 or more, and {PICTURE_STRIDE} with --policy")
-        )
-    scenes = scenes_of(args.suite, args.scene or ())
-    if args.held_out and not args.stills:
-        raise ConfigurationError("--held-out is about stills; demonstrations are for training.")
-    if args.stills:
-        return _make_stills(args, scenes)
-    if not 0 <= args.shuffle <= 1:
-        raise ConfigurationError(complaint("Share of shuffled episodes", args.shuffle, "0 to 1"))
-    plans = plan_episodes(
-        scenes, args.rounds, args.first_seed, args.move, shuffled_share=args.shuffle
-    )
-    if args.policy:
-        from vla_sae_ros.study.demonstrations.dagger import (
-            aggregate,  # brings torch, which scripted ones spare
-        )
-
-        made = aggregate(args.out, args.policy, plans)
-    else:
-        made = make_demonstrations(args.out, plans, args.picture_every)
-    for target in sorted({info.target for info in made}):
-        mine = [info for info in made if info.target == target]
-        solved = sum(info.success for info in mine)
-        print(f"{target}: {solved} of {len(mine)} were solved")
-    if args.lerobot:
-        from vla_sae_ros.study.demonstrations.lerobot import export_demonstrations
-
-        written = export_demonstrations(args.out, args.lerobot)
-        print(f"{written.num_frames} frames of {written.num_episodes} episodes at {written.fps} Hz "
-              f"in {args.lerobot}")
-    return 0
-
-
-def _make_stills(args: argparse.Namespace, scenes: Sequence[SceneTargets]) -> int:
-    from vla_sae_ros.study.demonstrations.stills import make_stills  # needs the simulator at once
-
-    if args.suite != "libero_object" or args.lerobot:
-        raise ConfigurationError(
-            complaint("Stills cannot be made so", f"--suite {args.suite} --lerobot {args.lerobot}",
-                      "libero_object, without --lerobot")
-        )
-    for scene in scenes:
-        made = make_stills(args.out, scene, args.rounds, args.first_seed, args.held_out)
-        print(f"{made} stills of task {scene.task_index}")
-    return 0
-
-
-if __name__ == "__main__":
-    PARSER = argparse.ArgumentParser(description=__doc__)
-    add_arguments(PARSER)
-    raise SystemExit(run(PARSER.parse_args()))

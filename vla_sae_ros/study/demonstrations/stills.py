@@ -75,8 +75,11 @@ def make_stills(
     """
     if held_out == (first_seed in TRAINING_SEEDS):
         raise ConfigurationError(
-            complaint("Stills cannot have this seed", first_seed,
-                      "1,000,000 or more held out, less for training")
+            complaint(
+                "Stills cannot have this seed",
+                first_seed,
+                "1,000,000 or more held out, less for training",
+            )
         )
     have = {info.file for info in read_stills_index(folder)}
     environment = LiberoEnvironment()
@@ -112,24 +115,35 @@ def _file_name(scene: SceneTargets, seed: int) -> str:
 
 
 def _make_block(
-    environment: LiberoEnvironment, folder: Path, scene: SceneTargets, grips: dict[str, Grip],
-    seed: int, held_out: bool,
+    environment: LiberoEnvironment,
+    folder: Path,
+    scene: SceneTargets,
+    grips: dict[str, Grip],
+    seed: int,
+    held_out: bool,
 ) -> int:
     draw = np.random.default_rng([seed, 5])
     init_states = range(40, 50) if held_out else TRAINING_INIT_STATES
     init_state = int(draw.choice(init_states))
-    plans = [EpisodePlan(scene.task_index, target, init_state, seed, Layout())
-             for target in scene.targets]
+    plans = [
+        EpisodePlan(scene.task_index, target, init_state, seed, Layout())
+        for target in scene.targets
+    ]
     start = environment.reset(task_of(plans[0]), init_state, seed)
     scenery = _Scenery(environment, scene, start, environment.object_poses(), grips)
     stage = Stage(environment)
     rows = [_make_still(scenery, stage, draw) for _ in range(BLOCK)]
     columns = {name: np.stack([row[name] for row in rows]) for name in Stills.__annotations__}
     info = StillsInfo(
-        file=_file_name(scene, seed), suite="libero_object", task_index=scene.task_index,
-        init_state=init_state, seed=seed, targets=scene.targets,
+        file=_file_name(scene, seed),
+        suite="libero_object",
+        task_index=scene.task_index,
+        init_state=init_state,
+        seed=seed,
+        targets=scene.targets,
         instructions=tuple(task_of(plan).instruction for plan in plans),
-        objects=tuple(sorted(scenery.rest)), stills=BLOCK,
+        objects=tuple(sorted(scenery.rest)),
+        stills=BLOCK,
     )
     write_stills(folder, info, Stills(**columns))
     return BLOCK
@@ -151,9 +165,7 @@ def _make_still(
     raise SimulationError(f"No still could be staged in {ATTEMPTS} attempts.")
 
 
-def _arranged(
-    rest: dict[str, ObjectPose], layout: Layout, seed: int
-) -> dict[str, ObjectPose]:
+def _arranged(rest: dict[str, ObjectPose], layout: Layout, seed: int) -> dict[str, ObjectPose]:
     places = rearranged({name: pose.position for name, pose in rest.items()}, layout, seed)
     return {
         name: ObjectPose(np.array([*places[name], pose.position[2]]), pose.quaternion)
@@ -183,7 +195,9 @@ def _somewhere(draw: np.random.Generator) -> Observation:
     tilted = Rotation.from_rotvec(draw.normal(0.0, TILT_RAD, 3)) * DOWN
     width = 0.001 if draw.random() < CLOSED_SHARE else 0.0775
     return Observation(
-        np.full(7, np.nan), draw.uniform(*WORKSPACE), tilted.as_quat(),
+        np.full(7, np.nan),
+        draw.uniform(*WORKSPACE),
+        tilted.as_quat(),
         np.array([width / 2, -width / 2]),
     )
 
@@ -197,8 +211,10 @@ def _described(
     chunks = []
     for number, target in enumerate(targets):
         # On another's way the hand would come from elsewhere: its motion says nothing.
-        hand = moment.copy() if number == chosen else Rehearsal(
-            state.observation, state.poses, target, scenery.grips[target]
+        hand = (
+            moment.copy()
+            if number == chosen
+            else Rehearsal(state.observation, state.poses, target, scenery.grips[target])
         )
         chunks.append(rehearsed_chunk(hand, target))
     return {
@@ -206,9 +222,9 @@ def _described(
         "states": libero_state(state.observation).astype(np.float32),
         "chunks": np.array(chunks, np.float32),
         "landmarks": (places - state.observation.ee_position).astype(np.float32),
-        "pixels": np.stack([
-            (stage.pixels(name, places) + 0.5) / IMAGE_SIZE for name in environment.cameras
-        ]).astype(np.float32),
+        "pixels": np.stack(
+            [(stage.pixels(name, places) + 0.5) / IMAGE_SIZE for name in environment.cameras]
+        ).astype(np.float32),
         "chosen": np.array(chosen, np.int32),
         "held": np.array(moment.held is not None),
     }

@@ -39,8 +39,11 @@ REPORT_FILE = "report.html"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `vla-sae evaluate`."""
     parser.add_argument("study", type=Path, help="study file, e.g. config/studies/quick.yaml")
-    parser.add_argument("--out", type=Path, help="folder; default: out/studies/NAME; what is there "
-                        "already is not made again")  # fmt: skip
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder; default: out/studies/NAME; what is there already is not made again",
+    )
     parser.add_argument("--plan", action="store_true", help="say what would be made, and stop")
     parser.add_argument("--workers", type=int, default=0, help="default: one per core")
     parser.add_argument("--limit", type=int, default=0, help="make so many runs at most")
@@ -78,9 +81,13 @@ def _evaluate(plan: Plan, store: Store, hands: Hands, limit: int, console: Conso
     with CommandProgress(console=console) as progress:
         bar = progress.add_task("runs", total=total)
         return evaluate(
-            plan, store, hands, limit, progress.console.print,
+            plan,
+            store,
+            hands,
+            limit,
+            progress.console.print,
             lambda run: progress.update(bar, advance=1, note=run.arms[0].name if run.arms else ""),
-        )  # fmt: skip
+        )
 
 
 @contextmanager
@@ -110,13 +117,17 @@ def _say_plan(console: Console, plan: Plan, store: Store, workers: int) -> None:
 
 def _say_results(plan: Plan, store: Store, tally: Tally, unread: list[str]) -> int:
     rows = rows_of(plan, store)
-    checks = {"hooks at strength 0": hook_at_zero(rows),
-              f"steering {', '.join(unread)}, which nothing reads": unread_sites(rows, unread)}
+    checks = {
+        "hooks at strength 0": hook_at_zero(rows),
+        f"steering {', '.join(unread)}, which nothing reads": unread_sites(rows, unread),
+    }
     for what, found in checks.items():
         if found.compared:
             print(found.in_words(what))
     lost = f", {tally.lost} workers lost" if tally.lost else ""
     lost += f", {tally.given_up} runs given up (why: {LOST})" if tally.given_up else ""
-    print(f"{tally.made} runs made{lost}; {len(store.finished)} in {store.folder}, "
-          f"{len(rows)} rows in {store.folder / TABLE_FILE}.")
+    print(
+        f"{tally.made} runs made{lost}; {len(store.finished)} in {store.folder}, "
+        f"{len(rows)} rows in {store.folder / TABLE_FILE}."
+    )
     return int(bool(tally.given_up or any(found.differing for found in checks.values())))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vla_sae_ros.activations.codes import CodedEpisode
-from vla_sae_ros.study.features.top_episodes import TopEpisodes
+from vla_sae_ros.study.features.labels.top_episodes import TopEpisodes
 
 BINS = 40
 

@@ -89,8 +89,9 @@ class _CorrelationSums:
         known = [values[np.isfinite(values)].astype(np.float64) for values in self._given]
         self._n = _column([len(values) for values in known])
         self._mean = _column([values.mean() if len(values) else 0.0 for values in known])
-        self._square = _column([np.square(values - values.mean()).sum() if len(values) else 0.0
-                                for values in known])  # fmt: skip
+        self._square = _column(
+            [np.square(values - values.mean()).sum() if len(values) else 0.0 for values in known]
+        )
         self._z, self._zz, self._zv = (np.zeros((len(variables), size)) for _ in range(3))
 
     def add(self, code: np.ndarray, steps: slice) -> None:

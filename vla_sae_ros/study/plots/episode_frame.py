@@ -81,31 +81,44 @@ def draw_frame(rollout: Rollout, step: int) -> Image.Image:
     _draw_title(draw, rollout, over)
     steered = any(first <= step < last for first, last in trace.steering_windows())
     if steered and not over:
-        draw.rectangle((0, TITLE_HEIGHT, PICTURE_SIDE - 1, TITLE_HEIGHT + PICTURE_SIDE - 1),
-                       outline=colours.rgb(colours.ORANGE), width=5)
+        draw.rectangle(
+            (0, TITLE_HEIGHT, PICTURE_SIDE - 1, TITLE_HEIGHT + PICTURE_SIDE - 1),
+            outline=colours.rgb(colours.ORANGE),
+            width=5,
+        )
     _draw_bars(draw, _bars(rollout, step), rollout.full)
     state = f"steering acts ({edit_text(trace, step)})" if steered else "no steering"
-    draw.text((8, TITLE_HEIGHT + PICTURE_SIDE + CAPTION_HEIGHT / 2),
-              f"step {step:>3}   {step / trace.control_rate:5.1f} s   {state}",
-              fill=_INK, font=font(15), anchor="lm")
+    draw.text(
+        (8, TITLE_HEIGHT + PICTURE_SIDE + CAPTION_HEIGHT / 2),
+        f"step {step:>3}   {step / trace.control_rate:5.1f} s   {state}",
+        fill=_INK,
+        font=font(15),
+        anchor="lm",
+    )
     return canvas
 
 
 def _draw_title(draw: ImageDraw.ImageDraw, rollout: Rollout, over: bool) -> None:
-    draw.text((8, TITLE_HEIGHT / 2), rollout.title, fill=_INK, font=font(18, bold=True),
-              anchor="lm")
+    draw.text(
+        (8, TITLE_HEIGHT / 2), rollout.title, fill=_INK, font=font(18, bold=True), anchor="lm"
+    )
     if over:
         good = rollout.trace.succeeded
         colour = colours.rgb(colours.GREEN if good else colours.VERMILION)
         text = f"{rollout.trace.status.lower()} after {rollout.trace.steps} steps"
-        draw.text((WIDTH - 10, TITLE_HEIGHT / 2), text, fill=colour, font=font(16, bold=True),
-                  anchor="rm")
+        draw.text(
+            (WIDTH - 10, TITLE_HEIGHT / 2), text, fill=colour, font=font(16, bold=True), anchor="rm"
+        )
 
 
 def _draw_bars(draw: ImageDraw.ImageDraw, bars: list[Bar], full: float) -> None:
     left, right, top = PICTURE_SIDE + 14, WIDTH - 62, TITLE_HEIGHT + 26
-    draw.text((left, TITLE_HEIGHT + 6), f"activation / observed max, 0 to {full:.1f}",
-              fill=_FAINT, font=font(13))
+    draw.text(
+        (left, TITLE_HEIGHT + 6),
+        f"activation / observed max, 0 to {full:.1f}",
+        fill=_FAINT,
+        font=font(13),
+    )
     for number, bar in enumerate(bars):
         y = top + 8 + number * _ROW_HEIGHT
         name = _fitted(("▶ " if bar.edited else "") + bar.name, WIDTH - 10 - left, bar.edited)
@@ -119,8 +132,7 @@ def _draw_bars(draw: ImageDraw.ImageDraw, bars: list[Bar], full: float) -> None:
         if bar.edited:
             at = left + min(max(bar.natural / full, 0.0), 1.0) * (right - left)
             draw.rectangle((at - 1, y - 3, at + 1, y + 14), fill=_INK)
-        draw.text((WIDTH - 10, y + 6), f"{bar.applied:.2f}", fill=_INK, font=font(13),
-                  anchor="rm")
+        draw.text((WIDTH - 10, y + 6), f"{bar.applied:.2f}", fill=_INK, font=font(13), anchor="rm")
     note = "value before the edit" if any(bar.edited for bar in bars) else ""
     if note:
         y = TITLE_HEIGHT + PICTURE_SIDE - 14
@@ -143,17 +155,21 @@ def _bars(rollout: Rollout, step: int) -> list[Bar]:
         catalogue = rollout.catalogues.get(site)
         entry = catalogue.get(feature) if catalogue else None
         label = entry.label if entry and entry.label else site
-        bars.append(Bar(f"#{feature} {label}", natural / unit, applied / unit,
-                        applied != natural))
+        bars.append(Bar(f"#{feature} {label}", natural / unit, applied / unit, applied != natural))
     return bars
 
 
 def edit_text(trace: EpisodeTrace, step: int) -> str:
     """Return the features that an edit changed at this step, three at most."""
-    edited = sorted({feature for stream in trace.features.values()
-                     if (row := stream.at(step)) is not None
-                     for feature, before, after in zip(*stream.row(row), strict=True)
-                     if before != after})
+    edited = sorted(
+        {
+            feature
+            for stream in trace.features.values()
+            if (row := stream.at(step)) is not None
+            for feature, before, after in zip(*stream.row(row), strict=True)
+            if before != after
+        }
+    )
     return ", ".join(f"#{feature}" for feature in edited[:3]) + (" …" if len(edited) > 3 else "")
 
 
@@ -161,11 +177,17 @@ def _camera(pictures: Mapping[int, Picture], step: int) -> Image.Image:
     earlier = [at for at in pictures if at <= step]
     if not earlier:
         blank = Image.new("RGB", (PICTURE_SIDE, PICTURE_SIDE), (60, 60, 60))
-        ImageDraw.Draw(blank).text((PICTURE_SIDE / 2, PICTURE_SIDE / 2), "no picture recorded",
-                                   fill=(235, 235, 235), font=font(16), anchor="mm")
+        ImageDraw.Draw(blank).text(
+            (PICTURE_SIDE / 2, PICTURE_SIDE / 2),
+            "no picture recorded",
+            fill=(235, 235, 235),
+            font=font(16),
+            anchor="mm",
+        )
         return blank
     return Image.fromarray(pictures[max(earlier)]).resize(
-        (PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.LANCZOS)
+        (PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.LANCZOS
+    )
 
 
 def _fitted(text: str, width: float, bold: bool) -> str:

@@ -40,8 +40,10 @@ def write_comparison_video(
     known = catalogues or {}
     features = _shown(steered, plain, known)
     full = full_bar((plain, steered), features, known)
-    sides = (Rollout("plain", plain, camera, features, known, full),
-             Rollout("steered", steered, camera, features, known, full))
+    sides = (
+        Rollout("plain", plain, camera, features, known, full),
+        Rollout("steered", steered, camera, features, known, full),
+    )
     rate = steered.control_rate or 20.0
     total = max(plain.steps, steered.steps) + round(_END_SECONDS * rate)
     frames = (_side_by_side(sides, step) for step in range(total))
@@ -63,10 +65,20 @@ def _side_by_side(sides: tuple[Rollout, Rollout], step: int) -> Image.Image:
     canvas.paste(right, (episode_frame.WIDTH + _GAP, _HEADER))
     draw = ImageDraw.Draw(canvas)
     trace = sides[1].trace
-    draw.text((8, _HEADER / 2), f"“{trace.instruction}”", fill=(20, 20, 20),
-              font=episode_frame.font(19), anchor="lm")
-    draw.text((SIZE[0] - 10, _HEADER / 2), f"{trace.suite} task {trace.task}, seed {trace.seed}",
-              fill=(105, 105, 105), font=episode_frame.font(15), anchor="rm")
+    draw.text(
+        (8, _HEADER / 2),
+        f"“{trace.instruction}”",
+        fill=(20, 20, 20),
+        font=episode_frame.font(19),
+        anchor="lm",
+    )
+    draw.text(
+        (SIZE[0] - 10, _HEADER / 2),
+        f"{trace.suite} task {trace.task}, seed {trace.seed}",
+        fill=(105, 105, 105),
+        font=episode_frame.font(15),
+        anchor="rm",
+    )
     middle = episode_frame.WIDTH + _GAP // 2
     draw.line((middle, _HEADER, middle, SIZE[1]), fill=(200, 200, 200), width=2)
     return canvas

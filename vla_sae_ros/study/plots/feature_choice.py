@@ -19,8 +19,9 @@ def chosen_features(
     Activity is the mean natural activation, in multiples of the observed maximum where known: what
     fires once, and hardest under steering, says little about the rollout.
     """
-    edited = [(site, feature) for site, stream in trace.features.items()
-              for feature in stream.edited()]
+    edited = [
+        (site, feature) for site, stream in trace.features.items() for feature in stream.edited()
+    ]
     activity: dict[FeatureName, float] = {}
     for site, stream in trace.features.items():
         for feature, mean in stream.means().items():

@@ -41,14 +41,22 @@ def write_film(
     Raises RecordingError when the episode has no pictures.
     """
     if not any(trace.pictures.values()):
-        raise RecordingError(complaint(f"pictures of episode {trace.episode_id}", "none",
-                                       "at least one camera", "Record with pictures."))
+        raise RecordingError(
+            complaint(
+                f"pictures of episode {trace.episode_id}",
+                "none",
+                "at least one camera",
+                "Record with pictures.",
+            )
+        )
     rate = trace.control_rate or 20.0
     height = SIZE[1] - _HEADER - _FOOTER
     traces = MovingTraces(trace, catalogues, features, (SIZE[0] - _LEFT, height))
     total = trace.steps + round(_END_SECONDS * rate)
-    frames = (_frame(trace, traces, heatmaps, heatmap_title, min(step, trace.steps))
-              for step in range(total))
+    frames = (
+        _frame(trace, traces, heatmaps, heatmap_title, min(step, trace.steps))
+        for step in range(total)
+    )
     write_mp4(path, reported(frames, total, progress), SIZE, rate)
 
 
@@ -58,9 +66,13 @@ def _frame(
     canvas = Image.new("RGB", SIZE, _GROUND)
     draw = ImageDraw.Draw(canvas)
     draw.text((12, _HEADER / 2), f"“{trace.instruction}”", fill=_INK, font=font(19), anchor="lm")
-    draw.text((SIZE[0] - 12, _HEADER / 2),
-              f"{trace.suite} task {trace.task}, seed {trace.seed}", fill=_FAINT, font=font(15),
-              anchor="rm")
+    draw.text(
+        (SIZE[0] - 12, _HEADER / 2),
+        f"{trace.suite} task {trace.task}, seed {trace.seed}",
+        fill=_FAINT,
+        font=font(15),
+        anchor="rm",
+    )
     cameras = [(name, _newest(frames, step)) for name, frames in sorted(trace.pictures.items())]
     _paste_row(canvas, _HEADER, cameras)
     _paste_row(canvas, _HEADER + _ROW, [(heatmap_title, _newest(heatmaps, step))])
@@ -68,9 +80,13 @@ def _frame(
     steered = any(first <= step < last for first, last in trace.steering_windows())
     said = f"steering acts ({edit_text(trace, step)})" if steered else "no steering"
     over = f"   {trace.status.lower()}" if step >= trace.steps else ""
-    draw.text((12, SIZE[1] - _FOOTER / 2),
-              f"step {step:>3}   {step / trace.control_rate:5.2f} s   {said}{over}", fill=_INK,
-              font=font(16, bold=steered), anchor="lm")
+    draw.text(
+        (12, SIZE[1] - _FOOTER / 2),
+        f"step {step:>3}   {step / trace.control_rate:5.2f} s   {said}{over}",
+        fill=_INK,
+        font=font(16, bold=steered),
+        anchor="lm",
+    )
     return canvas
 
 
@@ -85,8 +101,13 @@ def _paste_row(
         draw.text((left + 12, top + 10), name, fill=_FAINT, font=font(14), anchor="lm")
         space = (width - 16, _ROW - 28)
         if picture is None:
-            draw.text((left + width / 2, top + _ROW / 2), "no picture", fill=_FAINT,
-                      font=font(15), anchor="mm")
+            draw.text(
+                (left + width / 2, top + _ROW / 2),
+                "no picture",
+                fill=_FAINT,
+                font=font(15),
+                anchor="mm",
+            )
             continue
         image = Image.fromarray(picture)
         scale = min(space[0] / image.width, space[1] / image.height)

@@ -25,10 +25,13 @@ def marks_of(trace: EpisodeTrace) -> list[Mark]:
     for note in trace.notes:
         about = _about(note)
         together.setdefault((note.step, note.kind), []).append(about)
-    marks = [Mark(step, _cut(f"{kind.lower().replace('_', ' ')} {_listed(about)}"), False)
-             for (step, kind), about in together.items()]
-    marks += [Mark(each.step, _cut(f"“{each.text}” {each.author}"), True)
-              for each in trace.annotations]
+    marks = [
+        Mark(step, _cut(f"{kind.lower().replace('_', ' ')} {_listed(about)}"), False)
+        for (step, kind), about in together.items()
+    ]
+    marks += [
+        Mark(each.step, _cut(f"“{each.text}” {each.author}"), True) for each in trace.annotations
+    ]
     return sorted(marks, key=lambda mark: mark.step)
 
 

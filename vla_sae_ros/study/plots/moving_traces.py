@@ -30,8 +30,11 @@ class MovingTraces:
     ) -> None:
         self._rate = trace.control_rate
         with matplotlib.rc_context({"font.size": 11, "legend.fontsize": 10}):
-            figure = Figure(figsize=(size[0] / 100, size[1] / 100), dpi=100,
-                            layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.06))
+            figure = Figure(
+                figsize=(size[0] / 100, size[1] / 100),
+                dpi=100,
+                layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.06),
+            )
             canvas = FigureCanvasAgg(figure)
             axes = figure.subplots(3, 1, sharex=True, height_ratios=[1.7, 1, 1])
             shade(trace, axes)

@@ -48,8 +48,9 @@ class PairedEffect:
     def windows(self) -> list[tuple[int, int]]:
         """Steps [first, last) in which steering acted in either, within the common ones."""
         found = self.a.steering_windows() + self.b.steering_windows()
-        return [(first, min(last, self.steps)) for first, last in sorted(found)
-                if first < self.steps]
+        return [
+            (first, min(last, self.steps)) for first, last in sorted(found) if first < self.steps
+        ]
 
     def figures(self) -> dict[str, float]:
         """Return the numbers by name; those about a window only where there is one."""
@@ -80,14 +81,29 @@ def paired_effect(a: EpisodeTrace, b: EpisodeTrace) -> PairedEffect:
     """Compare two episodes. Raises RecordingError when one has no positions to compare."""
     for trace in (a, b):
         if len(trace.position.step) < 2:
-            raise RecordingError(complaint(
-                f"positions of the hand in episode {trace.episode_id}", len(trace.position.step),
-                "at least 2 messages on ee_pose", "Record ee_pose."))
-    unpaired = tuple(f"{name}: {getattr(a, name)} and {getattr(b, name)}" for name in _SAME
-                     if getattr(a, name) != getattr(b, name))
+            raise RecordingError(
+                complaint(
+                    f"positions of the hand in episode {trace.episode_id}",
+                    len(trace.position.step),
+                    "at least 2 messages on ee_pose",
+                    "Record ee_pose.",
+                )
+            )
+    unpaired = tuple(
+        f"{name}: {getattr(a, name)} and {getattr(b, name)}"
+        for name in _SAME
+        if getattr(a, name) != getattr(b, name)
+    )
     steps = min(a.steps, b.steps)
-    return PairedEffect(a, b, unpaired, steps, _parting(a, b), _sampled(a.position, steps),
-                        _sampled(b.position, steps))
+    return PairedEffect(
+        a,
+        b,
+        unpaired,
+        steps,
+        _parting(a, b),
+        _sampled(a.position, steps),
+        _sampled(b.position, steps),
+    )
 
 
 def _parting(a: EpisodeTrace, b: EpisodeTrace) -> int | None:

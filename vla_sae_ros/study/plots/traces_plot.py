@@ -59,8 +59,11 @@ def write_traces_plot(
     known = catalogues or {}
     marks = marks_of(trace)
     with matplotlib.rc_context(_FONT):
-        figure = Figure(figsize=(13, 10 + 0.8 * bool(marks)), dpi=100,
-                        layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
+        figure = Figure(
+            figsize=(13, 10 + 0.8 * bool(marks)),
+            dpi=100,
+            layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1),
+        )
         FigureCanvasAgg(figure)
         ratios = [2.4, 1, 1, 1] + [0.6] * bool(marks)
         top, *panels = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios)
@@ -75,8 +78,10 @@ def write_traces_plot(
             panels[0].legend(loc="best", framealpha=0.85, ncols=2)
         if marks:
             _draw_marks(panels[-1], [top, *panels], trace, marks)
-        panels[-1].set_xlabel(f"time since the first observation [s]   "
-                              f"({trace.control_rate:g} control steps per second)")
+        panels[-1].set_xlabel(
+            f"time since the first observation [s]   "
+            f"({trace.control_rate:g} control steps per second)"
+        )
         figure.suptitle(episode_title(trace, plain), fontsize=14)
         figure.align_ylabels()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,12 +102,27 @@ def draw_features(
         natural, applied = (np.append(each, each[-1:], axis=0) for each in (natural, applied))
         style = _STYLES[number % _MOST]
         colour = colours.LINES[number % _MOST]
-        axes.step(times, applied[:, 0] / unit, where="post", color=colour, linestyle=style,
-                  linewidth=2.4, label=feature_title(known.get(site), site, feature))
+        axes.step(
+            times,
+            applied[:, 0] / unit,
+            where="post",
+            color=colour,
+            linestyle=style,
+            linewidth=2.4,
+            label=feature_title(known.get(site), site, feature),
+        )
         if feature in stream.edited():
-            axes.step(times, natural[:, 0] / unit, where="post", color=colour,
-                      linewidth=1.2, alpha=0.75, marker=".", markersize=5,
-                      label="  its natural value, before the edit")
+            axes.step(
+                times,
+                natural[:, 0] / unit,
+                where="post",
+                color=colour,
+                linewidth=1.2,
+                alpha=0.75,
+                marker=".",
+                markersize=5,
+                label="  its natural value, before the edit",
+            )
     if all(known_max):
         axes.set_ylabel("activation\n[observed maxima]")
     else:
@@ -112,20 +132,42 @@ def draw_features(
     if not names:
         axes.text(0.5, 0.5, "no feature was active", transform=axes.transAxes, ha="center")
     handles, labels = axes.get_legend_handles_labels()
-    axes.legend(handles, labels, loc="lower left", bbox_to_anchor=(0.0, 1.01), ncols=2,
-                frameon=False, handlelength=3.2, borderaxespad=0.2)
+    axes.legend(
+        handles,
+        labels,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.01),
+        ncols=2,
+        frameon=False,
+        handlelength=3.2,
+        borderaxespad=0.2,
+    )
 
 
 def draw_series(
-    axes: Axes, trace: EpisodeTrace, series: Series, reference: Series | None,
+    axes: Axes,
+    trace: EpisodeTrace,
+    series: Series,
+    reference: Series | None,
     plain: EpisodeTrace | None,
 ) -> None:
     """Draw one quantity over time [s], with that of the plain twin behind it."""
     if reference is not None and plain is not None:
-        axes.plot(reference.step / plain.control_rate, reference.values, color="0.45",
-                  linewidth=1.6, linestyle="--", label="plain")
-    axes.plot(series.step / trace.control_rate, series.values, color=colours.BLACK, linewidth=2,
-              label="this episode" if reference is None else "steered")
+        axes.plot(
+            reference.step / plain.control_rate,
+            reference.values,
+            color="0.45",
+            linewidth=1.6,
+            linestyle="--",
+            label="plain",
+        )
+    axes.plot(
+        series.step / trace.control_rate,
+        series.values,
+        color=colours.BLACK,
+        linewidth=2,
+        label="this episode" if reference is None else "steered",
+    )
     axes.grid(alpha=0.3)
     axes.margins(y=0.12)
 
@@ -135,9 +177,14 @@ def shade(trace: EpisodeTrace, all_axes: Sequence[Axes]) -> None:
     for number, (first, last) in enumerate(trace.steering_windows()):
         for axes in all_axes:
             axes.axvspan(
-                first / trace.control_rate, last / trace.control_rate, color=colours.STEERING,
-                alpha=0.55, linewidth=0, zorder=0,
-                label="steering acts" if number == 0 and axes is all_axes[0] else None)
+                first / trace.control_rate,
+                last / trace.control_rate,
+                color=colours.STEERING,
+                alpha=0.55,
+                linewidth=0,
+                zorder=0,
+                label="steering acts" if number == 0 and axes is all_axes[0] else None,
+            )
 
 
 def _draw_marks(
@@ -154,10 +201,16 @@ def _draw_marks(
             axes.axvline(time, color=colour, linewidth=1, linestyle=":", zorder=1)
         late = mark.step > trace.steps / 2
         text = strip.annotate(
-            mark.text, (time, 0.8 - 0.3 * (number % 3)), xytext=(-5 if late else 5, 0),
-            textcoords="offset points", fontsize=11, color=colour, va="center",
+            mark.text,
+            (time, 0.8 - 0.3 * (number % 3)),
+            xytext=(-5 if late else 5, 0),
+            textcoords="offset points",
+            fontsize=11,
+            color=colour,
+            va="center",
             ha="right" if late else "left",
-            bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1})
+            bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1},
+        )
         text.set_in_layout(False)
 
 

@@ -21,9 +21,7 @@ class LandmarkHead(nn.Module):
 
     def __init__(self, width: int, landmarks: int = 6) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(width, width), nn.SiLU(), nn.Linear(width, landmarks)
-        )
+        self.layers = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, landmarks))
 
     def forward(self, prefix: Tensor) -> Tensor:
         """Return (B, landmarks) from the backbone's output (B, T, d), state token last."""
@@ -41,8 +39,11 @@ def use_fused_attention(policy: SmolVLAPolicy) -> None:
         mask: Tensor, batch: int, width: int, query: Tensor, key: Tensor, value: Tensor
     ) -> Tensor:
         out = F.scaled_dot_product_attention(
-            query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2),
-            attn_mask=mask[:, None], enable_gqa=query.shape[2] != key.shape[2],
+            query.transpose(1, 2),
+            key.transpose(1, 2),
+            value.transpose(1, 2),
+            attn_mask=mask[:, None],
+            enable_gqa=query.shape[2] != key.shape[2],
         )
         return out.transpose(1, 2).reshape(batch, -1, query.shape[2] * width)
 

@@ -42,6 +42,4 @@ class Recipe:
             return self.learning_rate * (step + 1) / self.warmup_steps
         done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
         cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
-        return self.learning_rate * (
-            self.final_rate_share + (1 - self.final_rate_share) * cosine
-        )
+        return self.learning_rate * (self.final_rate_share + (1 - self.final_rate_share) * cosine)

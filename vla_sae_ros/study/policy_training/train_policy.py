@@ -79,8 +79,11 @@ class Trainer:
         self._average = [parameter.detach().clone() for parameter in self._parameters]
         self._first_frame, self._frame_count = frames_of_pictures(data)
         self._optimizer = torch.optim.AdamW(
-            self._parameters, lr=recipe.learning_rate, betas=(0.9, 0.95),
-            weight_decay=recipe.weight_decay, fused=True,
+            self._parameters,
+            lr=recipe.learning_rate,
+            betas=(0.9, 0.95),
+            weight_decay=recipe.weight_decay,
+            fused=True,
         )
         self._tokens, self._token_mask = tokenize(self._vlm_folder, data.instructions)
         self._step = 0
@@ -119,10 +122,15 @@ class Trainer:
         partial = self._out / f".{TRAINING_STATE}"
         torch.save(
             {
-                "step": self._step, "seconds": self._seconds, "recipe": asdict(self._recipe),
-                "policy": self._policy.state_dict(), "heads": self._heads.state_dict(),
-                "optimizer": self._optimizer.state_dict(), "average": self._average,
-                "statistics": asdict(self._stats), "generator": torch.get_rng_state(),
+                "step": self._step,
+                "seconds": self._seconds,
+                "recipe": asdict(self._recipe),
+                "policy": self._policy.state_dict(),
+                "heads": self._heads.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "average": self._average,
+                "statistics": asdict(self._stats),
+                "generator": torch.get_rng_state(),
             },
             partial,
         )
@@ -166,8 +174,11 @@ class Trainer:
             aside = error.unflatten(-1, (2, 3))[..., :2].norm(dim=-1)
             errors.append(aside * 100 * LANDMARK_SCALE_M)
         target, basket = torch.cat(errors).median(0).values.tolist()
-        return {"target_cm": target, "basket_cm": basket,
-                "found": torch.stack(shares).mean().item()}
+        return {
+            "target_cm": target,
+            "basket_cm": basket,
+            "found": torch.stack(shares).mean().item(),
+        }
 
     def _batches(self) -> Iterator[Tensor]:
         """Yield picture numbers, an epoch's permutation after the other."""
@@ -193,7 +204,11 @@ class Trainer:
         return self._collect(self._data, pictures, rows, shown, gain)
 
     def _collect(
-        self, data: TrainingSet, pictures: Tensor, rows: Tensor, shown: Tensor,
+        self,
+        data: TrainingSet,
+        pictures: Tensor,
+        rows: Tensor,
+        shown: Tensor,
         gain: Tensor | float,
     ) -> dict[str, Tensor]:
         stats, chosen = self._stats, data.instruction[rows]
@@ -247,15 +262,25 @@ class Trainer:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `vla-sae train-policy`."""
     defaults = Recipe()
-    parser.add_argument("--demos", type=Path, action="append", required=True,
-                        help="folder of demonstrations; repeatable")
+    parser.add_argument(
+        "--demos",
+        type=Path,
+        action="append",
+        required=True,
+        help="folder of demonstrations; repeatable",
+    )
     parser.add_argument("--out", type=Path, required=True, help="output folder; resumed if begun")
     parser.add_argument("--start-from", type=Path, help="policy folder to go on from")
     parser.add_argument("--held-out", type=Path, help="folder of stills to measure progress on")
-    parser.add_argument("--vision-steps", type=int, default=defaults.vision_steps,
-                        help="first train only where objects appear in the pictures")
-    parser.add_argument("--frames", type=int, default=defaults.frames,
-                        help="instructions per still and step")
+    parser.add_argument(
+        "--vision-steps",
+        type=int,
+        default=defaults.vision_steps,
+        help="first train only where objects appear in the pictures",
+    )
+    parser.add_argument(
+        "--frames", type=int, default=defaults.frames, help="instructions per still and step"
+    )
     parser.add_argument("--steps", type=int, default=defaults.steps)
     parser.add_argument("--batch-size", type=int, default=defaults.batch_size)
     parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
@@ -264,12 +289,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train and say where the policy is."""
-    recipe = Recipe(steps=args.steps, batch_size=args.batch_size, frames=args.frames,
-                    vision_steps=args.vision_steps, learning_rate=args.learning_rate,
-                    seed=args.seed)
+    recipe = Recipe(
+        steps=args.steps,
+        batch_size=args.batch_size,
+        frames=args.frames,
+        vision_steps=args.vision_steps,
+        learning_rate=args.learning_rate,
+        seed=args.seed,
+    )
     data = load_training_set(args.demos, TinySize().chunk)
-    print(f"{len(data.pictures)} pictures, {len(data)} frames, "
-          f"{len(data.instructions)} instructions")
+    print(
+        f"{len(data.pictures)} pictures, {len(data)} frames, {len(data.instructions)} instructions"
+    )
     held_out = None
     if args.held_out:
         held_out = load_training_set([args.held_out], TinySize().chunk, data.instructions)

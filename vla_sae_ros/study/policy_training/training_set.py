@@ -26,8 +26,17 @@ ACTION_STD_FLOOR = 0.15
 """Else a nearly constant dimension (the hand's rotation) would be all noise and count fully."""
 LANDMARK_SCALE_M = 0.1
 KINDS = (
-    "alphabet_soup", "basket", "bbq_sauce", "butter", "chocolate_pudding", "cream_cheese",
-    "ketchup", "milk", "orange_juice", "salad_dressing", "tomato_sauce",
+    "alphabet_soup",
+    "basket",
+    "bbq_sauce",
+    "butter",
+    "chocolate_pudding",
+    "cream_cheese",
+    "ketchup",
+    "milk",
+    "orange_juice",
+    "salad_dressing",
+    "tomato_sauce",
 )
 """Objects of libero_object that training looks for in pictures."""
 NOWHERE = -1.0
@@ -84,8 +93,12 @@ def load_training_set(
     `instructions` come first in the numbering, whether the data have them or not. Raises
     ConfigurationError when there is nothing to read.
     """
-    episodes = [(folder, info) for folder in folders if (folder / INDEX_NAME).is_file()
-                for info in read_index(folder)]
+    episodes = [
+        (folder, info)
+        for folder in folders
+        if (folder / INDEX_NAME).is_file()
+        for info in read_index(folder)
+    ]
     stills = [(folder, info) for folder in folders for info in read_stills_index(folder)]
     if not episodes and not stills:
         raise ConfigurationError(
@@ -130,8 +143,10 @@ def still_frames(
         for number in [chosen] if stills.held[still] else [chosen, *others]:
             target = info.objects.index(info.targets[number])
             frame = {
-                "picture": np.int64(still), "states": stills.states[still],
-                "chunks": stills.chunks[still, number], "instruction": numbers[number],
+                "picture": np.int64(still),
+                "states": stills.states[still],
+                "chunks": stills.chunks[still, number],
+                "instruction": numbers[number],
                 "target": np.int64(_kind_number(info.targets[number])),
                 "landmarks": stills.landmarks[still, [target, basket]].ravel() / LANDMARK_SCALE_M,
             }
@@ -141,7 +156,8 @@ def still_frames(
     arrays["landmarks"] = arrays["landmarks"].astype(np.float32)
     pictures = np.ascontiguousarray(stills.pictures.transpose(0, 1, 4, 2, 3))
     return arrays | {
-        "pictures": pictures, "marks": _marks(stills.pixels, info.objects),
+        "pictures": pictures,
+        "marks": _marks(stills.pixels, info.objects),
         "valid": np.ones(arrays["chunks"].shape[:2], np.bool_),
     }
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.policy.checkpoints.checkpoint_files import VLM_FOLDER
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.policy.tiny.tiny_smolvla import (
-    VLM_FOLDER,
     TinySize,
     build_tiny_smolvla,
     write_vlm_folder,
@@ -37,8 +37,11 @@ def starting_point(
         raise ConfigurationError(
             complaint("Cannot go on training this policy", loaded.name, "a SmolVLA")
         )
-    return start_from / VLM_FOLDER, loaded.policy, _saved_statistics(loaded.preprocessor,
-                                                                     loaded.postprocessor)
+    return (
+        start_from / VLM_FOLDER,
+        loaded.policy,
+        _saved_statistics(loaded.preprocessor, loaded.postprocessor),
+    )
 
 
 def _saved_statistics(preprocessor: Any, postprocessor: Any) -> Statistics:
@@ -62,7 +65,9 @@ def tokenize(vlm_folder: Path, instructions: tuple[str, ...]) -> tuple[Tensor, T
     """Return tokens and mask (instructions, T), as SmolVLA's preprocessor makes them."""
     tokenizer = AutoTokenizer.from_pretrained(vlm_folder)
     encoded = tokenizer(
-        [f"{text}\n" for text in instructions], padding="longest", padding_side="right",
+        [f"{text}\n" for text in instructions],
+        padding="longest",
+        padding_side="right",
         return_tensors="pt",
     )
     return encoded["input_ids"], encoded["attention_mask"].bool()

@@ -29,10 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_policy_arguments(parser)
     parser.add_argument("--episode", help="only this episode: its id, or its number from 1")
     steering = parser.add_mutually_exclusive_group()
-    steering.add_argument("--edits", type=Path, metavar="PRESET",
-                          help="what if: this preset's edits instead of the recorded steering")
-    steering.add_argument("--no-steering", action="store_true",
-                          help="what if: no steering at all")
+    steering.add_argument(
+        "--edits",
+        type=Path,
+        metavar="PRESET",
+        help="what if: this preset's edits instead of the recorded steering",
+    )
+    steering.add_argument("--no-steering", action="store_true", help="what if: no steering at all")
     parser.add_argument("--output", type=Path, help="folder for the report, table and plot")
 
 
@@ -50,10 +53,16 @@ def run(args: argparse.Namespace) -> int:
         _tell_before(console, chosen, recorded.unasked, frames.lossy, apart)
         engine.warm_up()
         asks = preset is not None or args.no_steering
-        steering_of = (other_steering(engine.steering_sites(), preset, chosen) if asks
-                       else recorded_steering)
-        replayed = track(replay(engine, frames, chosen, steering_of), "replaying", len(chosen),
-                         console=Console(stderr=True), transient=True)
+        steering_of = (
+            other_steering(engine.steering_sites(), preset, chosen) if asks else recorded_steering
+        )
+        replayed = track(
+            replay(engine, frames, chosen, steering_of),
+            "replaying",
+            len(chosen),
+            console=Console(stderr=True),
+            transient=True,
+        )
         if asks:
             return _answer(console, replayed, args.output)
         return _compare(console, replayed, apart, args.output)
@@ -65,16 +74,23 @@ def _chosen(
     episodes = list(dict.fromkeys(each.episode_id for each in inferences))
     if not episodes:
         raise RecordingError(
-            complaint("nothing to replay", str(bag),
-                      "a bag with policy/request and policy/action_chunk",
-                      "Record the whole wire contract (without --topics)."))
+            complaint(
+                "nothing to replay",
+                str(bag),
+                "a bag with policy/request and policy/action_chunk",
+                "Record the whole wire contract (without --topics).",
+            )
+        )
     if wanted is None:
         return list(inferences)
     numbered = {str(number): episode for number, episode in enumerate(episodes, 1)}
     episode = numbered.get(wanted, wanted)
     if episode not in episodes:
-        raise RecordingError(complaint("no such episode in the bag", wanted,
-                                       f"1 to {len(episodes)}, or one of {episodes}"))
+        raise RecordingError(
+            complaint(
+                "no such episode in the bag", wanted, f"1 to {len(episodes)}, or one of {episodes}"
+            )
+        )
     return [each for each in inferences if each.episode_id == episode]
 
 
@@ -102,14 +118,18 @@ def _compare(
     for reason, count in comparison.reasons.items():
         console.print(f"{count} not replayed: {reason}", highlight=False)
     if comparison.identical:
-        console.print(f"{comparison.replayed} of {comparison.total} inferences: features and "
-                      "actions are equal to the bit")
+        console.print(
+            f"{comparison.replayed} of {comparison.total} inferences: features and "
+            "actions are equal to the bit"
+        )
     elif comparison.first is not None:
         recorded, difference = comparison.first
         console.print(
             f"{comparison.parted} of {comparison.replayed} replayed inferences part; first "
             f"inference {recorded.chunk_id} (episode {recorded.episode_id}, step {recorded.step}, "
-            f"revision {recorded.revision}):\n  {difference}", highlight=False)
+            f"revision {recorded.revision}):\n  {difference}",
+            highlight=False,
+        )
         for kind, size in sorted(comparison.largest.items()):
             console.print(f"  largest difference of {kind}: {size:.3g}", highlight=False)
     if output is not None:
@@ -121,12 +141,22 @@ def _report(comparison: Comparison, apart: list[str]) -> dict[str, object]:
     first = None
     if comparison.first is not None:
         recorded, difference = comparison.first
-        first = {"chunk_id": recorded.chunk_id, "episode_id": recorded.episode_id,
-                 "step": recorded.step, "revision": recorded.revision, "what": str(difference)}
+        first = {
+            "chunk_id": recorded.chunk_id,
+            "episode_id": recorded.episode_id,
+            "step": recorded.step,
+            "revision": recorded.revision,
+            "what": str(difference),
+        }
     return {
-        "identical": comparison.identical, "inferences": comparison.total,
-        "replayed": comparison.replayed, "parted": comparison.parted, "first": first,
-        "largest": comparison.largest, "not_replayed": comparison.reasons, "not_the_same": apart,
+        "identical": comparison.identical,
+        "inferences": comparison.total,
+        "replayed": comparison.replayed,
+        "parted": comparison.parted,
+        "first": first,
+        "largest": comparison.largest,
+        "not_replayed": comparison.reasons,
+        "not_the_same": apart,
     }
 
 

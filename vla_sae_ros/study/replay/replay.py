@@ -69,8 +69,12 @@ def replay(
         if isinstance(frame, ObservationError):
             yield Replayed(recorded, None, str(frame))
         elif snapshot is None:
-            yield Replayed(recorded, None, "the bag does not tell which steering was applied "
-                                           f"(no steering/state of revision {recorded.revision})")
+            yield Replayed(
+                recorded,
+                None,
+                "the bag does not tell which steering was applied "
+                f"(no steering/state of revision {recorded.revision})",
+            )
         else:
             seed = recorded.seed, recorded.step
             yield Replayed(recorded, engine.infer(frame, recorded.instruction, seed, snapshot))
@@ -135,13 +139,18 @@ def differences(recorded: RecordedInference, now: Inference) -> list[Difference]
 def _of_readouts(before: SiteReadout, after: SiteReadout) -> list[Difference]:
     found = []
     for name in ("natural", "applied"):
-        old, new = (dict(zip(each.index.tolist(), getattr(each, name), strict=True))
-                    for each in (before, after))
+        old, new = (
+            dict(zip(each.index.tolist(), getattr(each, name), strict=True))
+            for each in (before, after)
+        )
         for feature in sorted(old.keys() | new.keys()):
             pair = (np.float32(old.get(feature, np.nan)), np.float32(new.get(feature, np.nan)))
             if not _same_bits(*pair):
-                found.append(Difference(f"{before.site}: {name} value of feature {feature}",
-                                        *map(float, pair)))
+                found.append(
+                    Difference(
+                        f"{before.site}: {name} value of feature {feature}", *map(float, pair)
+                    )
+                )
     for name in _NUMBERS:
         pair = (np.float32(getattr(before, name)), np.float32(getattr(after, name)))
         if not _same_bits(*pair):
@@ -155,9 +164,10 @@ def _of_arrays(
     if old.shape != new.shape:
         return [Difference(f"{what}: number of values", old.size, new.size)]
     changed = old.view(np.uint32) != new.view(np.uint32)
-    return [Difference(f"{what}[{row}, {column}]", float(old[row, column]),
-                       float(new[row, column]))
-            for row, column in np.argwhere(changed).tolist()]
+    return [
+        Difference(f"{what}[{row}, {column}]", float(old[row, column]), float(new[row, column]))
+        for row, column in np.argwhere(changed).tolist()
+    ]
 
 
 def _same_bits(old: Any, new: Any) -> bool:

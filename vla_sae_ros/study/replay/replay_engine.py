@@ -20,10 +20,16 @@ _DEMO = ("models", "demo", "policy")
 
 def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare which policy replays."""
-    parser.add_argument("--policy", type=Path,
-                        help="folder of the policy; default: the demonstration's")
-    parser.add_argument("--bundles", type=Path, nargs="+", metavar="FOLDER",
-                        help="SAE bundles; default: every bundle beside the policy, in sae/")
+    parser.add_argument(
+        "--policy", type=Path, help="folder of the policy; default: the demonstration's"
+    )
+    parser.add_argument(
+        "--bundles",
+        type=Path,
+        nargs="+",
+        metavar="FOLDER",
+        help="SAE bundles; default: every bundle beside the policy, in sae/",
+    )
     parser.add_argument("--contract", type=Path, help="contract file; default: LIBERO's")
     parser.add_argument("--device", default="", help="torch device; default: the recorded one")
 
@@ -37,7 +43,8 @@ def engine_for(args: argparse.Namespace, recorded: Facts) -> PolicyEngine:
     device = usable_device(args.device or recorded.get("parameter.device", "cpu"))
     torch.set_num_threads(int(recorded.get("parameter.threads", 1)))
     bundles = args.bundles or sorted(
-        path.parent for path in (folder.parent / "sae").glob("*/bundle.yaml"))
+        path.parent for path in (folder.parent / "sae").glob("*/bundle.yaml")
+    )
     loaded = load_policy(folder, device)
     return PolicyEngine(loaded, [SaeBundle.load(bundle, device) for bundle in bundles])
 

@@ -24,8 +24,9 @@ def replayed_heatmaps(
     """
     found: dict[int, Picture] = {}
     with open_bag(args.bag) as reader:
-        inferences = [each for each in recorded_inferences(reader).inferences
-                      if each.episode_id == episode_id]
+        inferences = [
+            each for each in recorded_inferences(reader).inferences if each.episode_id == episode_id
+        ]
         engine = engine_for(args, recorded_facts(reader))
         why_not = engine.why_no_heatmap(site, feature)
         if why_not:

@@ -28,8 +28,15 @@ def print_what_if(console: Console, answer: WhatIf) -> None:
     for reason, count in answer.reasons.items():
         console.print(f"{count} not replayed: {reason}", highlight=False)
     table = Table(title="what if: actions against the recorded ones, open loop")
-    for name in ("episode", "inferences", "changed", "mean ||da||", "largest ||da||", "at [s]",
-                 "moves most"):
+    for name in (
+        "episode",
+        "inferences",
+        "changed",
+        "mean ||da||",
+        "largest ||da||",
+        "at [s]",
+        "moves most",
+    ):
         table.add_column(escape(name), justify="left" if name == "episode" else "right")
     for number, moments in enumerate(answer.episodes().values(), 1):
         table.add_row(str(number), *_figures(moments))
@@ -45,8 +52,14 @@ def _figures(moments: Sequence[Moment]) -> tuple[str, ...]:
         mean = np.mean([moment.change for moment in changed], axis=0)
         axis = int(np.abs(mean).argmax())
         most = f"{action_names(len(mean))[axis]} {mean[axis]:+.3f}"
-    return (str(len(moments)), str(len(changed)), f"{distances.mean():.4f}",
-            f"{distances[worst]:.4f}", f"{moments[worst].recorded.time:.2f}", most)
+    return (
+        str(len(moments)),
+        str(len(changed)),
+        f"{distances.mean():.4f}",
+        f"{distances[worst]:.4f}",
+        f"{moments[worst].recorded.time:.2f}",
+        most,
+    )
 
 
 def action_names(size: int) -> tuple[str, ...]:
@@ -61,28 +74,50 @@ def write_what_if(folder: Path, answer: WhatIf) -> None:
     with (folder / TABLE).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         size = len(answer.moments[0].change) if answer.moments else 0
-        writer.writerow(["episode_id", "chunk_id", "step", "time_s", "was_steered", "is_steered",
-                         "da_norm", *(f"da_{name}" for name in action_names(size))])
+        writer.writerow(
+            [
+                "episode_id",
+                "chunk_id",
+                "step",
+                "time_s",
+                "was_steered",
+                "is_steered",
+                "da_norm",
+                *(f"da_{name}" for name in action_names(size)),
+            ]
+        )
         for moment in answer.moments:
             recorded = moment.recorded
-            writer.writerow([recorded.episode_id, recorded.chunk_id, recorded.step,
-                             f"{recorded.time:.3f}", int(moment.was_steered),
-                             int(moment.is_steered), f"{moment.distance:.6g}",
-                             *(f"{value:.6g}" for value in moment.change)])
+            writer.writerow(
+                [
+                    recorded.episode_id,
+                    recorded.chunk_id,
+                    recorded.step,
+                    f"{recorded.time:.3f}",
+                    int(moment.was_steered),
+                    int(moment.is_steered),
+                    f"{moment.distance:.6g}",
+                    *(f"{value:.6g}" for value in moment.change),
+                ]
+            )
     _draw(folder / PICTURE, answer)
 
 
 def _draw(path: Path, answer: WhatIf) -> None:
     episodes = answer.episodes()
     with matplotlib.rc_context({"font.size": 13}):
-        figure = Figure(figsize=(13, 1.5 + 3.2 * max(1, len(episodes))), dpi=100,
-                        layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
+        figure = Figure(
+            figsize=(13, 1.5 + 3.2 * max(1, len(episodes))),
+            dpi=100,
+            layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1),
+        )
         FigureCanvasAgg(figure)
         rows = figure.subplots(max(1, len(episodes)), 1, squeeze=False, sharex=True, sharey=True)
         for axes, (episode, moments) in zip(rows[:, 0], episodes.items(), strict=False):
             _draw_episode(axes, moments)
-            axes.set_title(f"{episode}: “{moments[0].recorded.instruction}”", fontsize=13,
-                           loc="left")
+            axes.set_title(
+                f"{episode}: “{moments[0].recorded.instruction}”", fontsize=13, loc="left"
+            )
             axes.legend(loc="upper right", framealpha=0.9)
         largest = max((moment.distance for moment in answer.moments), default=0.0)
         rows[0, 0].set_ylim(0, 1.15 * largest or 1.0)
@@ -102,10 +137,26 @@ def _draw_episode(axes: Axes, moments: Sequence[Moment]) -> None:
         label: str | None = name
         for place, index in enumerate(order):
             if flags[index]:
-                axes.axvspan(time[index], end[place], facecolor=colour if hatch is None else "none",
-                             edgecolor="0.6", hatch=hatch, linewidth=0, alpha=0.6, label=label)
+                axes.axvspan(
+                    time[index],
+                    end[place],
+                    facecolor=colour if hatch is None else "none",
+                    edgecolor="0.6",
+                    hatch=hatch,
+                    linewidth=0,
+                    alpha=0.6,
+                    label=label,
+                )
                 label = None
-    axes.step(time[order], distance[order], where="post", color=colours.BLUE, linewidth=2.2,
-              marker="o", markersize=4, label="||da||, mean over the chunk")
+    axes.step(
+        time[order],
+        distance[order],
+        where="post",
+        color=colours.BLUE,
+        linewidth=2.2,
+        marker="o",
+        markersize=4,
+        label="||da||, mean over the chunk",
+    )
     axes.set_ylabel("||da||\n[action units]")
     axes.grid(alpha=0.3)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from vla_sae_ros.activations.archive import ArchiveNames
 from vla_sae_ros.activations.frames import FRAMES_FOLDER, frame_name, read_frame
-from vla_sae_ros.study.features.heatmaps.heatmap_files import HeatmapFiles
-from vla_sae_ros.study.features.top_episodes import Peak
+from vla_sae_ros.study.features.heatmap_files import HeatmapFiles
+from vla_sae_ros.study.features.labels.top_episodes import Peak
 
 Key = tuple[str, int] | tuple[str, int, int]
 

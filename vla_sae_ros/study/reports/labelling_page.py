@@ -14,7 +14,7 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.features.feature_activity import FeatureActivity
 from vla_sae_ros.study.features.generality.generality_labels import CLASSES
-from vla_sae_ros.study.features.top_episodes import Peak
+from vla_sae_ros.study.features.labels.top_episodes import Peak
 from vla_sae_ros.study.pages.template import write_template_page
 from vla_sae_ros.study.reports.contact_frames import Sheet, contact_frames
 from vla_sae_ros.study.reports.report_rows import percent

@@ -15,7 +15,7 @@ from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.features.feature_activity import FeatureActivity
 from vla_sae_ros.study.features.generality.generality_file import read_generality
 from vla_sae_ros.study.features.labels.evidence_file import Evidence, FeatureEvidence
-from vla_sae_ros.study.features.top_episodes import Peak
+from vla_sae_ros.study.features.labels.top_episodes import Peak
 from vla_sae_ros.study.reports.contact_frames import ContactFrames
 
 
@@ -80,9 +80,7 @@ def _row(known: Known, feature: int, evidence: FeatureEvidence | None, top: int)
     )
 
 
-def table_data(
-    rows: Sequence[FeatureRow], frames: ContactFrames | None
-) -> list[dict[str, Any]]:
+def table_data(rows: Sequence[FeatureRow], frames: ContactFrames | None) -> list[dict[str, Any]]:
     """Return the rows as small plain data for the page's script; what is unknown is null."""
     return [_datum(row, frames) for row in rows]
 

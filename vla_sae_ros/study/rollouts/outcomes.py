@@ -46,9 +46,18 @@ def to_come(trial: Trial, policy: str, execute_steps: int) -> Outcome:
     """Return the outcome of a trial that has not been run, to be filled in."""
     task, layout = trial.task, trial.layout
     return Outcome(
-        policy, execute_steps, task.suite, task.task_index, task.instruction,
-        trial.asked_for_another, target_and_goal(task)[0], trial.init_state, trial.seed,
-        layout.move_objects_m, layout.exchange, shuffled=layout.shuffle,
+        policy,
+        execute_steps,
+        task.suite,
+        task.task_index,
+        task.instruction,
+        trial.asked_for_another,
+        target_and_goal(task)[0],
+        trial.init_state,
+        trial.seed,
+        layout.move_objects_m,
+        layout.exchange,
+        shuffled=layout.shuffle,
     )
 
 
@@ -87,21 +96,34 @@ class OutcomeFile:
             fields = json.loads(line)
             exchanged = fields.pop("exchanged")
             basket = tuple(fields.pop("in_basket"))
-            return Outcome(**fields, exchanged=tuple(exchanged) if exchanged else None,
-                           in_basket=basket)
+            return Outcome(
+                **fields, exchanged=tuple(exchanged) if exchanged else None, in_basket=basket
+            )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ConfigurationError(
-                complaint(f"{self._path}, line {number} is no outcome of a rollout",
-                          line.strip()[:80], "lines that `vla-sae rollout --out` wrote",
-                          "Name another file.")
+                complaint(
+                    f"{self._path}, line {number} is no outcome of a rollout",
+                    line.strip()[:80],
+                    "lines that `vla-sae rollout --out` wrote",
+                    "Name another file.",
+                )
             ) from error
 
 
 def _plan(outcome: Outcome) -> tuple[object, ...]:
     """Return what tells an episode from every other."""
-    return (outcome.policy, outcome.execute_steps, outcome.suite, outcome.task_index,
-            outcome.instruction, outcome.init_state, outcome.seed, outcome.moved_m,
-            outcome.exchanged, outcome.shuffled)
+    return (
+        outcome.policy,
+        outcome.execute_steps,
+        outcome.suite,
+        outcome.task_index,
+        outcome.instruction,
+        outcome.init_state,
+        outcome.seed,
+        outcome.moved_m,
+        outcome.exchanged,
+        outcome.shuffled,
+    )
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
@@ -110,8 +132,9 @@ def table(outcomes: Sequence[Outcome]) -> str:
     The last column counts episodes at whose end another object lay in the basket. Several suites
     get a line each over their tasks.
     """
-    lines = [f"{'task':<62}{'solved':>9}{'rate':>7}   95 % interval   median steps"
-             "   brought another"]
+    lines = [
+        f"{'task':<62}{'solved':>9}{'rate':>7}   95 % interval   median steps   brought another"
+    ]
     suites: dict[str, dict[str, list[Outcome]]] = {}
     for outcome in outcomes:
         what = "another object's instruction" if outcome.asked_for_another else outcome.instruction
@@ -133,5 +156,7 @@ def _line(key: str, group: Sequence[Outcome]) -> str:
     rate = len(solved) / len(group)
     another = sum(outcome.brought_another for outcome in group)
     name = key if len(key) <= 61 else key[:60] + "…"
-    return (f"{name:<62}{len(solved):>4} /{len(group):>3}{rate:>7.0%}"
-            f"   {low:>4.0%} to {high:>4.0%}   {median:>10}   {another:>13}")
+    return (
+        f"{name:<62}{len(solved):>4} /{len(group):>3}{rate:>7.0%}"
+        f"   {low:>4.0%} to {high:>4.0%}   {median:>10}   {another:>13}"
+    )

@@ -68,7 +68,9 @@ def run_trial(environment: LiberoEnvironment, driver: Driver, trial: Trial) -> O
         result = environment.step(act(observation))
         observation, success, steps = result.observation, result.success, steps + 1
     return replace(
-        to_come(trial, driver.policy_id, driver.execute_steps), success=success, steps=steps,
+        to_come(trial, driver.policy_id, driver.execute_steps),
+        success=success,
+        steps=steps,
         in_basket=objects_in_basket(environment.object_positions()),
     )
 
@@ -94,7 +96,9 @@ def distinct(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def evaluate(
-    environment: LiberoEnvironment, driver: Driver, trials: Sequence[Trial],
+    environment: LiberoEnvironment,
+    driver: Driver,
+    trials: Sequence[Trial],
     file: OutcomeFile | None = None,
 ) -> list[Outcome]:
     """Run every trial that the file does not hold yet; returns all, in the order of the trials."""
@@ -114,26 +118,50 @@ def evaluate(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `vla-sae rollout`."""
-    parser.add_argument("--policy", required=True,
-                        help='policy folder, or "expert" for the scripted teacher')
-    parser.add_argument("--suite", default="libero_object",
-                        help="one or several, with commas; LIBERO-PRO's, too; default %(default)s")
+    parser.add_argument(
+        "--policy", required=True, help='policy folder, or "expert" for the scripted teacher'
+    )
+    parser.add_argument(
+        "--suite",
+        default="libero_object",
+        help="one or several, with commas; LIBERO-PRO's, too; default %(default)s",
+    )
     parser.add_argument("--tasks", default="all", help='"all", "0,6" or "0:butter_1"')
     parser.add_argument("--episodes", type=int, default=10, help="per task")
     parser.add_argument("--init-states", default="40-49")
-    parser.add_argument("--move", type=float, default=0.0, metavar="METRES",
-                        help="move every object by up to this far in x and y")
-    parser.add_argument("--exchange", nargs="?", const="", metavar="OBJECT,OBJECT",
-                        help="exchange two objects' places; without names: the task's object "
-                        "with each of the scene's others in turn")
-    parser.add_argument("--shuffle", action="store_true",
-                        help="let all objects but the basket change places at random")
-    parser.add_argument("--instruction-swap", action="store_true",
-                        help="ask for each of the scene's other objects in turn, "
-                        "and count as success when that one is brought")
+    parser.add_argument(
+        "--move",
+        type=float,
+        default=0.0,
+        metavar="METRES",
+        help="move every object by up to this far in x and y",
+    )
+    parser.add_argument(
+        "--exchange",
+        nargs="?",
+        const="",
+        metavar="OBJECT,OBJECT",
+        help="exchange two objects' places; without names: the task's object "
+        "with each of the scene's others in turn",
+    )
+    parser.add_argument(
+        "--shuffle",
+        action="store_true",
+        help="let all objects but the basket change places at random",
+    )
+    parser.add_argument(
+        "--instruction-swap",
+        action="store_true",
+        help="ask for each of the scene's other objects in turn, "
+        "and count as success when that one is brought",
+    )
     parser.add_argument("--execute-steps", type=int, default=EXECUTE_STEPS)
-    parser.add_argument("--out", type=Path, metavar="FILE",
-                        help="outcomes as JSON lines; episodes that are there are not run again")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="outcomes as JSON lines; episodes that are there are not run again",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -142,20 +170,27 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError(complaint("Too few episodes", args.episodes, "1 or more"))
     layout = Layout(args.move, _pair(args.exchange), args.shuffle)
     planned = plan_trials(
-        parse_suites(args.suite, args.tasks), parse_range(args.init_states), args.episodes,
-        layout, args.exchange == "", args.instruction_swap,
+        parse_suites(args.suite, args.tasks),
+        parse_range(args.init_states),
+        args.episodes,
+        layout,
+        args.exchange == "",
+        args.instruction_swap,
     )
     trials = distinct(planned)
     if len(trials) < len(planned):
-        print(f"{len(planned) - len(trials)} of {len(planned)} episodes would be another one "
-              f"again: {len(trials)} are run. More --episodes give more.")
+        print(
+            f"{len(planned) - len(trials)} of {len(planned)} episodes would be another one "
+            f"again: {len(trials)} are run. More --episodes give more."
+        )
     if args.policy == EXPERT:
         for trial in trials:
             check_task(trial.task)
     file = OutcomeFile(args.out) if args.out else None
     with _environment() as environment:
         driver = (
-            expert_driver(environment) if args.policy == EXPERT
+            expert_driver(environment)
+            if args.policy == EXPERT
             else policy_driver(Path(args.policy), environment, args.execute_steps)
         )
         print(table(evaluate(environment, driver, trials, file)))

@@ -24,9 +24,14 @@ def arms_of(plan: Plan, arm: str) -> list[PlannedRun]:
 def test_every_arm_starts_from_the_same_states_and_seeds() -> None:
     plan = plan_of()
     assert plan.counts() == {
-        ("P2", "none"): 2, ("P2", "zero"): 2, ("P2", "noise"): 2, ("P2", "feature"): 2,
-        ("P2", "random_row"): 4, ("P2", "gaussian"): 4, ("P2", "random_alive"): 2,
-    }  # fmt: skip
+        ("P2", "none"): 2,
+        ("P2", "zero"): 2,
+        ("P2", "noise"): 2,
+        ("P2", "feature"): 2,
+        ("P2", "random_row"): 4,
+        ("P2", "gaussian"): 4,
+        ("P2", "random_alive"): 2,
+    }
     pairs = {run.settings.pair.text for run in arms_of(plan, "none")}
     for run in plan.runs:
         assert run.settings.pair.text in pairs
@@ -45,19 +50,25 @@ def test_the_same_plan_has_the_same_ids_and_any_setting_changes_them() -> None:
 
     assert ids() == ids() == ids(name="other")
     for changed in (
-        {"cap": 2.0}, {"execute_steps": 3}, {"max_steps": 9}, {"windows": [{"to": 5}]},
-        {"changes": [{"strengths": [0.25]}]}, {"features": [{"site": SITE, "ids": [1]}]},
+        {"cap": 2.0},
+        {"execute_steps": 3},
+        {"max_steps": 9},
+        {"windows": [{"to": 5}]},
+        {"changes": [{"strengths": [0.25]}]},
+        {"features": [{"site": SITE, "ids": [1]}]},
         {"places": [{"suite": "toy", "rollouts": 2, "first_seed": 5}]},
         {"places": [{"suite": "toy", "rollouts": 2, "move": 0.01}]},
         {"places": [{"suite": "toy", "rollouts": 2, "instruction": "go left"}]},
-    ):  # fmt: skip
+    ):
         assert not ids() & ids(**changed), changed
 
 
 def test_a_longer_study_takes_the_runs_of_the_shorter_one() -> None:
     short = plan_of()
-    long = plan_of(places=[{"suite": "toy", "init_states": "0-3", "rollouts": 4}],
-                   changes=[{"strengths": [0.5, 1.0]}])  # fmt: skip
+    long = plan_of(
+        places=[{"suite": "toy", "init_states": "0-3", "rollouts": 4}],
+        changes=[{"strengths": [0.5, 1.0]}],
+    )
     assert {run.run_id for run in short.runs} < {run.run_id for run in long.runs}
 
 
@@ -84,8 +95,7 @@ def test_controls_are_no_studied_features_while_there_are_others() -> None:
 
 
 def test_a_run_of_two_protocols_is_made_once() -> None:
-    plan = plan_of(protocols=["P2", "P3", "P4"], necessity={"site": SITE},
-                   layers={"directions": 1})  # fmt: skip
+    plan = plan_of(protocols=["P2", "P3", "P4"], necessity={"site": SITE}, layers={"directions": 1})
     plain = arms_of(plan, "none")
     assert [[arm.protocol for arm in run.arms] for run in plain] == [["P2", "P3", "P4"]] * 2
     assert len({run.run_id for run in plan.runs}) == len(plan.runs)
@@ -103,8 +113,11 @@ def test_necessity_projects_out_the_most_general_features_and_draws_others() -> 
 
 
 def test_open_loop_looks_at_observations_of_plain_rollouts_and_has_no_windows() -> None:
-    plan = plan_of(protocols=["P1", "P5"], observations={"count": 6, "every": 5},
-                   windows=[{"to": 5}, {"to": 9}])  # fmt: skip
+    plan = plan_of(
+        protocols=["P1", "P5"],
+        observations={"count": 6, "every": 5},
+        windows=[{"to": 5}, {"to": 9}],
+    )
     observing = [run for run in plan.runs if run.settings.kind == "observations"]
     assert plan.runs[: len(observing)] == tuple(observing) and not observing[0].arms
     sources = tuple(run.run_id for run in observing)
@@ -126,11 +139,15 @@ def test_every_layer_is_swept_the_one_that_nothing_reads_too() -> None:
         ({"features": [{"site": SITE, "top_general": 99}]}, "99 asked for.*up to 52"),
         ({"controls": {"rows": 200}}, "200 asked for"),
         ({"protocols": ["P4"], "layers": {"sites": ["moon"]}}, "toy.0, toy.1"),
-        ({"features": [{"site": SITE, "ids": [SILENT]}],
-          "changes": [{"mode": "clamp", "unit": "observed_max", "strengths": [1]}]},
-         "without an observed maximum.*residual_norm"),
+        (
+            {
+                "features": [{"site": SITE, "ids": [SILENT]}],
+                "changes": [{"mode": "clamp", "unit": "observed_max", "strengths": [1]}],
+            },
+            "without an observed maximum.*residual_norm",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_steered_is_refused_before_anything_runs(
     changed: dict[str, object], words: str
 ) -> None:
@@ -142,8 +159,9 @@ def test_a_site_that_nothing_reads_is_refused_for_steering() -> None:
     study = toy_study(features=[{"site": LAST, "ids": [0]}])
     ground = toy_ground(study)
     bundles = {SITE: ground.bundles[SITE], LAST: ground.bundles[SITE]}
-    unread = toy_stage.Ground(ground.policy_id, ground.sites, bundles, ground.tasks,
-                              ground.init_states, {})  # fmt: skip
+    unread = toy_stage.Ground(
+        ground.policy_id, ground.sites, bundles, ground.tasks, ground.init_states, {}
+    )
     with pytest.raises(ConfigurationError, match=r"nothing reads it.*toy.0"):
         make_plan(study, unread)
 

@@ -77,7 +77,8 @@ def test_a_file_that_cannot_be_read_is_refused_by_its_name(tmp_path: Path) -> No
     assert load_study(path) == build(Study, PLAIN)
 
 
-@pytest.mark.parametrize("path", sorted(resource("config", "studies").glob("*.yaml")),
-                         ids=lambda path: path.stem)  # fmt: skip
+@pytest.mark.parametrize(
+    "path", sorted(resource("config", "studies").glob("*.yaml")), ids=lambda path: path.stem
+)
 def test_every_shipped_study_is_read_and_named_like_its_file(path: Path) -> None:
     assert load_study(path).name == path.stem

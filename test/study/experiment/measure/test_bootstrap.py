@@ -24,8 +24,9 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
 def test_the_interval_is_scipys() -> None:
     sample = np.random.default_rng(4).standard_exponential(40)
     ours = mean_interval(sample[:, None], draws=20_000, seed=0)
-    theirs = stats.bootstrap((sample,), np.mean, n_resamples=20_000, method="BCa",
-                             rng=np.random.default_rng(9)).confidence_interval
+    theirs = stats.bootstrap(
+        (sample,), np.mean, n_resamples=20_000, method="BCa", rng=np.random.default_rng(9)
+    ).confidence_interval
     assert ours.mean[0] == pytest.approx(sample.mean())
     assert (ours.low[0], ours.high[0]) == pytest.approx((theirs.low, theirs.high), abs=0.015)
 

@@ -39,8 +39,12 @@ def test_it_agrees_with_pages_test_in_scipy() -> None:
 
 def test_its_p_is_uniform_on_null_data() -> None:
     generator = np.random.default_rng(100)
-    p = np.array([trend(generator.standard_normal((20, 7)), np.arange(7.0), 199, seed).p
-                  for seed in range(300)])
+    p = np.array(
+        [
+            trend(generator.standard_normal((20, 7)), np.arange(7.0), 199, seed).p
+            for seed in range(300)
+        ]
+    )
     # p is a multiple of 1/200: spread each over its cell.
     p -= np.random.default_rng(0).uniform(0, 1 / 200, len(p))
     assert stats.kstest(p, "uniform").pvalue > 0.05

@@ -53,10 +53,22 @@ def without_clock(rows: list[Row]) -> list[Row]:
 
 
 def test_the_planted_feature_raises_the_hand_and_its_controls_do_not(tmp_path: Path) -> None:
-    plan = plan_of("up", arms=["none", "zero", "feature", "random_row", "gaussian", "prompt",
-                               "noise", "mean_difference"],
-                   prompt="go left", mean_difference={"activations": "a"},
-                   controls={"rows": 5, "gaussian": 5})  # fmt: skip
+    plan = plan_of(
+        "up",
+        arms=[
+            "none",
+            "zero",
+            "feature",
+            "random_row",
+            "gaussian",
+            "prompt",
+            "noise",
+            "mean_difference",
+        ],
+        prompt="go left",
+        mean_difference={"activations": "a"},
+        controls={"rows": 5, "gaussian": 5},
+    )
     tally = made(plan, tmp_path)
     assert tally == Tally(made=len(plan.runs))
     plain, steered = height(tmp_path, "none"), height(tmp_path, "feature")
@@ -91,8 +103,9 @@ def test_a_trajectory_tells_what_happened_step_by_step(tmp_path: Path) -> None:
     steps = row.steps
     assert path.actions.shape == (steps, 7) and path.ee_position.shape == (steps + 1, 3)
     assert path.object_positions.shape == (steps + 1, 1, 3) and path.object_names == ["can_1"]
-    np.testing.assert_allclose(np.diff(path.ee_position, axis=0), 0.02 * path.actions[:, :3],
-                               atol=1e-6)  # fmt: skip
+    np.testing.assert_allclose(
+        np.diff(path.ee_position, axis=0), 0.02 * path.actions[:, :3], atol=1e-6
+    )
     assert path.inference_steps.tolist() == list(range(0, steps, 5))
     assert path.feature_ids.tolist() == [UP] and path.feature_sites.tolist() == [SITE]
     np.testing.assert_allclose(path.natural[:, 0], 0.1, atol=1e-6)
@@ -104,8 +117,10 @@ def test_a_trajectory_tells_what_happened_step_by_step(tmp_path: Path) -> None:
 
 
 def test_a_window_after_an_event_acts_from_there_on(tmp_path: Path) -> None:
-    made(plan_of(windows=[{"from": 5, "to": 15}, {"after": "close", "from": 0}],
-                 arms=["feature"]), tmp_path)  # fmt: skip
+    made(
+        plan_of(windows=[{"from": 5, "to": 15}, {"after": "close", "from": 0}], arms=["feature"]),
+        tmp_path,
+    )
     for row in rows_of(tmp_path, "feature"):
         path = Trajectory.load(tmp_path / row.file)
         acted = path.inference_steps[path.edit_ratio > 0].tolist()
@@ -137,8 +152,12 @@ def test_removing_what_brings_the_hand_to_the_can_costs_success(tmp_path: Path) 
 
 
 def test_open_loop_answers_the_same_observations_in_every_arm(tmp_path: Path) -> None:
-    plan = plan_of(protocols=["P1", "P5"], latency=10, changes=[{"strengths": [-0.5, 0.25, 0.5]}],
-                   observations={"count": 4, "every": 5, "noise_seeds": [0, 1]})  # fmt: skip
+    plan = plan_of(
+        protocols=["P1", "P5"],
+        latency=10,
+        changes=[{"strengths": [-0.5, 0.25, 0.5]}],
+        observations={"count": 4, "every": 5, "noise_seeds": [0, 1]},
+    )
     made(plan, tmp_path)
     rows = [row for row in read_table(tmp_path) if row.protocol == "P1"]
     answers = {row.arm_name: Responses.load(tmp_path / row.file) for row in rows}
@@ -146,12 +165,18 @@ def test_open_loop_answers_the_same_observations_in_every_arm(tmp_path: Path) ->
     assert plain.actions.shape == (8, 6, 7) and set(plain.episode.tolist()) == {0, 1}
     for one in answers.values():
         assert one.observation.tolist() == plain.observation.tolist()
-    up = {row.strength: (answers[row.arm_name].actions - plain.actions)[:, 0, 2].mean()
-          for row in rows if row.arm == "feature"}  # fmt: skip
+    up = {
+        row.strength: (answers[row.arm_name].actions - plain.actions)[:, 0, 2].mean()
+        for row in rows
+        if row.arm == "feature"
+    }
     assert [up[dose] for dose in (-0.5, 0.25, 0.5)] == pytest.approx([-0.5, 0.25, 0.5], abs=1e-5)
     assert not hook_at_zero(rows).differing and hook_at_zero(rows).compared == 1
-    latency = {row.arm: Latency.load(tmp_path / row.file) for row in read_table(tmp_path)
-               if row.protocol == "P5"}  # fmt: skip
+    latency = {
+        row.arm: Latency.load(tmp_path / row.file)
+        for row in read_table(tmp_path)
+        if row.protocol == "P5"
+    }
     assert latency["feature"].answers_after == 1 and latency["feature"].restored
     assert latency["zero"].answers_after == -1 and len(latency["none"].milliseconds) == 10
 
@@ -237,8 +262,9 @@ evaluate(make_plan(study, toy_ground(study)), Store(folder), InProcess(ToyStage(
 
 def test_kill_9_costs_what_was_under_way_and_the_table_ends_the_same(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "a")], env=environment,
-                            check=False)  # fmt: skip
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path / "a")], env=environment, check=False
+    )
     assert killed.returncode == -signal.SIGKILL and not (tmp_path / "a" / TABLE_FILE).exists()
     plan = plan_of()
     assert made(plan, tmp_path / "a").made == len(plan.runs) - 5
@@ -252,8 +278,9 @@ def test_kill_9_costs_what_was_under_way_and_the_table_ends_the_same(tmp_path: P
 def test_a_killed_worker_costs_its_run_only_and_is_replaced_and_counted(tmp_path: Path) -> None:
     deadly = tmp_path / "deadly"
     deadly.touch()
-    plan = plan_of(places=[{"suite": "toy", "init_states": "0-3", "rollouts": 4}],
-                   arms=["none", "feature"])  # fmt: skip
+    plan = plan_of(
+        places=[{"suite": "toy", "init_states": "0-3", "rollouts": 4}], arms=["none", "feature"]
+    )
     said: list[str] = []
     hands = Processes(2, ToyStage(killed_by=deadly), tmp_path / "a")
     try:

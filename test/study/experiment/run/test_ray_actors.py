@@ -47,8 +47,9 @@ def test_two_nodes_make_the_table_that_one_process_makes(cluster: str, tmp_path:
 
     deadly = tmp_path / "deadly"
     deadly.touch()
-    study = toy_study(places=[{"suite": "toy", "init_states": "0-3", "rollouts": 4}],
-                      arms=["none", "feature"])  # fmt: skip
+    study = toy_study(
+        places=[{"suite": "toy", "init_states": "0-3", "rollouts": 4}], arms=["none", "feature"]
+    )
     plan = make_plan(study, toy_ground(study))
     hands = RayActors(cluster, 0, ToyStage(killed_by=deadly), tmp_path / "a")
     assert (hands.count, hands.nodes) == (2, 2)

@@ -29,8 +29,9 @@ def bundle(tmp_path: Path) -> Path:
     sae = TopKSAE(
         torch.eye(WIDTH), torch.zeros(WIDTH), torch.eye(WIDTH), torch.zeros(WIDTH), 4, "none"
     )
-    card = BundleCard("0123abcd", "tiny", SITE, WIDTH, WIDTH, 4, "mean", ("action",), "none",
-                      1.0, 1.0)  # fmt: skip
+    card = BundleCard(
+        "0123abcd", "tiny", SITE, WIDTH, WIDTH, 4, "mean", ("action",), "none", 1.0, 1.0
+    )
     named = FeatureEntry(ONCE, label="mine", label_source="person", observed_max=2.0, notes="hm")
     SaeBundle(sae, card, Catalogue(SITE, [named])).save(tmp_path / "bundle")
     return tmp_path / "bundle"

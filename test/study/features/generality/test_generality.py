@@ -38,10 +38,16 @@ def read(name: str) -> object:
 
 def labels(name: str) -> tuple[np.ndarray, np.ndarray]:
     rows = read("labels")[name]  # type: ignore[index]
-    fields = ("episode_coverage", "mean_onset_count", "mean_activation_magnitude",
-              "relative_run_length")  # fmt: skip
-    return (np.array([[row[field] for field in fields] for row in rows]),
-            np.array([row["label"] for row in rows], bool))  # fmt: skip
+    fields = (
+        "episode_coverage",
+        "mean_onset_count",
+        "mean_activation_magnitude",
+        "relative_run_length",
+    )
+    return (
+        np.array([[row[field] for field in fields] for row in rows]),
+        np.array([row["label"] for row in rows], bool),
+    )
 
 
 def slow_metrics(episodes: list[np.ndarray], tau: float) -> Iterator[tuple[float, ...]]:
@@ -88,9 +94,13 @@ def slow_metrics(episodes: list[np.ndarray], tau: float) -> Iterator[tuple[float
 def test_the_metric_is_the_definition_step_by_step(episodes: list[np.ndarray]) -> None:
     measured = feature_metrics(iter(episodes))
     for feature, expected in enumerate(slow_metrics(episodes, 0.1)):
-        got = (measured.coverage[feature], measured.onset_count[feature],
-               measured.magnitude[feature], measured.relative_run_length[feature],
-               measured.run_length[feature])  # fmt: skip
+        got = (
+            measured.coverage[feature],
+            measured.onset_count[feature],
+            measured.magnitude[feature],
+            measured.relative_run_length[feature],
+            measured.run_length[feature],
+        )
         assert got == pytest.approx(expected, rel=1e-6)
 
 
@@ -176,8 +186,12 @@ def test_the_published_classifiers_are_the_printed_ones(name: str) -> None:
 @published
 def test_the_published_classifier_gives_every_published_class() -> None:
     features = read("stats")["features"]  # type: ignore[index]
-    fields = ("episode_coverage", "mean_onset_count", "mean_nonzero_activation",
-              "mean_relative_run_length")  # fmt: skip
+    fields = (
+        "episode_coverage",
+        "mean_onset_count",
+        "mean_nonzero_activation",
+        "mean_relative_run_length",
+    )
     values = ([one[field] for one in features] for field in fields)
     probability = GeneralityClassifier.published("libero").probability(*values)
     assert [bool(p >= 0.5) for p in probability] == [one["general"] for one in features]

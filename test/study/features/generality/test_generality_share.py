@@ -39,8 +39,9 @@ def test_the_interval_mostly_holds_the_truth_though_features_lie_at_the_border()
         rate = np.linspace(0.5, 3.5, 40)
         onsets = generator.poisson(rate, (episodes, 40)).astype(np.int32)
         largest = np.where(onsets > 0, 0.5, 0.05).astype(np.float32)
-        return EpisodeStatistics(largest, onsets, (onsets > 0).astype(np.float32) * 3,
-                                 np.full(episodes, 50))  # fmt: skip
+        return EpisodeStatistics(
+            largest, onsets, (onsets > 0).astype(np.float32) * 3, np.full(episodes, 50)
+        )
 
     truth = general_share(some(0, 20_000), LIBERO, draws=1).value
     held = [
@@ -55,9 +56,12 @@ def test_more_episodes_make_a_narrower_interval() -> None:
     for episodes in (8, 200):
         generator = np.random.default_rng(1)
         onsets = generator.poisson(2.0, (episodes, 60)).astype(np.int32)
-        one = EpisodeStatistics(np.ones((episodes, 60), np.float32), onsets,
-                                np.ones((episodes, 60), np.float32),
-                                np.full(episodes, 50))  # fmt: skip
+        one = EpisodeStatistics(
+            np.ones((episodes, 60), np.float32),
+            onsets,
+            np.ones((episodes, 60), np.float32),
+            np.full(episodes, 50),
+        )
         share = general_share(one, LIBERO, draws=100)
         widths.append(share.high - share.low)
     assert widths[1] < widths[0]

@@ -96,9 +96,7 @@ def steered_arms(
     of_site: dict[str, dict[int, str]] = {}
     for features in study.features:
         bundle = bundles[features.site]
-        of_site.setdefault(features.site, {}).update(
-            chosen(features, bundle, study.controls.seed)
-        )
+        of_site.setdefault(features.site, {}).update(chosen(features, bundle, study.controls.seed))
     for site, labels in of_site.items():
         controls = chosen_controls(bundles[site], set(labels), study.controls)
         windows = study.windows if protocol in EPISODES else (WHOLE_EPISODE,)
@@ -156,8 +154,9 @@ class _Maker:
     def _own(self, feature: int, changes: Changes, strength: float) -> Change:
         unit = {"scale": "factor", "project_out": ""}.get(changes.mode, changes.unit)
         by_itself = changes.mode == "project_out" or (changes.mode, unit) == (
-            "add", "residual_norm"
-        )  # fmt: skip
+            "add",
+            "residual_norm",
+        )
         carrier = -1 if by_itself else feature
         site = self.bundle.card.site
         return Change(site, f"row:{feature}", carrier, changes.mode, unit, strength)

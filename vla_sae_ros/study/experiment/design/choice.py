@@ -61,8 +61,11 @@ def random_of_class(
     bundle: SaeBundle, name: str, count: int, seed: int, without: tuple[int, ...] = ()
 ) -> tuple[int, ...]:
     """Draw features of a class; the same every time."""
-    of_class = [one.feature for one in bundle.catalogue.entries
-                if one.feature_class == name and one.feature not in without]  # fmt: skip
+    of_class = [
+        one.feature
+        for one in bundle.catalogue.entries
+        if one.feature_class == name and one.feature not in without
+    ]
     generator = np.random.default_rng([seed, 2])
     drawn = tuple(int(one) for one in generator.permutation(of_class))
     return _enough(drawn, count, name, bundle)[:count]
@@ -105,7 +108,11 @@ def _drawn(
 def _enough(found: tuple[int, ...], count: int, kind: str, bundle: SaeBundle) -> tuple[int, ...]:
     if len(found) < count:
         raise ConfigurationError(
-            complaint(f"{kind} features of {bundle.card.site}", f"{count} asked for",
-                      f"up to {len(found)}", "Ask for fewer, or classify them: vla-sae classify.")
-        )  # fmt: skip
+            complaint(
+                f"{kind} features of {bundle.card.site}",
+                f"{count} asked for",
+                f"up to {len(found)}",
+                "Ask for fewer, or classify them: vla-sae classify.",
+            )
+        )
     return found

@@ -84,8 +84,11 @@ def make_plan(study: Study, ground: Ground) -> Plan:
     merged: dict[str, PlannedRun] = {}
     for run in planner.runs():
         known = merged.get(run.run_id)
-        merged[run.run_id] = run if known is None else replace(
-            known, arms=known.arms + run.arms, filmed=known.filmed or run.filmed)  # fmt: skip
+        merged[run.run_id] = (
+            run
+            if known is None
+            else replace(known, arms=known.arms + run.arms, filmed=known.filmed or run.filmed)
+        )
     return Plan(study, tuple(merged.values()))
 
 
@@ -139,11 +142,16 @@ class _Planner:
     def _rollout(self, start: _Start, arm: Arm) -> PlannedRun:
         study = self._study
         settings = RunSettings(
-            "rollout", self._ground.policy_id, start.pair,
-            arm.instruction or start.instruction, (start.pair.seed + arm.noise,),
+            "rollout",
+            self._ground.policy_id,
+            start.pair,
+            arm.instruction or start.instruction,
+            (start.pair.seed + arm.noise,),
             self._limit(start),
-            study.execute_steps, study.cap, **self._hooks(arm),
-        )  # fmt: skip
+            study.execute_steps,
+            study.cap,
+            **self._hooks(arm),
+        )
         filmed = arm.arm in study.keep.videos and start.round < study.keep.pairs
         return PlannedRun(settings.run_id, settings, start.task, (arm,), filmed)
 
@@ -158,9 +166,16 @@ class _Planner:
             # A success ends an episode early: only half of its length is counted on.
             expected += max(1, steps // wanted.every // 2)
             settings = RunSettings(
-                "observations", self._ground.policy_id, start.pair, start.instruction,
-                (start.pair.seed,), steps, study.execute_steps, study.cap, every=wanted.every,
-            )  # fmt: skip
+                "observations",
+                self._ground.policy_id,
+                start.pair,
+                start.instruction,
+                (start.pair.seed,),
+                steps,
+                study.execute_steps,
+                study.cap,
+                every=wanted.every,
+            )
             yield PlannedRun(settings.run_id, settings, start.task, ())
 
     def _limit(self, start: _Start) -> int:
@@ -173,9 +188,17 @@ class _Planner:
         for arm in self._arms(protocol):
             seeds = tuple(one + arm.noise for one in study.observations.noise_seeds)
             settings = RunSettings(
-                kind, self._ground.policy_id, None, arm.instruction, seeds, steps,
-                study.execute_steps, study.cap, sources=sources, **self._hooks(arm),
-            )  # fmt: skip
+                kind,
+                self._ground.policy_id,
+                None,
+                arm.instruction,
+                seeds,
+                steps,
+                study.execute_steps,
+                study.cap,
+                sources=sources,
+                **self._hooks(arm),
+            )
             yield PlannedRun(settings.run_id, settings, None, (arm,))
 
     def _hooks(self, arm: Arm) -> dict[str, Any]:
@@ -205,9 +228,13 @@ class _Planner:
             for named in tasks:
                 for number in range(place.rollouts):
                     pair = Pair(
-                        place.suite, named.name, states[number % len(states)],
-                        place.first_seed + number, place.move, place.exchange,
-                    )  # fmt: skip
+                        place.suite,
+                        named.name,
+                        states[number % len(states)],
+                        place.first_seed + number,
+                        place.move,
+                        place.exchange,
+                    )
                     yield _Start(pair, named.task, _told(place, named.task), number)
 
 
@@ -231,9 +258,7 @@ def _check(study: Study, ground: Ground) -> None:
             )
     for site in study.layers.sites:
         if site not in ground.sites:
-            raise ConfigurationError(
-                complaint("`layers.sites`", site, ", ".join(ground.sites))
-            )
+            raise ConfigurationError(complaint("`layers.sites`", site, ", ".join(ground.sites)))
     _check_strengths(study, ground)
 
 
@@ -245,13 +270,25 @@ def _check_strengths(study: Study, ground: Ground) -> None:
                 continue
             if changes.unit == "residual_norm":
                 if not bundle.residual_norm_activation > 0:
-                    raise ConfigurationError(complaint(
-                        "unit residual_norm", f"the SAE of {features.site} came without data",
-                        "observed_max", "Convert it with --activations."))  # fmt: skip
+                    raise ConfigurationError(
+                        complaint(
+                            "unit residual_norm",
+                            f"the SAE of {features.site} came without data",
+                            "observed_max",
+                            "Convert it with --activations.",
+                        )
+                    )
                 continue
-            silent = [one for one in chosen(features, bundle, study.controls.seed)
-                      if not bundle.observed_max[one] > 0]  # fmt: skip
+            silent = [
+                one
+                for one in chosen(features, bundle, study.controls.seed)
+                if not bundle.observed_max[one] > 0
+            ]
             if silent:
-                raise ConfigurationError(complaint(
-                    f"features of {features.site} without an observed maximum", silent,
-                    "unit residual_norm for these"))  # fmt: skip
+                raise ConfigurationError(
+                    complaint(
+                        f"features of {features.site} without an observed maximum",
+                        silent,
+                        "unit residual_norm for these",
+                    )
+                )

@@ -1,10 +1,10 @@
 """The study file: what an experiment compares, where and how often. docs/experiments.md shows it.
 
-    name: lift
-    protocols: [P2]
-    features: [{site: expert.1, ids: [80]}]
-    changes: [{mode: add, unit: residual_norm, strengths: [0.25, 0.5]}]
-    places: [{suite: libero_object, tasks: "0,0:butter_1", rollouts: 10}]
+name: lift
+protocols: [P2]
+features: [{site: expert.1, ids: [80]}]
+changes: [{mode: add, unit: residual_norm, strengths: [0.25, 0.5]}]
+places: [{suite: libero_object, tasks: "0,0:butter_1", rollouts: 10}]
 """
 
 from __future__ import annotations
@@ -54,8 +54,15 @@ class Study:
     features: tuple[Features, ...] = ()
     changes: tuple[Changes, ...] = ()
     windows: tuple[Window, ...] = (WHOLE_EPISODE,)
-    arms: tuple[str, ...] = ("none", "zero", "feature", "random_row", "gaussian", "random_alive",
-                             "noise")  # fmt: skip
+    arms: tuple[str, ...] = (
+        "none",
+        "zero",
+        "feature",
+        "random_row",
+        "gaussian",
+        "random_alive",
+        "noise",
+    )
     controls: Controls = field(default_factory=Controls)
     prompt: str = ""
     mean_difference: MeanDifference | None = None
@@ -88,13 +95,19 @@ class Study:
     def _check_together(self) -> None:
         steered = set(self.protocols) & {"P1", "P2", "P5"}
         if steered and "feature" in self.arms and not (self.features and self.changes):
-            refuse("features and changes", "one of them missing",
-                   f"both, for {', '.join(sorted(steered))}")  # fmt: skip
+            refuse(
+                "features and changes",
+                "one of them missing",
+                f"both, for {', '.join(sorted(steered))}",
+            )
         if ("prompt" in self.arms) != bool(self.prompt):
             refuse("prompt", self.prompt, "an instruction with the arm prompt, and only with it")
         if ("mean_difference" in self.arms) != (self.mean_difference is not None):
-            refuse("mean_difference", self.mean_difference,
-                   "given with the arm mean_difference, and only with it")  # fmt: skip
+            refuse(
+                "mean_difference",
+                self.mean_difference,
+                "given with the arm mean_difference, and only with it",
+            )
         if ("P3" in self.protocols) != (self.necessity is not None):
             refuse("necessity", self.necessity, "given with the protocol P3, and only with it")
 
@@ -115,4 +128,3 @@ def load_study(path: Path) -> Study:
         return build(Study, content)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
-

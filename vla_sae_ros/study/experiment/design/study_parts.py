@@ -34,8 +34,15 @@ class Features:
     all: bool = False
 
     def __post_init__(self) -> None:
-        ways = ("ids", "labels", "top_general", "random_general", "random_memorized", "labelled",
-                "all")  # fmt: skip
+        ways = (
+            "ids",
+            "labels",
+            "top_general",
+            "random_general",
+            "random_memorized",
+            "labelled",
+            "all",
+        )
         chosen = [way for way in ways if getattr(self, way)]
         if len(chosen) != 1:
             refuse("features", chosen or "nothing chosen", f"exactly one of {', '.join(ways)}")
@@ -143,8 +150,11 @@ class MeanDifference:
     def __post_init__(self) -> None:
         one_of("mean_difference.by", self.by, ("success", "instruction"))
         if (self.by == "instruction") != bool(self.a and self.b):
-            refuse("mean_difference", (self.a, self.b),
-                   "a and b with by: instruction, neither with by: success")  # fmt: skip
+            refuse(
+                "mean_difference",
+                (self.a, self.b),
+                "a and b with by: instruction, neither with by: success",
+            )
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,13 @@ from typing import Any, NoReturn
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 
-_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text",
-          Path: "a path"}  # fmt: skip
+_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    Path: "a path",
+}
 
 
 def refuse(key: str, got: object, allowed: object, next_step: str = "") -> NoReturn:
@@ -51,11 +56,13 @@ def build[T](cls: type[T], entry: Any, where: str = "") -> T:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             advice = f"Did you mean `{_key(near[0])}`?" if near else ""
-            refuse(_join(where, name), given[name], f"the keys {', '.join(map(_key, known))}",
-                   advice)  # fmt: skip
+            refuse(
+                _join(where, name), given[name], f"the keys {', '.join(map(_key, known))}", advice
+            )
     hints = typing.get_type_hints(cls)
-    values = {name: _value(hints[name], value, _join(where, _key(name)))
-              for name, value in given.items()}  # fmt: skip
+    values = {
+        name: _value(hints[name], value, _join(where, _key(name))) for name, value in given.items()
+    }
     for name, one in known.items():
         if one.default is MISSING and one.default_factory is MISSING and name not in given:
             refuse(_join(where, _key(name)), None, "this key is needed")
@@ -79,8 +86,9 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if origin is dict:
         if not isinstance(value, dict):
             refuse(where, value, "a mapping")
-        return {_value(arguments[0], k, where): _value(arguments[1], v, where)
-                for k, v in value.items()}  # fmt: skip
+        return {
+            _value(arguments[0], k, where): _value(arguments[1], v, where) for k, v in value.items()
+        }
     if is_dataclass(hint):
         return build(typing.cast(Any, hint), value, where)
     return _scalar(hint, value, where)

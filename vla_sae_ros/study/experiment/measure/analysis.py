@@ -50,9 +50,7 @@ class Analysis:
         return sum(arm.lost for arm in self.arms)
 
 
-def analyse(
-    folder: Path, seed: int = 0, progress: Progress = lambda done, total: None
-) -> Analysis:
+def analyse(folder: Path, seed: int = 0, progress: Progress = lambda done, total: None) -> Analysis:
     """Analyse a study's folder, as far as it has been run.
 
     Raises:
@@ -65,17 +63,27 @@ def analyse(
         )
     arms = measure(folder, rows, progress)
     found = find(arms, seed)
-    return Analysis(folder, tuple(rows), tuple(arms), tuple(found), tuple(verdicts(found, "P2")),
-                    tuple(verdicts(found, "P1")), tuple(layer_sweep(arms)),
-                    tuple(latencies(folder, rows)))
+    return Analysis(
+        folder,
+        tuple(rows),
+        tuple(arms),
+        tuple(found),
+        tuple(verdicts(found, "P2")),
+        tuple(verdicts(found, "P1")),
+        tuple(layer_sweep(arms)),
+        tuple(latencies(folder, rows)),
+    )
 
 
 def write_numbers(path: Path, analysis: Analysis) -> None:
     """Write every finding and verdict as JSON; what is unknown is null."""
     content = {
         "findings": [_finding(one, each) for one in analysis.found for each in one.findings],
-        "verdicts": [_verdict(protocol, one) for protocol, group in (
-            ("P2", analysis.closed), ("P1", analysis.opened)) for one in group],
+        "verdicts": [
+            _verdict(protocol, one)
+            for protocol, group in (("P2", analysis.closed), ("P1", analysis.opened))
+            for one in group
+        ],
         "layers": [asdict(one) for one in analysis.layers],
         "latencies": [asdict(one) for one in analysis.latencies],
         "identical_at_zero": analysis.zero,
@@ -88,26 +96,46 @@ def write_numbers(path: Path, analysis: Analysis) -> None:
 
 def _finding(one: ArmFindings, each: Finding) -> dict[str, Any]:
     row = one.arm.row
-    numbers = {"mean": each.mean, "low": each.low, "high": each.high, "p": each.p,
-               "p_holm": each.p_holm, "random_bar": each.bar.height,
-               "random_bar_chance": each.bar.chance, "gaussian_bar": each.gaussian.height}
+    numbers = {
+        "mean": each.mean,
+        "low": each.low,
+        "high": each.high,
+        "p": each.p,
+        "p_holm": each.p_holm,
+        "random_bar": each.bar.height,
+        "random_bar_chance": each.bar.chance,
+        "gaussian_bar": each.gaussian.height,
+    }
     return {
-        "protocol": row.protocol, "arm": row.arm_name, "effect": each.effect.name,
-        "unit": each.effect.unit, **{name: _known(value) for name, value in numbers.items()},
-        "pairs": each.pairs, "random_rows": each.bar.rows, "significant": each.significant,
-        "counts": each.counts, "runs": [run.run_id for run in one.arm.rows],
+        "protocol": row.protocol,
+        "arm": row.arm_name,
+        "effect": each.effect.name,
+        "unit": each.effect.unit,
+        **{name: _known(value) for name, value in numbers.items()},
+        "pairs": each.pairs,
+        "random_rows": each.bar.rows,
+        "significant": each.significant,
+        "counts": each.counts,
+        "runs": [run.run_id for run in one.arm.rows],
     }
 
 
 def _verdict(protocol: str, one: FeatureVerdict) -> dict[str, Any]:
     row = one.doses[0].arm.row
     return {
-        "protocol": protocol, "site": row.site, "features": row.features, "label": row.label,
-        "mode": row.mode, "unit": row.unit, "outcome": one.outcome,
+        "protocol": protocol,
+        "site": row.site,
+        "features": row.features,
+        "label": row.label,
+        "mode": row.mode,
+        "unit": row.unit,
+        "outcome": one.outcome,
         "name_outcome": one.name_outcome,
         "causal_for": {effect: dose.arm.row.arm_name for effect, dose in one.counting.items()},
-        "trends": {name: {"rho": _known(each.rho), "p": _known(each.p), "pairs": each.pairs}
-                   for name, each in one.trends.items()},
+        "trends": {
+            name: {"rho": _known(each.rho), "p": _known(each.p), "pairs": each.pairs}
+            for name, each in one.trends.items()
+        },
     }
 
 
@@ -123,9 +151,16 @@ def main_effects(verdict: FeatureVerdict) -> Sequence[tuple[str, ArmFindings, Fi
     """
     predicted = verdict.predicted
     named = {predicted.effect, predicted.answer} if predicted else set()
-    known = [(name, dose, found) for name, dose in verdict.counting.items()
-             if (found := dose.of(name)) is not None and not found.effect.cost]
-    return sorted(known, key=lambda one: (
-        one[0] not in named,
-        one[2].effect not in (*EFFECTS, *OPEN_LOOP_EFFECTS),
-        -abs(one[2].mean) / max(one[2].bar.height, 1e-9)))
+    known = [
+        (name, dose, found)
+        for name, dose in verdict.counting.items()
+        if (found := dose.of(name)) is not None and not found.effect.cost
+    ]
+    return sorted(
+        known,
+        key=lambda one: (
+            one[0] not in named,
+            one[2].effect not in (*EFFECTS, *OPEN_LOOP_EFFECTS),
+            -abs(one[2].mean) / max(one[2].bar.height, 1e-9),
+        ),
+    )

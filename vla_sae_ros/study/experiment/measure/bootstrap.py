@@ -64,9 +64,7 @@ def _ratio(total: Floats, count: npt.NDArray) -> Floats:
     return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
 
 
-def _drawn_means(
-    filled: Floats, known: npt.NDArray[np.bool_], draws: int, seed: int
-) -> Floats:
+def _drawn_means(filled: Floats, known: npt.NDArray[np.bool_], draws: int, seed: int) -> Floats:
     """Return (draws, m) means; a draw without any pair of a quantity is NaN there."""
     n = len(filled)
     if n == 0:
@@ -86,8 +84,9 @@ def _bca(drawn: Floats, mean: Floats, centred: Floats, level: float) -> tuple[Fl
     below = ((drawn < mean) & ~close).sum(axis=0) + 0.5 * close.sum(axis=0)
     bias = ndtri(np.clip(below / count, 0.5 / count, 1 - 0.5 / count))
     spread = (centred**2).sum(axis=0) ** 1.5
-    skew = np.divide((centred**3).sum(axis=0), 6 * spread, out=np.zeros_like(mean),
-                     where=spread > 0)
+    skew = np.divide(
+        (centred**3).sum(axis=0), 6 * spread, out=np.zeros_like(mean), where=spread > 0
+    )
     tails = ndtri(np.array([(1 - level) / 2, (1 + level) / 2]))[:, None]
     shifted = bias + tails
     share = ndtr(bias + shifted / (1 - skew * shifted))

@@ -21,8 +21,10 @@ class Exactness:
             return ""
         if not self.differing:
             return f"{what}: {self.compared} of {self.compared} bit-identical to the plain policy."
-        return (f"{what}: {len(self.differing)} of {self.compared} NOT identical to the plain "
-                f"policy: {'; '.join(self.differing[:5])}.")  # fmt: skip
+        return (
+            f"{what}: {len(self.differing)} of {self.compared} NOT identical to the plain "
+            f"policy: {'; '.join(self.differing[:5])}."
+        )
 
 
 def hook_at_zero(rows: Sequence[Row]) -> Exactness:

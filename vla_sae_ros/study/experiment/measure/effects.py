@@ -40,41 +40,97 @@ class Effect:
 
 
 DISPLACEMENT = Effect(
-    "displacement", "m", "mean distance between the two hands at the same control step",
-    "farther from the plain path", "", signed=False)
+    "displacement",
+    "m",
+    "mean distance between the two hands at the same control step",
+    "farther from the plain path",
+    "",
+    signed=False,
+)
 HEIGHT = Effect("height", "m", "change of the hand's mean height", "higher", "lower")
-SPEED = Effect("speed", "m/s", "change of the hand's mean speed, its path over the time",
-               "faster", "slower")
+SPEED = Effect(
+    "speed", "m/s", "change of the hand's mean speed, its path over the time", "faster", "slower"
+)
 RISE = Effect("rise", "m/s", "change of the hand's mean vertical speed", "rises", "sinks")
-CLOSED = Effect("gripper closed", "1",
-                f"change of the share of steps with an opening below {1000 * OPEN:.0f} mm",
-                "closed longer", "open longer")
+CLOSED = Effect(
+    "gripper closed",
+    "1",
+    f"change of the share of steps with an opening below {1000 * OPEN:.0f} mm",
+    "closed longer",
+    "open longer",
+)
 TO_TARGET = Effect(
-    "distance to the target", "m",
+    "distance to the target",
+    "m",
     "change of the hand's mean distance to the object that the instruction names first",
-    "farther from it", "nearer to it")
-TO_GOAL = Effect("distance to the goal", "m", "the same for the object it names last",
-                 "farther from it", "nearer to it")
-TARGET_HEIGHT = Effect("target height", "m", "change of the target's mean height over its first",
-                       "lifted more", "lifted less")
+    "farther from it",
+    "nearer to it",
+)
+TO_GOAL = Effect(
+    "distance to the goal",
+    "m",
+    "the same for the object it names last",
+    "farther from it",
+    "nearer to it",
+)
+TARGET_HEIGHT = Effect(
+    "target height",
+    "m",
+    "change of the target's mean height over its first",
+    "lifted more",
+    "lifted less",
+)
 OTHER_OBJECT = Effect(
-    "another object", "1",
+    "another object",
+    "1",
     "share of pairs in which the hand comes nearest to another object than it does without "
-    "steering", "another object", "", signed=False)
-SUCCESS = Effect("success", "1", "change of the share of successful rollouts", "succeeds more",
-                 "succeeds less", cost=True)
-STEPS = Effect("steps", "1", "change of the control steps to success or to the limit",
-               "takes longer", "is done sooner", cost=True)
+    "steering",
+    "another object",
+    "",
+    signed=False,
+)
+SUCCESS = Effect(
+    "success",
+    "1",
+    "change of the share of successful rollouts",
+    "succeeds more",
+    "succeeds less",
+    cost=True,
+)
+STEPS = Effect(
+    "steps",
+    "1",
+    "change of the control steps to success or to the limit",
+    "takes longer",
+    "is done sooner",
+    cost=True,
+)
 
-EFFECTS = (DISPLACEMENT, HEIGHT, SPEED, RISE, CLOSED, TO_TARGET, TO_GOAL, TARGET_HEIGHT,
-           OTHER_OBJECT, SUCCESS, STEPS)
+EFFECTS = (
+    DISPLACEMENT,
+    HEIGHT,
+    SPEED,
+    RISE,
+    CLOSED,
+    TO_TARGET,
+    TO_GOAL,
+    TARGET_HEIGHT,
+    OTHER_OBJECT,
+    SUCCESS,
+    STEPS,
+)
 """Those that every study has; a distance to each object joins them."""
 
 
 def distance_to(thing: str) -> Effect:
     """Return the effect on the hand's mean distance to one object of the scene."""
-    return Effect(f"distance to {thing}", "m", f"change of the hand's mean distance to {thing}",
-                  "farther from it", "nearer to it")
+    return Effect(
+        f"distance to {thing}",
+        "m",
+        f"change of the hand's mean distance to {thing}",
+        "farther from it",
+        "nearer to it",
+    )
 
 
 @dataclass(frozen=True)
@@ -116,7 +172,7 @@ def pair_effects(
     steps = min(plain.steps, steered.steps)
     before, after = (_measures(one, steps, named) for one in (plain, steered))
     values = {name: after[name] - before[name] for name in before if name in after}
-    apart = (steered.motion.ee_position[1 : steps + 1] - plain.motion.ee_position[1 : steps + 1])
+    apart = steered.motion.ee_position[1 : steps + 1] - plain.motion.ee_position[1 : steps + 1]
     if steps:
         values[DISPLACEMENT.name] = float(np.linalg.norm(apart, axis=1).mean())
     nearest = [_nearest(one, steps, named.goal) for one in (plain, steered)]

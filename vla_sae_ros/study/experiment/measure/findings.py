@@ -83,11 +83,26 @@ def find(arms: Sequence[MeasuredArm], seed: int = 0) -> list[ArmFindings]:
     for number, arm in enumerate(judged):
         interval = mean_interval(arm.values, seed=seed)
         bars = {name: _bars(controls[name][number], len(arm.effects)) for name in CONTROLS}
-        found.append(ArmFindings(arm, tuple(
-            Finding(effect, float(interval.mean[i]), float(interval.low[i]),
-                    float(interval.high[i]), int(interval.pairs[i]), float(p[number][i]),
-                    float(adjusted[number][i]), bars["random_row"][i], bars["gaussian"][i])
-            for i, effect in enumerate(arm.effects) if interval.pairs[i])))
+        found.append(
+            ArmFindings(
+                arm,
+                tuple(
+                    Finding(
+                        effect,
+                        float(interval.mean[i]),
+                        float(interval.low[i]),
+                        float(interval.high[i]),
+                        int(interval.pairs[i]),
+                        float(p[number][i]),
+                        float(adjusted[number][i]),
+                        bars["random_row"][i],
+                        bars["gaussian"][i],
+                    )
+                    for i, effect in enumerate(arm.effects)
+                    if interval.pairs[i]
+                ),
+            )
+        )
     return found
 
 
@@ -96,9 +111,14 @@ def _controls(arm: MeasuredArm, arms: Sequence[MeasuredArm], name: str) -> Float
     of = arm.row
     if of.arm not in BARRED:
         return np.empty((0, *arm.values.shape))
-    fitting = [one for one in arms
-               if one.row.arm == name and one.row.protocol == of.protocol
-               and one.row.dose == of.dose and one.row.carrier in (-1, of.carrier)]
+    fitting = [
+        one
+        for one in arms
+        if one.row.arm == name
+        and one.row.protocol == of.protocol
+        and one.row.dose == of.dose
+        and one.row.carrier in (-1, of.carrier)
+    ]
     # A direction stands once for each carrier: a row of another carrier is another control.
     return np.array([one.aligned(arm.pairs) for one in fitting]).reshape(-1, *arm.values.shape)
 
@@ -115,8 +135,12 @@ def _p(arm: MeasuredArm, controls: Floats) -> Floats:
     """Return (effects,) p before any correction."""
     known = np.isfinite(controls)
     count = known.sum(axis=0)
-    typical = np.divide(np.where(known, controls, 0.0).sum(axis=0), count,
-                        out=np.full(arm.values.shape, np.nan), where=count > 0)
+    typical = np.divide(
+        np.where(known, controls, 0.0).sum(axis=0),
+        count,
+        out=np.full(arm.values.shape, np.nan),
+        where=count > 0,
+    )
     signed = np.array([effect.signed for effect in arm.effects])
     p = wilcoxon(np.where(signed, arm.values, arm.values - typical))
     for i, effect in enumerate(arm.effects):

@@ -57,7 +57,15 @@ def _layer(group: Sequence[MeasuredArm]) -> Layer:
     found = mean_interval(per_pair[:, None])
     rows = [row for arm in group for row in arm.rows]
     return Layer(
-        rows[0].site, rows[0].strength, len(group), len(rows), sum(row.success for row in rows),
-        float(found.mean[0]), float(found.low[0]), float(found.high[0]),
+        rows[0].site,
+        rows[0].strength,
+        len(group),
+        len(rows),
+        sum(row.success for row in rows),
+        float(found.mean[0]),
+        float(found.low[0]),
+        float(found.high[0]),
         float(np.mean([row.edit_ratio for row in rows])),
-        all(arm.identical == len(arm.rows) for arm in group), group[0].key)
+        all(arm.identical == len(arm.rows) for arm in group),
+        group[0].key,
+    )

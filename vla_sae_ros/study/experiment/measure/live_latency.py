@@ -43,8 +43,19 @@ def latencies(folder: Path, rows: Sequence[Row]) -> list[ArmLatency]:
     found = []
     for row, one in measured:
         median, p99 = np.percentile(one.milliseconds, (50, 99)).tolist()
-        found.append(ArmLatency(
-            row.arm, arm_key(row), len(one.milliseconds), median, p99,
-            float(np.median(one.readout_milliseconds)) if len(one.readout_milliseconds) else 0.0,
-            median / base[0] if base else None, bool(one.restored), int(one.answers_after)))
+        found.append(
+            ArmLatency(
+                row.arm,
+                arm_key(row),
+                len(one.milliseconds),
+                median,
+                p99,
+                float(np.median(one.readout_milliseconds))
+                if len(one.readout_milliseconds)
+                else 0.0,
+                median / base[0] if base else None,
+                bool(one.restored),
+                int(one.answers_after),
+            )
+        )
     return found

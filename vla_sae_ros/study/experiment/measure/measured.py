@@ -71,8 +71,10 @@ class MeasuredArm:
     @property
     def identical(self) -> int:
         """How many of its runs executed the very actions of their plain twins, to the bit."""
-        return sum(one.actions_sha256 == twin.actions_sha256
-                   for one, twin in zip(self.rows, self.twins, strict=True))
+        return sum(
+            one.actions_sha256 == twin.actions_sha256
+            for one, twin in zip(self.rows, self.twins, strict=True)
+        )
 
     def aligned(self, pairs: Sequence[str]) -> Floats:
         """Return the values (pairs, effects) of these pairs, NaN where one is not of this arm."""
@@ -106,8 +108,11 @@ def measure(
         if row.arm != "none" and row.kind != "latency":
             arms[row.protocol, row.arm_name].append(row)
     comparisons = _Comparisons(folder, rows, twins, progress)
-    return [made for group in arms.values()
-            if (made := _measured(group, twins, comparisons)) is not None]
+    return [
+        made
+        for group in arms.values()
+        if (made := _measured(group, twins, comparisons)) is not None
+    ]
 
 
 def _measured(
@@ -122,20 +127,32 @@ def _measured(
         values = compared.open_loop(rows[0], paired[0])
         names = tuple(f"episode {number}" for number in range(len(values)))
         return MeasuredArm(rows, paired, OPEN_LOOP_EFFECTS, names, values, {}, lost)
-    found = [compared.rollouts[row.run_id, twin.run_id]
-             for row, twin in zip(rows, paired, strict=True)]
-    values = np.array([[one.values.get(effect.name, np.nan) for effect in compared.effects]
-                       for one in found])
+    found = [
+        compared.rollouts[row.run_id, twin.run_id] for row, twin in zip(rows, paired, strict=True)
+    ]
+    values = np.array(
+        [[one.values.get(effect.name, np.nan) for effect in compared.effects] for one in found]
+    )
     approached = Counter(one.approached for one in found if one.approached)
-    return MeasuredArm(rows, paired, compared.effects, tuple(row.pair for row in rows), values,
-                       dict(approached.most_common()), lost)
+    return MeasuredArm(
+        rows,
+        paired,
+        compared.effects,
+        tuple(row.pair for row in rows),
+        values,
+        dict(approached.most_common()),
+        lost,
+    )
 
 
 class _Comparisons:
     """All pairs of runs compared once, whatever protocols they serve."""
 
     def __init__(
-        self, folder: Path, rows: Sequence[Row], twins: Mapping[tuple[str, str], Row],
+        self,
+        folder: Path,
+        rows: Sequence[Row],
+        twins: Mapping[tuple[str, str], Row],
         progress: Progress,
     ) -> None:
         self._folder = folder
@@ -155,7 +172,8 @@ class _Comparisons:
             for row, twin in pairs.values():
                 named = task_objects(row.task_instruction, names)
                 self.rollouts[row.run_id, twin.run_id] = pair_effects(
-                    plain, self._seen(row), (twin.success, row.success), named)
+                    plain, self._seen(row), (twin.success, row.success), named
+                )
                 progress(len(self.rollouts), total)
         self.effects = (*EFFECTS, *(distance_to(name) for name in sorted(things)))
 

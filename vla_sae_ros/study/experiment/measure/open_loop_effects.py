@@ -15,14 +15,27 @@ from vla_sae_ros.study.experiment.records.files import Responses
 
 Floats = npt.NDArray[np.float64]
 
-ACTION = Effect("action change", "action units", "mean ||da|| of an action of the chunk",
-                "acts otherwise", "", signed=False)
-UPWARD = Effect("upward command", "action units", "change of the vertical command, + is up",
-                "higher", "lower")
-COMMANDED_SPEED = Effect("commanded speed", "action units",
-                         "change of the length of the translation command", "faster", "slower")
-GRIPPER = Effect("gripper command", "action units", "change of the gripper command, + closes",
-                 "closes", "opens")
+ACTION = Effect(
+    "action change",
+    "action units",
+    "mean ||da|| of an action of the chunk",
+    "acts otherwise",
+    "",
+    signed=False,
+)
+UPWARD = Effect(
+    "upward command", "action units", "change of the vertical command, + is up", "higher", "lower"
+)
+COMMANDED_SPEED = Effect(
+    "commanded speed",
+    "action units",
+    "change of the length of the translation command",
+    "faster",
+    "slower",
+)
+GRIPPER = Effect(
+    "gripper command", "action units", "change of the gripper command, + closes", "closes", "opens"
+)
 
 OPEN_LOOP_EFFECTS = (ACTION, UPWARD, COMMANDED_SPEED, GRIPPER)
 
@@ -36,8 +49,10 @@ def open_loop_effects(plain: Responses, edited: Responses) -> dict[str, Floats]:
     Raises:
         RecordingError: the two did not answer the same observations.
     """
-    same = (np.array_equal(plain.observation, edited.observation)
-            and plain.actions.shape == edited.actions.shape)
+    same = (
+        np.array_equal(plain.observation, edited.observation)
+        and plain.actions.shape == edited.actions.shape
+    )
     if not same:
         raise _unlike("observations", f"{len(edited.observation)} of its own")
     before, after = plain.actions.astype(np.float64), edited.actions.astype(np.float64)
@@ -60,6 +75,11 @@ def refuse_other_noise(plain: Responses, edited: Responses) -> None:
 
 
 def _unlike(what: str, got: str) -> RecordingError:
-    return RecordingError(complaint(
-        f"{what} of an arm in open loop", got, "those of the plain policy",
-        "Delete the study's open-loop files and run it again."))
+    return RecordingError(
+        complaint(
+            f"{what} of an arm in open loop",
+            got,
+            "those of the plain policy",
+            "Delete the study's open-loop files and run it again.",
+        )
+    )

@@ -31,9 +31,7 @@ class Trend:
     pairs: int
 
 
-def trend(
-    effects: Floats, doses: Floats, permutations: int = PERMUTATIONS, seed: int = 0
-) -> Trend:
+def trend(effects: Floats, doses: Floats, permutations: int = PERMUTATIONS, seed: int = 0) -> Trend:
     """Test whether the effect is monotone in the dose.
 
     E. B. Page, "Ordered hypotheses for multiple treatments", JASA 1963: effects are ranked within

@@ -54,8 +54,10 @@ def verdicts(found: Sequence[ArmFindings], protocol: str) -> list[FeatureVerdict
             window = row.window_event, row.window_from, row.window_to
             groups[row.site, row.features, row.mode, row.unit, window].append(one)
     family = sum(map(len, groups.values()))
-    return [_verdict(sorted(group, key=lambda one: one.arm.row.strength), family, protocol)
-            for group in groups.values()]
+    return [
+        _verdict(sorted(group, key=lambda one: one.arm.row.strength), family, protocol)
+        for group in groups.values()
+    ]
 
 
 def _verdict(doses: Sequence[ArmFindings], family: int, protocol: str) -> FeatureVerdict:
@@ -65,8 +67,14 @@ def _verdict(doses: Sequence[ArmFindings], family: int, protocol: str) -> Featur
             if finding.counts:
                 counting.setdefault(finding.effect.name, one)
     predicted = prediction(doses[0].arm.row.label)
-    return FeatureVerdict(tuple(doses), _trends(doses), counting, _outcome(doses, family),
-                          predicted, _name_outcome(doses, predicted, protocol))
+    return FeatureVerdict(
+        tuple(doses),
+        _trends(doses),
+        counting,
+        _outcome(doses, family),
+        predicted,
+        _name_outcome(doses, predicted, protocol),
+    )
 
 
 def _mildest(dose: ArmFindings) -> tuple[float, bool]:
@@ -92,8 +100,11 @@ def _name_outcome(
     if predicted is None:
         return "not measured"
     name = predicted.answer if protocol == "P1" else predicted.effect
-    signs = [(finding, predicted.expected(dose.arm.row)) for dose in doses
-             if (finding := dose.of(name)) is not None]
+    signs = [
+        (finding, predicted.expected(dose.arm.row))
+        for dose in doses
+        if (finding := dose.of(name)) is not None
+    ]
     if not signs:
         return "not measured"
     agreements = {int(np.sign(one.mean)) * sign for one, sign in signs if one.counts and sign}

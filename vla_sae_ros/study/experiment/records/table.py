@@ -182,7 +182,11 @@ def read_table(folder: Path) -> list[Row]:
     if not table.schema.equals(SCHEMA):
         differing = sorted(set(table.column_names) ^ set(SCHEMA.names)) or "their types"
         raise RecordingError(
-            complaint(f"columns of {path}", differing, "those of this version",
-                      "Run vla-sae evaluate again: finished runs are kept, the table is made anew.")
-        )  # fmt: skip
+            complaint(
+                f"columns of {path}",
+                differing,
+                "those of this version",
+                "Run vla-sae evaluate again: finished runs are kept, the table is made anew.",
+            )
+        )
     return [Row(**{**each, "features": tuple(each["features"])}) for each in table.to_pylist()]

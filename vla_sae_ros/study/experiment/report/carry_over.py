@@ -32,12 +32,15 @@ def carry_over(title: str, arm: MeasuredArm, effect: str) -> CarryOver | None:
     values = arm.values[:, number]
     tasks = _places([task_name(row) for row in arm.rows])
     suites = _places([row.suite for row in arm.rows])
-    places = ({f"all of {name}": at for name, at in suites.items()} if len(suites) > 1 else {})
+    places = {f"all of {name}": at for name, at in suites.items()} if len(suites) > 1 else {}
     places |= tasks
     if len(tasks) < 2:
         return None
-    found = [(name, mean_interval(values[at][:, None])) for name, at in places.items()
-             if np.isfinite(values[at]).any()]
+    found = [
+        (name, mean_interval(values[at][:, None]))
+        for name, at in places.items()
+        if np.isfinite(values[at]).any()
+    ]
     ends = [float(end[0]) for _, one in found for end in (one.low, one.high)]
     axis, scale = Axis.over(ends), Scale.of(arm.effects[number])
     sign = np.sign(arm.means[number])
@@ -48,9 +51,19 @@ def carry_over(title: str, arm: MeasuredArm, effect: str) -> CarryOver | None:
         same += clear
         left = 100 * axis.share(low)
         text = f"{scale.say(mean)} {scale.unit} [{scale.say(low)}, {scale.say(high)}]"
-        marks.append(Mark(name, f"{one.pairs[0]} pairs", text, text,
-                          "counts" if clear else "nothing", arm.key,
-                          100 * axis.share(mean), left, 100 * axis.share(high) - left))
+        marks.append(
+            Mark(
+                name,
+                f"{one.pairs[0]} pairs",
+                text,
+                text,
+                "counts" if clear else "nothing",
+                arm.key,
+                100 * axis.share(mean),
+                left,
+                100 * axis.share(high) - left,
+            )
+        )
     return CarryOver(title, tuple(marks), same, 100 * axis.share(0.0))
 
 

@@ -24,8 +24,9 @@ def dose_curve(
     The band is that of the random rows at each dose; a filled point counts. All features share
     `axis`. `at_zero`: a dose of 0 changes nothing and is drawn too.
     """
-    points = [(one.arm.row.strength, one, found) for one in doses
-              if (found := one.of(effect)) is not None]
+    points = [
+        (one.arm.row.strength, one, found) for one in doses if (found := one.of(effect)) is not None
+    ]
     if not points:
         return None
     across = Axis.over([strength for strength, _, _ in points])
@@ -35,8 +36,9 @@ def dose_curve(
     signed = points[0][2].effect.signed
     parts = [draw.frame(points[0][1].arm.row.unit), draw.band(points, signed), draw.curve(line)]
     parts += [draw.point(*each) for each in points]
-    return Markup('<svg class="dose" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>'
-                  ).format(_WIDTH, _HEIGHT, f"{effect} over dose", Markup("").join(parts))
+    return Markup(
+        '<svg class="dose" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>'
+    ).format(_WIDTH, _HEIGHT, f"{effect} over dose", Markup("").join(parts))
 
 
 class _Drawing:
@@ -54,21 +56,33 @@ class _Drawing:
         for tick in self._up.ticks:
             y = self._y(tick)
             kind = "zero" if tick == 0 else "grid"
-            parts.append(f'<line class="{kind}" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" '
-                         f'y2="{y}"/><text x="{_LEFT - 6}" y="{y + 4}" text-anchor="end">'
-                         f"{self._scale.tick(tick)}</text>")
+            parts.append(
+                f'<line class="{kind}" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" '
+                f'y2="{y}"/><text x="{_LEFT - 6}" y="{y + 4}" text-anchor="end">'
+                f"{self._scale.tick(tick)}</text>"
+            )
         for tick in self._across.ticks:
-            parts.append(f'<text x="{self._x(tick)}" y="{_HEIGHT - _FOOT + 15}" '
-                         f'text-anchor="middle">{tick:g}</text>')
-        said = {"residual_norm": "strength [mean ‖x‖]", "observed_max": "strength [observed max]",
-                "factor": "factor"}.get(unit, "dose")
-        parts.append(f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 4}" '
-                     f'text-anchor="middle">{escape(said)}</text>')
+            parts.append(
+                f'<text x="{self._x(tick)}" y="{_HEIGHT - _FOOT + 15}" '
+                f'text-anchor="middle">{tick:g}</text>'
+            )
+        said = {
+            "residual_norm": "strength [mean ‖x‖]",
+            "observed_max": "strength [observed max]",
+            "factor": "factor",
+        }.get(unit, "dose")
+        parts.append(
+            f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 4}" '
+            f'text-anchor="middle">{escape(said)}</text>'
+        )
         return Markup("".join(parts))
 
     def band(self, points: Sequence[tuple[float, ArmFindings, Finding]], signed: bool) -> Markup:
-        known = [(strength, found.bar.height) for strength, _, found in sorted(
-            points, key=lambda one: one[0]) if found.bar.rows and math.isfinite(found.bar.height)]
+        known = [
+            (strength, found.bar.height)
+            for strength, _, found in sorted(points, key=lambda one: one[0])
+            if found.bar.rows and math.isfinite(found.bar.height)
+        ]
         if not known:
             return Markup("")
         if min(known)[0] > 0:
@@ -79,12 +93,22 @@ class _Drawing:
 
     def curve(self, line: Sequence[tuple[float, float]]) -> Markup:
         return Markup('<polyline class="curve" points="{}"/>').format(
-            " ".join(f"{self._x(s)},{self._y(v)}" for s, v in line))
+            " ".join(f"{self._x(s)},{self._y(v)}" for s, v in line)
+        )
 
     def point(self, strength: float, one: ArmFindings, found: Finding) -> Markup:
         x, kind = self._x(strength), say_kind(found)
         return Markup(
             '<g class="point {}" data-arm="{}" tabindex="0" role="button"><title>{}</title>'
-            '<line x1="{}" x2="{}" y1="{}" y2="{}"/><circle cx="{}" cy="{}" r="4.5"/></g>').format(
-            kind, one.arm.key, say_title(found), x, x, self._y(found.low),
-            self._y(found.high), x, self._y(found.mean))
+            '<line x1="{}" x2="{}" y1="{}" y2="{}"/><circle cx="{}" cy="{}" r="4.5"/></g>'
+        ).format(
+            kind,
+            one.arm.key,
+            say_title(found),
+            x,
+            x,
+            self._y(found.low),
+            self._y(found.high),
+            x,
+            self._y(found.mean),
+        )

@@ -69,12 +69,23 @@ def forest(key: str, effect: Effect, arms: Sequence[ArmFindings]) -> Forest | No
     for one, found in pairs:
         groups.setdefault(_group(one.arm.row), []).append(_mark(one, found, axis))
     return Forest(
-        key, effect.name, effect.meaning, scale.unit, effect.more, effect.less,
-        len({(one.arm.row.site, one.arm.row.features) for one, found in pairs
-             if found.counts and one.arm.row.arm == "feature"}),
+        key,
+        effect.name,
+        effect.meaning,
+        scale.unit,
+        effect.more,
+        effect.less,
+        len(
+            {
+                (one.arm.row.site, one.arm.row.features)
+                for one, found in pairs
+                if found.counts and one.arm.row.arm == "feature"
+            }
+        ),
         100 * axis.share(0.0),
         tuple((100 * axis.share(tick), scale.tick(tick)) for tick in axis.ticks),
-        tuple((name, tuple(marks)) for name, marks in groups.items()))
+        tuple((name, tuple(marks)) for name, marks in groups.items()),
+    )
 
 
 def _group(row: Row) -> str:
@@ -95,9 +106,17 @@ def _mark(one: ArmFindings, found: Finding, axis: Axis) -> Mark:
     own = row.arm == "feature"
     low = 100 * axis.share(found.low)
     return Mark(
-        f"{row.mode.replace('_', ' ')} {say_strength(row)}" if row.mode else say_arm(row), "",
-        say_interval(found), say_title(found), say_kind(found) if own else "other", one.arm.key,
-        100 * axis.share(found.mean), low, 100 * axis.share(found.high) - low, band)
+        f"{row.mode.replace('_', ' ')} {say_strength(row)}" if row.mode else say_arm(row),
+        "",
+        say_interval(found),
+        say_title(found),
+        say_kind(found) if own else "other",
+        one.arm.key,
+        100 * axis.share(found.mean),
+        low,
+        100 * axis.share(found.high) - low,
+        band,
+    )
 
 
 def say_kind(found: Finding) -> str:
@@ -110,7 +129,11 @@ def say_title(found: Finding) -> str:
     scale = Scale.of(found.effect)
     bar = "no random rows at this dose"
     if found.bar.rows:
-        bar = (f"bar of {found.bar.rows} random rows {scale.say(found.bar.height, False)} "
-               f"{scale.unit} (a random row passes with a chance of {found.bar.chance:.0%})")
-    return (f"{found.effect.name} {say_interval(found)}, {found.pairs} pairs, {say_p(found.p)}, "
-            f"after Holm {say_p(found.p_holm)}; {bar}")
+        bar = (
+            f"bar of {found.bar.rows} random rows {scale.say(found.bar.height, False)} "
+            f"{scale.unit} (a random row passes with a chance of {found.bar.chance:.0%})"
+        )
+    return (
+        f"{found.effect.name} {say_interval(found)}, {found.pairs} pairs, {say_p(found.p)}, "
+        f"after Holm {say_p(found.p_holm)}; {bar}"
+    )

@@ -20,8 +20,7 @@ def necessity(rows: Sequence[Row], found: Sequence[ArmFindings]) -> list[Mark]:
     for row in rows:
         if row.protocol == "P3":
             by_arm[arm_key(row)].append(row)
-    against = {one.arm.key: one.of(SUCCESS.name) for one in found
-               if one.arm.row.protocol == "P3"}
+    against = {one.arm.key: one.of(SUCCESS.name) for one in found if one.arm.row.protocol == "P3"}
     marks = []
     for name, group in by_arm.items():
         solved = sum(row.success for row in group)
@@ -29,12 +28,23 @@ def necessity(rows: Sequence[Row], found: Sequence[ArmFindings]) -> list[Mark]:
         change = against.get(name)
         detail = f"{solved} of {len(group)}"
         if change is not None:
-            detail += f"; against plain {Scale.of(SUCCESS).say(change.mean)} points, " \
-                      f"McNemar {say_p(change.p_holm)} after Holm"
+            detail += (
+                f"; against plain {Scale.of(SUCCESS).say(change.mean)} points, "
+                f"McNemar {say_p(change.p_holm)} after Holm"
+            )
         kind = "plain" if group[0].arm == "none" else "ablation"
         features = f" ({', '.join(map(str, group[0].features))})" if group[0].features else ""
-        marks.append(Mark(
-            say_arm(group[0]) + features, detail, f"{solved / len(group):.0%}",
-            say_title(change) if change is not None else detail, kind, name,
-            100 * solved / len(group), 100 * low, 100 * (high - low)))
+        marks.append(
+            Mark(
+                say_arm(group[0]) + features,
+                detail,
+                f"{solved / len(group):.0%}",
+                say_title(change) if change is not None else detail,
+                kind,
+                name,
+                100 * solved / len(group),
+                100 * low,
+                100 * (high - low),
+            )
+        )
     return marks

@@ -48,8 +48,13 @@ def page_paths(folder: Path, arms: Sequence[MeasuredArm], most: int) -> dict[str
             runs[one.run_id] = _path(rollout)
             objects.setdefault(task, _objects(rollout))
         shown.setdefault(arm_key(row), {}).setdefault(task, []).append([row.run_id, twin.run_id])
-    return {"runs": runs, "arms": shown, "order": list(shown), "objects": objects,
-            "left_out": left_out}
+    return {
+        "runs": runs,
+        "arms": shown,
+        "order": list(shown),
+        "objects": objects,
+        "left_out": left_out,
+    }
 
 
 def task_name(row: Row) -> str:

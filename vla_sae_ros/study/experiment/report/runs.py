@@ -11,9 +11,28 @@ from vla_sae_ros.study.experiment.measure.measured import MeasuredArm, arm_key
 from vla_sae_ros.study.experiment.records.table import Row
 from vla_sae_ros.study.experiment.report.wording import Scale, say_arm
 
-_SETTINGS = ("run_id", "study", "protocol", "arm", "site", "features", "label", "feature_class",
-             "direction", "carrier", "mode", "unit", "strength", "window_event", "window_from",
-             "window_to", "policy_id", "bundle_id", "instruction", "software")
+_SETTINGS = (
+    "run_id",
+    "study",
+    "protocol",
+    "arm",
+    "site",
+    "features",
+    "label",
+    "feature_class",
+    "direction",
+    "carrier",
+    "mode",
+    "unit",
+    "strength",
+    "window_event",
+    "window_from",
+    "window_to",
+    "policy_id",
+    "bundle_id",
+    "instruction",
+    "software",
+)
 
 
 def page_runs(rows: Sequence[Row], arms: Sequence[MeasuredArm]) -> dict[str, Any]:
@@ -35,9 +54,11 @@ def _arm(group: Sequence[Row], arm: MeasuredArm | None) -> dict[str, Any]:
     row = group[0]
     shown = _shown(arm)
     return {
-        "name": say_arm(row), "settings": _settings(row),
+        "name": say_arm(row),
+        "settings": _settings(row),
         "effects": [f"{arm.effects[i].name} [{Scale.of(arm.effects[i]).unit}]" for i in shown]
-        if arm else [],
+        if arm
+        else [],
         "approached": dict(arm.approached) if arm else {},
         "runs": list(_runs(group, arm, shown)),
     }
@@ -60,8 +81,13 @@ def _shown(arm: MeasuredArm | None) -> list[int]:
     if arm is None or arm.row.kind != "rollout":
         return []
     known = [i for i, value in enumerate(arm.means) if math.isfinite(value)]
-    return [i for i in known if arm.effects[i] not in (SUCCESS, OTHER_OBJECT)
-            and not arm.effects[i].cost and not arm.effects[i].name.endswith(tuple("0123456789"))]
+    return [
+        i
+        for i in known
+        if arm.effects[i] not in (SUCCESS, OTHER_OBJECT)
+        and not arm.effects[i].cost
+        and not arm.effects[i].name.endswith(tuple("0123456789"))
+    ]
 
 
 def _runs(
@@ -74,5 +100,12 @@ def _runs(
         if arm is not None and number is not None:
             twin = arm.twins[number].run_id
             values = [Scale.of(arm.effects[i]).say(float(arm.values[number, i])) for i in shown]
-        yield [row.run_id, twin, row.pair, int(row.success), row.steps, round(row.edit_ratio, 3),
-               values]
+        yield [
+            row.run_id,
+            twin,
+            row.pair,
+            int(row.success),
+            row.steps,
+            round(row.edit_ratio, 3),
+            values,
+        ]

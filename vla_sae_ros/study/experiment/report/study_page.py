@@ -61,26 +61,40 @@ class Block:
 def write_study_page(path: Path, analysis: Analysis, most_megabytes: float) -> None:
     """Write the page; `most_megabytes` bounds its videos."""
     rows = analysis.rows
-    steered = [arm for arm in analysis.arms if arm.row.protocol == "P2" and arm.row.arm in (
-        "feature", "random_alive", "mean_difference", "prompt", "noise")]
+    steered = [
+        arm
+        for arm in analysis.arms
+        if arm.row.protocol == "P2"
+        and arm.row.arm in ("feature", "random_alive", "mean_difference", "prompt", "noise")
+    ]
     shown = _best_first(analysis, steered)
     write_template_page(
-        path, "study.html",
-        study=rows[0].study, policy=sorted({row.policy_id for row in rows}),
+        path,
+        "study.html",
+        study=rows[0].study,
+        policy=sorted({row.policy_id for row in rows}),
         bundles=sorted({row.bundle_id for row in rows} - {""}),
         software=sorted({row.software for row in rows}),
-        counts=_counts(analysis), analysis=analysis,
-        tables=[(name, [verdict_row(one, protocol) for one in group])
-                for name, protocol, group in (
-                    ("Closed loop: rollouts against their plain twins", "P2", analysis.closed),
-                    ("Open loop: answers to the same observations", "P1", analysis.opened))
-                if group],
-        blocks=_blocks(analysis), places=_places(analysis.closed),
-        necessity=necessity(rows, analysis.found), layers=layer_marks(analysis.layers),
-        bars=_bar_rules(analysis.found), films=page_films(analysis.folder, shown, most_megabytes),
+        counts=_counts(analysis),
+        analysis=analysis,
+        tables=[
+            (name, [verdict_row(one, protocol) for one in group])
+            for name, protocol, group in (
+                ("Closed loop: rollouts against their plain twins", "P2", analysis.closed),
+                ("Open loop: answers to the same observations", "P1", analysis.opened),
+            )
+            if group
+        ],
+        blocks=_blocks(analysis),
+        places=_places(analysis.closed),
+        necessity=necessity(rows, analysis.found),
+        layers=layer_marks(analysis.layers),
+        bars=_bar_rules(analysis.found),
+        films=page_films(analysis.folder, shown, most_megabytes),
         settings_file=_settings_file(analysis.folder),
         paths=page_paths(analysis.folder, shown, MOST_PATHS),
-        runs=page_runs(rows, analysis.arms), arm_order=list(dict.fromkeys(map(arm_key, rows))),
+        runs=page_runs(rows, analysis.arms),
+        arm_order=list(dict.fromkeys(map(arm_key, rows))),
         plotly=Markup(get_plotlyjs()),
     )
 
@@ -115,46 +129,86 @@ def _counts(analysis: Analysis) -> Counts:
     once = {row.run_id: row for row in analysis.rows}
     rollouts = [row for row in once.values() if row.kind == "rollout"]
     return Counts(
-        len(once), len(rollouts), len({row.pair for row in rollouts}),
-        len({(row.suite, row.task) for row in rollouts}), len({row.suite for row in rollouts}),
-        len({(one.doses[0].arm.row.site, one.doses[0].arm.row.features)
-             for one in (*analysis.closed, *analysis.opened)}),
+        len(once),
+        len(rollouts),
+        len({row.pair for row in rollouts}),
+        len({(row.suite, row.task) for row in rollouts}),
+        len({row.suite for row in rollouts}),
+        len(
+            {
+                (one.doses[0].arm.row.site, one.doses[0].arm.row.features)
+                for one in (*analysis.closed, *analysis.opened)
+            }
+        ),
         sum(row.seconds for row in once.values()) / 3600,
         len({row.worker for row in once.values()}),
         sum(row.attempt > 1 for row in once.values()),
         sum(row.capped_share > 0 for row in once.values()),
-        tuple((protocol, arm, count) for (protocol, arm), count in Counter(
-            (row.protocol, row.arm) for row in analysis.rows).items()))
+        tuple(
+            (protocol, arm, count)
+            for (protocol, arm), count in Counter(
+                (row.protocol, row.arm) for row in analysis.rows
+            ).items()
+        ),
+    )
 
 
 def _blocks(analysis: Analysis) -> list[Block]:
     """Return every effect of both loops: first what most names predict, then what most do."""
     blocks = []
     predicted = Counter(one.predicted.effect for one in analysis.closed if one.predicted)
-    for protocol, group, name in (("P2", analysis.closed, "closed loop"),
-                                  ("P1", analysis.opened, "open loop")):
-        arms = [one for one in analysis.found if one.arm.row.protocol == protocol
-                and one.arm.row.arm != "zero"]
+    for protocol, group, name in (
+        ("P2", analysis.closed, "closed loop"),
+        ("P1", analysis.opened, "open loop"),
+    ):
+        arms = [
+            one
+            for one in analysis.found
+            if one.arm.row.protocol == protocol and one.arm.row.arm != "zero"
+        ]
         effects = list(dict.fromkeys(each.effect for one in arms for each in one.findings))
         for effect in effects:
             key = f"{protocol}-{effects.index(effect)}"
             drawn = forest(key, effect, arms) if protocol == "P2" or not analysis.closed else None
             curves = _curves(group, effect)
             if drawn or curves:
-                blocks.append(Block(key, f"{name}: {effect.name}", protocol, effect,
-                                    Scale.of(effect).unit, drawn, curves))
-    return sorted(blocks, key=lambda one: (
-        one.protocol != "P2", one.effect not in (*EFFECTS, *OPEN_LOOP_EFFECTS),
-        one.effect.cost, -predicted[one.effect.name], not one.effect.signed,
-        -(one.forest.counting if one.forest else 0)))
+                blocks.append(
+                    Block(
+                        key,
+                        f"{name}: {effect.name}",
+                        protocol,
+                        effect,
+                        Scale.of(effect).unit,
+                        drawn,
+                        curves,
+                    )
+                )
+    return sorted(
+        blocks,
+        key=lambda one: (
+            one.protocol != "P2",
+            one.effect not in (*EFFECTS, *OPEN_LOOP_EFFECTS),
+            one.effect.cost,
+            -predicted[one.effect.name],
+            not one.effect.signed,
+            -(one.forest.counting if one.forest else 0),
+        ),
+    )
 
 
 def _curves(group: Sequence[FeatureVerdict], effect: Effect) -> tuple[Curve, ...]:
-    known = [found for one in group for dose in one.doses
-             if (found := dose.of(effect.name)) is not None]
+    known = [
+        found for one in group for dose in one.doses if (found := dose.of(effect.name)) is not None
+    ]
     bars = [found.bar.height for found in known if found.bar.rows]
-    axis = Axis.over([*(end for found in known for end in (found.low, found.high)), *bars,
-                      *([-bar for bar in bars] if effect.signed else [])], ticks=4)
+    axis = Axis.over(
+        [
+            *(end for found in known for end in (found.low, found.high)),
+            *bars,
+            *([-bar for bar in bars] if effect.signed else []),
+        ],
+        ticks=4,
+    )
     curves = []
     for one in group:
         row = one.doses[0].arm.row
@@ -184,8 +238,11 @@ def _places(group: Sequence[FeatureVerdict]) -> list[CarryOver]:
 
 def _bar_rules(found: Sequence[ArmFindings]) -> list[tuple[int, float, int]]:
     """Return (random rows, chance of a further one to pass, arms) as often as they occur."""
-    rules = Counter((one.findings[0].bar.rows, one.findings[0].bar.chance) for one in found
-                    if one.arm.row.arm == "feature" and one.findings)
+    rules = Counter(
+        (one.findings[0].bar.rows, one.findings[0].bar.chance)
+        for one in found
+        if one.arm.row.arm == "feature" and one.findings
+    )
     return [(rows, chance, count) for (rows, chance), count in sorted(rules.items())]
 
 
@@ -193,5 +250,3 @@ def _settings_file(folder: Path) -> str:
     """Return the study file as it was run, where the folder keeps it."""
     path = folder / "study.yaml"
     return path.read_text("utf-8") if path.is_file() else ""
-
-

@@ -61,14 +61,30 @@ def verdict_row(verdict: FeatureVerdict, protocol: str) -> VerdictRow:
     name_symbol, name_words = NAME_OUTCOMES[verdict.name_outcome]
     effects = main_effects(verdict)
     causal = tuple(
-        Said(f"{_direction(found)}: {say_interval(found)}", say_title(found),
-             dose.arm.key, f"{found.effect.name}, {say_strength(dose.arm.row)}")
-        for _, dose, found in effects[:SHOWN])
+        Said(
+            f"{_direction(found)}: {say_interval(found)}",
+            say_title(found),
+            dose.arm.key,
+            f"{found.effect.name}, {say_strength(dose.arm.row)}",
+        )
+        for _, dose, found in effects[:SHOWN]
+    )
     return VerdictRow(
-        say_feature(row), row.label, row.feature_class, _change(row),
-        verdict.outcome, symbol, words, causal, tuple(name for name, _, _ in effects[SHOWN:]),
-        _cost(verdict, effects[0][0] if effects else ""), name_symbol, name_words,
-        verdict.name_outcome, _predicted(verdict.predicted, protocol))
+        say_feature(row),
+        row.label,
+        row.feature_class,
+        _change(row),
+        verdict.outcome,
+        symbol,
+        words,
+        causal,
+        tuple(name for name, _, _ in effects[SHOWN:]),
+        _cost(verdict, effects[0][0] if effects else ""),
+        name_symbol,
+        name_words,
+        verdict.name_outcome,
+        _predicted(verdict.predicted, protocol),
+    )
 
 
 def verdict_table(analysis: Analysis) -> str:
@@ -77,8 +93,10 @@ def verdict_table(analysis: Analysis) -> str:
     for protocol, group in (("P2", analysis.closed), ("P1", analysis.opened)):
         for one in (verdict_row(each, protocol) for each in group):
             first = one.causal[0].text + f" ({one.causal[0].note})" if one.causal else ""
-            lines.append(f"{protocol} {one.name:<18}{one.label or '-':<24}{one.symbol} "
-                         f"{one.words:<17}{one.name_symbol} {one.name_words:<44}{first}".rstrip())
+            lines.append(
+                f"{protocol} {one.name:<18}{one.label or '-':<24}{one.symbol} "
+                f"{one.words:<17}{one.name_symbol} {one.name_words:<44}{first}".rstrip()
+            )
     return "\n".join(lines)
 
 
@@ -107,8 +125,14 @@ def _cost(verdict: FeatureVerdict, effect: str) -> tuple[Said, ...]:
     for name, dose in doses.items():
         found = dose.of(SUCCESS.name)
         if found is not None:
-            said.append(Said(say_interval(found).replace("%-points ", ""), say_title(found), name,
-                             say_strength(dose.arm.row)))
+            said.append(
+                Said(
+                    say_interval(found).replace("%-points ", ""),
+                    say_title(found),
+                    name,
+                    say_strength(dose.arm.row),
+                )
+            )
     return tuple(said)
 
 

@@ -22,15 +22,19 @@ def page_films(folder: Path, arms: Sequence[MeasuredArm], limit: float) -> dict[
     Raises:
         RecordingError: a video that the table names is gone.
     """
-    queue = [(number, arm.key, row, twin) for arm in arms for number, (row, twin) in
-             enumerate(_filmed(arm))]
+    queue = [
+        (number, arm.key, row, twin)
+        for arm in arms
+        for number, (row, twin) in enumerate(_filmed(arm))
+    ]
     queue.sort(key=lambda one: one[0])
     shown: dict[str, list[Any]] = {}
     uris: dict[str, str] = {}
     used, left_out = 0, 0
     for _, key, row, twin in queue:
-        new = {one.run_id: _uri(folder / one.video) for one in (row, twin)
-               if one.run_id not in uris}
+        new = {
+            one.run_id: _uri(folder / one.video) for one in (row, twin) if one.run_id not in uris
+        }
         size = sum(map(len, new.values()))
         if used + size > limit * 1e6:
             left_out += 1

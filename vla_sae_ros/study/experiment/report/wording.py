@@ -11,8 +11,12 @@ from vla_sae_ros.study.experiment.records.table import Row
 
 MINUS, DASH, TIMES = "\u2212", "\u2013", "\u00d7"
 
-_SHOWN = {"m": ("mm", 1000.0, 1), "m/s": ("mm/s", 1000.0, 1), "1": ("%-points", 100.0, 0),
-          "action units": ("action units", 1.0, 3)}
+_SHOWN = {
+    "m": ("mm", 1000.0, 1),
+    "m/s": ("mm/s", 1000.0, 1),
+    "1": ("%-points", 100.0, 0),
+    "action units": ("action units", 1.0, 3),
+}
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,12 @@ def say_strength(row: Row) -> str:
     if row.mode == "project_out":
         return "removed"
     number = f"{row.strength:+g}" if row.mode == "add" else f"{row.strength:g}"
-    unit = {"residual_norm": " ‖x‖", "observed_max": f" {TIMES} max", "factor": f" {TIMES}",
-            "token_norm": " ‖x‖ per token"}[row.unit]
+    unit = {
+        "residual_norm": " ‖x‖",
+        "observed_max": f" {TIMES} max",
+        "factor": f" {TIMES}",
+        "token_norm": " ‖x‖ per token",
+    }[row.unit]
     return number.replace("-", MINUS) + unit
 
 
@@ -94,16 +102,25 @@ def say_feature(row: Row) -> str:
 
 def say_arm(row: Row) -> str:
     """Return an arm's name for people."""
-    plain = {"none": "plain", "zero": "hook at zero", "noise": "plain, other noise seed",
-             "top_general": "top general features removed",
-             "random_general": "random general features removed",
-             "random_memorized": "random memorized features removed"}
+    plain = {
+        "none": "plain",
+        "zero": "hook at zero",
+        "noise": "plain, other noise seed",
+        "top_general": "top general features removed",
+        "random_general": "random general features removed",
+        "random_memorized": "random memorized features removed",
+    }
     if row.arm in plain:
         return plain[row.arm]
     if row.arm == "prompt":
         return f"instruction “{row.instruction}”"
-    who = {"feature": "feature", "random_alive": "random alive feature", "random_row": "random row",
-           "gaussian": "Gaussian direction", "mean_difference": "mean difference"}[row.arm]
+    who = {
+        "feature": "feature",
+        "random_alive": "random alive feature",
+        "random_row": "random row",
+        "gaussian": "Gaussian direction",
+        "mean_difference": "mean difference",
+    }[row.arm]
     what = say_feature(row) if row.features else f"{row.site}, {row.direction}"
     return f"{who} {what}, {say_dose(row)}"
 

@@ -100,10 +100,15 @@ def _check_sources(runs: list[PlannedRun], store: Store) -> None:
     looking = [run.settings for run in runs if run.settings.kind == "open_loop"]
     needed = max((one.steps for one in looking), default=0)
     if not sources <= set(store.finished) or found < needed:
-        raise RecordingError(complaint(
-            "observations of the plain rollouts", found, f"{needed} for the open loop",
-            "Ask for fewer (observations.count), for shorter steps between them "
-            "(observations.every) or for more rollouts; finished runs are kept."))  # fmt: skip
+        raise RecordingError(
+            complaint(
+                "observations of the plain rollouts",
+                found,
+                f"{needed} for the open loop",
+                "Ask for fewer (observations.count), for shorter steps between them "
+                "(observations.every) or for more rollouts; finished runs are kept.",
+            )
+        )
 
 
 def all_cores() -> int:

@@ -31,8 +31,10 @@ class Forecast:
             return text + "."
         if self.hours is None:
             kinds = " and ".join(self.unknown)
-            return (f"{text}; how long they take is not known before a first {kinds} was made here "
-                    "(--limit 4 makes four runs).")  # fmt: skip
+            return (
+                f"{text}; how long they take is not known before a first {kinds} was made here "
+                "(--limit 4 makes four runs)."
+            )
         size = f", {self.bytes / 1e6:.0f} MB" if self.bytes is not None else ""
         return f"{text}: about {self.hours:.1f} h with {self.workers} workers{size}."
 
@@ -48,11 +50,18 @@ def forecast(plan: Plan, store: Store, workers: int) -> Forecast:
         else:
             seconds[run.settings.kind].append(done.outcome.seconds)
     unknown = tuple(kind for kind in left if not seconds[kind])
-    total = sum(count * sum(seconds[kind]) / len(seconds[kind])
-                for kind, count in left.items() if seconds[kind])  # fmt: skip
+    total = sum(
+        count * sum(seconds[kind]) / len(seconds[kind])
+        for kind, count in left.items()
+        if seconds[kind]
+    )
     each = store.bytes_per_run()
     count = sum(left.values())
     return Forecast(
-        count, len(plan.runs) - count, workers, None if unknown else total / workers / 3600,
-        unknown, None if each is None else each * count,
-    )  # fmt: skip
+        count,
+        len(plan.runs) - count,
+        workers,
+        None if unknown else total / workers / 3600,
+        unknown,
+        None if each is None else each * count,
+    )

@@ -40,11 +40,13 @@ def ground_of(study: Study) -> tuple[Ground, LiberoStage]:
         performers.policy[0],
         performers.sites,
         performers.bundles,
-        [[NamedTask(task_name(task), task) for task in parse_tasks(place.suite, place.tasks)]
-         for place in study.places],
+        [
+            [NamedTask(task_name(task), task) for task in parse_tasks(place.suite, place.tasks)]
+            for place in study.places
+        ],
         [parse_range(place.init_states) for place in study.places],
         ids,
-    )  # fmt: skip
+    )
     by_id = {ids[site]: tuple(map(float, vector)) for site, vector in vectors.items()}
     return ground, LiberoStage(policy, folders, by_id)
 
@@ -63,11 +65,15 @@ def mean_difference(settings: MeanDifference, site: str) -> Vector:
     dataset = ActivationDataset.open(settings.activations)
     kinds: Mapping[str, list[EpisodeRecord]]
     if settings.by == "success":
-        kinds = {"success": [one for one in dataset.episodes if one.success],
-                 "failure": [one for one in dataset.episodes if one.success is False]}  # fmt: skip
+        kinds = {
+            "success": [one for one in dataset.episodes if one.success],
+            "failure": [one for one in dataset.episodes if one.success is False],
+        }
     else:
-        kinds = {told: [one for one in dataset.episodes if one.instruction == told]
-                 for told in (settings.a, settings.b)}  # fmt: skip
+        kinds = {
+            told: [one for one in dataset.episodes if one.instruction == told]
+            for told in (settings.a, settings.b)
+        }
     means = []
     for kind, episodes in kinds.items():
         if not episodes:
@@ -85,6 +91,8 @@ def content_id(vector: Vector) -> str:
 def _no_such_episode(folder: Path, kind: str, dataset: ActivationDataset) -> str:
     told = sorted({one.instruction for one in dataset.episodes})
     return complaint(
-        f"episodes in {folder} for the mean difference", kind, f"success, failure, or of {told}",
+        f"episodes in {folder} for the mean difference",
+        kind,
+        f"success, failure, or of {told}",
         "Collect more: vla-sae collect.",
-    )  # fmt: skip
+    )

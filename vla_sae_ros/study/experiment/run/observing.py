@@ -14,11 +14,11 @@ from vla_sae_ros.activations.source import Moment
 from vla_sae_ros.sim.environment import TaskSpec
 from vla_sae_ros.study.experiment.design.settings import RunSettings
 from vla_sae_ros.study.experiment.records.files import Arrays
-from vla_sae_ros.study.experiment.run.outcome import Result
+from vla_sae_ros.study.experiment.records.outcome import Result
+from vla_sae_ros.study.experiment.records.timing import Timed
 from vla_sae_ros.study.experiment.run.recorder import actions_sha256
 from vla_sae_ros.study.experiment.run.rollouts import trial_of
 from vla_sae_ros.study.experiment.run.setup import Performers
-from vla_sae_ros.study.experiment.run.timing import Timed
 from vla_sae_ros.study.rollouts.playing import play_trial
 
 
@@ -53,10 +53,12 @@ class Observed(Arrays):
             np.array(moments[0].instruction),
             np.array(episode),
             np.array([[moment.frame[key] for key in pictures] for moment in moments], np.uint8),
-            np.array([np.concatenate([moment.frame[key] for key in vectors]) for moment in moments],
-                     np.float32),
+            np.array(
+                [np.concatenate([moment.frame[key] for key in vectors]) for moment in moments],
+                np.float32,
+            ),
             np.array([len(frame[key]) for key in vectors], np.int64),
-        )  # fmt: skip
+        )
 
     def frame(self, number: int) -> dict[str, np.ndarray]:
         """Return the policy's frame of one observation."""
@@ -110,7 +112,12 @@ def looks(paths: Sequence[Path], count: int) -> list[Look]:
     longest = max((len(one.steps) for one in episodes), default=0)
     order = [(n, e) for n in range(longest) for e, one in enumerate(episodes) if n < len(one.steps)]
     return [
-        Look(f"{episodes[e].episode}@{episodes[e].steps[n]}", e, episodes[e].frame(n),
-             str(episodes[e].instruction), int(episodes[e].steps[n]))
+        Look(
+            f"{episodes[e].episode}@{episodes[e].steps[n]}",
+            e,
+            episodes[e].frame(n),
+            str(episodes[e].instruction),
+            int(episodes[e].steps[n]),
+        )
         for n, e in sorted(order[:count], key=lambda at: (at[1], at[0]))
-    ]  # fmt: skip
+    ]

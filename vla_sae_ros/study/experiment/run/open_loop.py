@@ -10,12 +10,12 @@ import numpy as np
 from vla_sae_ros.policy.inference import Inference
 from vla_sae_ros.study.experiment.design.settings import RunSettings
 from vla_sae_ros.study.experiment.records.files import Latency, Responses
+from vla_sae_ros.study.experiment.records.outcome import Result
+from vla_sae_ros.study.experiment.records.timing import Timed
 from vla_sae_ros.study.experiment.run.hooks import Hooked, hooked
 from vla_sae_ros.study.experiment.run.observing import Look
-from vla_sae_ros.study.experiment.run.outcome import Result
 from vla_sae_ros.study.experiment.run.recorder import actions_sha256
 from vla_sae_ros.study.experiment.run.setup import Performers
-from vla_sae_ros.study.experiment.run.timing import Timed
 from vla_sae_ros.study.experiment.run.traces import HookTraces
 
 WARM_UP = 3
@@ -30,9 +30,11 @@ def run_open_loop(performers: Performers, settings: RunSettings, looked: Sequenc
     try:
         for look, seed in asked:
             inference = hooks.policy.infer(
-                look.frame, settings.instruction or look.instruction, (seed, look.step),
+                look.frame,
+                settings.instruction or look.instruction,
+                (seed, look.step),
                 hooks.snapshot(acting=True),
-            )  # fmt: skip
+            )
             traces.add(look.step, inference)
             chunks.append(inference.actions)
     finally:
@@ -54,8 +56,9 @@ def run_latency(performers: Performers, settings: RunSettings, looked: Sequence[
     timed = Timed()
     plain = performers.hook(())
     try:
-        wanted = [_ask(Hooked(plain, {}, settings.cap), look, settings, False).actions
-                  for look in looked]  # fmt: skip
+        wanted = [
+            _ask(Hooked(plain, {}, settings.cap), look, settings, False).actions for look in looked
+        ]
     finally:
         plain.close()
     hooks, traces = hooked(performers, settings), HookTraces(settings.traced)
@@ -74,8 +77,9 @@ def run_latency(performers: Performers, settings: RunSettings, looked: Sequence[
         released = [_ask(hooks, look, settings, False).actions for look in looked]
     finally:
         hooks.policy.close()
-    changed = [not np.array_equal(one, wanted[number % len(looked)])
-               for number, one in enumerate(answers)]  # fmt: skip
+    changed = [
+        not np.array_equal(one, wanted[number % len(looked)]) for number, one in enumerate(answers)
+    ]
     latency = Latency(
         np.array(milliseconds),
         np.array(read_out),
@@ -89,6 +93,8 @@ def run_latency(performers: Performers, settings: RunSettings, looked: Sequence[
 
 def _ask(hooks: Hooked, look: Look, settings: RunSettings, acting: bool) -> Inference:
     return hooks.policy.infer(
-        look.frame, settings.instruction or look.instruction,
-        (settings.noise_seeds[0], look.step), hooks.snapshot(acting),
-    )  # fmt: skip
+        look.frame,
+        settings.instruction or look.instruction,
+        (settings.noise_seeds[0], look.step),
+        hooks.snapshot(acting),
+    )

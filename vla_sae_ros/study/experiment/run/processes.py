@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vla_sae_ros.core.errors import ConfigurationError, SimulationError, VlaSaeError
 from vla_sae_ros.study.experiment.design.plan import PlannedRun
-from vla_sae_ros.study.experiment.run.outcome import Result
+from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.run.setup import Stage
 from vla_sae_ros.study.experiment.run.worker import Worker
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.study.experiment.design.plan import PlannedRun
-from vla_sae_ros.study.experiment.run.outcome import Result
+from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.run.setup import Stage
 from vla_sae_ros.study.experiment.run.worker import Worker
 
@@ -39,13 +39,21 @@ class RayActors:
     def __init__(self, address: str, count: int, stage: Stage, folder: Path) -> None:
         try:
             environment = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR,
-                     runtime_env={"env_vars": environment | {"OMP_NUM_THREADS": "1"}})  # fmt: skip
+            ray.init(
+                address,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env={"env_vars": environment | {"OMP_NUM_THREADS": "1"}},
+            )
         except ConnectionError as error:
-            raise ConfigurationError(complaint(
-                "no Ray cluster", address, "a running one",
-                "Start one: ray start --head, and ray start --address=HOST:6379 elsewhere.",
-            )) from error  # fmt: skip
+            raise ConfigurationError(
+                complaint(
+                    "no Ray cluster",
+                    address,
+                    "a running one",
+                    "Start one: ray start --head, and ray start --address=HOST:6379 elsewhere.",
+                )
+            ) from error
         self.count = count or max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._stage, self._folder = stage, folder
         self._actors: dict[int, Any] = {}

@@ -12,11 +12,11 @@ import numpy as np
 from vla_sae_ros.activations.source import Moment
 from vla_sae_ros.sim.environment import Layout, TaskSpec
 from vla_sae_ros.study.experiment.design.settings import RunSettings
+from vla_sae_ros.study.experiment.records.outcome import Result
+from vla_sae_ros.study.experiment.records.timing import Timed
 from vla_sae_ros.study.experiment.run.hooks import hooked
-from vla_sae_ros.study.experiment.run.outcome import Result
 from vla_sae_ros.study.experiment.run.recorder import Recorder, actions_sha256
 from vla_sae_ros.study.experiment.run.setup import Performers
-from vla_sae_ros.study.experiment.run.timing import Timed
 from vla_sae_ros.study.experiment.run.traces import HookTraces
 from vla_sae_ros.study.plots.mp4 import write_mp4
 from vla_sae_ros.study.rollouts.playing import PlannedTrial, play_trial
@@ -44,9 +44,13 @@ def run_rollout(
 
     try:
         success = play_trial(
-            scene, trial_of(settings, task), settings.steps, settings.execute_steps, answer,
+            scene,
+            trial_of(settings, task),
+            settings.steps,
+            settings.execute_steps,
+            answer,
             recorder.watch,
-        )  # fmt: skip
+        )
     finally:
         hooks.policy.close()
     outcome = timed.outcome(

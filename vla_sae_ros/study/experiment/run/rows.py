@@ -19,8 +19,12 @@ _NOWHERE = Pair("", "", -1, -1)
 def rows_of(plan: Plan, store: Store) -> list[Row]:
     """Return the rows of all finished runs, in the order of the plan."""
     software = software_version()
-    return [row for run in plan.runs if run.run_id in store.finished
-            for row in _rows(plan, run, store.finished[run.run_id], software)]  # fmt: skip
+    return [
+        row
+        for run in plan.runs
+        if run.run_id in store.finished
+        for row in _rows(plan, run, store.finished[run.run_id], software)
+    ]
 
 
 def _rows(plan: Plan, run: PlannedRun, finished: Finished, software: str) -> Iterator[Row]:

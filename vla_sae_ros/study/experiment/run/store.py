@@ -22,8 +22,8 @@ from typing import Self
 from vla_sae_ros.core.errors import ConfigurationError, RecordingError
 from vla_sae_ros.core.whole_file import write_whole
 from vla_sae_ros.study.experiment.design.settings import RunSettings
+from vla_sae_ros.study.experiment.records.outcome import Outcome, Result
 from vla_sae_ros.study.experiment.records.table import FILES_FOLDER, VIDEOS_FOLDER
-from vla_sae_ros.study.experiment.run.outcome import Outcome, Result
 
 JOURNAL = "runs.jsonl"
 LOST = "lost.jsonl"
@@ -77,8 +77,14 @@ class Store:
         if result.video:
             video = f"{VIDEOS_FOLDER}/{run_id}.mp4"
             _write(self.folder / video, result.video)
-        entry = {"run_id": run_id, "settings": asdict(settings), "attempt": attempt, "file": file,
-                 "video": video, "outcome": result.outcome.to_dict()}  # fmt: skip
+        entry = {
+            "run_id": run_id,
+            "settings": asdict(settings),
+            "attempt": attempt,
+            "file": file,
+            "video": video,
+            "outcome": result.outcome.to_dict(),
+        }
         self._journal.write(json.dumps(entry).encode() + b"\n")
         self._journal.flush()
         os.fsync(self._journal.fileno())
@@ -86,8 +92,12 @@ class Store:
 
     def add_lost(self, settings: RunSettings, reason: str, again: bool) -> None:
         """Note a run that was lost, and whether it is begun again."""
-        entry = {"run_id": settings.run_id, "again": again, "reason": reason,
-                 "settings": asdict(settings)}  # fmt: skip
+        entry = {
+            "run_id": settings.run_id,
+            "again": again,
+            "reason": reason,
+            "settings": asdict(settings),
+        }
         with (self.folder / LOST).open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(entry) + "\n")
 
@@ -132,8 +142,9 @@ def read_journal(folder: Path) -> tuple[dict[str, Finished], int]:
     for number, line in enumerate(whole.splitlines(), 1):
         try:
             entry = json.loads(line)
-            one = Finished(Outcome(**entry["outcome"]), entry["attempt"], entry["file"],
-                           entry["video"])  # fmt: skip
+            one = Finished(
+                Outcome(**entry["outcome"]), entry["attempt"], entry["file"], entry["video"]
+            )
             run_id = str(entry["run_id"])
         except (ValueError, TypeError, KeyError) as error:
             raise RecordingError(

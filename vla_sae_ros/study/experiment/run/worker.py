@@ -6,9 +6,9 @@ from pathlib import Path
 
 from vla_sae_ros.study.experiment.design.plan import PlannedRun
 from vla_sae_ros.study.experiment.design.settings import RunSettings
+from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.run.observing import Look, looks, run_observations
 from vla_sae_ros.study.experiment.run.open_loop import run_latency, run_open_loop
-from vla_sae_ros.study.experiment.run.outcome import Result
 from vla_sae_ros.study.experiment.run.rollouts import run_rollout
 from vla_sae_ros.study.experiment.run.setup import Stage
 from vla_sae_ros.study.experiment.run.store import file_of

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vla_sae_ros.study.experiment.design.plan import PlannedRun
-from vla_sae_ros.study.experiment.run.outcome import Result
+from vla_sae_ros.study.experiment.records.outcome import Result
 
 ATTEMPTS = 2
 """Times a run is begun before it is given up."""

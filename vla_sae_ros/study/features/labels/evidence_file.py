@@ -11,7 +11,7 @@ from typing import Any
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.whole_file import write_whole
-from vla_sae_ros.study.features.top_episodes import Peak
+from vla_sae_ros.study.features.labels.top_episodes import Peak
 
 EVIDENCE_FILE = "evidence.json"
 _FORMAT = 1

@@ -25,9 +25,9 @@ from vla_sae_ros.study.features.labels.evidence_labels import (
     evidence_labels,
     followed,
 )
+from vla_sae_ros.study.features.labels.top_episodes import TopEpisodes
 from vla_sae_ros.study.features.split_variables import with_variables
 from vla_sae_ros.study.features.stability import seed_stability
-from vla_sae_ros.study.features.top_episodes import TopEpisodes
 
 TOP = 8
 _LISTED = 40

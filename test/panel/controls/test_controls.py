@@ -10,11 +10,11 @@ from PyQt5.QtGui import QWheelEvent
 from PyQt5.QtTest import QTest
 from PyQt5.QtWidgets import QApplication
 
+from vla_sae_ros.panel.controls.control_bar import ControlBar
+from vla_sae_ros.panel.controls.episode import EpisodePane
+from vla_sae_ros.panel.controls.record_words import clock, size
 from vla_sae_ros.panel.frame.window import PanelWidget
 from vla_sae_ros.panel.state.values import EpisodeGoal, RobotView
-from vla_sae_ros.panel.views.control_bar import ControlBar
-from vla_sae_ros.panel.views.episode import EpisodePane
-from vla_sae_ros.panel.views.record_words import clock, size
 
 
 @pytest.fixture
@@ -52,12 +52,17 @@ def test_stop_without_a_bridge_warns(bar, store, told) -> None:
     bar.refresh(store, 0.0)
     assert bar.stop.isEnabled()
     bar.stop_now()
-    (words, warning), = told.lines
+    ((words, warning),) = told.lines
     assert "not sent" in words and warning
 
 
-@pytest.mark.parametrize("keys", [(Qt.Key.Key_F12, Qt.KeyboardModifier.NoModifier),
-                                  (Qt.Key.Key_Period, Qt.KeyboardModifier.ControlModifier)])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        (Qt.Key.Key_F12, Qt.KeyboardModifier.NoModifier),
+        (Qt.Key.Key_Period, Qt.KeyboardModifier.ControlModifier),
+    ],
+)
 @pytest.mark.parametrize("focus", ["table", "search", "remark"])
 def test_the_stop_keys_work_from_anywhere_in_the_window(
     qtbot, client, make_catalogue, keys, focus: str
@@ -73,8 +78,9 @@ def test_the_stop_keys_work_from_anywhere_in_the_window(
     qtbot.waitUntil(panel.isActiveWindow)
     panel.tick()
     bar = panel.areas.view("Controls")
-    target = {"table": panel.table, "search": panel.tools.search,
-              "remark": bar.record.remark}[focus]
+    target = {"table": panel.table, "search": panel.tools.search, "remark": bar.record.remark}[
+        focus
+    ]
     target.setFocus()
     QTest.keyClick(target, *keys)
     assert client.requests == [("stop", None)]
@@ -206,7 +212,7 @@ def test_on_a_robot_the_goal_is_its_instruction(pane, store, client) -> None:
     assert pane.form.suite.isHidden() and pane.form.task.isHidden()
     pane.form.instruction.setText("put the can into the bowl")
     pane.start()
-    (kind, goal), = client.requests
+    ((kind, goal),) = client.requests
     assert kind == "run"
     assert (goal.suite, goal.task, goal.clock) == ("", -1, "")
     assert goal.instruction == "put the can into the bowl"
@@ -214,21 +220,51 @@ def test_on_a_robot_the_goal_is_its_instruction(pane, store, client) -> None:
 
 def test_a_stopped_robot_says_why_and_what_to_do(pane, store, client) -> None:
     client.commands.offered = {"bridge/enable", "bridge/recover"}
-    store.robot = RobotView("STOPPED", "lease_expired", "'panel_1' did not renew", "panda",
-                            "franky", "", 0.0, 900, 3, 0.0021, 700, 12, 4, 180, 1)
+    store.robot = RobotView(
+        "STOPPED",
+        "lease_expired",
+        "'panel_1' did not renew",
+        "panda",
+        "franky",
+        "",
+        0.0,
+        900,
+        3,
+        0.0021,
+        700,
+        12,
+        4,
+        180,
+        1,
+    )
     pane.refresh(store, 0.0)
     words = pane.robot.state.text()
-    for part in ("STOPPED", "lease_expired: 'panel_1' did not renew", "Recover, then enable",
-                 "12 limited", "p99 2.1 ms"):
+    for part in (
+        "STOPPED",
+        "lease_expired: 'panel_1' did not renew",
+        "Recover, then enable",
+        "12 limited",
+        "p99 2.1 ms",
+    ):
         assert part in words
     assert "#a81c00" in pane.robot.state.styleSheet()
 
 
 def test_the_wheel_does_not_change_a_box_without_the_focus(pane) -> None:
     pane.form.task.setValue(4)
-    QApplication.sendEvent(pane.form.task, QWheelEvent(
-        QPointF(5, 5), QPointF(5, 5), QPoint(0, 0), QPoint(0, 120), Qt.MouseButton.NoButton,
-        Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False))
+    QApplication.sendEvent(
+        pane.form.task,
+        QWheelEvent(
+            QPointF(5, 5),
+            QPointF(5, 5),
+            QPoint(0, 0),
+            QPoint(0, 120),
+            Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        ),
+    )
     assert pane.form.task.value() == 4
 
 
@@ -237,7 +273,15 @@ def test_clock(seconds: float, words: str) -> None:
     assert clock(seconds) == words
 
 
-@pytest.mark.parametrize(("count", "words"), [
-    (0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2_500_000, "2.5 MB"), (5 * 10**15, "5000.0 TB")])
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1500, "1.5 kB"),
+        (2_500_000, "2.5 MB"),
+        (5 * 10**15, "5000.0 TB"),
+    ],
+)
 def test_size(count: int, words: str) -> None:
     assert size(count) == words

@@ -16,9 +16,15 @@ def robot_words(robot: RobotView | None) -> str:
         lines.append(f"{robot.reason}: {robot.detail}")
     if robot.status == "STOPPED":
         lines.append("Recover, then enable, to go on.")
-    counts = {"sent": robot.sent, "limited": robot.limited, "refused": robot.refused,
-              "held": robot.held, "stops": robot.stops}
+    counts = {
+        "sent": robot.sent,
+        "limited": robot.limited,
+        "refused": robot.refused,
+        "held": robot.held,
+        "stops": robot.stops,
+    }
     lines.append(", ".join(f"{count} {name}" for name, count in counts.items()))
-    lines.append(f"{robot.ticks} ticks, {robot.late_ticks} late, "
-                 f"p99 {1000 * robot.late_p99:.1f} ms late")
+    lines.append(
+        f"{robot.ticks} ticks, {robot.late_ticks} late, p99 {1000 * robot.late_p99:.1f} ms late"
+    )
     return "\n".join(lines)

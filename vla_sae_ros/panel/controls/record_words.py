@@ -14,8 +14,10 @@ def recording_text(recording: RecordingView | None, lost: bool) -> str:
     name = recording.uri.rstrip("/").rsplit("/", 1)[-1]
     if lost:
         return f"The recorder is silent: {name or 'its recording'} may have ended"
-    facts = (f"{clock(recording.elapsed)}   {size(recording.size)}   "
-             f"{recording.messages} messages   {name}")
+    facts = (
+        f"{clock(recording.elapsed)}   {size(recording.size)}   "
+        f"{recording.messages} messages   {name}"
+    )
     if recording.recording:
         return facts
     if not recording.uri:

@@ -35,9 +35,7 @@ def _add_option(parser: argparse.ArgumentParser, argument: Argument) -> None:
     option = "--" + argument.name.replace("_", "-")
     text = f"{argument.description} (default: {argument.default!r})".replace("%", "%%")
     if isinstance(argument.default, bool):
-        parser.add_argument(
-            option, action=argparse.BooleanOptionalAction, default=None, help=text
-        )
+        parser.add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=text)
     elif isinstance(argument.default, tuple):
         parser.add_argument(option, nargs="+", metavar="FOLDER", help=text)
     else:

@@ -8,8 +8,8 @@ import pytest
 from vla_sae_ros.activations.codes import CodedEpisode
 from vla_sae_ros.activations.format import EpisodeRecord
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.study.features.labels.top_episodes import Peak, TopEpisodes
 from vla_sae_ros.study.features.stability import largest_cosine
-from vla_sae_ros.study.features.top_episodes import Peak, TopEpisodes
 
 
 def coded(number: int, codes: np.ndarray) -> CodedEpisode:

@@ -15,10 +15,10 @@ from PyQt5.QtWidgets import (
     QWidget,
 )
 
+from vla_sae_ros.panel.controls.episode_form import EpisodeForm
+from vla_sae_ros.panel.controls.robot_controls import RobotControls
 from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.state.values import EpisodeGoal, EpisodeView
-from vla_sae_ros.panel.views.episode_form import EpisodeForm
-from vla_sae_ros.panel.views.robot_controls import RobotControls
 from vla_sae_ros.panel.views.view import Context
 from vla_sae_ros.panel.widgets.guard import guarded
 
@@ -46,8 +46,11 @@ class EpisodePane(QScrollArea):
         offered = self._commands.can_run_episodes
         episode = store.episode
         running = episode is not None and episode.running
-        for widget, enabled in ((self.run, offered and not running), (self.cancel, running),
-                                (self.form, offered and not running)):
+        for widget, enabled in (
+            (self.run, offered and not running),
+            (self.cancel, running),
+            (self.form, offered and not running),
+        ):
             if widget.isEnabled() != enabled:
                 widget.setEnabled(enabled)
         self.robot.refresh(store)
@@ -105,10 +108,15 @@ def episode_words(episode: EpisodeView | None) -> str:
     """Return how the episode stands, in some lines."""
     if episode is None or not episode.episode_id:
         return "No episode has run yet."
-    lines = [f"{episode.status}: {episode.instruction}" if episode.instruction
-             else episode.status, episode.detail]
-    counts = {"missed deadlines": episode.missed_deadlines, "held ticks": episode.held_ticks,
-              "dropped chunks": episode.dropped_chunks}
+    lines = [
+        f"{episode.status}: {episode.instruction}" if episode.instruction else episode.status,
+        episode.detail,
+    ]
+    counts = {
+        "missed deadlines": episode.missed_deadlines,
+        "held ticks": episode.held_ticks,
+        "dropped chunks": episode.dropped_chunks,
+    }
     lines.append(", ".join(f"{count} {name}" for name, count in counts.items() if count))
     return "\n".join(filter(None, lines))
 

@@ -23,8 +23,8 @@ from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.sae import SaeBundle
-from vla_sae_ros.study.features.heatmaps.heatmap_files import HeatmapFiles
-from vla_sae_ros.study.features.heatmaps.heatmaps import HEIGHT, Wanted, best_moments, draw_heatmaps
+from vla_sae_ros.study.features.heatmap_files import HeatmapFiles
+from vla_sae_ros.study.features.heatmaps import HEIGHT, Wanted, best_moments, draw_heatmaps
 
 
 @pytest.fixture

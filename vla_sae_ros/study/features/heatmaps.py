@@ -24,8 +24,8 @@ from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sae import SaeBundle
-from vla_sae_ros.study.features.heatmaps.heatmap_files import HeatmapFiles
-from vla_sae_ros.study.features.top_episodes import TopEpisodes
+from vla_sae_ros.study.features.heatmap_files import HeatmapFiles
+from vla_sae_ros.study.features.labels.top_episodes import TopEpisodes
 
 TOP = 4
 HEIGHT = 128  # [px]

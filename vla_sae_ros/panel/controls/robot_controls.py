@@ -5,12 +5,12 @@ from __future__ import annotations
 from PyQt5.QtCore import Qt
 from PyQt5.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout
 
-from vla_sae_ros.panel.frame.status_area import set_plainly
+from vla_sae_ros.panel.controls.robot_words import robot_words
 from vla_sae_ros.panel.state.store import Store
-from vla_sae_ros.panel.views.robot_words import robot_words
 from vla_sae_ros.panel.views.view import Context
 from vla_sae_ros.panel.widgets.guard import guarded
 from vla_sae_ros.panel.widgets.inks import CAUTION, GOOD, NEUTRAL, WARNING
+from vla_sae_ros.panel.widgets.plainly import set_plainly
 
 _STYLES = {"OFFLINE": CAUTION, "disabled": NEUTRAL, "ENABLED": GOOD, "STOPPED": WARNING}
 
@@ -31,17 +31,21 @@ class RobotControls(QGroupBox):
         column, line = QVBoxLayout(self), QHBoxLayout()
         column.addWidget(self.state)
         column.addLayout(line)
-        for button, slot in ((self.enable, lambda: self._enable(True)),
-                             (self.hold, lambda: self._enable(False)),
-                             (self.recover, self._recover)):
+        for button, slot in (
+            (self.enable, lambda: self._enable(True)),
+            (self.hold, lambda: self._enable(False)),
+            (self.recover, self._recover),
+        ):
             line.addWidget(button)
             button.clicked.connect(lambda _checked, call=slot: call())
         self.hide()
 
     def refresh(self, store: Store) -> None:
         """Show what is offered and how the robot stands."""
-        for service, buttons in (("bridge/enable", (self.enable, self.hold)),
-                                 ("bridge/recover", (self.recover,))):
+        for service, buttons in (
+            ("bridge/enable", (self.enable, self.hold)),
+            ("bridge/recover", (self.recover,)),
+        ):
             offered = self._commands.offers(service)
             for button in buttons:
                 if button.isHidden() == offered:

@@ -6,7 +6,7 @@ import os
 import socket
 import time
 
-from vla_sae_ros.study.experiment.run.outcome import Outcome
+from vla_sae_ros.study.experiment.records.outcome import Outcome
 
 
 class Timed:
@@ -26,6 +26,12 @@ class Timed:
     ) -> Outcome:
         """Return the outcome of the run that ends now."""
         return Outcome(
-            success, steps, sha256, edit_ratio, capped_share, acted_share,
-            time.perf_counter() - self._started, f"{socket.gethostname()} {os.getpid()}",
-        )  # fmt: skip
+            success,
+            steps,
+            sha256,
+            edit_ratio,
+            capped_share,
+            acted_share,
+            time.perf_counter() - self._started,
+            f"{socket.gethostname()} {os.getpid()}",
+        )

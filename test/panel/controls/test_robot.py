@@ -11,11 +11,11 @@ import pytest
 from robot_bench import RobotBench, chunk_for
 
 from vla_sae_ros.msg import RobotState
+from vla_sae_ros.panel.controls.episode import EpisodePane
 from vla_sae_ros.panel.ros import commands
 from vla_sae_ros.panel.ros.ros_thread import RosThread
 from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.state.values import EpisodeGoal
-from vla_sae_ros.panel.views.episode import EpisodePane
 from vla_sae_ros.panel.views.view import Context
 
 

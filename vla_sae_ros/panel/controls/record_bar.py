@@ -5,9 +5,9 @@ from __future__ import annotations
 from PyQt5.QtCore import Qt
 from PyQt5.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
 
+from vla_sae_ros.panel.controls.record_words import dropped_text, recording_text
 from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.state.values import RecordingView
-from vla_sae_ros.panel.views.record_words import dropped_text, recording_text
 from vla_sae_ros.panel.views.view import Context
 from vla_sae_ros.panel.widgets.elided import Elided
 from vla_sae_ros.panel.widgets.guard import guarded
@@ -25,7 +25,10 @@ class RecordBar(QWidget):
         """Start without news of a recorder."""
         super().__init__()
         self._store, self._commands, self._tell = (
-            context.store, context.client.commands, context.tell)
+            context.store,
+            context.client.commands,
+            context.tell,
+        )
         self._heard: RecordingView | None = None
         self._heard_at = 0.0
         self.button = QPushButton("● Record")
@@ -40,8 +43,12 @@ class RecordBar(QWidget):
         self.remark.setClearButtonEnabled(True)
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
-        for part, stretch in ((self.button, 0), (self.words, 3), (self.dropped, 0),
-                              (self.remark, 2)):
+        for part, stretch in (
+            (self.button, 0),
+            (self.words, 3),
+            (self.dropped, 0),
+            (self.remark, 2),
+        ):
             line.addWidget(part, stretch)
         self.button.clicked.connect(lambda _checked: self.toggle())
         self.remark.returnPressed.connect(self.mark)
@@ -57,8 +64,10 @@ class RecordBar(QWidget):
         self.words.show_text(recording_text(recording, lost), warning=lost or failed)
         text = dropped_text(recording)
         self.dropped.setVisible(bool(text))
-        for widget, words in ((self.dropped, text),
-                              (self.button, "■ Stop recording" if runs else "● Record")):
+        for widget, words in (
+            (self.dropped, text),
+            (self.button, "■ Stop recording" if runs else "● Record"),
+        ):
             if widget.text() != words:
                 widget.setText(words)
 
@@ -78,8 +87,12 @@ class RecordBar(QWidget):
             return
         self._commands.annotate(text, self._store.episode)
         recording = self._store.recording is not None and self._store.recording.recording
-        self._tell(f"remark published: {text}" if recording else
-                   f"remark published, but NOTHING IS RECORDING: {text}", not recording)
+        self._tell(
+            f"remark published: {text}"
+            if recording
+            else f"remark published, but NOTHING IS RECORDING: {text}",
+            not recording,
+        )
         self.remark.clear()
 
     @guarded()

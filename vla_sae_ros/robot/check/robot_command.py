@@ -5,6 +5,9 @@ from __future__ import annotations
 from vla_sae_ros.commands import Command
 
 COMMANDS = (
-    Command("check", "vla_sae_ros.robot.check.command",
-            "connection, limits, directions, latency and stop distance, at low speed"),
-)  # fmt: skip
+    Command(
+        "check",
+        "vla_sae_ros.robot.check.command",
+        "connection, limits, directions, latency and stop distance, at low speed",
+    ),
+)

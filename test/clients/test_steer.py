@@ -12,7 +12,7 @@ from rclpy.executors import SingleThreadedExecutor
 from std_srvs.srv import SetBool, Trigger
 
 from vla_sae_ros import cli
-from vla_sae_ros.clients import steer_client
+from vla_sae_ros.clients import steer, steer_client
 from vla_sae_ros.core.errors import SteeringRefused
 from vla_sae_ros.core.steering import Mode, Unit, parse_preset
 from vla_sae_ros.msg import FeatureCatalogue, SteeringEdit, SteeringEditState, SteeringState
@@ -36,7 +36,8 @@ class FakePolicy:
         self.node.create_service(SetSteering, "steering/set", self._set)
         catalogue = FeatureCatalogue(sites=["expert.1", "backbone.1"], bundle_ids=["e1", "b1"])
         self._catalogue = self.node.create_publisher(
-            FeatureCatalogue, "policy/catalogue", qos.LATCHED)
+            FeatureCatalogue, "policy/catalogue", qos.LATCHED
+        )
         self._catalogue.publish(catalogue)
         self.presets: list[ApplyPreset.Request] = []
         self.node.create_service(ApplyPreset, "steering/preset", self._preset)
@@ -99,7 +100,7 @@ def policy(ros_context) -> Iterator[FakePolicy]:
 
 def parse(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    steer_client.add_arguments(parser)
+    steer.add_arguments(parser)
     return parser.parse_args(words)
 
 
@@ -170,7 +171,8 @@ def test_a_saved_preset_names_its_bundles_and_loads_back_into_the_same_edits(
     assert "exists already" in capsys.readouterr().err
     assert cli.main(["steer", "preset", "load", str(file)]) == 0  # held, so it returns at once
     assert [from_edit(edit) for edit in parse_preset(policy.presets[0].preset).edits] == list(
-        policy.requests[0].edits)
+        policy.requests[0].edits
+    )
     assert "accepted: 1 edit(s) of 'lift', revision 3" in capsys.readouterr().out
 
 
@@ -181,13 +183,16 @@ def test_ctrl_c_lets_go_of_a_presets_edits_but_for_the_held_ones(
         raise KeyboardInterrupt
 
     file = tmp_path / "two.yaml"
-    file.write_text("format: 1\nname: two\nedits: [{feature: 3, mode: project_out, hold: true}, "
-                    "{feature: 4, mode: project_out}]\n")
+    file.write_text(
+        "format: 1\nname: two\nedits: [{feature: 3, mode: project_out, hold: true}, "
+        "{feature: 4, mode: project_out}]\n"
+    )
     monkeypatch.setattr(steer_client.SteerClient, "wait_until_gone", interrupt)
     assert cli.main(["steer", "preset", "load", str(file)]) == 0
     assert "released" in capsys.readouterr().out
-    features = [[edit.feature for edit in parse_preset(request.preset).edits]
-                for request in policy.presets]
+    features = [
+        [edit.feature for edit in parse_preset(request.preset).edits] for request in policy.presets
+    ]
     assert features == [[3, 4], [3]]
     assert cli.main(["steer", "preset", "load", str(file), "--hold"]) == 0
     assert all(edit.hold for edit in parse_preset(policy.presets[-1].preset).edits)
@@ -235,7 +240,7 @@ def test_without_a_system_the_next_step_is_said(monkeypatch, capsys) -> None:
     ],
 )
 def test_the_options_describe_the_edit(words, mode: Mode, unit: Unit, value: float) -> None:
-    edit = steer_client.edit_from(parse("set", "7", *words, "--tokens", "camera,state"))
+    edit = steer.edit_from(parse("set", "7", *words, "--tokens", "camera,state"))
     assert (edit.mode, edit.unit, edit.value) == (mode, unit, value)
     assert edit.token_groups == ("camera", "state")
 
@@ -263,4 +268,4 @@ def test_wrong_options_are_refused_before_a_node_is_made(words: tuple[str, ...])
     ("text", "value"), [("3s", 3.0), ("3", 3.0), ("500ms", 0.5), (".5", 0.5), ("2min", 120.0)]
 )
 def test_durations_are_read_in_seconds(text: str, value: float) -> None:
-    assert steer_client.seconds(text) == value
+    assert steer.seconds(text) == value

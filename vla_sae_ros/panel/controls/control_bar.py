@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from PyQt5.QtWidgets import QHBoxLayout, QWidget
 
+from vla_sae_ros.panel.controls.record_bar import RecordBar
+from vla_sae_ros.panel.controls.stop_button import StopButton
 from vla_sae_ros.panel.state.store import Store
-from vla_sae_ros.panel.views.record_bar import RecordBar
-from vla_sae_ros.panel.views.stop_button import StopButton
 from vla_sae_ros.panel.views.view import Context
 
 

@@ -42,26 +42,40 @@ class EpisodeForm(QWidget):
         for widget in self._of_simulation:
             widget.setVisible(not robot)
         self.instruction.setPlaceholderText(
-            "what the robot is to do" if robot else "the task's own instruction")
+            "what the robot is to do" if robot else "the task's own instruction"
+        )
         self.max_steps.setSpecialValueText("the bridge's" if robot else "the suite's")
 
     def goal(self) -> EpisodeGoal:
         """Return what the form says."""
         if self._robot:
             return EpisodeGoal(
-                suite="", task=-1, init_state=-1, seed=self.seed.value(),
-                instruction=self.instruction.text().strip(), max_steps=self.max_steps.value())
+                suite="",
+                task=-1,
+                init_state=-1,
+                seed=self.seed.value(),
+                instruction=self.instruction.text().strip(),
+                max_steps=self.max_steps.value(),
+            )
         return EpisodeGoal(
-            suite=self.suite.currentText().strip(), task=self.task.value(),
-            init_state=self.init_state.value(), seed=self.seed.value(),
-            instruction=self.instruction.text().strip(), max_steps=self.max_steps.value(),
-            clock=str(self.clock.currentData()))
+            suite=self.suite.currentText().strip(),
+            task=self.task.value(),
+            init_state=self.init_state.value(),
+            seed=self.seed.value(),
+            instruction=self.instruction.text().strip(),
+            max_steps=self.max_steps.value(),
+            clock=str(self.clock.currentData()),
+        )
 
     def show_goal(self, goal: EpisodeGoal) -> None:
         """Fill the form."""
         self.suite.setCurrentText(goal.suite)
-        for box, value in ((self.task, goal.task), (self.init_state, goal.init_state),
-                           (self.seed, goal.seed), (self.max_steps, goal.max_steps)):
+        for box, value in (
+            (self.task, goal.task),
+            (self.init_state, goal.init_state),
+            (self.seed, goal.seed),
+            (self.max_steps, goal.max_steps),
+        ):
             box.setValue(min(max(value, 0), _LARGEST))
         self.instruction.setText(goal.instruction)
         self.clock.setCurrentIndex(max(self.clock.findData(goal.clock), 0))
@@ -70,9 +84,13 @@ class EpisodeForm(QWidget):
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         fields = (
-            ("&Suite", self.suite), ("&Task", self.task), ("&Initial state", self.init_state),
-            ("S&eed", self.seed), ("I&nstruction", self.instruction),
-            ("Step &limit", self.max_steps), ("&Clock", self.clock),
+            ("&Suite", self.suite),
+            ("&Task", self.task),
+            ("&Initial state", self.init_state),
+            ("S&eed", self.seed),
+            ("I&nstruction", self.instruction),
+            ("Step &limit", self.max_steps),
+            ("&Clock", self.clock),
         )
         for row, (words, widget) in enumerate(fields):
             label = QLabel(words)
@@ -84,4 +102,3 @@ class EpisodeForm(QWidget):
             if widget in (self.suite, self.task, self.init_state, self.clock):
                 self._of_simulation += [label, widget]
         grid.setColumnStretch(1, 1)
-

@@ -1,0 +1,1 @@
+"""Controls: starting and stopping episodes, recordings and the robot."""

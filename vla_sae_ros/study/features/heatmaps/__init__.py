@@ -1,1 +1,0 @@
-"""Heatmaps of features over the pictures, for catalogues."""
