@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -364,17 +362,10 @@ def replay_options(policy_options: list[str], load_once: None) -> list[str]:
 @pytest.fixture
 def serve(engine: PolicyEngine, tmp_path: Path) -> Callable[..., Path]:
     """Make a bag of steered episodes of `engine`; takes what ServedBag takes."""
-    # Tests are imported by path, so what lies beside them has to be, too.
-    spec = importlib.util.spec_from_file_location(
-        "served_bag", Path(__file__).with_name("served_bag.py")
-    )
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["served_bag"] = module
-    spec.loader.exec_module(module)
+    from served_bag import ServedBag  # brings torch, which most tests spare
 
     def make(*arguments: Any, **keywords: Any) -> Path:
-        module.ServedBag(tmp_path / "bag", engine, *arguments, **keywords).record()
+        ServedBag(tmp_path / "bag", engine, *arguments, **keywords).record()
         return tmp_path / "bag"
 
     return make

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vla_sae_ros.policy.loading import versions
+from vla_sae_ros.policy.checkpoints import versions
 
 
 def test_libraries_processor_and_sources_are_named() -> None:

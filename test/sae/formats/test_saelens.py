@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from vla_sae_ros import sae as sae_room
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.sae.formats.saelens import CONFIG_FILE, WEIGHTS_FILE
+from vla_sae_ros.sae.kinds.saving import CONFIG_FILE, SAELENS_WEIGHTS
 from vla_sae_ros.sae.kinds.topk import TopKSAE
 
 FIXTURES = Path(__file__).parent / "saelens"
@@ -32,9 +32,9 @@ def change_config(folder: Path, **changes: object) -> None:
 
 
 def change_weights(folder: Path, **changes: torch.Tensor | None) -> None:
-    weights = {**load_file(folder / WEIGHTS_FILE), **changes}
+    weights = {**load_file(folder / SAELENS_WEIGHTS), **changes}
     kept = {name: weight for name, weight in weights.items() if weight is not None}
-    save_file(kept, folder / WEIGHTS_FILE)
+    save_file(kept, folder / SAELENS_WEIGHTS)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -47,12 +47,12 @@ def test_a_saved_autoencoder_loads_with_the_same_codes(case: str, tmp_path: Path
     assert torch.equal(first.reconstruct(x), second.reconstruct(x))
     assert sorted(path.name for path in (tmp_path / "again").iterdir()) == [
         CONFIG_FILE,
-        WEIGHTS_FILE,
+        SAELENS_WEIGHTS,
     ]
 
 
 def test_half_precision_files_are_read_to_float32(folder: Path) -> None:
-    halves = {k: v.to(torch.bfloat16) for k, v in load_file(folder / WEIGHTS_FILE).items()}
+    halves = {k: v.to(torch.bfloat16) for k, v in load_file(folder / SAELENS_WEIGHTS).items()}
     change_weights(folder, **halves)
     change_config(folder, dtype="torch.bfloat16")
     sae = sae_room.load(folder)
@@ -104,7 +104,7 @@ def test_weights_that_do_not_fit_are_refused_by_name(
         sae_room.load(folder)
 
 
-@pytest.mark.parametrize("name", [CONFIG_FILE, WEIGHTS_FILE])
+@pytest.mark.parametrize("name", [CONFIG_FILE, SAELENS_WEIGHTS])
 def test_a_missing_or_truncated_file_is_named(folder: Path, name: str) -> None:
     path = folder / name
     path.write_bytes(path.read_bytes()[:-20])
@@ -116,7 +116,7 @@ def test_a_missing_or_truncated_file_is_named(folder: Path, name: str) -> None:
 
 
 def test_a_failed_save_leaves_the_old_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = (folder / WEIGHTS_FILE).read_bytes()
+    before = (folder / SAELENS_WEIGHTS).read_bytes()
 
     def fail(*_: object) -> None:
         raise OSError("no space left on device")
@@ -125,4 +125,4 @@ def test_a_failed_save_leaves_the_old_file(folder: Path, monkeypatch: pytest.Mon
     sae = TopKSAE(torch.ones(8, 16), torch.zeros(16), torch.ones(16, 8), torch.zeros(8), 2)
     with pytest.raises(OSError, match="no space"):
         sae.save(folder)
-    assert (folder / WEIGHTS_FILE).read_bytes() == before
+    assert (folder / SAELENS_WEIGHTS).read_bytes() == before

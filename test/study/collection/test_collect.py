@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from served_bag import ServedBag
 
 from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.activations.format import CollectionError
@@ -190,8 +190,7 @@ def bag(
     loaded: LoadedPolicy, make_bundle: Callable[..., SaeBundle], tmp_path: Path
 ) -> Iterator[Path]:
     engine = PolicyEngine(loaded, [make_bundle(loaded, "expert.1")])
-    served = runpy.run_path(str(Path(__file__).with_name("served_bag.py")))["ServedBag"]
-    served(tmp_path / "bag", engine, "png").record()
+    ServedBag(tmp_path / "bag", engine, "png").record()
     engine.close()
     yield tmp_path / "bag"
 

@@ -11,6 +11,7 @@ import pytest
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.sim.noise import ActionNoise, NoiseSettings
+from vla_sae_ros.study.demonstrations.command import add_arguments, parse_scene, run, scenes_of
 from vla_sae_ros.study.demonstrations.files import (
     Episode,
     EpisodeInfo,
@@ -21,12 +22,8 @@ from vla_sae_ros.study.demonstrations.files import (
 from vla_sae_ros.study.demonstrations.scripted import (
     TRAINING_INIT_STATES,
     SceneTargets,
-    add_arguments,
     halved,
-    parse_scene,
     plan_episodes,
-    run,
-    scenes_of,
     task_of,
 )
 

@@ -15,7 +15,8 @@ from vla_sae_ros.sim.libero import LiberoEnvironment
 from vla_sae_ros.sim.rehearsal import Grip, Rehearsal
 from vla_sae_ros.sim.staging import Stage
 from vla_sae_ros.sim.suites import find_task
-from vla_sae_ros.study.demonstrations.scripted import SceneTargets, stills
+from vla_sae_ros.study.demonstrations import stills
+from vla_sae_ros.study.demonstrations.scripted import SceneTargets
 from vla_sae_ros.study.demonstrations.still_files import read_stills, read_stills_index
 from vla_sae_ros.study.policy_training.training_set import KINDS, load_training_set
 
