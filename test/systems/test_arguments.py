@@ -3,14 +3,16 @@ from __future__ import annotations
 import pytest
 
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.systems.arguments import Argument, values_of
+from vla_sae_ros.core.parameters import Parameter
+from vla_sae_ros.systems.arguments import values_of
 
 TABLE = (
-    Argument("suite", "libero_object", "a text"),
-    Argument("task", 0, "a number", minimum=0),
-    Argument("record", False, "a switch"),
-    Argument("bundles", (), "a list"),
-    Argument("clock", "lockstep", "a choice", choices=("lockstep", "realtime")),
+    Parameter("suite", "libero_object", "a text"),
+    Parameter("task", 0, "a number", minimum=0),
+    Parameter("record", False, "a switch"),
+    Parameter("bundles", (), "a list"),
+    Parameter("scale", 1.0, "a factor", minimum=0.05, maximum=1.0),
+    Parameter("clock", "lockstep", "a choice", choices=("lockstep", "realtime")),
 )
 
 
@@ -26,6 +28,9 @@ def test_what_is_not_given_has_its_default() -> None:
         ("record", "True", True),
         ("record", "off", False),
         ("record", True, True),
+        ("scale", "0.5", 0.5),
+        ("scale", "1", 1.0),
+        ("scale", 0.25, 0.25),
         ("bundles", "a,b", ("a", "b")),
         ("bundles", "", ()),
         ("bundles", ["a"], ("a",)),
@@ -45,9 +50,13 @@ def test_texts_are_read_as_the_type_of_the_default(name: str, given: object, val
         ("task", True, "an integer from 0"),
         ("task", str(2**63), "an integer from 0"),
         ("record", "perhaps", "true or false"),
-        ("clock", "sundial", "lockstep or realtime"),
+        ("scale", "fast", "a number from 0.05 to 1"),
+        ("scale", "2", "a number from 0.05 to 1"),
+        ("scale", "nan", "a number from 0.05 to 1"),
+        ("scale", True, "a number from 0.05 to 1"),
+        ("clock", "sundial", "one of 'lockstep', 'realtime'"),
         ("suite", 5, "a text"),
-        ("bundles", 5, "texts separated by commas"),
+        ("bundles", 5, "a list of texts, separated by commas"),
     ],
 )
 def test_a_wrong_value_is_refused_with_what_is_allowed(

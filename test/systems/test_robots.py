@@ -7,8 +7,7 @@ import pytest
 
 from vla_sae_ros.core.contract import load_contract
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.systems.by_name import SYSTEMS
-from vla_sae_ros.systems.robots import SIMULATED_HOST
+from vla_sae_ros.systems.robots import SIMULATED_HOST, SYSTEMS
 from vla_sae_ros.systems.simulation import System
 
 ROOT = Path(__file__).parents[2]
@@ -118,7 +117,7 @@ def test_every_node_can_be_started_both_ways(name, policy):
 
 
 def test_what_a_node_logs_when_it_works_is_what_the_supervisor_waits_for():
-    nodes = "".join(path.read_text() for path in (ROOT / "vla_sae_ros" / "nodes").glob("*.py"))
+    nodes = "".join(path.read_text() for path in (ROOT / "vla_sae_ros" / "nodes").rglob("*.py"))
     for name in ("sim", "droid-sim"):
         for spec in SYSTEMS[name].describe({}).nodes:
             if (name, spec.name) != ("droid-sim", "bridge"):  # that one: test_robot_bridge.py

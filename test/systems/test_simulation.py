@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.parameters import parameters_of
+from vla_sae_ros.nodes.policy.parameters import PolicyParameters
+from vla_sae_ros.nodes.recorder.parameters import RecorderParameters
+from vla_sae_ros.nodes.sim.parameters import SimBridgeParameters
 from vla_sae_ros.systems.simulation import SIMULATION_ARGUMENTS, System, simulation_system
 
 
@@ -99,16 +103,15 @@ def test_every_executable_exists_as_module_and_script(policy: Path, name: str) -
 
 
 @pytest.mark.parametrize(
-    ("name", "table"),
+    ("name", "kind"),
     [
-        ("policy", "vla_sae_ros.nodes.policy.parameters"),
-        ("bridge", "vla_sae_ros.nodes.sim.parameters"),
-        ("recorder", "vla_sae_ros.nodes.recorder.recorder_node"),
+        ("policy", PolicyParameters),
+        ("bridge", SimBridgeParameters),
+        ("recorder", RecorderParameters),
     ],
 )
-def test_every_parameter_is_one_that_its_node_declares(policy: Path, name: str, table: str) -> None:
-    parameters = importlib.import_module(table).PARAMETERS
-    declared = {parameter.name: parameter for parameter in parameters}
+def test_every_parameter_is_one_that_its_node_declares(policy: Path, name: str, kind: type) -> None:
+    declared = {parameter.name: parameter for parameter in parameters_of(kind)}
     spec = node(simulation_system({"policy": str(policy)}), name)
     for parameter, value in spec.parameters.items():
         assert type(value) is type(declared[parameter].default), parameter
@@ -117,7 +120,7 @@ def test_every_parameter_is_one_that_its_node_declares(policy: Path, name: str, 
 
 def test_every_argument_says_what_it_is() -> None:
     for argument in SIMULATION_ARGUMENTS:
-        assert argument.description and argument.value(argument.default) == argument.default
+        assert argument.description and argument.permits(argument.default)
 
 
 def test_an_exported_policy_is_served_by_onnx_and_by_nothing_else(tmp_path: Path) -> None:

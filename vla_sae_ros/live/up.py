@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vla_sae_ros.core.parameters import Parameter
 from vla_sae_ros.supervision.supervisor import Supervisor, dated_log_folder
-from vla_sae_ros.systems.arguments import Argument
-from vla_sae_ros.systems.by_name import SYSTEMS
+from vla_sae_ros.systems.robots import SYSTEMS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     return Supervisor(kind.describe(given), args.log_folder or dated_log_folder()).run()
 
 
-def _add_option(parser: argparse.ArgumentParser, argument: Argument) -> None:
+def _add_option(parser: argparse.ArgumentParser, argument: Parameter) -> None:
     option = "--" + argument.name.replace("_", "-")
     text = f"{argument.description} (default: {argument.default!r})".replace("%", "%%")
     if isinstance(argument.default, bool):

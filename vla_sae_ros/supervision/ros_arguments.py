@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from vla_sae_ros.systems.simulation import NodeSpec, ParameterValue
+from vla_sae_ros.core.parameters import Value
+from vla_sae_ros.systems.simulation import NodeSpec
 
 
 def ros_arguments(spec: NodeSpec, namespace: str = "") -> list[str]:
@@ -19,6 +20,6 @@ def ros_arguments(spec: NodeSpec, namespace: str = "") -> list[str]:
     return arguments
 
 
-def _yaml(value: ParameterValue) -> str:
+def _yaml(value: Value) -> str:
     # JSON is YAML, and its quotes keep a text such as "1" or "yes" a text.
     return json.dumps(list(value) if isinstance(value, tuple) else value)

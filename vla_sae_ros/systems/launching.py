@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from vla_sae_ros.systems.arguments import Value
+from vla_sae_ros.core.parameters import Value
 from vla_sae_ros.systems.simulation import NodeSpec
 
 RESPAWN_DELAY = 2.0  # [s]

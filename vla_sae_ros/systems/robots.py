@@ -1,25 +1,27 @@
-"""Which nodes drive a Franka, and which stand in for it in a rehearsal: plain data."""
+"""Which nodes drive a Franka and which stand in for it in a rehearsal, and every system by name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.parameters import Parameter, Value
 from vla_sae_ros.resources import resource
-from vla_sae_ros.systems.arguments import Argument, values_of
+from vla_sae_ros.systems.arguments import values_of
 from vla_sae_ros.systems.simulation import (
     SERVING,
+    SIMULATION_ARGUMENTS,
     WATCH,
     NodeSpec,
-    ParameterValue,
     System,
     bundle_folders,
     namespace_of,
     policy_folder,
     policy_spec,
     recorder_spec,
+    simulation_system,
     watching_specs,
 )
 
@@ -31,91 +33,100 @@ SIMULATED_HOST = "127.0.0.2"
 RUN = f'run: vla-sae run --robot --instruction "..."; {WATCH}'
 
 _COMMON = (
-    Argument("robot", "panda", "the arm and its limits: panda, fr3 or a file as in config/robots"),
-    Argument(
+    Parameter("robot", "panda", "the arm and its limits: panda, fr3 or a file as in config/robots"),
+    Parameter(
         "control",
         "joint_impedance",
         "how the arm follows in mode direct",
         choices=("joint_impedance", "joint_velocity", "cartesian_velocity"),
     ),
-    Argument("contract", "", "contract file; empty = DROID's"),
-    Argument("compressed", False, "cameras send CompressedImage on <topic>/compressed"),
-    Argument(
+    Parameter("contract", "", "contract file; empty = DROID's"),
+    Parameter("compressed", False, "cameras send CompressedImage on <topic>/compressed"),
+    Parameter(
         "execute_steps", 8, "ticks of a chunk that are executed before the next is due", minimum=1
     ),
-    Argument("max_steps", 600, "step limit of an episode", minimum=1),
-    Argument(
+    Parameter("max_steps", 600, "step limit of an episode", minimum=1),
+    Parameter(
         "backend",
         "torch",
         "what computes the policy; onnx: what `vla-sae export` wrote",
         choices=("torch", "onnx"),
     ),
-    Argument("device", "cpu", "device of the policy, e.g. cpu or cuda:0"),
-    Argument("threads", 1, "threads the policy computes with on a CPU", minimum=1),
-    Argument("bundles", (), "folders of SAE bundles; empty = every bundle beside the policy"),
-    Argument("record", True, "record a bag from the start"),
-    Argument("images", False, "with record: the camera pictures, too"),
-    Argument(
+    Parameter("device", "cpu", "device of the policy, e.g. cpu or cuda:0"),
+    Parameter("threads", 1, "threads the policy computes with on a CPU", minimum=1),
+    Parameter("bundles", (), "folders of SAE bundles; empty = every bundle beside the policy"),
+    Parameter("record", True, "record a bag from the start"),
+    Parameter("images", False, "with record: the camera pictures, too"),
+    Parameter(
         "image_compression",
         "none",
         "how recorded pictures are kept",
         choices=("none", "png", "jpeg"),
     ),
-    Argument("record_folder", "out/bags", "folder of the bags"),
-    Argument("audit_folder", "out/audit", "folder of the audit log"),
-    Argument("panel", False, "open the panel"),
-    Argument("markers", False, "publish markers for RViz and Foxglove"),
-    Argument("namespace", "", "namespace of every node, e.g. left"),
+    Parameter("record_folder", "out/bags", "folder of the bags"),
+    Parameter("audit_folder", "out/audit", "folder of the audit log"),
+    Parameter("panel", False, "open the panel"),
+    Parameter("markers", False, "publish markers for RViz and Foxglove"),
+    Parameter("namespace", "", "namespace of every node, e.g. left"),
 )
 
 ROBOT_ARGUMENTS = (
-    Argument("policy", "", "folder of the policy; it must be given"),
-    Argument(
+    Parameter("policy", "", "folder of the policy; it must be given"),
+    Parameter(
         "mode",
         "direct",
         "who moves the arm: direct speaks to it (franky), ros2_control "
         "publishes to a controller that runs already",
         choices=("direct", "ros2_control", "simulated"),
     ),
-    Argument("robot_ip", "", "address of the robot, in mode direct"),
-    Argument("hand", "franka", "gripper in mode direct", choices=("franka", "none")),
-    Argument(
+    Parameter("robot_ip", "", "address of the robot, in mode direct"),
+    Parameter("hand", "franka", "gripper in mode direct", choices=("franka", "none")),
+    Parameter(
         "output",
         "joint_trajectory",
         "what the controller takes, in mode ros2_control",
         choices=("joint_trajectory", "joint_state", "twist", "forward"),
     ),
-    Argument("output_topic", "", "its topic; empty = the usual one"),
-    Argument(
+    Parameter("output_topic", "", "its topic; empty = the usual one"),
+    Parameter(
         "gripper", "none", "gripper in mode ros2_control", choices=("none", "action", "topic")
     ),
-    Argument(
+    Parameter(
         "actions", "droid", "what an action's numbers mean", choices=("droid", "joint_positions")
     ),
-    Argument("hardware_states", "/joint_states", "the arm's joint states, in mode ros2_control"),
-    Argument(
+    Parameter("hardware_states", "/joint_states", "the arm's joint states, in mode ros2_control"),
+    Parameter(
         "exterior_1",
         "",
         "topic of the first exterior camera's left eye; empty = "
         "observation/image/exterior_image_1_left",
     ),
-    Argument("exterior_2", "", "topic of the second one's"),
-    Argument("wrist", "", "topic of the wrist camera's left eye"),
+    Parameter("exterior_2", "", "topic of the second one's"),
+    Parameter("wrist", "", "topic of the wrist camera's left eye"),
     *_COMMON,
 )
 
 REHEARSAL_ARGUMENTS = (
-    Argument("policy", "", "folder of the policy; empty = a tiny random pi0.5, made offline"),
-    Argument("host", SIMULATED_HOST, "loopback address of the simulated robot"),
-    Argument("time_scale", "1.0", "robot seconds per second, below 1 for a slow machine"),
-    Argument(
-        "patience",
-        "0.2",
-        "seconds that the robot's time stands while a command is late; 0: as strict as a real one",
+    Parameter("policy", "", "folder of the policy; empty = a tiny random pi0.5, made offline"),
+    Parameter("host", SIMULATED_HOST, "loopback address of the simulated robot"),
+    Parameter(
+        "time_scale",
+        1.0,
+        "robot seconds per second, below 1 for a slow machine",
+        minimum=0.05,
+        maximum=1.0,
     ),
-    Argument("width", 320, "of the pictures [pixels]", minimum=16),
-    Argument("height", 180, "of the pictures [pixels]", minimum=16),
-    Argument("render_quality", "quick", "of the pictures", choices=("quick", "full")),
+    Parameter(
+        "patience",
+        0.2,
+        "how long the robot's time stands while a command is late; 0: as strict as a real one",
+        unit="s",
+        minimum=0.0,
+        maximum=10.0,
+    ),
+    Parameter("width", 320, "of the pictures [pixels]", minimum=16),
+    Parameter("height", 180, "of the pictures [pixels]", minimum=16),
+    Parameter("render_quality", "quick", "of the pictures", choices=("quick", "full")),
     *_COMMON,
 )
 
@@ -168,8 +179,8 @@ def rehearsal_system(given: Mapping[str, object]) -> System:
         {
             "host": host,
             "robot": _model(values),
-            "time_scale": _number(values, "time_scale"),
-            "patience": _number(values, "patience"),
+            "time_scale": values["time_scale"],
+            "patience": values["patience"],
         },
         on_exit="restart",
         ready="serves at",
@@ -189,13 +200,13 @@ def rehearsal_system(given: Mapping[str, object]) -> System:
     return System("droid-sim", tuple(nodes), namespace_of(values), RUN)
 
 
-def _policy(values: Mapping[str, ParameterValue]) -> NodeSpec:
+def _policy(values: Mapping[str, Value]) -> NodeSpec:
     folder = policy_folder(str(values["policy"]), str(values["backend"]))
     spec = policy_spec(folder, bundle_folders(folder, values), values)
     return replace(spec, parameters={**spec.parameters, "contract": _contract(values)})
 
 
-def _random_policy(values: Mapping[str, ParameterValue]) -> NodeSpec:
+def _random_policy(values: Mapping[str, Value]) -> NodeSpec:
     return NodeSpec(
         "policy",
         "rehearsal_policy_node",
@@ -206,7 +217,7 @@ def _random_policy(values: Mapping[str, ParameterValue]) -> NodeSpec:
     )
 
 
-def _bridge(values: Mapping[str, ParameterValue], more: Mapping[str, ParameterValue]) -> NodeSpec:
+def _bridge(values: Mapping[str, Value], more: Mapping[str, Value]) -> NodeSpec:
     parameters = {name: values[name] for name in ("robot", "control", "execute_steps", "max_steps")}
     parameters["contract"] = _contract(values)
     parameters["audit_folder"] = str(Path(str(values["audit_folder"])).absolute())
@@ -219,7 +230,7 @@ def _bridge(values: Mapping[str, ParameterValue], more: Mapping[str, ParameterVa
     )
 
 
-def _watchdog(values: Mapping[str, ParameterValue]) -> NodeSpec:
+def _watchdog(values: Mapping[str, Value]) -> NodeSpec:
     """Return what alone may speak to a forward controller, which has no timeout of its own."""
     parameters = {"hardware_states": values["hardware_states"]}
     if values["output_topic"]:
@@ -228,14 +239,14 @@ def _watchdog(values: Mapping[str, ParameterValue]) -> NodeSpec:
     return NodeSpec("forward_watchdog", "forward_watchdog_node", module, parameters)
 
 
-def _contract(values: Mapping[str, ParameterValue]) -> str:
+def _contract(values: Mapping[str, Value]) -> str:
     if values["contract"]:
         return str(Path(str(values["contract"])).expanduser().absolute())
     name = "droid_compressed.yaml" if values["compressed"] else "droid.yaml"
     return str(resource("config", "contracts", name))
 
 
-def _camera_remappings(values: Mapping[str, ParameterValue]) -> tuple[tuple[str, str], ...]:
+def _camera_remappings(values: Mapping[str, Value]) -> tuple[tuple[str, str], ...]:
     suffix = "/compressed" if values["compressed"] else ""
     return tuple(
         (f"observation/image/{camera}{suffix}", f"{values[argument]}{suffix}")
@@ -244,15 +255,33 @@ def _camera_remappings(values: Mapping[str, ParameterValue]) -> tuple[tuple[str,
     )
 
 
-def _model(values: Mapping[str, ParameterValue]) -> str:
+def _model(values: Mapping[str, Value]) -> str:
     """Return whose limits the simulated robot has; a lab's own file means a Panda."""
     return "fr3" if values["robot"] == "fr3" else "panda"
 
 
-def _number(values: Mapping[str, ParameterValue], name: str) -> float:
-    try:
-        return float(str(values[name]))
-    except ValueError as error:
-        raise ConfigurationError(
-            complaint(f"argument '{name}'", values[name], "a number")
-        ) from error
+@dataclass(frozen=True)
+class SystemKind:
+    """A system that can be asked for by name: `describe` takes values for `arguments`."""
+
+    summary: str
+    arguments: tuple[Parameter, ...]
+    describe: Callable[[Mapping[str, object]], System]
+
+
+SYSTEMS = {
+    "sim": SystemKind(
+        "a policy in LIBERO, its features and the recorder", SIMULATION_ARGUMENTS, simulation_system
+    ),
+    "droid": SystemKind(
+        "a policy on a Franka with DROID's conventions, its features and the recorder",
+        ROBOT_ARGUMENTS,
+        robot_system,
+    ),
+    "droid-sim": SystemKind(
+        "the same against a simulated Franka and table: a rehearsal without hardware",
+        REHEARSAL_ARGUMENTS,
+        rehearsal_system,
+    ),
+}
+"""Every system that can be asked for, by its name."""

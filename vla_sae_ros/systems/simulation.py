@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.parameters import Parameter, Value
 from vla_sae_ros.resources import share_folder
-from vla_sae_ros.systems.arguments import Argument, values_of
+from vla_sae_ros.systems.arguments import values_of
 
-ParameterValue = bool | int | float | str | tuple[str, ...]
 OnExit = Literal["shutdown", "restart", "ignore"]
 
 
@@ -42,7 +42,7 @@ class NodeSpec:
     name: str
     executable: str
     module: str
-    parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
+    parameters: Mapping[str, Value] = field(default_factory=dict)
     remappings: tuple[tuple[str, str], ...] = ()
     on_exit: OnExit = "shutdown"
     ready: str = ""
@@ -60,7 +60,7 @@ class System:
     namespace: str = ""
     next_step: str = ""
 
-    def with_parameters(self, node: str, **parameters: ParameterValue) -> System:
+    def with_parameters(self, node: str, **parameters: Value) -> System:
         """Return the system with further parameters of one of its nodes."""
         changed = tuple(
             replace(spec, parameters={**spec.parameters, **parameters})
@@ -72,40 +72,40 @@ class System:
 
 
 SIMULATION_ARGUMENTS = (
-    Argument("suite", "libero_object", "LIBERO or LIBERO-PRO suite"),
-    Argument("task", 0, "index of the task within the suite", minimum=0),
-    Argument("init_state", 0, "index of the initial state", minimum=0),
-    Argument("seed", 0, "seeds the simulation and the policy's noise", minimum=0),
-    Argument(
+    Parameter("suite", "libero_object", "LIBERO or LIBERO-PRO suite"),
+    Parameter("task", 0, "index of the task within the suite", minimum=0),
+    Parameter("init_state", 0, "index of the initial state", minimum=0),
+    Parameter("seed", 0, "seeds the simulation and the policy's noise", minimum=0),
+    Parameter(
         "clock",
         "lockstep",
         "lockstep: reproducible; realtime: at the control rate",
         choices=("lockstep", "realtime"),
     ),
-    Argument("policy", "", "folder of the policy; empty = the demonstration policy"),
-    Argument("bundles", (), "folders of SAE bundles; empty = every bundle beside the policy"),
-    Argument(
+    Parameter("policy", "", "folder of the policy; empty = the demonstration policy"),
+    Parameter("bundles", (), "folders of SAE bundles; empty = every bundle beside the policy"),
+    Parameter(
         "backend",
         "torch",
         "what computes the policy; onnx: what `vla-sae export` wrote",
         choices=("torch", "onnx"),
     ),
-    Argument("device", "cpu", "device of the policy, e.g. cpu or cuda:0"),
-    Argument("threads", 1, "threads the policy computes with on a CPU", minimum=1),
-    Argument("record", False, "record a bag from the start"),
-    Argument("images", False, "with record: the camera pictures, too"),
-    Argument(
+    Parameter("device", "cpu", "device of the policy, e.g. cpu or cuda:0"),
+    Parameter("threads", 1, "threads the policy computes with on a CPU", minimum=1),
+    Parameter("record", False, "record a bag from the start"),
+    Parameter("images", False, "with record: the camera pictures, too"),
+    Parameter(
         "image_compression",
         "none",
         "how recorded pictures are kept: as they were sent, png "
         "without loss, jpeg smaller and with loss",
         choices=("none", "png", "jpeg"),
     ),
-    Argument("record_folder", "out/bags", "folder of the bags"),
-    Argument("panel", False, "open the panel"),
-    Argument("markers", False, "publish markers for RViz and Foxglove"),
-    Argument("autorun", True, "run the episode at once; otherwise wait for a run_episode goal"),
-    Argument("namespace", "", "namespace of every node, e.g. left"),
+    Parameter("record_folder", "out/bags", "folder of the bags"),
+    Parameter("panel", False, "open the panel"),
+    Parameter("markers", False, "publish markers for RViz and Foxglove"),
+    Parameter("autorun", True, "run the episode at once; otherwise wait for a run_episode goal"),
+    Parameter("namespace", "", "namespace of every node, e.g. left"),
 )
 
 
@@ -131,7 +131,7 @@ def simulation_system(given: Mapping[str, object]) -> System:
     return System("sim", tuple(nodes), namespace_of(values), f"{next_step}; {WATCH}")
 
 
-def watching_specs(values: Mapping[str, ParameterValue]) -> list[NodeSpec]:
+def watching_specs(values: Mapping[str, Value]) -> list[NodeSpec]:
     """Return the nodes that only watch, as far as they are asked for."""
     nodes = []
     if values["panel"]:
@@ -142,11 +142,9 @@ def watching_specs(values: Mapping[str, ParameterValue]) -> list[NodeSpec]:
     return nodes
 
 
-def policy_spec(
-    policy: Path, bundles: tuple[str, ...], values: Mapping[str, ParameterValue]
-) -> NodeSpec:
+def policy_spec(policy: Path, bundles: tuple[str, ...], values: Mapping[str, Value]) -> NodeSpec:
     """Return the policy node."""
-    parameters: dict[str, ParameterValue] = {"policy": str(policy)}
+    parameters: dict[str, Value] = {"policy": str(policy)}
     parameters |= {name: values[name] for name in ("backend", "device", "threads")}
     if bundles:  # rcl knows no type for an empty list
         parameters["bundles"] = bundles
@@ -155,7 +153,7 @@ def policy_spec(
     return NodeSpec("policy", "policy_node", module, parameters, on_exit="restart", ready=SERVING)
 
 
-def _bridge_node(values: Mapping[str, ParameterValue]) -> NodeSpec:
+def _bridge_node(values: Mapping[str, Value]) -> NodeSpec:
     names = ("suite", "task", "init_state", "seed", "clock", "autorun")
     parameters = {name: values[name] for name in names}
     return NodeSpec(
@@ -167,9 +165,9 @@ def _bridge_node(values: Mapping[str, ParameterValue]) -> NodeSpec:
     )
 
 
-def recorder_spec(values: Mapping[str, ParameterValue]) -> NodeSpec:
+def recorder_spec(values: Mapping[str, Value]) -> NodeSpec:
     """Return the recorder."""
-    parameters: dict[str, ParameterValue] = {
+    parameters: dict[str, Value] = {
         "output_folder": str(Path(str(values["record_folder"])).absolute()),
         "record_on_start": values["record"],
         "record_images": values["images"],
@@ -186,7 +184,7 @@ def recorder_spec(values: Mapping[str, ParameterValue]) -> NodeSpec:
     )
 
 
-def namespace_of(values: Mapping[str, ParameterValue]) -> str:
+def namespace_of(values: Mapping[str, Value]) -> str:
     """Return the system's namespace; raises ConfigurationError when it is none."""
     given = str(values["namespace"])
     if given and not re.fullmatch(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", given, re.ASCII):
@@ -217,7 +215,7 @@ def policy_folder(given: str, backend: str) -> Path:
     return _folder_with(folder, "config.json", "policy", "--policy")
 
 
-def bundle_folders(policy: Path, values: Mapping[str, ParameterValue]) -> tuple[str, ...]:
+def bundle_folders(policy: Path, values: Mapping[str, Value]) -> tuple[str, ...]:
     """Return the bundles named, or those beside the policy; raises ConfigurationError."""
     given = values["bundles"] if isinstance(values["bundles"], tuple) else (str(values["bundles"]),)
     beside = sorted(path.parent for path in (policy.parent / "sae").glob("*/bundle.yaml"))

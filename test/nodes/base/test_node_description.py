@@ -2,29 +2,32 @@ from __future__ import annotations
 
 import importlib.metadata
 import threading
+from dataclasses import dataclass
 
 import pytest
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
+from vla_sae_ros.core.parameters import parameter
 from vla_sae_ros.msg import NodeDescription
 from vla_sae_ros.nodes.base.node_description import DescriptionPublisher, describe
-from vla_sae_ros.nodes.base.parameters import Parameter, declare_parameters
+from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.wire import qos
 
-PARAMETERS = (
-    Parameter("rate", 20.0, "rate", minimum=0.0, maximum=50.0, live=True),
-    Parameter("clock", "lockstep", "clock"),
-    Parameter("folders", ("a", "b"), "folders"),
-    Parameter("verbose", True, "verbose"),
-)
+
+@dataclass(frozen=True)
+class Values:
+    rate: float = parameter(20.0, "rate", minimum=0.0, maximum=50.0, live=True)
+    clock: str = parameter("lockstep", "clock")
+    folders: tuple[str, ...] = parameter(("a", "b"), "folders")
+    verbose: bool = parameter(True, "verbose")
 
 
 @pytest.fixture
 def node(ros_context):
     made = Node("someone", namespace="left", context=ros_context)
-    declare_parameters(made, PARAMETERS)
+    declare_parameters(made, Values)
     yield made
     made.destroy_node()
 

@@ -23,7 +23,7 @@ from vla_sae_ros.nodes.recorder.topics import CONTRACT_TOPICS
 from vla_sae_ros.robot.admission import EnableRefused
 from vla_sae_ros.robot.droid import RESET_POSE
 from vla_sae_ros.srv import SetSteering
-from vla_sae_ros.systems.by_name import SYSTEMS
+from vla_sae_ros.systems.robots import SYSTEMS
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_ns
 

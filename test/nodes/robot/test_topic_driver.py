@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,12 @@ from trajectory_msgs.msg import JointTrajectory
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.nodes.robot.controller_outputs import output_for
 from vla_sae_ros.nodes.robot.forward_watchdog_node import ForwardWatchdog
-from vla_sae_ros.nodes.robot.parameters import PARAMETERS
+from vla_sae_ros.nodes.robot.parameters import RobotBridgeParameters
 from vla_sae_ros.nodes.robot.topic_driver import FR3_JOINTS, TopicDriver
 from vla_sae_ros.robot.driver import RobotUnreachable
 from vla_sae_ros.robot.settings_file import load_robot
 
-DEFAULTS = {parameter.name: parameter.default for parameter in PARAMETERS}
+DEFAULTS = RobotBridgeParameters()
 SETTINGS = load_robot("fr3")
 Q = np.array([0.1, -0.6, 0.2, -2.2, 0.3, 1.9, 0.4])
 
@@ -75,7 +76,7 @@ def controller() -> Iterator[Controller]:
 
 
 def connected(controller: Controller, **values: Any) -> TopicDriver:
-    driver = TopicDriver(controller.owner, DEFAULTS | values, SETTINGS)
+    driver = TopicDriver(controller.owner, replace(DEFAULTS, **values), SETTINGS)
     controller.until(lambda: controller.states.get_subscription_count() > 0)
     controller.say([*reversed(FR3_JOINTS), "fr3_finger_joint1"], np.append(Q[::-1], 0.01))
     controller.until(lambda: driver._reading is not None)
@@ -159,7 +160,7 @@ def test_a_twist_moves_the_tool_to_the_target_within_a_tick():
 )
 def test_what_cannot_work_is_refused_with_what_to_do(controller, values, words):
     with pytest.raises(ConfigurationError, match=words):
-        TopicDriver(controller.owner, DEFAULTS | values, SETTINGS)
+        TopicDriver(controller.owner, replace(DEFAULTS, **values), SETTINGS)
 
 
 def test_a_gripper_topic_gets_the_closing(controller):

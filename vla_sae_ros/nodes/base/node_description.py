@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import yaml
 from rclpy.node import Node
@@ -58,7 +58,7 @@ def describe(node: Node, facts: Mapping[str, object]) -> NodeDescription:
 def _as_text(value: object) -> str:
     if isinstance(value, str):
         return value
-    if not isinstance(value, bool | int | float):
-        value = list(value)  # type: ignore[call-overload]  # a list of texts, or rclpy's arrays
+    if isinstance(value, Iterable):  # a list of texts, or rclpy's arrays
+        value = list(value)
     text = yaml.safe_dump(value, default_flow_style=True, width=10**6)
     return text.removesuffix("\n...\n").strip()  # a plain scalar ends with the document's end mark

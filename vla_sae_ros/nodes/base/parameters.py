@@ -1,11 +1,9 @@
-"""Node parameters as data: type, unit, range and description said once, wrong values refused."""
+"""A dataclass of parameters declared on a node: filled, checked, and told about changes."""
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -17,88 +15,43 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from vla_sae_ros.core.errors import ConfigurationError, complaint
-
-Value = bool | int | float | str | tuple[str, ...]
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.parameters import Parameter, parameters_of, unknown
 
 # Overrides that rclpy itself or a launch file gives to every node.
 FOREIGN_NAMES = ("use_sim_time", "start_type_description_service", "qos_overrides.")
+DECIMAL_POINT = "Write it with a decimal point."
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a node; its type is the type of its default.
+def declare_parameters[Values](
+    node: Node, kind: type[Values], on_change: Callable[[Values], None] | None = None
+) -> Values:
+    """Declare every field of the dataclass `kind` on the node; return it with the values given.
 
-    minimum and maximum are inclusive and for numbers only; choices are for strings only. A tuple
-    default is a list of strings. A parameter that is not `live` cannot change while the node runs.
+    A given parameter that the node does not have is reported with the nearest name. Later changes
+    of a live parameter are checked in the same way and then told to `on_change`.
+
+    Raises:
+        ConfigurationError: naming everything that is wrong at once.
     """
-
-    name: str
-    default: Value
-    description: str
-    unit: str = ""
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[str, ...] = ()
-    live: bool = False
-
-    @property
-    def kind(self) -> str:
-        """Return the type in the words of a parameter file."""
-        words = {
-            bool: "true or false",
-            int: "an integer",
-            float: "a number with a decimal point",
-            str: "a text",
-            tuple: "a list of texts",
-        }
-        return words[type(self.default)]
-
-    @property
-    def allowed(self) -> str:
-        """Return what is allowed, in words."""
-        if self.choices:
-            return "one of " + ", ".join(repr(choice) for choice in self.choices)
-        bounds = [
-            f"from {self.minimum:g}" if self.minimum is not None else "",
-            f"to {self.maximum:g}" if self.maximum is not None else "",
-        ]
-        return " ".join([self.kind, *filter(None, bounds), *filter(None, [self.unit])])
-
-    def objection(self, value: object) -> str:
-        """Return why the value is refused, or an empty text."""
-        if self.choices and value not in self.choices:
-            return complaint(f"Parameter '{self.name}'", value, self.allowed)
-        if isinstance(self.default, float) and isinstance(value, float) and self._outside(value):
-            return complaint(f"Parameter '{self.name}'", value, self.allowed)
-        if type(self.default) is int and isinstance(value, int) and self._outside(value):
-            return complaint(f"Parameter '{self.name}'", value, self.allowed)
-        return ""
-
-    def _outside(self, value: float) -> bool:
-        low = -math.inf if self.minimum is None else self.minimum
-        high = math.inf if self.maximum is None else self.maximum
-        return not (math.isfinite(value) and low <= value <= high)
-
-
-def declare_parameters(node: Node, parameters: Sequence[Parameter]) -> dict[str, Value]:
-    """Declare every parameter on the node and return the values, by name.
-
-    Raises ConfigurationError naming everything that is wrong at once. A given parameter
-    that the node does not have is reported with the nearest name. Later changes of a live
-    parameter are checked in the same way; read the new value with node.get_parameter.
-    """
+    parameters = parameters_of(kind)
     objections = [text for parameter in parameters if (text := _declare(node, parameter))]
     objections += _unknown(node, [parameter.name for parameter in parameters])
     if objections:
         raise ConfigurationError(f"Node '{node.get_name()}' cannot start. " + " ".join(objections))
     _check_changes(node, parameters)
-    return {parameter.name: value_of(node, parameter.name) for parameter in parameters}
+    names = [parameter.name for parameter in parameters]
+    if on_change is not None:
+        node.add_post_set_parameters_callback(lambda _: on_change(_values(node, kind, names)))
+    return _values(node, kind, names)
 
 
-def value_of(node: Node, name: str) -> Value:
-    """Return a declared parameter's present value; a list of texts comes without empty ones."""
-    value = node.get_parameter(name).value
+def _values[Values](node: Node, kind: type[Values], names: Sequence[str]) -> Values:
+    return kind(**{name: _plain(node.get_parameter(name).value) for name in names})
+
+
+def _plain(value: object) -> object:
+    """Return rclpy's value as ours; a list of texts comes without empty ones."""
     return tuple(filter(None, value)) if isinstance(value, list) else value
 
 
@@ -109,15 +62,11 @@ def _declare(node: Node, parameter: Parameter) -> str:
     plain = (list(default) or [""]) if isinstance(default, tuple) else default
     try:
         given = node.declare_parameter(parameter.name, plain, _descriptor(parameter)).value
-    except InvalidParameterTypeException:
+    except (InvalidParameterTypeException, InvalidParameterValueException):
         given = _override(node, parameter.name)
-        advice = "Write it with a decimal point." if isinstance(given, int) else ""
-        return complaint(f"Parameter '{parameter.name}'", given, parameter.allowed, advice)
-    except InvalidParameterValueException:
-        return complaint(
-            f"Parameter '{parameter.name}'", _override(node, parameter.name), parameter.allowed
-        )
-    return parameter.objection(given)
+        whole = isinstance(default, float) and type(given) is int
+        return parameter.objection(_plain(given), DECIMAL_POINT if whole else "")
+    return parameter.objection(_plain(given))
 
 
 def _descriptor(parameter: Parameter) -> ParameterDescriptor:
@@ -152,14 +101,11 @@ def _override(node: Node, name: str) -> object:
 
 
 def _unknown(node: Node, names: list[str]) -> list[str]:
-    objections = []
-    for name in _overrides(node):
-        if name in names or name.startswith(FOREIGN_NAMES):
-            continue
-        near = difflib.get_close_matches(name, names, n=1)
-        advice = f"Did you mean '{near[0]}'?" if near else ""
-        objections.append(complaint("Unknown parameter", name, ", ".join(sorted(names)), advice))
-    return objections
+    return [
+        unknown("Unknown parameter", name, sorted(names))
+        for name in _overrides(node)
+        if name not in names and not name.startswith(FOREIGN_NAMES)
+    ]
 
 
 def _check_changes(node: Node, parameters: Sequence[Parameter]) -> None:
@@ -167,7 +113,9 @@ def _check_changes(node: Node, parameters: Sequence[Parameter]) -> None:
 
     def check(changes: list[RosParameter]) -> SetParametersResult:
         reasons = [
-            known[change.name].objection(change.value) for change in changes if change.name in known
+            known[change.name].objection(_plain(change.value))
+            for change in changes
+            if change.name in known
         ]
         reason = " ".join(filter(None, reasons))
         return SetParametersResult(successful=not reason, reason=reason)

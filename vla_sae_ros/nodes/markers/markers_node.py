@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
 
 from vla_sae_ros.core.errors import SteeringRefused
+from vla_sae_ros.core.parameters import parameter
 from vla_sae_ros.core.steering import StateView, to_view
 from vla_sae_ros.msg import (
     ActionChunk,
@@ -20,7 +22,7 @@ from vla_sae_ros.msg import (
     FeatureCatalogue,
     SteeringState,
 )
-from vla_sae_ros.nodes.base.parameters import Parameter, declare_parameters, value_of
+from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.base.running import run_node
 from vla_sae_ros.nodes.markers.hand_path import HandPath, previewed
 from vla_sae_ros.nodes.markers.messages import path_marker, preview_marker, removed, text_marker
@@ -28,24 +30,25 @@ from vla_sae_ros.nodes.markers.steering_words import steering_words
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_ns
 
-PARAMETERS = (
-    Parameter(
-        "site",
+
+@dataclass(frozen=True)
+class MarkersParameters:
+    """The markers node's."""
+
+    site: str = parameter(
         "",
         "site of the feature that colours the path; empty = that of the edit set last",
         live=True,
-    ),
-    Parameter(
-        "feature",
+    )
+    feature: int = parameter(
         -1,
         "feature that colours the path; -1 = that of the edit set last",
         minimum=-1,
         maximum=2**31 - 1,
         live=True,
-    ),
-    Parameter("path_length", 2000, "poses that the path keeps", minimum=2, maximum=100_000),
-    Parameter(
-        "metres_per_action",
+    )
+    path_length: int = parameter(2000, "poses that the path keeps", minimum=2, maximum=100_000)
+    metres_per_action: float = parameter(
         0.012,
         "how far the hand goes in one control tick for an action "
         "of 1; LIBERO's controller aims at 0.05 and gets about a quarter of it done",
@@ -53,8 +56,8 @@ PARAMETERS = (
         minimum=0.0,
         maximum=1.0,
         live=True,
-    ),
-)
+    )
+
 
 _POSES_KEPT = 200
 
@@ -64,8 +67,8 @@ class MarkersNode(Node):
 
     def __init__(self, **node_arguments: Any) -> None:
         super().__init__("markers", **node_arguments)
-        values = declare_parameters(self, PARAMETERS)
-        self._path = HandPath(int(values["path_length"]))  # type: ignore[arg-type]
+        self._values = declare_parameters(self, MarkersParameters, self._changed)
+        self._path = HandPath(self._values.path_length)
         self._poses: dict[int, PoseStamped] = {}
         self._chunk: ActionChunk | None = None
         self._view = StateView(0, False, math.inf, math.inf, None, ())
@@ -84,6 +87,9 @@ class MarkersNode(Node):
             (EpisodeState, "episode", qos.LATCHED, self._episode),
         ):
             self.create_subscription(kind, topic, take, profile)
+
+    def _changed(self, values: MarkersParameters) -> None:
+        self._values = values
 
     def _moved(self, message: PoseStamped) -> None:
         self._poses[to_ns(message.header.stamp)] = message
@@ -137,8 +143,7 @@ class MarkersNode(Node):
         self._publisher.publish(MarkerArray(markers=removed(message.header)))
 
     def _chosen(self) -> tuple[str, int] | None:
-        feature = int(value_of(self, "feature"))  # type: ignore[arg-type]
-        site = str(value_of(self, "site"))
+        site, feature = self._values.site, self._values.feature
         if feature < 0:
             return self._edited
         return site or (self._edited[0] if self._edited else next(iter(self._newest), "")), feature
@@ -166,7 +171,7 @@ class MarkersNode(Node):
         start = self._poses.get(to_ns(self._chunk.header.stamp)) if self._chunk else None
         if self._chunk is not None and start is not None:
             actions = np.array(self._chunk.actions).reshape(self._chunk.horizon, -1)
-            scale = float(value_of(self, "metres_per_action"))  # type: ignore[arg-type]
+            scale = self._values.metres_per_action
             markers.append(preview_marker(pose.header, previewed(_xyz(start), actions, scale)))
         self._publisher.publish(MarkerArray(markers=markers))
 

@@ -2,54 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.nodes.base.parameters import Value
+from vla_sae_ros.nodes.policy.parameters import PolicyParameters
 from vla_sae_ros.policy.inference import Engine
 
 if TYPE_CHECKING:
     from vla_sae_ros.nodes.policy.activation_collector import ActivationCollector
 
 
-def make_engine(values: Mapping[str, Value]) -> Engine:
+def make_engine(values: PolicyParameters) -> Engine:
     """Return the engine that the node's parameters ask for.
 
     Raises:
         ConfigurationError: what is wrong with them, or with what they name.
     """
-    if not values["policy"]:
+    if not values.policy:
         raise ConfigurationError(
-            complaint(
-                "no policy named", values["policy"], "a folder", "Set the parameter `policy`."
-            )
+            complaint("no policy named", values.policy, "a folder", "Set the parameter `policy`.")
         )
-    if values["backend"] == "onnx":
+    if values.backend == "onnx":
         return _make_onnx_engine(values)
     from vla_sae_ros.nodes.policy.torch_backend import make_torch_engine
 
     return make_torch_engine(values)
 
 
-def bundle_folders(engine: Engine, values: Mapping[str, Value]) -> tuple[Path, ...]:
+def bundle_folders(engine: Engine, values: PolicyParameters) -> tuple[Path, ...]:
     """Return where the catalogue of each of the engine's bundles is kept, in their order."""
-    if values["backend"] == "onnx":
+    if values.backend == "onnx":
         from vla_sae_ros.policy.onnx.engine import OnnxEngine
 
         assert isinstance(engine, OnnxEngine)
         return tuple(bundle.folder for bundle in engine.bundles)
-    return tuple(Path(folder) for folder in values["bundles"])  # type: ignore[union-attr]
+    return tuple(Path(folder) for folder in values.bundles)
 
 
 def make_collector(
-    engine: Engine, values: Mapping[str, Value], control_rate: float
+    engine: Engine, values: PolicyParameters, control_rate: float
 ) -> ActivationCollector | None:
     """Return what collects activations, if the parameters ask for it."""
-    if not values["activations_folder"]:
+    if not values.activations_folder:
         return None
-    if values["backend"] == "onnx":
+    if values.backend == "onnx":
         raise ConfigurationError(
             complaint(
                 "backend that activations are collected with",
@@ -63,7 +60,7 @@ def make_collector(
     return make_torch_collector(engine, values, control_rate)
 
 
-def _make_onnx_engine(values: Mapping[str, Value]) -> Engine:
+def _make_onnx_engine(values: PolicyParameters) -> Engine:
     try:
         from vla_sae_ros.policy.onnx.engine import OnnxEngine
     except ImportError as error:
@@ -72,8 +69,8 @@ def _make_onnx_engine(values: Mapping[str, Value]) -> Engine:
             "'vla_sae_ros[onnx]', or onnxruntime-gpu on a computer with a GPU."
         ) from error
     return OnnxEngine(
-        Path(str(values["policy"])),
-        [Path(folder) for folder in values["bundles"]],  # type: ignore[union-attr]
-        str(values["device"]),
-        int(values["threads"]),  # type: ignore[arg-type]
+        Path(values.policy),
+        [Path(folder) for folder in values.bundles],
+        values.device,
+        values.threads,
     )

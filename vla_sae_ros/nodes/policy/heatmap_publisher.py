@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.nodes.base.parameters import Value
 from vla_sae_ros.nodes.policy.inference_worker import Job
+from vla_sae_ros.nodes.policy.parameters import PolicyParameters
 from vla_sae_ros.policy.inference import Engine, Inference
 from vla_sae_ros.srv import SelectHeatmap
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header, to_image
 
 
-def first_choice(engine: Engine, values: Mapping[str, Value]) -> tuple[str, int] | None:
+def first_choice(engine: Engine, values: PolicyParameters) -> tuple[str, int] | None:
     """Return the site and feature that the node's parameters choose, or None.
 
     Raises:
         ConfigurationError: they cannot be drawn.
     """
-    site, feature = str(values["heatmap_site"]), int(values["heatmap_feature"])  # type: ignore[arg-type]
+    site, feature = values.heatmap_site, values.heatmap_feature
     if feature < 0:
         return None
     why_not = engine.why_no_heatmap(site, feature)

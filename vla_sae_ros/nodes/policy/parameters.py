@@ -2,90 +2,86 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from vla_sae_ros.core.parameters import parameter
 from vla_sae_ros.core.steering import SteeringLimits
-from vla_sae_ros.nodes.base.parameters import Parameter, Value
 
 _LIMITS = SteeringLimits()
 
-PARAMETERS = (
-    Parameter("policy", "", "folder of the policy: config.json, weights and processors"),
-    Parameter("bundles", (), "folders of SAE bundles, one per tapped site"),
-    Parameter(
-        "contract", "", "contract file that maps topics to the policy's features; empty = LIBERO's"
-    ),
-    Parameter(
-        "backend",
+
+@dataclass(frozen=True)
+class PolicyParameters:
+    """The policy node's."""
+
+    policy: str = parameter("", "folder of the policy: config.json, weights and processors")
+    bundles: tuple[str, ...] = parameter((), "folders of SAE bundles, one per tapped site")
+    contract: str = parameter(
+        "", "contract file that maps topics to the policy's features; empty = LIBERO's"
+    )
+    backend: str = parameter(
         "torch",
         "what computes the policy: torch, or onnx for an exported one (vla-sae export)",
         choices=("torch", "onnx"),
-    ),
-    Parameter("device", "cpu", "device the policy runs on, e.g. cpu or cuda:0"),
-    Parameter("threads", 1, "threads the policy computes with on a CPU", minimum=1, maximum=256),
-    Parameter("autostart", True, "configure and activate without being asked to"),
-    Parameter(
-        "frame_timeout",
+    )
+    device: str = parameter("cpu", "device the policy runs on, e.g. cpu or cuda:0")
+    threads: int = parameter(1, "threads the policy computes with on a CPU", minimum=1, maximum=256)
+    autostart: bool = parameter(True, "configure and activate without being asked to")
+    frame_timeout: float = parameter(
         1.0,
         "longest wait for the pictures and states of a requested observation before it is reported",
         unit="s",
         minimum=0.05,
         maximum=60.0,
-    ),
-    Parameter(
-        "cap",
+    )
+    cap: float = parameter(
         _LIMITS.cap,
         "largest ||dx|| / ||x|| per token of a site's edits",
         minimum=0.0,
         maximum=100.0,
-    ),
-    Parameter(
-        "slew_limit",
+    )
+    slew_limit: float = parameter(
         _LIMITS.slew_limit,
         "fastest change of an edit's value",
         unit="observed maxima / s",
         minimum=0.01,
         maximum=1e6,
-    ),
-    Parameter(
-        "max_multiple",
+    )
+    max_multiple: float = parameter(
         _LIMITS.max_multiple,
         "largest value of an edit that is accepted",
         unit="observed maxima",
         minimum=0.0,
         maximum=1e6,
-    ),
-    Parameter(
-        "default_lease",
+    )
+    default_lease: float = parameter(
         _LIMITS.default_lease,
         "lease of a steering request that names none",
         unit="s",
         minimum=0.1,
         maximum=_LIMITS.max_lease,
-    ),
-    Parameter(
-        "heatmap_site",
-        "",
-        "site of the feature that policy/feature_heatmap draws at first",
-    ),
-    Parameter(
-        "heatmap_feature",
+    )
+    heatmap_site: str = parameter(
+        "", "site of the feature that policy/feature_heatmap draws at first"
+    )
+    heatmap_feature: int = parameter(
         -1,
         "feature that policy/feature_heatmap draws at first; -1 = none",
         minimum=-1,
         maximum=2**31 - 1,
-    ),
-    Parameter(
-        "activations_folder",
-        "",
-        "folder to collect activations in; empty = none",
-    ),
-    Parameter("activations_sites", (), "sites whose activations are collected"),
-    Parameter(
-        "activations_pooling", "mean", "what is collected per inference", choices=("mean", "token")
-    ),
-)
+    )
+    activations_folder: str = parameter("", "folder to collect activations in; empty = none")
+    activations_sites: tuple[str, ...] = parameter((), "sites whose activations are collected")
+    activations_pooling: str = parameter(
+        "mean", "what is collected per inference", choices=("mean", "token")
+    )
 
 
-def steering_limits(values: dict[str, Value]) -> SteeringLimits:
+def steering_limits(values: PolicyParameters) -> SteeringLimits:
     """Return the steering limits among the node's parameters."""
-    names = ("cap", "slew_limit", "max_multiple", "default_lease")
-    return SteeringLimits(**{name: float(values[name]) for name in names})  # type: ignore[arg-type]
+    return SteeringLimits(
+        cap=values.cap,
+        slew_limit=values.slew_limit,
+        max_multiple=values.max_multiple,
+        default_lease=values.default_lease,
+    )

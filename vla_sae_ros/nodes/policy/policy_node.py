@@ -18,7 +18,7 @@ from vla_sae_ros.nodes.base.running import exit_at_once, run_node
 from vla_sae_ros.nodes.policy.backend import bundle_folders, make_collector, make_engine
 from vla_sae_ros.nodes.policy.heatmap_publisher import first_choice
 from vla_sae_ros.nodes.policy.messages import facts
-from vla_sae_ros.nodes.policy.parameters import PARAMETERS, steering_limits
+from vla_sae_ros.nodes.policy.parameters import PolicyParameters, steering_limits
 from vla_sae_ros.nodes.policy.server import PolicyServer, ServingOptions
 from vla_sae_ros.policy.inference import Engine
 from vla_sae_ros.resources import resource
@@ -34,7 +34,7 @@ class PolicyNode(LifecycleNode):
 
     def __init__(self, **node_arguments: Any) -> None:
         super().__init__("policy", **node_arguments)
-        self._values = declare_parameters(self, PARAMETERS)
+        self._values = declare_parameters(self, PolicyParameters)
         self._engine: Engine | None = None
         self._server: PolicyServer | None = None
         self._description: DescriptionPublisher | None = None
@@ -47,7 +47,7 @@ class PolicyNode(LifecycleNode):
         Raises:
             VlaSaeError: why the policy cannot be served.
         """
-        if not self._values["autostart"]:
+        if not self._values.autostart:
             return
         for trigger in (self.trigger_configure, self.trigger_activate):
             if trigger() is not TransitionCallbackReturn.SUCCESS:
@@ -106,7 +106,7 @@ class PolicyNode(LifecycleNode):
         assert self._engine is not None
         values = self._values
         return ServingOptions(
-            float(values["frame_timeout"]),  # type: ignore[arg-type]
+            values.frame_timeout,
             bundle_folders(self._engine, values),
             first_choice(self._engine, values),
         )
@@ -114,7 +114,7 @@ class PolicyNode(LifecycleNode):
     def _configure(self) -> None:
         values = self._values
         self._contract = load_contract(
-            str(values["contract"]) or resource("config", "contracts", "libero.yaml")
+            values.contract or resource("config", "contracts", "libero.yaml")
         )
         self._engine = make_engine(values)
         self._narrow_contract()

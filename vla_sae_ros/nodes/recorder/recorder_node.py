@@ -17,9 +17,9 @@ from vla_sae_ros.bags.recording import Recording, RecordingPhase, RecordingStatu
 from vla_sae_ros.bags.writer import BagWriter
 from vla_sae_ros.core.errors import RecordingError
 from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
-from vla_sae_ros.nodes.base.parameters import declare_parameters, value_of
+from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.base.running import run_node
-from vla_sae_ros.nodes.recorder.parameters import NOT_COMPRESSED, PARAMETERS, limits_of
+from vla_sae_ros.nodes.recorder.parameters import NOT_COMPRESSED, RecorderParameters, limits_of
 from vla_sae_ros.nodes.recorder.recording_words import in_words
 from vla_sae_ros.nodes.recorder.reports import RecorderReports
 from vla_sae_ros.nodes.recorder.subscriptions import RecorderSubscriptions, wanted_topics
@@ -36,7 +36,7 @@ class RecorderNode(Node):
     def __init__(self) -> None:
         """Declare parameters, offer the services, start a first recording if asked to."""
         super().__init__("recorder")
-        self._values = declare_parameters(self, PARAMETERS)
+        self._values = declare_parameters(self, RecorderParameters, self._changed)
         self._recording: Recording | None = None
         self._last: RecordingStatus | None = None
         self._subscriptions_made: RecorderSubscriptions | None = None
@@ -51,8 +51,8 @@ class RecorderNode(Node):
         )
         self.create_timer(_WATCH_PERIOD, self._watch)
         self.create_timer(_REPORT_PERIOD, self._report)
-        if self._values["record_on_start"]:
-            self.start_recording("", [], bool(self._values["record_images"]))
+        if self._values.record_on_start:
+            self.start_recording("", [], self._values.record_images)
         self.get_logger().info("offers record/start and record/stop")
 
     def start_recording(self, uri: str, topics: list[str], images: bool) -> Path:
@@ -86,23 +86,26 @@ class RecorderNode(Node):
         self._log_end(self._last)
         return self._last
 
+    def _changed(self, values: RecorderParameters) -> None:
+        self._values = values
+
     def destroy_node(self) -> None:
         """Close the bag, then the node."""
         self.stop_recording()
         super().destroy_node()
 
     def _folder(self, uri: str) -> Path:
-        output = Path(str(self._values["output_folder"])).expanduser()
+        output = Path(self._values.output_folder).expanduser()
         name = uri or f"vla_sae_{datetime.now():%Y-%m-%d_%H-%M-%S}"
         return (output / Path(name).expanduser()).absolute()
 
     def _compressor(self, recording: Recording) -> PictureCompressor | None:
-        form, quality = (value_of(self, name) for name in ("image_compression", "jpeg_quality"))
+        form = self._values.image_compression
         if form == NOT_COMPRESSED:
             return None
         return PictureCompressor(
             recording,
-            Compression(str(form), int(quality)),  # type: ignore[arg-type]
+            Compression(form, self._values.jpeg_quality),
             limits_of(self._values).max_queued_bytes,
             self.get_logger().warning,
         )

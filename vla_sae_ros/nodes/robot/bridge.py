@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,14 @@ from vla_sae_ros.core.contract.messages import split_joint
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
 from vla_sae_ros.msg import ActionChunk
 from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
-from vla_sae_ros.nodes.base.parameters import Value, declare_parameters
+from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.episode.action import conclude, feed_back, to_result
 from vla_sae_ros.nodes.episode.episode import EpisodeClock, EpisodeGoal, EpisodeResult
 from vla_sae_ros.nodes.episode.messages import from_chunk
 from vla_sae_ros.nodes.robot.admission import RobotAdmission
 from vla_sae_ros.nodes.robot.episode import EpisodeSource
 from vla_sae_ros.nodes.robot.messages import to_diagnostic
-from vla_sae_ros.nodes.robot.parameters import PARAMETERS, pacing, with_contract
+from vla_sae_ros.nodes.robot.parameters import RobotBridgeParameters, pacing, with_contract
 from vla_sae_ros.nodes.robot.publisher import RobotPublisher
 from vla_sae_ros.nodes.robot.run import RobotRun
 from vla_sae_ros.resources import share_folder
@@ -47,7 +47,7 @@ from vla_sae_ros.wire.conversions import to_header
 
 DROID_CONTRACT = "config/contracts/droid.yaml"
 
-MakeDriver = Callable[[Node, Mapping[str, Value], RobotSettings], Driver]
+MakeDriver = Callable[[Node, RobotBridgeParameters, RobotSettings], Driver]
 
 
 class RobotBridge(Node):
@@ -62,22 +62,22 @@ class RobotBridge(Node):
 
     def __init__(self, make_driver: MakeDriver, **node_options: Any) -> None:
         super().__init__("bridge", **node_options)
-        values = declare_parameters(self, PARAMETERS)
-        contract = load_contract(str(values["contract"]) or share_folder() / DROID_CONTRACT)
+        values = declare_parameters(self, RobotBridgeParameters)
+        contract = load_contract(values.contract or share_folder() / DROID_CONTRACT)
         self._values = values = with_contract(values, contract)
-        settings = load_robot(str(values["robot"]))
-        space = _action_space(str(values["actions"]), settings)
+        settings = load_robot(values.robot)
+        space = _action_space(values.actions, settings)
         names = _fit(contract, settings, space)
         self._source = EpisodeSource(
             contract.action,
             pacing(values, contract.fps),
-            float(values["policy_timeout"]),  # type: ignore[arg-type]
-            int(values["longest_chunk"]),  # type: ignore[arg-type]
+            values.policy_timeout,
+            values.longest_chunk,
             space.outside,
         )
         kinematics = settings.place.kinematics if settings.place is not None else None
         self._output = RobotPublisher(self, names, kinematics, contract.fps)
-        folder = str(values["audit_folder"])
+        folder = values.audit_folder
         self._audit = AuditLog(Path(folder)) if folder else None
         self._run: RobotRun | None = None
         self._lock = threading.Lock()  # the run: executor's thread and sinks' thread
@@ -225,7 +225,7 @@ class RobotBridge(Node):
             init_state=-1,
             seed=request.seed,
             instruction=request.instruction,
-            max_steps=request.max_steps or int(self._values["max_steps"]),  # type: ignore[arg-type]
+            max_steps=request.max_steps or self._values.max_steps,
             clock=EpisodeClock.REALTIME,
         )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from array import array
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,25 +18,28 @@ from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
-from vla_sae_ros.nodes.base.parameters import Parameter, declare_parameters
+from vla_sae_ros.core.parameters import parameter
+from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.base.running import run_node
 from vla_sae_ros.nodes.robot.topic_driver import FR3_JOINTS
 from vla_sae_ros.wire import qos
 
-PARAMETERS = (
-    Parameter("controller_topic", "/forward_position_controller/commands", "where commands go"),
-    Parameter("hardware_states", "/joint_states", "joint states of the arm"),
-    Parameter("hardware_joints", (), "the arm's joint names; empty = fr3_joint1 to fr3_joint7"),
-    Parameter(
-        "timeout",
-        0.2,
-        "silence after which the arm is held where it is",
-        unit="s",
-        minimum=0.05,
-        maximum=2.0,
-    ),
-    Parameter("repeats", 5, "hold commands sent then", minimum=1, maximum=1000),
-)
+
+@dataclass(frozen=True)
+class WatchdogParameters:
+    """The forward watchdog's."""
+
+    controller_topic: str = parameter("/forward_position_controller/commands", "where commands go")
+    hardware_states: str = parameter("/joint_states", "joint states of the arm")
+    hardware_joints: tuple[str, ...] = parameter(
+        (), "the arm's joint names; empty = fr3_joint1 to fr3_joint7"
+    )
+    timeout: float = parameter(
+        0.2, "silence after which the arm is held where it is", unit="s", minimum=0.05, maximum=2.0
+    )
+    repeats: int = parameter(5, "hold commands sent then", minimum=1, maximum=1000)
+
+
 LOOK_PERIOD = 0.02  # [s]
 
 
@@ -44,22 +48,17 @@ class ForwardWatchdog(Node):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("forward_watchdog", **node_options)
-        values = declare_parameters(self, PARAMETERS)
-        joints = values["hardware_joints"]
-        self._names = tuple(joints) if joints else FR3_JOINTS  # type: ignore[arg-type]
-        self._timeout = float(values["timeout"])  # type: ignore[arg-type]
-        self._repeats = int(values["repeats"])  # type: ignore[arg-type]
+        values = declare_parameters(self, WatchdogParameters)
+        self._names = values.hardware_joints or FR3_JOINTS
+        self._timeout = values.timeout
+        self._repeats = values.repeats
         self._left = 0
         self._heard = 0.0
         self._hold: np.ndarray | None = None
         self._q: np.ndarray | None = None
-        self._out = self.create_publisher(
-            Float64MultiArray, str(values["controller_topic"]), qos.COMMAND
-        )
+        self._out = self.create_publisher(Float64MultiArray, values.controller_topic, qos.COMMAND)
         self.create_subscription(Float64MultiArray, "forward_command", self._command, qos.COMMAND)
-        self.create_subscription(
-            JointState, str(values["hardware_states"]), self._states, qos.SENSOR
-        )
+        self.create_subscription(JointState, values.hardware_states, self._states, qos.SENSOR)
         self.create_timer(LOOK_PERIOD, self._look)
 
     def _command(self, message: Float64MultiArray) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
 
 from rclpy.node import Node
 
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.nodes.base.parameters import Value
 from vla_sae_ros.nodes.base.running import exit_at_once, run_node
 from vla_sae_ros.nodes.robot.bridge import RobotBridge
+from vla_sae_ros.nodes.robot.parameters import RobotBridgeParameters
 from vla_sae_ros.nodes.robot.topic_driver import TopicDriver
 from vla_sae_ros.robot.driver import Driver
 from vla_sae_ros.robot.drivers.simulated_driver import SimulatedDriver
@@ -21,16 +20,16 @@ PRIORITY = 5
 """Real-time, below every thread of the control loop."""
 
 
-def make_driver(node: Node, values: Mapping[str, Value], settings: RobotSettings) -> Driver:
+def make_driver(node: Node, values: RobotBridgeParameters, settings: RobotSettings) -> Driver:
     """Return the driver that the parameters ask for; raises ConfigurationError."""
-    if values["mode"] == "simulated":
+    if values.mode == "simulated":
         return SimulatedDriver(settings.published, settings.reset_pose)
-    if values["mode"] == "direct":
+    if values.mode == "direct":
         return _franka(values, settings)
     return TopicDriver(node, values, settings)
 
 
-def _franka(values: Mapping[str, Value], settings: RobotSettings) -> Driver:
+def _franka(values: RobotBridgeParameters, settings: RobotSettings) -> Driver:
     # Only who speaks to a Franka needs franky.
     try:
         from vla_sae_ros.robot.drivers.franky_driver import FrankyDriver
@@ -38,13 +37,13 @@ def _franka(values: Mapping[str, Value], settings: RobotSettings) -> Driver:
         raise ConfigurationError(
             f"mode:=direct needs franky ({error}). Install franky-control, or use another mode."
         ) from error
-    if not values["robot_ip"]:
+    if not values.robot_ip:
         raise ConfigurationError("mode:=direct needs robot_ip:=<the robot's address>.")
     return FrankyDriver(
-        str(values["robot_ip"]),
+        values.robot_ip,
         settings,
-        str(values["control"]),
-        with_hand=values["hand"] == "franka",
+        values.control,
+        with_hand=values.hand == "franka",
     )
 
 

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 
-from vla_sae_ros.nodes.base.parameters import Parameter, declare_parameters
+from vla_sae_ros.core.parameters import parameter
+from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.base.running import exit_at_once, run_node
 from vla_sae_ros.robot.strict_sim.process import StrictRobotProcess
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header
 
-PARAMETERS = (
-    Parameter("host", "127.0.0.2", "loopback address to be the robot at"),
-    Parameter("robot", "panda", "whose limits", choices=("panda", "fr3")),
-    Parameter(
-        "time_scale",
-        1.0,
-        "robot seconds per second, below 1 for a slow machine",
-        minimum=0.05,
-        maximum=1.0,
-    ),
-    Parameter(
-        "patience",
+
+@dataclass(frozen=True)
+class SimulatedRobotParameters:
+    """The simulated robot's."""
+
+    host: str = parameter("127.0.0.2", "loopback address to be the robot at")
+    robot: str = parameter("panda", "whose limits", choices=("panda", "fr3"))
+    time_scale: float = parameter(
+        1.0, "robot seconds per second, below 1 for a slow machine", minimum=0.05, maximum=1.0
+    )
+    patience: float = parameter(
         0.2,
         "how long the robot's time stands while a command is late; a real robot has none",
         unit="s",
         minimum=0.0,
         maximum=10.0,
-    ),
-)
+    )
 
 
 class SimulatedRobotNode(Node):
@@ -40,20 +40,20 @@ class SimulatedRobotNode(Node):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("robot", **node_options)
-        values = declare_parameters(self, PARAMETERS)
+        values = declare_parameters(self, SimulatedRobotParameters)
         self._started = time.monotonic()
         self._robot = StrictRobotProcess(
-            str(values["host"]),
+            values.host,
             "--robot",
-            str(values["robot"]),
+            values.robot,
             "--time-scale",
-            str(values["time_scale"]),
+            str(values.time_scale),
             "--patience",
-            str(values["patience"]),
+            str(values.patience),
         )
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         self.create_timer(1.0, self._diagnose)
-        self.get_logger().info(f"a simulated {values['robot']} serves at {values['host']}")
+        self.get_logger().info(f"a simulated {values.robot} serves at {values.host}")
 
     def destroy_node(self) -> None:
         """End the simulator, then the node."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,10 @@ from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.nodes.base.parameters import Value
 from vla_sae_ros.nodes.robot.controller_outputs import TOPICS, output_for
 from vla_sae_ros.nodes.robot.gripper_action import ActionGripper
 from vla_sae_ros.nodes.robot.gripper_topic import TopicGripper
+from vla_sae_ros.nodes.robot.parameters import RobotBridgeParameters
 from vla_sae_ros.robot.driver import Joints, RobotReading, RobotUnreachable
 from vla_sae_ros.robot.settings import RobotSettings
 from vla_sae_ros.wire import qos
@@ -38,39 +37,36 @@ class TopicDriver:
 
     name = "topics"
 
-    def __init__(self, node: Node, values: Mapping[str, Value], settings: RobotSettings) -> None:
-        joints = values["hardware_joints"]
-        self._names = tuple(joints) if joints else FR3_JOINTS  # type: ignore[arg-type]
+    def __init__(self, node: Node, values: RobotBridgeParameters, settings: RobotSettings) -> None:
+        self._names = values.hardware_joints or FR3_JOINTS
         if len(self._names) != settings.joints:
             raise ConfigurationError(
                 complaint(
                     "hardware_joints", self._names, f"{settings.joints} names, base to flange"
                 )
             )
-        kind = str(values["output"])
-        frame = str(values["twist_frame"]) or f"{settings.robot}_link0"
+        kind = values.output
+        frame = values.twist_frame or f"{settings.robot}_link0"
         message_class, self._make = output_for(kind, settings, self._names, frame)
-        topic = str(values["output_topic"]) or TOPICS[kind]
+        topic = values.output_topic or TOPICS[kind]
         self._node = node
         self._publisher = node.create_publisher(message_class, topic, qos.COMMAND)
         self._hand = _hand(node, values)
         states, own = (
             node.resolve_topic_name(str(name), only_expand=False)
-            for name in (values["hardware_states"], "joint_states")
+            for name in (values.hardware_states, "joint_states")
         )
         if states == own:
             raise ConfigurationError(
                 f"The arm's joint states and the bridge's own would share the topic {own}. Give "
                 "the bridge a namespace, or remap its joint_states and the policy's."
             )
-        self._finger, self._width = str(values["gripper_joint"]), values["gripper_width"]
+        self._finger, self._width = values.gripper_joint, values.gripper_width
         self._reading: RobotReading | None = None
         self._opening = NAN
         self._problem = ""
         self._following = False
-        node.create_subscription(
-            JointState, str(values["hardware_states"]), self._heard, qos.SENSOR
-        )
+        node.create_subscription(JointState, values.hardware_states, self._heard, qos.SENSOR)
 
     def connect(self) -> None:
         """Find joint states; raises RobotUnreachable while there are none."""
@@ -121,8 +117,9 @@ class TopicDriver:
         """Take joint states, on the executor's thread; those of other joints are none of ours."""
         places = {name: place for place, name in enumerate(message.name)}
         if self._finger in places and len(message.position) > places[self._finger]:
-            width = float(self._width)  # type: ignore[arg-type]
-            self._opening = float(np.clip(message.position[places[self._finger]] / width, 0, 1))
+            self._opening = float(
+                np.clip(message.position[places[self._finger]] / self._width, 0, 1)
+            )
         missing = [name for name in self._names if name not in places]
         if missing:
             self._problem = f"hardware_states has no joint {missing[0]}"
@@ -139,11 +136,10 @@ class TopicDriver:
         )
 
 
-def _hand(node: Node, values: Mapping[str, Value]) -> ActionGripper | TopicGripper | None:
-    if values["gripper"] == "action":
-        width = float(values["gripper_width"])  # type: ignore[arg-type]
-        return ActionGripper(node, str(values["gripper_action"]), width)
-    return TopicGripper(node) if values["gripper"] == "topic" else None
+def _hand(node: Node, values: RobotBridgeParameters) -> ActionGripper | TopicGripper | None:
+    if values.gripper == "action":
+        return ActionGripper(node, values.gripper_action, values.gripper_width)
+    return TopicGripper(node) if values.gripper == "topic" else None
 
 
 def _ordered(values: Any, order: list[int]) -> Joints | None:

@@ -18,7 +18,7 @@ from vla_sae_ros.core.contract import Contract, load_contract
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
 from vla_sae_ros.msg import ActionChunk
 from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
-from vla_sae_ros.nodes.base.parameters import Value, declare_parameters
+from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.episode.action import conclude, feed_back, to_result
 from vla_sae_ros.nodes.episode.autorun import Autorun
 from vla_sae_ros.nodes.episode.episode import EpisodeClock, EpisodeGoal, EpisodeResult
@@ -26,7 +26,7 @@ from vla_sae_ros.nodes.episode.mailbox import ChunkMailbox
 from vla_sae_ros.nodes.episode.messages import from_chunk, to_diagnostic
 from vla_sae_ros.nodes.episode.publisher import EpisodePublisher
 from vla_sae_ros.nodes.episode.runner import EpisodeRunner
-from vla_sae_ros.nodes.sim.parameters import LARGEST_SEED, PARAMETERS, pacing
+from vla_sae_ros.nodes.sim.parameters import LARGEST_SEED, SimBridgeParameters, pacing
 from vla_sae_ros.resources import share_folder
 from vla_sae_ros.sim.environment import Environment, TaskSpec
 from vla_sae_ros.wire import qos
@@ -58,14 +58,14 @@ class SimBridge(Node):
 
     def __init__(
         self,
-        make_environment: Callable[[dict[str, Value]], Environment],
+        make_environment: Callable[[SimBridgeParameters], Environment],
         find_task: Callable[[str, int], TaskSpec],
         **node_options: Any,
     ) -> None:
         super().__init__("bridge", **node_options)
-        self._values = declare_parameters(self, PARAMETERS)
+        self._values = declare_parameters(self, SimBridgeParameters)
         self._find_task = find_task
-        contract = load_contract(str(self._values["contract"]) or share_folder() / LIBERO_CONTRACT)
+        contract = load_contract(self._values.contract or share_folder() / LIBERO_CONTRACT)
         self._environment = make_environment(self._values)
         self._action = contract.action
         self._pacing = pacing(self._values, _common_rate(contract, self._environment))
@@ -90,7 +90,7 @@ class SimBridge(Node):
             self, RunEpisode, "run_episode", self._execute, cancel_callback=self._on_cancel
         )
         self._autorun: Autorun | None = None
-        if self._values["autorun"]:
+        if self._values.autorun:
             self._autorun = Autorun(self, self._own_goal(), self._output.has_policy)
         self.get_logger().info("offers run_episode")
 
@@ -156,8 +156,14 @@ class SimBridge(Node):
             finished.set_exception(error)
 
     def _own_goal(self) -> RunEpisode.Goal:
-        names = ("suite", "task", "init_state", "seed", "clock")
-        return RunEpisode.Goal(**{name: self._values[name] for name in names})
+        values = self._values
+        return RunEpisode.Goal(
+            suite=values.suite,
+            task=values.task,
+            init_state=values.init_state,
+            seed=values.seed,
+            clock=values.clock,
+        )
 
     def _plan(self, request: RunEpisode.Goal) -> EpisodeGoal:
         """Return what to run; raises ConfigurationError with the reason why not."""
@@ -167,9 +173,9 @@ class SimBridge(Node):
                 f"An episode is running ({running.goal.episode_id if running.goal else ''}, step "
                 f"{running.step}). Cancel it or wait for its end."
             )
-        suite = request.suite or str(self._values["suite"])
-        index = request.task if request.suite else int(self._values["task"])  # type: ignore[arg-type]
-        clock = request.clock or str(self._values["clock"])
+        suite = request.suite or self._values.suite
+        index = request.task if request.suite else self._values.task
+        clock = request.clock or self._values.clock
         if clock not in list(EpisodeClock):
             raise ConfigurationError(complaint("Unknown clock", clock, ", ".join(EpisodeClock)))
         if request.seed > LARGEST_SEED:

@@ -18,7 +18,8 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from vla_sae_ros.core.errors import SimulationError
-from vla_sae_ros.nodes.base.parameters import Parameter, declare_parameters
+from vla_sae_ros.core.parameters import parameter
+from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.base.running import exit_at_once, run_node
 from vla_sae_ros.robot.droid import RESET_POSE
 from vla_sae_ros.sim.droid_scene import CAMERAS
@@ -26,28 +27,29 @@ from vla_sae_ros.sim.environment import FloatArray, ImageArray
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header, to_image
 
-PARAMETERS = (
-    Parameter(
-        "width",
+
+@dataclass(frozen=True)
+class SceneParameters:
+    """The rehearsal's cameras'."""
+
+    width: int = parameter(
         320,
         "of the pictures; DROID's data set has 320 x 180",
         unit="pixels",
         minimum=16,
         maximum=1920,
-    ),
-    Parameter("height", 180, "of the pictures", unit="pixels", minimum=16, maximum=1080),
-    Parameter("rate", 15.0, "pictures of every camera", unit="Hz", minimum=0.5, maximum=60.0),
-    Parameter(
-        "images", "raw", "what is published of each picture", choices=("raw", "compressed", "both")
-    ),
-    Parameter("jpeg_quality", 90, "of compressed pictures", minimum=1, maximum=100),
-    Parameter(
-        "render_quality",
-        "quick",
-        "quick: fewer triangles and no shadows; full: all",
-        choices=("quick", "full"),
-    ),
-)
+    )
+    height: int = parameter(180, "of the pictures", unit="pixels", minimum=16, maximum=1080)
+    rate: float = parameter(15.0, "pictures of every camera", unit="Hz", minimum=0.5, maximum=60.0)
+    images: str = parameter(
+        "raw", "what is published of each picture", choices=("raw", "compressed", "both")
+    )
+    jpeg_quality: int = parameter(90, "of compressed pictures", minimum=1, maximum=100)
+    render_quality: str = parameter(
+        "quick", "quick: fewer triangles and no shadows; full: all", choices=("quick", "full")
+    )
+
+
 KEPT = 100
 """Rounds of pictures whose time is remembered."""
 
@@ -64,12 +66,12 @@ class DroidSceneNode(Node):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("cameras", **node_options)
-        self._values = declare_parameters(self, PARAMETERS)
+        self._values = declare_parameters(self, SceneParameters)
         kinds = {
             "raw": (Image,),
             "compressed": (CompressedImage,),
             "both": (Image, CompressedImage),
-        }[str(self._values["images"])]
+        }[self._values.images]
         self._topics: dict[str, list[Publisher]] = {
             camera: [
                 self.create_publisher(kind, _topic(camera, kind), qos.SENSOR) for kind in kinds
@@ -112,10 +114,10 @@ class DroidSceneNode(Node):
 
         try:
             world = DroidWorld(
-                int(self._values["width"]),  # type: ignore[arg-type]
-                int(self._values["height"]),  # type: ignore[arg-type]
+                self._values.width,
+                self._values.height,
                 self._newest.q,
-                thin=self._values["render_quality"] == "quick",
+                thin=self._values.render_quality == "quick",
             )
             self.get_logger().info("the scene is there")
             self._film(world)
@@ -125,7 +127,7 @@ class DroidSceneNode(Node):
             self.get_logger().error(f"no more pictures: {error}")
 
     def _film(self, world: Any) -> None:
-        period = 1.0 / float(self._values["rate"])  # type: ignore[arg-type]
+        period = 1.0 / self._values.rate
         due = before = time.monotonic()
         while not self._closing.wait(max(0.0, due - time.monotonic())):
             now = time.monotonic()
@@ -147,7 +149,7 @@ class DroidSceneNode(Node):
                 publisher.publish(to_image(picture, header))
                 continue
             buffer = io.BytesIO()
-            quality = int(self._values["jpeg_quality"])  # type: ignore[arg-type]
+            quality = self._values.jpeg_quality
             Picture.fromarray(picture).save(buffer, "jpeg", quality=quality)
             publisher.publish(
                 CompressedImage(
@@ -160,7 +162,7 @@ class DroidSceneNode(Node):
     def _diagnose(self) -> None:
         stamps = list(self._stamps)
         rate = (len(stamps) - 1) / (stamps[-1] - stamps[0]) if len(stamps) > 2 else 0.0
-        wanted = float(self._values["rate"])  # type: ignore[arg-type]
+        wanted = self._values.rate
         level = DiagnosticStatus.OK if rate > 0.9 * wanted else DiagnosticStatus.WARN
         if self._failure:
             level = DiagnosticStatus.ERROR

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from vla_sae_ros.nodes.base.parameters import Value
 from vla_sae_ros.nodes.base.running import exit_at_once, run_node
 from vla_sae_ros.nodes.sim.bridge import SimBridge
+from vla_sae_ros.nodes.sim.parameters import SimBridgeParameters
 from vla_sae_ros.sim.environment import Environment, TaskSpec
 
 
-def make_environment(values: dict[str, Value]) -> Environment:
+def make_environment(values: SimBridgeParameters) -> Environment:
     """Return LIBERO with the limits and the quality that the parameters say."""
     # Importing LIBERO takes ten seconds: a wrong parameter is refused before that.
     from vla_sae_ros.sim.libero import LiberoEnvironment
 
     return LiberoEnvironment(
-        values["render_quality"],  # type: ignore[arg-type]
-        reset_limit_s=float(values["reset_timeout"]),  # type: ignore[arg-type]
-        step_limit_s=float(values["step_timeout"]),  # type: ignore[arg-type]
+        values.render_quality,
+        reset_limit_s=values.reset_timeout,
+        step_limit_s=values.step_timeout,
     )
 
 
