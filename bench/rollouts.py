@@ -39,7 +39,7 @@ from vla_sae_ros.sim.suites import find_task  # noqa: E402
 from vla_sae_ros.study.experiment.design.settings import Change, Pair, RunSettings  # noqa: E402
 from vla_sae_ros.study.experiment.run.libero_setup import LiberoPerformers, LiberoStage  # noqa: E402
 from vla_sae_ros.study.experiment.run.rollouts import run_rollout  # noqa: E402
-from vla_sae_ros.study.rollouts.policy_runner import PolicyRunner  # noqa: E402
+from vla_sae_ros.study.rollouts.playing import PolicyRunner  # noqa: E402
 
 SITE, FEATURE = "expert.1", 59
 

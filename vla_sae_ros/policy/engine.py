@@ -152,6 +152,20 @@ class PolicyEngine:
         Raises:
             ObservationError: a feature the policy needs is missing, of a wrong shape or not finite.
         """
+        return self.infer_from(frame, instruction, self._noise(noise_seed), steering)
+
+    def infer_from(
+        self,
+        frame: Mapping[str, np.ndarray],
+        instruction: str,
+        noise: Tensor,
+        steering: Snapshot = NO_STEERING,
+    ) -> Inference:
+        """Compute one action chunk from noise (1, H, A_max) float32, see `adapter.noise_shape`.
+
+        Raises:
+            ObservationError: a feature the policy needs is missing, of a wrong shape or not finite.
+        """
         started = time.perf_counter()
         with torch.inference_mode():
             batch = self.loaded.preprocessor(self._to_batch(frame, instruction))
@@ -162,7 +176,7 @@ class PolicyEngine:
             for tap in self._taps:
                 edits = tuple(steering.edits.get(tap.site.name, ()))
                 tap.begin(tokens[tap.site.stack], edits, steering.cap)
-            chunk = self.adapter.predict(batch, self._noise(noise_seed))
+            chunk = self.adapter.predict(batch, noise.to(self._device))
             for probe in self._probes:
                 probe.end()
             actions = self.loaded.postprocessor(chunk)[0].to(torch.float32).cpu().numpy()
@@ -218,7 +232,7 @@ class PolicyEngine:
 
     def _noise(self, seed: tuple[int, int]) -> Tensor:
         generator = torch.Generator().manual_seed(noise_state(seed))
-        return torch.randn(1, *self.adapter.noise_shape, generator=generator).to(self._device)
+        return torch.randn(1, *self.adapter.noise_shape, generator=generator)
 
     def _to_batch(self, frame: Mapping[str, np.ndarray], instruction: str) -> dict[str, object]:
         features = observed_features(self.loaded.policy.config)

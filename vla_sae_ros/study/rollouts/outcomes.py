@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 
+from scipy.stats import binomtest
+
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sim.suites import target_and_goal
-from vla_sae_ros.study.rollouts.intervals import wilson_interval
 from vla_sae_ros.study.rollouts.trials import Trial
 
 
@@ -160,3 +161,11 @@ def _line(key: str, group: Sequence[Outcome]) -> str:
         f"{name:<62}{len(solved):>4} /{len(group):>3}{rate:>7.0%}"
         f"   {low:>4.0%} to {high:>4.0%}   {median:>10}   {another:>13}"
     )
+
+
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval of a success rate; ValueError for what is no rate."""
+    if not 0 <= successes <= trials or trials == 0:
+        raise ValueError(f"{successes} successes of {trials} trials make no proportion")
+    interval = binomtest(successes, trials).proportion_ci(0.95, "wilson")
+    return float(interval.low), float(interval.high)

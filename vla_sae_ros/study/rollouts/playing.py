@@ -1,4 +1,4 @@
-"""Playing an episode in any environment; neither a policy nor a simulator is imported in here."""
+"""Playing an episode with a policy, in any environment: pictures in, action chunks out."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from vla_sae_ros.activations.source import Answer, Moment
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.sim.conventions import libero_state
 from vla_sae_ros.sim.environment import Environment, FloatArray, Layout, Observation, TaskSpec
 
 if TYPE_CHECKING:
     from vla_sae_ros.study.rollouts.trials import Trial
+
+EXECUTE_STEPS = 5
+"""Control steps of a chunk that are executed before the policy is asked again."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +55,69 @@ def play_trial(
     watch(observation, None)
     for step in range(max_steps):
         if step % execute_steps == 0:
-            frame: dict[str, np.ndarray] = {
-                f"observation.images.{camera}": environment.render(camera)
-                for camera in environment.cameras
-            }
-            frame["observation.state"] = libero_state(observation).astype(np.float32)
+            frame = policy_frame(environment, observation)
             positions = environment.object_positions()
             chunk = answer(Moment(frame, task.instruction, trial.seed, step, positions))
-        action = np.clip(chunk[step % execute_steps], -1.0, 1.0).astype(np.float64)
+        action = executable(chunk[step % execute_steps])
         result = environment.step(action)
         observation = result.observation
         watch(observation, action)
         if result.success:
             return True
     return False
+
+
+class PolicyRunner:
+    """Answers each control step from an action chunk, asking for a new one every few steps.
+
+    The noise of an episode's chunks is drawn one after another from the episode's seed, so that an
+    episode can be repeated, whatever the policy's family.
+    """
+
+    def __init__(
+        self, policy: LoadedPolicy, environment: Environment, execute_steps: int = EXECUTE_STEPS
+    ) -> None:
+        self._engine, self._environment = PolicyEngine(policy), environment
+        self._execute_steps = execute_steps
+        self._chunk: np.ndarray = np.empty((0, 7))
+        self.start("", 0)
+
+    def start(self, instruction: str, seed: int) -> None:
+        """Forget the chunk under way and begin an episode."""
+        self._instruction = instruction
+        self._generator = torch.Generator().manual_seed(seed)
+        self.drop_chunk()
+
+    def drop_chunk(self) -> None:
+        """Ask for a new chunk at the next step: somebody else moved the robot meanwhile."""
+        self._next = self._execute_steps
+
+    def act(self, observation: Observation) -> FloatArray:
+        """Return the action (7,) in [-1, 1] for this step.
+
+        Raises ObservationError where the policy reads what the environment does not show.
+        """
+        if self._next >= self._execute_steps:
+            self._chunk, self._next = self._infer(observation), 0
+        self._next += 1
+        return executable(self._chunk[self._next - 1])
+
+    def _infer(self, observation: Observation) -> np.ndarray:
+        frame = policy_frame(self._environment, observation)
+        shape = (1, *self._engine.adapter.noise_shape)
+        noise = torch.randn(shape, generator=self._generator)
+        return self._engine.infer_from(frame, self._instruction, noise).actions
+
+
+def policy_frame(environment: Environment, observation: Observation) -> dict[str, np.ndarray]:
+    """Return what a policy sees: every camera's (H, W, 3) uint8 picture and the state (8,)."""
+    frame: dict[str, np.ndarray] = {
+        f"observation.images.{camera}": environment.render(camera) for camera in environment.cameras
+    }
+    frame["observation.state"] = libero_state(observation).astype(np.float32)
+    return frame
+
+
+def executable(action: np.ndarray) -> FloatArray:
+    """Return a policy's action (7,) as the environment takes it: float64, within [-1, 1]."""
+    return np.clip(action, -1.0, 1.0).astype(np.float64)

@@ -17,7 +17,7 @@ from vla_sae_ros.sim.expert import check_task, expert_action
 from vla_sae_ros.sim.libero import LiberoEnvironment
 from vla_sae_ros.sim.suites import target_and_goal
 from vla_sae_ros.study.rollouts.outcomes import Outcome, OutcomeFile, table, to_come
-from vla_sae_ros.study.rollouts.policy_runner import EXECUTE_STEPS, PolicyRunner
+from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS, PolicyRunner
 from vla_sae_ros.study.rollouts.trials import Trial, parse_range, parse_suites, plan_trials
 
 IN_BASKET_M = 0.09

@@ -11,9 +11,8 @@ from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim.environment import Environment
-from vla_sae_ros.study.rollouts.intervals import wilson_interval
-from vla_sae_ros.study.rollouts.playing import play_trial
-from vla_sae_ros.study.rollouts.policy_runner import EXECUTE_STEPS
+from vla_sae_ros.study.rollouts.outcomes import wilson_interval
+from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS, play_trial
 from vla_sae_ros.study.rollouts.trials import Trial
 from vla_sae_ros.study.substitution.action_error import ActionError, SubstitutedPolicy
 

@@ -11,7 +11,7 @@ from vla_sae_ros.study.experiment.measure.measured import arm_key
 from vla_sae_ros.study.experiment.records.table import Row
 from vla_sae_ros.study.experiment.report.forest import Mark, say_title
 from vla_sae_ros.study.experiment.report.wording import Scale, say_arm, say_p
-from vla_sae_ros.study.rollouts.intervals import wilson_interval
+from vla_sae_ros.study.rollouts.outcomes import wilson_interval
 
 
 def necessity(rows: Sequence[Row], found: Sequence[ArmFindings]) -> list[Mark]:
