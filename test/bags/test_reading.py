@@ -11,6 +11,7 @@ import pytest
 from vla_sae_ros.bags.episode_trace import Annotation
 from vla_sae_ros.bags.pictures import picture_of
 from vla_sae_ros.bags.reading import Bag, read_bag
+from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import RecordingError
 
 
@@ -21,8 +22,8 @@ def bag(synthetic_bag: Path) -> Bag:
 
 def test_each_episode_is_found_in_order_with_its_outcome(bag: Bag) -> None:
     assert [(each.episode_id, each.status, each.steps) for each in bag.episodes] == [
-        ("plain", "FAILED", 60),
-        ("steered", "SUCCEEDED", 40),
+        ("plain", EpisodeStatus.FAILED, 60),
+        ("steered", EpisodeStatus.SUCCEEDED, 40),
     ]
     assert bag.episodes[1].succeeded
     assert bag.episodes[0].instruction == "pick up the soup"

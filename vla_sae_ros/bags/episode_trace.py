@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from vla_sae_ros.core.episode_status import EpisodeStatus
+
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -164,8 +166,8 @@ class EpisodeTrace:
     seed: int
     control_rate: float
     """[Hz]."""
-    status: str
-    """Name of the last EpisodeState status, e.g. "SUCCEEDED"."""
+    status: EpisodeStatus
+    """The last that was recorded."""
     steps: int
     """Executed control ticks."""
     action_step: IntArray
@@ -199,7 +201,7 @@ class EpisodeTrace:
     @property
     def succeeded(self) -> bool:
         """The task's own predicate became true."""
-        return self.status == "SUCCEEDED"
+        return self.status is EpisodeStatus.SUCCEEDED
 
     @property
     def actions_sha256(self) -> str:

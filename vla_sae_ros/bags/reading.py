@@ -24,7 +24,6 @@ from vla_sae_ros.bags.episode_trace import (
 )
 from vla_sae_ros.bags.pictures import HEATMAP, camera_of, picture_of
 from vla_sae_ros.bags.timeline import (
-    EPISODE_STATUSES,
     EVENT_KINDS,
     Span,
     Timeline,
@@ -32,6 +31,7 @@ from vla_sae_ros.bags.timeline import (
     stamp_of,
 )
 from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry
+from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import RecordingError, complaint
 
 
@@ -160,7 +160,6 @@ def _read_pictures(reader: AnyReader, timeline: Timeline, drafts: dict[str, _Dra
 def _finish(span: Span, draft: _Draft, annotations: tuple[Annotation, ...]) -> EpisodeTrace:
     state = span.last
     actions = draft.by_name["executed_action"]
-    statuses = constants(state, EPISODE_STATUSES)
     return EpisodeTrace(
         episode_id=state.episode_id,
         suite=state.suite,
@@ -169,7 +168,7 @@ def _finish(span: Span, draft: _Draft, annotations: tuple[Annotation, ...]) -> E
         init_state=state.init_state,
         seed=state.seed,
         control_rate=state.control_rate,
-        status=statuses[state.status],
+        status=EpisodeStatus(state.status),
         steps=state.step,
         action_step=np.array([each.step for each in actions], np.int64),
         actions=_stacked([each.action for each in actions]).astype(np.float32),

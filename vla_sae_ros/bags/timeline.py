@@ -66,16 +66,6 @@ def constants(message: Any, names: tuple[str, ...]) -> dict[int, str]:
     return {getattr(message, name): name for name in names}
 
 
-EPISODE_STATUSES = (
-    "IDLE",
-    "RESETTING",
-    "RUNNING",
-    "HOLDING",
-    "SUCCEEDED",
-    "FAILED",
-    "CANCELED",
-    "ERROR",
-)
 EVENT_KINDS = (
     "SET",
     "REFUSED",

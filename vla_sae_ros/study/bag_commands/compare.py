@@ -80,7 +80,7 @@ def _print(console: Console, effect: PairedEffect, names: tuple[str, str]) -> No
     for line in effect.unpaired:
         console.print(f"not a pair, they differ in {line}", highlight=False)
     outcomes = Table("", *names)
-    outcomes.add_row("outcome", effect.a.status.lower(), effect.b.status.lower())
+    outcomes.add_row("outcome", effect.a.status.words, effect.b.status.words)
     outcomes.add_row("steps", str(effect.a.steps), str(effect.b.steps))
     console.print(outcomes)
     figures = Table("over their common time", "")

@@ -13,13 +13,13 @@ from rosbags.highlevel import AnyReader
 from vla_sae_ros.bags.episode_trace import Annotation, SteeringNote
 from vla_sae_ros.bags.reading import Description, descriptions, messages, open_bag
 from vla_sae_ros.bags.timeline import (
-    EPISODE_STATUSES,
     EVENT_KINDS,
     Span,
     Timeline,
     constants,
     stamp_of,
 )
+from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.study.bag_commands.edits import EditWindow, edit_windows
 from vla_sae_ros.study.bag_commands.losses import Loss, losses
 
@@ -151,7 +151,7 @@ def _episode(span: Span, start: int) -> EpisodeFacts:
         state.init_state,
         state.seed,
         clocks[state.clock].lower(),
-        constants(state, EPISODE_STATUSES)[state.status],
+        EpisodeStatus(state.status).name,
         state.step,
         state.max_steps,
         state.missed_deadlines,

@@ -10,9 +10,8 @@ from typing import Any
 from rosbags.highlevel import AnyReader
 
 from vla_sae_ros.bags.reading import messages
-from vla_sae_ros.bags.timeline import EPISODE_STATUSES, Timeline, constants
-
-ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "ERROR")
+from vla_sae_ros.bags.timeline import Timeline
+from vla_sae_ros.core.episode_status import EpisodeStatus
 
 
 @dataclass(frozen=True)
@@ -72,5 +71,5 @@ def _ticks(reader: AnyReader, timeline: Timeline) -> list[Loss]:
 
 def _ends(state: Any) -> set[int]:
     """Return the last tick of an episode that has ended; nothing of one that still ran."""
-    ended = constants(state, EPISODE_STATUSES)[state.status] in ENDED
+    ended = EpisodeStatus(state.status).ended
     return {state.step - 1} if ended and state.step else set()

@@ -205,7 +205,7 @@ def _episode(each: EpisodeTrace) -> Iterator[Sequence[Any]]:
         each.init_state,
         each.seed,
         each.control_rate,
-        each.status,
+        each.status.name,
         each.steps,
         each.actions_sha256,
     )

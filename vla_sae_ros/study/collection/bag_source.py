@@ -10,11 +10,10 @@ from vla_sae_ros.activations.source import Answer, Moment
 from vla_sae_ros.bags.reading import messages, open_bag
 from vla_sae_ros.bags.recorded_frames import RecordedFrames
 from vla_sae_ros.bags.recorded_inferences import RecordedInference, recorded_inferences
-from vla_sae_ros.bags.timeline import EPISODE_STATUSES, Timeline
+from vla_sae_ros.bags.timeline import Timeline
 from vla_sae_ros.core.contract import Contract
+from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import ObservationError, RecordingError
-
-_SUCCESS = {"SUCCEEDED": True, "FAILED": False}
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class BagEpisode:
     folder: Path
     contract: Contract
     recorded: tuple[RecordedInference, ...]
-    status: str
+    status: EpisodeStatus
     suite_task: str
 
     @property
@@ -52,7 +51,7 @@ class BagEpisode:
                         "Record with pictures to collect from a bag."
                     )
                 answer(Moment(frame, inference.instruction, inference.seed, inference.step))
-        return _SUCCESS.get(self.status)
+        return self.status.success
 
 
 class BagSource:
@@ -87,7 +86,7 @@ class BagSource:
                 self._folder,
                 self._contract,
                 tuple(first_of_step.values()),
-                EPISODE_STATUSES[span.last.status] if span else "",
+                EpisodeStatus(span.last.status) if span else EpisodeStatus.UNKNOWN,
                 f"{span.last.suite} {span.last.task}" if span else "",
             )
 

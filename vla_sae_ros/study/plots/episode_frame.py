@@ -105,7 +105,7 @@ def _draw_title(draw: ImageDraw.ImageDraw, rollout: Rollout, over: bool) -> None
     if over:
         good = rollout.trace.succeeded
         colour = colours.rgb(colours.GREEN if good else colours.VERMILION)
-        text = f"{rollout.trace.status.lower()} after {rollout.trace.steps} steps"
+        text = f"{rollout.trace.status.words} after {rollout.trace.steps} steps"
         draw.text(
             (WIDTH - 10, TITLE_HEIGHT / 2), text, fill=colour, font=font(16, bold=True), anchor="rm"
         )

@@ -79,7 +79,7 @@ def _frame(
     canvas.paste(traces.at(step), (_LEFT, _HEADER))
     steered = any(first <= step < last for first, last in trace.steering_windows())
     said = f"steering acts ({edit_text(trace, step)})" if steered else "no steering"
-    over = f"   {trace.status.lower()}" if step >= trace.steps else ""
+    over = f"   {trace.status.words}" if step >= trace.steps else ""
     draw.text(
         (12, SIZE[1] - _FOOTER / 2),
         f"step {step:>3}   {step / trace.control_rate:5.2f} s   {said}{over}",

@@ -93,7 +93,7 @@ def _draw_above(axes: Axes, effect: PairedEffect, names: tuple[str, str]) -> Non
             "s",
             color=str(look["color"]),
             markersize=8,
-            label=f"end of {name}: {trace.status.lower()}",
+            label=f"end of {name}: {trace.status.words}",
         )
     _draw_acting(
         effect,
@@ -174,7 +174,7 @@ def _draw_feature(
 
 def _title(effect: PairedEffect, names: tuple[str, str]) -> str:
     outcomes = ";  ".join(
-        f"{name}: {trace.status.lower()} after {trace.steps} steps"
+        f"{name}: {trace.status.words} after {trace.steps} steps"
         for (trace, _), name in zip(_sides(effect), names, strict=True)
     )
     return f"“{effect.a.instruction}”\n{outcomes}"

@@ -216,9 +216,9 @@ def _draw_marks(
 
 def episode_title(trace: EpisodeTrace, plain: EpisodeTrace | None = None) -> str:
     """Return two lines: the instruction, and what came of it."""
-    outcome = f"{trace.status.lower()} after {trace.steps} steps"
+    outcome = f"{trace.status.words} after {trace.steps} steps"
     if plain is not None:
-        outcome += f" (plain: {plain.status.lower()} after {plain.steps})"
+        outcome += f" (plain: {plain.status.words} after {plain.steps})"
     return f"“{trace.instruction}”\n{trace.suite} {trace.task}, seed {trace.seed}: {outcome}"
 
 
