@@ -5,6 +5,7 @@ unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH LD_LIBRARY_PATH _ROS_WHE
 
 PYTHON_SOURCES = vla_sae_ros test launch setup.py tools $(wildcard bench)
 EXTRAS = policy families sim panel robot rehearsal study onnx export ray
+WORKERS = 2
 
 .PHONY: help setup demo screenshots test lint lock clean
 
@@ -20,11 +21,12 @@ demo: setup  ## one LIBERO task, plain and steered; leaves out/demo/
 screenshots: setup  ## the pictures of the panel in docs/; needs Xvfb
 	@.venv/bin/python tools/screenshots.py
 
-test: setup  ## the whole test suite
-	@.venv/bin/python -m pytest
+test: setup  ## the whole test suite, in WORKERS=2 processes
+	@.venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup
 
-lint: setup  ## ruff and mypy
+lint: setup  ## ruff, the formatter and mypy
 	@.venv/bin/ruff check $(PYTHON_SOURCES)
+	@.venv/bin/ruff format --check --quiet $(PYTHON_SOURCES)
 	@.venv/bin/mypy
 
 lock: setup  ## resolve requirements.lock anew from pyproject.toml

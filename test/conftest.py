@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from domains import take_domain
+from node_logs import added_logs
+from worker_groups import group_of
 
 from vla_sae_ros.environment import prepare
 
 pytest_plugins = ["bag_fixtures"]
 """Fixtures of several rooms; test/helpers is on sys.path."""
+
+BEGUN = pytest.StashKey[float]()
+"""When a test's setup began, as time.time() says."""
 
 if TYPE_CHECKING:
     from rclpy.context import Context
@@ -20,14 +26,46 @@ if TYPE_CHECKING:
     from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
     from vla_sae_ros.sae import SaeBundle
 
-# Before numpy, rclpy or Qt are imported by a test. Two runs on one machine must not hear each
-# other, and domains above 101 would take ports that the system gives to others.
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 101)
+# Before numpy, rclpy or Qt are imported by a test. Neither two runs on one machine nor two workers
+# of one run must hear each other, or what else somebody runs here.
+os.environ["ROS_DOMAIN_ID"] = str(take_domain())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 prepare()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ros_log_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What nodes log goes into the run's own folder, whichever process they are in."""
+    folder = tmp_path_factory.mktemp("ros_log")
+    os.environ["ROS_LOG_DIR"] = str(folder)
+    return folder
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks after us
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give a worker whole files, so that it makes their fixtures once; the slow ones come first."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group_of(item.path)))
+    slow = {group_of(item.path) for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: group_of(item.path) not in slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failure what the processes of the test's nodes logged while it ran."""
+    report = yield
+    if call.when == "setup":
+        item.stash[BEGUN] = call.start
+    if report.failed:
+        run = item.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+        for path, text in added_logs(run, item.stash[BEGUN]).items():
+            report.sections.append((f"Log {path.relative_to(run)}", text))
+    return report
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from vla_sae_ros.activations import shards as episode_shards
 from vla_sae_ros.activations.dataset import ActivationDataset
@@ -124,7 +125,7 @@ def test_killing_the_writer_loses_the_current_episode_only(tmp_path: Path) -> No
     assert process.stdout is not None
     assert process.stdout.readline().strip() == "written"
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE)
     assert list((folder / "backbone.1").glob("unfinished-*"))
     assert len(ActivationDataset.open(folder).load("backbone.1").rows) == 6
     with ActivationWriter(folder, COLLECTION) as writer:
@@ -154,16 +155,16 @@ def test_a_slow_disk_makes_the_caller_wait_and_loses_nothing(
 
     def slow(path: Path, content: bytes) -> None:
         stalled.set()
-        assert go.wait(20)
+        assert go.wait(PATIENCE)
         write(path, content)
 
     monkeypatch.setattr(episode_shards, "write_whole", slow)
     writer = ActivationWriter(tmp_path / "a", COLLECTION, shard_rows=1, queue_size=2)
     caller = threading.Thread(target=write_episode, args=(writer, "e0"))
     caller.start()
-    assert stalled.wait(20)
+    assert stalled.wait(PATIENCE)
     go.set()
-    caller.join(20)
+    caller.join(PATIENCE)
     writer.close()
     assert writer.stalls > 0
     assert len(ActivationDataset.open(tmp_path / "a").load("backbone.1").rows) == 6

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 from rclpy.serialization import serialize_message
 from rosbags.highlevel import AnyReader
 from std_msgs.msg import Header
@@ -92,12 +93,12 @@ def test_whoever_hands_over_a_picture_does_not_wait_for_the_encoder(tmp_path: Pa
 
     def block(_: str) -> None:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(PATIENCE)
 
     compressor = PictureCompressor(recording, Compression("png", 90), 10**8, block)
     compressor.add_topic(TOPIC, ())
     compressor.put(TOPIC, 0, b"no picture")
-    assert begun.wait(10), "the worker is in the warning"
+    assert begun.wait(PATIENCE), "the worker is in the warning"
     compressor.put(TOPIC, 1, image())  # returns
     go_on.set()
     compressor.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from patience import PATIENCE
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
@@ -47,7 +48,7 @@ class FakeBlockedWriter(BagWriter):
     gate: threading.Event
 
     def write(self, topic: str, received_ns: int, data: bytes) -> None:
-        assert self.gate.wait(10)
+        assert self.gate.wait(PATIENCE)
         super().write(topic, received_ns, data)
 
 
@@ -103,7 +104,7 @@ def test_a_disk_below_its_free_limit_stops_the_recording_and_says_so(tmp_path: P
 
     made = recording(tmp_path / "bag", limits, free_bytes=free_bytes)
     assert made.put("/a", 1, DATA)
-    assert low.wait(10)
+    assert low.wait(PATIENCE)
     made._thread.join(10)
 
     status = made.status()

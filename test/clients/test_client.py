@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import rclpy
+from patience import PATIENCE
 from rclpy.action.server import ActionServer, ServerGoalHandle
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -59,7 +60,7 @@ def test_a_client_waits_until_policy_and_bridge_offer_what_it_needs(fake_bridge:
         ready = threading.Event()
 
         def wait() -> None:
-            client.wait_until_ready(timeout=30.0)
+            client.wait_until_ready(timeout=PATIENCE)
             ready.set()
 
         waiting = threading.Thread(target=wait)
@@ -69,18 +70,18 @@ def test_a_client_waits_until_policy_and_bridge_offer_what_it_needs(fake_bridge:
             client.wait_until_ready(timeout=2.0)
         assert not ready.is_set()
         offer(fake_bridge, POLICY[2])
-        waiting.join(30.0)
+        waiting.join(PATIENCE)
         assert ready.is_set()
 
 
 def test_a_client_that_records_waits_for_the_recorder_too(fake_bridge: Node) -> None:
     offer(fake_bridge, *POLICY)
     with Client("test_client") as client:
-        client.wait_until_ready(timeout=30.0)
+        client.wait_until_ready(timeout=PATIENCE)
         with pytest.raises(NoAnswer, match=r"0 s nobody offers record/start\. "):
             client.wait_until_ready(timeout=0.2, recording=True)
         offer(fake_bridge, (StartRecording, "record/start"))
-        client.wait_until_ready(timeout=30.0, recording=True)
+        client.wait_until_ready(timeout=PATIENCE, recording=True)
 
 
 def test_an_episode_can_be_asked_for_before_the_bridge_was_discovered(fake_bridge: Node) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from patience import PATIENCE, answer_of
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -37,7 +38,6 @@ from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.action_client import ActionClient
 from vla_sae_ros.wire.conversions import to_floats
 
-LIMIT = 20.0  # [s] that anything may take
 OWNER = "tester"
 LEASE = 3.0
 """[s] the longest lease of the patient settings; a panel's or script's own is shorter."""
@@ -106,9 +106,9 @@ class RobotBench:
         ]
         for thread in self._threads:
             thread.start()
-        assert self.client.wait_for_server(LIMIT)
+        assert self.client.wait_for_server(PATIENCE)
         for service in self._services.values():
-            assert service.wait_for_service(LIMIT)
+            assert service.wait_for_service(PATIENCE)
         self.until(
             lambda: (
                 self.robot
@@ -119,11 +119,11 @@ class RobotBench:
 
     def until(self, condition: Callable[[], Any]) -> None:
         with self._changed:
-            assert self._changed.wait_for(condition, LIMIT), self.robot[-1:]
+            assert self._changed.wait_for(condition, PATIENCE), self.robot[-1:]
 
     def call(self, name: str, **fields: Any) -> Any:
         kind = SetBool if name == "enable" else Trigger
-        return wait(self._services[name].call_async(kind.Request(**fields)))
+        return answer_of(self._services[name].call_async(kind.Request(**fields)))
 
     def enable(self) -> None:
         answer = self.call("enable", data=True)
@@ -132,7 +132,7 @@ class RobotBench:
 
     def send(self, **goal: Any) -> Any:
         goal = {"instruction": "wave", "seed": 7} | goal
-        handle = wait(self.client.send_goal_async(RunEpisode.Goal(**goal)))
+        handle = answer_of(self.client.send_goal_async(RunEpisode.Goal(**goal)))
         assert handle.accepted
         return handle
 
@@ -142,7 +142,7 @@ class RobotBench:
     def close(self) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(LIMIT)
+            thread.join(PATIENCE)
         self.client.destroy()
         self.node.destroy_node()
         self.bridge.destroy_node()
@@ -181,13 +181,6 @@ def patient(robot: str) -> str:
     path = Path(tempfile.gettempdir()) / f"patient_{robot}_{os.getpid()}.yaml"
     path.write_text(text, encoding="utf-8")
     return str(path)
-
-
-def wait(future: Any) -> Any:
-    done = threading.Event()
-    future.add_done_callback(lambda _: done.set())
-    assert done.wait(LIMIT)
-    return future.result()
 
 
 def chunk_for(request: ChunkRequest, actions: np.ndarray, **changes: Any) -> ActionChunk:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
+from domains import take_domain
 
-SECOND_DOMAIN = 1 + (os.getpid() + 50) % 101
-"""Up to 101: the ports of higher domains are the system's to give to anybody."""
+SECOND_DOMAIN = take_domain()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from patience import PATIENCE
+
 from vla_sae_ros.robot.strict_sim.process import StrictRobotProcess
 
-LONG = 20.0
 PATIENT = ("--patience", "5")
 """The robot waits for a late command: only what a test drops is lost, however busy the machine."""
 
@@ -20,24 +20,14 @@ def loopback(number: int) -> str:
     return f"127.{1 + os.getpid() // 250 % 250}.{1 + os.getpid() % 250}.{number}"
 
 
-def eventually[T](condition: Callable[[], T]) -> T:
-    """Ask until the answer is true; fail after a long time."""
-    until = time.monotonic() + LONG
-    while not (answer := condition()):
-        assert time.monotonic() < until, "it never happened"
-        time.sleep(0.002)
-    return answer
-
-
 class OwnThread:
     """Runs everything on one thread."""
 
-    def __init__(self, limit: float = LONG) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1)
 
     def __call__[T](self, work: Callable[..., T], *arguments: Any) -> T:
-        return self._pool.submit(work, *arguments).result(self._limit)
+        return self._pool.submit(work, *arguments).result(PATIENCE)
 
     def close(self) -> None:
         self._pool.shutdown()

@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 STEADY = """
 import signal, threading
 stop = threading.Event()
 signal.signal(signal.SIGINT, lambda *_: stop.set())
 print("ready", flush=True)
-stop.wait(60)
+stop.wait(600)
 """
 CRASHING = "import sys; sys.exit('the reason')"
 
@@ -48,7 +49,7 @@ def run(tmp_path: Path):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         return done.stdout + done.stderr
@@ -62,7 +63,7 @@ def test_the_scripts_answer_comes_back_and_the_system_is_stopped(run, tmp_path: 
 
 
 def test_a_node_that_ends_ends_the_script_that_waits_and_names_the_logs(run) -> None:
-    said = run("fake_crashing", "client.wait_until_ready(timeout=50.0)")
+    said = run("fake_crashing", "client.wait_until_ready(timeout=500.0)")
     assert "SystemEnded the system ended before the script had; its logs are in log." in said
 
 

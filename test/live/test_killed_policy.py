@@ -10,23 +10,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from vla_sae_ros.clients.client import Client
 from vla_sae_ros.msg import EpisodeState
 
 # Real nodes load a real policy and LIBERO, on a machine that may be busy.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """`vla-sae up sim`, stopped by Ctrl-C at the end."""
     command = [sys.executable, "-m", "vla_sae_ros.cli", "up", "sim", "--no-autorun"]
-    with (tmp_path / "output").open("w") as output:
+    with (tmp_path / "vla-sae.log").open("w") as output:
         process = subprocess.Popen(command, cwd=tmp_path, stdout=output, text=True)
         yield process
         process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.wait(PATIENCE)
 
 
 def policy_process(supervisor: int) -> int:
@@ -59,6 +60,6 @@ def test_a_killed_policy_is_started_again_and_the_episode_goes_on_from_where_it_
     assert killed
     assert EpisodeState.HOLDING in statuses
     assert (result.steps, result.held_ticks) == (30, 0)  # lockstep: no tick passed meanwhile
-    said = (tmp_path / "output").read_text()
+    said = (tmp_path / "vla-sae.log").read_text()
     assert "policy was ended by SIGKILL" in said
     assert "starting policy again" in said

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import rclpy
 from geometry_msgs.msg import PoseStamped
+from patience import PATIENCE_MS
 from PyQt5.QtCore import QEvent, QPoint, QRectF, Qt
 from PyQt5.QtGui import QMouseEvent
 from PyQt5.QtTest import QTest
@@ -30,9 +31,6 @@ from vla_sae_ros.resources import resource
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header, to_image, to_joint_state, to_pose, to_time
 
-pytestmark = pytest.mark.timeout(300)  # the first test imports the policy's libraries
-
-LIMIT_MS = 40_000
 START, PERIOD = 1_700_000_000_000_000_000, 50_000_000
 
 
@@ -152,8 +150,8 @@ def open_panel(qtbot) -> Iterator[Callable[[], tuple[PanelWidget, RosThread]]]:
         widget.resize(1500, 600)
         with qtbot.waitExposed(widget):
             widget.show()
-        qtbot.waitUntil(lambda: widget.model.rowCount() > 0, timeout=LIMIT_MS)
-        qtbot.waitUntil(lambda: ros.client.commands.offers("steering/set"), timeout=LIMIT_MS)
+        qtbot.waitUntil(lambda: widget.model.rowCount() > 0, timeout=PATIENCE_MS)
+        qtbot.waitUntil(lambda: ros.client.commands.offers("steering/set"), timeout=PATIENCE_MS)
         opened.append((widget, ros))
         return widget, ros
 
@@ -208,9 +206,9 @@ def drag_and_see(qtbot, system, open_panel, feature: tuple[str, int]) -> None:
     panel, _ = open_panel()
     panel.tools.ramp.setValue(0.0)
     bridge, columns = system.bridge, panel.store.columns
-    qtbot.waitUntil(lambda: bridge.connected, timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: bridge.connected, timeout=PATIENCE_MS)
     bridge.ask()
-    qtbot.waitUntil(lambda: bool(bridge.chunks and panel.store.newest), timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: bool(bridge.chunks and panel.store.newest), timeout=PATIENCE_MS)
     plain = bridge.chunks[0]
     row = columns.row_of(feature)
 
@@ -218,19 +216,19 @@ def drag_and_see(qtbot, system, open_panel, feature: tuple[str, int]) -> None:
     wanted = columns.edit_of(row).value
     qtbot.waitUntil(
         lambda: row in columns.edits and columns.edits[row].edit.value == pytest.approx(wanted),
-        timeout=LIMIT_MS,
+        timeout=PATIENCE_MS,
     )
     bridge.ask()
 
     def steered() -> list[ActionChunk]:
         return [c for c in bridge.chunks if c.observation_step == bridge.step]
 
-    qtbot.waitUntil(lambda: bool(steered()), timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: bool(steered()), timeout=PATIENCE_MS)
     assert steered()[0].steering_revision > plain.steering_revision
     assert list(steered()[0].actions) != list(plain.actions)
     assert wanted == pytest.approx(4.0, abs=0.05)
     qtbot.waitUntil(
-        lambda: columns.slider(row).applied == pytest.approx(wanted, rel=1e-3), timeout=LIMIT_MS
+        lambda: columns.slider(row).applied == pytest.approx(wanted, rel=1e-3), timeout=PATIENCE_MS
     )  # z' in observed maxima
 
 
@@ -240,20 +238,22 @@ def test_a_panel_that_dies_leaves_its_edits_to_the_lease_and_another_panel_sees_
     system.start(bundles["expert.1"])
     (first, ros), (second, _) = open_panel(), open_panel()
     qtbot.waitUntil(
-        lambda: second.status.link_line.text().startswith("Connected"), timeout=LIMIT_MS
+        lambda: second.status.link_line.text().startswith("Connected"), timeout=PATIENCE_MS
     )
     row = first.store.columns.row_of(("expert.1", 2))
     first.editing.commit(row, 2.0)
-    qtbot.waitUntil(lambda: row in second.store.columns.edits, timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: row in second.store.columns.edits, timeout=PATIENCE_MS)
     assert second.store.columns.edits[row].owner == ros.client.owner
-    qtbot.waitUntil(lambda: ros.client.owner in second.status.steering_line.text, timeout=LIMIT_MS)
+    qtbot.waitUntil(
+        lambda: ros.client.owner in second.status.steering_line.text, timeout=PATIENCE_MS
+    )
 
     first.stop()  # no frames: no heartbeat, as after a kill
     qtbot.waitUntil(
         lambda: any(
             e.kind == "lease expired" and e.owner == ros.client.owner for e in second.store.events
         ),
-        timeout=LIMIT_MS,
+        timeout=PATIENCE_MS,
     )
     assert second.store.columns.edit_of(row) is None  # on its way back
 
@@ -265,7 +265,7 @@ def test_a_policy_restarted_with_another_bundle_changes_the_table_and_says_what_
     panel, _ = open_panel()
     row = panel.store.columns.row_of(("expert.1", 2))
     panel.editing.commit(row, 2.0)
-    qtbot.waitUntil(lambda: row in panel.store.columns.edits, timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: row in panel.store.columns.edits, timeout=PATIENCE_MS)
     said: list[str] = []
     tell = panel.tell
     panel.tell = lambda text, warning=False: (said.append(text), tell(text, warning))  # type: ignore[method-assign]
@@ -274,11 +274,11 @@ def test_a_policy_restarted_with_another_bundle_changes_the_table_and_says_what_
     system.start(bundles["backbone.0"])
     qtbot.waitUntil(
         lambda: [site.name for site in panel.store.catalogue.sites] == ["backbone.0"],
-        timeout=LIMIT_MS,
+        timeout=PATIENCE_MS,
     )
     qtbot.waitUntil(
         lambda: panel.store.steering is not None and not panel.store.steering.edits,
-        timeout=LIMIT_MS,
+        timeout=PATIENCE_MS,
     )
     assert panel.model.rowCount() == panel.store.catalogue.size
     assert any("are gone" in text for text in said)

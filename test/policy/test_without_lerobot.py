@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from patience import PATIENCE
+
 SCRIPT = """
 import sys
 
@@ -21,6 +23,6 @@ import vla_sae_ros.policy.families.openvla
 
 def test_engine_and_openvla_s_adapter_are_imported_without_lerobot() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from patience import PATIENCE
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.sim.quiet import prepare_simulator_imports
@@ -23,7 +24,7 @@ def test_importing_the_simulator_prints_nothing_and_opens_no_log_file() -> None:
         [sys.executable, "-W", "ignore", "-c", program],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         env=os.environ | {"MUJOCO_GL": "osmesa"},
         check=False,
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE, eventually
 
 from vla_sae_ros.supervision.console import Console
 from vla_sae_ros.systems.simulation import NodeSpec, OnExit
@@ -18,7 +18,7 @@ stop = threading.Event()
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, lambda *_: stop.set())
 print("ready", *sys.argv[1:], flush=True)
-stop.wait(60)
+stop.wait(600)
 print("goodbye", flush=True)
 """
 
@@ -33,7 +33,7 @@ mark = pathlib.Path(__file__).with_suffix(".mark")
 if not mark.exists():
     mark.touch()
     sys.exit(1)
-time.sleep(60)
+time.sleep(600)
 """,
     "fake_finishing": "print('done')",
     "fake_stubborn": """
@@ -41,14 +41,14 @@ import signal, time
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, signal.SIG_IGN)
 print("ready", flush=True)
-time.sleep(60)
+time.sleep(600)
 """,
     "fake_parent": """
 import subprocess, sys, time
 deaf = "import signal, time; signal.signal(2, signal.SIG_IGN); print('deaf', flush=True)"
-child = subprocess.Popen([sys.executable, "-c", deaf + "; time.sleep(60)"])
+child = subprocess.Popen([sys.executable, "-c", deaf + "; time.sleep(600)"])
 print("child", child.pid, flush=True)
-time.sleep(60)
+time.sleep(600)
 """,
 }
 
@@ -66,7 +66,7 @@ class HeardConsole(Console):
             self.lines.append((name, text))
             self._changed.notify_all()
 
-    def wait_for(self, name: str, start: str, count: int = 1, limit: float = 20.0) -> str:
+    def wait_for(self, name: str, start: str, count: int = 1, limit: float = PATIENCE) -> str:
         """Wait for the `count`-th line of `name` that begins with `start`; return it."""
         with self._changed:
             heard = self._changed.wait_for(lambda: len(self._of(name, start)) >= count, limit)
@@ -117,13 +117,9 @@ def process_exists(pid: int) -> bool:
 
 @pytest.fixture
 def is_gone() -> Callable[[int], bool]:
-    """Return a function that waits up to 10 s for the end of a process that is not our child."""
+    """Return a function that waits for the end of a process that is not our child."""
 
     def wait(pid: int) -> bool:
-        deadline = time.monotonic() + 10
-        pause = threading.Event()
-        while process_exists(pid) and time.monotonic() < deadline:
-            pause.wait(0.02)
-        return not process_exists(pid)
+        return eventually(lambda: not process_exists(pid), f"{pid} lives")
 
     return wait

@@ -5,12 +5,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from patience import PATIENCE
 
 from vla_sae_ros.supervision.supervisor import Supervisor, SupervisorLimits
 from vla_sae_ros.systems.simulation import NodeSpec, System
@@ -218,19 +218,17 @@ def test_a_signal_to_the_supervisor_stops_everything(terminal, is_gone, number) 
     process = terminal("fake_steady")
     nodes = children_of(process.pid)
     process.send_signal(number)
-    output, _ = process.communicate(timeout=10)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     assert output.count("goodbye") == 2
     assert len(nodes) == 2 and all(is_gone(pid) for pid in nodes)
 
 
-def test_a_stubborn_system_is_gone_five_seconds_after_ctrl_c(terminal, is_gone) -> None:
+def test_a_stubborn_system_is_gone_after_ctrl_c(terminal, is_gone) -> None:
     process = terminal("fake_stubborn")
     nodes = children_of(process.pid)
-    begin = time.monotonic()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
-    assert time.monotonic() - begin < 5.0
+    process.communicate(timeout=PATIENCE)
     assert all(is_gone(pid) for pid in nodes)
 
 

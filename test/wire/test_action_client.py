@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import rclpy
+from patience import PATIENCE, answer_of
 from rclpy.action import ActionServer
 from rclpy.context import Context
 from rclpy.executors import MultiThreadedExecutor
@@ -15,8 +16,6 @@ from rclpy.node import Node
 
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.wire.action_client import ActionClient
-
-LIMIT = 20.0
 
 
 class QuickAnswers(ActionClient):
@@ -42,7 +41,7 @@ class LateTable(dict):
 
     def __contains__(self, key: object) -> bool:
         if threading.current_thread() is self._asker:
-            assert self._answered.wait(LIMIT)
+            assert self._answered.wait(PATIENCE)
         return super().__contains__(key)
 
 
@@ -57,7 +56,7 @@ def node() -> Iterator[Node]:
     thread.start()
     yield made
     executor.shutdown()
-    thread.join(LIMIT)
+    thread.join(PATIENCE)
     made.destroy_node()
     context.try_shutdown()
 
@@ -67,19 +66,12 @@ def finish(handle: Any) -> RunEpisode.Result:
     return RunEpisode.Result(steps=3)
 
 
-def outcome(future: Any) -> Any:
-    done = threading.Event()
-    future.add_done_callback(lambda _: done.set())
-    assert done.wait(LIMIT), "the answer was lost"
-    return future.result()
-
-
 def test_an_answer_that_comes_before_its_request_is_noted_is_heard(node: Node) -> None:
     server = ActionServer(node, RunEpisode, "quick", finish)
     client = QuickAnswers(node, RunEpisode, "quick")
-    assert client.wait_for_server(LIMIT)
-    handle = outcome(client.send_goal_async(RunEpisode.Goal()))
+    assert client.wait_for_server(PATIENCE)
+    handle = answer_of(client.send_goal_async(RunEpisode.Goal()))
     assert handle.accepted
-    assert outcome(handle.get_result_async()).result.steps == 3
+    assert answer_of(handle.get_result_async()).result.steps == 3
     client.destroy()
     server.destroy()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import rclpy
 from geometry_msgs.msg import PoseStamped
+from patience import PATIENCE, eventually
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -33,7 +34,6 @@ from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header, to_pose
 from vla_sae_ros.wire.steering_messages import from_state
 
-LIMIT = 30.0  # [s] for anything to arrive
 START = 1_700_000_000_000_000_000
 
 
@@ -112,7 +112,7 @@ class Talker:
             return [array for array in arrays if wanted(array)]
 
         with self.arrived:
-            assert self.arrived.wait_for(lambda: bool(found()), LIMIT)
+            assert self.arrived.wait_for(lambda: bool(found()), PATIENCE)
             return found()[0]
 
 
@@ -131,11 +131,7 @@ def talker(ros_context: Context) -> Iterator[Talker]:
         executor.add_node(spun)
     thread = threading.Thread(target=executor.spin, daemon=True)
     thread.start()
-    waiting = threading.Event()
-    for _ in range(int(LIMIT / 0.05)):
-        if all(p.get_subscription_count() for p in talker.publishers.values()):
-            break
-        waiting.wait(0.05)
+    eventually(lambda: all(p.get_subscription_count() for p in talker.publishers.values()))
     yield talker
     executor.shutdown()
     thread.join()

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.core.steering import Edit, EventKind, Mode, Snapshot, Steering, SteeringSite
 from vla_sae_ros.nodes.policy.inference_worker import InferenceWorker, Job
 from vla_sae_ros.policy.inference import Inference
 
-LIMIT = 30.0  # [s] for anything to happen
 SITE = SteeringSite("expert.0", np.ones(4, np.float32), 5.0, ("action",))
 
 
@@ -29,7 +29,7 @@ class FakeEngine:
     def infer(self, frame: object, text: str, seed: object, steering: Snapshot) -> Inference:
         self.steering.append(steering)
         self.started.release()
-        assert self.go.acquire(timeout=LIMIT)
+        assert self.go.acquire(timeout=PATIENCE)
         return Inference(np.zeros((2, 7), np.float32), self._read_out, steering.revision, False, 1)
 
     def _read_out(self) -> tuple[SiteReadout, ...]:
@@ -60,7 +60,7 @@ class Bench:
         self.done.release()
 
     def wait(self, semaphore: threading.Semaphore) -> None:
-        assert semaphore.acquire(timeout=LIMIT)
+        assert semaphore.acquire(timeout=PATIENCE)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from patience import PATIENCE, eventually
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -40,7 +41,6 @@ from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header, to_image, to_joint_state, to_pose, to_time
 from vla_sae_ros.wire.steering_messages import from_edit
 
-LIMIT = 30.0  # [s] for anything to arrive
 INSTRUCTION = "pick up the butter and place it in the basket"
 START = 1_700_000_000_000_000_000
 PERIOD = 50_000_000
@@ -94,7 +94,7 @@ class FakeBridge:
     def wait_for(self, kind: type, wanted: Callable[[Any], bool] = lambda message: True) -> Any:
         """Return the first message that is wanted, waiting for it if need be."""
         with self._arrived:
-            assert self._arrived.wait_for(lambda: any(map(wanted, self.got[kind])), LIMIT), kind
+            assert self._arrived.wait_for(lambda: any(map(wanted, self.got[kind])), PATIENCE), kind
             return next(message for message in self.got[kind] if wanted(message))
 
     def look_at_heatmaps(self, publisher: Any) -> None:
@@ -103,23 +103,16 @@ class FakeBridge:
         self.node.create_subscription(
             Image, "policy/feature_heatmap", self._keeper(Image), qos.PICTURE
         )
-        matched = threading.Event()
-        for _ in range(int(LIMIT / 0.05)):
-            if publisher.get_subscription_count():
-                return
-            matched.wait(0.05)
-        raise AssertionError("the subscription was not seen")
+        eventually(publisher.get_subscription_count, "the subscription was not seen")
 
     def connect(self) -> None:
         for service in self.services.values():
-            assert service.wait_for_service(LIMIT)
+            assert service.wait_for_service(PATIENCE)
         publishers = [*self._pictures.values(), self._pose, self._gripper, self._requests]
-        matched = threading.Event()
-        for _ in range(int(LIMIT / 0.05)):
-            if all(publisher.get_subscription_count() for publisher in publishers):
-                return
-            matched.wait(0.05)
-        raise AssertionError("the policy node did not subscribe")
+        eventually(
+            lambda: all(publisher.get_subscription_count() for publisher in publishers),
+            "the policy node did not subscribe",
+        )
 
     def observe(self, step: int, without: str = "", seed: int = 3) -> None:
         header = to_header(START + step * PERIOD)
@@ -156,7 +149,7 @@ class FakeBridge:
         done = threading.Event()
         future = self.services[name].call_async(request)
         future.add_done_callback(lambda _: done.set())
-        assert done.wait(LIMIT), name
+        assert done.wait(PATIENCE), name
         return future.result()
 
     def steer(self, *edits: Edit, owner: str = "test", lease: float = 30.0) -> SetSteering.Response:
@@ -516,7 +509,7 @@ def test_hooks_are_gone_and_services_too_after_cleanup(started: Started) -> None
         done.set()
 
     node.executor.create_task(cleanup)  # where a lifecycle service would call it
-    assert done.wait(20)
+    assert done.wait(PATIENCE)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in policy.modules())
     offered = {p.topic_name for p in node.publishers} | {s.srv_name for s in node.services}
     assert not offered & {

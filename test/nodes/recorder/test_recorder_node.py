@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from patience import PATIENCE, eventually
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -33,8 +34,6 @@ from vla_sae_ros.study.bag_commands.facts import custom_data
 from vla_sae_ros.study.bag_commands.repair import repair
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_floats, to_image, to_unsigned
-
-LIMIT = 20.0  # [s] that anything may take
 
 
 class Graph:
@@ -64,11 +63,11 @@ class Graph:
 
     def call(self, kind: Any, name: str, request: Any) -> Any:
         client = self.source.create_client(kind, name)
-        assert client.wait_for_service(LIMIT), f"no service {name}"
+        assert client.wait_for_service(PATIENCE), f"no service {name}"
         done = threading.Event()
         future = client.call_async(request)
         future.add_done_callback(lambda _: done.set())
-        assert done.wait(LIMIT), f"{name} did not answer"
+        assert done.wait(PATIENCE), f"{name} did not answer"
         return future.result()
 
     def start(self, **fields: Any) -> Any:
@@ -79,21 +78,21 @@ class Graph:
 
     def diagnosis(self, condition: Callable[[DiagnosticStatus], bool]) -> DiagnosticStatus:
         with self._told:
-            assert self._told.wait_for(lambda: condition(self._diagnosis), LIMIT)
+            assert self._told.wait_for(lambda: condition(self._diagnosis), PATIENCE)
             return self._diagnosis
 
     def state(self, condition: Callable[[RecordingState], bool]) -> RecordingState:
         """Wait for the newest state to be so."""
         with self._told:
             assert self._told.wait_for(
-                lambda: bool(self.states) and condition(self.states[-1]), LIMIT
+                lambda: bool(self.states) and condition(self.states[-1]), PATIENCE
             ), self.states[-1:]
             return self.states[-1]
 
     def close(self) -> None:
         for executor, thread in self._threads:
             executor.shutdown()
-            thread.join(LIMIT)
+            thread.join(PATIENCE)
         self.recorder.destroy_node()
         rclpy.shutdown()
         self.source.destroy_node()
@@ -150,11 +149,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def matched(publisher: Any) -> None:
     """Wait until a subscription has found the publisher."""
-    for _ in range(int(LIMIT / 0.02)):
-        if publisher.get_subscription_count():
-            return
-        threading.Event().wait(0.02)
-    raise AssertionError(f"nobody subscribed to {publisher.topic_name}")
+    eventually(publisher.get_subscription_count, f"nobody subscribed to {publisher.topic_name}")
 
 
 def read(folder: str | Path) -> dict[str, list[Any]]:
@@ -186,7 +181,7 @@ def test_every_message_between_start_and_stop_is_in_the_bag(make_graph) -> None:
     matched(publisher)
     for inference in range(1, 301):
         publisher.publish(features(inference))
-        assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=LIMIT))
+        assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=PATIENCE))
     stopped = graph.stop()
 
     assert stopped.success, stopped.message
@@ -204,7 +199,7 @@ def test_a_latched_message_from_before_the_start_is_in_the_bag(make_graph) -> No
     publisher.publish(EpisodeState(episode_id="e1"))
     started = graph.start()
     matched(publisher)
-    assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=LIMIT))
+    assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=PATIENCE))
     graph.stop()
 
     assert [message.episode_id for message in read(started.uri)["/episode"]] == ["e1"]
@@ -239,7 +234,7 @@ def test_the_descriptions_of_all_nodes_are_kept(make_graph) -> None:
     started = graph.start()
     for publisher in publishers:
         matched(publisher)
-        assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=LIMIT))
+        assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=PATIENCE))
     graph.stop()
     told = {
         each.node: dict(zip(each.names, each.values, strict=True))
@@ -260,7 +255,7 @@ def test_pictures_are_recorded_only_when_asked_for(make_graph) -> None:
     started = graph.start(uri="with", images=True)
     matched(publisher)
     publisher.publish(to_image(picture, EpisodeState().header))
-    assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=LIMIT))
+    assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=PATIENCE))
     graph.stop()
 
     assert "/observation/image/wrist" not in read(without.uri)
@@ -277,7 +272,7 @@ def test_the_command_line_records_compressed_pictures_under_a_name(
     assert cli.main(["record", "start", "--name", "small", "--compressed", "png"]) == 0
     matched(publisher)
     publisher.publish(to_image(picture, EpisodeState().header))
-    assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=LIMIT))
+    assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=PATIENCE))
     assert cli.main(["record", "stop"]) == 0
 
     assert "recording into" in capsys.readouterr().out
@@ -330,7 +325,7 @@ def test_a_full_disk_ends_the_recording_with_a_readable_bag_and_the_node_goes_on
     matched(publisher)
     for _ in range(60):  # 47 MB; the disk has 40
         publisher.publish(to_image(picture, EpisodeState().header))
-        assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=LIMIT))
+        assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=PATIENCE))
     failed = graph.state(lambda state: state.status == RecordingState.FAILED)
     assert failed.uri == started.uri and "No space left on device" in failed.detail
 
@@ -365,7 +360,7 @@ def test_sigint_closes_the_bag(tmp_path: Path) -> None:
     try:
         assert any("recording into" in line for line in process.stderr)
         process.send_signal(signal.SIGINT)
-        _, rest = process.communicate(timeout=LIMIT)
+        _, rest = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     assert process.returncode == 0, rest
@@ -404,11 +399,11 @@ def test_after_a_kill_all_but_the_last_second_is_repaired(tmp_path: Path) -> Non
         sent: list[int] = []  # when each was acknowledged [ns]
         while not sent or sent[-1] - sent[0] < 2.5e9:
             publisher.publish(features(len(sent)))
-            assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=LIMIT))
+            assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=PATIENCE))
             sent.append(time.time_ns())
             threading.Event().wait(0.005)
         process.kill()
-        process.wait(LIMIT)
+        process.wait(PATIENCE)
     finally:
         process.kill()
         process.stderr.close()

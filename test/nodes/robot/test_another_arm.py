@@ -17,11 +17,12 @@ import pytest
 import rclpy
 import torch
 from lerobot.configs.types import FeatureType, PolicyFeature
+from patience import PATIENCE, answer_of
 from PIL import Image as Picture
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from robot_bench import RobotBench, patient, wait
+from robot_bench import RobotBench, patient
 from second_domain import SECOND_DOMAIN
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Float64
@@ -37,7 +38,7 @@ from vla_sae_ros.robot.settings_file import load_robot
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header, to_image
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 CONTRACT = str(resource("config", "contracts", "six_axis.yaml"))
 SETTINGS = load_robot("six_axis")
 JOINTS = (
@@ -163,7 +164,7 @@ def cell(tmp_path: Path) -> Iterator[tuple[SixAxisArm, RobotBench]]:
     robot.close()
     stop.set()
     for thread in threads:
-        thread.join(20.0)
+        thread.join(PATIENCE)
     for node in nodes:
         node.destroy_node()
     for context in contexts:
@@ -173,7 +174,7 @@ def cell(tmp_path: Path) -> Iterator[tuple[SixAxisArm, RobotBench]]:
 def test_a_contract_in_degrees_drives_another_arm_through_the_same_policy_node(cell):
     arm, robot = cell
     robot.enable()
-    result = wait(robot.send(max_steps=40).get_result_async()).result
+    result = answer_of(robot.send(max_steps=40).get_result_async()).result
     assert result.steps == 40, result.message
     robot.until(lambda: any(len(each.requested) for each in robot.commands))
     moved = [each for each in robot.commands if len(each.requested)]

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
-from robot_bench import OWNER, RobotBench, chunk_for, wait
+from patience import PATIENCE, answer_of, eventually
+from robot_bench import OWNER, RobotBench, chunk_for
 from std_srvs.srv import SetBool
-from strict_arm import eventually
 
 from vla_sae_ros.clients import run as run_client
 from vla_sae_ros.clients.client import Client
@@ -55,7 +55,7 @@ def test_an_episode_moves_the_arm_as_droid_would_and_every_tick_is_told(bench):
     robot = bench()
     robot.answer = waving(revision=4)
     robot.enable()
-    answer = wait(robot.send(max_steps=20).get_result_async())
+    answer = answer_of(robot.send(max_steps=20).get_result_async())
     assert (answer.status, answer.result.steps) == (GoalStatus.STATUS_SUCCEEDED, 20)
     assert not answer.result.success, "a robot has no success condition of its own"
     robot.until(lambda: robot.episodes[-1].status == EpisodeState.FAILED)
@@ -79,7 +79,7 @@ def test_a_request_carries_the_stamp_of_joints_that_were_published(bench):
     robot = bench()
     robot.answer = waving()
     robot.enable()
-    wait(robot.send(max_steps=10).get_result_async())
+    answer_of(robot.send(max_steps=10).get_result_async())
     stamps = {to_ns(each.header.stamp) for each in robot.joints}
     assert robot.requests
     assert all(to_ns(each.header.stamp) in stamps for each in robot.requests)
@@ -91,7 +91,7 @@ def test_the_next_chunk_is_asked_for_by_horizon_and_lead_whatever_the_chunks_len
     robot = bench(execute_steps=8, request_lead=3)
     robot.answer = waving(length)
     robot.enable()
-    wait(robot.send(max_steps=30).get_result_async())
+    answer_of(robot.send(max_steps=30).get_result_async())
     steps = [each.step for each in robot.requests]
     assert len(steps) > 2
     assert (np.diff(steps) >= min(8, length - 3)).all(), steps
@@ -100,7 +100,7 @@ def test_the_next_chunk_is_asked_for_by_horizon_and_lead_whatever_the_chunks_len
 def test_nothing_runs_before_somebody_who_is_heard_of_has_enabled(bench):
     robot = bench(lease=0.3)
     handle = robot.send()
-    answer = wait(handle.get_result_async())
+    answer = answer_of(handle.get_result_async())
     assert answer.status == GoalStatus.STATUS_ABORTED
     assert "disabled" in answer.result.message and "Enable" in answer.result.message
     robot.beating = False
@@ -141,7 +141,7 @@ def test_a_stop_ends_the_episode_throws_chunks_away_and_takes_steering_to_neutra
     handle = robot.send()
     robot.until(lambda: len(robot.executed) > 6)
     assert robot.call("stop").success
-    answer = wait(handle.get_result_async())
+    answer = answer_of(handle.get_result_async())
     assert answer.status == GoalStatus.STATUS_ABORTED
     assert "operator_stop" in answer.result.message
     robot.until(lambda: robot.robot[-1].status == RobotState.STOPPED and robot.resets == 1)
@@ -163,7 +163,7 @@ def test_a_policy_that_is_gone_stops_the_arm_with_its_reason(bench):
     handle = robot.send()
     robot.until(lambda: len(robot.executed) > 3)
     robot.answer = lambda request: []
-    answer = wait(handle.get_result_async())
+    answer = answer_of(handle.get_result_async())
     assert "stale_command" in answer.result.message
     assert "policy has not answered" in answer.result.message
     held = [each for each in robot.executed if each.held]
@@ -182,7 +182,7 @@ def test_a_slow_policy_is_waited_for(bench):
 
     robot.answer = answer
     robot.enable()
-    answer_ = wait(robot.send().get_result_async())
+    answer_ = answer_of(robot.send().get_result_async())
     assert answer_.status == GoalStatus.STATUS_SUCCEEDED, answer_.result.message
     assert any(not each.held for each in robot.executed)
 
@@ -203,7 +203,7 @@ def test_a_chunk_that_cannot_be_meant_never_reaches_the_arm(bench, changes):
     actions = fields.pop("actions", np.tile(WAVE, (15, 1)))
     robot.answer = lambda request: [chunk_for(request, actions, **fields)]
     robot.enable()
-    result = wait(robot.send().get_result_async()).result
+    result = answer_of(robot.send().get_result_async()).result
     assert result.dropped_chunks > 0
     assert result.held_ticks == 12
     assert all(not len(each.requested) for each in robot.commands)
@@ -215,7 +215,7 @@ def test_an_action_far_outside_is_refused_by_the_envelope_and_not_clamped(bench)
     wild[:, 2] = 50.0
     robot.answer = lambda request: [chunk_for(request, wild)]
     robot.enable()
-    wait(robot.send().get_result_async())
+    answer_of(robot.send().get_result_async())
     robot.until(lambda: any(each.refused == "range" for each in robot.commands))
     assert all(not len(each.requested) for each in robot.commands)
     q = np.array(robot.joints[-1].position)
@@ -231,7 +231,7 @@ def test_a_new_revision_replaces_the_chunk_at_the_same_tick_rule(bench):
     request = robot.requests[-1]
     back = np.tile(-WAVE, (30, 1))
     robot.publish(chunk_for(request, back, chunk_id=500, steering_revision=2, replan=True))
-    wait(handle.get_result_async())
+    answer_of(handle.get_result_async())
     rows = [each for each in robot.executed if each.chunk_id == 500]
     assert rows, "the newer revision took over"
     assert all(each.chunk_index == each.step - request.step for each in rows)
@@ -243,8 +243,8 @@ def test_a_cancel_ends_the_episode_and_the_arm_stays_enabled(bench):
     robot.enable()
     handle = robot.send()
     robot.until(lambda: len(robot.executed) > 2)
-    wait(handle.cancel_goal_async())
-    assert wait(handle.get_result_async()).status == GoalStatus.STATUS_CANCELED
+    answer_of(handle.cancel_goal_async())
+    assert answer_of(handle.get_result_async()).status == GoalStatus.STATUS_CANCELED
     assert robot.robot[-1].status == RobotState.ENABLED
 
 
@@ -259,7 +259,7 @@ def test_a_cancel_ends_the_episode_and_the_arm_stays_enabled(bench):
 def test_a_goal_that_no_robot_can_run_is_refused_with_the_reason(bench, goal, words):
     robot = bench()
     robot.enable()
-    answer = wait(robot.send(**goal).get_result_async())
+    answer = answer_of(robot.send(**goal).get_result_async())
     assert answer.status == GoalStatus.STATUS_ABORTED
     assert words in answer.result.message
 
@@ -305,11 +305,11 @@ def test_the_command_line_enables_the_arm_only_once_there_is_a_policy(bench, mon
     statuses: list[int] = []
     running = threading.Thread(target=lambda: statuses.append(run_client.run(given)))
     running.start()
-    assert WatchedClient.asks.wait(20.0)
+    assert WatchedClient.asks.wait(PATIENCE)
     assert WatchedClient.did == []
     for kind, name in ((SetSteering, "steering/set"), (SetBool, "steering/bypass")):
         robot.node.create_service(kind, name, lambda request, response: response)
-    running.join(60.0)
+    running.join(PATIENCE)
     assert statuses == [0] and WatchedClient.did == ["ready", "enable"]
     robot.until(lambda: robot.executed and robot.executed[-1].step == 9)
     robot.until(lambda: robot.robot[-1].status == RobotState.DISABLED)

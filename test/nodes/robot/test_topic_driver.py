@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rclpy
+from patience import eventually
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -50,11 +51,7 @@ class Controller:
         self.node.create_subscription(kind, topic, self.heard.append, 10)
 
     def until(self, condition: Any) -> None:
-        for _ in range(400):
-            if condition():
-                return
-            self.executor.spin_once(timeout_sec=0.05)
-        pytest.fail("it did not happen")
+        eventually(lambda: condition() or self.executor.spin_once(timeout_sec=0.05))
 
     def say(self, names: Any, q: np.ndarray, velocity: Any = ()) -> None:
         self.states.publish(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from patience import PATIENCE_MS
 from robot_bench import RobotBench, chunk_for
 
 from vla_sae_ros.msg import RobotState
@@ -40,7 +41,7 @@ class Bench:
             self.pane.refresh(self.store, time.monotonic())
             return bool(condition())
 
-        self._qtbot.waitUntil(look, timeout=20_000)
+        self._qtbot.waitUntil(look, timeout=PATIENCE_MS)
 
     def status(self, status: int) -> None:
         self.until(lambda: self.robot.robot[-1].status == status)

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
+
+from patience import eventually
 
 from vla_sae_ros.msg import Annotation, RecordingState
 from vla_sae_ros.panel.state.values import EpisodeView
 from vla_sae_ros.wire import qos
 
-LIMIT = 20.0  # [s]
-
-
-def wait(done: Callable[[], bool]) -> None:
-    end, pause = time.monotonic() + LIMIT, threading.Event()
-    while not done():
-        assert time.monotonic() < end
-        pause.wait(0.02)
-
 
 def test_a_remark_carries_the_episode_its_step_and_the_observations_stamp(ros) -> None:
     heard: list[Annotation] = []
     ros.node.create_subscription(Annotation, "annotation", heard.append, qos.EVENTS)
-    wait(lambda: ros.node.count_subscribers("annotation") > 0)
+    eventually(lambda: ros.node.count_subscribers("annotation") > 0)
     running = EpisodeView(
         "e7",
         "libero_object",
@@ -43,7 +34,7 @@ def test_a_remark_carries_the_episode_its_step_and_the_observations_stamp(ros) -
     )
     ros.client.commands.annotate("grasp looked wrong", running)
     ros.client.commands.annotate("idle now", None)
-    wait(lambda: len(heard) == 2)
+    eventually(lambda: len(heard) == 2)
     inside, outside = heard
     assert (inside.text, inside.episode_id, inside.step) == ("grasp looked wrong", "e7", 55)
     assert inside.author == ros.client.owner
@@ -72,7 +63,7 @@ def test_the_recorders_latched_word_is_heard(ros) -> None:
         found.extend(ros.client.incoming.recordings.take().values())
         return bool(found)
 
-    wait(done)
+    eventually(done)
     view = found[0]
     assert view.recording and (view.uri, view.elapsed, view.size, view.messages, view.dropped) == (
         "/tmp/b",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 import rclpy
+from patience import PATIENCE, eventually
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.context import Context
@@ -19,7 +19,6 @@ from vla_sae_ros.panel.ros.episode_requests import EpisodeRequests
 from vla_sae_ros.panel.state.mailbox import Inbox
 from vla_sae_ros.panel.state.values import EpisodeGoal, Outcome
 
-LIMIT = 20.0  # [s]
 GOAL = EpisodeGoal("libero_object", 2, 41, 7, "pick up the soup", 100, "lockstep")
 
 
@@ -56,14 +55,14 @@ class FakeBridge:
         self.goals.append(handle.request)
         self._stop.clear()
         self.running.set()
-        assert self._stop.wait(LIMIT)
+        assert self._stop.wait(PATIENCE)
         handle.canceled()
         return RunEpisode.Result(message="canceled at step 3")
 
     def close(self) -> None:
         self._stop.set()
         self.executor.shutdown()
-        self.thread.join(10)
+        self.thread.join(PATIENCE)
         if self.server is not None:
             self.server.destroy()
         self.node.destroy_node()
@@ -77,13 +76,6 @@ def bridge() -> Iterator[FakeBridge]:
     made.close()
 
 
-def wait(done: Callable[[], bool]) -> None:
-    end, pause = time.monotonic() + LIMIT, threading.Event()
-    while not done():
-        assert time.monotonic() < end
-        pause.wait(0.02)
-
-
 def heard(outcomes: Inbox[Outcome], words: str) -> Outcome:
     """Wait for an outcome that contains `words`."""
     found: list[Outcome] = []
@@ -92,7 +84,7 @@ def heard(outcomes: Inbox[Outcome], words: str) -> Outcome:
         found.extend(each for each in outcomes.take() if words in each.text)
         return bool(found)
 
-    wait(done)
+    eventually(done)
     return found[0]
 
 
@@ -100,9 +92,9 @@ def test_an_episode_of_another_panel_can_be_canceled(bridge) -> None:
     mine, others = Inbox(), Inbox()
     panel, other = EpisodeRequests(bridge.node, mine), EpisodeRequests(bridge.node, others)
     bridge.offer()
-    wait(lambda: panel.offered and other.offered)
+    eventually(lambda: panel.offered and other.offered)
     assert other.run(GOAL)
-    assert bridge.running.wait(LIMIT)
+    assert bridge.running.wait(PATIENCE)
     goal = bridge.goals[0]
     assert (
         goal.suite,
@@ -123,7 +115,7 @@ def test_canceling_nothing_says_so(bridge) -> None:
     outcomes: Inbox[Outcome] = Inbox()
     panel = EpisodeRequests(bridge.node, outcomes)
     bridge.offer()
-    wait(lambda: panel.offered)
+    eventually(lambda: panel.offered)
     panel.cancel()
     assert not heard(outcomes, "nothing to cancel").accepted
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from patience import PATIENCE, PATIENCE_MS
 from PyQt5.QtCore import QEvent, QPoint, QRectF, Qt
 from PyQt5.QtGui import QMouseEvent
 from PyQt5.QtTest import QTest
@@ -32,14 +33,11 @@ from vla_sae_ros.msg import (
 )
 from vla_sae_ros.panel.frame.window import PanelWidget
 from vla_sae_ros.panel.ros.ros_thread import RosThread
-from vla_sae_ros.panel.state.connection import SILENCE_LIMIT
 from vla_sae_ros.panel.table.delegates import x_of
 from vla_sae_ros.panel.table.table_columns import Column
 from vla_sae_ros.srv import SetSteering
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_floats, to_unsigned
-
-LIMIT_MS = 20_000
 
 
 class FakePolicy:
@@ -166,8 +164,8 @@ def panel(qtbot, policy: FakePolicy, ros: RosThread) -> Iterator[PanelWidget]:
     widget.resize(1100, 400)
     with qtbot.waitExposed(widget):
         widget.show()
-    qtbot.waitUntil(lambda: widget.model.rowCount() == 4, timeout=LIMIT_MS)
-    qtbot.waitUntil(lambda: ros.client.commands.offers("steering/set"), timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: widget.model.rowCount() == 4, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: ros.client.commands.offers("steering/set"), timeout=PATIENCE_MS)
     yield widget
     widget.stop()
 
@@ -198,8 +196,8 @@ def test_a_dragged_slider_arrives_as_a_request_and_its_confirmation_is_shown(
     row = panel.model.data_row(panel.model.index(1, 0))
     site, feature = panel.model.columns.name_of(row)
     drag(panel, 1, 3.0)
-    qtbot.waitUntil(lambda: bool(policy.requests), timeout=LIMIT_MS)
-    qtbot.waitUntil(lambda: not panel.model.columns.slider(row).pending, timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: bool(policy.requests), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: not panel.model.columns.slider(row).pending, timeout=PATIENCE_MS)
 
     request = policy.requests[-1]
     assert request.owner == ros.client.owner
@@ -216,21 +214,21 @@ def test_a_dragged_slider_arrives_as_a_request_and_its_confirmation_is_shown(
 
 def test_a_refusal_arrives_with_the_policys_reason(qtbot, panel, policy) -> None:
     drag(panel, 0, 5.0)
-    qtbot.waitUntil(lambda: "over the limit of 4" in panel.note_line.text, timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: "over the limit of 4" in panel.note_line.text, timeout=PATIENCE_MS)
     assert "REFUSED" in panel.note_line.text
 
 
 def test_bypass_and_release_all_reach_the_policy(qtbot, panel, policy) -> None:
     panel.tools.bypass.click()
-    qtbot.waitUntil(lambda: "BYPASSED" in panel.tools.bypass.text(), timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: "BYPASSED" in panel.tools.bypass.text(), timeout=PATIENCE_MS)
     panel.tools.bypass.click()
     panel.release_all()
-    qtbot.waitUntil(lambda: policy.resets == 1, timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: policy.resets == 1, timeout=PATIENCE_MS)
     assert policy.bypasses == [True, False]
 
 
 def test_the_heartbeat_stops_when_the_window_is_frozen(qtbot, panel, policy, ros) -> None:
-    qtbot.waitUntil(lambda: bool(policy.leases), timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: bool(policy.leases), timeout=PATIENCE_MS)
     assert policy.leases[0].owner == ros.client.owner
     panel.stop()  # no frames any more, as if a slot hung
     qtbot.wait(2000)
@@ -240,15 +238,17 @@ def test_the_heartbeat_stops_when_the_window_is_frozen(qtbot, panel, policy, ros
 
 
 def test_a_policy_that_falls_silent_is_shown_as_lost_and_recovers(qtbot, panel, policy) -> None:
-    qtbot.waitUntil(lambda: panel.status.link_line.text().startswith("Connected"), timeout=LIMIT_MS)
+    qtbot.waitUntil(
+        lambda: panel.status.link_line.text().startswith("Connected"), timeout=PATIENCE_MS
+    )
     policy.silent = True
     qtbot.waitUntil(
         lambda: "CONNECTION LOST" in panel.status.link_line.text(),
-        timeout=round(SILENCE_LIMIT * 1000) + 5000,
+        timeout=PATIENCE_MS,
     )
     assert not panel.table.isEnabled()
     policy.silent = False
-    qtbot.waitUntil(lambda: panel.table.isEnabled(), timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: panel.table.isEnabled(), timeout=PATIENCE_MS)
 
 
 def test_without_a_policy_a_request_says_so_and_nothing_blocks(qtbot, ros) -> None:
@@ -274,7 +274,7 @@ def test_the_program_opens_without_torch_or_cv2_and_ends_on_sigterm(tmp_path) ->
     try:
         assert process.stdout.readline().strip() == "open []"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(LIMIT_MS / 1000) == 0
+        assert process.wait(PATIENCE) == 0
         assert "layout" in (tmp_path / "vla_sae_ros" / "panel.conf").read_text()  # remembered
     finally:
         process.kill()
@@ -289,6 +289,6 @@ def test_without_a_screen_the_program_says_so() -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=LIMIT_MS / 1000,
+        timeout=PATIENCE,
     )
     assert done.returncode == 3 and "DISPLAY" in done.stderr

@@ -19,8 +19,6 @@ from vla_sae_ros.sae import SaeBundle
 INSTRUCTION = "pick up the butter and place it in the basket"
 SITES = ("backbone.1", "expert.0")
 
-pytestmark = pytest.mark.timeout(600)  # exporting takes a minute on a busy machine
-
 
 @pytest.fixture(scope="module")
 def engine(export_folder: Path, bundle_folders: list[Path]) -> OnnxEngine:

@@ -18,8 +18,6 @@ from vla_sae_ros.policy.onnx.description import Description, exported_folder
 from vla_sae_ros.policy.onnx.engine import OnnxEngine
 from vla_sae_ros.sae import SaeBundle
 
-pytestmark = pytest.mark.timeout(600)  # exporting takes a minute on a busy machine
-
 
 def test_a_policy_that_was_not_exported_is_refused_with_the_command(
     tiny_policy_folder: Path,

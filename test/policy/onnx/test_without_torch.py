@@ -6,10 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-pytestmark = pytest.mark.timeout(600)  # exporting takes a minute on a busy machine
-
 SCRIPT = """
 import sys
 

@@ -21,7 +21,7 @@ ALL = ["connection", "limits", *(f"joint {j}" for j in range(1, 8)), "latency", 
 
 def check(*arguments: str) -> int:
     """Run the command on a thread of its own: it becomes real-time."""
-    thread = OwnThread(limit=90.0)
+    thread = OwnThread()
     try:
         return thread(cli.main, ["robot", "check", *arguments])
     finally:

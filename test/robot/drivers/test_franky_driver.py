@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import franky
 import numpy as np
 import pytest
-from strict_arm import OwnThread, eventually, loopback, strict_robot
+from patience import eventually
+from strict_arm import OwnThread, loopback, strict_robot
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.robot.driver import RobotFault, RobotUnreachable

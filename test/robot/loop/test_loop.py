@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from arm_rig import action
+from patience import PATIENCE
 
 from vla_sae_ros.robot.admission import EnableRefused
 from vla_sae_ros.robot.command import ArmCommand
@@ -23,8 +24,6 @@ from vla_sae_ros.robot.outcome import Outcome
 from vla_sae_ros.robot.reasons import Status, Stop
 from vla_sae_ros.robot.report import Report
 from vla_sae_ros.robot.settings import RobotSettings
-
-LONG = 20.0
 
 
 class Listener:
@@ -41,13 +40,13 @@ class Listener:
 
     def wait_for(self, wanted: Callable[[Report], bool]) -> Report:
         with self._came:
-            assert self._came.wait_for(lambda: any(map(wanted, self.reports)), LONG)
+            assert self._came.wait_for(lambda: any(map(wanted, self.reports)), PATIENCE)
             return next(report for report in self.reports if wanted(report))
 
     def wait_for_ticks(self, count: int) -> None:
         with self._came:
             assert self._came.wait_for(
-                lambda: sum(r.outcome is not None for r in self.reports) >= count, LONG
+                lambda: sum(r.outcome is not None for r in self.reports) >= count, PATIENCE
             )
 
 
@@ -129,14 +128,14 @@ def test_disabling_lets_go_of_the_arm(start: Start, settings: RobotSettings) -> 
 
 def test_a_stuck_listener_holds_nothing_up_and_its_losses_are_counted(start: Start) -> None:
     stuck, listener = threading.Event(), Listener()
-    thread = SinkThread([lambda _: stuck.wait(LONG) and None])
+    thread = SinkThread([lambda _: stuck.wait(PATIENCE) and None])
     thread.start()
     state = start(listener).state()
     for _ in range(600):
         thread.put(Report(state, None))
     assert thread.dropped >= 600 - 256 - 1
     stuck.set()
-    thread.close(LONG)
+    thread.close(PATIENCE)
 
 
 def test_a_broken_listener_does_not_silence_the_others(

@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from patience import PATIENCE
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.sae.objectives.choice import objective_for
@@ -236,7 +237,7 @@ class _Together:
     """Threads in the place of processes: `total` waits for all and sums what they bring."""
 
     def __init__(self, count: int) -> None:
-        self._barrier = threading.Barrier(count, timeout=60)
+        self._barrier = threading.Barrier(count, timeout=PATIENCE)
         self._brought: list[torch.Tensor | None] = [None] * count
 
     def run(self, work: Callable[[int, Callable], Step]) -> list[Step]:

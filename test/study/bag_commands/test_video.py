@@ -19,7 +19,6 @@ from vla_sae_ros.study.plots.film import SIZE, write_film
 from vla_sae_ros.study.plots.moving_traces import MovingTraces
 
 # Policies are loaded again and again, on a machine that may be busy.
-pytestmark = pytest.mark.timeout(400)
 
 
 def frames_of(path: Path) -> list[np.ndarray]:

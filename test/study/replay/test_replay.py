@@ -23,7 +23,6 @@ Options = list[str]
 Serve = Callable[..., Path]
 
 # The policy is loaded from its files in one test; the machine may be busy.
-pytestmark = pytest.mark.timeout(400)
 
 
 def replay(bag: Path, options: Options, *more: str) -> int:

@@ -22,7 +22,7 @@ from ray.cluster_utils import Cluster  # noqa: E402  (after the skip)
 
 STORE = 80 * 2**20  # [bytes], the least that Ray takes
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

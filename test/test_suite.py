@@ -1,0 +1,107 @@
+"""What the suite itself promises: runs that do not hear each other, and failures that tell."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import rclpy
+from domains import CANDIDATES, take_domain
+from node_logs import LINES, added_logs
+from patience import PATIENCE
+from rclpy.context import Context
+from rclpy.node import Node
+
+HELPERS = Path(__file__).parent / "helpers"
+
+
+def domain_of_another_process(*candidates: int) -> str:
+    program = f"from domains import take_domain; print(take_domain({list(candidates)}))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(HELPERS)},
+        timeout=PATIENCE,
+        check=False,
+    )
+    return done.stdout.strip() or done.stderr
+
+
+def test_tests_run_in_a_domain_that_no_other_run_can_take() -> None:
+    ours = int(os.environ["ROS_DOMAIN_ID"])
+    assert ours in CANDIDATES
+    assert "domains for tests are taken" in domain_of_another_process(ours)
+
+
+def test_a_process_can_take_several_domains_and_another_one_gets_none_of_them() -> None:
+    first, second = take_domain(), take_domain()
+    other = int(domain_of_another_process(*CANDIDATES))
+    assert len({first, second, other}) == 3
+
+
+def test_a_domain_in_which_somebody_elses_node_runs_is_not_taken() -> None:
+    free = int(domain_of_another_process(*CANDIDATES))  # and given back
+    context = Context()
+    rclpy.init(context=context, domain_id=free)
+    node = Node("somebody", context=context)
+    assert "are taken" in domain_of_another_process(free)
+    node.destroy_node()
+    context.shutdown()
+
+
+def test_a_failure_shows_the_end_of_what_the_nodes_logged_since_the_test_began(
+    tmp_path: Path,
+) -> None:
+    begun = time.time()
+    (tmp_path / "run").mkdir()
+    logs = {
+        name: tmp_path / name
+        for name in ("earlier.log", "run/policy.log", f"python_{os.getpid()}_1.log", "bag.mcap")
+    }
+    for path in logs.values():
+        path.write_text("".join(f"line {number}\n" for number in range(2 * LINES)))
+    os.utime(logs["earlier.log"], (begun - 60, begun - 60))
+    ((path, text),) = added_logs(tmp_path, begun - 1).items()
+    assert path == logs["run/policy.log"]
+    first, *rest = text.splitlines()
+    assert first == f"({LINES} earlier lines are in {path})"
+    assert rest == [f"line {number}" for number in range(LINES, 2 * LINES)]
+
+
+def test_a_failing_tests_report_has_the_logs(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text((Path(__file__).parent / "conftest.py").read_text())
+    (tmp_path / "test_failing.py").write_text(
+        "def test_it(tmp_path):\n"
+        "    (tmp_path / 'policy.log').write_text('no such bundle')\n"
+        "    assert False\n"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-c",
+            os.devnull,
+            "--rootdir",
+            str(tmp_path),
+            f"--basetemp={tmp_path / 'base'}",
+            "-o",
+            f"pythonpath={HELPERS}",
+            str(tmp_path / "test_failing.py"),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    assert "Log test_it0/policy.log" in done.stdout
+    assert "no such bundle" in done.stdout
