@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
 from vla_sae_ros.activations.format import CollectionError
+from vla_sae_ros.core.whole_file import whole_file
 
 
 class EpisodeArchive:
@@ -20,11 +21,11 @@ class EpisodeArchive:
     """
 
     def __init__(self, folder: Path, kind: str, episode_id: str) -> None:
-        self._path = archive_path(folder, kind, episode_id)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._part = self._path.with_name(self._path.name + ".part")
-        self._file = self._part.open("wb")
-        self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED)
+        path = archive_path(folder, kind, episode_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._open = ExitStack()
+        part = self._open.enter_context(whole_file(path))
+        self._zip = self._open.enter_context(zipfile.ZipFile(part, "w", zipfile.ZIP_STORED))
 
     def add(self, name: str, content: bytes) -> None:
         """Take one file."""
@@ -39,14 +40,7 @@ class EpisodeArchive:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._zip.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        if error is None:
-            self._part.replace(self._path)
-        else:
-            self._part.unlink()
+        self._open.__exit__(kind, error, trace)
 
 
 def archive_path(folder: Path, kind: str, episode_id: str) -> Path:

@@ -61,7 +61,7 @@ class ActivationDataset:
         """Open `folder`. Raises ConfigurationError or CollectionError if it cannot be used."""
         folder = Path(folder)
         collection = Collection.load(folder)
-        episodes = [episode for episode in read_episodes(folder)[0] if episode.complete]
+        episodes = [episode for episode in read_episodes(folder) if episode.complete]
         if not episodes:
             raise CollectionError(
                 f"{folder} holds no complete episode. Collect at least one to its end."

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
+from vla_sae_ros.core.journal import read_journal
 
 COLLECTION_FILE = "collection.json"
 EPISODES_FILE = "episodes.jsonl"
@@ -181,30 +182,14 @@ class EpisodeRecord:
     steps: int
     shards: dict[str, list[tuple[str, int]]]
 
-    def to_json(self) -> str:
-        """Return one line of episodes.jsonl."""
-        return json.dumps(asdict(self)) + "\n"
 
-
-def read_episodes(folder: Path) -> tuple[list[EpisodeRecord], int]:
-    """Return the finished episodes and the length in bytes of their lines.
-
-    A last line without its end was being written when the writer was killed and is left out. Any
-    other damage raises CollectionError.
-    """
-    path = folder / EPISODES_FILE
-    content = path.read_bytes() if path.exists() else b""
-    whole = content[: content.rfind(b"\n") + 1]
-    episodes = []
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            episodes.append(EpisodeRecord(**json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise CollectionError(
-                f"Line {number} of {path} is damaged ({error}). Remove the line; its episode "
-                "will be collected again."
-            ) from error
-    return episodes, len(whole)
+def read_episodes(folder: Path) -> list[EpisodeRecord]:
+    """Return the finished episodes. Raises CollectionError for a damaged line."""
+    remedy = "Remove the line; its episode will be collected again."
+    read = read_journal(
+        folder / EPISODES_FILE, lambda line: EpisodeRecord(**line), remedy, CollectionError
+    )
+    return list(read.entries)
 
 
 def _numbers(name: str, values: Any) -> tuple[float, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from vla_sae_ros.activations.format import (
     EpisodeRecord,
     StepRecord,
 )
+from vla_sae_ros.core.journal import append_to_journal
 from vla_sae_ros.core.whole_file import write_whole
 
 
@@ -58,10 +59,7 @@ class EpisodeShards:
             steps=len(self._inferences),
             shards={site: self._renamed(site, number) for site in self._written},
         )
-        with (self._folder / EPISODES_FILE).open("ab") as file:
-            file.write(record.to_json().encode())
-            file.flush()
-            os.fsync(file.fileno())
+        append_to_journal(self._folder / EPISODES_FILE, asdict(record), synced=True)
         self._written, self._inferences, self._first = {}, set(), None
 
     def _write(self, site: str) -> None:

@@ -14,7 +14,6 @@ import numpy as np
 
 from vla_sae_ros.activations.format import (
     COLLECTION_FILE,
-    EPISODES_FILE,
     Collection,
     CollectionError,
     EpisodeRecord,
@@ -206,9 +205,7 @@ def _prepare(folder: Path, collection: Collection) -> tuple[set[str], int]:
             f"{folder} holds activations of another collection; these differ: "
             f"{', '.join(differing)}. Collect into another folder."
         )
-    episodes, whole = read_episodes(folder)
-    if (folder / EPISODES_FILE).exists():
-        os.truncate(folder / EPISODES_FILE, whole)
+    episodes = read_episodes(folder)
     _remove_unfinished(folder, collection, episodes)
     numbers = [episode.number for episode in episodes]
     done = {episode.episode_id for episode in episodes if episode.complete}

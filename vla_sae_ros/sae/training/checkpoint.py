@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.whole_file import whole_file
 from vla_sae_ros.sae.kinds.samples import Samples
 from vla_sae_ros.sae.objectives.training_settings import TrainingSettings
 
@@ -95,11 +95,8 @@ class Checkpoint:
         """Write the state; after a crash the file is the old one or the new one, never a part."""
         state = trainer.state()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_name(self.path.name + ".part")
         tensors = {name: one.detach().cpu().contiguous() for name, one in state.tensors.items()}
         facts = json.dumps(state.facts)
-        save_file(tensors, part, {"format": _FORMAT, "run": self._run, "facts": facts})
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(self.path)
+        with whole_file(self.path) as part:
+            save_file(tensors, part, {"format": _FORMAT, "run": self._run, "facts": facts})
         self._last = time.monotonic()

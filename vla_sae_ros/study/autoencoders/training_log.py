@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
+from vla_sae_ros.core.journal import Journal, read_journal
+from vla_sae_ros.core.whole_file import whole_file
 from vla_sae_ros.sae.training.training import StepReport
 
 CURVE_FILE = "curve.jsonl"
@@ -25,12 +26,13 @@ class TrainingLog:
         self._path = folder / CURVE_FILE
         self._folder = folder
         self._writer: SummaryWriter | None = None
+        self._journal: Journal | None = None
 
     def __call__(self, report: StepReport) -> None:
         """Keep the numbers of this step if it is one to keep."""
         if self._writer is None:
             self._begin(report.step)
-        assert self._writer is not None
+        assert self._writer is not None and self._journal is not None
         if report.step % _PERIOD:
             return
         numbers = {
@@ -39,25 +41,26 @@ class TrainingLog:
             "l0": float(report.l0),
             "learning_rate": report.rate,
         }
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": report.step, **numbers}) + "\n")
+        self._journal.add({"step": report.step, **numbers})
         for name, number in numbers.items():
             self._writer.add_scalar(f"train/{name}", number, report.step)
 
     def close(self) -> None:
-        """Close what TensorBoard reads."""
+        """Close both files."""
         if self._writer is not None:
             self._writer.close()
+        if self._journal is not None:
+            self._journal.close()
 
     def _begin(self, step: int) -> None:
         kept = [line for line in read_curve(self._folder) if line["step"] < step]
-        text = "".join(json.dumps(line) + "\n" for line in kept)
-        self._path.write_text(text, encoding="utf-8")
+        with whole_file(self._path) as part, Journal(part) as journal:
+            for line in kept:
+                journal.add(line)
+        self._journal = Journal(self._path)
         self._writer = SummaryWriter(str(self._folder), purge_step=step or None)
 
 
 def read_curve(folder: Path) -> list[dict[str, float]]:
-    """Return the kept steps; a last line that was being written is left out."""
-    path = folder / CURVE_FILE
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    """Return the kept steps. Raises RecordingError for a damaged line."""
+    return list(read_journal(folder / CURVE_FILE, dict).entries)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.journal import append_to_journal, read_journal
+from vla_sae_ros.core.whole_file import whole_file
 
 INDEX_NAME = "index.jsonl"
 
@@ -59,12 +60,9 @@ class Episode:
 def write_episode(folder: Path, info: EpisodeInfo, episode: Episode) -> None:
     """Write one episode and add it to the index; an interrupted write leaves no half file."""
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{info.file}.partial"
-    with partial.open("wb") as stream:
+    with whole_file(folder / info.file) as part, part.open("wb") as stream:
         np.savez(stream, **{name: getattr(episode, name) for name in Episode.__annotations__})
-    os.replace(partial, folder / info.file)
-    with (folder / INDEX_NAME).open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(asdict(info)) + "\n")
+    append_to_journal(folder / INDEX_NAME, asdict(info))
 
 
 def read_index(folder: Path) -> list[EpisodeInfo]:
@@ -75,12 +73,12 @@ def read_index(folder: Path) -> list[EpisodeInfo]:
             f"{folder} holds no demonstrations ({INDEX_NAME} is missing). "
             "Make some with: vla-sae demos --out " + str(folder)
         )
-    infos = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        fields = json.loads(line)
-        exchanged = fields.pop("exchanged")
-        infos.append(EpisodeInfo(**fields, exchanged=tuple(exchanged) if exchanged else None))
-    return infos
+    return list(read_journal(path, _info, damaged=ConfigurationError).entries)
+
+
+def _info(fields: dict[str, Any]) -> EpisodeInfo:
+    exchanged = fields.pop("exchanged")
+    return EpisodeInfo(**fields, exchanged=tuple(exchanged) if exchanged else None)
 
 
 def read_episode(folder: Path, info: EpisodeInfo) -> Episode:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.journal import append_to_journal, read_journal
+from vla_sae_ros.core.whole_file import whole_file
 
 STILLS_INDEX = "stills.jsonl"
 
@@ -54,26 +57,19 @@ class Stills:
 def write_stills(folder: Path, info: StillsInfo, stills: Stills) -> None:
     """Write one file and add it to the index; an interrupted write leaves no half file."""
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{info.file}.partial"
-    with partial.open("wb") as stream:
+    with whole_file(folder / info.file) as part, part.open("wb") as stream:
         np.savez(stream, **{name: getattr(stills, name) for name in Stills.__annotations__})
-    os.replace(partial, folder / info.file)
-    with (folder / STILLS_INDEX).open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(asdict(info)) + "\n")
+    append_to_journal(folder / STILLS_INDEX, asdict(info))
 
 
 def read_stills_index(folder: Path) -> list[StillsInfo]:
     """Return what the folder holds of stills; nothing is no error."""
-    path = folder / STILLS_INDEX
-    if not path.is_file():
-        return []
-    infos = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        fields = json.loads(line)
-        for name in ("targets", "instructions", "objects"):
-            fields[name] = tuple(fields[name])
-        infos.append(StillsInfo(**fields))
-    return infos
+    return list(read_journal(folder / STILLS_INDEX, _info, damaged=ConfigurationError).entries)
+
+
+def _info(fields: dict[str, Any]) -> StillsInfo:
+    names = ("targets", "instructions", "objects")
+    return StillsInfo(**(fields | {name: tuple(fields[name]) for name in names}))
 
 
 def read_stills(folder: Path, info: StillsInfo) -> Stills:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -14,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from vla_sae_ros.core.journal import append_to_journal
+from vla_sae_ros.core.whole_file import whole_file
 from vla_sae_ros.policy.checkpoints.checkpoint import save_checkpoint
 from vla_sae_ros.policy.tiny.tiny_smolvla import TinySize
 from vla_sae_ros.study.policy_training.flow_matching import (
@@ -119,22 +119,19 @@ class Trainer:
         }
         save_checkpoint(self._policy, stats, self._vlm_folder, self._out / POLICY_FOLDER)
         self._put(live)
-        partial = self._out / f".{TRAINING_STATE}"
-        torch.save(
-            {
-                "step": self._step,
-                "seconds": self._seconds,
-                "recipe": asdict(self._recipe),
-                "policy": self._policy.state_dict(),
-                "heads": self._heads.state_dict(),
-                "optimizer": self._optimizer.state_dict(),
-                "average": self._average,
-                "statistics": asdict(self._stats),
-                "generator": torch.get_rng_state(),
-            },
-            partial,
-        )
-        os.replace(partial, self._out / TRAINING_STATE)
+        state = {
+            "step": self._step,
+            "seconds": self._seconds,
+            "recipe": asdict(self._recipe),
+            "policy": self._policy.state_dict(),
+            "heads": self._heads.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "average": self._average,
+            "statistics": asdict(self._stats),
+            "generator": torch.get_rng_state(),
+        }
+        with whole_file(self._out / TRAINING_STATE) as part:
+            torch.save(state, part)
 
     def _resume(self) -> None:
         path = self._out / TRAINING_STATE
@@ -157,8 +154,8 @@ class Trainer:
             self._put(self._average)
             line |= self._localisation(self._held_out)
             self._put(live)
-        with (self._out / PROGRESS).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({name: round(value, 4) for name, value in line.items()}) + "\n")
+        rounded = {name: round(value, 4) for name, value in line.items()}
+        append_to_journal(self._out / PROGRESS, rounded)
 
     @torch.no_grad()
     def _localisation(self, held_out: TrainingSet) -> dict[str, float]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from scipy.stats import binomtest
 
-from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.journal import append_to_journal, read_journal
 from vla_sae_ros.sim.suites import target_and_goal
 from vla_sae_ros.study.rollouts.trials import Trial
 
@@ -66,18 +67,18 @@ class OutcomeFile:
     """Outcomes as JSON lines, to which an evaluation adds and from which it goes on.
 
     Raises ConfigurationError when the file holds anything else than outcomes. A last line that
-    an interruption cut short is left out and written again.
+    an interruption cut short is left out, and its episode run again.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        lines = text.splitlines(keepends=True)
-        if lines and not lines[-1].endswith("\n"):
-            print(f"{path}: its last line was cut short; that episode is run again.")
-            path.write_text("".join(lines[:-1]), encoding="utf-8")
-            lines = lines[:-1]
-        self.outcomes = [self._parsed(number, line) for number, line in enumerate(lines, 1)]
+        content = read_journal(
+            path,
+            _parsed,
+            "It is no outcome that `vla-sae rollout --out` wrote. Name another file.",
+            ConfigurationError,
+        )
+        self.outcomes = list(content.entries)
         self._by_plan = {_plan(outcome): outcome for outcome in self.outcomes}
 
     def done(self, planned: Outcome) -> Outcome | None:
@@ -86,29 +87,15 @@ class OutcomeFile:
 
     def add(self, outcome: Outcome) -> None:
         """Append one outcome."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(asdict(outcome)) + "\n")
+        append_to_journal(self._path, asdict(outcome))
         self.outcomes.append(outcome)
         self._by_plan[_plan(outcome)] = outcome
 
-    def _parsed(self, number: int, line: str) -> Outcome:
-        try:
-            fields = json.loads(line)
-            exchanged = fields.pop("exchanged")
-            basket = tuple(fields.pop("in_basket"))
-            return Outcome(
-                **fields, exchanged=tuple(exchanged) if exchanged else None, in_basket=basket
-            )
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ConfigurationError(
-                complaint(
-                    f"{self._path}, line {number} is no outcome of a rollout",
-                    line.strip()[:80],
-                    "lines that `vla-sae rollout --out` wrote",
-                    "Name another file.",
-                )
-            ) from error
+
+def _parsed(fields: dict[str, Any]) -> Outcome:
+    exchanged = fields.pop("exchanged")
+    basket = tuple(fields.pop("in_basket"))
+    return Outcome(**fields, exchanged=tuple(exchanged) if exchanged else None, in_basket=basket)
 
 
 def _plan(outcome: Outcome) -> tuple[object, ...]:

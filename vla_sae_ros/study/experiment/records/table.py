@@ -31,6 +31,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vla_sae_ros.core.errors import RecordingError, complaint
+from vla_sae_ros.core.whole_file import whole_file
 
 TABLE_FILE = "table.parquet"
 FILES_FOLDER = "files"
@@ -160,9 +161,8 @@ SCHEMA = pa.schema([pa.field(one.name, _TYPES[str(one.type)]) for one in fields(
 def write_table(folder: Path, rows: Sequence[Row]) -> Path:
     """Write the study's table, replacing an older one whole; return its path."""
     path = folder / TABLE_FILE
-    part = path.with_name(path.name + ".part")
-    pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], SCHEMA), part)
-    part.replace(path)
+    with whole_file(path) as part:
+        pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], SCHEMA), part)
     return path
 
 

@@ -11,15 +11,14 @@ settings, so a changed study takes from the folder what it still needs.
 from __future__ import annotations
 
 import fcntl
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Self
 
-from vla_sae_ros.core.errors import ConfigurationError, RecordingError
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.journal import Journal, append_to_journal, read_journal
 from vla_sae_ros.core.whole_file import write_whole
 from vla_sae_ros.study.experiment.design.settings import RunSettings
 from vla_sae_ros.study.experiment.records.outcome import Outcome, Result
@@ -60,9 +59,8 @@ class Store:
                 f"{folder} is being written by another process. Wait for it or stop it, or name "
                 "another folder with --out."
             ) from None
-        self._finished, whole = read_journal(folder)
-        self._journal = (folder / JOURNAL).open("ab")
-        self._journal.truncate(whole)
+        self._finished = read_finished(folder)
+        self._journal = Journal(folder / JOURNAL, synced=True)
 
     @property
     def finished(self) -> Mapping[str, Finished]:
@@ -85,9 +83,7 @@ class Store:
             "video": video,
             "outcome": result.outcome.to_dict(),
         }
-        self._journal.write(json.dumps(entry).encode() + b"\n")
-        self._journal.flush()
-        os.fsync(self._journal.fileno())
+        self._journal.add(entry)
         self._finished[run_id] = Finished(result.outcome, attempt, file, video)
 
     def add_lost(self, settings: RunSettings, reason: str, again: bool) -> None:
@@ -98,8 +94,7 @@ class Store:
             "reason": reason,
             "settings": asdict(settings),
         }
-        with (self.folder / LOST).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry) + "\n")
+        append_to_journal(self.folder / LOST, entry)
 
     def bytes_per_run(self) -> float | None:
         """Return what a finished run takes on disk, files and videos; None before the first."""
@@ -126,34 +121,21 @@ def file_of(run_id: str) -> str:
     return f"{FILES_FOLDER}/{run_id}.npz"
 
 
-def read_journal(folder: Path) -> tuple[dict[str, Finished], int]:
-    """Return the finished runs by id and the length in bytes of their lines.
-
-    A last line without its end was being written when the writer was killed; it is left out. So is
-    a run whose file is gone: it is run again.
+def read_finished(folder: Path) -> dict[str, Finished]:
+    """Return the finished runs by id; one whose file is gone is left out: it is run again.
 
     Raises:
-        RecordingError: any other damage.
+        RecordingError: a line of the journal is damaged.
     """
-    path = folder / JOURNAL
-    content = path.read_bytes() if path.exists() else b""
-    whole = content[: content.rfind(b"\n") + 1]
-    finished: dict[str, Finished] = {}
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            entry = json.loads(line)
-            one = Finished(
-                Outcome(**entry["outcome"]), entry["attempt"], entry["file"], entry["video"]
-            )
-            run_id = str(entry["run_id"])
-        except (ValueError, TypeError, KeyError) as error:
-            raise RecordingError(
-                f"Line {number} of {path} is damaged ({error}). Remove the line; its run will be "
-                "made again."
-            ) from error
-        if (folder / one.file).is_file():
-            finished[run_id] = one
-    return finished, len(whole)
+    remedy = "Remove the line; its run will be made again."
+    runs = read_journal(folder / JOURNAL, _finished, remedy).entries
+    return {run_id: one for run_id, one in runs if (folder / one.file).is_file()}
+
+
+def _finished(entry: Any) -> tuple[str, Finished]:
+    outcome = Outcome(**entry["outcome"])
+    finished = Finished(outcome, entry["attempt"], entry["file"], entry["video"])
+    return str(entry["run_id"]), finished
 
 
 def _write(path: Path, content: bytes) -> None:
