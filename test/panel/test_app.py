@@ -12,7 +12,7 @@ from PyQt5.QtGui import QPalette
 from vla_sae_ros.panel import app
 from vla_sae_ros.panel.frame.window import PanelWidget
 from vla_sae_ros.panel.widgets import guard
-from vla_sae_ros.panel.widgets.themes import use_theme
+from vla_sae_ros.panel.widgets.inks import use_theme
 
 
 def parse(*words: str) -> argparse.Namespace:

@@ -8,19 +8,9 @@ import os
 from rich.progress import Progress, TaskID
 
 from vla_sae_ros.clients.client import Client
+from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.msg import EpisodeState
-
-STATUS = {
-    EpisodeState.IDLE: "idle",
-    EpisodeState.RESETTING: "setting up the scene",
-    EpisodeState.RUNNING: "running",
-    EpisodeState.HOLDING: "holding still: no action",
-    EpisodeState.SUCCEEDED: "succeeded",
-    EpisodeState.FAILED: "failed",
-    EpisodeState.CANCELED: "canceled",
-    EpisodeState.ERROR: "error",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,8 +86,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(progress: Progress, bar: TaskID, state: EpisodeState) -> None:
-    status = STATUS.get(state.status, "?")
-    if state.status == EpisodeState.FAILED and not state.suite:
-        status = "at its step limit"  # a robot knows no success of its own
-    words = f"{status}: {state.instruction}"
-    progress.update(bar, description=words, completed=state.step, total=state.max_steps or None)
+    status = EpisodeStatus(state.status)
+    words = {
+        EpisodeStatus.RESETTING: "setting up the scene",
+        EpisodeStatus.HOLDING: "holding still: no action",
+    }.get(status, status.words)
+    if status is EpisodeStatus.FAILED and not state.suite:
+        words = "at its step limit"  # a robot knows no success of its own
+    progress.update(
+        bar,
+        description=f"{words}: {state.instruction}",
+        completed=state.step,
+        total=state.max_steps or None,
+    )

@@ -16,7 +16,7 @@ from PyQt5.QtWidgets import QApplication
 from vla_sae_ros.panel.frame.window import PanelWidget
 from vla_sae_ros.panel.ros.ros_thread import RosThread
 from vla_sae_ros.panel.widgets.guard import MISHAPS
-from vla_sae_ros.panel.widgets.themes import SYSTEM, THEMES, use_theme
+from vla_sae_ros.panel.widgets.inks import SYSTEM, THEMES, use_theme
 
 NO_SCREEN = 3
 """Exit status where there is no screen."""

@@ -31,7 +31,7 @@ def from_edit(edit: Edit) -> SteeringEdit:
 
 def from_state(view: StateView) -> SteeringState:
     """Return the message of the whole state, stamped with the observation it was evaluated for."""
-    stamp_ns = round((view.observation_time or 0.0) * NANOSECONDS)
+    stamp_ns = round(view.observation_time * NANOSECONDS)
     return SteeringState(
         header=to_header(stamp_ns),
         revision=view.revision,

@@ -10,6 +10,7 @@ import pytest
 
 from vla_sae_ros.core.chunk_queue import Chunk
 from vla_sae_ros.core.contract import load_contract
+from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import SimulationError
 from vla_sae_ros.nodes.episode.episode import (
     EpisodeCanceled,
@@ -20,7 +21,6 @@ from vla_sae_ros.nodes.episode.episode import (
     Pacing,
     Progress,
     Request,
-    Status,
 )
 from vla_sae_ros.nodes.episode.runner import EpisodeRunner
 
@@ -117,7 +117,7 @@ def executed_from(world: FakeWorld) -> list[tuple[int, int] | None]:
 def test_lockstep_executes_execute_steps_of_each_chunk(world, run):
     FakePolicy(world, delay=1.0)
     result = run(execute_steps=5)
-    assert result.progress.status is Status.FAILED
+    assert result.progress.status is EpisodeStatus.FAILED
     assert [request.step for request in world.requests] == [0, 5, 10]
     assert executed_from(world) == [(c, r) for c in (1, 2) for r in range(5)] + [(3, 0), (3, 1)]
     assert result.progress.counts.held_ticks == 0
@@ -154,12 +154,12 @@ def test_two_lockstep_runs_with_different_delays_execute_the_same_bits(world, ru
 
 def test_lockstep_asks_again_and_then_gives_up_with_a_clear_error(world, run):
     result = run(chunk_timeout=5.0, resend_after=2.0)
-    assert result.progress.status is Status.ERROR
+    assert result.progress.status is EpisodeStatus.ERROR
     assert "no action chunk for step 0 within 5 s" in result.progress.detail
     assert result.progress.counts.resent_requests == 2
     assert {request.step for request in world.requests} == {0}
     assert world.now == pytest.approx(5.0)
-    assert Status.HOLDING in [progress.status for progress in world.told]
+    assert EpisodeStatus.HOLDING in [progress.status for progress in world.told]
     assert world.ticks == []
 
 
@@ -217,10 +217,10 @@ def test_realtime_asks_request_lead_ticks_before_a_short_chunk_ends(world, run):
 
 def test_a_silent_policy_holds_the_realtime_robot_still_and_is_counted(world, run, environment):
     result = run("realtime")
-    assert result.progress.status is Status.FAILED
+    assert result.progress.status is EpisodeStatus.FAILED
     assert result.progress.counts.held_ticks == 12
     assert np.array_equal(environment.actions, np.zeros((12, 7)))
-    assert {p.status for p in world.told} >= {Status.RESETTING, Status.HOLDING}
+    assert {p.status for p in world.told} >= {EpisodeStatus.RESETTING, EpisodeStatus.HOLDING}
 
 
 def test_holding_keeps_the_gripper_where_it_was_commanded(world, run, environment):
@@ -275,7 +275,7 @@ def test_an_episode_succeeds_when_the_task_says_so(world, run, environment):
     FakePolicy(world)
     environment.succeed_at = 0.07 + 0.001 + 0.002
     result = run()
-    assert result.progress.status is Status.SUCCEEDED
+    assert result.progress.status is EpisodeStatus.SUCCEEDED
     assert result.progress.step == 3
 
 
@@ -285,9 +285,9 @@ def test_an_episode_can_be_canceled_while_it_waits(world, run, clock, cancel_at)
     FakePolicy(world, delay=0.1)
     world.cancel_at = cancel_at
     result = run(clock)
-    assert result.progress.status is Status.CANCELED
+    assert result.progress.status is EpisodeStatus.CANCELED
     assert world.now == pytest.approx(cancel_at)
-    assert world.told[-1].status is Status.CANCELED
+    assert world.told[-1].status is EpisodeStatus.CANCELED
 
 
 def test_a_failing_simulator_ends_the_episode_with_its_message(world, run, environment):
@@ -298,7 +298,7 @@ def test_a_failing_simulator_ends_the_episode_with_its_message(world, run, envir
 
     environment.on_step = fail
     result = run()
-    assert result.progress.status is Status.ERROR
+    assert result.progress.status is EpisodeStatus.ERROR
     assert "did not step" in result.progress.detail
 
 

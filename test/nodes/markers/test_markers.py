@@ -29,7 +29,7 @@ from vla_sae_ros.msg import (
 )
 from vla_sae_ros.nodes.markers.hand_path import UNKNOWN, HandPath, colour_of, previewed
 from vla_sae_ros.nodes.markers.markers_node import MarkersNode
-from vla_sae_ros.nodes.markers.steering_words import steering_words
+from vla_sae_ros.nodes.markers.messages import steering_words
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header, to_pose
 from vla_sae_ros.wire.steering_messages import from_state

@@ -8,7 +8,8 @@ import numpy as np
 
 from vla_sae_ros.core.chunk_queue import Chunk
 from vla_sae_ros.core.contract import load_contract
-from vla_sae_ros.nodes.episode.episode import EpisodeClock, EpisodeGoal, Pacing, Status
+from vla_sae_ros.core.episode_status import EpisodeStatus
+from vla_sae_ros.nodes.episode.episode import EpisodeClock, EpisodeGoal, Pacing
 from vla_sae_ros.nodes.robot.episode import EpisodeSource, EpisodeTick
 from vla_sae_ros.nodes.robot.run import RobotRun
 from vla_sae_ros.robot.driver import RobotReading
@@ -111,7 +112,7 @@ def test_the_step_limit_ends_it_and_the_run_is_over_only_when_all_was_told():
     tell(run, ticks[19], kept)
     assert run.over
     result = run.finish("")
-    assert (result.progress.step, result.progress.status) == (20, Status.FAILED)
+    assert (result.progress.step, result.progress.status) == (20, EpisodeStatus.FAILED)
     assert [each.step for each in kept.told] == list(range(20))
     assert kept.requests[0].step == 8, "the horizon"
 

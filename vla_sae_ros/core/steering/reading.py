@@ -6,6 +6,7 @@ and nothing here imports ROS.
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any
 
 from vla_sae_ros.core.errors import SteeringRefused, complaint
@@ -22,21 +23,12 @@ def to_edit(message: Any) -> Edit:
     Raises:
         SteeringRefused: a mode or unit that does not exist.
     """
-    modes, units = {int(mode) for mode in Mode}, {int(unit) for unit in Unit}
-    if message.mode not in modes:
-        raise SteeringRefused(
-            complaint("unknown mode", message.mode, {m.name: int(m) for m in Mode})
-        )
-    if message.unit not in units:
-        raise SteeringRefused(
-            complaint("unknown unit", message.unit, {u.name: int(u) for u in Unit})
-        )
     return Edit(
         feature=int(message.feature),
-        mode=Mode(message.mode),
+        mode=_known(Mode, message.mode),
         value=float(message.value),
         site=message.site,
-        unit=Unit(message.unit),
+        unit=_known(Unit, message.unit),
         token_groups=tuple(message.token_groups),
         denoising_steps=tuple(int(step) for step in message.denoising_steps),
         ramp=float(message.ramp),
@@ -50,7 +42,7 @@ def to_view(message: Any) -> StateView:
     """Return the state in a SteeringState.
 
     Raises:
-        SteeringRefused: a mode or unit that does not exist.
+        SteeringRefused: a mode, unit or phase that does not exist.
     """
     stamp = message.header.stamp
     return StateView(
@@ -67,9 +59,17 @@ def _standing(message: Any) -> StandingEdit:
     return StandingEdit(
         to_edit(message.edit),
         message.owner,
-        Phase(message.phase),
+        _known(Phase, message.phase),
         float(message.commanded),
         float(message.applied),
         float(message.weight),
         float(message.lease_remaining),
     )
+
+
+def _known[Kind: IntEnum](kind: type[Kind], number: int) -> Kind:
+    try:
+        return kind(number)
+    except ValueError as error:
+        what = f"unknown {kind.__name__.lower()}"
+        raise SteeringRefused(complaint(what, number, {k.name: int(k) for k in kind})) from error

@@ -51,6 +51,11 @@ class StandingEdit:
     weight: float
     lease_remaining: float
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """(site, feature)."""
+        return self.edit.key
+
     def acting(self) -> AppliedEdit:
         """Return the edit as an inference applies it now."""
         edit = self.edit
@@ -72,7 +77,8 @@ class StateView:
     bypass: bool
     cap: float
     slew_limit: float
-    observation_time: float | None
+    observation_time: float
+    """[s] stamp of the observation it was evaluated for; 0 before the first."""
     edits: tuple[StandingEdit, ...]
 
     def says_the_same(self, other: StateView) -> bool:
@@ -81,7 +87,7 @@ class StateView:
 
     def _timeless(self) -> StateView:
         edits = tuple(replace(edit, lease_remaining=0.0) for edit in self.edits)
-        return replace(self, observation_time=None, edits=edits)
+        return replace(self, observation_time=0.0, edits=edits)
 
 
 def snapshot_of(view: StateView) -> Snapshot:

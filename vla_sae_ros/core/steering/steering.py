@@ -205,7 +205,7 @@ class Steering:
                 self._bypass,
                 self.limits.cap,
                 self.limits.slew_limit,
-                self._now,
+                self._now or 0.0,
                 tuple(self._standing_edit(slot) for slot in self._slots),
             )
 

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from vla_sae_ros.core.chunk_queue import PlannedAction
+from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.sim.environment import ImageArray, Observation, TaskSpec
 
-
-class Status(IntEnum):
-    """As EpisodeState numbers them."""
-
-    IDLE = 0
-    RESETTING = 1
-    RUNNING = 2
-    HOLDING = 3
-    SUCCEEDED = 4
-    FAILED = 5
-    CANCELED = 6
-    ERROR = 7
+WAITING = "no valid action: waiting for the policy"
+"""Why an episode holds still."""
 
 
 class EpisodeClock(StrEnum):
@@ -90,7 +81,7 @@ class Progress:
     """How far an episode has come."""
 
     goal: EpisodeGoal | None = None
-    status: Status = Status.IDLE
+    status: EpisodeStatus = EpisodeStatus.IDLE
     detail: str = ""
     start_ns: int = 0
     """Stamp of the first observation; 0 before there is one."""
@@ -136,12 +127,6 @@ class EpisodeResult:
 class EpisodeOutput(Protocol):
     """Where an episode's news go; called on the episode's thread."""
 
-    def observation(
-        self, stamp_ns: int, observation: Observation, pictures: dict[str, ImageArray]
-    ) -> None:
-        """Publish an observation; every message of it carries the stamp."""
-        ...
-
     def request(self, request: Request) -> None:
         """Ask for a chunk; its observation was published before."""
         ...
@@ -152,6 +137,16 @@ class EpisodeOutput(Protocol):
 
     def progress(self, progress: Progress) -> None:
         """Tell how far the episode is."""
+        ...
+
+
+class SimulatedEpisodeOutput(EpisodeOutput, Protocol):
+    """Where the news of an episode go whose observations the bridge itself makes."""
+
+    def observation(
+        self, stamp_ns: int, observation: Observation, pictures: dict[str, ImageArray]
+    ) -> None:
+        """Publish an observation; every message of it carries the stamp."""
         ...
 
 

@@ -6,8 +6,9 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from vla_sae_ros.core.chunk_queue import Chunk
+from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.msg import ActionChunk, ChunkRequest, EpisodeState, ExecutedAction
-from vla_sae_ros.nodes.episode.episode import EpisodeClock, ExecutedTick, Progress, Request, Status
+from vla_sae_ros.nodes.episode.episode import EpisodeClock, ExecutedTick, Progress, Request
 from vla_sae_ros.wire.conversions import to_floats, to_header, to_time
 
 CLOCKS = {
@@ -105,16 +106,16 @@ def to_diagnostic(progress: Progress, chunks_without_episode: int) -> Diagnostic
         level=_level(progress),
         name="bridge: episode",
         hardware_id="simulation",
-        message=progress.detail or progress.status.name.lower(),
+        message=progress.detail or progress.status.words,
         values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
     )
 
 
 def _level(progress: Progress) -> bytes:
-    if progress.status is Status.ERROR:
+    if progress.status is EpisodeStatus.ERROR:
         return DiagnosticStatus.ERROR
-    running = progress.status in (Status.RUNNING, Status.HOLDING)
+    running = progress.status in (EpisodeStatus.RUNNING, EpisodeStatus.HOLDING)
     troubled = progress.counts.missed_deadlines or progress.counts.held_ticks
-    if progress.status is Status.HOLDING or (running and troubled):
+    if progress.status is EpisodeStatus.HOLDING or (running and troubled):
         return DiagnosticStatus.WARN
     return DiagnosticStatus.OK

@@ -21,7 +21,7 @@ FINGER_JOINTS = ("finger_joint1", "finger_joint2")
 
 
 class EpisodePublisher:
-    """An EpisodeOutput that publishes on a node's relative topics; any thread may use it."""
+    """A SimulatedEpisodeOutput on a node's relative topics; any thread may use it."""
 
     def __init__(self, node: Node, cameras: Iterable[str], control_rate: float) -> None:
         self._control_rate = control_rate
@@ -48,7 +48,7 @@ class EpisodePublisher:
     def observation(
         self, stamp_ns: int, observation: Observation, pictures: dict[str, ImageArray]
     ) -> None:
-        """See EpisodeOutput.observation."""
+        """See SimulatedEpisodeOutput.observation."""
         for camera, picture in pictures.items():
             self._pictures[camera].publish(to_image(picture, to_header(stamp_ns, camera)))
         world = to_header(stamp_ns, WORLD)

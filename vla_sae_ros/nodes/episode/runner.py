@@ -11,19 +11,20 @@ import numpy.typing as npt
 from vla_sae_ros.core.chunk_queue import Chunk, ChunkQueue
 from vla_sae_ros.core.chunk_requests import ChunkRequests, Due
 from vla_sae_ros.core.contract import Entry, command, safe_command
+from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import VlaSaeError
 from vla_sae_ros.nodes.episode.episode import (
+    WAITING,
     Counts,
     EpisodeCanceled,
     EpisodeClock,
     EpisodeGoal,
-    EpisodeOutput,
     EpisodeResult,
     ExecutedTick,
     Pacing,
     Progress,
     Request,
-    Status,
+    SimulatedEpisodeOutput,
     TimeSource,
 )
 from vla_sae_ros.nodes.episode.mailbox import Mailbox
@@ -31,8 +32,6 @@ from vla_sae_ros.sim.environment import Environment
 
 LATENESS_ALLOWED = 0.1
 """Of a period; a tick that starts later than this after its deadline is a missed one."""
-
-WAITING = "no valid action: waiting for the policy"
 
 
 class NoChunk(VlaSaeError):
@@ -54,7 +53,7 @@ class EpisodeRunner:
         action: Entry,
         pacing: Pacing,
         mailbox: Mailbox,
-        output: EpisodeOutput,
+        output: SimulatedEpisodeOutput,
         time: TimeSource,
         no_earlier_than_ns: int = 0,
     ) -> None:
@@ -69,7 +68,7 @@ class EpisodeRunner:
         self._queue = ChunkQueue(action.width, pacing.control_rate)
         self._queue.reset(goal.episode_id)
         self._counts = Counts()
-        self._status = Status.RESETTING
+        self._status = EpisodeStatus.RESETTING
         self._detail = ""
         self._step = 0
         self._start_ns = self._stamp_ns = self._pictured_ns = self._ahead_ns = 0
@@ -93,11 +92,11 @@ class EpisodeRunner:
                 self._run_realtime()
             self._observe()  # the last pictures show how it ended
         except EpisodeCanceled:
-            self._status, self._detail = Status.CANCELED, f"canceled at step {self._step}"
+            self._status, self._detail = EpisodeStatus.CANCELED, f"canceled at step {self._step}"
         except VlaSaeError as error:
-            self._status, self._detail = Status.ERROR, str(error)
+            self._status, self._detail = EpisodeStatus.ERROR, str(error)
         except Exception as error:
-            self._status, self._detail = Status.ERROR, repr(error)
+            self._status, self._detail = EpisodeStatus.ERROR, repr(error)
             self._report()
             raise
         self._report()
@@ -110,7 +109,7 @@ class EpisodeRunner:
         now_ns = self._time.wall_ns()
         self._start_ns = self._stamp_ns = max(now_ns, self._no_earlier_than_ns)
         self._ahead_ns = self._start_ns - now_ns
-        self._status = Status.RUNNING
+        self._status = EpisodeStatus.RUNNING
         self._take_chunks()  # also notices a cancel that came during the reset
         self._report()
 
@@ -158,22 +157,25 @@ class EpisodeRunner:
         self._last, self._observation = action, result.observation
         self._step += 1
         self._stamp_ns = self._stamp_now()
-        self._status, self._detail = Status.RUNNING, ""
+        self._status, self._detail = EpisodeStatus.RUNNING, ""
         if planned is None:
-            self._status, self._detail = Status.HOLDING, WAITING
+            self._status, self._detail = EpisodeStatus.HOLDING, WAITING
         if result.success:
-            self._status, self._detail = Status.SUCCEEDED, "the task's success condition holds"
+            self._status, self._detail = (
+                EpisodeStatus.SUCCEEDED,
+                "the task's success condition holds",
+            )
         elif self._step >= self._goal.max_steps:
-            self._status, self._detail = Status.FAILED, f"no success in {self._step} steps"
+            self._status, self._detail = EpisodeStatus.FAILED, f"no success in {self._step} steps"
         if not self._is_over():
             self._report()
 
     def _hold(self) -> None:
-        self._status, self._detail = Status.HOLDING, WAITING
+        self._status, self._detail = EpisodeStatus.HOLDING, WAITING
         self._report()
 
     def _is_over(self) -> bool:
-        return self._status in (Status.SUCCEEDED, Status.FAILED)
+        return self._status in (EpisodeStatus.SUCCEEDED, EpisodeStatus.FAILED)
 
     def _stamp_now(self) -> int:
         """Return the time of the observation after the ticks executed so far."""

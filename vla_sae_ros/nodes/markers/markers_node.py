@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
 
 from vla_sae_ros.core.errors import SteeringRefused
-from vla_sae_ros.core.parameters import parameter
 from vla_sae_ros.core.steering import StateView, to_view
 from vla_sae_ros.msg import (
     ActionChunk,
@@ -25,39 +23,16 @@ from vla_sae_ros.msg import (
 from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.base.running import run_node
 from vla_sae_ros.nodes.markers.hand_path import HandPath, previewed
-from vla_sae_ros.nodes.markers.messages import path_marker, preview_marker, removed, text_marker
-from vla_sae_ros.nodes.markers.steering_words import steering_words
+from vla_sae_ros.nodes.markers.messages import (
+    path_marker,
+    preview_marker,
+    removed,
+    steering_words,
+    text_marker,
+)
+from vla_sae_ros.nodes.markers.parameters import MarkersParameters
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_ns
-
-
-@dataclass(frozen=True)
-class MarkersParameters:
-    """The markers node's."""
-
-    site: str = parameter(
-        "",
-        "site of the feature that colours the path; empty = that of the edit set last",
-        live=True,
-    )
-    feature: int = parameter(
-        -1,
-        "feature that colours the path; -1 = that of the edit set last",
-        minimum=-1,
-        maximum=2**31 - 1,
-        live=True,
-    )
-    path_length: int = parameter(2000, "poses that the path keeps", minimum=2, maximum=100_000)
-    metres_per_action: float = parameter(
-        0.012,
-        "how far the hand goes in one control tick for an action "
-        "of 1; LIBERO's controller aims at 0.05 and gets about a quarter of it done",
-        unit="m",
-        minimum=0.0,
-        maximum=1.0,
-        live=True,
-    )
-
 
 _POSES_KEPT = 200
 
@@ -71,7 +46,7 @@ class MarkersNode(Node):
         self._path = HandPath(self._values.path_length)
         self._poses: dict[int, PoseStamped] = {}
         self._chunk: ActionChunk | None = None
-        self._view = StateView(0, False, math.inf, math.inf, None, ())
+        self._view = StateView(0, False, math.inf, math.inf, 0.0, ())
         self._edited: tuple[str, int] | None = None
         self._observed_max: dict[tuple[str, int], float] = {}
         self._labels: dict[tuple[str, int], str] = {}

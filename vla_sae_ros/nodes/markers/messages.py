@@ -8,6 +8,7 @@ from geometry_msgs.msg import Point
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker
 
+from vla_sae_ros.core.steering import Mode, Phase, StandingEdit, StateView
 from vla_sae_ros.nodes.markers.hand_path import colour_of
 
 PATH, PREVIEW, TEXT = "hand_path", "chunk_preview", "steering"
@@ -19,6 +20,9 @@ TEXT_HEIGHT = 0.028  # [m] of a capital letter
 TEXT_ABOVE = 0.14  # [m] over the hand
 
 _PREVIEW_COLOUR = (0.84, 0.37, 0.0)  # vermilion
+_MOST = 4
+"""Edits that the text lists."""
+
 _Rgb = tuple[float, float, float]
 
 
@@ -58,6 +62,26 @@ def removed(header: Header) -> list[Marker]:
         Marker(header=header, ns=namespace, action=Marker.DELETE)
         for namespace in (PATH, PREVIEW, TEXT)
     ]
+
+
+def steering_words(view: StateView) -> str:
+    """Return one line per edit, `_MOST` at most; "no steering" without any."""
+    if not view.edits:
+        return "no steering"
+    lines = [_edit_line(edit) for edit in view.edits[:_MOST]]
+    if len(view.edits) > _MOST:
+        lines.append(f"and {len(view.edits) - _MOST} more")
+    return "\n".join((["BYPASSED"] if view.bypass else []) + lines)
+
+
+def _edit_line(standing: StandingEdit) -> str:
+    edit = standing.edit
+    value = "" if edit.mode is Mode.PROJECT_OUT else f" {standing.applied:.3g}"
+    share = "" if standing.phase is Phase.HOLDING else f", {standing.phase.name.lower()}"
+    return (
+        f"{edit.site} #{edit.feature} {edit.mode.name.lower()}{value} "
+        f"({standing.weight:.0%}{share})"
+    )
 
 
 def _marker(header: Header, namespace: str, kind: int, width: float) -> Marker:

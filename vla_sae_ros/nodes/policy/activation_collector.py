@@ -11,13 +11,12 @@ from torch import Tensor
 
 from vla_sae_ros.activations.format import CollectedSite, Collection
 from vla_sae_ros.activations.writer import ActivationWriter
+from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.msg import EpisodeState
 from vla_sae_ros.nodes.policy.inference_worker import Job
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.inference import Inference
-
-_SUCCESS = {EpisodeState.SUCCEEDED: True, EpisodeState.FAILED: False}
 
 
 class ActivationCollector:
@@ -84,9 +83,10 @@ class ActivationCollector:
     def episode_changed(self, state: EpisodeState) -> None:
         """End the episode in the folder when the bridge says that it has ended."""
         with self._lock:
-            if state.status in _SUCCESS and state.episode_id == self._episode:
+            success = EpisodeStatus(state.status).success
+            if success is not None and state.episode_id == self._episode:
                 self._episode = ""
-                self._writer.end_episode(_SUCCESS[state.status])
+                self._writer.end_episode(success)
 
     def _keep(self, site: str, read: Tensor, norm: float) -> None:
         self._read[site] = (read, norm)

@@ -11,20 +11,13 @@ from rclpy.subscription import Subscription
 
 from vla_sae_ros.core.alignment import FrameIncomplete
 from vla_sae_ros.core.contract import Channel, Contract, FrameBuilder
+from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import ObservationError
 from vla_sae_ros.msg import ChunkRequest, EpisodeState
 from vla_sae_ros.nodes.base.contract_channels import message_class, qos_profile
 from vla_sae_ros.nodes.policy.inference_worker import Job
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_ns
-
-_OVER = (
-    EpisodeState.IDLE,
-    EpisodeState.SUCCEEDED,
-    EpisodeState.FAILED,
-    EpisodeState.CANCELED,
-    EpisodeState.ERROR,
-)
 
 
 @dataclass
@@ -114,10 +107,12 @@ class ObservationIntake:
         self._try_pending()
 
     def _episode_changed(self, state: EpisodeState) -> None:
-        if state.status not in _OVER:
+        status = EpisodeStatus(state.status)
+        idle = status is EpisodeStatus.IDLE
+        if not (idle or status.ended):
             return
         self._ended = state.episode_id or None
-        if state.episode_id == self._asking or state.status == EpisodeState.IDLE:
+        if state.episode_id == self._asking or idle:
             self._pending = self._waiting_since = None
             self.report.waiting_for = ""
 

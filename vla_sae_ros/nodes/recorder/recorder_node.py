@@ -20,8 +20,7 @@ from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.base.running import run_node
 from vla_sae_ros.nodes.recorder.parameters import NOT_COMPRESSED, RecorderParameters, limits_of
-from vla_sae_ros.nodes.recorder.recording_words import in_words
-from vla_sae_ros.nodes.recorder.reports import RecorderReports
+from vla_sae_ros.nodes.recorder.reports import RecorderReports, in_words
 from vla_sae_ros.nodes.recorder.subscriptions import RecorderSubscriptions, wanted_topics
 from vla_sae_ros.srv import StartRecording
 

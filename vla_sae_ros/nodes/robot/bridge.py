@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.action.server import ActionServer, CancelResponse, ServerGoalHandle
 from rclpy.node import Node
 from rclpy.task import Future
 from std_srvs.srv import Trigger
@@ -18,13 +17,13 @@ from std_srvs.srv import Trigger
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.core.contract import Contract, load_contract
 from vla_sae_ros.core.contract.messages import split_joint
-from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
+from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.msg import ActionChunk
 from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.base.parameters import declare_parameters
-from vla_sae_ros.nodes.episode.action import conclude, feed_back, to_result
-from vla_sae_ros.nodes.episode.episode import EpisodeClock, EpisodeGoal, EpisodeResult
+from vla_sae_ros.nodes.episode.episode import EpisodeClock, EpisodeGoal
 from vla_sae_ros.nodes.episode.messages import from_chunk
+from vla_sae_ros.nodes.episode.server import EpisodeServer
 from vla_sae_ros.nodes.robot.admission import RobotAdmission
 from vla_sae_ros.nodes.robot.episode import EpisodeSource
 from vla_sae_ros.nodes.robot.messages import to_diagnostic
@@ -54,8 +53,7 @@ class RobotBridge(Node):
     """Serves `run_episode` on an arm that somebody has enabled.
 
     The control loop ticks on a thread of its own and never waits for ROS: what it did comes to
-    `_told`, on the thread of its sinks, and is published there. A goal that cannot be run is
-    accepted and at once aborted: a rejection could not carry the reason.
+    `_told`, on the thread of its sinks, and is published there.
 
     Raises ConfigurationError when parameters, contract and robot do not fit together.
     """
@@ -82,7 +80,6 @@ class RobotBridge(Node):
         self._run: RobotRun | None = None
         self._lock = threading.Lock()  # the run: executor's thread and sinks' thread
         self._finished: Future | None = None
-        self._handle: ServerGoalHandle | None = None
         self._chunks_without_episode = 0
         self._last_refusal = ""
         self._stops = 0
@@ -101,9 +98,8 @@ class RobotBridge(Node):
                 "robot": settings.robot,
             },
         )
-        self._server = ActionServer(
-            self, RunEpisode, "run_episode", self._execute, cancel_callback=self._on_cancel
-        )
+        self._server = EpisodeServer(self, self._plan, self._start, self._cancel)
+        self._output.on_state = self._server.feed_back
         self._output.progress(RobotRun.idle())
         self._loop.start()
 
@@ -174,32 +170,19 @@ class RobotBridge(Node):
             self._output.progress(result.progress)
             if self._finished is not None:
                 self._finished.set_result(result)
+                self._finished = None
 
-    async def _execute(self, handle: ServerGoalHandle) -> RunEpisode.Result:
-        try:
-            goal = self._plan(handle.request)
-        except VlaSaeError as refusal:
-            self.get_logger().warning(f"goal refused: {refusal}")
-            handle.abort()
-            return RunEpisode.Result(message=str(refusal))
-        finished = Future(executor=self.executor)
-        # rclpy looks at a waiting coroutine only when something wakes the executor: this does.
-        finished.add_done_callback(lambda _: None)
-        self._output.on_state = lambda state: feed_back(handle, state)
+    def _start(self, goal: EpisodeGoal, finished: Future) -> None:
         with self._lock:
-            self._finished, self._handle = finished, handle
+            self._finished = finished
             self._run = RobotRun(goal)
             self._source.start(goal)
-        result: EpisodeResult = await finished
-        self._output.on_state = self._finished = self._handle = None
-        self.get_logger().info(f"episode {goal.episode_id}: {result.progress.detail}")
-        conclude(handle, result.progress.status)
-        return to_result(goal, result)
+
+    def _cancel(self) -> None:
+        self._end("canceled", canceled=True)
 
     def _plan(self, request: RunEpisode.Goal) -> EpisodeGoal:
         """Return what to run; raises ConfigurationError with the reason why not."""
-        if self._finished is not None:
-            raise ConfigurationError("An episode is running. Cancel it or wait for its end.")
         if request.suite:
             raise ConfigurationError(
                 complaint("suite", request.suite, "nothing: a robot's task is its instruction")
@@ -228,13 +211,6 @@ class RobotBridge(Node):
             max_steps=request.max_steps or self._values.max_steps,
             clock=EpisodeClock.REALTIME,
         )
-
-    def _on_cancel(self, handle: ServerGoalHandle) -> CancelResponse:
-        running = self._handle
-        if running is None or running.goal_id != handle.goal_id:
-            return CancelResponse.REJECT  # it has just ended
-        self._end("canceled", canceled=True)
-        return CancelResponse.ACCEPT
 
     def _on_chunk(self, message: ActionChunk) -> None:
         if self._run is None:

@@ -1,14 +1,17 @@
-"""A gripper behind the action control_msgs/GripperCommand."""
+"""A gripper behind the action control_msgs/GripperCommand, or one that listens to a topic."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from rclpy.node import Node
+from std_msgs.msg import Float64
 
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.action_client import ActionClient
 
+TOPIC = "gripper_command"
 EFFORT = 40.0
 """[N] that it may push with."""
 CHANGED = 0.05
@@ -47,3 +50,14 @@ class ActionGripper:
         goal = self._goal()
         goal.command.position, goal.command.max_effort = self._width * (1.0 - closing), EFFORT
         self._client.send_goal_async(goal)
+
+
+class TopicGripper:
+    """Publishes 0 = open ... 1 = closed as std_msgs/Float64, at every command."""
+
+    def __init__(self, node: Node) -> None:
+        self._publisher = node.create_publisher(Float64, TOPIC, qos.COMMAND)
+
+    def move(self, closing: float) -> None:
+        """Ask for 0 = open ... 1 = closed."""
+        self._publisher.publish(Float64(data=closing))

@@ -4,37 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from copy import copy
-from typing import Protocol
 
+from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.nodes.episode.episode import (
+    WAITING,
     Counts,
     EpisodeGoal,
+    EpisodeOutput,
     EpisodeResult,
     ExecutedTick,
     Progress,
     Request,
-    Status,
 )
 from vla_sae_ros.nodes.robot.episode import OUTSIDE, EpisodeTick
 from vla_sae_ros.robot.outcome import Outcome
-
-WAITING = "no valid action: waiting for the policy"
-
-
-class RunOutput(Protocol):
-    """Where an episode's news go."""
-
-    def request(self, request: Request) -> None:
-        """Ask for a chunk."""
-        ...
-
-    def executed(self, tick: ExecutedTick) -> None:
-        """Tell what was executed."""
-        ...
-
-    def progress(self, progress: Progress) -> None:
-        """Tell how far the episode is."""
-        ...
 
 
 class RobotRun:
@@ -45,7 +28,7 @@ class RobotRun:
         self._counts = Counts()
         self._step = 0
         self._start_ns = self._stamp_ns = 0
-        self._status, self._detail = Status.RUNNING, ""
+        self._status, self._detail = EpisodeStatus.RUNNING, ""
         self._hash = hashlib.sha256()
 
     @staticmethod
@@ -58,7 +41,7 @@ class RobotRun:
         """The last tick before the step limit has been told."""
         return self._step >= self._goal.max_steps
 
-    def take(self, outcome: Outcome, stamp_ns: int, output: RunOutput) -> None:
+    def take(self, outcome: Outcome, stamp_ns: int, output: EpisodeOutput) -> None:
         """Tell one tick; stamp_ns is that of the joints measured at it."""
         tick = outcome.command
         if not isinstance(tick, EpisodeTick) or tick.step == OUTSIDE or tick.action is None:
@@ -78,9 +61,9 @@ class RobotRun:
             )
             self._hash.update(tick.action.astype("<f4").tobytes())
         self._step = tick.step + 1
-        self._status, self._detail = Status.RUNNING, ""
+        self._status, self._detail = EpisodeStatus.RUNNING, ""
         if tick.planned is None:
-            self._status, self._detail = Status.HOLDING, WAITING
+            self._status, self._detail = EpisodeStatus.HOLDING, WAITING
         output.progress(self._progress())
 
     def note_dropped(self, count: int, refusal: str) -> None:
@@ -91,10 +74,10 @@ class RobotRun:
     def finish(self, why: str, canceled: bool = False) -> EpisodeResult:
         """End the episode; empty `why`: at its step limit, which is no failure of anything."""
         if not why:
-            self._status = Status.FAILED
+            self._status = EpisodeStatus.FAILED
             self._detail = f"the step limit of {self._goal.max_steps} is reached"
         else:
-            self._status = Status.CANCELED if canceled else Status.ERROR
+            self._status = EpisodeStatus.CANCELED if canceled else EpisodeStatus.ERROR
             self._detail = f"{why}, at step {self._step}"
         return EpisodeResult(self._progress(), self._hash.hexdigest())
 

@@ -11,8 +11,7 @@ from sensor_msgs.msg import JointState
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.nodes.robot.controller_outputs import TOPICS, output_for
-from vla_sae_ros.nodes.robot.gripper_action import ActionGripper
-from vla_sae_ros.nodes.robot.gripper_topic import TopicGripper
+from vla_sae_ros.nodes.robot.gripper_action import ActionGripper, TopicGripper
 from vla_sae_ros.nodes.robot.parameters import RobotBridgeParameters
 from vla_sae_ros.robot.driver import Joints, RobotReading, RobotUnreachable
 from vla_sae_ros.robot.settings import RobotSettings

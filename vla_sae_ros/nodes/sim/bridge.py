@@ -9,23 +9,22 @@ from collections.abc import Callable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.action.server import ActionServer, CancelResponse, ServerGoalHandle
 from rclpy.node import Node
 from rclpy.task import Future
 
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.core.contract import Contract, load_contract
-from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
+from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.msg import ActionChunk
 from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.base.parameters import declare_parameters
-from vla_sae_ros.nodes.episode.action import conclude, feed_back, to_result
 from vla_sae_ros.nodes.episode.autorun import Autorun
-from vla_sae_ros.nodes.episode.episode import EpisodeClock, EpisodeGoal, EpisodeResult
+from vla_sae_ros.nodes.episode.episode import EpisodeClock, EpisodeGoal
 from vla_sae_ros.nodes.episode.mailbox import ChunkMailbox
 from vla_sae_ros.nodes.episode.messages import from_chunk, to_diagnostic
 from vla_sae_ros.nodes.episode.publisher import EpisodePublisher
 from vla_sae_ros.nodes.episode.runner import EpisodeRunner
+from vla_sae_ros.nodes.episode.server import EpisodeServer
 from vla_sae_ros.nodes.sim.parameters import LARGEST_SEED, SimBridgeParameters, pacing
 from vla_sae_ros.resources import share_folder
 from vla_sae_ros.sim.environment import Environment, TaskSpec
@@ -49,11 +48,9 @@ class SystemTime:
 
 
 class SimBridge(Node):
-    """Serves `run_episode`, one episode at a time, each on a thread of its own.
+    """Serves `run_episode`, each episode on a thread of its own.
 
-    A goal that cannot be run, or comes while another runs, is accepted and at once aborted: a
-    rejection could not carry the reason. Raises ConfigurationError when a parameter or the
-    contract does not fit.
+    Raises ConfigurationError when a parameter or the contract does not fit.
     """
 
     def __init__(
@@ -71,7 +68,6 @@ class SimBridge(Node):
         self._pacing = pacing(self._values, _common_rate(contract, self._environment))
         self._output = EpisodePublisher(self, self._environment.cameras, contract.fps)
         self._mailbox: ChunkMailbox | None = None  # there is one exactly while an episode runs
-        self._running: ServerGoalHandle | None = None
         # Kept beyond that: an executor that is shut down drops the coroutine that awaits the end.
         self._episode: tuple[threading.Thread, ChunkMailbox] | None = None
         self._chunks_without_episode = 0
@@ -86,9 +82,8 @@ class SimBridge(Node):
                 "cameras": list(self._environment.cameras),
             },
         )
-        self._server = ActionServer(
-            self, RunEpisode, "run_episode", self._execute, cancel_callback=self._on_cancel
-        )
+        self._server = EpisodeServer(self, self._plan, self._start, self._cancel)
+        self._output.on_state = self._server.feed_back
         self._autorun: Autorun | None = None
         if self._values.autorun:
             self._autorun = Autorun(self, self._own_goal(), self._output.has_policy)
@@ -109,34 +104,23 @@ class SimBridge(Node):
         self._server.destroy()
         super().destroy_node()
 
-    async def _execute(self, handle: ServerGoalHandle) -> RunEpisode.Result:
-        try:
-            goal = self._plan(handle.request)
-        except VlaSaeError as refusal:
-            self.get_logger().warning(f"goal refused: {refusal}")
-            handle.abort()
-            return RunEpisode.Result(message=str(refusal))
-        finished = Future(executor=self.executor)
-        # rclpy looks at a waiting coroutine only when something wakes the executor: this does.
-        finished.add_done_callback(lambda _: None)
-        self._mailbox, self._running = ChunkMailbox(), handle
-        self._output.on_state = lambda state: feed_back(handle, state)
+    def _start(self, goal: EpisodeGoal, finished: Future) -> None:
+        self._mailbox = mailbox = ChunkMailbox()
+        finished.add_done_callback(lambda _: self._ended(mailbox))
         thread = threading.Thread(
-            target=self._run, args=(goal, self._mailbox, finished), name="episode", daemon=True
+            target=self._run, args=(goal, mailbox, finished), name="episode", daemon=True
         )
-        self._episode = (thread, self._mailbox)
+        self._episode = (thread, mailbox)
         thread.start()
-        try:
-            result: EpisodeResult = await finished
-        except Exception as error:  # from outside this package: the bridge must live on
-            self.get_logger().error(f"episode {goal.episode_id} broke off: {error!r}")
-            handle.abort()
-            return RunEpisode.Result(episode_id=goal.episode_id, message=repr(error))
-        finally:
-            self._mailbox = self._running = self._output.on_state = None
-        self.get_logger().info(f"episode {goal.episode_id}: {result.progress.detail}")
-        conclude(handle, result.progress.status)
-        return to_result(goal, result)
+
+    def _cancel(self) -> None:
+        mailbox = self._mailbox
+        if mailbox is not None:
+            mailbox.cancel()
+
+    def _ended(self, mailbox: ChunkMailbox) -> None:
+        if self._mailbox is mailbox:  # the next episode may have begun already
+            self._mailbox = None
 
     def _run(self, goal: EpisodeGoal, mailbox: ChunkMailbox, finished: Future) -> None:
         next_ns = self._output.latest.stamp_ns + round(self._pacing.period * 1e9)
@@ -152,7 +136,7 @@ class SimBridge(Node):
         )
         try:
             finished.set_result(runner.run())
-        except Exception as error:  # handed to _execute
+        except Exception as error:  # handed to who waits for the result
             finished.set_exception(error)
 
     def _own_goal(self) -> RunEpisode.Goal:
@@ -167,12 +151,6 @@ class SimBridge(Node):
 
     def _plan(self, request: RunEpisode.Goal) -> EpisodeGoal:
         """Return what to run; raises ConfigurationError with the reason why not."""
-        if self._mailbox is not None:
-            running = self._output.latest
-            raise ConfigurationError(
-                f"An episode is running ({running.goal.episode_id if running.goal else ''}, step "
-                f"{running.step}). Cancel it or wait for its end."
-            )
         suite = request.suite or self._values.suite
         index = request.task if request.suite else self._values.task
         clock = request.clock or self._values.clock
@@ -192,13 +170,6 @@ class SimBridge(Node):
             max_steps=request.max_steps or task.max_steps,
             clock=EpisodeClock(clock),
         )
-
-    def _on_cancel(self, handle: ServerGoalHandle) -> CancelResponse:
-        running, mailbox = self._running, self._mailbox
-        if running is None or mailbox is None or running.goal_id != handle.goal_id:
-            return CancelResponse.REJECT  # it has just ended
-        mailbox.cancel()
-        return CancelResponse.ACCEPT
 
     def _on_chunk(self, message: ActionChunk) -> None:
         if self._mailbox is None:

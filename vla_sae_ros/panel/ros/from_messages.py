@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image
 
+from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import ObservationError, complaint
-from vla_sae_ros.core.steering import EventKind, Phase, to_edit
+from vla_sae_ros.core.steering import EventKind, StateView, to_view
 from vla_sae_ros.msg import (
     EpisodeState,
     FeatureActivations,
@@ -24,7 +26,6 @@ from vla_sae_ros.msg import (
 from vla_sae_ros.panel.state.values import (
     Activations,
     CatalogueView,
-    EditView,
     EpisodeView,
     EventView,
     Example,
@@ -33,21 +34,9 @@ from vla_sae_ros.panel.state.values import (
     RecordingView,
     RobotView,
     Site,
-    SteeringView,
 )
 from vla_sae_ros.wire.conversions import NANOSECONDS, to_ns
 
-_STATUSES = {
-    EpisodeState.IDLE: "idle",
-    EpisodeState.RESETTING: "resetting",
-    EpisodeState.RUNNING: "running",
-    EpisodeState.HOLDING: "HOLDING, no valid action",
-    EpisodeState.SUCCEEDED: "succeeded",
-    EpisodeState.FAILED: "failed",
-    EpisodeState.CANCELED: "canceled",
-    EpisodeState.ERROR: "ERROR",
-}
-_UNDER_WAY = {EpisodeState.RESETTING, EpisodeState.RUNNING, EpisodeState.HOLDING}
 _RECORDING = {
     RecordingState.IDLE: "idle",
     RecordingState.RECORDING: "recording",
@@ -164,23 +153,11 @@ def activations(message: FeatureActivations) -> Activations:
     )
 
 
-def steering_view(message: SteeringState) -> SteeringView:
-    """Return the steering state."""
-    edits = tuple(
-        EditView(
-            edit=to_edit(state.edit),
-            owner=one_line(state.owner),
-            phase=Phase(state.phase),
-            commanded=state.commanded,
-            reached=state.applied,
-            weight=state.weight,
-            lease_remaining=state.lease_remaining,
-        )
-        for state in message.edits
-    )
-    return SteeringView(
-        seconds(message.header.stamp), message.revision, message.bypass, message.cap, edits
-    )
+def steering_view(message: SteeringState) -> StateView:
+    """Return the steering state, its owners' names as they can be shown."""
+    view = to_view(message)
+    edits = tuple(replace(edit, owner=one_line(edit.owner)) for edit in view.edits)
+    return replace(view, edits=edits)
 
 
 def event_view(message: SteeringEvent) -> EventView:
@@ -208,18 +185,24 @@ def episode_view(message: EpisodeState) -> EpisodeView:
         instruction=one_line(message.instruction),
         step=message.step,
         max_steps=message.max_steps,
-        status=_STATUSES.get(message.status, f"status {message.status}"),
+        status=_in_words(EpisodeStatus(message.status)),
         detail=one_line(message.detail),
         realtime=message.clock == EpisodeState.REALTIME,
         missed_deadlines=message.missed_deadlines,
         held_ticks=message.held_ticks,
         dropped_chunks=message.dropped_chunks,
-        running=message.status in _UNDER_WAY,
+        running=EpisodeStatus(message.status).under_way,
         time=seconds(message.header.stamp),
         start=seconds(message.start),
         init_state=message.init_state,
         seed=message.seed,
     )
+
+
+def _in_words(status: EpisodeStatus) -> str:
+    if status is EpisodeStatus.HOLDING:
+        return "HOLDING, no valid action"
+    return status.name if status is EpisodeStatus.ERROR else status.words
 
 
 def recording_view(message: RecordingState) -> RecordingView:

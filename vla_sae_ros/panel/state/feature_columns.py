@@ -10,15 +10,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from vla_sae_ros.core.steering import Edit, Mode, Phase, Unit
+from vla_sae_ros.core.steering import Edit, Mode, Phase, StandingEdit, StateView, Unit
 from vla_sae_ros.panel.state.slider import Activation, Slider, make_slider, marks
 from vla_sae_ros.panel.state.values import (
     Activations,
     CatalogueView,
-    EditView,
     FeatureName,
     Site,
-    SteeringView,
 )
 
 IntArray = npt.NDArray[np.int64]
@@ -63,7 +61,7 @@ class FeatureColumns:
         self.beyond = 0
         """Active features of the newest message that the dictionary cannot hold."""
         self.natural, self.applied = np.zeros(self.size), np.zeros(self.size)
-        self.edits: dict[int, EditView] = {}
+        self.edits: dict[int, StandingEdit] = {}
         self._wishes: dict[int, Edit | None] = {}
         sizes = [site.dictionary_size for site in catalogue.sites]
         starts = np.cumsum([0, *sizes]).tolist()
@@ -99,11 +97,11 @@ class FeatureColumns:
             column[rows] = values[inside]
         return rows
 
-    def set_steering(self, view: SteeringView) -> None:
+    def set_steering(self, view: StateView) -> None:
         """Take the policy's word on every edit; wishes that it confirms are fulfilled."""
         self.edits = {}
         for edit in view.edits:
-            row = self.row_of(edit.name)
+            row = self.row_of(edit.key)
             if row is None or (row in self.edits and edit.phase is Phase.RELEASING):
                 continue
             self.edits[row] = edit

@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from vla_sae_ros.core.steering import StateView
 from vla_sae_ros.panel.state.mailbox import Inbox, Mailbox
 from vla_sae_ros.panel.state.values import (
     Activations,
@@ -16,7 +17,6 @@ from vla_sae_ros.panel.state.values import (
     Picture,
     RecordingView,
     RobotView,
-    SteeringView,
 )
 
 
@@ -26,7 +26,7 @@ class Incoming:
 
     catalogues: Mailbox[str, CatalogueView] = field(default_factory=Mailbox)
     activations: Inbox[Activations] = field(default_factory=lambda: Inbox(256))
-    steering: Inbox[SteeringView] = field(default_factory=lambda: Inbox(64))
+    steering: Inbox[StateView] = field(default_factory=lambda: Inbox(64))
     events: Inbox[EventView] = field(default_factory=Inbox)
     episodes: Mailbox[str, EpisodeView] = field(default_factory=Mailbox)
     recordings: Mailbox[str, RecordingView] = field(default_factory=Mailbox)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 
-from vla_sae_ros.core.steering import Phase
-from vla_sae_ros.panel.state.values import FeatureName, SteeringView
+from vla_sae_ros.core.steering import Phase, StateView
+from vla_sae_ros.panel.state.values import FeatureName
 
 _KEPT = 400
 
@@ -30,17 +30,17 @@ class SteeringWindows:
         self._open: dict[FeatureName, SteeringWindow] = {}
         self._closed: deque[SteeringWindow] = deque(maxlen=_KEPT)
 
-    def take(self, view: SteeringView) -> None:
+    def take(self, view: StateView) -> None:
         """Open and close stretches as the state says."""
         acting = (
             set()
             if view.bypass
-            else {edit.name for edit in view.edits if edit.phase is not Phase.WAITING}
+            else {edit.key for edit in view.edits if edit.phase is not Phase.WAITING}
         )
         for name in self._open.keys() - acting:
-            self._closed.append(replace(self._open.pop(name), end=view.time))
+            self._closed.append(replace(self._open.pop(name), end=view.observation_time))
         for name in acting - self._open.keys():
-            self._open[name] = SteeringWindow(name, view.time, float("inf"))
+            self._open[name] = SteeringWindow(name, view.observation_time, float("inf"))
 
     def clear(self) -> None:
         """Forget all."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from vla_sae_ros.core.steering import StateView
 from vla_sae_ros.panel.state.feature_columns import FeatureColumns
 from vla_sae_ros.panel.state.history import History
 from vla_sae_ros.panel.state.incoming import HEATMAP, Incoming
@@ -20,7 +21,6 @@ from vla_sae_ros.panel.state.values import (
     Picture,
     RecordingView,
     RobotView,
-    SteeringView,
 )
 
 _EVENTS_KEPT = 500
@@ -79,7 +79,7 @@ class Store:
     history: History = field(default_factory=lambda: History(np.zeros(0)))
     newest: dict[str, Activations] = field(default_factory=dict)
     """By site."""
-    steering: SteeringView | None = None
+    steering: StateView | None = None
     windows: SteeringWindows = field(default_factory=SteeringWindows)
     episode: EpisodeView | None = None
     recording: RecordingView | None = None
@@ -166,10 +166,10 @@ class Store:
             self.selected = None
         return True
 
-    def _take_steering(self, view: SteeringView, notices: list[str]) -> bool:
+    def _take_steering(self, view: StateView, notices: list[str]) -> bool:
         old = self.steering
         if old is not None and view.revision < old.revision:
-            if 0 < view.time < old.time:
+            if 0 < view.observation_time < old.observation_time:
                 self.counters.late += 1
                 return False
             if old.edits:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vla_sae_ros.core.steering import Edit, Mode, Phase, Unit
+from vla_sae_ros.core.steering import Mode, Unit
 
 FeatureName = tuple[str, int]
 """(site, feature)."""
@@ -101,51 +101,6 @@ class Activations:
     bypassed: bool
     inference_ms: float
     fvu: float = float("nan")
-
-
-@dataclass(frozen=True)
-class EditView:
-    """One standing edit as the policy reports it."""
-
-    edit: Edit
-    owner: str
-    phase: Phase
-    commanded: float
-    """v asked for, in the SAE's units (a plain factor for SCALE)."""
-    reached: float
-    """v reached so far, likewise."""
-    weight: float
-    """0 natural to 1 fully applied."""
-    lease_remaining: float
-    """[s]; infinite for a held edit."""
-
-    @property
-    def name(self) -> FeatureName:
-        """(site, feature)."""
-        return self.edit.key
-
-
-@dataclass(frozen=True)
-class SteeringView:
-    """The steering state as the policy published it last."""
-
-    time: float
-    """[s] stamp of the observation it was last evaluated for; 0 before the first."""
-    revision: int
-    bypass: bool
-    cap: float
-    edits: tuple[EditView, ...]
-
-    def find(self, name: FeatureName) -> EditView | None:
-        """Return the edit of a feature that is not being released, if there is one."""
-        return next(
-            (
-                edit
-                for edit in self.edits
-                if edit.name == name and edit.phase is not Phase.RELEASING
-            ),
-            None,
-        )
 
 
 @dataclass(frozen=True)
