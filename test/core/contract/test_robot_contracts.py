@@ -13,10 +13,9 @@ from PIL import Image
 from vla_sae_ros.core.alignment import FrameIncomplete
 from vla_sae_ros.core.contract import (
     FrameBuilder,
-    command,
     load_contract,
     parse_contract,
-    safe_command,
+    safe_action,
 )
 from vla_sae_ros.core.errors import ObservationError
 
@@ -98,7 +97,7 @@ def test_droids_rate_and_actions_are_those_of_its_code(name):
     contract = load_contract(CONTRACTS / name)
     assert contract.fps == 15
     assert contract.action.width == 8
-    bounded = command(contract.action, np.array([2.0, -3.0, 0.5, 0, 0, 0, -1, 1.5]))
+    bounded = bounded_action(contract.action, np.array([2.0, -3.0, 0.5, 0, 0, 0, -1, 1.5]))
     assert bounded.values == pytest.approx([1, -1, 0.5, 0, 0, 0, -1, 1])
     assert bounded.clipped
 
@@ -106,7 +105,7 @@ def test_droids_rate_and_actions_are_those_of_its_code(name):
 def test_without_an_action_a_droid_arm_stays_and_its_gripper_keeps_its_command():
     action = load_contract(CONTRACTS / "droid.yaml").action
     last = np.array([0.3] * 7 + [1.0], np.float32)
-    assert safe_command(action, last).tolist() == [0.0] * 7 + [1.0]
+    assert safe_action(action, last).tolist() == [0.0] * 7 + [1.0]
 
 
 def test_a_frozen_camera_makes_the_frame_stale_and_is_named():
@@ -156,7 +155,7 @@ def test_another_arms_degrees_reach_its_controller_in_radians_and_come_back():
     trajectory, gripper = contract.action.sources
     assert trajectory.channel.type == "trajectory_msgs/msg/JointTrajectory"
     assert gripper.channel.type == "std_msgs/msg/Float64"
-    sent = command(contract.action, np.array([180.0, -90, 45, 0, 30, -175, 0.25]))
+    sent = bounded_action(contract.action, np.array([180.0, -90, 45, 0, 30, -175, 0.25]))
     assert sent.clipped, "beyond 175 degrees"
     assert sent.values == pytest.approx([*np.deg2rad([175.0, -90, 45, 0, 30, -175]), 0.25])
 

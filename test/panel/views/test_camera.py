@@ -50,10 +50,10 @@ def test_the_heatmap_of_another_feature_is_not_shown_as_this_ones(view, store) -
     view.refresh(store, 1.0)
     store.heatmap = picture(7)
     view.refresh(store, 1.1)
-    assert view.heatmap.has_picture and "backbone.1 #1" in view.heatmap.caption
+    assert view.heatmap._pixels is not None and "backbone.1 #1" in view.heatmap.caption
     store.selected = ("backbone.1", 2)
     view.refresh(store, 1.2)
-    assert not view.heatmap.has_picture
+    assert view.heatmap._pixels is None
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_cameras_come_and_go(view, store, client) -> None:
     view.refresh(store, 3.0)
     assert sorted(view.boxes) == ["agentview", "third"]
     assert sorted(client.watched) == ["agentview", "third"]
-    assert view.boxes["agentview"].has_picture and not view.boxes["third"].has_picture
+    assert view.boxes["agentview"]._pixels is not None and view.boxes["third"]._pixels is None
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (480, 640, 3), (3, 5, 3)])
@@ -108,5 +108,5 @@ def test_broken_pictures_of_a_camera_are_counted_in_its_caption(view, store, cli
     assert view.boxes["wrist"].caption == "wrist   2 BROKEN"
     store.pictures["wrist"] = picture(9)
     view.refresh(store, 1.1)
-    assert view.boxes["wrist"].has_picture and "2 BROKEN" in view.boxes["wrist"].caption
+    assert view.boxes["wrist"]._pixels is not None and "2 BROKEN" in view.boxes["wrist"].caption
     assert view.boxes["agentview"].caption == "agentview"

@@ -1,13 +1,13 @@
 """Contracts: which ROS topics feed which policy feature, and where the actions go."""
 
-from vla_sae_ros.core.contract.actions import Command, command, safe_command
+from vla_sae_ros.core.contract.actions import BoundedAction, bounded_action, safe_action
 from vla_sae_ros.core.contract.frames import Frame, FrameBuilder
 from vla_sae_ros.core.contract.loading import load_contract, parse_contract
 from vla_sae_ros.core.contract.schema import Channel, Contract, Entry, Qos, Source, Task
 
 __all__ = [
+    "BoundedAction",
     "Channel",
-    "Command",
     "Contract",
     "Entry",
     "Frame",
@@ -15,8 +15,8 @@ __all__ = [
     "Qos",
     "Source",
     "Task",
-    "command",
+    "bounded_action",
     "load_contract",
     "parse_contract",
-    "safe_command",
+    "safe_action",
 ]

@@ -16,7 +16,7 @@ Vector = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Command:
+class BoundedAction:
     """What goes out on the channels of an action entry, one after another."""
 
     values: npt.NDArray[np.float32]
@@ -27,7 +27,7 @@ class Command:
     """(C,) what it would have been without clamps."""
 
 
-def command(entry: Entry, action: Vector) -> Command:
+def bounded_action(entry: Entry, action: Vector) -> BoundedAction:
     """Take an action (A,) in the policy's units to the channels' units.
 
     The operators of each source are undone from the last to the first. Raises ContractError for
@@ -45,10 +45,10 @@ def command(entry: Entry, action: Vector) -> Command:
         asked.append(_to_channel(source, part, clamps=False))
     values = np.concatenate(bounded).astype(np.float32)
     unbounded = np.concatenate(asked).astype(np.float32)
-    return Command(values, not np.array_equal(values, unbounded), unbounded)
+    return BoundedAction(values, not np.array_equal(values, unbounded), unbounded)
 
 
-def safe_command(entry: Entry, last: Vector | None) -> npt.NDArray[np.float32]:
+def safe_action(entry: Entry, last: Vector | None) -> npt.NDArray[np.float32]:
     """Return what to send while there is no valid action, (C,) float32 in the channels' units.
 
     A source with safety `hold` repeats its part of the last command and falls back to `zeros`

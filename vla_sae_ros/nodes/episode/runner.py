@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from vla_sae_ros.core.chunk_queue import Chunk, ChunkQueue
 from vla_sae_ros.core.chunk_requests import ChunkRequests, Due
-from vla_sae_ros.core.contract import Entry, command, safe_command
+from vla_sae_ros.core.contract import Entry, bounded_action, safe_action
 from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import VlaSaeError
 from vla_sae_ros.nodes.episode.episode import (
@@ -144,10 +144,10 @@ class EpisodeRunner:
     def _tick(self) -> None:
         planned = self._queue.pop(self._step)
         if planned is None:
-            action = safe_command(self._action, self._last)
+            action = safe_action(self._action, self._last)
             self._counts.held_ticks += 1
         else:
-            bounded = command(self._action, planned.action)
+            bounded = bounded_action(self._action, planned.action)
             action = bounded.values
             self._counts.clipped_actions += bounded.clipped
         result = self._environment.step(action.astype(np.float64))

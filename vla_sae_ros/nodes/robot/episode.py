@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vla_sae_ros.core.chunk_queue import Chunk, ChunkQueue, PlannedAction
 from vla_sae_ros.core.chunk_requests import ChunkRequests, Due
-from vla_sae_ros.core.contract import Entry, command, safe_command
+from vla_sae_ros.core.contract import Entry, bounded_action, safe_action
 from vla_sae_ros.nodes.episode.episode import EpisodeGoal, Pacing
 from vla_sae_ros.robot.command import ArmCommand
 from vla_sae_ros.robot.driver import RobotReading
@@ -116,7 +116,7 @@ class EpisodeSource:
             self._lost = waited > self._policy_timeout
             if self._lost:
                 return None
-            self._last = safe_command(self._action, self._last)
+            self._last = safe_action(self._action, self._last)
             return EpisodeTick(
                 now,
                 None,
@@ -129,7 +129,7 @@ class EpisodeSource:
             )
 
     def _row(self, goal: EpisodeGoal, planned: PlannedAction, due: Due, now: float) -> EpisodeTick:
-        bounded = command(self._action, planned.action)
+        bounded = bounded_action(self._action, planned.action)
         asked = bounded.asked.astype(np.float64)
         nonsense = bounded.clipped and self._outside(asked)
         values = asked if nonsense else bounded.values.astype(np.float64)

@@ -36,11 +36,6 @@ class PictureBox(QWidget):
         """Stay recognisable."""
         return QSize(110, 130)
 
-    @property
-    def has_picture(self) -> bool:
-        """There is a picture now."""
-        return self._pixels is not None
-
     def show_pixels(self, pixels: npt.NDArray[np.uint8], caption: str) -> None:
         """Draw (height, width, 3) uint8 RGB with a caption below."""
         if pixels is not self._pixels or caption != self.caption:

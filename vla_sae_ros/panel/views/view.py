@@ -13,16 +13,6 @@ from vla_sae_ros.panel.ros.commands import Commands
 from vla_sae_ros.panel.state.store import Store
 
 
-class View(Protocol):
-    """A widget that draws from the store.
-
-    With `save() -> dict` and `restore(dict)` of plain values it is remembered with the layout.
-    """
-
-    def refresh(self, store: Store, now: float) -> None:
-        """Show the present state; called once a frame while visible. `now` is monotonic [s]."""
-
-
 class Client(Protocol):
     """What the panel needs of its connection; RosClient is one."""
 
@@ -74,4 +64,7 @@ class ViewSpec:
     title: str
     area: Area
     make: Callable[[Context], QWidget]
-    """Called when the view is shown for the first time: imports what is slow inside."""
+    """Called when the view is shown for the first time: imports what is slow inside.
+
+    The widget's `refresh(store, now)` draws the present state, once a frame while it is visible;
+    `now` is monotonic [s]. One with `save() -> dict` and `restore(dict)` is remembered."""
