@@ -13,6 +13,7 @@ from PIL import Image
 from vla_sae_ros.core.alignment import FrameIncomplete
 from vla_sae_ros.core.contract import (
     FrameBuilder,
+    bounded_action,
     load_contract,
     parse_contract,
     safe_action,
