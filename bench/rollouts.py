@@ -37,7 +37,7 @@ from vla_sae_ros.sim.environment import Observation, TaskSpec  # noqa: E402
 from vla_sae_ros.sim.libero import LiberoEnvironment  # noqa: E402
 from vla_sae_ros.sim.suites import find_task  # noqa: E402
 from vla_sae_ros.study.experiment.design.settings import Change, Pair, RunSettings  # noqa: E402
-from vla_sae_ros.study.experiment.run.libero_setup import LiberoPerformers, LiberoStage  # noqa: E402
+from vla_sae_ros.study.experiment.run.libero_setup import LiberoSetup, LiberoSetupSpec  # noqa: E402
 from vla_sae_ros.study.experiment.run.rollouts import run_rollout  # noqa: E402
 from vla_sae_ros.study.rollouts.playing import PolicyRunner  # noqa: E402
 
@@ -89,14 +89,14 @@ def main() -> None:
     arguments = _parser().parse_args()
     torch.set_num_threads(1)
     policy = resource("models", "demo", "policy")
-    performers = LiberoStage(policy, (resource("models", "demo", "sae", SITE),)).open()
-    loaded, scene = load_policy(policy), performers.scene()
+    setup = LiberoSetupSpec(policy, (resource("models", "demo", "sae", SITE),)).open()
+    loaded, scene = load_policy(policy), setup.scene()
     task = find_task("libero_object", 0)
     arms = {
         "lerobot's rollout function": lambda seed: _lerobot(loaded, scene, task, seed, arguments),
         "plain loop": lambda seed: _plain(loaded, scene, task, seed, arguments),
-        "experiment, no hook": lambda seed: _ours(performers, task, seed, arguments, False),
-        "experiment, one edit": lambda seed: _ours(performers, task, seed, arguments, True),
+        "experiment, no hook": lambda seed: _ours(setup, task, seed, arguments, False),
+        "experiment, one edit": lambda seed: _ours(setup, task, seed, arguments, True),
     }
     scene.reset(task, 40, 0)  # the scene is built once, before anything is timed
     seconds: dict[str, list[float]] = {name: [] for name in arms}
@@ -111,13 +111,13 @@ def main() -> None:
 
 
 def _ours(
-    performers: LiberoPerformers,
+    setup: LiberoSetup,
     task: TaskSpec,
     seed: int,
     arguments: argparse.Namespace,
     steered: bool,
 ) -> int:
-    bundle = performers.bundles[SITE]
+    bundle = setup.bundles[SITE]
     change = Change(SITE, f"row:{FEATURE}", -1, "add", "residual_norm", 0.1)
     hooks: dict[str, Any] = (
         {"changes": (change,), "taps": ((SITE, bundle.bundle_id),), "traced": ((SITE, FEATURE),)}
@@ -126,7 +126,7 @@ def _ours(
     )
     settings = RunSettings(
         "rollout",
-        performers.policy[0],
+        setup.policy[0],
         Pair("libero_object", "0", 40, seed),
         task.instruction,
         (seed,),
@@ -135,7 +135,7 @@ def _ours(
         1.5,
         **hooks,
     )
-    return run_rollout(performers, settings, task).outcome.steps
+    return run_rollout(setup, settings, task).outcome.steps
 
 
 def _plain(

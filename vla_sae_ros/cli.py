@@ -43,7 +43,7 @@ COMMANDS = (
     Command("train-sae", "vla_sae_ros.study.autoencoders.train_sae", "train a sparse autoencoder"),
     Command(
         "substitute",
-        "vla_sae_ros.study.substitution.substitute",
+        "vla_sae_ros.study.autoencoders.substitute",
         "success with an SAE's reconstruction",
     ),
     Command(

@@ -104,7 +104,7 @@ def test_a_continued_folder_keeps_finished_episodes_and_drops_the_unfinished(
 
 KILLED = """
 import sys
-sys.path.insert(0, {test_folder!r})
+sys.path[:0] = {folders!r}
 from test_activations import COLLECTION, write_episode
 from vla_sae_ros.activations.writer import ActivationWriter
 writer = ActivationWriter({folder!r}, COLLECTION, shard_rows=2)
@@ -118,7 +118,8 @@ sys.stdin.read()
 
 def test_killing_the_writer_loses_the_current_episode_only(tmp_path: Path) -> None:
     folder = tmp_path / "a"
-    script = KILLED.format(test_folder=str(Path(__file__).parent), folder=str(folder))
+    here = Path(__file__).parent
+    script = KILLED.format(folders=[str(here), str(here.parent / "helpers")], folder=str(folder))
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

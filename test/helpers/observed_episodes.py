@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vla_sae_ros.activations.source import Answer, Moment
+from vla_sae_ros.activations.source import Answer, PolicyQuery
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.study.collection.activation_collection import ActivationCollection
@@ -16,14 +16,14 @@ from vla_sae_ros.study.collection.activation_collection import ActivationCollect
 SITE = "backbone.1"
 
 
-def moment(number: int, step: int) -> Moment:
+def moment(number: int, step: int) -> PolicyQuery:
     random = np.random.default_rng((number, step))
     frame: dict[str, np.ndarray] = {
         f"observation.images.{camera}": random.integers(0, 256, (64, 96, 3), np.uint8)
         for camera in ("agentview", "wrist")
     }
     frame["observation.state"] = random.normal(size=8).astype(np.float32)
-    return Moment(frame, "pick up the butter", number, step)
+    return PolicyQuery(frame, "pick up the butter", number, step)
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,16 @@ class FakeSource:
 
     def close(self) -> None:
         pass
+
+
+def train_sae_arguments(activations: Path, out: Path) -> list[str]:
+    """The smallest training that `vla-sae train-sae` does on a few observed episodes."""
+    return [
+        "train-sae",
+        str(activations),
+        *("--out", str(out)),
+        *("--dictionary-size", "16", "--k", "4", "--epochs", "1", "--held-out", "0.4"),
+    ]
 
 
 def collect_observed(

@@ -287,21 +287,21 @@ def _trajectory(
 ) -> Trajectory:
     inferences = np.arange(0, len(actions), 5)
     return Trajectory(
-        np.array(RATE),
-        path,
-        np.tile([0.0, 0.0, 0.0, 1.0], (len(path), 1)),
-        opening,
-        actions,
-        np.array(OBJECTS),
-        objects,
-        np.zeros(objects.shape[:2], bool),
-        inferences,
-        np.zeros(len(inferences), np.float32),
-        np.zeros(len(inferences), bool),
-        np.array([SITE]),
-        np.array([80]),
-        np.zeros((len(inferences), 1), np.float32),
-        np.zeros((len(inferences), 1), np.float32),
+        control_rate=np.array(RATE),
+        ee_position=path,
+        ee_quaternion=np.tile([0.0, 0.0, 0.0, 1.0], (len(path), 1)),
+        gripper_opening=opening,
+        actions=actions,
+        object_names=np.array(OBJECTS),
+        object_positions=objects,
+        grasped=np.zeros(objects.shape[:2], bool),
+        inference_steps=inferences,
+        edit_ratio=np.zeros(len(inferences), np.float32),
+        capped=np.zeros(len(inferences), bool),
+        feature_sites=np.array([SITE]),
+        feature_ids=np.array([80]),
+        natural=np.zeros((len(inferences), 1), np.float32),
+        applied=np.zeros((len(inferences), 1), np.float32),
     )
 
 
@@ -325,16 +325,16 @@ def _open_loop(folder: Path, row: Row, truth: Planted) -> Row:
     actions[..., 1] += share * np.float32(5 * truth.aside * push)
     actions[..., 6] += share * np.float32(5 * truth.closes * push)
     made = Responses(
-        np.array([f"{i // 4}@{i}" for i in range(count)]),
-        np.arange(count) // 4,
-        np.full(count, row.noise_seed, np.int64),
-        actions,
-        np.full(count, abs(push), np.float32),
-        np.zeros(count, bool),
-        np.array([SITE]),
-        np.array([80]),
-        np.zeros((count, 1), np.float32),
-        np.zeros((count, 1), np.float32),
+        observation=np.array([f"{i // 4}@{i}" for i in range(count)]),
+        episode=np.arange(count) // 4,
+        noise_seed=np.full(count, row.noise_seed, np.int64),
+        actions=actions,
+        edit_ratio=np.full(count, abs(push), np.float32),
+        capped=np.zeros(count, bool),
+        feature_sites=np.array([SITE]),
+        feature_ids=np.array([80]),
+        natural=np.zeros((count, 1), np.float32),
+        applied=np.zeros((count, 1), np.float32),
     )
     run = _named(folder, row, made.to_bytes())
     return replace(run, steps=count, actions_sha256=sha256(actions.tobytes()).hexdigest())

@@ -5,13 +5,12 @@ from __future__ import annotations
 import zipfile
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 
 from vla_sae_ros.activations.format import CollectionError
 from vla_sae_ros.core.whole_file import whole_file
 
 
-class EpisodeArchive:
+class EpisodeArchive(ExitStack):
     """Collects files while an episode goes on; they appear when the `with` ends without an error.
 
     Args:
@@ -21,26 +20,15 @@ class EpisodeArchive:
     """
 
     def __init__(self, folder: Path, kind: str, episode_id: str) -> None:
+        super().__init__()
         path = archive_path(folder, kind, episode_id)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._open = ExitStack()
-        part = self._open.enter_context(whole_file(path))
-        self._zip = self._open.enter_context(zipfile.ZipFile(part, "w", zipfile.ZIP_STORED))
+        part = self.enter_context(whole_file(path))
+        self._zip = self.enter_context(zipfile.ZipFile(part, "w", zipfile.ZIP_STORED))
 
     def add(self, name: str, content: bytes) -> None:
         """Take one file."""
         self._zip.writestr(name, content)
-
-    def __enter__(self) -> EpisodeArchive:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._open.__exit__(kind, error, trace)
 
 
 def archive_path(folder: Path, kind: str, episode_id: str) -> Path:

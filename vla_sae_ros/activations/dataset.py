@@ -44,6 +44,17 @@ class SiteActivations:
         count = np.array([step.rows for step in self.steps], np.int64)
         return np.cumsum(count) - count
 
+    def mean_residual_norm(self, mean_sample_norm: float) -> tuple[float, str]:
+        """Return mean ||x|| and over what: the tokens, where every inference recorded theirs.
+
+        mean_sample_norm: the mean norm of `rows`, which are shorter than tokens when pooled.
+        """
+        norms = [one.residual_norm for one in self.steps]
+        known = [norm for norm in norms if norm is not None]
+        if len(known) == len(norms):
+            return float(np.mean(known)), "tokens"
+        return mean_sample_norm, "samples"
+
 
 class ActivationDataset:
     """A folder that `ActivationWriter` wrote; only complete episodes are read."""

@@ -17,14 +17,14 @@ from vla_sae_ros.activations.archive import (
     read_archived,
 )
 from vla_sae_ros.activations.format import CollectionError
-from vla_sae_ros.activations.source import Moment
+from vla_sae_ros.activations.source import PolicyQuery
 
 OBSERVATIONS_FOLDER = "observations"
 _ASKED = "asked.json"
 _PNG_EFFORT = 3
 
 
-def add_observation(archive: EpisodeArchive, moment: Moment) -> int:
+def add_observation(archive: EpisodeArchive, moment: PolicyQuery) -> int:
     """Write what the policy was asked; return how many bytes that took."""
     vectors, size = {}, 0
     for name, value in moment.frame.items():
@@ -47,7 +47,7 @@ def observed_steps(folder: Path, episode_id: str) -> list[int]:
     return sorted(int(name.split("/")[0]) for name in names if name.endswith(_ASKED))
 
 
-def read_observation(folder: Path, episode_id: str, step: int) -> Moment | None:
+def read_observation(folder: Path, episode_id: str, step: int) -> PolicyQuery | None:
     """Return the observation of one inference; None where it was not kept.
 
     Raises CollectionError for a damaged file.
@@ -67,7 +67,7 @@ def read_observation(folder: Path, episode_id: str, step: int) -> Moment | None:
         }
         for name, vector in asked["vectors"].items():
             frame[name] = np.array(vector, np.float32)
-        return Moment(frame, asked["instruction"], asked["seed"], step)
+        return PolicyQuery(frame, asked["instruction"], asked["seed"], step)
     except (ValueError, KeyError, OSError) as error:
         path = archive_path(folder, OBSERVATIONS_FOLDER, episode_id)
         raise CollectionError(

@@ -12,7 +12,7 @@ from vla_sae_ros.sim.environment import FloatArray
 
 
 @dataclass(frozen=True)
-class Moment:
+class PolicyQuery:
     """One observation the policy is asked about.
 
     frame: policy feature -> (H, W, 3) uint8 picture or (n,) float32 vector. step: control steps
@@ -27,7 +27,7 @@ class Moment:
     object_positions: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
-Answer = Callable[[Moment], np.ndarray]
+Answer = Callable[[PolicyQuery], np.ndarray]
 """Asks the policy: the chunk (H, A) for a moment."""
 
 

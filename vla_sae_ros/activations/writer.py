@@ -6,8 +6,8 @@ import os
 import queue
 import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.whole_file import write_whole
 
 
-class ActivationWriter:
+class ActivationWriter(AbstractContextManager):
     """A policy engine's activation sink: call it with (site, activations, context).
 
     The call checks and copies, then a thread writes. The queue between them is bounded: when the
@@ -115,15 +115,7 @@ class ActivationWriter:
         if self._failure is not None:
             raise self._error() from self._failure
 
-    def __enter__(self) -> ActivationWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _checked(self, site: str, activations: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ OVER_RIM_M = 0.03
 
 
 @dataclass(frozen=True)
-class Place:
+class Receptacle:
     """How to put something there; heights over the place's origin, metres."""
 
     rim: float
@@ -65,8 +65,8 @@ class Place:
     """An object this near to the centre in x and y, its origin below this height, is there."""
 
 
-PLACES = {
-    "basket": Place(
+RECEPTACLES = {
+    "basket": Receptacle(
         rim=0.146,
         lift_first=0.06,
         drop=0.08,
@@ -76,7 +76,7 @@ PLACES = {
         inside=0.07,
         below=0.10,
     ),
-    "plate": Place(
+    "plate": Receptacle(
         rim=0.09,
         lift_first=0.02,
         drop=0.0,
@@ -118,7 +118,7 @@ def refusal(task: TaskSpec) -> str | None:
         return "It was never measured on this suite."
     if kind_of(target) not in BOXES:
         return "It has no grasp for the object."
-    if kind_of(goal) not in PLACES:
+    if kind_of(goal) not in RECEPTACLES:
         return "It cannot put things there."
     return REFUSED.get((task.suite, task.task_index))
 
@@ -131,7 +131,7 @@ def check_task(task: TaskSpec) -> None:
             complaint(
                 "The scripted expert cannot do this task",
                 f"{task.suite} {task.task_index}: {task.instruction}",
-                f"bringing {', '.join(BOXES)} to a {' or '.join(PLACES)}",
+                f"bringing {', '.join(BOXES)} to a {' or '.join(RECEPTACLES)}",
                 reason,
             )
         )
@@ -153,14 +153,14 @@ def expert_action(state: PrivilegedState, target: str, goal: str = "basket_1") -
             )
         )
     thing, floor = state.poses[target], state.poses[goal].position
-    place = PLACES[kind_of(goal)]
-    if _is_there(thing.position, floor, place):
+    receptacle = RECEPTACLES[kind_of(goal)]
+    if _is_there(thing.position, floor, receptacle):
         return _towards(state, state.observation.ee_position + _up(0.05), OPEN)
     neighbours = [placed_object(name, pose) for name, pose in state.poses.items() if name != target]
     if target in state.grasped:
         held = placed(box, thing)
         over = max((near.top for near in neighbours if _are_close(held, near)), default=floor[2])
-        return _carry(state, thing.position, held.bottom, floor, place, over - floor[2])
+        return _carry(state, thing.position, held.bottom, floor, receptacle, over - floor[2])
     grasp = grasp_of(box, thing, _yaw(state.observation), neighbours)
     return _fetch(state, grasp, float(floor[2]))
 
@@ -183,21 +183,25 @@ def _carry(
     thing: FloatArray,
     bottom: float,
     goal: FloatArray,
-    place: Place,
+    receptacle: Receptacle,
     over: float,
 ) -> FloatArray:
     hand = state.observation.ee_position
     hang, low = hand[2] - bottom, bottom - goal[2]
     over_goal = hand[:2] + goal[:2] - thing[:2]
     aside = float(np.linalg.norm(thing[:2] - goal[:2]))
-    if aside < place.radius:
-        drop = goal[2] + max(place.drop + hang, place.lowest_hand)
+    if aside < receptacle.radius:
+        drop = goal[2] + max(receptacle.drop + hang, receptacle.lowest_hand)
         gripper = OPEN if hand[2] < drop + 0.03 else CLOSE
         return _towards(state, np.array([*over_goal, drop]), gripper)
     # Sideways only as far as it is lifted: neither rim nor neighbours are knocked over.
-    lifted = np.clip((low - place.lift_first) / (place.rim - place.lift_first), 0.0, 1.0)
+    lifted = np.clip(
+        (low - receptacle.lift_first) / (receptacle.rim - receptacle.lift_first), 0.0, 1.0
+    )
     beside = hand[:2] + lifted * (over_goal - hand[:2])
-    height = min(place.rim + OVER_RIM_M, place.drop + place.cone * (aside - place.radius))
+    height = min(
+        receptacle.rim + OVER_RIM_M, receptacle.drop + receptacle.cone * (aside - receptacle.radius)
+    )
     # From a cabinet's top, not down before it is past the edge.
     height = max(height, over + OVER_RIM_M)
     return _towards(state, np.array([*beside, goal[2] + height + hang]), CLOSE)
@@ -208,9 +212,9 @@ def _are_close(one: Placed, other: Placed) -> bool:
     return aside < one.radius + other.radius
 
 
-def _is_there(thing: FloatArray, goal: FloatArray, place: Place) -> bool:
+def _is_there(thing: FloatArray, goal: FloatArray, receptacle: Receptacle) -> bool:
     aside = np.abs(thing[:2] - goal[:2])
-    return bool(aside.max() < place.inside and thing[2] < goal[2] + place.below)
+    return bool(aside.max() < receptacle.inside and thing[2] < goal[2] + receptacle.below)
 
 
 def _towards(

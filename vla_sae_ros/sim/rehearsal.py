@@ -55,18 +55,20 @@ class Grip:
 
 
 @dataclass(frozen=True)
-class _Motion:
+class _LinearResponse:
     """How three coordinates move under the linear model, and what they remember."""
 
     gains: FloatArray
     moves: tuple[FloatArray, FloatArray] = (np.zeros(3), np.zeros(3))
     actions: tuple[FloatArray, FloatArray] = (np.zeros(3), np.zeros(3))
 
-    def after(self, action: FloatArray) -> _Motion:
+    def after(self, action: FloatArray) -> _LinearResponse:
         """Return the motion one action (3,) later; its last move is what the action did."""
         terms = (self.moves[0], action, self.actions[0], self.moves[1], self.actions[1])
         move = sum(self.gains[:, column] * term for column, term in enumerate(terms))
-        return _Motion(self.gains, (np.asarray(move), self.moves[0]), (action, self.actions[0]))
+        return _LinearResponse(
+            self.gains, (np.asarray(move), self.moves[0]), (action, self.actions[0])
+        )
 
 
 class Rehearsal:
@@ -77,7 +79,7 @@ class Rehearsal:
     ) -> None:
         self._position = np.array(observation.ee_position)
         self._quaternion = np.array(observation.ee_quaternion)
-        self._motion, self._turning = _Motion(MOVE_GAINS), _Motion(TURN_GAINS)
+        self._motion, self._turning = _LinearResponse(MOVE_GAINS), _LinearResponse(TURN_GAINS)
         self._width = float(observation.gripper_qpos[0] - observation.gripper_qpos[1])
         self._closing = 0.0
         self._poses = dict(poses)

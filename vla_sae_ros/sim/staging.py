@@ -22,8 +22,8 @@ HELD_DEPTH_M = 0.012
 """The same for fingers and what they hold: real fingers press, staged ones cut in."""
 
 
-class Stage:
-    """The scene that the environment was last reset to, as a stage.
+class PosedScene:
+    """The scene that the environment was last reset to, with hand and objects put anywhere.
 
     Make a new one after each reset; what physics knew (velocities, contacts) is lost.
     """

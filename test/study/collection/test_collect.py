@@ -124,7 +124,7 @@ def test_a_longer_plan_begins_like_the_shorter_one_and_keeps_evaluation_states_o
     assert long[: len(short)] == short
     assert {one.init_state for one in long} == set(range(40))
     assert len({one.seed for one in long}) == 100
-    assert plan_collection(TASKS, 1, 0, max_steps=4)[0].max_steps == 4
+    assert plan_collection(TASKS, 1, 0, max_steps=4)[0].step_limit == 4
 
 
 def test_a_disk_that_will_not_hold_the_rest_is_said_before_it_is_full(

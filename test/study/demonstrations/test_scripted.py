@@ -11,6 +11,7 @@ import pytest
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.sim.noise import ActionNoise, NoiseSettings
+from vla_sae_ros.sim.splits import TRAINING_INIT_STATES
 from vla_sae_ros.study.demonstrations.command import add_arguments, parse_scene, run, scenes_of
 from vla_sae_ros.study.demonstrations.files import (
     Episode,
@@ -20,7 +21,6 @@ from vla_sae_ros.study.demonstrations.files import (
     write_episode,
 )
 from vla_sae_ros.study.demonstrations.scripted import (
-    TRAINING_INIT_STATES,
     SceneTargets,
     halved,
     plan_episodes,

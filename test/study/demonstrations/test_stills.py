@@ -13,7 +13,7 @@ from vla_sae_ros.sim.environment import Layout, ObjectPose, Observation
 from vla_sae_ros.sim.expert import DOWN, PrivilegedState, expert_action
 from vla_sae_ros.sim.libero import LiberoEnvironment
 from vla_sae_ros.sim.rehearsal import Grip, Rehearsal
-from vla_sae_ros.sim.staging import Stage
+from vla_sae_ros.sim.staging import PosedScene
 from vla_sae_ros.sim.suites import find_task
 from vla_sae_ros.study.demonstrations import stills
 from vla_sae_ros.study.demonstrations.scripted import SceneTargets
@@ -32,9 +32,9 @@ def environment() -> Iterator[LiberoEnvironment]:
 
 
 @pytest.fixture()
-def begun(environment) -> tuple[Stage, Observation, dict[str, ObjectPose]]:
+def begun(environment) -> tuple[PosedScene, Observation, dict[str, ObjectPose]]:
     observation = environment.reset(TASK, 3, 5, Layout(0.04))
-    return Stage(environment), observation, environment.object_poses()
+    return PosedScene(environment), observation, environment.object_poses()
 
 
 def hand_at(*position: float, width: float = 0.078) -> Observation:
@@ -44,12 +44,12 @@ def hand_at(*position: float, width: float = 0.078) -> Observation:
 
 
 def test_hand_and_objects_are_where_they_were_put(environment, begun) -> None:
-    stage, _, poses = begun
+    posed, _, poses = begun
     moved = poses | {
         "butter_1": ObjectPose(np.array([-0.2, 0.0, 0.009]), poses["butter_1"].quaternion)
     }
     wanted = hand_at(0.05, -0.1, 0.28)
-    assert stage.put(wanted, moved, None)
+    assert posed.put(wanted, moved, None)
     for name, pose in environment.object_poses().items():
         np.testing.assert_allclose(pose.position, moved[name].position, atol=1e-6)
     now = environment._on_scene("look", lambda scene: scene._observe())
@@ -58,31 +58,31 @@ def test_hand_and_objects_are_where_they_were_put(environment, begun) -> None:
 
 
 def test_what_is_left_out_of_a_picture_would_not_be_in_it(environment, begun) -> None:
-    stage, _, poses = begun
+    posed, _, poses = begun
     for place in ((-0.15, 0.0, 0.26), (0.05, -0.2, 0.2), (0.0, 0.2, 0.3)):
-        stage.put(hand_at(*place), poses, None)
+        posed.put(hand_at(*place), poses, None)
         for camera in environment.cameras:
-            np.testing.assert_array_equal(stage.render(camera), environment.render(camera))
+            np.testing.assert_array_equal(posed.render(camera), environment.render(camera))
 
 
 def test_an_object_is_seen_at_the_pixel_that_is_computed_for_it(environment, begun) -> None:
-    stage, _, poses = begun
+    posed, _, poses = begun
     away = poses | {"milk_1": ObjectPose(np.array([5.0, 5.0, 0.07]), poses["milk_1"].quaternion)}
     hand = hand_at(-0.15, 0.1, 0.28)
-    stage.put(hand, poses, None)
-    place = stage.pixels("agentview", np.array([poses["milk_1"].position]))[0]
-    full = stage.render("agentview").astype(int)
-    stage.put(hand, away, None)
-    changed = np.abs(full - stage.render("agentview")).sum(-1) > 30
+    posed.put(hand, poses, None)
+    place = posed.pixels("agentview", np.array([poses["milk_1"].position]))[0]
+    full = posed.render("agentview").astype(int)
+    posed.put(hand, away, None)
+    changed = np.abs(full - posed.render("agentview")).sum(-1) > 30
     rows, columns = np.nonzero(changed)
     np.testing.assert_allclose([columns.mean(), rows.mean()], place, atol=6)
 
 
 def test_a_hand_inside_an_object_is_no_scene(begun) -> None:
-    stage, _, poses = begun
+    posed, _, poses = begun
     x, y, _ = poses["milk_1"].position
-    assert not stage.put(hand_at(x, y, 0.08, width=0.002), poses, None)
-    assert not stage.put(hand_at(3.0, 0.0, 0.3), poses, None)
+    assert not posed.put(hand_at(x, y, 0.08, width=0.002), poses, None)
+    assert not posed.put(hand_at(3.0, 0.0, 0.3), poses, None)
 
 
 def test_the_mind_and_physics_agree_over_a_chunk(environment, begun) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from toy_stage import InProcess, ToyScene
+from toy_setup import InProcess, ToyScene
 
 from vla_sae_ros.activations.format import CollectedSite, Collection
 from vla_sae_ros.activations.writer import ActivationWriter
@@ -20,7 +20,7 @@ from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.experiment import command
 from vla_sae_ros.study.experiment.design.study_parts import MeanDifference
 from vla_sae_ros.study.experiment.records.table import read_table
-from vla_sae_ros.study.experiment.run import libero_setup as libero_stage
+from vla_sae_ros.study.experiment.run import libero_setup
 from vla_sae_ros.study.experiment.run.inputs import content_id, mean_difference
 
 SITE = "expert.0"
@@ -58,8 +58,8 @@ def study_file(
 ) -> Path:
     """A study of a random SAE of the tiny policy; the scene is a toy, the process this one."""
     make_bundle(loaded, SITE).save(tmp_path / "sae" / SITE)
-    monkeypatch.setattr(command, "Processes", lambda count, stage, folder: InProcess(stage, folder))
-    monkeypatch.setattr(libero_stage.LiberoPerformers, "scene", lambda self: PicturedScene())
+    monkeypatch.setattr(command, "Processes", lambda count, spec, folder: InProcess(spec, folder))
+    monkeypatch.setattr(libero_setup.LiberoSetup, "scene", lambda self: PicturedScene())
     clamp = {"mode": "clamp", "unit": "observed_max", "strengths": [2]}
     study = {
         "name": "tiny",

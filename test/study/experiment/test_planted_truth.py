@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from planted_study import Plan, Planted, write_planted_study
-from toy_stage import SITE, UP, InProcess, ToyStage, toy_ground, toy_study
+from toy_setup import SITE, UP, InProcess, ToySetupSpec, toy_inputs, toy_study
 
 from vla_sae_ros.core.errors import RecordingError
 from vla_sae_ros.study.experiment.design.plan import make_plan
 from vla_sae_ros.study.experiment.measure.analysis import analyse
-from vla_sae_ros.study.experiment.measure.findings import ArmFindings, find
+from vla_sae_ros.study.experiment.measure.findings import ArmEffects, find
 from vla_sae_ros.study.experiment.measure.measured import measure
 from vla_sae_ros.study.experiment.measure.verdicts import FeatureVerdict, verdicts
 from vla_sae_ros.study.experiment.records.table import read_table, write_table
@@ -33,14 +33,14 @@ FEATURES = {
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> list[ArmFindings]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> list[ArmEffects]:
     folder = tmp_path_factory.mktemp("planted")
     rows = write_planted_study(folder, Plan(FEATURES, (0.25, 1.0), tasks=2, inits=7))
     return find(measure(folder, rows))
 
 
 @pytest.fixture(scope="module")
-def judged(found: list[ArmFindings]) -> dict[int, FeatureVerdict]:
+def judged(found: list[ArmEffects]) -> dict[int, FeatureVerdict]:
     return {one.doses[0].arm.row.features[0]: one for one in verdicts(found, "P2")}
 
 
@@ -74,7 +74,7 @@ def test_names_are_judged_apart_from_effects(judged: dict[int, FeatureVerdict]) 
 
 def test_a_control_shows_nothing(judged: dict[int, FeatureVerdict]) -> None:
     assert judged[86].outcome == "none shown" and not judged[86].counting
-    assert all(abs(one.mean) == 0 for dose in judged[86].doses for one in dose.findings)
+    assert all(abs(one.mean) == 0 for dose in judged[86].doses for one in dose.estimates)
 
 
 def test_an_effect_within_the_random_rows_does_not_count(
@@ -94,7 +94,7 @@ def test_success_is_a_cost_and_not_what_a_feature_is_causal_for(
     assert mild is not None and mild.mean > -0.2, "of the mildest dose that shows the effect"
 
 
-def test_hooks_at_zero_are_identical_to_none(found: list[ArmFindings]) -> None:
+def test_hooks_at_zero_are_identical_to_none(found: list[ArmEffects]) -> None:
     zero = next(one for one in found if one.arm.row.arm == "zero")
     assert zero.arm.identical == len(zero.arm.rows) == 14
     noise = next(one for one in found if one.arm.row.arm == "noise")
@@ -148,9 +148,9 @@ def test_through_the_engine_the_planted_feature_is_found_and_a_random_one_is_not
         arms=["none", "zero", "feature", "random_row"],
         controls={"rows": 3},
     )
-    plan = make_plan(study, toy_ground(study))
+    plan = make_plan(study, toy_inputs(study))
     with Store(tmp_path) as store:
-        evaluate(plan, store, InProcess(ToyStage(), tmp_path))
+        evaluate(plan, store, InProcess(ToySetupSpec(), tmp_path))
     up, other = verdicts(find(measure(tmp_path, read_table(tmp_path))), "P2")
     assert (up.outcome, up.name_outcome) == ("causal", "as named")
     assert up.trends["height"].rho > 0.9

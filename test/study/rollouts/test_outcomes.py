@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.study.rollouts.outcomes import Outcome, OutcomeFile, table, wilson_interval
+from vla_sae_ros.study.rollouts.outcomes import EpisodeOutcome, OutcomeFile, table, wilson_interval
 
 
-def outcome(index: int, success: bool, steps: int, **changes: object) -> Outcome:
-    plain = Outcome(
+def outcome(index: int, success: bool, steps: int, **changes: object) -> EpisodeOutcome:
+    plain = EpisodeOutcome(
         "p",
         5,
         "libero_object",

@@ -13,10 +13,10 @@ from vla_sae_ros.sim.expert import PrivilegedState
 from vla_sae_ros.sim.suites import find_task, target_and_goal
 from vla_sae_ros.study.rollouts.outcomes import OutcomeFile
 from vla_sae_ros.study.rollouts.rollout import (
-    Driver,
+    Actor,
     distinct,
     evaluate,
-    expert_driver,
+    expert_actor,
     objects_in_basket,
     run_trial,
 )
@@ -60,27 +60,27 @@ class FakeEnvironment:
         return Observation(np.zeros(7), self.hand, DOWN, np.array([0.04, -0.04]))
 
 
-def idle_driver() -> Driver:
-    return Driver("idle", 5, lambda trial: lambda observation: np.zeros(7))
+def idle_actor() -> Actor:
+    return Actor("idle", 5, lambda trial: lambda observation: np.zeros(7))
 
 
 def test_an_episode_ends_at_success_or_at_the_benchmarks_limit() -> None:
     (trial,) = plan_trials([TASK], [40], 1, Layout())
-    done = run_trial(FakeEnvironment(12), idle_driver(), trial)
+    done = run_trial(FakeEnvironment(12), idle_actor(), trial)
     assert (done.success, done.steps, done.policy, done.target) == (
         True,
         12,
         "idle",
         "alphabet_soup_1",
     )
-    tired = run_trial(FakeEnvironment(10_000), idle_driver(), trial)
+    tired = run_trial(FakeEnvironment(10_000), idle_actor(), trial)
     assert (tired.success, tired.steps) == (False, 280)
 
 
 def test_the_expert_drives_towards_the_tasks_object() -> None:
     (trial,) = plan_trials([TASK], [40], 1, Layout())
     environment = FakeEnvironment(40)
-    outcome = run_trial(environment, expert_driver(environment), trial)
+    outcome = run_trial(environment, expert_actor(environment), trial)
     assert outcome.policy == "expert"
     assert np.linalg.norm(environment.hand - environment.places()["alphabet_soup_1"]) < 0.03
 
@@ -89,14 +89,14 @@ def test_an_interrupted_evaluation_goes_on_where_it_stopped(tmp_path: Path) -> N
     trials = plan_trials([TASK], range(40, 50), 4, Layout(0.04))
     path = tmp_path / "deep" / "outcomes.jsonl"
     first = FakeEnvironment(3)
-    evaluate(first, idle_driver(), trials[:2], OutcomeFile(path))
+    evaluate(first, idle_actor(), trials[:2], OutcomeFile(path))
     second = FakeEnvironment(3)
-    outcomes = evaluate(second, idle_driver(), trials, OutcomeFile(path))
+    outcomes = evaluate(second, idle_actor(), trials, OutcomeFile(path))
     assert second.resets == [(42, 1_000_002), (43, 1_000_003)]
     assert outcomes == OutcomeFile(path).outcomes and len(outcomes) == 4
     # Another policy's episodes do not count.
     third = FakeEnvironment(3)
-    evaluate(third, Driver("other", 5, idle_driver().begin), trials[:1], OutcomeFile(path))
+    evaluate(third, Actor("other", 5, idle_actor().begin), trials[:1], OutcomeFile(path))
     assert len(third.resets) == 1
 
 

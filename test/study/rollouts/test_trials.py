@@ -6,9 +6,9 @@ import pytest
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.sim.environment import Layout
+from vla_sae_ros.sim.splits import EVALUATION_SEED
 from vla_sae_ros.sim.suites import find_task, target_and_goal
 from vla_sae_ros.study.rollouts.trials import (
-    EVALUATION_SEED,
     parse_range,
     parse_suites,
     parse_tasks,

@@ -11,7 +11,6 @@ import torch
 
 from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.activations.format import EpisodeRecord
-from vla_sae_ros.activations.residual_norm import mean_residual_norm
 from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry
 from vla_sae_ros.sae import SaeBundle, SparseAutoencoder
 from vla_sae_ros.sae.bundle import BundleCard
@@ -54,7 +53,7 @@ def train_bundle(
     trained = _train(training.data.rows, settings, device, progress, run_folder, processes)
     sae = trained.sae.to("cpu")
     on_training, on_held_out = (evaluate(sae, one.data.rows) for one in (training, validation))
-    norm, norm_over = mean_residual_norm(training.data, on_training.mean_norm)
+    norm, norm_over = training.data.mean_residual_norm(on_training.mean_norm)
     collection, read = dataset.collection, dataset.collection.sites[site]
     card = BundleCard(
         policy_id=collection.policy_id,

@@ -18,7 +18,7 @@ from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sae import SaeBundle, SparseAutoencoder, TopKSAE, load
 from vla_sae_ros.sae.bundle import POOLINGS, refuse_existing
 from vla_sae_ros.sae.kinds.sparse_autoencoder import LISTED_FEATURES
-from vla_sae_ros.study.autoencoders.foreign_bundle import Place, bundle_at, measured
+from vla_sae_ros.study.autoencoders.foreign_bundle import SaeOrigin, bundle_at, measured
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     if args.listed_features is not None:
         _list(sae, args.listed_features)
     dataset = None if args.activations is None else ActivationDataset.open(args.activations)
-    bundle = bundle_at(sae, _place(args, dataset), args.checkpoint)
+    bundle = bundle_at(sae, _origin(args, dataset), args.checkpoint)
     if dataset is not None:
         bundle = measured(bundle, dataset, args.max_fvu)
     bundle.save(args.output)
@@ -154,7 +154,7 @@ def _list(sae: SparseAutoencoder, count: int) -> None:
     sae.k = count
 
 
-def _place(args: argparse.Namespace, dataset: ActivationDataset | None) -> Place:
+def _origin(args: argparse.Namespace, dataset: ActivationDataset | None) -> SaeOrigin:
     collected = None if dataset is None else dataset.collection.sites.get(args.site)
     pooling, groups = args.pooling, args.token_groups
     if collected is not None:
@@ -169,7 +169,7 @@ def _place(args: argparse.Namespace, dataset: ActivationDataset | None) -> Place
         print(f"--pooling {pooling}, as the activations in {args.activations} were collected.")
     loaded = load_policy(args.policy)
     sites = adapter_for(loaded.policy.name, loaded.policy).sites
-    return Place(
+    return SaeOrigin(
         loaded.policy_id,
         loaded.name,
         _site(args.site, list(sites.values())),

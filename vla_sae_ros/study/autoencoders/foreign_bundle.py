@@ -9,7 +9,6 @@ from pathlib import Path
 
 from vla_sae_ros.activations.codes import check_collected_for
 from vla_sae_ros.activations.dataset import ActivationDataset
-from vla_sae_ros.activations.residual_norm import mean_residual_norm
 from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.policy.families.site import Site
@@ -21,7 +20,7 @@ from vla_sae_ros.study.features.feature_statistics import FeatureStatistics, fea
 
 
 @dataclass(frozen=True)
-class Place:
+class SaeOrigin:
     """Where a foreign autoencoder is said to belong; its checkpoint does not know.
 
     pooling: "mean" or "token". token_groups: what it reads; empty = all of the site.
@@ -34,29 +33,29 @@ class Place:
     token_groups: tuple[str, ...] = ()
 
 
-def bundle_at(sae: SparseAutoencoder, place: Place, checkpoint: Path) -> SaeBundle:
+def bundle_at(sae: SparseAutoencoder, origin: SaeOrigin, checkpoint: Path) -> SaeBundle:
     """Return a bundle without observed maxima and mean residual norm: nobody measured them.
 
     Raises:
         ConfigurationError: the site has another width, or not those token groups.
     """
-    site = place.site
+    site = origin.site
     if sae.d_in != site.width:
         raise ConfigurationError(
             f"The SAE in {checkpoint} reads a residual stream of width {sae.d_in}, but "
-            f"{site.name} of {place.policy_name} has width {site.width}. Name the site it was "
+            f"{site.name} of {origin.policy_name} has width {site.width}. Name the site it was "
             "trained on."
         )
-    _check_groups(place.token_groups, site)
+    _check_groups(origin.token_groups, site)
     card = BundleCard(
-        policy_id=place.policy_id,
-        policy_name=place.policy_name,
+        policy_id=origin.policy_id,
+        policy_name=origin.policy_name,
         site=site.name,
         d_in=sae.d_in,
         dictionary_size=sae.dictionary_size,
         k=sae.k,
-        pooling=place.pooling,
-        token_groups=place.token_groups or site.token_groups,
+        pooling=origin.pooling,
+        token_groups=origin.token_groups or site.token_groups,
         normalization=sae.normalization,
         mean_residual_norm=math.nan,
         mean_scale=1.0 if sae.normalization == "none" else math.nan,
@@ -98,7 +97,7 @@ def measured(bundle: SaeBundle, dataset: ActivationDataset, max_fvu: float) -> S
             "trained on another site, policy, pooling or scaling of the activations. Check these, "
             "or raise --max-fvu."
         )
-    norm, norm_over = mean_residual_norm(data, metrics.mean_norm)
+    norm, norm_over = data.mean_residual_norm(metrics.mean_norm)
     card = replace(
         bundle.card,
         mean_residual_norm=norm,

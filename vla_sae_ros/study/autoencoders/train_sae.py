@@ -139,7 +139,7 @@ def _measurement(
     if not args.env and not args.action_error:
         return lambda bundle: bundle
     # Needs the policy or even the simulator, which training alone does not.
-    from vla_sae_ros.study.substitution.measurement import measurement
+    from vla_sae_ros.study.autoencoders.substitution import measurement
 
     return measurement(args, dataset, settings.seed)
 

@@ -18,6 +18,13 @@ def feature_name(text: str) -> FeatureName:
     return site, int(number)
 
 
+def add_features_argument(parser: argparse.ArgumentParser, meaning: str) -> None:
+    """Declare --features SITE:ID ..., with what it means here."""
+    parser.add_argument(
+        "--features", type=feature_name, nargs="+", default=[], metavar="SITE:ID", help=meaning
+    )
+
+
 def episode_named(episodes: Sequence[EpisodeTrace], wanted: str) -> EpisodeTrace:
     """Return the episode of this id or, counted from 1, this number.
 

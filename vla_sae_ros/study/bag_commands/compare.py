@@ -13,7 +13,11 @@ from rich.table import Table
 from vla_sae_ros.bags.episode_trace import EpisodeTrace
 from vla_sae_ros.bags.reading import read_bag
 from vla_sae_ros.core.errors import RecordingError, complaint
-from vla_sae_ros.study.bag_commands.choice import check_features, episode_named, feature_name
+from vla_sae_ros.study.bag_commands.choice import (
+    add_features_argument,
+    check_features,
+    episode_named,
+)
 from vla_sae_ros.study.plots.feature_choice import chosen_features
 from vla_sae_ros.study.plots.paired_effect import PairedEffect, paired_effect
 from vla_sae_ros.study.plots.paired_page import write_paired_page
@@ -30,14 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("A", "B"),
         help="ids, or numbers from 1; default: 1 of each bag, or 1 and 2 of one",
     )
-    parser.add_argument(
-        "--features",
-        type=feature_name,
-        nargs="+",
-        default=[],
-        metavar="SITE:ID",
-        help="up to two; default: the edited or most active",
-    )
+    add_features_argument(parser, "up to two; default: the edited or most active")
     parser.add_argument(
         "--output", type=Path, default=Path("out/compare"), help="folder to write to"
     )

@@ -7,7 +7,11 @@ from pathlib import Path
 
 from vla_sae_ros.bags.reading import read_bag
 from vla_sae_ros.core.errors import RecordingError, complaint
-from vla_sae_ros.study.bag_commands.choice import check_features, episode_named, feature_name
+from vla_sae_ros.study.bag_commands.choice import (
+    add_features_argument,
+    check_features,
+    episode_named,
+)
 from vla_sae_ros.study.plots.interactive import write_traces_page
 from vla_sae_ros.study.plots.traces_plot import write_traces_plot
 
@@ -16,14 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the bag, the features and where to write."""
     parser.add_argument("bag", type=Path, help="folder of the bag")
     parser.add_argument("--episode", help="its id, or its number from 1; default: every one")
-    parser.add_argument(
-        "--features",
-        type=feature_name,
-        nargs="+",
-        default=[],
-        metavar="SITE:ID",
-        help="default: the edited and the most active ones",
-    )
+    add_features_argument(parser, "default: the edited and the most active ones")
     parser.add_argument("--output", type=Path, default=Path("out/plots"), help="folder to write to")
 
 

@@ -8,7 +8,12 @@ from pathlib import Path
 from vla_sae_ros.bags.episode_trace import EpisodeTrace
 from vla_sae_ros.bags.reading import read_bag
 from vla_sae_ros.core.progress import CommandProgress
-from vla_sae_ros.study.bag_commands.choice import check_features, episode_named, feature_name
+from vla_sae_ros.study.bag_commands.choice import (
+    add_features_argument,
+    check_features,
+    episode_named,
+    feature_name,
+)
 from vla_sae_ros.study.plots.feature_choice import chosen_features
 from vla_sae_ros.study.plots.film import Heatmaps, write_film
 from vla_sae_ros.study.replay.replay_engine import add_policy_arguments
@@ -21,14 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the bag, what is shown and where to write."""
     parser.add_argument("bag", type=Path, help="folder of the bag, recorded with pictures")
     parser.add_argument("--episode", default="1", help="its id, or its number from 1")
-    parser.add_argument(
-        "--features",
-        type=feature_name,
-        nargs="+",
-        default=[],
-        metavar="SITE:ID",
-        help="traces; default: the edited or most active",
-    )
+    add_features_argument(parser, "traces; default: the edited or most active")
     parser.add_argument(
         "--heatmap",
         type=feature_name,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vla_sae_ros.activations.format import CollectedSite, Collection, CollectionError
 from vla_sae_ros.activations.pictures import EpisodePictures
-from vla_sae_ros.activations.source import EpisodeSource, Moment, SourceEpisode
+from vla_sae_ros.activations.source import EpisodeSource, PolicyQuery, SourceEpisode
 from vla_sae_ros.activations.writer import ActivationWriter
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.engine import PolicyEngine
@@ -114,10 +114,10 @@ class ActivationCollection:
     def _collect(self, episode: SourceEpisode, inferences_left: int) -> bool | None:
         checked = False
 
-        def answer(moment: Moment) -> np.ndarray:
+        def answer(query: PolicyQuery) -> np.ndarray:
             nonlocal checked
-            actions = self._infer(episode, moment)
-            self._picture_bytes = max(self._picture_bytes, pictures.add(moment))
+            actions = self._infer(episode, query)
+            self._picture_bytes = max(self._picture_bytes, pictures.add(query))
             if not checked:
                 self._check_disk(inferences_left)
                 checked = True
@@ -131,19 +131,19 @@ class ActivationCollection:
         self._writer.flush()
         return success
 
-    def _infer(self, episode: SourceEpisode, moment: Moment) -> np.ndarray:
-        seed = (moment.seed, moment.step)
+    def _infer(self, episode: SourceEpisode, query: PolicyQuery) -> np.ndarray:
+        seed = (query.seed, query.step)
         self._read.clear()  # a site need not run in every inference
-        actions = self._engine.infer(moment.frame, moment.instruction, seed).actions
+        actions = self._engine.infer(query.frame, query.instruction, seed).actions
         context = {
             "episode_id": episode.episode_id,
-            "step": moment.step,
+            "step": query.step,
             "task": episode.task,
-            "instruction": moment.instruction,
-            "seed": moment.seed,
-            "state": moment.frame.get("observation.state"),
+            "instruction": query.instruction,
+            "seed": query.seed,
+            "state": query.frame.get("observation.state"),
             "action": actions[0],
-            "object_positions": dict(moment.object_positions),
+            "object_positions": dict(query.object_positions),
         }
         for name, (read, norm) in self._read.items():
             rows = read.cpu().numpy()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vla_sae_ros.activations.source import Answer, Moment
+from vla_sae_ros.activations.source import Answer, PolicyQuery
 from vla_sae_ros.bags.reading import messages, open_bag
 from vla_sae_ros.bags.recorded_frames import RecordedFrames
 from vla_sae_ros.bags.recorded_inferences import RecordedInference, recorded_inferences
@@ -50,7 +50,7 @@ class BagEpisode:
                         f"Episode {self.episode_id}, step {inference.step}: {frame} "
                         "Record with pictures to collect from a bag."
                     )
-                answer(Moment(frame, inference.instruction, inference.seed, inference.step))
+                answer(PolicyQuery(frame, inference.instruction, inference.seed, inference.step))
         return self.status.success
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-from vla_sae_ros.activations.source import Answer, Moment
+from vla_sae_ros.activations.source import Answer, PolicyQuery
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 
 SUCCESS = "next.success"
@@ -45,7 +45,7 @@ class DatasetEpisode:
         for row in range(self.first, self.end, self.every):
             item = self.dataset[row]
             frame = {name: _as_frame(item[name].numpy()) for name in self.features}
-            answer(Moment(frame, str(item["task"]), self.number, row - self.first))
+            answer(PolicyQuery(frame, str(item["task"]), self.number, row - self.first))
         last = self.dataset[self.end - 1]
         return bool(last[SUCCESS].any()) if SUCCESS in last else None
 

@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 from vla_sae_ros.activations.source import Answer
 from vla_sae_ros.sim.environment import Environment, TaskSpec
-from vla_sae_ros.study.rollouts.playing import PlannedTrial, play_trial
-
-TRAINING_INIT_STATES = range(40)  # 40 to 49 are for evaluation
+from vla_sae_ros.sim.splits import TRAINING_INIT_STATES
+from vla_sae_ros.study.rollouts.playing import play_trial
+from vla_sae_ros.study.rollouts.trials import Trial
 
 
 def plan_collection(
     tasks: Sequence[TaskSpec], episodes: int, first_seed: int, max_steps: int = 0
-) -> list[PlannedTrial]:
+) -> list[Trial]:
     """Return `episodes` per task, each with its own seed; a longer plan begins like a shorter."""
-    planned: list[PlannedTrial] = []
+    planned: list[Trial] = []
     for number in range(episodes):
         for task in tasks:
             state = TRAINING_INIT_STATES[number % len(TRAINING_INIT_STATES)]
-            limit = min(max_steps or task.max_steps, task.max_steps)
-            planned.append(PlannedTrial(task, state, first_seed + len(planned), limit))
+            seed = first_seed + len(planned)
+            planned.append(Trial(task, state, seed, max_steps=max_steps))
     return planned
 
 
@@ -30,7 +30,7 @@ class LiberoEpisode:
     """One planned episode in an environment."""
 
     environment: Environment
-    trial: PlannedTrial
+    trial: Trial
     execute_steps: int
 
     @property
@@ -44,19 +44,17 @@ class LiberoEpisode:
 
     @property
     def inferences(self) -> int:
-        return -(-self.trial.max_steps // self.execute_steps)
+        return -(-self.trial.step_limit // self.execute_steps)
 
     def play(self, answer: Answer) -> bool:
-        return play_trial(
-            self.environment, self.trial, self.trial.max_steps, self.execute_steps, answer
-        )
+        return play_trial(self.environment, self.trial, self.execute_steps, answer)
 
 
 class LiberoSource:
     """Planned episodes, one after the other in one environment."""
 
     def __init__(
-        self, environment: Environment, trials: Sequence[PlannedTrial], execute_steps: int
+        self, environment: Environment, trials: Sequence[Trial], execute_steps: int
     ) -> None:
         self._environment, self._trials = environment, tuple(trials)
         self._execute_steps = execute_steps

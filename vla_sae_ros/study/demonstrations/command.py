@@ -182,9 +182,3 @@ def _make_stills(args: argparse.Namespace, scenes: Sequence[SceneTargets]) -> in
         made = make_stills(args.out, scene, args.rounds, args.first_seed, args.held_out)
         print(f"{made} stills of task {scene.task_index}")
     return 0
-
-
-if __name__ == "__main__":
-    PARSER = argparse.ArgumentParser(description=__doc__)
-    add_arguments(PARSER)
-    raise SystemExit(run(PARSER.parse_args()))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ import numpy.typing as npt
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.journal import append_to_journal, read_journal
 from vla_sae_ros.core.whole_file import whole_file
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 INDEX_NAME = "index.jsonl"
 
@@ -59,10 +62,21 @@ class Episode:
 
 def write_episode(folder: Path, info: EpisodeInfo, episode: Episode) -> None:
     """Write one episode and add it to the index; an interrupted write leaves no half file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(folder / info.file) as part, part.open("wb") as stream:
-        np.savez(stream, **{name: getattr(episode, name) for name in Episode.__annotations__})
+    write_arrays(folder / info.file, episode)
     append_to_journal(folder / INDEX_NAME, asdict(info))
+
+
+def write_arrays(path: Path, arrays: DataclassInstance) -> None:
+    """Write the fields of a dataclass, all arrays, as one whole .npz file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as part, part.open("wb") as stream:
+        np.savez(stream, **{one.name: getattr(arrays, one.name) for one in fields(arrays)})
+
+
+def read_arrays[T: DataclassInstance](kind: type[T], path: Path) -> T:
+    """Load what `write_arrays` wrote of a dataclass of this kind."""
+    with np.load(path, allow_pickle=False) as archive:
+        return kind(**{one.name: archive[one.name] for one in fields(kind)})
 
 
 def read_index(folder: Path) -> list[EpisodeInfo]:
@@ -76,12 +90,11 @@ def read_index(folder: Path) -> list[EpisodeInfo]:
     return list(read_journal(path, _info, damaged=ConfigurationError).entries)
 
 
-def _info(fields: dict[str, Any]) -> EpisodeInfo:
-    exchanged = fields.pop("exchanged")
-    return EpisodeInfo(**fields, exchanged=tuple(exchanged) if exchanged else None)
+def _info(entry: dict[str, Any]) -> EpisodeInfo:
+    exchanged = entry.pop("exchanged")
+    return EpisodeInfo(**entry, exchanged=tuple(exchanged) if exchanged else None)
 
 
 def read_episode(folder: Path, info: EpisodeInfo) -> Episode:
     """Load one episode's arrays."""
-    with np.load(folder / info.file, allow_pickle=False) as archive:
-        return Episode(**{name: archive[name] for name in Episode.__annotations__})
+    return read_arrays(Episode, folder / info.file)

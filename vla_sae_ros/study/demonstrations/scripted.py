@@ -16,6 +16,7 @@ from vla_sae_ros.sim.environment import FloatArray, Layout, Observation, TaskSpe
 from vla_sae_ros.sim.expert import PrivilegedState, expert_action
 from vla_sae_ros.sim.libero import LiberoEnvironment
 from vla_sae_ros.sim.noise import ActionNoise, NoiseSettings
+from vla_sae_ros.sim.splits import TRAINING_INIT_STATES, TRAINING_SEEDS
 from vla_sae_ros.sim.suites import (
     find_task,
     retarget,
@@ -29,10 +30,6 @@ from vla_sae_ros.study.demonstrations.files import (
     write_episode,
 )
 
-TRAINING_INIT_STATES = range(0, 40)
-"""Init states 40 to 49 are held out for evaluation and never used here."""
-TRAINING_SEEDS = range(0, 1_000_000)
-"""Evaluation draws its layouts from seeds of a million and more."""
 PICTURE_STRIDE = 4
 """Control steps between pictures: rendering is what a demonstration costs."""
 MAX_STEPS = 170

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.journal import append_to_journal, read_journal
-from vla_sae_ros.core.whole_file import whole_file
+from vla_sae_ros.study.demonstrations.files import read_arrays, write_arrays
 
 STILLS_INDEX = "stills.jsonl"
 
@@ -56,9 +56,7 @@ class Stills:
 
 def write_stills(folder: Path, info: StillsInfo, stills: Stills) -> None:
     """Write one file and add it to the index; an interrupted write leaves no half file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(folder / info.file) as part, part.open("wb") as stream:
-        np.savez(stream, **{name: getattr(stills, name) for name in Stills.__annotations__})
+    write_arrays(folder / info.file, stills)
     append_to_journal(folder / STILLS_INDEX, asdict(info))
 
 
@@ -74,5 +72,4 @@ def _info(fields: dict[str, Any]) -> StillsInfo:
 
 def read_stills(folder: Path, info: StillsInfo) -> Stills:
     """Load one file's arrays."""
-    with np.load(folder / info.file, allow_pickle=False) as archive:
-        return Stills(**{name: archive[name] for name in Stills.__annotations__})
+    return read_arrays(Stills, folder / info.file)

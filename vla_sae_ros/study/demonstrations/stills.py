@@ -23,10 +23,13 @@ from vla_sae_ros.sim.layout import rearranged
 from vla_sae_ros.sim.libero import IMAGE_SIZE, LiberoEnvironment
 from vla_sae_ros.sim.noise import ActionNoise, NoiseSettings
 from vla_sae_ros.sim.rehearsal import Grip, Rehearsal
-from vla_sae_ros.sim.staging import Stage
-from vla_sae_ros.study.demonstrations.scripted import (
+from vla_sae_ros.sim.splits import (
+    EVALUATION_INIT_STATES,
     TRAINING_INIT_STATES,
     TRAINING_SEEDS,
+)
+from vla_sae_ros.sim.staging import PosedScene
+from vla_sae_ros.study.demonstrations.scripted import (
     EpisodePlan,
     SceneTargets,
     halved,
@@ -123,7 +126,7 @@ def _make_block(
     held_out: bool,
 ) -> int:
     draw = np.random.default_rng([seed, 5])
-    init_states = range(40, 50) if held_out else TRAINING_INIT_STATES
+    init_states = EVALUATION_INIT_STATES if held_out else TRAINING_INIT_STATES
     init_state = int(draw.choice(init_states))
     plans = [
         EpisodePlan(scene.task_index, target, init_state, seed, Layout())
@@ -131,8 +134,8 @@ def _make_block(
     ]
     start = environment.reset(task_of(plans[0]), init_state, seed)
     scenery = _Scenery(environment, scene, start, environment.object_poses(), grips)
-    stage = Stage(environment)
-    rows = [_make_still(scenery, stage, draw) for _ in range(BLOCK)]
+    posed = PosedScene(environment)
+    rows = [_make_still(scenery, posed, draw) for _ in range(BLOCK)]
     columns = {name: np.stack([row[name] for row in rows]) for name in Stills.__annotations__}
     info = StillsInfo(
         file=_file_name(scene, seed),
@@ -150,7 +153,7 @@ def _make_block(
 
 
 def _make_still(
-    scenery: _Scenery, stage: Stage, draw: np.random.Generator
+    scenery: _Scenery, posed: PosedScene, draw: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Rehearse until a moment can be staged, and return it with its labels."""
     targets = scenery.scene.targets
@@ -160,8 +163,8 @@ def _make_still(
         chosen = int(draw.integers(len(targets)))
         moment = _rehearse(scenery, poses, targets[chosen], draw)
         state = moment.state
-        if stage.put(state.observation, state.poses, moment.held):
-            return _described(scenery, stage, moment, chosen)
+        if posed.put(state.observation, state.poses, moment.held):
+            return _described(scenery, posed, moment, chosen)
     raise SimulationError(f"No still could be staged in {ATTEMPTS} attempts.")
 
 
@@ -203,7 +206,7 @@ def _somewhere(draw: np.random.Generator) -> Observation:
 
 
 def _described(
-    scenery: _Scenery, stage: Stage, moment: Rehearsal, chosen: int
+    scenery: _Scenery, posed: PosedScene, moment: Rehearsal, chosen: int
 ) -> dict[str, np.ndarray]:
     environment, targets = scenery.environment, scenery.scene.targets
     state = moment.state
@@ -218,12 +221,12 @@ def _described(
         )
         chunks.append(rehearsed_chunk(hand, target))
     return {
-        "pictures": np.stack([halved(stage.render(name)) for name in environment.cameras]),
+        "pictures": np.stack([halved(posed.render(name)) for name in environment.cameras]),
         "states": libero_state(state.observation).astype(np.float32),
         "chunks": np.array(chunks, np.float32),
         "landmarks": (places - state.observation.ee_position).astype(np.float32),
         "pixels": np.stack(
-            [(stage.pixels(name, places) + 0.5) / IMAGE_SIZE for name in environment.cameras]
+            [(posed.pixels(name, places) + 0.5) / IMAGE_SIZE for name in environment.cameras]
         ).astype(np.float32),
         "chosen": np.array(chosen, np.int32),
         "held": np.array(moment.held is not None),

@@ -26,12 +26,12 @@ from vla_sae_ros.study.experiment.run.evaluation import (
     study_folder,
 )
 from vla_sae_ros.study.experiment.run.forecast import forecast
-from vla_sae_ros.study.experiment.run.inputs import ground_of
+from vla_sae_ros.study.experiment.run.inputs import inputs_of
 from vla_sae_ros.study.experiment.run.processes import Processes
 from vla_sae_ros.study.experiment.run.rows import rows_of
-from vla_sae_ros.study.experiment.run.setup import Stage
+from vla_sae_ros.study.experiment.run.setup import SetupSpec
 from vla_sae_ros.study.experiment.run.store import LOST, Store
-from vla_sae_ros.study.experiment.run.worker_pool import Hands
+from vla_sae_ros.study.experiment.run.worker_pool import WorkerPool
 
 REPORT_FILE = "report.html"
 
@@ -56,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
         if getattr(args, name) < 0:
             raise ConfigurationError(complaint(f"--{name}", getattr(args, name), "0 or more"))
     study = load_study(args.study)
-    ground, stage = ground_of(study)
-    plan = make_plan(study, ground)
+    inputs, spec = inputs_of(study)
+    plan = make_plan(study, inputs)
     console = Console(stderr=True)
     with Store(args.out or study_folder(study.name)) as store:
         shutil.copyfile(args.study, store.folder / "study.yaml")
@@ -65,25 +65,25 @@ def run(args: argparse.Namespace) -> int:
         _say_plan(console, plan, store, workers)
         tally = Tally()
         if not args.plan and missing(plan, store):
-            with _hands(args, workers, stage, store.folder) as hands:
-                tally = _evaluate(plan, store, hands, args.limit, console)
+            with _pool(args, workers, spec, store.folder) as pool:
+                tally = _evaluate(plan, store, pool, args.limit, console)
         if args.plan:
             return 0
-        unread = [name for name, site in ground.sites.items() if not site.can_steer]
+        unread = [name for name, site in inputs.sites.items() if not site.can_steer]
         status = _say_results(plan, store, tally, unread)
         if not missing(plan, store):
             write_study_report(store.folder, store.folder / REPORT_FILE)
         return status
 
 
-def _evaluate(plan: Plan, store: Store, hands: Hands, limit: int, console: Console) -> Tally:
+def _evaluate(plan: Plan, store: Store, pool: WorkerPool, limit: int, console: Console) -> Tally:
     total = len(missing(plan, store)[: limit or None])
     with CommandProgress(console=console) as progress:
         bar = progress.add_task("runs", total=total)
         return evaluate(
             plan,
             store,
-            hands,
+            pool,
             limit,
             progress.console.print,
             lambda run: progress.update(bar, advance=1, note=run.arms[0].name if run.arms else ""),
@@ -91,18 +91,20 @@ def _evaluate(plan: Plan, store: Store, hands: Hands, limit: int, console: Conso
 
 
 @contextmanager
-def _hands(args: argparse.Namespace, workers: int, stage: Stage, folder: Path) -> Iterator[Hands]:
-    hands: Hands
+def _pool(
+    args: argparse.Namespace, workers: int, spec: SetupSpec, folder: Path
+) -> Iterator[WorkerPool]:
+    pool: WorkerPool
     if args.ray:
         from vla_sae_ros.study.experiment.run.ray_actors import RayActors  # only where it is wanted
 
-        hands = RayActors(args.ray, args.workers, stage, folder.resolve())
+        pool = RayActors(args.ray, args.workers, spec, folder.resolve())
     else:
-        hands = Processes(workers, stage, folder.resolve())
+        pool = Processes(workers, spec, folder.resolve())
     try:
-        yield hands
+        yield pool
     finally:
-        hands.close()
+        pool.close()
 
 
 def _say_plan(console: Console, plan: Plan, store: Store, workers: int) -> None:

@@ -36,7 +36,7 @@ Wanted = Mapping[str, Mapping[tuple[int, int], float]]
 
 
 @dataclass
-class Outcome:
+class HeatmapTally:
     """What a pass did. drawn, unobserved: numbers of heatmaps; unlike: drawn, but at another
     activation than the collected one."""
 
@@ -70,10 +70,10 @@ def run(args: argparse.Namespace) -> int:
         if why_not:
             raise ConfigurationError(why_not)
         wanted = best_moments(bundle, dataset, args.top)
-        outcome = draw_heatmaps(engine, dataset, wanted)
+        tally = draw_heatmaps(engine, dataset, wanted)
     finally:
         engine.close()
-    print(_in_words(outcome, dataset.folder))
+    print(_in_words(tally, dataset.folder))
     return 0
 
 
@@ -87,7 +87,7 @@ def best_moments(bundle: SaeBundle, dataset: ActivationDataset, top: int) -> Wan
     return wanted
 
 
-def draw_heatmaps(engine: PolicyEngine, dataset: ActivationDataset, wanted: Wanted) -> Outcome:
+def draw_heatmaps(engine: PolicyEngine, dataset: ActivationDataset, wanted: Wanted) -> HeatmapTally:
     """Draw and keep every wanted heatmap of the engine's one bundle that is not there yet.
 
     An episode's are written together: after an interruption the next call goes on.
@@ -95,17 +95,17 @@ def draw_heatmaps(engine: PolicyEngine, dataset: ActivationDataset, wanted: Want
     Raises CollectionError for damaged observations or a full disk.
     """
     (bundle,) = engine.bundles
-    files, outcome = HeatmapFiles(dataset.folder, bundle.bundle_id), Outcome()
+    files, tally = HeatmapFiles(dataset.folder, bundle.bundle_id), HeatmapTally()
     with CommandProgress() as progress:
         bar = progress.add_task("episodes", total=len(wanted))
         for episode_id, moments in wanted.items():
             missing = {at: moments[at] for at in files.missing(episode_id, moments)}
-            drawn = _of_episode(engine, dataset.folder, episode_id, missing, outcome)
+            drawn = _of_episode(engine, dataset.folder, episode_id, missing, tally)
             if drawn:
                 files.add(episode_id, drawn)
-            outcome.drawn += len(drawn)
+            tally.drawn += len(drawn)
             progress.advance(bar)
-    return outcome
+    return tally
 
 
 def _of_episode(
@@ -113,13 +113,13 @@ def _of_episode(
     folder: Path,
     episode_id: str,
     missing: Mapping[tuple[int, int], float],
-    outcome: Outcome,
+    tally: HeatmapTally,
 ) -> dict[tuple[int, int], bytes]:
     """Return the heatmaps of the `missing` (step, feature) -> activation of one episode."""
     drawn: dict[tuple[int, int], bytes] = {}
     for step in sorted({step for step, _ in missing}):
         expected = {feature: missing[at, feature] for at, feature in sorted(missing) if at == step}
-        pictures = _at_moment(engine, folder, (episode_id, step), expected, outcome)
+        pictures = _at_moment(engine, folder, (episode_id, step), expected, tally)
         drawn |= {(step, feature): picture for feature, picture in pictures.items()}
     return drawn
 
@@ -129,18 +129,18 @@ def _at_moment(
     folder: Path,
     moment: tuple[str, int],
     expected: Mapping[int, float],
-    outcome: Outcome,
+    tally: HeatmapTally,
 ) -> dict[int, bytes]:
     """Return the heatmap of each expected feature at (episode, step); none without observation."""
     observation = read_observation(folder, *moment)
     if observation is None:
-        outcome.unobserved += len(expected)
+        tally.unobserved += len(expected)
         return {}
     seed = (observation.seed, observation.step)
     inference = engine.infer(observation.frame, observation.instruction, seed)
     (readout,) = inference.sites
     now = dict(zip(readout.index.tolist(), readout.natural.tolist(), strict=True))
-    outcome.unlike += sum(
+    tally.unlike += sum(
         abs(now.get(feature, 0.0) - value) > TOLERANCE * value
         for feature, value in expected.items()
     )
@@ -148,20 +148,20 @@ def _at_moment(
     return {feature: jpeg(inference.draw(readout.site, feature, HEIGHT)) for feature in expected}
 
 
-def _in_words(outcome: Outcome, folder: Path) -> str:
+def _in_words(tally: HeatmapTally, folder: Path) -> str:
     lines: Sequence[str] = [
-        f"{outcome.drawn} heatmaps drawn into {folder}; `vla-sae report --activations` shows them."
+        f"{tally.drawn} heatmaps drawn into {folder}; `vla-sae report --activations` shows them."
     ]
-    if outcome.unobserved:
+    if tally.unobserved:
         lines = [
             *lines,
-            f"{outcome.unobserved} could not be drawn: collect those episodes with "
+            f"{tally.unobserved} could not be drawn: collect those episodes with "
             "--keep-observations.",
         ]
-    if outcome.unlike:
+    if tally.unlike:
         lines = [
             *lines,
-            f"{outcome.unlike} are of an activation more than {TOLERANCE:.0%} away from the "
+            f"{tally.unlike} are of an activation more than {TOLERANCE:.0%} away from the "
             "collected one: this machine rounds differently, or the folder was changed.",
         ]
     return "\n".join(lines)

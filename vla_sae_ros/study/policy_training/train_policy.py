@@ -304,9 +304,3 @@ def run(args: argparse.Namespace) -> int:
     loss = Trainer(data, args.out, recipe, args.start_from, held_out=held_out).train()
     print(f"flow loss {loss:.4f}; policy in {args.out / POLICY_FOLDER}")
     return 0
-
-
-if __name__ == "__main__":
-    PARSER = argparse.ArgumentParser(description=__doc__)
-    add_arguments(PARSER)
-    raise SystemExit(run(PARSER.parse_args()))

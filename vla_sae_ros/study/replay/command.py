@@ -166,7 +166,7 @@ def _answer(console: Console, replayed: Iterable[Replayed], output: Path | None)
     if output is not None:
         write_what_if(output, answer)
         console.print(f"written to {output}")
-    return 0 if answer.moments else 1
+    return 0 if answer.inferences else 1
 
 
 def _write(path: Path, content: object) -> None:

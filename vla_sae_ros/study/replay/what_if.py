@@ -29,7 +29,7 @@ OWNER = "what if"
 
 
 @dataclass(frozen=True)
-class Moment:
+class ComparedInference:
     """One inference under the other steering.
 
     Attributes:
@@ -58,29 +58,29 @@ class Moment:
 
 @dataclass(frozen=True)
 class WhatIf:
-    """All moments, and how many inferences could not be replayed, by reason."""
+    """All inferences, and how many inferences could not be replayed, by reason."""
 
-    moments: tuple[Moment, ...]
+    inferences: tuple[ComparedInference, ...]
     reasons: dict[str, int]
 
     @classmethod
     def of(cls, replayed: Iterable[Replayed]) -> WhatIf:
         """Collect a replay."""
-        moments, reasons = [], dict[str, int]()
+        inferences, reasons = [], dict[str, int]()
         for each in replayed:
             if each.inference is None:
                 reasons[each.why] = reasons.get(each.why, 0) + 1
                 continue
             before = any(site.edit_norm_ratio > 0 for site in each.recorded.sites.values())
             now = any(site.edit_norm_ratio > 0 for site in each.inference.sites)
-            moments.append(Moment(each.recorded, each.inference.actions, before, now))
-        return cls(tuple(moments), reasons)
+            inferences.append(ComparedInference(each.recorded, each.inference.actions, before, now))
+        return cls(tuple(inferences), reasons)
 
-    def episodes(self) -> dict[str, list[Moment]]:
-        """Return the moments of each episode, by its id."""
-        found: dict[str, list[Moment]] = {}
-        for moment in self.moments:
-            found.setdefault(moment.recorded.episode_id, []).append(moment)
+    def episodes(self) -> dict[str, list[ComparedInference]]:
+        """Return the inferences of each episode, by its id."""
+        found: dict[str, list[ComparedInference]] = {}
+        for inference in self.inferences:
+            found.setdefault(inference.recorded.episode_id, []).append(inference)
         return found
 
 

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vla_sae_ros.study.plots import colours
-from vla_sae_ros.study.replay.what_if import Moment, WhatIf
+from vla_sae_ros.study.replay.what_if import ComparedInference, WhatIf
 
 TABLE, PICTURE = "what_if.csv", "what_if.png"
 LIBERO_NAMES = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
@@ -38,26 +38,26 @@ def print_what_if(console: Console, answer: WhatIf) -> None:
         "moves most",
     ):
         table.add_column(escape(name), justify="left" if name == "episode" else "right")
-    for number, moments in enumerate(answer.episodes().values(), 1):
-        table.add_row(str(number), *_figures(moments))
+    for number, inferences in enumerate(answer.episodes().values(), 1):
+        table.add_row(str(number), *_figures(inferences))
     console.print(table)
 
 
-def _figures(moments: Sequence[Moment]) -> tuple[str, ...]:
-    distances = np.array([moment.distance for moment in moments])
+def _figures(inferences: Sequence[ComparedInference]) -> tuple[str, ...]:
+    distances = np.array([inference.distance for inference in inferences])
     worst = int(distances.argmax())
-    changed = [moment for moment in moments if moment.distance > 0]
+    changed = [inference for inference in inferences if inference.distance > 0]
     most = "-"
     if changed:
-        mean = np.mean([moment.change for moment in changed], axis=0)
+        mean = np.mean([inference.change for inference in changed], axis=0)
         axis = int(np.abs(mean).argmax())
         most = f"{action_names(len(mean))[axis]} {mean[axis]:+.3f}"
     return (
-        str(len(moments)),
+        str(len(inferences)),
         str(len(changed)),
         f"{distances.mean():.4f}",
         f"{distances[worst]:.4f}",
-        f"{moments[worst].recorded.time:.2f}",
+        f"{inferences[worst].recorded.time:.2f}",
         most,
     )
 
@@ -73,7 +73,7 @@ def write_what_if(folder: Path, answer: WhatIf) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / TABLE).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        size = len(answer.moments[0].change) if answer.moments else 0
+        size = len(answer.inferences[0].change) if answer.inferences else 0
         writer.writerow(
             [
                 "episode_id",
@@ -86,18 +86,18 @@ def write_what_if(folder: Path, answer: WhatIf) -> None:
                 *(f"da_{name}" for name in action_names(size)),
             ]
         )
-        for moment in answer.moments:
-            recorded = moment.recorded
+        for inference in answer.inferences:
+            recorded = inference.recorded
             writer.writerow(
                 [
                     recorded.episode_id,
                     recorded.chunk_id,
                     recorded.step,
                     f"{recorded.time:.3f}",
-                    int(moment.was_steered),
-                    int(moment.is_steered),
-                    f"{moment.distance:.6g}",
-                    *(f"{value:.6g}" for value in moment.change),
+                    int(inference.was_steered),
+                    int(inference.is_steered),
+                    f"{inference.distance:.6g}",
+                    *(f"{value:.6g}" for value in inference.change),
                 ]
             )
     _draw(folder / PICTURE, answer)
@@ -113,26 +113,26 @@ def _draw(path: Path, answer: WhatIf) -> None:
         )
         FigureCanvasAgg(figure)
         rows = figure.subplots(max(1, len(episodes)), 1, squeeze=False, sharex=True, sharey=True)
-        for axes, (episode, moments) in zip(rows[:, 0], episodes.items(), strict=False):
-            _draw_episode(axes, moments)
+        for axes, (episode, inferences) in zip(rows[:, 0], episodes.items(), strict=False):
+            _draw_episode(axes, inferences)
             axes.set_title(
-                f"{episode}: “{moments[0].recorded.instruction}”", fontsize=13, loc="left"
+                f"{episode}: “{inferences[0].recorded.instruction}”", fontsize=13, loc="left"
             )
             axes.legend(loc="upper right", framealpha=0.9)
-        largest = max((moment.distance for moment in answer.moments), default=0.0)
+        largest = max((inference.distance for inference in answer.inferences), default=0.0)
         rows[0, 0].set_ylim(0, 1.15 * largest or 1.0)
         rows[-1, 0].set_xlabel("time since the first observation [s]")
         figure.savefig(path, metadata={"Software": None})
 
 
-def _draw_episode(axes: Axes, moments: Sequence[Moment]) -> None:
-    time = np.array([moment.recorded.time for moment in moments])
+def _draw_episode(axes: Axes, inferences: Sequence[ComparedInference]) -> None:
+    time = np.array([inference.recorded.time for inference in inferences])
     order = np.argsort(time, kind="stable")
-    distance = np.array([moment.distance for moment in moments])
+    distance = np.array([inference.distance for inference in inferences])
     end = np.append(time[order][1:], time[order][-1:] + 0.25)
     for name, colour, hatch, flags in (
-        ("steering acted when recorded", "0.8", "//", [m.was_steered for m in moments]),
-        ("the other steering acts", colours.STEERING, None, [m.is_steered for m in moments]),
+        ("steering acted when recorded", "0.8", "//", [m.was_steered for m in inferences]),
+        ("the other steering acts", colours.STEERING, None, [m.is_steered for m in inferences]),
     ):
         label: str | None = name
         for place, index in enumerate(order):

@@ -17,7 +17,7 @@ from vla_sae_ros.study.rollouts.trials import Trial
 
 
 @dataclass(frozen=True)
-class Outcome:
+class EpisodeOutcome:
     """One episode; the fields before `success` say which it was."""
 
     policy: str
@@ -44,10 +44,10 @@ class Outcome:
         return bool(set(self.in_basket) - {self.target})
 
 
-def to_come(trial: Trial, policy: str, execute_steps: int) -> Outcome:
+def to_come(trial: Trial, policy: str, execute_steps: int) -> EpisodeOutcome:
     """Return the outcome of a trial that has not been run, to be filled in."""
     task, layout = trial.task, trial.layout
-    return Outcome(
+    return EpisodeOutcome(
         policy,
         execute_steps,
         task.suite,
@@ -81,24 +81,26 @@ class OutcomeFile:
         self.outcomes = list(content.entries)
         self._by_plan = {_plan(outcome): outcome for outcome in self.outcomes}
 
-    def done(self, planned: Outcome) -> Outcome | None:
+    def done(self, planned: EpisodeOutcome) -> EpisodeOutcome | None:
         """Return the outcome of the same episode, if it is there."""
         return self._by_plan.get(_plan(planned))
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: EpisodeOutcome) -> None:
         """Append one outcome."""
         append_to_journal(self._path, asdict(outcome))
         self.outcomes.append(outcome)
         self._by_plan[_plan(outcome)] = outcome
 
 
-def _parsed(fields: dict[str, Any]) -> Outcome:
+def _parsed(fields: dict[str, Any]) -> EpisodeOutcome:
     exchanged = fields.pop("exchanged")
     basket = tuple(fields.pop("in_basket"))
-    return Outcome(**fields, exchanged=tuple(exchanged) if exchanged else None, in_basket=basket)
+    return EpisodeOutcome(
+        **fields, exchanged=tuple(exchanged) if exchanged else None, in_basket=basket
+    )
 
 
-def _plan(outcome: Outcome) -> tuple[object, ...]:
+def _plan(outcome: EpisodeOutcome) -> tuple[object, ...]:
     """Return what tells an episode from every other."""
     return (
         outcome.policy,
@@ -114,7 +116,7 @@ def _plan(outcome: Outcome) -> tuple[object, ...]:
     )
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
+def table(outcomes: Sequence[EpisodeOutcome]) -> str:
     """Return one line per task: successes, rate, 95 % Wilson interval, median steps.
 
     The last column counts episodes at whose end another object lay in the basket. Several suites
@@ -123,7 +125,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
     lines = [
         f"{'task':<62}{'solved':>9}{'rate':>7}   95 % interval   median steps   brought another"
     ]
-    suites: dict[str, dict[str, list[Outcome]]] = {}
+    suites: dict[str, dict[str, list[EpisodeOutcome]]] = {}
     for outcome in outcomes:
         what = "another object's instruction" if outcome.asked_for_another else outcome.instruction
         key = f"{outcome.suite} {outcome.task_index}: {what}"
@@ -137,7 +139,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def _line(key: str, group: Sequence[Outcome]) -> str:
+def _line(key: str, group: Sequence[EpisodeOutcome]) -> str:
     solved = [outcome.steps for outcome in group if outcome.success]
     low, high = wilson_interval(len(solved), len(group))
     median = str(sorted(solved)[len(solved) // 2]) if solved else "-"

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from vla_sae_ros.activations.source import Answer, Moment
+from vla_sae_ros.activations.source import Answer, PolicyQuery
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.sim.conventions import libero_state
-from vla_sae_ros.sim.environment import Environment, FloatArray, Layout, Observation, TaskSpec
-
-if TYPE_CHECKING:
-    from vla_sae_ros.study.rollouts.trials import Trial
+from vla_sae_ros.sim.environment import Environment, FloatArray, Observation
+from vla_sae_ros.study.rollouts.trials import Trial
 
 EXECUTE_STEPS = 5
 """Control steps of a chunk that are executed before the policy is asked again."""
-
-
-@dataclass(frozen=True)
-class PlannedTrial:
-    """One episode to run; its seed tells it from every other."""
-
-    task: TaskSpec
-    init_state: int
-    seed: int
-    max_steps: int
-    layout: Layout = field(default_factory=Layout)
 
 
 Watch = Callable[[Observation, FloatArray | None], None]
@@ -43,8 +28,7 @@ def look_away(_observation: Observation, _action: FloatArray | None) -> None:
 
 def play_trial(
     environment: Environment,
-    trial: Trial | PlannedTrial,
-    max_steps: int,
+    trial: Trial,
     execute_steps: int,
     answer: Answer,
     watch: Watch = look_away,
@@ -53,11 +37,11 @@ def play_trial(
     task = trial.task
     observation = environment.reset(task, trial.init_state, trial.seed, trial.layout)
     watch(observation, None)
-    for step in range(max_steps):
+    for step in range(trial.step_limit):
         if step % execute_steps == 0:
             frame = policy_frame(environment, observation)
             positions = environment.object_positions()
-            chunk = answer(Moment(frame, task.instruction, trial.seed, step, positions))
+            chunk = answer(PolicyQuery(frame, task.instruction, trial.seed, step, positions))
         action = executable(chunk[step % execute_steps])
         result = environment.step(action)
         observation = result.observation

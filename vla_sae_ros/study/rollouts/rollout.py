@@ -15,8 +15,9 @@ from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sim.environment import FloatArray, Layout, Observation
 from vla_sae_ros.sim.expert import check_task, expert_action
 from vla_sae_ros.sim.libero import LiberoEnvironment
+from vla_sae_ros.sim.splits import EVALUATION_STATES_TEXT
 from vla_sae_ros.sim.suites import target_and_goal
-from vla_sae_ros.study.rollouts.outcomes import Outcome, OutcomeFile, table, to_come
+from vla_sae_ros.study.rollouts.outcomes import EpisodeOutcome, OutcomeFile, table, to_come
 from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS, PolicyRunner
 from vla_sae_ros.study.rollouts.trials import Trial, parse_range, parse_suites, plan_trials
 
@@ -28,7 +29,7 @@ Act = Callable[[Observation], FloatArray]
 
 
 @dataclass(frozen=True)
-class Driver:
+class Actor:
     """Who acts: `begin` starts an episode and returns what answers its observations."""
 
     policy_id: str
@@ -36,7 +37,7 @@ class Driver:
     begin: Callable[[Trial], Act]
 
 
-def policy_driver(folder: Path, environment: LiberoEnvironment, execute_steps: int) -> Driver:
+def policy_actor(folder: Path, environment: LiberoEnvironment, execute_steps: int) -> Actor:
     """Load a policy to drive with."""
     policy = load_policy(folder)
     runner = PolicyRunner(policy, environment, execute_steps)
@@ -45,30 +46,29 @@ def policy_driver(folder: Path, environment: LiberoEnvironment, execute_steps: i
         runner.start(trial.task.instruction, trial.seed)
         return runner.act
 
-    return Driver(policy.policy_id, execute_steps, begin)
+    return Actor(policy.policy_id, execute_steps, begin)
 
 
-def expert_driver(environment: LiberoEnvironment) -> Driver:
+def expert_actor(environment: LiberoEnvironment) -> Actor:
     """Return the scripted expert, which answers every step."""
 
     def begin(trial: Trial) -> Act:
         target, goal = target_and_goal(trial.task)
         return lambda observation: expert_action(environment.privileged(observation), target, goal)
 
-    return Driver(EXPERT, 1, begin)
+    return Actor(EXPERT, 1, begin)
 
 
-def run_trial(environment: LiberoEnvironment, driver: Driver, trial: Trial) -> Outcome:
+def run_trial(environment: LiberoEnvironment, actor: Actor, trial: Trial) -> EpisodeOutcome:
     """Run one episode to success or the benchmark's step limit."""
-    task = trial.task
-    observation = environment.reset(task, trial.init_state, trial.seed, trial.layout)
-    act = driver.begin(trial)
+    observation = environment.reset(trial.task, trial.init_state, trial.seed, trial.layout)
+    act = actor.begin(trial)
     success, steps = False, 0
-    while not success and steps < task.max_steps:
+    while not success and steps < trial.step_limit:
         result = environment.step(act(observation))
         observation, success, steps = result.observation, result.success, steps + 1
     return replace(
-        to_come(trial, driver.policy_id, driver.execute_steps),
+        to_come(trial, actor.policy_id, actor.execute_steps),
         success=success,
         steps=steps,
         in_basket=objects_in_basket(environment.object_positions()),
@@ -89,7 +89,7 @@ def objects_in_basket(positions: dict[str, FloatArray]) -> tuple[str, ...]:
 
 def distinct(trials: Sequence[Trial]) -> list[Trial]:
     """Leave out trials that an earlier one is again: tasks of one scene may ask for the same."""
-    first: dict[Outcome, Trial] = {}
+    first: dict[EpisodeOutcome, Trial] = {}
     for trial in trials:
         first.setdefault(to_come(trial, "", 0), trial)
     return list(first.values())
@@ -97,18 +97,18 @@ def distinct(trials: Sequence[Trial]) -> list[Trial]:
 
 def evaluate(
     environment: LiberoEnvironment,
-    driver: Driver,
+    actor: Actor,
     trials: Sequence[Trial],
     file: OutcomeFile | None = None,
-) -> list[Outcome]:
+) -> list[EpisodeOutcome]:
     """Run every trial that the file does not hold yet; returns all, in the order of the trials."""
     outcomes = []
     with tqdm(trials, desc="rollouts", unit="episode") as bar:
         for trial in bar:
-            planned = to_come(trial, driver.policy_id, driver.execute_steps)
+            planned = to_come(trial, actor.policy_id, actor.execute_steps)
             outcome = file.done(planned) if file else None
             if outcome is None:
-                outcome = run_trial(environment, driver, trial)
+                outcome = run_trial(environment, actor, trial)
                 if file:
                     file.add(outcome)
             outcomes.append(outcome)
@@ -128,7 +128,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tasks", default="all", help='"all", "0,6" or "0:butter_1"')
     parser.add_argument("--episodes", type=int, default=10, help="per task")
-    parser.add_argument("--init-states", default="40-49")
+    parser.add_argument("--init-states", default=EVALUATION_STATES_TEXT)
     parser.add_argument(
         "--move",
         type=float,
@@ -188,12 +188,12 @@ def run(args: argparse.Namespace) -> int:
             check_task(trial.task)
     file = OutcomeFile(args.out) if args.out else None
     with _environment() as environment:
-        driver = (
-            expert_driver(environment)
+        actor = (
+            expert_actor(environment)
             if args.policy == EXPERT
-            else policy_driver(Path(args.policy), environment, args.execute_steps)
+            else policy_actor(Path(args.policy), environment, args.execute_steps)
         )
-        print(table(evaluate(environment, driver, trials, file)))
+        print(table(evaluate(environment, actor, trials, file)))
     return 0
 
 
@@ -211,9 +211,3 @@ def _environment() -> Iterator[LiberoEnvironment]:
         yield environment
     finally:
         environment.close()
-
-
-if __name__ == "__main__":
-    PARSER = argparse.ArgumentParser(description=__doc__)
-    add_arguments(PARSER)
-    raise SystemExit(run(PARSER.parse_args()))

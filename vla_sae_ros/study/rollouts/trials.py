@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sim.environment import Layout, TaskSpec
+from vla_sae_ros.sim.splits import EVALUATION_SEED, EVALUATION_STATES_TEXT
 from vla_sae_ros.sim.suites import find_task, other_targets, retarget, suite_tasks, target_and_goal
-
-EVALUATION_SEED = 1_000_000
-"""Seeds from here on are never used to make demonstrations."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One episode to run."""
+    """One episode to run; its seed tells it from every other of a plan."""
 
     task: TaskSpec
     init_state: int
     seed: int
-    layout: Layout
+    layout: Layout = field(default_factory=Layout)
     asked_for_another: bool = False
     """The instruction names another object of the scene than the benchmark's."""
+    max_steps: int | None = None
+    """Control steps, where fewer are wanted than the benchmark allows."""
+
+    @property
+    def step_limit(self) -> int:
+        """Return how many control steps the episode has at most."""
+        return step_limit(self.task, self.max_steps)
+
+
+def step_limit(task: TaskSpec, wanted: int | None) -> int:
+    """Return the wanted control steps, at most the benchmark's; 0 or None asks for all of them."""
+    return min(wanted or task.max_steps, task.max_steps)
 
 
 def plan_trials(
@@ -40,7 +50,9 @@ def plan_trials(
     ConfigurationError where a scene has no such others.
     """
     if not init_states:
-        raise ConfigurationError(complaint("No init states to evaluate on", init_states, "40-49"))
+        raise ConfigurationError(
+            complaint("No init states to evaluate on", init_states, EVALUATION_STATES_TEXT)
+        )
     trials = []
     for task in tasks:
         others = other_targets(task) if exchange or swap_instruction else ()

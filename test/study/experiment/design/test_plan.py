@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-import toy_stage
-from toy_stage import LAST, SILENT, SITE, UP, toy_ground, toy_study
+import toy_setup
+from toy_setup import LAST, SILENT, SITE, UP, toy_inputs, toy_study
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.study.experiment.design.plan import Plan, PlannedRun, make_plan
@@ -14,7 +14,7 @@ from vla_sae_ros.study.experiment.design.plan import Plan, PlannedRun, make_plan
 
 def plan_of(**keys: object) -> Plan:
     study = toy_study(**keys)
-    return make_plan(study, toy_ground(study))
+    return make_plan(study, toy_inputs(study))
 
 
 def arms_of(plan: Plan, arm: str) -> list[PlannedRun]:
@@ -157,10 +157,10 @@ def test_what_cannot_be_steered_is_refused_before_anything_runs(
 
 def test_a_site_that_nothing_reads_is_refused_for_steering() -> None:
     study = toy_study(features=[{"site": LAST, "ids": [0]}])
-    ground = toy_ground(study)
-    bundles = {SITE: ground.bundles[SITE], LAST: ground.bundles[SITE]}
-    unread = toy_stage.Ground(
-        ground.policy_id, ground.sites, bundles, ground.tasks, ground.init_states, {}
+    inputs = toy_inputs(study)
+    bundles = {SITE: inputs.bundles[SITE], LAST: inputs.bundles[SITE]}
+    unread = toy_setup.StudyInputs(
+        inputs.policy_id, inputs.sites, bundles, inputs.tasks, inputs.init_states, {}
     )
     with pytest.raises(ConfigurationError, match=r"nothing reads it.*toy.0"):
         make_plan(study, unread)
@@ -174,7 +174,7 @@ def test_twenty_thousand_rollouts_are_planned_without_surprises() -> None:
         places=[{"suite": "toy", "init_states": "0-3", "rollouts": 50}],
     )
     started = time.process_time()
-    plan = make_plan(study, toy_ground(study))
+    plan = make_plan(study, toy_inputs(study))
     seconds = time.process_time() - started
     assert len(plan.runs) == 50 * (3 + 10 * (10 + 10 + 10 + 10)) == 20150
     assert len({run.run_id for run in plan.runs}) == 20150

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy_stage import LAST, SITE, TO_X, UP, InProcess, ToyStage, toy_ground, toy_study
+from toy_setup import LAST, SITE, TO_X, UP, InProcess, ToySetupSpec, toy_inputs, toy_study
 
 from vla_sae_ros.core.errors import ConfigurationError, RecordingError
 from vla_sae_ros.study.experiment.design.plan import Plan, PlannedRun, make_plan
@@ -30,12 +31,12 @@ VECTOR = tuple(np.eye(64)[UP] * 3.0)
 
 def plan_of(direction: str = "", **keys: object) -> Plan:
     study = toy_study(**keys)
-    return make_plan(study, toy_ground(study, mean_difference=direction))
+    return make_plan(study, toy_inputs(study, mean_difference=direction))
 
 
 def made(plan: Plan, folder: Path, limit: int = 0) -> Tally:
     with Store(folder) as store:
-        return evaluate(plan, store, InProcess(ToyStage({"up": VECTOR}), folder), limit)
+        return evaluate(plan, store, InProcess(ToySetupSpec({"up": VECTOR}), folder), limit)
 
 
 def rows_of(folder: Path, arm: str) -> list[Row]:
@@ -245,7 +246,7 @@ def test_a_run_whose_file_is_gone_is_made_again(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from toy_stage import InProcess, ToyStage, toy_ground, toy_study
+from toy_setup import InProcess, ToySetupSpec, toy_inputs, toy_study
 from vla_sae_ros.study.experiment.run.evaluation import evaluate
 from vla_sae_ros.study.experiment.design.plan import make_plan
 from vla_sae_ros.study.experiment.run.store import Store
@@ -255,7 +256,7 @@ def finished(run):
     if not left[0]:
         os.kill(os.getpid(), signal.SIGKILL)
 study = toy_study()
-evaluate(make_plan(study, toy_ground(study)), Store(folder), InProcess(ToyStage(), folder),
+evaluate(make_plan(study, toy_inputs(study)), Store(folder), InProcess(ToySetupSpec(), folder),
          finished=finished)
 """
 
@@ -281,15 +282,15 @@ def test_a_killed_worker_costs_its_run_only_and_is_replaced_and_counted(tmp_path
         places=[{"suite": "toy", "init_states": "0-3", "rollouts": 4}], arms=["none", "feature"]
     )
     said: list[str] = []
-    hands = Processes(2, ToyStage(killed_by=deadly), tmp_path / "a")
+    pool = Processes(2, ToySetupSpec(killed_by=deadly), tmp_path / "a")
     try:
         with Store(tmp_path / "a") as store:
-            tally = evaluate(plan, store, hands, said=said.append)
+            tally = evaluate(plan, store, pool, said=said.append)
     finally:
-        hands.close()
+        pool.close()
     assert tally == Tally(made=len(plan.runs), lost=1, given_up=0)
     assert len(said) == 1 and "status -9" in said[0] and "begun again" in said[0]
-    assert not hands.pids
+    assert not multiprocessing.active_children()
     made(plan, tmp_path / "b")
     found, wanted = (read_table(tmp_path / name) for name in "ab")
     assert without_clock(found) == without_clock(wanted)
@@ -297,7 +298,7 @@ def test_a_killed_worker_costs_its_run_only_and_is_replaced_and_counted(tmp_path
     assert len({row.worker for row in found}) in (2, 3)
 
 
-class FailingHands(InProcess):
+class FailingPool(InProcess):
     """Fails every run of the arm "feature"."""
 
     def wait(self) -> list:
@@ -310,7 +311,7 @@ class FailingHands(InProcess):
 def test_what_fails_again_is_given_up_and_the_rest_is_made(tmp_path: Path) -> None:
     plan = plan_of()
     with Store(tmp_path) as store:
-        tally = evaluate(plan, store, FailingHands(ToyStage(), tmp_path), said=lambda text: None)
+        tally = evaluate(plan, store, FailingPool(ToySetupSpec(), tmp_path), said=lambda text: None)
     assert tally == Tally(made=len(plan.runs) - 2, lost=4, given_up=2)
     assert not rows_of(tmp_path, "feature")
     lost = [json.loads(line) for line in (tmp_path / LOST).read_text().splitlines()]
@@ -322,7 +323,7 @@ def test_what_fails_again_is_given_up_and_the_rest_is_made(tmp_path: Path) -> No
 def test_runs_are_begun_in_the_order_of_the_plan(tmp_path: Path) -> None:
     plan = plan_of()
     begun: list[PlannedRun] = []
-    for event in made_by(InProcess(ToyStage(), tmp_path), plan.runs):
+    for event in made_by(InProcess(ToySetupSpec(), tmp_path), plan.runs):
         assert isinstance(event, Made) and not isinstance(event, Lost)
         begun.append(event.run)
     assert begun == list(plan.runs)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toy_stage import InProcess, ToyStage, toy_ground, toy_study
+from toy_setup import InProcess, ToySetupSpec, toy_inputs, toy_study
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.study.experiment.design.plan import make_plan
@@ -50,19 +50,19 @@ def test_two_nodes_make_the_table_that_one_process_makes(cluster: str, tmp_path:
     study = toy_study(
         places=[{"suite": "toy", "init_states": "0-3", "rollouts": 4}], arms=["none", "feature"]
     )
-    plan = make_plan(study, toy_ground(study))
-    hands = RayActors(cluster, 0, ToyStage(killed_by=deadly), tmp_path / "a")
-    assert (hands.count, hands.nodes) == (2, 2)
+    plan = make_plan(study, toy_inputs(study))
+    pool = RayActors(cluster, 0, ToySetupSpec(killed_by=deadly), tmp_path / "a")
+    assert (pool.count, pool.nodes) == (2, 2)
     said: list[str] = []
     try:
         with Store(tmp_path / "a") as store:
-            tally = evaluate(plan, store, hands, said=said.append)
+            tally = evaluate(plan, store, pool, said=said.append)
     finally:
-        hands.close()
+        pool.close()
     assert (tally.made, tally.lost, tally.given_up) == (len(plan.runs), 1, 0)
     assert "its worker is gone" in said[0]
     with Store(tmp_path / "b") as store:
-        evaluate(plan, store, InProcess(ToyStage(), tmp_path / "b"))
+        evaluate(plan, store, InProcess(ToySetupSpec(), tmp_path / "b"))
     found, wanted = (read_table(tmp_path / name) for name in "ab")
     assert without_clock(found) == without_clock(wanted)
     assert len({row.worker for row in found}) in (2, 3)
@@ -72,4 +72,4 @@ def test_without_a_cluster_it_says_how_to_start_one(tmp_path: Path) -> None:
     from vla_sae_ros.study.experiment.run.ray_actors import RayActors
 
     with pytest.raises(ConfigurationError, match="ray start --head"):
-        RayActors("auto", 0, ToyStage(), tmp_path)
+        RayActors("auto", 0, ToySetupSpec(), tmp_path)

@@ -23,7 +23,8 @@ from vla_sae_ros.study.experiment.design.arms import (
 from vla_sae_ros.study.experiment.design.choice import chosen
 from vla_sae_ros.study.experiment.design.settings import Pair, RunSettings
 from vla_sae_ros.study.experiment.design.study_file import Study
-from vla_sae_ros.study.experiment.design.study_parts import Place
+from vla_sae_ros.study.experiment.design.study_parts import TaskSet
+from vla_sae_ros.study.rollouts.trials import step_limit
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class NamedTask:
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What a plan stands on: the policy, its SAEs and the tasks of each place.
+class StudyInputs:
+    """The inputs of a plan: the policy, its SAEs and the tasks of each task set.
 
     bundles: by site. tasks, init_states: one entry per place of the study. mean_differences: site
     -> content id of its direction.
@@ -73,14 +74,14 @@ class Plan:
         return dict(Counter((arm.protocol, arm.arm) for run in self.runs for arm in run.arms))
 
 
-def make_plan(study: Study, ground: Ground) -> Plan:
+def make_plan(study: Study, inputs: StudyInputs) -> Plan:
     """Plan a study.
 
     Raises:
         ConfigurationError: a site, feature or strength that cannot be used.
     """
-    _check(study, ground)
-    planner = _Planner(study, ground)
+    _check(study, inputs)
+    planner = _Planner(study, inputs)
     merged: dict[str, PlannedRun] = {}
     for run in planner.runs():
         known = merged.get(run.run_id)
@@ -103,9 +104,9 @@ class _Start:
 
 
 class _Planner:
-    def __init__(self, study: Study, ground: Ground) -> None:
-        self._study, self._ground = study, ground
-        self._taps = {site: (site, bundle.bundle_id) for site, bundle in ground.bundles.items()}
+    def __init__(self, study: Study, inputs: StudyInputs) -> None:
+        self._study, self._inputs = study, inputs
+        self._taps = {site: (site, bundle.bundle_id) for site, bundle in inputs.bundles.items()}
         self._traced = self._studied_features()
         self._starts = sorted(self._all_starts(), key=lambda start: start.round)
 
@@ -126,13 +127,13 @@ class _Planner:
                 yield self._rollout(start, arm)
 
     def _arms(self, protocol: str) -> Iterator[Arm]:
-        study, bundles = self._study, self._ground.bundles
+        study, bundles = self._study, self._inputs.bundles
         if protocol == "P3":
             yield from necessity_arms(study, bundles)
         elif protocol == "P4":
-            yield from layer_arms(study, tuple(self._ground.sites))
+            yield from layer_arms(study, tuple(self._inputs.sites))
         else:
-            steered = steered_arms(study, protocol, bundles, self._ground.mean_differences)
+            steered = steered_arms(study, protocol, bundles, self._inputs.mean_differences)
             if protocol == "P5":
                 yield from latency_arms(steered)
             else:
@@ -143,7 +144,7 @@ class _Planner:
         study = self._study
         settings = RunSettings(
             "rollout",
-            self._ground.policy_id,
+            self._inputs.policy_id,
             start.pair,
             arm.instruction or start.instruction,
             (start.pair.seed + arm.noise,),
@@ -167,7 +168,7 @@ class _Planner:
             expected += max(1, steps // wanted.every // 2)
             settings = RunSettings(
                 "observations",
-                self._ground.policy_id,
+                self._inputs.policy_id,
                 start.pair,
                 start.instruction,
                 (start.pair.seed,),
@@ -180,7 +181,7 @@ class _Planner:
 
     def _limit(self, start: _Start) -> int:
         """Return how many control steps an episode has at most."""
-        return min(self._study.max_steps or start.task.max_steps, start.task.max_steps)
+        return step_limit(start.task, self._study.max_steps)
 
     def _looking(self, protocol: str, sources: tuple[str, ...]) -> Iterator[PlannedRun]:
         study, count = self._study, self._study.observations.count
@@ -189,7 +190,7 @@ class _Planner:
             seeds = tuple(one + arm.noise for one in study.observations.noise_seeds)
             settings = RunSettings(
                 kind,
-                self._ground.policy_id,
+                self._inputs.policy_id,
                 None,
                 arm.instruction,
                 seeds,
@@ -217,54 +218,56 @@ class _Planner:
     def _studied_features(self) -> tuple[tuple[str, int], ...]:
         found: dict[tuple[str, int], None] = {}
         for features in self._study.features:
-            bundle = self._ground.bundles[features.site]
+            bundle = self._inputs.bundles[features.site]
             for one in chosen(features, bundle, self._study.controls.seed):
                 found[features.site, one] = None
         return tuple(found)
 
     def _all_starts(self) -> Iterator[_Start]:
-        places = zip(self._study.places, self._ground.tasks, self._ground.init_states, strict=True)
-        for place, tasks, states in places:
+        task_sets = zip(
+            self._study.places, self._inputs.tasks, self._inputs.init_states, strict=True
+        )
+        for task_set, tasks, states in task_sets:
             for named in tasks:
-                for number in range(place.rollouts):
+                for number in range(task_set.rollouts):
                     pair = Pair(
-                        place.suite,
+                        task_set.suite,
                         named.name,
                         states[number % len(states)],
-                        place.first_seed + number,
-                        place.move,
-                        place.exchange,
+                        task_set.first_seed + number,
+                        task_set.move,
+                        task_set.exchange,
                     )
-                    yield _Start(pair, named.task, _told(place, named.task), number)
+                    yield _Start(pair, named.task, _told(task_set, named.task), number)
 
 
-def _told(place: Place, task: TaskSpec) -> str:
-    return place.instruction or task.instruction
+def _told(task_set: TaskSet, task: TaskSpec) -> str:
+    return task_set.instruction or task.instruction
 
 
-def _check(study: Study, ground: Ground) -> None:
+def _check(study: Study, inputs: StudyInputs) -> None:
     """Refuse what cannot be steered before anything runs."""
     used = {features.site for features in study.features}
     used |= {study.necessity.site} if study.necessity else set()
     for site in sorted(used):
-        if site not in ground.bundles:
-            allowed = ", ".join(sorted(ground.bundles)) or "none: name bundles"
+        if site not in inputs.bundles:
+            allowed = ", ".join(sorted(inputs.bundles)) or "none: name bundles"
             raise ConfigurationError(complaint("site without an SAE", site, allowed))
-        if not ground.sites[site].can_steer:
-            why = ground.sites[site].why_not
-            allowed = ", ".join(name for name, one in ground.sites.items() if one.can_steer)
+        if not inputs.sites[site].can_steer:
+            why = inputs.sites[site].why_not
+            allowed = ", ".join(name for name, one in inputs.sites.items() if one.can_steer)
             raise ConfigurationError(
                 complaint(f"site that cannot be steered ({why})", site, allowed)
             )
     for site in study.layers.sites:
-        if site not in ground.sites:
-            raise ConfigurationError(complaint("`layers.sites`", site, ", ".join(ground.sites)))
-    _check_strengths(study, ground)
+        if site not in inputs.sites:
+            raise ConfigurationError(complaint("`layers.sites`", site, ", ".join(inputs.sites)))
+    _check_strengths(study, inputs)
 
 
-def _check_strengths(study: Study, ground: Ground) -> None:
+def _check_strengths(study: Study, inputs: StudyInputs) -> None:
     for features in study.features:
-        bundle = ground.bundles[features.site]
+        bundle = inputs.bundles[features.site]
         for changes in study.changes:
             if changes.mode in ("scale", "project_out"):
                 continue

@@ -27,7 +27,7 @@ from vla_sae_ros.study.experiment.design.study_parts import (
     MeanDifference,
     Necessity,
     Observations,
-    Place,
+    TaskSet,
     Window,
 )
 from vla_sae_ros.study.experiment.design.yaml_values import at_least, build, one_of, refuse
@@ -47,7 +47,7 @@ class Study:
     """
 
     name: str
-    places: tuple[Place, ...]
+    places: tuple[TaskSet, ...]
     policy: Path | None = None
     bundles: tuple[Path, ...] = ()
     protocols: tuple[str, ...] = ("P2",)

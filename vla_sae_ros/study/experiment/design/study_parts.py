@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vla_sae_ros.sim.splits import EVALUATION_SEED, EVALUATION_STATES_TEXT
 from vla_sae_ros.study.experiment.design.yaml_values import at_least, one_of, refuse
 from vla_sae_ros.study.experiment.records.table import ARMS
 
@@ -12,7 +13,6 @@ MODES = ("add", "clamp", "scale", "project_out")
 UNITS = ("residual_norm", "observed_max")
 EVENTS = ("start", "grasp", "close")
 LARGEST = 20.0
-EVALUATION_SEED = 1_000_000  # seeds from here on never made demonstrations
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ WHOLE_EPISODE = Window()
 
 
 @dataclass(frozen=True)
-class Place:
+class TaskSet:
     """Tasks of one suite, each from `rollouts` initial states.
 
     tasks: "all", "0,6" or "0:butter_1" (another object to bring in that scene). init_states:
@@ -104,7 +104,7 @@ class Place:
 
     suite: str
     tasks: str = "all"
-    init_states: str = "40-49"
+    init_states: str = EVALUATION_STATES_TEXT
     rollouts: int = 10
     first_seed: int = EVALUATION_SEED
     move: float = 0.0

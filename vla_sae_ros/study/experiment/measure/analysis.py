@@ -12,7 +12,7 @@ from typing import Any
 from vla_sae_ros.core.errors import RecordingError
 from vla_sae_ros.core.whole_file import write_whole
 from vla_sae_ros.study.experiment.measure.effects import EFFECTS
-from vla_sae_ros.study.experiment.measure.findings import ArmFindings, Finding, find
+from vla_sae_ros.study.experiment.measure.findings import ArmEffects, EffectEstimate, find
 from vla_sae_ros.study.experiment.measure.layer_sweep import Layer, layer_sweep
 from vla_sae_ros.study.experiment.measure.live_latency import ArmLatency, latencies
 from vla_sae_ros.study.experiment.measure.measured import MeasuredArm, Progress, measure
@@ -32,7 +32,7 @@ class Analysis:
     folder: Path
     rows: tuple[Row, ...]
     arms: tuple[MeasuredArm, ...]
-    found: tuple[ArmFindings, ...]
+    found: tuple[ArmEffects, ...]
     closed: tuple[FeatureVerdict, ...]
     opened: tuple[FeatureVerdict, ...]
     layers: tuple[Layer, ...]
@@ -78,7 +78,7 @@ def analyse(folder: Path, seed: int = 0, progress: Progress = lambda done, total
 def write_numbers(path: Path, analysis: Analysis) -> None:
     """Write every finding and verdict as JSON; what is unknown is null."""
     content = {
-        "findings": [_finding(one, each) for one in analysis.found for each in one.findings],
+        "findings": [_finding(one, each) for one in analysis.found for each in one.estimates],
         "verdicts": [
             _verdict(protocol, one)
             for protocol, group in (("P2", analysis.closed), ("P1", analysis.opened))
@@ -94,7 +94,7 @@ def write_numbers(path: Path, analysis: Analysis) -> None:
     write_whole(path, (text + "\n").encode())
 
 
-def _finding(one: ArmFindings, each: Finding) -> dict[str, Any]:
+def _finding(one: ArmEffects, each: EffectEstimate) -> dict[str, Any]:
     row = one.arm.row
     numbers = {
         "mean": each.mean,
@@ -143,7 +143,7 @@ def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def main_effects(verdict: FeatureVerdict) -> Sequence[tuple[str, ArmFindings, Finding]]:
+def main_effects(verdict: FeatureVerdict) -> Sequence[tuple[str, ArmEffects, EffectEstimate]]:
     """Return what a feature is causal for, without costs.
 
     What its name predicts comes first, then the effect farthest beyond its bar; those on one

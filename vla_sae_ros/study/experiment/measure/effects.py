@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vla_sae_ros.study.experiment.records.files import Motion
+from vla_sae_ros.study.experiment.records.files import TrackedPositions
 from vla_sae_ros.study.features.task_objects import TaskObjects
 from vla_sae_ros.study.features.task_variables import OPEN
 
@@ -150,7 +150,7 @@ class Seen:
     distances: (T, objects) from the hand to each object's centre [m], after each step.
     """
 
-    def __init__(self, motion: Motion) -> None:
+    def __init__(self, motion: TrackedPositions) -> None:
         self.motion = motion
         self.steps = len(motion.ee_position) - 1
         self.names: list[str] = motion.object_names.tolist()

@@ -28,7 +28,7 @@ BARRED = ("feature", "random_alive", "mean_difference")
 
 
 @dataclass(frozen=True)
-class Finding:
+class EffectEstimate:
     """One effect of one arm.
 
     mean, low, high: in the effect's unit, with the 95 % BCa interval over pairs.
@@ -62,18 +62,18 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class ArmFindings:
-    """An arm with its findings, one per effect that any of its pairs has."""
+class ArmEffects:
+    """An arm with its estimates, one per effect that any of its pairs has."""
 
     arm: MeasuredArm
-    findings: tuple[Finding, ...]
+    estimates: tuple[EffectEstimate, ...]
 
-    def of(self, effect: str) -> Finding | None:
-        """Return the finding of an effect by name."""
-        return next((one for one in self.findings if one.effect.name == effect), None)
+    def of(self, effect: str) -> EffectEstimate | None:
+        """Return the estimate of an effect by name."""
+        return next((one for one in self.estimates if one.effect.name == effect), None)
 
 
-def find(arms: Sequence[MeasuredArm], seed: int = 0) -> list[ArmFindings]:
+def find(arms: Sequence[MeasuredArm], seed: int = 0) -> list[ArmEffects]:
     """Judge every arm that is no control; the same seed gives the same intervals."""
     judged = [arm for arm in arms if arm.row.arm not in CONTROLS]
     controls = {name: [_controls(arm, arms, name) for arm in judged] for name in CONTROLS}
@@ -84,10 +84,10 @@ def find(arms: Sequence[MeasuredArm], seed: int = 0) -> list[ArmFindings]:
         interval = mean_interval(arm.values, seed=seed)
         bars = {name: _bars(controls[name][number], len(arm.effects)) for name in CONTROLS}
         found.append(
-            ArmFindings(
+            ArmEffects(
                 arm,
                 tuple(
-                    Finding(
+                    EffectEstimate(
                         effect,
                         float(interval.mean[i]),
                         float(interval.low[i]),

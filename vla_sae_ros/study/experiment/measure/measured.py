@@ -24,7 +24,7 @@ from vla_sae_ros.study.experiment.measure.open_loop_effects import (
     open_loop_effects,
     refuse_other_noise,
 )
-from vla_sae_ros.study.experiment.records.files import Motion, Responses
+from vla_sae_ros.study.experiment.records.files import Responses, TrackedPositions
 from vla_sae_ros.study.experiment.records.table import Row
 from vla_sae_ros.study.features.task_objects import task_objects
 
@@ -178,7 +178,7 @@ class _Comparisons:
         self.effects = (*EFFECTS, *(distance_to(name) for name in sorted(things)))
 
     def _seen(self, row: Row) -> Seen:
-        return Seen(Motion.load(self._folder / row.file))
+        return Seen(TrackedPositions.load(self._folder / row.file))
 
     def open_loop(self, row: Row, twin: Row) -> Floats:
         """Return (episodes, effects) of one pass over the observations."""

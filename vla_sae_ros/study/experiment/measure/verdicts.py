@@ -10,13 +10,13 @@ from typing import Literal
 import numpy as np
 
 from vla_sae_ros.study.experiment.measure.effects import SUCCESS
-from vla_sae_ros.study.experiment.measure.findings import ALPHA, ArmFindings, Finding
+from vla_sae_ros.study.experiment.measure.findings import ALPHA, ArmEffects, EffectEstimate
 from vla_sae_ros.study.experiment.measure.paired_tests import smallest_p
 from vla_sae_ros.study.experiment.measure.predictions import Prediction, prediction
 from vla_sae_ros.study.experiment.measure.trend import Trend, trend
 
-Outcome = Literal["causal", "within random", "none shown", "cannot tell"]
-NameOutcome = Literal["as named", "opposite", "not shown", "not measured", "no name"]
+EffectVerdict = Literal["causal", "within random", "none shown", "cannot tell"]
+NameVerdict = Literal["as named", "opposite", "not shown", "not measured", "no name"]
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,21 @@ class FeatureVerdict:
     predicted sign at some dose and with the other at none; "opposite" when with the other.
     """
 
-    doses: tuple[ArmFindings, ...]
+    doses: tuple[ArmEffects, ...]
     trends: Mapping[str, Trend]
-    counting: Mapping[str, ArmFindings]
-    outcome: Outcome
+    counting: Mapping[str, ArmEffects]
+    outcome: EffectVerdict
     predicted: Prediction | None
-    name_outcome: NameOutcome
+    name_outcome: NameVerdict
 
-    def cost(self, effect: str) -> Finding | None:
+    def cost(self, effect: str) -> EffectEstimate | None:
         """Return what happens to success at the dose at which an effect counts."""
         return self.counting[effect].of(SUCCESS.name)
 
 
-def verdicts(found: Sequence[ArmFindings], protocol: str) -> list[FeatureVerdict]:
+def verdicts(found: Sequence[ArmEffects], protocol: str) -> list[FeatureVerdict]:
     """Judge every feature of a protocol ("P1" or "P2"), in the order of the study."""
-    groups: dict[tuple, list[ArmFindings]] = defaultdict(list)
+    groups: dict[tuple, list[ArmEffects]] = defaultdict(list)
     for one in found:
         row = one.arm.row
         if row.protocol == protocol and row.arm == "feature":
@@ -60,12 +60,12 @@ def verdicts(found: Sequence[ArmFindings], protocol: str) -> list[FeatureVerdict
     ]
 
 
-def _verdict(doses: Sequence[ArmFindings], family: int, protocol: str) -> FeatureVerdict:
-    counting: dict[str, ArmFindings] = {}
+def _verdict(doses: Sequence[ArmEffects], family: int, protocol: str) -> FeatureVerdict:
+    counting: dict[str, ArmEffects] = {}
     for one in sorted(doses, key=_mildest):
-        for finding in one.findings:
-            if finding.counts:
-                counting.setdefault(finding.effect.name, one)
+        for estimate in one.estimates:
+            if estimate.counts:
+                counting.setdefault(estimate.effect.name, one)
     predicted = prediction(doses[0].arm.row.label)
     return FeatureVerdict(
         tuple(doses),
@@ -77,13 +77,13 @@ def _verdict(doses: Sequence[ArmFindings], family: int, protocol: str) -> Featur
     )
 
 
-def _mildest(dose: ArmFindings) -> tuple[float, bool]:
+def _mildest(dose: ArmEffects) -> tuple[float, bool]:
     """Order doses by their size; of two as large the one that pushes up comes first."""
     return abs(dose.arm.row.strength), dose.arm.row.strength < 0
 
 
-def _outcome(doses: Sequence[ArmFindings], family: int) -> Outcome:
-    shown = [one for dose in doses for one in dose.findings if not one.effect.cost]
+def _outcome(doses: Sequence[ArmEffects], family: int) -> EffectVerdict:
+    shown = [one for dose in doses for one in dose.estimates if not one.effect.cost]
     if any(one.counts for one in shown):
         return "causal"
     pairs = max((one.pairs for one in shown), default=0)
@@ -93,17 +93,17 @@ def _outcome(doses: Sequence[ArmFindings], family: int) -> Outcome:
 
 
 def _name_outcome(
-    doses: Sequence[ArmFindings], predicted: Prediction | None, protocol: str
-) -> NameOutcome:
+    doses: Sequence[ArmEffects], predicted: Prediction | None, protocol: str
+) -> NameVerdict:
     if not doses[0].arm.row.label:
         return "no name"
     if predicted is None:
         return "not measured"
     name = predicted.answer if protocol == "P1" else predicted.effect
     signs = [
-        (finding, predicted.expected(dose.arm.row))
+        (estimate, predicted.expected(dose.arm.row))
         for dose in doses
-        if (finding := dose.of(name)) is not None
+        if (estimate := dose.of(name)) is not None
     ]
     if not signs:
         return "not measured"
@@ -113,7 +113,7 @@ def _name_outcome(
     return "as named" if agreements else "not shown"
 
 
-def _trends(doses: Sequence[ArmFindings]) -> dict[str, Trend]:
+def _trends(doses: Sequence[ArmEffects]) -> dict[str, Trend]:
     arms = [one.arm for one in doses]
     pairs = arms[0].pairs
     values = np.stack([arm.aligned(pairs) for arm in arms], axis=1)

@@ -45,7 +45,39 @@ class Arrays:
 
 
 @dataclass(frozen=True)
-class Trajectory(Arrays):
+class HookReadings(Arrays):
+    """What the hooks did and read, per inference or observation (I,).
+
+    Attributes:
+        edit_ratio: (I,) float32, mean ||dx|| / ||x|| after the cap, the largest of the edited
+            sites; 0 where no edit acted.
+        capped: (I,) bool, the cap shortened dx.
+        feature_sites: (f,) str, and feature_ids: (f,) int64: the features in question.
+        natural, applied: (I, f) float32, their activations before and after the edits in the SAE's
+            units; NaN where no hook read them (arms "none", "prompt", "noise").
+    """
+
+    edit_ratio: Floats
+    capped: npt.NDArray[np.bool_]
+    feature_sites: npt.NDArray[np.str_]
+    feature_ids: npt.NDArray[np.int64]
+    natural: Floats
+    applied: Floats
+
+
+@dataclass(frozen=True)
+class TrackedPositions(Arrays):
+    """The part of a `Trajectory`'s file that tells where everything went, see there."""
+
+    control_rate: Floats
+    ee_position: Floats
+    gripper_opening: Floats
+    object_names: npt.NDArray[np.str_]
+    object_positions: Floats
+
+
+@dataclass(frozen=True)
+class Trajectory(HookReadings, TrackedPositions):
     """One rollout of T control steps, with I inferences; row 0 is before the first action.
 
     Positions in the world frame [m], z up; quaternions xyzw.
@@ -62,44 +94,17 @@ class Trajectory(Arrays):
         object_positions: (T + 1, n, 3) float64.
         grasped: (T + 1, n) bool, the object touches both finger pads.
         inference_steps: (I,) int64, control steps executed before each inference.
-        edit_ratio: (I,) float32, mean ||dx|| / ||x|| after the cap, the largest of the edited
-            sites; 0 where no edit acted.
-        capped: (I,) bool, the cap shortened dx.
-        feature_sites: (f,) str, and feature_ids: (f,) int64: the features in question.
-        natural, applied: (I, f) float32, their activations before and after the edits in the SAE's
-            units; NaN where no hook read them (arms "none", "prompt", "noise").
+        And what `HookReadings` says, per inference.
     """
 
-    control_rate: Floats
-    ee_position: Floats
     ee_quaternion: Floats
-    gripper_opening: Floats
     actions: Floats
-    object_names: npt.NDArray[np.str_]
-    object_positions: Floats
     grasped: npt.NDArray[np.bool_]
     inference_steps: npt.NDArray[np.int64]
-    edit_ratio: Floats
-    capped: npt.NDArray[np.bool_]
-    feature_sites: npt.NDArray[np.str_]
-    feature_ids: npt.NDArray[np.int64]
-    natural: Floats
-    applied: Floats
 
 
 @dataclass(frozen=True)
-class Motion(Arrays):
-    """The part of a `Trajectory`'s file that tells where everything went, see there."""
-
-    control_rate: Floats
-    ee_position: Floats
-    gripper_opening: Floats
-    object_names: npt.NDArray[np.str_]
-    object_positions: Floats
-
-
-@dataclass(frozen=True)
-class Responses(Arrays):
+class Responses(HookReadings):
     """One arm's answers to N observations in open loop, the same observations in every arm.
 
     Attributes:
@@ -109,20 +114,13 @@ class Responses(Arrays):
         noise_seed: (N,) int64: an observation answered from several noise seeds stands once for
             each, in all arms alike.
         actions: (N, H, A) float32, whole chunks, in the units of `Trajectory.actions`, not clipped.
-        edit_ratio: (N,) float32. capped: (N,) bool, as in `Trajectory`.
-        feature_sites, feature_ids, natural, applied: as in `Trajectory`, per observation.
+        And what `HookReadings` says, per observation.
     """
 
     observation: npt.NDArray[np.str_]
     episode: npt.NDArray[np.int64]
     noise_seed: npt.NDArray[np.int64]
     actions: Floats
-    edit_ratio: Floats
-    capped: npt.NDArray[np.bool_]
-    feature_sites: npt.NDArray[np.str_]
-    feature_ids: npt.NDArray[np.int64]
-    natural: Floats
-    applied: Floats
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """The numbers of one run; their meaning is that of `table.Row`.
 
     success: None where nothing could succeed.
@@ -31,6 +31,6 @@ class Outcome:
 class Result:
     """One finished run on its way to the store: numbers, the .npz file, perhaps a video."""
 
-    outcome: Outcome
+    outcome: RunOutcome
     file: bytes
     video: bytes = b""

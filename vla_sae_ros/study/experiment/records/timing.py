@@ -6,7 +6,7 @@ import os
 import socket
 import time
 
-from vla_sae_ros.study.experiment.records.outcome import Outcome
+from vla_sae_ros.study.experiment.records.outcome import RunOutcome
 
 
 class Timed:
@@ -23,9 +23,9 @@ class Timed:
         edit_ratio: float = 0.0,
         capped_share: float = 0.0,
         acted_share: float = 0.0,
-    ) -> Outcome:
+    ) -> RunOutcome:
         """Return the outcome of the run that ends now."""
-        return Outcome(
+        return RunOutcome(
             success,
             steps,
             sha256,

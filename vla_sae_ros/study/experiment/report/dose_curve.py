@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-from vla_sae_ros.study.experiment.measure.findings import ArmFindings, Finding
+from vla_sae_ros.study.experiment.measure.findings import ArmEffects, EffectEstimate
 from vla_sae_ros.study.experiment.report.axis import Axis
 from vla_sae_ros.study.experiment.report.forest import say_kind, say_title
 from vla_sae_ros.study.experiment.report.wording import Scale
@@ -17,7 +17,7 @@ _LEFT, _RIGHT, _TOP, _FOOT = 46, 12, 10, 34
 
 
 def dose_curve(
-    doses: Sequence[ArmFindings], effect: str, axis: Axis, at_zero: bool
+    doses: Sequence[ArmEffects], effect: str, axis: Axis, at_zero: bool
 ) -> Markup | None:
     """Draw one effect over the doses of a feature; None where no dose has the effect.
 
@@ -77,7 +77,9 @@ class _Drawing:
         )
         return Markup("".join(parts))
 
-    def band(self, points: Sequence[tuple[float, ArmFindings, Finding]], signed: bool) -> Markup:
+    def band(
+        self, points: Sequence[tuple[float, ArmEffects, EffectEstimate]], signed: bool
+    ) -> Markup:
         known = [
             (strength, found.bar.height)
             for strength, _, found in sorted(points, key=lambda one: one[0])
@@ -96,7 +98,7 @@ class _Drawing:
             " ".join(f"{self._x(s)},{self._y(v)}" for s, v in line)
         )
 
-    def point(self, strength: float, one: ArmFindings, found: Finding) -> Markup:
+    def point(self, strength: float, one: ArmEffects, found: EffectEstimate) -> Markup:
         x, kind = self._x(strength), say_kind(found)
         return Markup(
             '<g class="point {}" data-arm="{}" tabindex="0" role="button"><title>{}</title>'

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vla_sae_ros.study.experiment.measure.effects import Effect
-from vla_sae_ros.study.experiment.measure.findings import ArmFindings, Finding
+from vla_sae_ros.study.experiment.measure.findings import ArmEffects, EffectEstimate
 from vla_sae_ros.study.experiment.records.table import Row
 from vla_sae_ros.study.experiment.report.axis import Axis
 from vla_sae_ros.study.experiment.report.wording import (
@@ -55,7 +55,7 @@ class Forest:
     groups: tuple[tuple[str, tuple[Mark, ...]], ...]
 
 
-def forest(key: str, effect: Effect, arms: Sequence[ArmFindings]) -> Forest | None:
+def forest(key: str, effect: Effect, arms: Sequence[ArmEffects]) -> Forest | None:
     """Return the forest of one effect, features first; None where no arm has it."""
     pairs = [(one, found) for one in arms if (found := one.of(effect.name)) is not None]
     pairs.sort(key=lambda pair: (pair[0].arm.row.arm != "feature", not pair[0].arm.row.mode))
@@ -97,7 +97,7 @@ def _group(row: Row) -> str:
     return f"{row.arm.replace('_', ' ')} {what}"
 
 
-def _mark(one: ArmFindings, found: Finding, axis: Axis) -> Mark:
+def _mark(one: ArmEffects, found: EffectEstimate, axis: Axis) -> Mark:
     row, effect = one.arm.row, found.effect
     band = None
     if found.bar.rows and math.isfinite(found.bar.height):
@@ -119,13 +119,13 @@ def _mark(one: ArmFindings, found: Finding, axis: Axis) -> Mark:
     )
 
 
-def say_kind(found: Finding) -> str:
-    """Return how a finding is drawn."""
+def say_kind(found: EffectEstimate) -> str:
+    """Return how an estimate is drawn."""
     return "counts" if found.counts else "significant" if found.significant else "nothing"
 
 
-def say_title(found: Finding) -> str:
-    """Return everything about a finding in one line."""
+def say_title(found: EffectEstimate) -> str:
+    """Return everything about an estimate in one line."""
     scale = Scale.of(found.effect)
     bar = "no random rows at this dose"
     if found.bar.rows:

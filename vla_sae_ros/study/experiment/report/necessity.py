@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from vla_sae_ros.study.experiment.measure.effects import SUCCESS
-from vla_sae_ros.study.experiment.measure.findings import ArmFindings
+from vla_sae_ros.study.experiment.measure.findings import ArmEffects
 from vla_sae_ros.study.experiment.measure.measured import arm_key
 from vla_sae_ros.study.experiment.records.table import Row
 from vla_sae_ros.study.experiment.report.forest import Mark, say_title
@@ -14,7 +14,7 @@ from vla_sae_ros.study.experiment.report.wording import Scale, say_arm, say_p
 from vla_sae_ros.study.rollouts.outcomes import wilson_interval
 
 
-def necessity(rows: Sequence[Row], found: Sequence[ArmFindings]) -> list[Mark]:
+def necessity(rows: Sequence[Row], found: Sequence[ArmEffects]) -> list[Mark]:
     """Return the success rate of each arm of P3 with its Wilson interval, 0 to 100 %."""
     by_arm: dict[str, list[Row]] = defaultdict(list)
     for row in rows:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vla_sae_ros.study.experiment.measure.measured import MeasuredArm, arm_key
-from vla_sae_ros.study.experiment.records.files import Motion
+from vla_sae_ros.study.experiment.records.files import TrackedPositions
 from vla_sae_ros.study.experiment.records.table import Row
 from vla_sae_ros.study.features.task_variables import OPEN
 
@@ -44,7 +44,7 @@ def page_paths(folder: Path, arms: Sequence[MeasuredArm], most: int) -> dict[str
             left_out += 1
             continue
         for one in missing:
-            rollout = Motion.load(folder / one.file)
+            rollout = TrackedPositions.load(folder / one.file)
             runs[one.run_id] = _path(rollout)
             objects.setdefault(task, _objects(rollout))
         shown.setdefault(arm_key(row), {}).setdefault(task, []).append([row.run_id, twin.run_id])
@@ -62,7 +62,7 @@ def task_name(row: Row) -> str:
     return f"{row.suite} {row.task}: {row.task_instruction}"
 
 
-def _path(rollout: Motion) -> dict[str, Any]:
+def _path(rollout: TrackedPositions) -> dict[str, Any]:
     length = len(rollout.ee_position)
     every = max(1, -(-length // POINTS))
     at = np.unique(np.append(np.arange(0, length, every), length - 1))
@@ -71,6 +71,6 @@ def _path(rollout: Motion) -> dict[str, Any]:
     return {"p": points.ravel().tolist(), "closed": closed[:1].tolist(), "step": every}
 
 
-def _objects(rollout: Motion) -> dict[str, list[int]]:
+def _objects(rollout: TrackedPositions) -> dict[str, list[int]]:
     first = np.round(1000 * rollout.object_positions[0]).astype(int)
     return dict(zip(rollout.object_names.tolist(), first.tolist(), strict=True))

@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from vla_sae_ros.study.experiment.measure.analysis import Analysis, main_effects
 from vla_sae_ros.study.experiment.measure.effects import EFFECTS, Effect
-from vla_sae_ros.study.experiment.measure.findings import ArmFindings
+from vla_sae_ros.study.experiment.measure.findings import ArmEffects
 from vla_sae_ros.study.experiment.measure.measured import MeasuredArm, arm_key
 from vla_sae_ros.study.experiment.measure.open_loop_effects import OPEN_LOOP_EFFECTS
 from vla_sae_ros.study.experiment.measure.verdicts import FeatureVerdict
@@ -166,7 +166,7 @@ def _blocks(analysis: Analysis) -> list[Block]:
             for one in analysis.found
             if one.arm.row.protocol == protocol and one.arm.row.arm != "zero"
         ]
-        effects = list(dict.fromkeys(each.effect for one in arms for each in one.findings))
+        effects = list(dict.fromkeys(each.effect for one in arms for each in one.estimates))
         for effect in effects:
             key = f"{protocol}-{effects.index(effect)}"
             drawn = forest(key, effect, arms) if protocol == "P2" or not analysis.closed else None
@@ -236,12 +236,12 @@ def _places(group: Sequence[FeatureVerdict]) -> list[CarryOver]:
     return [one for one in found if one is not None]
 
 
-def _bar_rules(found: Sequence[ArmFindings]) -> list[tuple[int, float, int]]:
+def _bar_rules(found: Sequence[ArmEffects]) -> list[tuple[int, float, int]]:
     """Return (random rows, chance of a further one to pass, arms) as often as they occur."""
     rules = Counter(
-        (one.findings[0].bar.rows, one.findings[0].bar.chance)
+        (one.estimates[0].bar.rows, one.estimates[0].bar.chance)
         for one in found
-        if one.arm.row.arm == "feature" and one.findings
+        if one.arm.row.arm == "feature" and one.estimates
     )
     return [(rows, chance, count) for (rows, chance), count in sorted(rules.items())]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vla_sae_ros.study.experiment.measure.analysis import Analysis, main_effects
 from vla_sae_ros.study.experiment.measure.effects import SUCCESS, Effect
-from vla_sae_ros.study.experiment.measure.findings import Finding
+from vla_sae_ros.study.experiment.measure.findings import EffectEstimate
 from vla_sae_ros.study.experiment.measure.predictions import Prediction
 from vla_sae_ros.study.experiment.measure.verdicts import FeatureVerdict
 from vla_sae_ros.study.experiment.records.table import Row
@@ -104,7 +104,7 @@ def _change(row: Row) -> str:
     return ", ".join(filter(None, (row.mode.replace("_", " "), say_window(row))))
 
 
-def _direction(found: Finding) -> str:
+def _direction(found: EffectEstimate) -> str:
     effect: Effect = found.effect
     if not effect.signed:
         return effect.more

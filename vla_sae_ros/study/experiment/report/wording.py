@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from vla_sae_ros.study.experiment.measure.effects import Effect
-from vla_sae_ros.study.experiment.measure.findings import Finding
+from vla_sae_ros.study.experiment.measure.findings import EffectEstimate
 from vla_sae_ros.study.experiment.records.table import Row
 
 MINUS, DASH, TIMES = "\u2212", "\u2013", "\u00d7"
@@ -55,12 +55,12 @@ def say_p(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
 
 
-def say_interval(finding: Finding) -> str:
+def say_interval(estimate: EffectEstimate) -> str:
     """Return "+12.3 mm [+10.1, +14.4]"."""
-    scale = Scale.of(finding.effect)
-    plus = finding.effect.signed
-    low, high = scale.say(finding.low, plus), scale.say(finding.high, plus)
-    return f"{scale.say(finding.mean, plus)} {scale.unit} [{low}, {high}]"
+    scale = Scale.of(estimate.effect)
+    plus = estimate.effect.signed
+    low, high = scale.say(estimate.low, plus), scale.say(estimate.high, plus)
+    return f"{scale.say(estimate.mean, plus)} {scale.unit} [{low}, {high}]"
 
 
 def say_strength(row: Row) -> str:

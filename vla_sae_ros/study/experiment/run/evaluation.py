@@ -13,7 +13,7 @@ from vla_sae_ros.study.experiment.design.plan import Plan, PlannedRun
 from vla_sae_ros.study.experiment.records.table import write_table
 from vla_sae_ros.study.experiment.run.rows import rows_of
 from vla_sae_ros.study.experiment.run.store import Store
-from vla_sae_ros.study.experiment.run.worker_pool import Hands, Lost, made_by
+from vla_sae_ros.study.experiment.run.worker_pool import Lost, WorkerPool, made_by
 
 TABLE_EVERY = 60.0
 """[s] between tables while a study runs."""
@@ -36,7 +36,7 @@ def missing(plan: Plan, store: Store) -> list[PlannedRun]:
 def evaluate(
     plan: Plan,
     store: Store,
-    hands: Hands,
+    pool: WorkerPool,
     limit: int = 0,
     said: Callable[[str], None] = print,
     finished: Callable[[PlannedRun], None] = lambda run: None,
@@ -46,7 +46,7 @@ def evaluate(
     Args:
         plan: what is wanted.
         store: what is there, and where it goes.
-        hands: the workers; the caller closes them.
+        pool: the workers; the caller closes them.
         limit: make so many runs at most; 0: all.
         said: told about every worker that is lost.
         finished: told about every run that is kept.
@@ -58,10 +58,10 @@ def evaluate(
     runs = missing(plan, store)[: limit or None]
     first = [run for run in runs if run.settings.kind == "observations"]
     try:
-        _make(first, plan, store, hands, tally, said, finished)
+        _make(first, plan, store, pool, tally, said, finished)
         later = [run for run in runs if run.settings.kind != "observations"]
         _check_sources(later, store)
-        _make(later, plan, store, hands, tally, said, finished)
+        _make(later, plan, store, pool, tally, said, finished)
     finally:
         write_table(store.folder, rows_of(plan, store))
     return tally
@@ -71,13 +71,13 @@ def _make(
     runs: list[PlannedRun],
     plan: Plan,
     store: Store,
-    hands: Hands,
+    pool: WorkerPool,
     tally: Tally,
     said: Callable[[str], None],
     finished: Callable[[PlannedRun], None],
 ) -> None:
     written = time.monotonic()
-    for event in made_by(hands, runs):
+    for event in made_by(pool, runs):
         if isinstance(event, Lost):
             tally.lost += 1
             tally.given_up += not event.again

@@ -14,7 +14,7 @@ from vla_sae_ros.policy.taps.directions import (
 )
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.experiment.design.settings import Change, RunSettings
-from vla_sae_ros.study.experiment.run.setup import HookedPolicy, Performers
+from vla_sae_ros.study.experiment.run.setup import HookedPolicy, Setup
 
 
 @dataclass(frozen=True)
@@ -30,22 +30,22 @@ class Hooked:
         return Snapshot(edits=self.edits if acting else {}, cap=self.cap)
 
 
-def hooked(performers: Performers, settings: RunSettings) -> Hooked:
+def hooked(setup: Setup, settings: RunSettings) -> Hooked:
     """Hook what a run needs onto the policy. A site that is only measured (P4) is not refused."""
-    wanted = {site: performers.bundles[site] for site, _ in settings.taps}
+    wanted = {site: setup.bundles[site] for site, _ in settings.taps}
     edits: dict[str, tuple[AppliedEdit, ...]] = {}
     for change in settings.changes:
         if change.unit == "token_norm":
-            wanted[change.site] = _bare(performers, change)
+            wanted[change.site] = _bare(setup, change)
             feature = 0
         else:
             feature = _carrying(change)
-            wanted[change.site] = _aimed(wanted[change.site], change, feature, performers.vectors)
+            wanted[change.site] = _aimed(wanted[change.site], change, feature, setup.vectors)
         value = _value(change, wanted[change.site], feature)
         edit = AppliedEdit(feature, Mode[change.mode.upper()], value, 1.0)
         if not edit.is_neutral:
             edits[change.site] = (*edits.get(change.site, ()), edit)
-    return Hooked(performers.hook(tuple(wanted.values())), edits, settings.cap)
+    return Hooked(setup.hook(tuple(wanted.values())), edits, settings.cap)
 
 
 def _carrying(change: Change) -> int:
@@ -75,11 +75,11 @@ def _direction(change: Change, bundle: SaeBundle, vectors: Mapping[str, Vector])
     return gaussian_direction(bundle.card.d_in, int(seed), int(number))
 
 
-def _bare(performers: Performers, change: Change) -> SaeBundle:
-    site = performers.sites[change.site]
+def _bare(setup: Setup, change: Change) -> SaeBundle:
+    site = setup.sites[change.site]
     seed, number = change.direction.removeprefix("gaussian:").split(":")
     direction = gaussian_direction(site.width, int(seed), int(number))
-    return direction_bundle(site, direction[None], *performers.policy)
+    return direction_bundle(site, direction[None], *setup.policy)
 
 
 def _value(change: Change, bundle: SaeBundle, feature: int) -> float:

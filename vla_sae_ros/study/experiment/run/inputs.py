@@ -1,4 +1,4 @@
-"""What a plan stands on, found: policy, SAEs, tasks, mean-difference directions."""
+"""The inputs of a plan, found: policy, SAEs, tasks, mean-difference directions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.policy.taps.directions import Vector
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sim.environment import TaskSpec
-from vla_sae_ros.study.experiment.design.plan import Ground, NamedTask
+from vla_sae_ros.study.experiment.design.plan import NamedTask, StudyInputs
 from vla_sae_ros.study.experiment.design.study_file import Study
 from vla_sae_ros.study.experiment.design.study_parts import MeanDifference
-from vla_sae_ros.study.experiment.run.libero_setup import LiberoStage
+from vla_sae_ros.study.experiment.run.libero_setup import LiberoSetupSpec
 from vla_sae_ros.study.rollouts.trials import parse_range, parse_tasks
 
 
-def ground_of(study: Study) -> tuple[Ground, LiberoStage]:
+def inputs_of(study: Study) -> tuple[StudyInputs, LiberoSetupSpec]:
     """Load the policy and its SAEs once, and look up the tasks.
 
     Raises:
@@ -30,25 +30,28 @@ def ground_of(study: Study) -> tuple[Ground, LiberoStage]:
     policy = study.policy or resource("models", "demo", "policy")
     beside = sorted(path.parent for path in (policy.parent / "sae").glob("*/bundle.yaml"))
     folders = study.bundles or tuple(beside)
-    performers = LiberoStage(policy, folders).open()
+    setup = LiberoSetupSpec(policy, folders).open()
     vectors: dict[str, Vector] = {}
     if study.mean_difference is not None:
         sites = dict.fromkeys(features.site for features in study.features)
         vectors = {site: mean_difference(study.mean_difference, site) for site in sites}
     ids = {site: content_id(vector) for site, vector in vectors.items()}
-    ground = Ground(
-        performers.policy[0],
-        performers.sites,
-        performers.bundles,
+    inputs = StudyInputs(
+        setup.policy[0],
+        setup.sites,
+        setup.bundles,
         [
-            [NamedTask(task_name(task), task) for task in parse_tasks(place.suite, place.tasks)]
-            for place in study.places
+            [
+                NamedTask(task_name(task), task)
+                for task in parse_tasks(task_set.suite, task_set.tasks)
+            ]
+            for task_set in study.places
         ],
-        [parse_range(place.init_states) for place in study.places],
+        [parse_range(task_set.init_states) for task_set in study.places],
         ids,
     )
     by_id = {ids[site]: tuple(map(float, vector)) for site, vector in vectors.items()}
-    return ground, LiberoStage(policy, folders, by_id)
+    return inputs, LiberoSetupSpec(policy, folders, by_id)
 
 
 def task_name(task: TaskSpec) -> str:

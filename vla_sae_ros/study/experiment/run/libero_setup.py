@@ -1,4 +1,4 @@
-"""The stage of real studies: a lerobot policy in LIBERO."""
+"""The setup of real studies: a lerobot policy in LIBERO."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vla_sae_ros.study.experiment.run.setup import Scene
 
 
 @dataclass(frozen=True)
-class LiberoStage:
+class LiberoSetupSpec:
     """A policy folder and SAE bundles, in LIBERO; every machine needs them at these paths."""
 
     policy: Path
@@ -26,24 +26,24 @@ class LiberoStage:
     vectors: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     device: str = "cpu"
 
-    def open(self) -> LiberoPerformers:
+    def open(self) -> LiberoSetup:
         """Load the policy, on one thread: there is a process per core."""
         torch.set_num_threads(1)
-        return LiberoPerformers(self)
+        return LiberoSetup(self)
 
 
-class LiberoPerformers:
-    """See `Performers`."""
+class LiberoSetup:
+    """See `Setup`."""
 
-    def __init__(self, stage: LiberoStage) -> None:
-        self._loaded: LoadedPolicy = load_policy(stage.policy, stage.device)
-        bundles = [SaeBundle.load(folder, stage.device) for folder in stage.bundles]
+    def __init__(self, spec: LiberoSetupSpec) -> None:
+        self._loaded: LoadedPolicy = load_policy(spec.policy, spec.device)
+        bundles = [SaeBundle.load(folder, spec.device) for folder in spec.bundles]
         engine = PolicyEngine(self._loaded, bundles)  # refuses what does not fit
         self.sites: Mapping[str, Site] = engine.adapter.sites
         engine.close()
         self.bundles: Mapping[str, SaeBundle] = {one.card.site: one for one in bundles}
         self.policy = (self._loaded.policy_id, self._loaded.name)
-        self.vectors = {name: np.array(vector) for name, vector in stage.vectors.items()}
+        self.vectors = {name: np.array(vector) for name, vector in spec.vectors.items()}
         self._scene: Scene | None = None
 
     def scene(self) -> Scene:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vla_sae_ros.activations.source import Moment
+from vla_sae_ros.activations.source import PolicyQuery
 from vla_sae_ros.sim.environment import TaskSpec
 from vla_sae_ros.study.experiment.design.settings import RunSettings
 from vla_sae_ros.study.experiment.records.files import Arrays
@@ -18,7 +18,7 @@ from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.records.timing import Timed
 from vla_sae_ros.study.experiment.run.recorder import actions_sha256
 from vla_sae_ros.study.experiment.run.rollouts import trial_of
-from vla_sae_ros.study.experiment.run.setup import Performers
+from vla_sae_ros.study.experiment.run.setup import Setup
 from vla_sae_ros.study.rollouts.playing import play_trial
 
 
@@ -42,19 +42,19 @@ class Observed(Arrays):
     widths: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, moments: Sequence[Moment], episode: str) -> Observed:
-        """Keep the frames of an episode's moments."""
-        frame = moments[0].frame
+    def of(cls, queries: Sequence[PolicyQuery], episode: str) -> Observed:
+        """Keep the frames of an episode's queries."""
+        frame = queries[0].frame
         pictures = [key for key, value in frame.items() if value.ndim == 3]
         vectors = [key for key, value in frame.items() if value.ndim == 1]
         return cls(
-            np.array([moment.step for moment in moments], np.int64),
+            np.array([query.step for query in queries], np.int64),
             np.array(pictures + vectors, str),
-            np.array(moments[0].instruction),
+            np.array(queries[0].instruction),
             np.array(episode),
-            np.array([[moment.frame[key] for key in pictures] for moment in moments], np.uint8),
+            np.array([[query.frame[key] for key in pictures] for query in queries], np.uint8),
             np.array(
-                [np.concatenate([moment.frame[key] for key in vectors]) for moment in moments],
+                [np.concatenate([query.frame[key] for key in vectors]) for query in queries],
                 np.float32,
             ),
             np.array([len(frame[key]) for key in vectors], np.int64),
@@ -78,26 +78,24 @@ class Look:
     step: int
 
 
-def run_observations(performers: Performers, settings: RunSettings, task: TaskSpec) -> Result:
+def run_observations(setup: Setup, settings: RunSettings, task: TaskSpec) -> Result:
     """Play a plain rollout and keep what the policy saw every `settings.every` steps."""
     timed = Timed()
-    policy = performers.hook(())
-    kept: list[Moment] = []
+    policy = setup.hook(())
+    kept: list[PolicyQuery] = []
     actions: list[np.ndarray] = []
 
-    def answer(moment: Moment) -> np.ndarray:
-        if len(kept) * settings.every <= moment.step:
-            kept.append(moment)
-        seed = (settings.noise_seeds[0], moment.step)
-        chunk = policy.infer(moment.frame, settings.instruction, seed).actions
+    def answer(query: PolicyQuery) -> np.ndarray:
+        if len(kept) * settings.every <= query.step:
+            kept.append(query)
+        seed = (settings.noise_seeds[0], query.step)
+        chunk = policy.infer(query.frame, settings.instruction, seed).actions
         actions.append(chunk)
         return chunk
 
     try:
         trial = trial_of(settings, task)
-        success = play_trial(
-            performers.scene(), trial, settings.steps, settings.execute_steps, answer
-        )
+        success = play_trial(setup.scene(), trial, settings.execute_steps, answer)
     finally:
         policy.close()
     assert settings.pair is not None  # of a rollout

@@ -14,17 +14,16 @@ from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.records.timing import Timed
 from vla_sae_ros.study.experiment.run.hooks import Hooked, hooked
 from vla_sae_ros.study.experiment.run.observing import Look
-from vla_sae_ros.study.experiment.run.recorder import actions_sha256
-from vla_sae_ros.study.experiment.run.setup import Performers
-from vla_sae_ros.study.experiment.run.traces import HookTraces
+from vla_sae_ros.study.experiment.run.recorder import HookTraces, actions_sha256
+from vla_sae_ros.study.experiment.run.setup import Setup
 
 WARM_UP = 3
 
 
-def run_open_loop(performers: Performers, settings: RunSettings, looked: Sequence[Look]) -> Result:
+def run_open_loop(setup: Setup, settings: RunSettings, looked: Sequence[Look]) -> Result:
     """Answer every observation once from every noise seed."""
     timed = Timed()
-    hooks, traces = hooked(performers, settings), HookTraces(settings.traced)
+    hooks, traces = hooked(setup, settings), HookTraces(settings.traced)
     asked = [(look, seed) for look in looked for seed in settings.noise_seeds]
     chunks = []
     try:
@@ -51,17 +50,17 @@ def run_open_loop(performers: Performers, settings: RunSettings, looked: Sequenc
     return Result(outcome, responses.to_bytes())
 
 
-def run_latency(performers: Performers, settings: RunSettings, looked: Sequence[Look]) -> Result:
+def run_latency(setup: Setup, settings: RunSettings, looked: Sequence[Look]) -> Result:
     """Time every answer; change the edit in the middle and take it back at the end."""
     timed = Timed()
-    plain = performers.hook(())
+    plain = setup.hook(())
     try:
         wanted = [
             _ask(Hooked(plain, {}, settings.cap), look, settings, False).actions for look in looked
         ]
     finally:
         plain.close()
-    hooks, traces = hooked(performers, settings), HookTraces(settings.traced)
+    hooks, traces = hooked(setup, settings), HookTraces(settings.traced)
     milliseconds, read_out, answers = [], [], []
     try:
         for number in range(WARM_UP):

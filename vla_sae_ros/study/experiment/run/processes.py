@@ -13,7 +13,7 @@ from pathlib import Path
 from vla_sae_ros.core.errors import ConfigurationError, SimulationError, VlaSaeError
 from vla_sae_ros.study.experiment.design.plan import PlannedRun
 from vla_sae_ros.study.experiment.records.outcome import Result
-from vla_sae_ros.study.experiment.run.setup import Stage
+from vla_sae_ros.study.experiment.run.setup import SetupSpec
 from vla_sae_ros.study.experiment.run.worker import Worker
 
 _SPAWN = multiprocessing.get_context("spawn")  # OpenGL and torch do not survive a fork
@@ -22,7 +22,7 @@ _CLOSING = 5.0  # [s]
 
 @dataclass(frozen=True)
 class _Unfit:
-    """What a worker says that cannot even open its stage."""
+    """What a worker says that cannot even open its setup."""
 
     reason: str
 
@@ -36,32 +36,32 @@ class _Failed:
 
 
 @dataclass
-class _Hand:
+class _Worker:
     process: multiprocessing.process.BaseProcess
     pipe: Connection
 
 
 class Processes:
-    """`crew.Hands` as processes, started when they are first given something."""
+    """`worker_pool.WorkerPool` as processes, started when they are first given something."""
 
-    def __init__(self, count: int, stage: Stage, folder: Path) -> None:
+    def __init__(self, count: int, spec: SetupSpec, folder: Path) -> None:
         self.count = count
-        self._stage, self._folder = stage, folder
-        self._hands: dict[int, _Hand] = {}
+        self._spec, self._folder = spec, folder
+        self._workers: dict[int, _Worker] = {}
 
-    def give(self, hand: int, run: PlannedRun) -> None:
+    def give(self, worker: int, run: PlannedRun) -> None:
         """Let an idle worker make a run."""
-        if hand not in self._hands:
-            self._hands[hand] = self._start()
-        self._hands[hand].pipe.send(run)
+        if worker not in self._workers:
+            self._workers[worker] = self._start()
+        self._workers[worker].pipe.send(run)
 
     def wait(self) -> list[tuple[int, Result | str]]:
-        """Wait until a worker is done; see `crew.Hands.wait`."""
-        ready = wait([hand.pipe for hand in self._hands.values()])
+        """Wait until a worker is done; see `worker_pool.WorkerPool.wait`."""
+        ready = wait([worker.pipe for worker in self._workers.values()])
         found: list[tuple[int, Result | str]] = []
-        for number in [number for number, hand in self._hands.items() if hand.pipe in ready]:
+        for number in [number for number, worker in self._workers.items() if worker.pipe in ready]:
             try:
-                said = self._hands[number].pipe.recv()
+                said = self._workers[number].pipe.recv()
             except (EOFError, OSError):
                 said = _Failed(self._buried(number), usable=False)
             if isinstance(said, _Unfit):
@@ -73,44 +73,39 @@ class Processes:
 
     def close(self) -> None:
         """Stop every worker, whatever it is at."""
-        for number in list(self._hands):
+        for number in list(self._workers):
             self._dismiss(number)
 
-    @property
-    def pids(self) -> list[int]:
-        """Process ids of the workers."""
-        return [one.process.pid for one in self._hands.values() if one.process.pid is not None]
-
-    def _start(self) -> _Hand:
+    def _start(self) -> _Worker:
         ours, theirs = _SPAWN.Pipe()
         process = _SPAWN.Process(
-            target=_serve, args=(theirs, self._stage, self._folder), daemon=True
+            target=_serve, args=(theirs, self._spec, self._folder), daemon=True
         )
         process.start()
         theirs.close()  # so that the pipe ends with the worker
-        return _Hand(process, ours)
+        return _Worker(process, ours)
 
     def _buried(self, number: int) -> str:
-        process = self._hands[number].process
+        process = self._workers[number].process
         process.join(_CLOSING)
         return f"its worker ended with status {process.exitcode}"
 
     def _dismiss(self, number: int) -> None:
-        hand = self._hands.pop(number)
-        hand.pipe.close()
-        hand.process.terminate()
-        hand.process.join(_CLOSING)
-        if hand.process.is_alive():
-            hand.process.kill()
-            hand.process.join()
+        worker = self._workers.pop(number)
+        worker.pipe.close()
+        worker.process.terminate()
+        worker.process.join(_CLOSING)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
 
 
-def _serve(pipe: Connection, stage: Stage, folder: Path) -> None:
+def _serve(pipe: Connection, spec: SetupSpec, folder: Path) -> None:
     """Make runs until nobody asks any longer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        worker = Worker(stage, folder)
+        worker = Worker(spec, folder)
     except VlaSaeError as error:
         pipe.send(_Unfit(str(error)))
         return

@@ -10,7 +10,7 @@ from typing import Any
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.study.experiment.design.plan import PlannedRun
 from vla_sae_ros.study.experiment.records.outcome import Result
-from vla_sae_ros.study.experiment.run.setup import Stage
+from vla_sae_ros.study.experiment.run.setup import SetupSpec
 from vla_sae_ros.study.experiment.run.worker import Worker
 
 try:
@@ -26,7 +26,7 @@ _HANDED_ON = ("MUJOCO_GL", "HF_HUB_OFFLINE", "PYTHONPATH")
 
 
 class RayActors:
-    """`crew.Hands` as actors.
+    """`worker_pool.WorkerPool` as actors.
 
     Args:
         address: "auto" for the cluster this machine belongs to, or "host:port".
@@ -36,7 +36,7 @@ class RayActors:
         ConfigurationError: no cluster there.
     """
 
-    def __init__(self, address: str, count: int, stage: Stage, folder: Path) -> None:
+    def __init__(self, address: str, count: int, spec: SetupSpec, folder: Path) -> None:
         try:
             environment = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
             ray.init(
@@ -55,7 +55,7 @@ class RayActors:
                 )
             ) from error
         self.count = count or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        self._stage, self._folder = stage, folder
+        self._spec, self._folder = spec, folder
         self._actors: dict[int, Any] = {}
         self._under_way: dict[Any, int] = {}
 
@@ -64,50 +64,50 @@ class RayActors:
         """Machines of the cluster."""
         return sum(one["Alive"] for one in ray.nodes())
 
-    def give(self, hand: int, run: PlannedRun) -> None:
+    def give(self, worker: int, run: PlannedRun) -> None:
         """Let an idle worker make a run."""
-        if hand not in self._actors:
-            self._actors[hand] = _Actor.remote(self._stage, self._folder)
-        self._under_way[self._actors[hand].run.remote(run)] = hand
+        if worker not in self._actors:
+            self._actors[worker] = _Actor.remote(self._spec, self._folder)
+        self._under_way[self._actors[worker].run.remote(run)] = worker
 
     def wait(self) -> list[tuple[int, Result | str]]:
-        """Wait until a worker is done; see `crew.Hands.wait`."""
+        """Wait until a worker is done; see `worker_pool.WorkerPool.wait`."""
         done, _ = ray.wait(list(self._under_way), num_returns=1)
         return [self._taken(reference) for reference in done]
 
     def close(self) -> None:
         """Stop every worker and leave the cluster."""
-        for hand in list(self._actors):
-            self._dismiss(hand)
+        for worker in list(self._actors):
+            self._dismiss(worker)
         ray.shutdown()
 
     def _taken(self, reference: Any) -> tuple[int, Result | str]:
-        hand = self._under_way.pop(reference)
+        worker = self._under_way.pop(reference)
         try:
-            return hand, ray.get(reference)
+            return worker, ray.get(reference)
         except RayTaskError as error:
             reason = f"{type(error.cause).__name__}: {error.cause}"
             if isinstance(error.cause, ConfigurationError):
                 raise ConfigurationError(str(error.cause)) from error
         except RayActorError as error:
             reason = f"its worker is gone: {str(error).splitlines()[0]}"
-        self._dismiss(hand)
-        return hand, reason
+        self._dismiss(worker)
+        return worker, reason
 
-    def _dismiss(self, hand: int) -> None:
-        ray.kill(self._actors.pop(hand))
+    def _dismiss(self, worker: int) -> None:
+        ray.kill(self._actors.pop(worker))
 
 
 class _RemoteWorker:
-    """A worker; it opens its stage with the first run, so that its errors arrive as such."""
+    """A worker; it opens its setup with the first run, so that its errors arrive as such."""
 
-    def __init__(self, stage: Stage, folder: Path) -> None:
-        self._stage, self._folder = stage, folder
+    def __init__(self, spec: SetupSpec, folder: Path) -> None:
+        self._spec, self._folder = spec, folder
         self._worker: Worker | None = None
 
     def run(self, run: PlannedRun) -> Result:
         if self._worker is None:
-            self._worker = Worker(self._stage, self._folder)
+            self._worker = Worker(self._spec, self._folder)
         return self._worker.run(run)
 
 

@@ -9,44 +9,43 @@ from typing import Any
 
 import numpy as np
 
-from vla_sae_ros.activations.source import Moment
+from vla_sae_ros.activations.source import PolicyQuery
 from vla_sae_ros.sim.environment import Layout, TaskSpec
 from vla_sae_ros.study.experiment.design.settings import RunSettings
 from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.records.timing import Timed
 from vla_sae_ros.study.experiment.run.hooks import hooked
-from vla_sae_ros.study.experiment.run.recorder import Recorder, actions_sha256
-from vla_sae_ros.study.experiment.run.setup import Performers
-from vla_sae_ros.study.experiment.run.traces import HookTraces
+from vla_sae_ros.study.experiment.run.recorder import HookTraces, Recorder, actions_sha256
+from vla_sae_ros.study.experiment.run.setup import Setup
 from vla_sae_ros.study.plots.mp4 import write_mp4
-from vla_sae_ros.study.rollouts.playing import PlannedTrial, play_trial
+from vla_sae_ros.study.rollouts.playing import play_trial
+from vla_sae_ros.study.rollouts.trials import Trial
 
 
 def run_rollout(
-    performers: Performers, settings: RunSettings, task: TaskSpec, filmed: bool = False
+    setup: Setup, settings: RunSettings, task: TaskSpec, filmed: bool = False
 ) -> Result:
     """Play one episode.
 
     Raises:
-        SimulationError: the simulator failed; the performers cannot be trusted after that.
+        SimulationError: the simulator failed; the setup cannot be trusted after that.
     """
     timed = Timed()
-    scene = performers.scene()
+    scene = setup.scene()
     recorder, traces = Recorder(scene, filmed), HookTraces(settings.traced)
-    hooks = hooked(performers, settings)
+    hooks = hooked(setup, settings)
 
-    def answer(moment: Moment) -> np.ndarray:
-        snapshot = hooks.snapshot(recorder.inside(settings.window, moment.step))
-        seed = (settings.noise_seeds[0], moment.step)
-        inference = hooks.policy.infer(moment.frame, settings.instruction, seed, snapshot)
-        traces.add(moment.step, inference)
+    def answer(query: PolicyQuery) -> np.ndarray:
+        snapshot = hooks.snapshot(recorder.inside(settings.window, query.step))
+        seed = (settings.noise_seeds[0], query.step)
+        inference = hooks.policy.infer(query.frame, settings.instruction, seed, snapshot)
+        traces.add(query.step, inference)
         return inference.actions
 
     try:
         success = play_trial(
             scene,
             trial_of(settings, task),
-            settings.steps,
             settings.execute_steps,
             answer,
             recorder.watch,
@@ -60,13 +59,13 @@ def run_rollout(
     return Result(outcome, recorder.trajectory(traces).to_bytes(), video)
 
 
-def trial_of(settings: RunSettings, task: TaskSpec) -> PlannedTrial:
+def trial_of(settings: RunSettings, task: TaskSpec) -> Trial:
     """Return the episode of a rollout's settings."""
     pair = settings.pair
     assert pair is not None  # of a rollout
     exchange: Any = pair.exchanged or None
     layout = Layout(pair.moved_m, exchange)
-    return PlannedTrial(task, pair.init_state, pair.seed, settings.steps, layout)
+    return Trial(task, pair.init_state, pair.seed, layout, max_steps=settings.steps)
 
 
 def film(pictures: Sequence[np.ndarray], rate: float) -> bytes:

@@ -41,7 +41,7 @@ class HookedPolicy(Protocol):
         ...
 
 
-class Performers(Protocol):
+class Setup(Protocol):
     """A policy and a world that were made in the process that uses them."""
 
     @property
@@ -73,7 +73,7 @@ class Performers(Protocol):
     def close(self) -> None: ...
 
 
-class Stage(Protocol):
-    """How to make the performers, in a few words that travel to another process or machine."""
+class SetupSpec(Protocol):
+    """How to make the setup, in a few words that travel to another process or machine."""
 
-    def open(self) -> Performers: ...
+    def open(self) -> Setup: ...

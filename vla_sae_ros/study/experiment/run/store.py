@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.journal import Journal, append_to_journal, read_journal
 from vla_sae_ros.core.whole_file import write_whole
 from vla_sae_ros.study.experiment.design.settings import RunSettings
-from vla_sae_ros.study.experiment.records.outcome import Outcome, Result
+from vla_sae_ros.study.experiment.records.outcome import Result, RunOutcome
 from vla_sae_ros.study.experiment.records.table import FILES_FOLDER, VIDEOS_FOLDER
 
 JOURNAL = "runs.jsonl"
@@ -33,13 +34,13 @@ LOCK = "lock"
 class Finished:
     """A run in the store. attempt: 1, or more where workers were lost on it."""
 
-    outcome: Outcome
+    outcome: RunOutcome
     attempt: int
     file: str
     video: str
 
 
-class Store:
+class Store(AbstractContextManager):
     """The folder of a study; one process writes to it at a time.
 
     Raises:
@@ -109,9 +110,6 @@ class Store:
         self._journal.close()
         self._lock.close()
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
 
@@ -133,7 +131,7 @@ def read_finished(folder: Path) -> dict[str, Finished]:
 
 
 def _finished(entry: Any) -> tuple[str, Finished]:
-    outcome = Outcome(**entry["outcome"])
+    outcome = RunOutcome(**entry["outcome"])
     finished = Finished(outcome, entry["attempt"], entry["file"], entry["video"])
     return str(entry["run_id"]), finished
 

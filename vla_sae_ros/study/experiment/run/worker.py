@@ -10,36 +10,36 @@ from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.run.observing import Look, looks, run_observations
 from vla_sae_ros.study.experiment.run.open_loop import run_latency, run_open_loop
 from vla_sae_ros.study.experiment.run.rollouts import run_rollout
-from vla_sae_ros.study.experiment.run.setup import Stage
+from vla_sae_ros.study.experiment.run.setup import SetupSpec
 from vla_sae_ros.study.experiment.run.store import file_of
 
 
 class Worker:
-    """Opens the stage once, and makes runs on it.
+    """Opens the setup once, and makes runs on it.
 
     Args:
-        stage: how to make policy and world.
+        spec: how to make the setup, policy and world.
         folder: of the study, where the observations for open loop lie.
     """
 
-    def __init__(self, stage: Stage, folder: Path) -> None:
-        self._performers, self._folder = stage.open(), folder
+    def __init__(self, spec: SetupSpec, folder: Path) -> None:
+        self._setup, self._folder = spec.open(), folder
         self._looked: tuple[tuple[str, ...], int, list[Look]] = ((), 0, [])
 
     def run(self, run: PlannedRun) -> Result:
         """Make one run."""
         settings = run.settings
         if settings.kind == "open_loop":
-            return run_open_loop(self._performers, settings, self._looks(settings))
+            return run_open_loop(self._setup, settings, self._looks(settings))
         if settings.kind == "latency":
-            return run_latency(self._performers, settings, self._looks(settings))
+            return run_latency(self._setup, settings, self._looks(settings))
         assert run.task is not None  # every rollout has one
         if settings.kind == "observations":
-            return run_observations(self._performers, settings, run.task)
-        return run_rollout(self._performers, settings, run.task, run.filmed)
+            return run_observations(self._setup, settings, run.task)
+        return run_rollout(self._setup, settings, run.task, run.filmed)
 
     def close(self) -> None:
-        self._performers.close()
+        self._setup.close()
 
     def _looks(self, settings: RunSettings) -> list[Look]:
         count = settings.steps if settings.kind == "open_loop" else 1

@@ -32,13 +32,13 @@ class Lost:
     again: bool
 
 
-class Hands(Protocol):
+class WorkerPool(Protocol):
     """Numbered workers, each at one run at a time."""
 
     @property
     def count(self) -> int: ...
 
-    def give(self, hand: int, run: PlannedRun) -> None:
+    def give(self, worker: int, run: PlannedRun) -> None:
         """Let an idle worker make a run."""
         ...
 
@@ -55,17 +55,17 @@ class Hands(Protocol):
         ...
 
 
-def made_by(hands: Hands, runs: Sequence[PlannedRun]) -> Iterator[Made | Lost]:
+def made_by(pool: WorkerPool, runs: Sequence[PlannedRun]) -> Iterator[Made | Lost]:
     """Make the runs, begun in their order; yield each as it ends."""
     waiting = deque((run, 1) for run in runs)
     at: dict[int, tuple[PlannedRun, int]] = {}
     while waiting or at:
-        for hand in range(hands.count):
-            if waiting and hand not in at:
-                at[hand] = waiting.popleft()
-                hands.give(hand, at[hand][0])
-        for hand, result in hands.wait():
-            run, attempt = at.pop(hand)
+        for worker in range(pool.count):
+            if waiting and worker not in at:
+                at[worker] = waiting.popleft()
+                pool.give(worker, at[worker][0])
+        for worker, result in pool.wait():
+            run, attempt = at.pop(worker)
             if isinstance(result, Result):
                 yield Made(run, result, attempt)
                 continue

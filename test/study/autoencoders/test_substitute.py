@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from observed_episodes import SITE, collect_observed
+from observed_episodes import SITE, collect_observed, train_sae_arguments
 from perfect_bundle import perfect
 
 from vla_sae_ros.cli import main
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.sim import libero
 from vla_sae_ros.sim.environment import Layout, Observation, StepResult, TaskSpec
+from vla_sae_ros.study.autoencoders.substitution import in_environment
 from vla_sae_ros.study.rollouts.trials import Trial
-from vla_sae_ros.study.substitution import substitution_run
-from vla_sae_ros.study.substitution.in_libero import substitution_effect
 
 TASK = TaskSpec("fake", 0, "task", "pick up the butter", 12, Path("p"), Path("i"))
 TRIALS = [Trial(TASK, 40 + seed, seed, Layout()) for seed in (0, 1)]
@@ -69,7 +69,7 @@ def test_every_trial_runs_plain_and_then_with_reconstructions(
 ) -> None:
     bundle = make_bundle(loaded, SITE)
     environment = FakeEnvironment(never)
-    effect = substitution_effect(loaded, bundle, environment, TRIALS, EXECUTE)
+    effect = in_environment(loaded, bundle, environment, TRIALS, EXECUTE)
     assert environment.resets == [(40, 0), (41, 1), (40, 0), (41, 1)]
     plain, substituted = environment.paths[:2], environment.paths[2:]
     # What an engine without any SAE does, asked by nobody but this test.
@@ -82,7 +82,7 @@ def test_every_trial_runs_plain_and_then_with_reconstructions(
     engine.close()
     np.testing.assert_array_equal(plain[0][:EXECUTE], np.clip(asked[:EXECUTE], -1, 1))
     assert not np.allclose(plain[0], substituted[0])
-    assert effect.actions.inferences == 2 * 12 / EXECUTE and effect.actions.error > 0
+    assert effect.actions.inferences == 2 * 12 / EXECUTE and effect.actions.mean > 0
     assert (effect.plain, effect.substituted, effect.episodes) == (0, 0, 2)
 
 
@@ -91,14 +91,14 @@ def test_successes_are_counted_on_their_own_side(
 ) -> None:
     bundle = make_bundle(loaded, SITE)
     environment = FakeEnvironment(never)
-    substitution_effect(loaded, bundle, environment, TRIALS, EXECUTE)
+    in_environment(loaded, bundle, environment, TRIALS, EXECUTE)
     aims = [path[0] for path in environment.paths]
 
     def as_plain_one(_place: np.ndarray, _step: int) -> bool:
         return np.array_equal(told.paths[-1][0], aims[1])
 
     told = FakeEnvironment(as_plain_one)
-    effect = substitution_effect(loaded, bundle, told, TRIALS, EXECUTE)
+    effect = in_environment(loaded, bundle, told, TRIALS, EXECUTE)
     assert (effect.plain, effect.substituted, effect.episodes) == (1, 0, 2)
     said = effect.in_words()
     assert "plain 1 of 2 episodes (95 % interval 9% to 91%)" in said
@@ -112,8 +112,8 @@ def test_a_perfect_reconstruction_changes_neither_actions_nor_success(
 ) -> None:
     bundle = perfect(make_bundle(loaded, SITE))
     environment = FakeEnvironment(lambda _place, step: step == 7)
-    effect = substitution_effect(loaded, bundle, environment, TRIALS, EXECUTE)
-    assert effect.actions.error < 1e-4 and (effect.plain, effect.substituted) == (2, 2)
+    effect = in_environment(loaded, bundle, environment, TRIALS, EXECUTE)
+    assert effect.actions.mean < 1e-4 and (effect.plain, effect.substituted) == (2, 2)
 
 
 def test_train_sae_writes_success_into_the_card_and_refuses_before_training(
@@ -124,24 +124,8 @@ def test_train_sae_writes_success_into_the_card_and_refuses_before_training(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     collect_observed(loaded, tmp_path / "act", [0, 1, 2], keep=False)
-    arguments = [
-        "train-sae",
-        str(tmp_path / "act"),
-        "--out",
-        str(tmp_path / "sae"),
-        "--dictionary-size",
-        "16",
-        "--k",
-        "4",
-        "--epochs",
-        "1",
-        "--held-out",
-        "0.4",
-        "--env",
-        "libero_object",
-        "--env-episodes",
-        "1",
-    ]
+    arguments = train_sae_arguments(tmp_path / "act", tmp_path / "sae")
+    arguments += ["--env", "libero_object", "--env-episodes", "1"]
     for wrong, word in (
         ([], "--policy"),
         (["--env-episodes", "0"], "1 or more"),
@@ -195,5 +179,5 @@ def in_the_place_of_libero(monkeypatch: pytest.MonkeyPatch) -> list[FakeEnvironm
         environments[-1].close = lambda: None  # type: ignore[attr-defined]
         return environments[-1]
 
-    monkeypatch.setattr(substitution_run, "LiberoEnvironment", fake_libero)
+    monkeypatch.setattr(libero, "LiberoEnvironment", fake_libero)
     return environments

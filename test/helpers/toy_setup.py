@@ -26,12 +26,12 @@ from vla_sae_ros.policy.taps.tokens import Tokens
 from vla_sae_ros.sae import SaeBundle, TopKSAE
 from vla_sae_ros.sae.bundle import BundleCard
 from vla_sae_ros.sim.environment import Layout, Observation, StepResult, TaskSpec
-from vla_sae_ros.study.experiment.design.plan import Ground, NamedTask, PlannedRun
+from vla_sae_ros.study.experiment.design.plan import NamedTask, PlannedRun, StudyInputs
 from vla_sae_ros.study.experiment.design.study_file import Study
 from vla_sae_ros.study.experiment.design.yaml_values import build
 from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.run.worker import Worker
-from vla_sae_ros.study.experiment.run.worker_pool import Hands
+from vla_sae_ros.study.experiment.run.worker_pool import WorkerPool
 
 UP, TO_X, TO_Y, SILENT = 0, 1, 2, 3
 WIDTH, ROWS, TOKENS, CHUNK, STEPS = 64, 40, 3, 6, 25
@@ -148,21 +148,21 @@ def toy_bundle() -> SaeBundle:
     return SaeBundle(sae, card, Catalogue(SITE, entries))
 
 
-class ToyPerformers:
-    """See `stage.Performers`."""
+class ToySetup:
+    """See `setup.Setup`."""
 
     sites: Mapping[str, Site] = SITES
     policy = POLICY
 
-    def __init__(self, stage: ToyStage) -> None:
-        self._stage = stage
+    def __init__(self, spec: ToySetupSpec) -> None:
+        self._spec = spec
         self.bundles: Mapping[str, SaeBundle] = {SITE: toy_bundle()}
         self.vectors: Mapping[str, Vector] = {
-            name: np.array(vector) for name, vector in stage.vectors.items()
+            name: np.array(vector) for name, vector in spec.vectors.items()
         }
 
     def scene(self) -> ToyScene:
-        return _DeadlyScene(self._stage.killed_by) if self._stage.killed_by else ToyScene()
+        return _DeadlyScene(self._spec.killed_by) if self._spec.killed_by else ToyScene()
 
     def hook(self, bundles: Sequence[SaeBundle]) -> ToyPolicy:
         return ToyPolicy(bundles)
@@ -172,15 +172,15 @@ class ToyPerformers:
 
 
 @dataclass(frozen=True)
-class ToyStage:
-    """See `stage.Stage`. killed_by: a file; while it is there, init state 3 removes it and kills
-    the process."""
+class ToySetupSpec:
+    """See `setup.SetupSpec`. killed_by: a file; while it is there, init state 3 removes it and
+    kills the process."""
 
     vectors: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     killed_by: Path | None = None
 
-    def open(self) -> ToyPerformers:
-        return ToyPerformers(self)
+    def open(self) -> ToySetup:
+        return ToySetup(self)
 
 
 class _DeadlyScene(ToyScene):
@@ -196,16 +196,16 @@ class _DeadlyScene(ToyScene):
         return super().reset(task, init_state, seed, layout)
 
 
-class InProcess(Hands):
+class InProcess(WorkerPool):
     """One worker in this process."""
 
     count = 1
 
-    def __init__(self, stage: ToyStage, folder: Path) -> None:
-        self._worker = Worker(stage, folder)
+    def __init__(self, spec: ToySetupSpec, folder: Path) -> None:
+        self._worker = Worker(spec, folder)
         self._run: PlannedRun | None = None
 
-    def give(self, hand: int, run: PlannedRun) -> None:
+    def give(self, worker: int, run: PlannedRun) -> None:
         self._run = run
 
     def wait(self) -> list[tuple[int, Result | str]]:
@@ -231,12 +231,12 @@ def toy_study(**keys: object) -> Study:
     return build(Study, given | keys)
 
 
-def toy_ground(
+def toy_inputs(
     study: Study, init_states: Sequence[int] = range(4), mean_difference: str = ""
-) -> Ground:
+) -> StudyInputs:
     """What the toy's plans stand on."""
     found = {SITE: mean_difference} if mean_difference else {}
-    return Ground(
+    return StudyInputs(
         POLICY[0],
         SITES,
         {SITE: toy_bundle()},

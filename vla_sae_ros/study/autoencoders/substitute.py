@@ -8,10 +8,10 @@ from pathlib import Path
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sae import SaeBundle
-from vla_sae_ros.study.substitution.measurement import with_effect
-from vla_sae_ros.study.substitution.substitution_run import (
-    substitution_in_libero,
+from vla_sae_ros.study.autoencoders.substitution import (
+    in_libero,
     substitution_trials,
+    with_effect,
 )
 
 
@@ -31,6 +31,6 @@ def run(args: argparse.Namespace) -> int:
     bundle = SaeBundle.load(args.bundle)
     trials = substitution_trials(args.env, args.env_tasks, args.env_episodes)
     loaded = load_policy(args.policy or resource("models", "demo", "policy"))
-    effect = substitution_in_libero(bundle, loaded, trials)
+    effect = in_libero(loaded, bundle, trials)
     with_effect(bundle, effect).card.save(args.bundle)
     return 0

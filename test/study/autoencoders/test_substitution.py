@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from observed_episodes import SITE, collect_observed, moment
+from observed_episodes import SITE, collect_observed, moment, train_sae_arguments
 from perfect_bundle import perfect
 
 from vla_sae_ros.activations.dataset import ActivationDataset
@@ -16,7 +16,7 @@ from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.sae import SaeBundle
-from vla_sae_ros.study.substitution.action_error import action_error, kept_moments
+from vla_sae_ros.study.autoencoders.substitution import kept_steps, on_observations
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_the_error_is_that_of_the_same_inference_with_and_without(
     loaded: LoadedPolicy, make_bundle: Callable[..., SaeBundle], dataset: ActivationDataset
 ) -> None:
     bundle = make_bundle(loaded, SITE)
-    found = action_error(loaded, bundle, dataset, [("e1", 5)])
+    found = on_observations(loaded, bundle, dataset, [("e1", 5)])
     engine = PolicyEngine(loaded)
     substitution = engine.attach_substitution(bundle)
     asked, chunks = moment(1, 5), []
@@ -38,8 +38,8 @@ def test_the_error_is_that_of_the_same_inference_with_and_without(
         substitution.active = active
         chunks.append(engine.infer(asked.frame, asked.instruction, (1, 5)).actions)
     engine.close()
-    assert found.error == pytest.approx(float(np.abs(chunks[1] - chunks[0]).mean()))
-    assert found.error > 0 and found.inferences == 1
+    assert found.mean == pytest.approx(float(np.abs(chunks[1] - chunks[0]).mean()))
+    assert found.mean > 0 and found.inferences == 1
     spread = np.abs(chunks[0] - chunks[0].mean(axis=0)).mean()
     assert found.spread == pytest.approx(float(spread))
 
@@ -48,19 +48,19 @@ def test_an_sae_that_reconstructs_everything_has_no_error(
     loaded: LoadedPolicy, make_bundle: Callable[..., SaeBundle], dataset: ActivationDataset
 ) -> None:
     bundle = perfect(make_bundle(loaded, SITE))
-    moments = kept_moments(dataset, dataset.episodes, 100)
-    assert action_error(loaded, bundle, dataset, moments).error < 1e-4
+    moments = kept_steps(dataset, dataset.episodes, 100)
+    assert on_observations(loaded, bundle, dataset, moments).mean < 1e-4
 
 
 def test_moments_are_spread_over_the_kept_ones(
     loaded: LoadedPolicy, dataset: ActivationDataset, tmp_path: Path
 ) -> None:
-    assert kept_moments(dataset, dataset.episodes, 3) == [("e0", 0), ("e1", 5), ("e2", 10)]
-    assert len(kept_moments(dataset, dataset.episodes, 100)) == 9
+    assert kept_steps(dataset, dataset.episodes, 3) == [("e0", 0), ("e1", 5), ("e2", 10)]
+    assert len(kept_steps(dataset, dataset.episodes, 100)) == 9
     collect_observed(loaded, tmp_path / "bare", [0, 1], keep=False)
     bare = ActivationDataset.open(tmp_path / "bare")
     with pytest.raises(ConfigurationError, match="--keep-observations"):
-        kept_moments(bare, bare.episodes, 3)
+        kept_steps(bare, bare.episodes, 3)
 
 
 def test_train_sae_measures_it_and_refuses_another_policy_before_training(
@@ -70,22 +70,7 @@ def test_train_sae_measures_it_and_refuses_another_policy_before_training(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = [
-        "train-sae",
-        str(dataset.folder),
-        "--out",
-        str(tmp_path / "sae"),
-        "--dictionary-size",
-        "16",
-        "--k",
-        "4",
-        "--epochs",
-        "1",
-        "--held-out",
-        "0.4",
-        "--action-error",
-        "2",
-    ]
+    arguments = [*train_sae_arguments(dataset.folder, tmp_path / "sae"), "--action-error", "2"]
     assert main(arguments) == 2, "the demonstration's policy did not collect these"
     assert "--policy" in capsys.readouterr().err
     assert main([*arguments, "--policy", str(tiny_policy_folder)]) == 0
