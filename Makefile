@@ -3,7 +3,7 @@
 # .venv has its own ROS: a sourced install's Python packages must not come between.
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-PYTHON_SOURCES = vla_sae_ros test launch setup.py tools $(wildcard bench)
+PYTHON_SOURCES = vla_sae_ros test launch setup.py tools examples bench
 EXTRAS = policy families sim panel robot rehearsal study onnx export ray
 WORKERS = 2
 

@@ -14,7 +14,7 @@ from worker_groups import group_of
 
 from vla_sae_ros.environment import prepare
 
-pytest_plugins = ["bag_fixtures"]
+pytest_plugins = ["bag_fixtures", "running_system"]
 """Fixtures of several rooms; test/helpers is on sys.path."""
 
 BEGUN = pytest.StashKey[float]()

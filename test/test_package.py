@@ -146,7 +146,6 @@ print(os.path.dirname(vla_sae_ros.__file__), share_folder())
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("options", [(), ("--symlink-install",)], ids=["plain", "symlink"])
 def test_colcon_builds_and_installs(tmp_path: Path, options: tuple[str, ...]) -> None:
     copy_sources(tmp_path / "src" / "vla_sae_ros")

@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-PATIENCE = 150.0
+PATIENCE = 300.0
 """[s] that anything may take."""
 PATIENCE_MS = int(1000 * PATIENCE)
+WORK = 1500.0
+"""[s] that a program may take to do its work: load a policy, run an episode, export, train."""
 
 
 def eventually[T](condition: Callable[[], T], what: object = "it never happened") -> T:

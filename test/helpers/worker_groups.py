@@ -5,11 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-TOGETHER = ("policy/onnx",)
-"""Folders whose session fixtures are made once: exported policies."""
+TOGETHER = {
+    "policy/onnx/": "exported policies",
+    "sim/": "LIBERO",
+    "study/demonstrations/": "LIBERO",
+    "study/substitution/test_in_libero.py": "LIBERO",
+    "live/test_killed_policy.py": "a running system",
+    "test_examples.py": "a running system",
+}
+"""Beginning of a file's path -> what its tests share with the others of the same name."""
 
 
 def group_of(path: Path) -> str:
-    """Return the name of the group of a test file: its folder's, or its own."""
+    """Return the name of the group of a test file: that of what it shares, or its own."""
     name = path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else path.name
-    return next((folder for folder in TOGETHER if name.startswith(f"{folder}/")), name)
+    return next((shared for start, shared in TOGETHER.items() if name.startswith(start)), name)

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
+from patience import WORK
 
 from vla_sae_ros.bags.reading import read_bag
 from vla_sae_ros.cli import main
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.live.demo import _emptied
 
-# Real nodes load a real policy and LIBERO: five minutes where eight processes share two cores.
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.slow  # real nodes load a real policy and LIBERO
 
 
 def test_a_folder_with_foreign_files_is_left_alone(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     command = [sys.executable, "-m", "vla_sae_ros.cli", "demo", "--panel", "no", "--output", "out"]
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=1000, check=False
+        command, cwd=folder, capture_output=True, text=True, timeout=WORK, check=False
     )
     assert done.returncode == 0, done.stderr + done.stdout
     return folder / "out"

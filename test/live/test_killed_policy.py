@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from patience import PATIENCE
+from patience import WORK
+from running_system import RunningSystem
 
 from vla_sae_ros.clients.client import Client
 from vla_sae_ros.msg import EpisodeState
 
-# Real nodes load a real policy and LIBERO, on a machine that may be busy.
-pytestmark = pytest.mark.timeout(1200)
-
-
-@pytest.fixture
-def system(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """`vla-sae up sim`, stopped by Ctrl-C at the end."""
-    command = [sys.executable, "-m", "vla_sae_ros.cli", "up", "sim", "--no-autorun"]
-    with (tmp_path / "vla-sae.log").open("w") as output:
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=output, text=True)
-        yield process
-        process.send_signal(signal.SIGINT)
-        process.wait(PATIENCE)
+pytestmark = pytest.mark.slow  # real nodes load a real policy and LIBERO
 
 
 def policy_process(supervisor: int) -> int:
@@ -43,7 +29,7 @@ def policy_process(supervisor: int) -> int:
 
 
 def test_a_killed_policy_is_started_again_and_the_episode_goes_on_from_where_it_held(
-    system: subprocess.Popen[str], tmp_path: Path
+    running_system: RunningSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed: list[int] = []
     statuses: list[int] = []
@@ -51,15 +37,18 @@ def test_a_killed_policy_is_started_again_and_the_episode_goes_on_from_where_it_
     def kill_once(state: EpisodeState) -> None:
         statuses.append(state.status)
         if state.step >= 12 and not killed:
-            killed.append(policy_process(system.pid))
+            killed.append(policy_process(running_system.process.pid))
             os.kill(killed[0], signal.SIGKILL)
 
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(running_system.domain))
     with Client("test_killed_policy") as client:
-        client.wait_until_ready()
-        result = client.run_episode("libero_object", 0, 41, 7, max_steps=30, on_state=kill_once)
+        client.wait_until_ready(timeout=WORK)
+        result = client.run_episode(
+            "libero_object", 0, 41, 7, max_steps=30, on_state=kill_once, timeout=WORK
+        )
     assert killed
     assert EpisodeState.HOLDING in statuses
     assert (result.steps, result.held_ticks) == (30, 0)  # lockstep: no tick passed meanwhile
-    said = (tmp_path / "vla-sae.log").read_text()
+    said = running_system.log.read_text()
     assert "policy was ended by SIGKILL" in said
     assert "starting policy again" in said

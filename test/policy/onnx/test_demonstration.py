@@ -12,7 +12,6 @@ from vla_sae_ros.resources import resource
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_the_demonstration_is_exported_and_agrees_with_pytorch(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

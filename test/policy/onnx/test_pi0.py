@@ -26,8 +26,6 @@ from vla_sae_ros.policy.onnx.prompt import Prompt
 from vla_sae_ros.policy.tiny.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
 from vla_sae_ros.sae import SaeBundle
 
-pytestmark = pytest.mark.timeout(900)  # exporting takes minutes on a busy machine
-
 PLACES = (("backbone.0", "token"), ("expert.0", "mean"))
 INSTRUCTION = "pick up the butter"
 SIZE = PiSize(layers=2, language=96)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from patience import WORK
+
 SCRIPT = """
 import sys
 
@@ -38,7 +40,7 @@ def test_an_export_runs_and_steers_without_pytorch_and_lerobot(export_folder: Pa
         [sys.executable, "-c", SCRIPT, str(export_folder)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=WORK,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "(6, 7) True"

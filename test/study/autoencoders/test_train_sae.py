@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from patience import PATIENCE
+from patience import WORK
 
 from vla_sae_ros.activations.format import CollectedSite, Collection
 from vla_sae_ros.activations.writer import ActivationWriter
@@ -183,7 +183,7 @@ def test_two_processes_of_torchrun_train_what_one_does_up_to_rounding(tmp_path: 
         cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=WORK,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

@@ -1,0 +1,128 @@
+"""Every program of examples/ runs as it stands and shows what its header says."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from domains import take_domain
+from patience import WORK
+from running_system import RunningSystem
+
+from vla_sae_ros.bags.reading import read_bag
+from vla_sae_ros.clients.client import Client
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+POLICY = "vla_sae_ros.nodes.policy.policy_node"
+
+pytestmark = pytest.mark.slow  # real nodes load real policies and LIBERO
+
+
+def run(name: str, *arguments: object, domain: int = 0) -> str:
+    """Run an example to its end; return what it printed."""
+    here = {"ROS_DOMAIN_ID": str(domain)} if domain else {}
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / name, *map(str, arguments)],
+        env=os.environ | here,
+        capture_output=True,
+        text=True,
+        timeout=WORK,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_table_lists_every_program() -> None:
+    table = (EXAMPLES / "README.md").read_text()
+    assert re.findall(r"\((\w+\.py)\)", table) == re.findall(r"\[(\w+\.py)\]", table)
+    assert set(re.findall(r"\((\w+\.py)\)", table)) == {path.name for path in EXAMPLES.glob("*.py")}
+
+
+def test_a_policy_family_of_ones_own_is_read_and_steered() -> None:
+    said = run("own_policy_family.py")
+    assert "bit-identical without an edit: True" in said
+    plain, steered = re.search(r"plain +(\[.*?\])\nsteered (\[.*?\])", said, re.DOTALL).groups()
+    assert plain != steered
+
+
+def test_a_bags_features_are_correlated_with_the_height(synthetic_bag: Path) -> None:
+    said = run("analyse_a_bag.py", synthetic_bag)
+    bag = read_bag(synthetic_bag, pictures=False)
+    for episode in bag.episodes:
+        assert f"{episode.episode_id}: {episode.suite} {episode.task}," in said
+    ((site, feature, told), *_) = re.findall(r"  (\S+) +(\d+)  r = (\S+)", said)
+    episode = bag.episodes[0]
+    stream = episode.features[site]
+    height = dict(zip(episode.position.step, episode.position.values[:, 2], strict=True))
+    pairs = [
+        (height[step], natural[index == int(feature)].sum())
+        for row, step in enumerate(stream.step)
+        for index, natural, _ in [stream.row(row)]
+    ]
+    x, y = np.array(pairs, float).T
+    r = np.mean((x - x.mean()) * (y - y.mean())) / (x.std() * y.std())
+    assert float(told) == pytest.approx(r, abs=0.006)
+
+
+def test_a_script_runs_an_episode_and_reads_the_features(running_system: RunningSystem) -> None:
+    said = run("run_an_episode.py", "--max-steps", 10, domain=running_system.domain)
+    assert "no success after 10 steps" in said
+    for site in ("backbone.1", "expert.1"):
+        assert f"{site}, mean over 2 inferences:" in said
+    assert len(re.findall(r"^ +\d+ +[\d.]+", said, re.MULTILINE)) == 10
+
+
+def test_a_node_steers_while_the_hand_is_low(running_system: RunningSystem, monkeypatch) -> None:
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(running_system.domain))
+    with Client("test_examples") as client:
+        client.wait_until_ready(timeout=WORK)
+        node = subprocess.Popen(
+            [sys.executable, EXAMPLES / "steer_from_a_node.py", "--below", "9"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            # The first pose comes with an episode: the edit stands from its second chunk on.
+            client.run_episode("libero_object", 0, 41, 7, max_steps=40, timeout=WORK)
+            said, _ = node.communicate(timeout=WORK)
+        finally:
+            node.kill()
+    assert re.search(r"hand at \d\.\d+ m: set", said)
+    applied = [float(text) for text in re.findall(r"step \d+: [\d.]+ -> ([\d.]+)", said)]
+    assert applied and applied[-1] > 0
+
+
+@pytest.fixture
+def own_system(tiny_policy_folder: Path) -> Iterator[int]:
+    """The example's bridge and a tiny policy, in processes; return their domain."""
+    domain = take_domain()
+    commands = [
+        [sys.executable, EXAMPLES / "own_environment.py"],
+        [sys.executable, "-m", POLICY, "--ros-args", "-p", f"policy:={tiny_policy_folder}"],
+    ]
+    environment = os.environ | {"ROS_DOMAIN_ID": str(domain)}
+    processes = [subprocess.Popen(command, env=environment) for command in commands]
+    yield domain
+    for process in processes:
+        process.send_signal(signal.SIGINT)
+    for process in processes:
+        assert process.wait(WORK) == 0
+
+
+def test_a_policy_drives_an_environment_of_ones_own(own_system: int, monkeypatch) -> None:
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(own_system))
+    with Client("test_examples") as client:
+        client.wait_until_ready(timeout=WORK)
+        first, again, other = (
+            client.run_episode("drawing", 0, seed=seed, timeout=WORK) for seed in (3, 3, 4)
+        )
+    assert first.success or first.steps == 60
+    assert first.actions_sha256 == again.actions_sha256 != other.actions_sha256
