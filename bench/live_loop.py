@@ -1,18 +1,23 @@
-"""The live loop in realtime: control rate kept, deadlines missed, steering calls while inferring.
+"""The live loop in realtime: control rate kept, deadlines missed, age of the pictures, steering
+calls while inferring.
 
     python bench/live_loop.py [--episodes 3]
 
-Brings up policy, LIBERO bridge and recorder, runs episodes in realtime and, all the while, changes
-one feature as fast as the service answers. Rates and counts are the bridge's own.
+Brings up policy, LIBERO bridge and recorder, runs episodes in realtime and, in one more, changes
+one feature as fast as the service answers. Rates, counts, ages and lateness are the bridge's own.
+Processor time is that of the episodes without steering calls; where other programs run, it and the
+ratios are what can be compared.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +27,21 @@ from vla_sae_ros.environment import prepare
 
 prepare()
 
-from vla_sae_ros.action import RunEpisode  # noqa: E402  (after the environment)
+import rclpy  # noqa: E402  (after the environment)
+from rclpy.context import Context  # noqa: E402
+
+from vla_sae_ros.action import RunEpisode  # noqa: E402
 from vla_sae_ros.clients.client import Client  # noqa: E402
 from vla_sae_ros.core.steering import Edit, Mode, Unit  # noqa: E402
 from vla_sae_ros.live.demo_settings import read_settings  # noqa: E402
 from vla_sae_ros.live.driving import drive  # noqa: E402
+from vla_sae_ros.msg import EpisodeState, ExecutedAction  # noqa: E402
+from vla_sae_ros.nodes.base.running import spin_until  # noqa: E402
 from vla_sae_ros.resources import resource  # noqa: E402
 from vla_sae_ros.systems.simulation import simulation_system  # noqa: E402
+from vla_sae_ros.wire import qos  # noqa: E402
 
+TICK = 1.0 / 20.0  # [s]
 PAUSE = 0.02  # [s] between steering calls: an operator's panel sends at 10 to 20 Hz
 
 
@@ -61,6 +73,54 @@ class SteeringLoad:
                 self.milliseconds.append((time.perf_counter() - started) * 1e3)
 
 
+class Ticks:
+    """How late every executed tick began, as the bridge tells; on a thread of its own."""
+
+    def __init__(self) -> None:
+        self.lateness: list[float] = []
+        self._context = Context()
+        rclpy.init(context=self._context)
+        self._node = rclpy.create_node("bench_ticks", context=self._context)
+        self._node.create_subscription(
+            ExecutedAction, "executed_action", self._executed, qos.EXECUTED
+        )
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=spin_until, args=(self._node, self._stop))
+
+    def __enter__(self) -> Ticks:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+    def _executed(self, message: ExecutedAction) -> None:
+        self.lateness.append(message.lateness)
+
+
+def processor_seconds() -> dict[str, float]:
+    """Return the seconds of processor time of every process below this one, by its module."""
+    found: dict[str, float] = {}
+    tree = {os.getpid()}
+    for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            words = (folder / "cmdline").read_text().split("\0")
+        except OSError:  # it has just ended
+            continue
+        if int(fields[1]) not in tree:
+            continue
+        tree.add(int(folder.name))
+        modules = [word for word in words if word.startswith("vla_sae_ros.")] or words
+        name = modules[-1].rpartition(".")[2]
+        seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        found[name] = found.get(name, 0.0) + seconds
+    return found
+
+
 def main() -> None:
     """Print the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -72,49 +132,86 @@ def main() -> None:
 
     def script(client: Client) -> dict[str, object]:
         client.wait_until_ready()
-        episodes = [_episode(client, arguments.steps, seed) for seed in trange(arguments.episodes)]
+        _episode(client, 20, 0)  # builds the scene, starts what is started once
+        with Ticks() as ticks:
+            before = processor_seconds()
+            episodes = [
+                _episode(client, arguments.steps, seed) for seed in trange(arguments.episodes)
+            ]
+            used = {
+                name: seconds - before.get(name, 0.0)
+                for name, seconds in processor_seconds().items()
+            }
         with SteeringLoad(edit.site, edit.feature) as load:
             steered = _episode(client, arguments.steps, 0)
-        return _figures(episodes, steered, load.milliseconds)
+        return _figures(episodes, ticks.lateness, used) | _steered(steered, load.milliseconds)
 
     system = simulation_system({"clock": "realtime", "autorun": False})
     with tempfile.TemporaryDirectory() as folder:
         print(json.dumps(drive(system, Path(folder), "bench", script), indent=2))
 
 
-def _episode(client: Client, steps: int, seed: int) -> tuple[float, RunEpisode.Result]:
-    """Return (seconds from the first tick to the last, result)."""
+@dataclass
+class Episode:
+    """What the bridge told of one: seconds from the first tick to the last, its end, ages [s]."""
+
+    seconds: float
+    result: RunEpisode.Result
+    ages: list[float]
+    observations: int
+
+
+def _episode(client: Client, steps: int, seed: int) -> Episode:
     times: list[float] = []
+    ages: dict[int, float] = {}
+
+    def told(state: EpisodeState) -> None:
+        if state.step:
+            times.append(time.perf_counter())
+        if state.observations:
+            ages[state.observations] = state.observation_age
+
     result = client.run_episode(
-        "libero_object",
-        0,
-        40,
-        seed,
-        max_steps=steps,
-        clock="realtime",
-        on_state=lambda state: times.append(time.perf_counter()) if state.step else None,
+        "libero_object", 0, 40, seed, max_steps=steps, clock="realtime", on_state=told
     )
-    return times[-1] - times[0], result
+    return Episode(times[-1] - times[0], result, list(ages.values()), max(ages))
 
 
 def _figures(
-    episodes: list[tuple[float, RunEpisode.Result]],
-    steered: tuple[float, RunEpisode.Result],
-    milliseconds: list[float],
+    episodes: list[Episode], lateness: list[float], used: dict[str, float]
 ) -> dict[str, object]:
-    steps = sum(result.steps for _, result in episodes)
+    ticks = sum(episode.result.steps for episode in episodes)
+    seconds = sum(episode.seconds for episode in episodes)
+    ages = np.array([age for episode in episodes for age in episode.ages])
+    late = np.array(lateness) * 1e3
     return {
-        "control rate wanted [Hz]": 20.0,
-        "control rate kept [Hz]": round(steps / sum(seconds for seconds, _ in episodes), 2),
-        "ticks": steps,
-        "missed deadlines": sum(result.missed_deadlines for _, result in episodes),
-        "held ticks": sum(result.held_ticks for _, result in episodes),
+        "load average": os.getloadavg()[0],
+        "control rate wanted [Hz]": round(1 / TICK),
+        "control rate kept [Hz]": round(ticks / seconds, 2),
+        "ticks": ticks,
+        "missed deadlines": sum(episode.result.missed_deadlines for episode in episodes),
+        "held ticks": sum(episode.result.held_ticks for episode in episodes),
+        "tick begins late, p50, p99, most [ms]": [
+            round(float(value), 2) for value in (*np.percentile(late, (50, 99)), late.max())
+        ],
+        "observations [Hz]": round(sum(e.observations for e in episodes) / seconds, 2),
+        "age of an observation, p50, p99 [ms]": [
+            round(float(value)) for value in np.percentile(ages * 1e3, (50, 99))
+        ],
+        "processor time per tick [ms]": {
+            name: round(1e3 * spent / ticks, 1) for name, spent in used.items() if spent > 0.1
+        },
+    }
+
+
+def _steered(episode: Episode, milliseconds: list[float]) -> dict[str, object]:
+    return {
         "with steering calls": {
-            "control rate kept [Hz]": round(steered[1].steps / steered[0], 2),
+            "control rate kept [Hz]": round(episode.result.steps / episode.seconds, 2),
             "calls": len(milliseconds),
             "call p50 [ms]": round(float(np.percentile(milliseconds, 50)), 2),
             "call p99 [ms]": round(float(np.percentile(milliseconds, 99)), 2),
-            "dropped chunks": steered[1].dropped_chunks,
+            "dropped chunks": episode.result.dropped_chunks,
         },
     }
 

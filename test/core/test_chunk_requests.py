@@ -39,3 +39,11 @@ def test_an_older_chunk_does_not_answer_a_newer_request():
     asked.asked(9, 100.0)
     assert not asked.is_answered(chunk(0))
     assert asked.is_answered(chunk(9))
+
+
+def test_an_answer_that_could_not_be_used_is_due_again_at_once() -> None:
+    asking = requests()
+    asking.asked(4, 1.0)
+    assert asking.due(5, 1.05, None) is Due.NO
+    asking.answered_in_vain()
+    assert asking.due(5, 1.05, None) is Due.AGAIN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,7 +13,7 @@ from vla_sae_ros.core.errors import ConfigurationError, SimulationError
 from vla_sae_ros.sim.conventions import libero_state
 from vla_sae_ros.sim.environment import Layout, Observation
 from vla_sae_ros.sim.expert import expert_action
-from vla_sae_ros.sim.libero import LiberoEnvironment
+from vla_sae_ros.sim.libero import SETTLE_ACTION, LiberoEnvironment
 from vla_sae_ros.sim.suites import find_task, retarget
 
 TASK = find_task("libero_object", 0)
@@ -140,3 +141,52 @@ def test_nothing_can_be_done_before_a_reset_or_after_closing() -> None:
     environment.close()
     with pytest.raises(SimulationError, match="closed"):
         environment.reset(TASK, 0, 0)
+
+
+def test_a_step_that_ends_late_is_forgotten_by_the_next_reset() -> None:
+    environment = LiberoEnvironment()
+    environment.reset(TASK, 0, 0)
+    expected = environment.step(SETTLE_ACTION).observation
+    release = threading.Event()
+    try:
+        environment._step_limit_s = 0.05
+        with pytest.raises(SimulationError, match=r"did not look within 0\.05 s"):
+            environment._on_scene("look", lambda scene: release.wait())
+        environment._step_limit_s = 60.0
+        release.set()
+        with pytest.raises(SimulationError, match=r"earlier call to look.*Call reset"):
+            environment.step(SETTLE_ACTION)
+        environment.reset(TASK, 0, 0)
+        again = environment.step(SETTLE_ACTION).observation
+        np.testing.assert_array_equal(again.joint_position, expected.joint_position)
+    finally:
+        release.set()
+        environment.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("quality", ["quick", "full"])
+@pytest.mark.parametrize(
+    ("suite", "index"),
+    # Seven objects on a floor; a stove whose flame is a site that lights up, and a drawer.
+    [("libero_object", 0), ("libero_goal", 7)],
+)
+def test_pictures_drawn_in_the_background_are_those_drawn_here(
+    quality: str, suite: str, index: int
+) -> None:
+    environment = LiberoEnvironment(quality)
+    try:
+        environment.reset(find_task(suite, index), 2, 4)
+        renderer = environment.background_renderer(lambda: None)
+        for action in random_actions(2, steps=3):
+            environment.step(action)
+            assert renderer.submit()
+            pictures = renderer.collect(120.0)
+            assert pictures is not None
+            for camera in environment.cameras:
+                np.testing.assert_array_equal(pictures[camera], environment.render(camera))
+            for _ in range(8):
+                environment.step(action)
+    finally:
+        environment.close()

@@ -10,8 +10,9 @@ import time
 
 import pytest
 
-from vla_sae_ros.core.errors import SimulationError
-from vla_sae_ros.sim.worker import SimulationThread
+from vla_sae_ros.sim.worker import SimulationThread, SimulatorLate
+
+PATIENCE = 60.0  # [s]
 
 
 def test_calls_run_in_order_on_one_thread_that_is_not_the_callers() -> None:
@@ -21,16 +22,45 @@ def test_calls_run_in_order_on_one_thread_that_is_not_the_callers() -> None:
     assert len(set(names)) == 1 and names[0] != threading.get_ident()
 
 
-def test_a_call_that_does_not_come_back_becomes_an_error_and_so_does_every_later_one() -> None:
-    worker, release = SimulationThread(), threading.Event()
+def test_a_call_that_does_not_come_back_becomes_an_error_and_what_waits_behind_it_is_left_out() -> (
+    None
+):
+    worker, release, steps = SimulationThread(), threading.Event(), []
     try:
-        with pytest.raises(SimulationError, match=r"did not reset within 0\.05 s"):
+        with pytest.raises(SimulatorLate, match=r"did not reset within 0\.05 s"):
             worker.call("reset", release.wait, 0.05)
-        with pytest.raises(SimulationError, match="still stuck in an earlier call to reset"):
-            worker.call("step", lambda: None, 5.0)
+        with pytest.raises(
+            SimulatorLate, match=r"Cannot step: .*busy with an earlier call to reset"
+        ):
+            worker.call("step", lambda: steps.append("too late"), 0.05)
     finally:
         release.set()
+        assert worker.call("look", lambda: steps, PATIENCE) == []
         worker.close()
+
+
+def test_a_call_that_ends_late_condemns_nobody() -> None:
+    worker, release = SimulationThread(), threading.Event()
+    with pytest.raises(SimulatorLate):
+        worker.call("reset", release.wait, 0.05)
+    release.set()
+    assert worker.call("step", lambda: "stepped", PATIENCE) == "stepped"
+    worker.close()
+
+
+def test_a_call_waits_for_a_late_one_within_its_own_limit() -> None:
+    worker, release, order = SimulationThread(), threading.Event(), []
+
+    def late() -> None:
+        release.wait()
+        order.append("late")
+
+    with pytest.raises(SimulatorLate):
+        worker.call("step", late, 0.05)
+    threading.Timer(0.1, release.set).start()
+    worker.call("reset", lambda: order.append("next"), PATIENCE)
+    assert order == ["late", "next"]
+    worker.close()
 
 
 def test_an_exception_reaches_the_caller_and_the_thread_lives_on() -> None:

@@ -138,3 +138,9 @@ def test_the_exporter_and_the_system_mean_the_same_file() -> None:
     from vla_sae_ros.systems.simulation import EXPORTED
 
     assert EXPORTED == DESCRIPTION
+
+
+def test_the_simulators_time_limits_reach_the_bridge(policy: Path) -> None:
+    given = {"policy": str(policy), "step_timeout": "45", "reset_timeout": "600"}
+    parameters = node(simulation_system(given), "bridge").parameters
+    assert (parameters["step_timeout"], parameters["reset_timeout"]) == (45.0, 600.0)

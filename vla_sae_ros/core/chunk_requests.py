@@ -39,6 +39,10 @@ class ChunkRequests:
         """Note that a chunk was asked for."""
         self.step, self.at = step, now
 
+    def answered_in_vain(self) -> None:
+        """Note that the answer came and could not be used: it is due again at once."""
+        self.at = float("-inf")
+
     def is_answered(self, newest: Chunk | None) -> bool:
         """Return whether the newest chunk answers the request made last."""
         return newest is not None and newest.observation_step >= self.step

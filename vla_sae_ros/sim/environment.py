@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -121,4 +122,46 @@ class Environment(Protocol):
 
     def close(self) -> None:
         """Free the simulator; calling it twice is harmless."""
+        ...
+
+
+class BackgroundRenderer(Protocol):
+    """Draws states of an environment elsewhere while the environment is stepped on."""
+
+    @property
+    def restarts(self) -> int:
+        """How often what draws has ended and was started again in this episode."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """How it ended last, in words; empty: it did not."""
+        ...
+
+    def submit(self) -> bool:
+        """Hand over the present state of the environment to be drawn by every camera.
+
+        Returns at once; False while an earlier state is being drawn, then nothing was handed over.
+        """
+        ...
+
+    def collect(self, timeout: float = 0.0) -> dict[str, ImageArray] | None:
+        """Return the pictures of the state that was handed over, once, as `render` gives them.
+
+        None: they were not there within timeout seconds. Raises SimulationError when there will be
+        none.
+        """
+        ...
+
+
+@runtime_checkable
+class DrawsInBackground(Protocol):
+    """An environment whose pictures can be drawn while it is stepped on."""
+
+    def background_renderer(self, wake: Callable[[], None]) -> BackgroundRenderer:
+        """Return what draws the scene of the present episode; call after `reset`.
+
+        `wake` is called, on any thread, whenever `collect` may have something to say. Raises
+        SimulationError when it cannot be started.
+        """
         ...

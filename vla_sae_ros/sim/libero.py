@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import mujoco
 import numpy as np
 
 from vla_sae_ros.core.errors import ConfigurationError, SimulationError, VlaSaeError, complaint
+from vla_sae_ros.sim.background_renderer import MujocoBackgroundRenderer, RenderProcess
 from vla_sae_ros.sim.environment import (
+    BackgroundRenderer,
     FloatArray,
     ImageArray,
     Layout,
@@ -23,7 +25,7 @@ from vla_sae_ros.sim.expert import PrivilegedState
 from vla_sae_ros.sim.layout import rearranged
 from vla_sae_ros.sim.quiet import prepare_simulator_imports
 from vla_sae_ros.sim.suites import load_init_state
-from vla_sae_ros.sim.worker import SimulationThread
+from vla_sae_ros.sim.worker import SimulationThread, SimulatorLate
 
 prepare_simulator_imports()
 
@@ -61,6 +63,7 @@ class LiberoEnvironment:
         self._step_limit_s = step_limit_s
         self._thread = SimulationThread()
         self._scene: _Scene | None = None
+        self._late = ""  # a call that did not end in time: only a reset makes the state known again
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -82,8 +85,12 @@ class LiberoEnvironment:
                 self._scene = _Scene(task, self._quality)
             return self._scene.reset(task, state, seed, layout)
 
+        what = f"reset to {task.name}"
         try:
-            return self._thread.call(f"reset to {task.name}", start, self._reset_limit_s)
+            observation = self._thread.call(what, start, self._reset_limit_s)
+        except SimulatorLate:
+            self._late = what
+            raise
         except VlaSaeError:
             raise
         except Exception as error:
@@ -91,6 +98,8 @@ class LiberoEnvironment:
                 f"LIBERO failed to reset {task.suite} task {task.task_index} to init state "
                 f"{init_state} with seed {seed}: {type(error).__name__}: {error}"
             ) from error
+        self._late = ""
+        return observation
 
     def step(self, action: FloatArray) -> StepResult:
         """Execute one control step; raises ConfigurationError for a malformed action."""
@@ -110,6 +119,16 @@ class LiberoEnvironment:
         if camera not in CAMERAS:
             raise ConfigurationError(complaint("Unknown camera", camera, ", ".join(CAMERAS)))
         return self._on_scene(f"render {camera}", lambda scene: scene.render(CAMERAS[camera]))
+
+    def background_renderer(self, wake: Callable[[], None]) -> BackgroundRenderer:
+        """Return what draws this episode; see DrawsInBackground."""
+
+        def make(scene: _Scene) -> MujocoBackgroundRenderer:
+            return scene.background_renderer(self._reset_limit_s, self._step_limit_s)
+
+        renderer: MujocoBackgroundRenderer = self._on_scene("copy the scene", make)
+        renderer.begin(wake)
+        return renderer
 
     def object_positions(self) -> dict[str, FloatArray]:
         """Return every object's position (3,) in the world frame, metres."""
@@ -138,7 +157,16 @@ class LiberoEnvironment:
         scene = self._scene
         if scene is None:
             raise SimulationError(f"Cannot {what}: no episode was started. Call reset first.")
-        return self._thread.call(what, lambda: function(scene), self._step_limit_s)
+        if self._late:
+            raise SimulationError(
+                f"Cannot {what}: an earlier call to {self._late} did not end in time. Call reset "
+                "first."
+            )
+        try:
+            return self._thread.call(what, lambda: function(scene), self._step_limit_s)
+        except SimulatorLate:
+            self._late = what
+            raise
 
     def _drop_scene(self) -> None:
         if self._scene is not None:
@@ -166,6 +194,7 @@ class _Scene:
             self._env.modify_observable(name, "enabled", False)
             self._env.modify_observable(name, "active", False)
         self._goal: tuple[tuple[str, ...], ...] = ()
+        self._renderer: MujocoBackgroundRenderer | None = None
 
     def reset(self, task: TaskSpec, state: FloatArray, seed: int, layout: Layout) -> Observation:
         expected = 1 + self._env.sim.model.nq + self._env.sim.model.nv
@@ -200,6 +229,27 @@ class _Scene:
         picture = self._env.sim.render(IMAGE_SIZE, IMAGE_SIZE, camera_name=camera)
         return np.ascontiguousarray(picture[::-1, ::-1])
 
+    def background_renderer(
+        self, start_limit_s: float, draw_limit_s: float
+    ) -> MujocoBackgroundRenderer:
+        if self._renderer is None:
+            context, sim = self._env.sim._render_context_offscreen, self._env.sim
+
+            def process(cameras: Mapping[str, str]) -> RenderProcess:
+                return RenderProcess(
+                    sim.model._model,
+                    sim.data._data,
+                    cameras,
+                    IMAGE_SIZE,
+                    context.vopt,
+                    bool(context.scn.flags[mujoco.mjtRndFlag.mjRND_REFLECTION]),
+                    start_limit_s,
+                    draw_limit_s,
+                )
+
+            self._renderer = MujocoBackgroundRenderer(CAMERAS, process)
+        return self._renderer
+
     def object_poses(self) -> dict[str, ObjectPose]:
         data = self._env.sim.data
         return {
@@ -223,6 +273,8 @@ class _Scene:
         )
 
     def close(self) -> None:
+        if self._renderer is not None:
+            self._renderer.close()
         self._wrapper.close()
 
     def _sample_fixtures(self, task: TaskSpec, seed: int) -> None:

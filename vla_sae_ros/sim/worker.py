@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import TypeVar
@@ -21,12 +22,16 @@ PARTS = 10
 paused study's, the clock runs on, and only the part in which that happened may be lost."""
 
 
+class SimulatorLate(SimulationError):
+    """A call did not end within its limit; what it has done by now, nobody knows."""
+
+
 class SimulationThread:
     """Runs callables one after another on one daemon thread, each with a time limit."""
 
     def __init__(self, name: str = "simulation") -> None:
-        self._calls: queue.SimpleQueue[tuple[Future, Callable] | None] = queue.SimpleQueue()
-        self._stuck_in: str | None = None
+        self._calls: queue.SimpleQueue[tuple[Future, Callable, str] | None] = queue.SimpleQueue()
+        self._running: tuple[str, float] | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -34,25 +39,28 @@ class SimulationThread:
     def call(self, what: str, function: Callable[[], T], limit_s: float) -> T:
         """Run the function on the simulation thread and return its result.
 
-        Raises SimulationError when it takes longer than limit_s seconds; the thread cannot be
-        trusted after that, and every later call is refused with the same reason.
+        Raises SimulatorLate when that takes longer than limit_s seconds. A call that has begun by
+        then goes on to its end, and the next one waits for it within a limit of its own; one that
+        has not begun is left out.
         """
         if self._closed:
             raise SimulationError(f"Cannot {what}: the simulation is closed. Make a new one.")
-        if self._stuck_in is not None:
-            raise SimulationError(
-                f"Cannot {what}: the simulator is still stuck in an earlier call to "
-                f"{self._stuck_in}. Restart the process that runs the simulation."
-            )
         future: Future[T] = Future()
-        self._calls.put((future, function))
+        self._calls.put((future, function, what))
         for _ in range(PARTS):
             if wait([future], limit_s / PARTS).done:
                 return future.result()
-        self._stuck_in = what
-        raise SimulationError(
-            f"The simulator did not {what} within {limit_s:g} s (it may be looping or the "
-            "machine is overloaded). Restart the process that runs the simulation."
+        running = self._running
+        if future.cancel() and running is not None:
+            name, since = running
+            raise SimulatorLate(
+                f"Cannot {what}: the simulator is still busy with an earlier call to {name}, begun "
+                f"{time.monotonic() - since:.0f} s ago. Try again once that has ended; if it never "
+                "does, restart the process that runs the simulation."
+            )
+        raise SimulatorLate(
+            f"The simulator did not {what} within {limit_s:g} s: it may be looping, or the machine "
+            "is overloaded. The next reset waits until it has come back."
         )
 
     def close(self) -> None:
@@ -63,8 +71,13 @@ class SimulationThread:
 
     def _run(self) -> None:
         while (item := self._calls.get()) is not None:
-            future, function = item
+            future, function, what = item
+            if not future.set_running_or_notify_cancel():
+                continue  # its caller has gone
+            self._running = what, time.monotonic()
             try:
                 future.set_result(function())
             except BaseException as error:  # handed to the caller, who waits for it
                 future.set_exception(error)
+            finally:
+                self._running = None

@@ -104,6 +104,22 @@ SIMULATION_ARGUMENTS = (
     Parameter("record_folder", "out/bags", "folder of the bags"),
     Parameter("panel", False, "open the panel"),
     Parameter("markers", False, "publish markers for RViz and Foxglove"),
+    Parameter(
+        "step_timeout",
+        20.0,
+        "longest control step or picture of the simulator",
+        unit="s",
+        minimum=0.1,
+        maximum=600,
+    ),
+    Parameter(
+        "reset_timeout",
+        120.0,
+        "longest reset of the simulator, building the scene included",
+        unit="s",
+        minimum=1,
+        maximum=3600,
+    ),
     Parameter("autorun", True, "run the episode at once; otherwise wait for a run_episode goal"),
     Parameter("namespace", "", "namespace of every node, e.g. left"),
 )
@@ -154,8 +170,9 @@ def policy_spec(policy: Path, bundles: tuple[str, ...], values: Mapping[str, Val
 
 
 def _bridge_node(values: Mapping[str, Value]) -> NodeSpec:
-    names = ("suite", "task", "init_state", "seed", "clock", "autorun")
-    parameters = {name: values[name] for name in names}
+    task = ("suite", "task", "init_state", "seed", "clock", "autorun")
+    limits = ("step_timeout", "reset_timeout")
+    parameters = {name: values[name] for name in (*task, *limits)}
     return NodeSpec(
         "bridge",
         "sim_bridge_node",

@@ -4,6 +4,7 @@ import heapq
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from vla_sae_ros.nodes.episode.episode import (
     Request,
 )
 from vla_sae_ros.nodes.episode.runner import EpisodeRunner
+from vla_sae_ros.sim.environment import Observation
 
 ACTION = load_contract(Path(__file__).parents[3] / "config" / "contracts" / "libero.yaml").action
 PERIOD = 0.05
@@ -37,13 +39,17 @@ class FakeWorld:
         self.answer: Callable[[Request], None] = lambda request: None
         self.requests: list[Request] = []
         self.observations: list[int] = []
+        self.shown: list[tuple[float, Observation, dict[str, np.ndarray]]] = []
         self.ticks: list[ExecutedTick] = []
         self.told: list[Progress] = []
         self.cancel_at = np.inf
-        self._due: list[tuple[float, int, Chunk]] = []
+        self._due: list[tuple[float, int, Chunk | None]] = []
         self._order = itertools.count()
 
-    def send(self, chunk: Chunk, delay: float = 0.0) -> None:
+    def wake(self) -> None:
+        """Used by what draws: its news come as an arrival without a chunk."""
+
+    def send(self, chunk: Chunk | None, delay: float = 0.0) -> None:
         heapq.heappush(self._due, (self.now + delay, next(self._order), chunk))
 
     def wall_ns(self) -> int:
@@ -63,6 +69,7 @@ class FakeWorld:
     def observation(self, stamp_ns, observation, pictures) -> None:
         assert set(pictures) == {"agentview", "wrist"}
         self.observations.append(stamp_ns)
+        self.shown.append((self.now, observation, pictures))
 
     def request(self, request: Request) -> None:
         self.requests.append(request)
@@ -91,6 +98,45 @@ class FakePolicy:
         ticks = np.arange(step, step + self.horizon, dtype=np.float32) / 1000
         actions = np.tile(ticks[:, None], (1, 7))
         return Chunk(next(self.ids), episode, step, self.revision, actions, 20.0)
+
+
+class FakeRenderer:
+    """Takes a while of the fake world's time to draw pictures of one pixel: the state's first."""
+
+    restarts, trouble = 0, ""
+
+    def __init__(self, world: FakeWorld, environment: Any, takes: float = 2.5 * PERIOD) -> None:
+        self.world, self.environment, self.takes = world, environment, takes
+        self.broken = False
+        self._drawn_at, self._state = np.inf, 0.0
+        self._busy = False
+
+    def submit(self) -> bool:
+        if self._busy:
+            return False
+        self._busy, self._state = True, self.environment.state[0]
+        self._drawn_at = self.world.now + self.takes
+        if np.isfinite(self._drawn_at):
+            self.world.send(None, self.takes)
+        return True
+
+    def collect(self, timeout: float = 0.0) -> dict[str, np.ndarray] | None:
+        if self.broken:
+            raise SimulationError("The rendering process ended by SIGKILL.")
+        if timeout and np.isfinite(self._drawn_at):
+            self.world.now = max(self.world.now, min(self._drawn_at, self.world.now + timeout))
+        if not self._busy or self.world.now < self._drawn_at:
+            return None
+        self._busy = False
+        return dict.fromkeys(("agentview", "wrist"), np.array(self._state))
+
+
+@pytest.fixture
+def renderer(world, environment) -> FakeRenderer:
+    """Makes the environment one whose pictures are drawn in the background."""
+    made = FakeRenderer(world, environment)
+    environment.background_renderer = lambda wake: made
+    return made
 
 
 @pytest.fixture
@@ -326,3 +372,129 @@ def test_pictures_between_requests_come_at_image_rate(world, run):
     start = world.requests[0].start_ns
     steps = [round((stamp - start) / 50_000_000) for stamp in world.observations]
     assert [step for step in steps if step % 5] == [2, 4, 7, 9, 12]
+
+
+def test_ticks_do_not_wait_for_pictures_that_are_drawn_in_the_background(world, run, renderer):
+    FakePolicy(world, delay=0.4 * PERIOD)
+    result = run("realtime", execute_steps=5, request_lead=3)
+    starts = [tick.stamp_ns - START_NS for tick in world.ticks]
+    assert starts == pytest.approx([0] + [i * 50_000_000 for i in range(11)])
+    assert result.progress.counts.missed_deadlines == 0
+    # drawn for 2.5 periods, inferred for 0.4: ticks 0, 1 and 2 hold still, tick 3 is its row 3
+    assert executed_from(world)[:4] == [None, None, None, (1, 3)]
+    assert [request.step for request in world.requests] == [0, 5]
+
+
+def test_a_renderer_that_never_answers_holds_nothing_back(world, run, renderer, environment):
+    renderer.takes = np.inf
+    result = run("realtime")
+    assert result.progress.status is EpisodeStatus.FAILED
+    assert len(environment.actions) == 12 and result.progress.counts.held_ticks == 12
+    assert result.progress.counts.missed_deadlines == 0
+    assert world.requests == [] and world.observations == []
+    assert "the last pictures are missing" in result.progress.detail
+
+
+def test_a_picture_and_its_observation_carry_the_stamp_of_the_state_they_show(
+    world, run, renderer, environment
+):
+    FakePolicy(world)
+    run("realtime", image_rate=20.0)
+    moved = np.cumsum([0.07, *(action[0] for action in environment.actions)])
+    at_stamp = {tick.stamp_ns: moved[tick.step] for tick in world.ticks}
+    assert len(world.shown) >= 4
+    for stamp, (_, observation, pictures) in zip(
+        world.observations[:-1], world.shown[:-1], strict=True
+    ):
+        assert float(pictures["agentview"]) == observation.joint_position[0]
+        assert observation.joint_position[0] == pytest.approx(at_stamp[stamp])
+
+
+def test_the_age_of_what_is_asked_for_is_told(world, run, renderer):
+    FakePolicy(world)
+    result = run("realtime")
+    assert [request.age for request in world.requests] == pytest.approx(
+        [2.5 * PERIOD] * len(world.requests)
+    )
+    for request in world.requests:
+        published = next(
+            at
+            for at, stamp in zip((s[0] for s in world.shown), world.observations, strict=True)
+            if stamp == request.stamp_ns
+        )
+        assert published - (request.stamp_ns - START_NS) / 1e9 == pytest.approx(request.age)
+    counts = result.progress.counts
+    # The view of the end waited half a period for the one before it.
+    assert counts.worst_observation_age == pytest.approx(3 * PERIOD)
+    assert counts.observations == len(world.observations)
+
+
+def test_lockstep_draws_where_it_stands_and_its_observations_have_no_age(world, run, renderer):
+    renderer.takes = np.inf
+    FakePolicy(world, delay=1.0)
+    run()
+    assert [request.age for request in world.requests] == [0.0, 0.0, 0.0]
+
+
+def test_pictures_for_people_give_way_to_those_that_are_drawn(world, run, renderer):
+    renderer.takes = 3.4 * PERIOD
+    FakePolicy(world)
+    result = run("realtime", image_rate=20.0, execute_steps=5, request_lead=3)
+    assert result.progress.counts.skipped_pictures > 0
+    # step 5 is drawn for another's picture; the request follows as soon as the renderer is free
+    assert world.requests[0].step == 0 and len(world.requests) >= 2
+    assert result.progress.counts.resent_requests == 0
+
+
+def test_a_renderer_that_is_given_up_ends_the_episode_with_its_reason(
+    world, run, renderer, environment
+):
+    FakePolicy(world)
+
+    def end() -> None:
+        if len(environment.actions) == 4:
+            renderer.broken, renderer.restarts = True, 2
+            renderer.trouble = "The rendering process ended by SIGKILL."
+
+    environment.on_step = end
+    result = run("realtime")
+    assert result.progress.status is EpisodeStatus.ERROR
+    assert "SIGKILL" in result.progress.detail
+    assert result.progress.step == 5
+    assert result.progress.counts.renderer_restarts == 2
+
+
+def test_success_stands_even_where_its_last_picture_is_missing(world, run, renderer, environment):
+    FakePolicy(world)
+
+    def end() -> None:
+        if len(environment.actions) == 4:
+            environment.succeed_at, renderer.broken = -np.inf, True
+
+    environment.on_step = end
+    result = run("realtime")
+    assert result.progress.status is EpisodeStatus.SUCCEEDED
+    assert "condition holds; the last pictures are missing: The rendering process" in (
+        result.progress.detail
+    )
+
+
+def test_every_tick_says_how_late_it_was(world, run, environment):
+    FakePolicy(world)
+
+    def stall() -> None:
+        if len(environment.actions) == 3:
+            world.now += 1.2 * PERIOD
+
+    environment.on_step = stall
+    run("realtime")
+    assert [tick.lateness for tick in world.ticks[:6]] == pytest.approx([0, 0, 0, 0, 0.01, 0])
+
+
+def test_an_answer_that_comes_too_late_is_asked_for_again_at_the_next_tick(world, run):
+    FakePolicy(world, delay=3.4 * PERIOD, horizon=3)
+    result = run("realtime", execute_steps=3, request_lead=0, resend_after=60.0)
+    assert result.progress.counts.held_ticks == 12
+    # each chunk of three ticks comes after its last one; asked for after the tick that follows
+    assert [request.step for request in world.requests] == [0, 5, 9]
+    assert result.progress.counts.dropped_chunks == 2

@@ -74,6 +74,16 @@ class Counts:
     """Realtime: the latest start of a tick, seconds after its deadline."""
     last_refusal: str = ""
     """Why the last chunk was not taken."""
+    observations: int = 0
+    """With pictures, that were published."""
+    observation_age: float = 0.0
+    """Realtime: of the newest one when it was published, seconds."""
+    worst_observation_age: float = 0.0
+    skipped_pictures: int = 0
+    """Realtime: pictures for people that were due while others were being drawn."""
+    renderer_restarts: int = 0
+    renderer_trouble: str = ""
+    """How the process that draws ended last."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,8 @@ class Request:
     stamp_ns: int
     start_ns: int
     step: int
+    age: float = 0.0
+    """Of the observation, seconds; 0 where time stood still since."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +125,8 @@ class ExecutedTick:
     """(A,) as sent to the environment."""
     planned: PlannedAction | None
     """What it comes from; None: there was no valid action and the bridge held still."""
+    lateness: float = 0.0
+    """Realtime: how long after its time it started, seconds."""
 
 
 @dataclass(frozen=True)

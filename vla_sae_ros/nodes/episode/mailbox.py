@@ -16,8 +16,13 @@ class Mailbox(Protocol):
     def get(self, timeout: float) -> Chunk | None:
         """Return the oldest chunk, or None when none comes within timeout seconds.
 
-        Raises EpisodeCanceled as soon as the episode is canceled.
+        Also None, and at once, after a `wake`. Raises EpisodeCanceled as soon as the episode is
+        canceled.
         """
+        ...
+
+    def wake(self) -> None:
+        """Make the present `get`, or else the next one, return; any thread may."""
         ...
 
 
@@ -27,7 +32,7 @@ class ChunkMailbox:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._chunks: deque[Chunk] = deque()
-        self._canceled = False
+        self._canceled = self._woken = False
 
     def put(self, chunk: Chunk) -> None:
         """Add a chunk; never blocks."""
@@ -41,10 +46,19 @@ class ChunkMailbox:
             self._canceled = True
             self._condition.notify()
 
+    def wake(self) -> None:
+        """See Mailbox.wake."""
+        with self._condition:
+            self._woken = True
+            self._condition.notify()
+
     def get(self, timeout: float) -> Chunk | None:
         """See Mailbox.get."""
         with self._condition:
-            self._condition.wait_for(lambda: self._canceled or self._chunks, max(0.0, timeout))
+            self._condition.wait_for(
+                lambda: self._canceled or self._chunks or self._woken, max(0.0, timeout)
+            )
+            self._woken = False
             if self._canceled:
                 raise EpisodeCanceled
             return self._chunks.popleft() if self._chunks else None

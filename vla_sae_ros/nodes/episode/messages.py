@@ -43,6 +43,7 @@ def to_request(request: Request) -> ChunkRequest:
         start=to_time(request.start_ns),
         seed=request.goal.seed,
         step=request.step,
+        observation_age=request.age,
     )
 
 
@@ -54,6 +55,7 @@ def to_executed(tick: ExecutedTick) -> ExecutedAction:
         step=tick.step,
         held=tick.planned is None,
         action=to_floats(tick.action),
+        lateness=tick.lateness,
     )
     if tick.planned is not None:
         message.chunk_id = tick.planned.chunk_id
@@ -77,6 +79,9 @@ def to_state(progress: Progress, control_rate: float) -> EpisodeState:
         missed_deadlines=counts.missed_deadlines,
         held_ticks=counts.held_ticks,
         dropped_chunks=counts.dropped_chunks,
+        observation_age=counts.observation_age,
+        observations=counts.observations,
+        renderer_restarts=counts.renderer_restarts,
     )
     if goal is not None:
         message.episode_id, message.instruction = goal.episode_id, goal.instruction
@@ -100,6 +105,13 @@ def to_diagnostic(progress: Progress, chunks_without_episode: int) -> Diagnostic
         "last refused chunk": counts.last_refusal,
         "requests sent again": counts.resent_requests,
         "clipped actions": counts.clipped_actions,
+        "observations": counts.observations,
+        "observation rate [Hz]": f"{_rate(progress):.1f}",
+        "observation age [ms]": f"{1000 * counts.observation_age:.0f}",
+        "greatest observation age [ms]": f"{1000 * counts.worst_observation_age:.0f}",
+        "skipped pictures": counts.skipped_pictures,
+        "renderer restarts": counts.renderer_restarts,
+        "renderer": counts.renderer_trouble,
         "chunks without an episode": chunks_without_episode,
     }
     return DiagnosticStatus(
@@ -111,11 +123,18 @@ def to_diagnostic(progress: Progress, chunks_without_episode: int) -> Diagnostic
     )
 
 
+def _rate(progress: Progress) -> float:
+    """Return the mean number of observations per second of the episode's own time."""
+    seconds = (progress.stamp_ns - progress.start_ns) / 1e9
+    return progress.counts.observations / seconds if seconds > 0 else 0.0
+
+
 def _level(progress: Progress) -> bytes:
     if progress.status is EpisodeStatus.ERROR:
         return DiagnosticStatus.ERROR
     running = progress.status in (EpisodeStatus.RUNNING, EpisodeStatus.HOLDING)
-    troubled = progress.counts.missed_deadlines or progress.counts.held_ticks
+    counts = progress.counts
+    troubled = counts.missed_deadlines or counts.held_ticks or counts.renderer_restarts
     if progress.status is EpisodeStatus.HOLDING or (running and troubled):
         return DiagnosticStatus.WARN
     return DiagnosticStatus.OK

@@ -8,7 +8,7 @@ from copy import copy
 import numpy as np
 import numpy.typing as npt
 
-from vla_sae_ros.core.chunk_queue import Chunk, ChunkQueue
+from vla_sae_ros.core.chunk_queue import Chunk, ChunkQueue, Refusal
 from vla_sae_ros.core.chunk_requests import ChunkRequests, Due
 from vla_sae_ros.core.contract import Entry, bounded_action, safe_action
 from vla_sae_ros.core.episode_status import EpisodeStatus
@@ -23,12 +23,12 @@ from vla_sae_ros.nodes.episode.episode import (
     ExecutedTick,
     Pacing,
     Progress,
-    Request,
     SimulatedEpisodeOutput,
     TimeSource,
 )
 from vla_sae_ros.nodes.episode.mailbox import Mailbox
-from vla_sae_ros.sim.environment import Environment
+from vla_sae_ros.nodes.episode.views import View, Views
+from vla_sae_ros.sim.environment import DrawsInBackground, Environment
 
 LATENESS_ALLOWED = 0.1
 """Of a period; a tick that starts later than this after its deadline is a missed one."""
@@ -72,6 +72,7 @@ class EpisodeRunner:
         self._detail = ""
         self._step = 0
         self._start_ns = self._stamp_ns = self._pictured_ns = self._ahead_ns = 0
+        self._lateness = self._stamped_at = 0.0
         self._requests = ChunkRequests(
             pacing.execute_steps, pacing.request_lead, pacing.resend_after
         )
@@ -90,7 +91,7 @@ class EpisodeRunner:
                 self._run_lockstep()
             else:
                 self._run_realtime()
-            self._observe()  # the last pictures show how it ended
+            self._show_the_end()
         except EpisodeCanceled:
             self._status, self._detail = EpisodeStatus.CANCELED, f"canceled at step {self._step}"
         except VlaSaeError as error:
@@ -106,9 +107,22 @@ class EpisodeRunner:
         goal = self._goal
         assert goal.task is not None, "a simulation's goal names its task"
         self._observation = self._environment.reset(goal.task, goal.init_state, goal.seed)
+        renderer = None
+        if goal.clock is EpisodeClock.REALTIME and isinstance(self._environment, DrawsInBackground):
+            renderer = self._environment.background_renderer(self._mailbox.wake)
         now_ns = self._time.wall_ns()
         self._start_ns = self._stamp_ns = max(now_ns, self._no_earlier_than_ns)
         self._ahead_ns = self._start_ns - now_ns
+        self._stamped_at = self._time.monotonic()
+        self._views = Views(
+            goal,
+            self._start_ns,
+            self._environment,
+            renderer,
+            self._output,
+            self._counts,
+            self._time.monotonic if goal.clock is EpisodeClock.REALTIME else None,
+        )
         self._status = EpisodeStatus.RUNNING
         self._take_chunks()  # also notices a cancel that came during the reset
         self._report()
@@ -117,8 +131,7 @@ class EpisodeRunner:
         """Execute execute_steps ticks of each chunk; no tick passes while a chunk is awaited."""
         while not self._is_over():
             if self._requests.is_used_up(self._step, self._queue.newest, lead=0):
-                self._observe()
-                self._request()
+                self._look(asks=True)
                 self._await_chunk()
             self._take_chunks()
             self._tick()
@@ -126,12 +139,12 @@ class EpisodeRunner:
 
     def _run_realtime(self) -> None:
         """Tick at the control rate whatever the policy does."""
-        self._observe()
-        self._request()
+        self._look(asks=True)
         deadline = self._time.monotonic()
         while not self._is_over():
             self._take_chunks(until=deadline)
             lateness = self._time.monotonic() - deadline
+            self._lateness = max(0.0, lateness)
             self._counts.worst_lateness = max(self._counts.worst_lateness, lateness)
             if lateness > LATENESS_ALLOWED * self._pacing.period:
                 # The schedule starts anew: catching up would execute actions in a burst.
@@ -151,12 +164,15 @@ class EpisodeRunner:
             action = bounded.values
             self._counts.clipped_actions += bounded.clipped
         result = self._environment.step(action.astype(np.float64))
-        tick = ExecutedTick(self._goal.episode_id, self._stamp_ns, self._step, action, planned)
-        self._output.executed(tick)
+        self._output.executed(
+            ExecutedTick(
+                self._goal.episode_id, self._stamp_ns, self._step, action, planned, self._lateness
+            )
+        )
         self._hash.update(action.astype("<f4").tobytes())
         self._last, self._observation = action, result.observation
         self._step += 1
-        self._stamp_ns = self._stamp_now()
+        self._stamp_ns, self._stamped_at = self._stamp_now(), self._time.monotonic()
         self._status, self._detail = EpisodeStatus.RUNNING, ""
         if planned is None:
             self._status, self._detail = EpisodeStatus.HOLDING, WAITING
@@ -183,20 +199,30 @@ class EpisodeRunner:
             return self._time.wall_ns() + self._ahead_ns
         return self._start_ns + round(self._step * self._pacing.period * 1e9)
 
-    def _observe(self) -> None:
-        pictures = {name: self._environment.render(name) for name in self._environment.cameras}
-        self._output.observation(self._stamp_ns, self._observation, pictures)
+    def _view(self, asks: bool) -> View:
+        return View(self._stamp_ns, self._stamped_at, self._step, self._observation, asks)
+
+    def _look(self, asks: bool) -> bool:
+        """Publish the present state, and ask for a chunk or not; False: the renderer is busy."""
+        if not self._views.take(self._view(asks)):
+            return False
         self._pictured_ns = self._stamp_ns
+        if asks:
+            self._requests.asked(self._step, self._time.monotonic())
+        return True
 
     def _picture(self) -> None:
         """Publish an observation between requests when image_rate says so."""
         rate = self._pacing.image_rate
-        if not self._is_over() and rate > 0 and self._stamp_ns - self._pictured_ns >= 1e9 / rate:
-            self._observe()
+        due = rate > 0 and self._stamp_ns - self._pictured_ns >= 1e9 / rate
+        if due and not self._is_over() and not self._look(asks=False):
+            self._counts.skipped_pictures += 1
+            self._pictured_ns = self._stamp_ns
 
-    def _request(self) -> None:
-        self._requests.asked(self._step, self._time.monotonic())
-        self._output.request(Request(self._goal, self._stamp_ns, self._start_ns, self._step))
+    def _show_the_end(self) -> None:
+        missing = self._views.take_last(self._view(asks=False))
+        if missing:
+            self._detail = f"{self._detail}; {missing}"
 
     def _await_chunk(self) -> None:
         """Wait for the chunk of the present step; raises NoChunk after chunk_timeout."""
@@ -216,8 +242,7 @@ class EpisodeRunner:
                 resend += self._pacing.resend_after
                 self._counts.resent_requests += 1
                 self._hold()
-                self._observe()
-                self._request()
+                self._look(asks=True)
 
     def _ask_in_realtime(self) -> None:
         """Ask for the next chunk early enough that the present one does not run dry."""
@@ -227,13 +252,16 @@ class EpisodeRunner:
         if due is Due.NO:
             self._picture()
             return
-        self._counts.resent_requests += due is Due.AGAIN
-        self._observe()
-        self._request()
+        if self._look(asks=True):  # otherwise as soon as the renderer is free
+            self._counts.resent_requests += due is Due.AGAIN
 
     def _take_chunks(self, until: float | None = None) -> None:
-        """Take the chunks that have come, or that come until a time of the monotonic clock."""
+        """Take the chunks that have come, or that come until a time of the monotonic clock.
+
+        Pictures that are drawn meanwhile are published.
+        """
         while True:
+            self._views.publish_drawn()
             left = 0.0 if until is None else until - self._time.monotonic()
             chunk = self._mailbox.get(left)
             if chunk is not None:
@@ -246,6 +274,8 @@ class EpisodeRunner:
         self._counts.dropped_chunks = self._queue.dropped
         if not outcome.accepted:
             self._counts.last_refusal = outcome.detail
+            if outcome.reason is Refusal.TOO_LATE and chunk.observation_step >= self._requests.step:
+                self._requests.answered_in_vain()
 
     def _progress(self) -> Progress:
         return Progress(
