@@ -203,7 +203,7 @@ def test_ctrl_c_lets_go_of_a_presets_edits_but_for_the_held_ones(
     [
         ("format: 1\nname: x\nbundles: {expert.1: other}\nedits: []\n", 1, "preset other"),
         ("format: 7\nname: x\nedits: []\n", 2, "preset format"),
-        (None, 2, "cannot be used"),
+        (None, 2, "No such file"),
     ],
 )
 def test_a_preset_that_does_not_fit_is_refused(

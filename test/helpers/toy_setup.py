@@ -15,9 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 
 from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry
+from vla_sae_ros.core.settings import read_settings
 from vla_sae_ros.core.steering import Snapshot
+from vla_sae_ros.core.yaml_document import parse_yaml
 from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.inference import NO_STEERING, Inference
 from vla_sae_ros.policy.taps.directions import Vector
@@ -28,7 +31,6 @@ from vla_sae_ros.sae.bundle import BundleCard
 from vla_sae_ros.sim.environment import Layout, Observation, StepResult, TaskSpec
 from vla_sae_ros.study.experiment.design.plan import NamedTask, PlannedRun, StudyInputs
 from vla_sae_ros.study.experiment.design.study_file import Study
-from vla_sae_ros.study.experiment.design.yaml_values import build
 from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.run.worker import Worker
 from vla_sae_ros.study.experiment.run.worker_pool import WorkerPool
@@ -228,7 +230,7 @@ def toy_study(**keys: object) -> Study:
         "places": [{"suite": "toy", "init_states": "0-3", "rollouts": 2}],
         "controls": {"rows": 2, "gaussian": 2, "alive": 1},
     }
-    return build(Study, given | keys)
+    return read_settings(Study, parse_yaml(yaml.safe_dump(given | keys)), "the study")
 
 
 def toy_inputs(

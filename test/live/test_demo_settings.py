@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError
-from vla_sae_ros.live.demo_settings import read_settings
+from vla_sae_ros.live.demo_settings import read_demo_settings
 from vla_sae_ros.resources import resource
 
 
 def test_the_shipped_settings_can_be_read_and_steer_inside_a_window() -> None:
-    settings = read_settings(resource("config", "demo.yaml"))
+    settings = read_demo_settings(resource("config", "demo.yaml"))
     assert settings.suite == "libero_object"
     assert settings.steering.edits
     for edit in settings.steering.edits:
@@ -23,11 +23,11 @@ def test_the_shipped_settings_can_be_read_and_steer_inside_a_window() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{", "cannot be read"),
-        ("suite: libero_object", "keys of"),
+        ("{", "not YAML"),
+        ("suite: libero_object", "`task` is missing"),
         (
             "{suite: s, task: 0, init_state: 0, seed: 0, image_rate: 10.0, steering: {}}",
-            "keys of a preset",
+            "`steering.format` is missing",
         ),
         (
             "{suite: s, task: 0, init_state: 0, seed: 0, image_rate: 10.0, "
@@ -40,9 +40,9 @@ def test_settings_that_cannot_be_are_refused_by_key(tmp_path: Path, text: str, s
     path = tmp_path / "demo.yaml"
     path.write_text(text)
     with pytest.raises(VlaSaeError, match=says):
-        read_settings(path)
+        read_demo_settings(path)
 
 
 def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nowhere\.yaml"):
-        read_settings(tmp_path / "nowhere.yaml")
+        read_demo_settings(tmp_path / "nowhere.yaml")

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from vla_sae_ros.clients.steer_client import SteerClient
-from vla_sae_ros.core.errors import ConfigurationError, SteeringRefused, complaint
-from vla_sae_ros.core.steering import format_preset, parse_preset, preset_of, to_view
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.steering import format_preset, preset_of, read_preset, to_view
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,10 +45,7 @@ def _save(client: SteerClient, args: argparse.Namespace) -> None:
 
 
 def _load(client: SteerClient, args: argparse.Namespace) -> None:
-    try:
-        preset = parse_preset(args.file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, SteeringRefused) as error:
-        raise ConfigurationError(f"the preset {args.file} cannot be used: {error}") from error
+    preset = read_preset(args.file)
     if args.hold:
         preset = replace(preset, edits=tuple(replace(edit, hold=True) for edit in preset.edits))
     revision = client.apply_preset(preset)

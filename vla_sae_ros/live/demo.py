@@ -22,7 +22,7 @@ from vla_sae_ros.clients.client import Client
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.core.steering import format_preset
-from vla_sae_ros.live.demo_settings import DemoSettings, read_settings
+from vla_sae_ros.live.demo_settings import DemoSettings, read_demo_settings
 from vla_sae_ros.live.driving import drive
 from vla_sae_ros.resources import resource
 from vla_sae_ros.study.plots.episode_video import write_comparison_video
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demonstration and return the exit status."""
-    settings = read_settings(args.settings or resource("config", "demo.yaml"))
+    settings = read_demo_settings(args.settings or resource("config", "demo.yaml"))
     output = _emptied(args.output)
     with CommandProgress() as progress:
         rollouts = _roll_out(settings, args, output, progress)

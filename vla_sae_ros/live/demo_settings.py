@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.core.steering import Preset, parse_preset
+from vla_sae_ros.core.settings import read_settings
+from vla_sae_ros.core.steering import Preset, PresetFile
+from vla_sae_ros.core.yaml_document import read_yaml
 
 
 @dataclass(frozen=True)
@@ -30,22 +29,29 @@ class DemoSettings:
     steering: Preset
 
 
-def read_settings(path: Path) -> DemoSettings:
+@dataclass(frozen=True)
+class _File:
+    suite: str
+    task: int
+    init_state: int
+    seed: int
+    image_rate: float
+    steering: PresetFile
+
+
+def read_demo_settings(path: Path) -> DemoSettings:
     """Read a settings file.
 
     Raises:
-        ConfigurationError: naming the file and what is wrong in it.
+        ConfigurationError: naming the file, the line and what is wrong in it.
     """
+    document = read_yaml(path)
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigurationError(
-            f"the demonstration's settings {path} cannot be read: {error}"
-        ) from error
-    names = {field.name for field in fields(DemoSettings)}
-    if not isinstance(content, dict) or set(content) != names:
-        raise ConfigurationError(complaint(f"keys of {path}", content, sorted(names)))
-    steering = parse_preset(yaml.safe_dump(content["steering"]))
-    if not steering.edits:
-        raise ConfigurationError(complaint(f"edits in {path}", [], "at least one"))
-    return DemoSettings(**{**content, "steering": steering})
+        file = read_settings(_File, document, "the demonstration's settings")
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+    if not file.steering.edits:
+        raise ConfigurationError(complaint(f"edits in {path}", "none", "at least one"))
+    return DemoSettings(
+        file.suite, file.task, file.init_state, file.seed, file.image_rate, file.steering.preset
+    )

@@ -18,7 +18,9 @@ import yaml
 
 from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.settings import read_settings
 from vla_sae_ros.core.whole_file import write_whole
+from vla_sae_ros.core.yaml_document import read_yaml
 from vla_sae_ros.sae.formats.saelens import load_sae
 from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
 
@@ -195,33 +197,30 @@ def refuse_existing(folder: Path) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _CardFile(BundleCard):
+    """A card as it stands in its file, with the file's format."""
+
+    format: int = 0
+
+    def __post_init__(self) -> None:
+        if self.format != _FORMAT:
+            raise ConfigurationError(complaint("format", self.format, _FORMAT))
+        super().__post_init__()
+
+
 def _read_card(path: Path) -> BundleCard:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
+    if not path.is_file():
         raise ConfigurationError(
-            f"Cannot read {path}: {error.strerror}. A bundle folder holds {BUNDLE_FILE}, "
+            f"Cannot read {path}: there is no such file. A bundle folder holds {BUNDLE_FILE}, "
             f"{CATALOGUE_FILE} and the SAE's files."
-        ) from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not YAML: {error}.") from error
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        got = content.get("format") if isinstance(content, dict) else content
-        raise ConfigurationError(complaint(f"format in {path}", got, _FORMAT))
-    names = {one.name for one in fields(BundleCard)}
-    given = set(content) - {"format"}
-    if given != names:
-        differing = sorted(given ^ names)
-        raise ConfigurationError(
-            complaint(f"fields of {path} that are missing or unknown", differing, "none")
         )
-    groups = content["token_groups"]
-    groups = tuple(groups) if isinstance(groups, list) else groups
-    card = {name: content[name] for name in names} | {"token_groups": groups}
+    document = read_yaml(path)
     try:
-        return BundleCard(**card)
+        card = read_settings(_CardFile, document, "the card of a bundle")
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
+    return BundleCard(**{one.name: getattr(card, one.name) for one in fields(BundleCard)})
 
 
 def _require(name: str, got: object, fine: bool, allowed: object) -> None:

@@ -71,6 +71,13 @@ class Fields:
             raise ContractError(complaint(self.path(key), value, f"{low:g} to {high:g}"))
         return float(value)
 
+    def whole_number(self, key: str, low: int, high: int, default: object = ...) -> int:
+        """Return a whole number within the bounds, both included; 2.5 is refused, not cut."""
+        value = self.number(key, low, high, default)
+        if not value.is_integer():
+            raise ContractError(complaint(self.path(key), value, f"{low} to {high}, whole"))
+        return int(value)
+
     def items(self) -> list[tuple[str, Any]]:
         """Return and take every remaining key."""
         taken, self._rest = list(self._rest.items()), {}

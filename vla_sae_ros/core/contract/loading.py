@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
 from vla_sae_ros.core.alignment import Align
 from vla_sae_ros.core.contract.fields import Fields
 from vla_sae_ros.core.contract.messages import JOINT_FIELDS, message_type, split_joint
 from vla_sae_ros.core.contract.operators import Operator, parse_operator
 from vla_sae_ros.core.contract.schema import Channel, Contract, Entry, Qos, Safety, Source, Task
-from vla_sae_ros.core.errors import ContractError, complaint
+from vla_sae_ros.core.errors import ConfigurationError, ContractError, complaint
+from vla_sae_ros.core.yaml_document import read_yaml
 
 FASTEST_HZ = 1000.0
 LONGEST_TOLERANCE_MS = 60_000.0
@@ -21,9 +20,9 @@ DEEPEST_QUEUE = 1000
 def load_contract(path: str | Path) -> Contract:
     """Read a contract file; raises ContractError naming the file and the key at fault."""
     try:
-        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ContractError(f"The contract {path} cannot be read: {error}") from error
+        document = read_yaml(Path(path)).value()
+    except ConfigurationError as error:
+        raise ContractError(f"The contract cannot be read: {error}") from error
     try:
         return parse_contract(document)
     except ContractError as error:
@@ -111,7 +110,7 @@ def _qos(fields: Fields) -> Qos:
     qos = Qos(
         fields.choice("reliability", ("reliable", "best_effort"), default.reliability),
         fields.choice("durability", ("volatile", "transient_local"), default.durability),
-        int(fields.number("depth", 1, DEEPEST_QUEUE, default.depth)),
+        fields.whole_number("depth", 1, DEEPEST_QUEUE, default.depth),
     )
     fields.done()
     return qos

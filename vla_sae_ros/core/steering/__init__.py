@@ -3,7 +3,14 @@
 from vla_sae_ros.core.steering.edit import TOKEN_GROUPS, AppliedEdit, Edit, Mode, Unit
 from vla_sae_ros.core.steering.event import Event, EventKind
 from vla_sae_ros.core.steering.limits import SteeringLimits
-from vla_sae_ros.core.steering.preset import Preset, format_preset, parse_preset, preset_of
+from vla_sae_ros.core.steering.preset import (
+    Preset,
+    PresetFile,
+    format_preset,
+    parse_preset,
+    preset_of,
+    read_preset,
+)
 from vla_sae_ros.core.steering.reading import to_edit, to_view
 from vla_sae_ros.core.steering.site import SteeringSite
 from vla_sae_ros.core.steering.slot import Phase
@@ -19,6 +26,7 @@ __all__ = [
     "Mode",
     "Phase",
     "Preset",
+    "PresetFile",
     "Snapshot",
     "StandingEdit",
     "StateView",
@@ -29,6 +37,7 @@ __all__ = [
     "format_preset",
     "parse_preset",
     "preset_of",
+    "read_preset",
     "snapshot_of",
     "to_edit",
     "to_view",

@@ -11,29 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 import yaml
 
-from vla_sae_ros.core.errors import SteeringRefused, complaint
-from vla_sae_ros.core.steering.edit import Edit, Mode, Unit
+from vla_sae_ros.core.errors import ConfigurationError, SteeringRefused, complaint
+from vla_sae_ros.core.settings import read_settings
+from vla_sae_ros.core.steering.edit import Edit
 from vla_sae_ros.core.steering.slot import Phase
 from vla_sae_ros.core.steering.snapshot import StateView
+from vla_sae_ros.core.yaml_document import parse_yaml, read_yaml
 
 FORMAT = 1
-_EDIT_KEYS = {
-    "site",
-    "feature",
-    "mode",
-    "value",
-    "unit",
-    "token_groups",
-    "denoising_steps",
-    "ramp",
-    "duration",
-    "window",
-    "hold",
-}
 
 
 @dataclass(frozen=True)
@@ -70,26 +59,48 @@ class Preset:
             )
 
 
+@dataclass(frozen=True)
+class PresetFile:
+    """A preset as it stands in a file."""
+
+    format: int
+    name: str
+    edits: tuple[Edit, ...]
+    bundles: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise ConfigurationError(complaint("preset format", self.format, FORMAT))
+
+    @property
+    def preset(self) -> Preset:
+        """The preset without what is the file's."""
+        return Preset(self.name, self.edits, self.bundles)
+
+
 def parse_preset(text: str) -> Preset:
     """Return the preset in this YAML text.
 
     Raises:
-        SteeringRefused: not YAML, an unknown or missing key or a wrong type, named by its place.
+        SteeringRefused: not YAML, an unknown or missing key or a wrong type, named by its line.
     """
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SteeringRefused(f"the preset is not YAML: {error}") from error
-    if not isinstance(data, dict) or set(data) - {"bundles"} != {"format", "name", "edits"}:
-        raise SteeringRefused(
-            complaint("keys of a preset", data, "format, name, edits and perhaps bundles")
-        )
-    if data["format"] != FORMAT:
-        raise SteeringRefused(complaint("preset format", data["format"], FORMAT))
-    if not isinstance(data["edits"], list):
-        raise SteeringRefused(complaint("edits of the preset", data["edits"], "a list"))
-    edits = tuple(_parse_edit(entry, f"edits[{i}]") for i, entry in enumerate(data["edits"]))
-    return Preset(str(data["name"]), edits, _parse_bundles(data.get("bundles", {})))
+        return read_settings(PresetFile, parse_yaml(text), "the preset").preset
+    except ConfigurationError as error:
+        raise SteeringRefused(f"the preset cannot be used: {error}") from error
+
+
+def read_preset(path: Path) -> Preset:
+    """Return the preset in a file.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or holds none, with the line at fault.
+    """
+    document = read_yaml(path)
+    try:
+        return read_settings(PresetFile, document, "the preset").preset
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
 
 
 def preset_of(name: str, view: StateView, bundles: Mapping[str, str]) -> Preset:
@@ -128,55 +139,3 @@ def format_preset(
     said = {"bundles": dict(bundles)} if bundles else {}
     content = {"format": FORMAT, "name": name, **said, "edits": entries}
     return yaml.safe_dump(content, sort_keys=False)
-
-
-def _parse_bundles(entry: Any) -> dict[str, str]:
-    texts = isinstance(entry, dict) and all(
-        isinstance(text, str) and text for pair in entry.items() for text in pair
-    )
-    if not texts:
-        raise SteeringRefused(
-            complaint(
-                "bundles of the preset",
-                entry,
-                "site: content id, both text",
-                "Put an id that looks like a number in quotes.",
-            )
-        )
-    return dict(entry)
-
-
-def _parse_edit(entry: Any, where: str) -> Edit:
-    if not isinstance(entry, dict) or not {"feature", "mode"} <= set(entry) <= _EDIT_KEYS:
-        raise SteeringRefused(
-            complaint(f"keys of {where}", entry, f"feature, mode and of {sorted(_EDIT_KEYS)}")
-        )
-    try:
-        return Edit(
-            feature=_integer(entry["feature"]),
-            mode=Mode[str(entry["mode"]).upper()],
-            value=float(entry.get("value", 0.0)),
-            site=str(entry.get("site", "")),
-            unit=Unit[str(entry.get("unit", "natural")).upper()],
-            token_groups=tuple(str(group) for group in entry.get("token_groups", ())),
-            denoising_steps=tuple(_integer(step) for step in entry.get("denoising_steps", ())),
-            ramp=float(entry.get("ramp", 0.0)),
-            duration=float(entry.get("duration", 0.0)),
-            window=_pair(entry.get("window", (0.0, 0.0))),
-            hold=bool(entry.get("hold", False)),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise SteeringRefused(
-            f"{where} of the preset cannot be read: {error!r} in {entry!r}."
-        ) from error
-
-
-def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{value!r} is not a whole number")
-    return value
-
-
-def _pair(value: Any) -> tuple[float, float]:
-    start, end = value
-    return float(start), float(end)

@@ -15,7 +15,7 @@ from PyQt5.QtWidgets import (
 )
 
 from vla_sae_ros.core.errors import VlaSaeError
-from vla_sae_ros.core.steering import Edit, Preset, format_preset, parse_preset
+from vla_sae_ros.core.steering import Edit, Preset, format_preset, read_preset
 from vla_sae_ros.panel.editing.preset_diff import differences
 from vla_sae_ros.panel.widgets.guard import guarded
 
@@ -87,8 +87,8 @@ class PresetFiles:
 
     def _read(self, path: str) -> Preset | None:
         try:
-            return parse_preset(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError, VlaSaeError) as error:
+            return read_preset(Path(path))
+        except VlaSaeError as error:
             self._tell(f"Preset not read, nothing changed: {error}", True)
             return None
 

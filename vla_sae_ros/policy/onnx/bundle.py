@@ -7,13 +7,14 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import yaml
 
 from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.steering import SteeringSite
+from vla_sae_ros.core.yaml_document import read_yaml
 from vla_sae_ros.policy.onnx.description import ExportedSite
 from vla_sae_ros.policy.onnx.names import DECODER, DECODER_NORM
 
@@ -55,12 +56,12 @@ def files_digest(bundle: Path) -> str:
         ConfigurationError: one of its files cannot be read.
     """
     try:
-        card = yaml.safe_load((bundle / _CARD).read_text(encoding="utf-8"))
+        card: Any = read_yaml(bundle / _CARD).value()
         place = json.dumps([card[name] for name in ("site", "pooling", "token_groups")])
         digest = hashlib.sha256(place.encode())
         for name in _SAE_FILES:
             digest.update((bundle / name).read_bytes())
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, KeyError, TypeError) as error:
         raise ConfigurationError(
             f"{bundle} is no SAE bundle: {type(error).__name__}: {error}."
         ) from error

@@ -21,7 +21,7 @@ from vla_sae_ros.core.steering import (
     Steering,
     SteeringLimits,
     SteeringSite,
-    parse_preset,
+    read_preset,
 )
 from vla_sae_ros.study.replay.replay import Replayed, SteeringOf
 
@@ -86,10 +86,7 @@ class WhatIf:
 
 def read_edits(path: Path) -> Preset:
     """Read a preset file; raises ConfigurationError naming it."""
-    try:
-        return parse_preset(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, SteeringRefused) as error:
-        raise ConfigurationError(f"the preset {path} cannot be used: {error}") from error
+    return read_preset(path)
 
 
 def other_steering(

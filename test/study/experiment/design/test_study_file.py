@@ -8,10 +8,11 @@ import pytest
 import yaml
 
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.settings import read_settings
+from vla_sae_ros.core.yaml_document import parse_yaml
 from vla_sae_ros.resources import resource
 from vla_sae_ros.study.experiment.design.study_file import Study, load_study
 from vla_sae_ros.study.experiment.design.study_parts import Window
-from vla_sae_ros.study.experiment.design.yaml_values import build
 
 PLAIN = {
     "name": "lift",
@@ -19,6 +20,10 @@ PLAIN = {
     "changes": [{"strengths": [0.5, -1]}],
     "places": [{"suite": "libero_object", "tasks": "0,0:butter_1", "move": 0.04}],
 }
+
+
+def build(cls, entry):
+    return read_settings(cls, parse_yaml(yaml.safe_dump(entry)), "the study")
 
 
 def test_a_study_is_read_with_its_defaults() -> None:
@@ -44,7 +49,7 @@ def test_a_study_is_read_with_its_defaults() -> None:
         ({"changes": [{"mode": "project_out", "strengths": [1]}]}, "none with project_out"),
         ({"changes": []}, "features and changes"),
         ({"features": [{"site": "expert.1"}]}, "exactly one of ids"),
-        ({"features": [{"ids": [1]}]}, r"features\[0\].site.*needed"),
+        ({"features": [{"ids": [1]}]}, r"features\[0\].site` is missing"),
         ({"features": [{"site": "expert.1", "ids": [True]}]}, "a whole number"),
         ({"places": []}, "places"),
         ({"places": [{"suite": "s", "rollouts": 0}]}, "1 or more"),

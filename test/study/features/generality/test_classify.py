@@ -166,8 +166,8 @@ def test_two_policies_are_compared(
         ("labels: {0: general}\n", "bundle_id"),
         ("bundle_id: ID\nlabels: {0: good}\n", "good"),
         ("bundle_id: ID\nlabels: {99: general}\n", "99"),
-        ("bundle_id: ID\nlabels: []\n", "feature: class"),
-        ("[1, 2", "Cannot read"),
+        ("bundle_id: ID\nlabels: []\n", "a mapping"),
+        ("[1, 2", "not YAML"),
     ],
 )
 def test_labels_that_do_not_belong_are_refused_and_nothing_is_written(

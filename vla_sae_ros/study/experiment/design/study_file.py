@@ -14,9 +14,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.settings import at_least, one_of, read_settings, refuse
+from vla_sae_ros.core.yaml_document import read_yaml
 from vla_sae_ros.study.experiment.design.study_parts import (
     WHOLE_EPISODE,
     Changes,
@@ -30,7 +30,6 @@ from vla_sae_ros.study.experiment.design.study_parts import (
     TaskSet,
     Window,
 )
-from vla_sae_ros.study.experiment.design.yaml_values import at_least, build, one_of, refuse
 from vla_sae_ros.study.experiment.records.table import ARMS, PROTOCOLS
 
 CHOSEN_ARMS = tuple(arm for arm in ARMS if not arm.endswith(("_general", "_memorized")))
@@ -118,13 +117,8 @@ def load_study(path: Path) -> Study:
     Raises:
         ConfigurationError: it cannot be read, or a key in it cannot be, named with what is allowed.
     """
+    content = read_yaml(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"Cannot read the study {path}: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"The study {path} is not YAML: {error}.") from error
-    try:
-        return build(Study, content)
+        return read_settings(Study, content, "the study")
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vla_sae_ros.core.settings import at_least, one_of, refuse
 from vla_sae_ros.sim.splits import EVALUATION_SEED, EVALUATION_STATES_TEXT
-from vla_sae_ros.study.experiment.design.yaml_values import at_least, one_of, refuse
 from vla_sae_ros.study.experiment.records.table import ARMS
 
 MODES = ("add", "clamp", "scale", "project_out")
@@ -81,7 +81,7 @@ class Window:
     """
 
     after: str = "start"
-    first: int = 0
+    first: int = field(default=0, metadata={"key": "from"})
     to: int = -1
 
     def __post_init__(self) -> None:

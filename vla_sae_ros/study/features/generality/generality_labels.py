@@ -6,13 +6,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import yaml
+from typing import Literal
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.settings import read_settings
+from vla_sae_ros.core.yaml_document import read_yaml
 
 CLASSES = ("general", "memorized")
-_KEYS = {"bundle_id", "labels"}
 
 
 @dataclass(frozen=True)
@@ -33,29 +33,30 @@ class GeneralityLabels:
                 feature that the bundle does not have.
         """
         path = Path(path)
+        document = read_yaml(path)
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"Cannot read the labels {path}: {error}.") from error
-        if not isinstance(content, dict) or set(content) != _KEYS:
-            raise ConfigurationError(complaint(f"keys of the labels {path}", content, _KEYS))
-        if content["bundle_id"] != bundle_id:
+            file = read_settings(_File, document, "the labels")
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{path}: {error}") from error
+        if file.bundle_id != bundle_id:
             raise ConfigurationError(
                 complaint(
                     f"bundle of the labels {path}",
-                    content["bundle_id"],
+                    file.bundle_id,
                     bundle_id,
                     "Label this bundle's features, or give the bundle that was labelled.",
                 )
             )
-        labels = content["labels"]
-        if not isinstance(labels, dict) or not labels:
-            raise ConfigurationError(complaint(f"labels in {path}", labels, "feature: class"))
-        for feature, said in labels.items():
-            if type(feature) is not int or not 0 <= feature < dictionary_size:
+        if not file.labels:
+            raise ConfigurationError(complaint(f"labels in {path}", "none", "feature: class"))
+        for feature in file.labels:
+            if not 0 <= feature < dictionary_size:
                 allowed = f"integers from 0 to {dictionary_size - 1}"
                 raise ConfigurationError(complaint(f"feature in {path}", feature, allowed))
-            if said not in CLASSES:
-                allowed = " or ".join(CLASSES)
-                raise ConfigurationError(complaint(f"class of {feature} in {path}", said, allowed))
-        return cls(bundle_id, labels)
+        return cls(bundle_id, dict(file.labels))
+
+
+@dataclass(frozen=True)
+class _File:
+    bundle_id: str
+    labels: dict[int, Literal["general", "memorized"]]
