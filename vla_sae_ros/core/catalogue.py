@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.shapes import PerFeature
 from vla_sae_ros.core.whole_file import write_whole
 
 CATALOGUE_FILE = "catalogue.json"
@@ -104,7 +105,7 @@ class Catalogue:
         """Return the entry of `feature`, or None when nothing is known about it."""
         return self._by_feature.get(feature)
 
-    def observed_max(self, dictionary_size: int) -> np.ndarray:
+    def observed_max(self, dictionary_size: int) -> PerFeature:
         """Return (F,) float32: the largest code seen per feature; 0 where dead or unknown."""
         largest = np.zeros(dictionary_size, np.float32)
         for entry in self.entries:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
+
+from vla_sae_ros.core.shapes import ActionRows, ActionVector
 
 RATE_TOLERANCE = 0.01
 """Relative; a chunk meant for another control rate would be executed too fast or too slowly."""
@@ -23,7 +24,7 @@ class Chunk:
     observation_step: int
     """Control ticks executed when the observation was made."""
     steering_revision: int
-    actions: npt.NDArray[np.float32]
+    actions: ActionRows
     """(H, A) in the units of the contract's action entry."""
     control_rate: float
     """Hz."""
@@ -60,7 +61,7 @@ class Push:
 class PlannedAction:
     """The action for one tick and where it comes from."""
 
-    action: npt.NDArray[np.float32]
+    action: ActionVector
     """(A,)"""
     step: int
     chunk_id: int

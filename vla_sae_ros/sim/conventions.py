@@ -6,8 +6,6 @@ import numpy as np
 
 from vla_sae_ros.sim.environment import FloatArray, Observation
 
-STATE_NAMES = ("x", "y", "z", "rx", "ry", "rz", "finger_left", "finger_right")
-
 
 def axis_angle(quaternion: FloatArray) -> FloatArray:
     """Return the rotation vector (3,) in rad of a unit quaternion (4,) xyzw.

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from vla_sae_ros.core.contract.schema import Entry, Source
 from vla_sae_ros.core.errors import ContractError, complaint
+from vla_sae_ros.core.shapes import CommandVector
 
 Vector = npt.NDArray[Any]
 
@@ -19,11 +20,11 @@ Vector = npt.NDArray[Any]
 class BoundedAction:
     """What goes out on the channels of an action entry, one after another."""
 
-    values: npt.NDArray[np.float32]
+    values: CommandVector
     """(C,) float32 in the channels' units."""
     clipped: bool
     """A clamp changed a value."""
-    asked: npt.NDArray[np.float32]
+    asked: CommandVector
     """(C,) what it would have been without clamps."""
 
 
@@ -48,7 +49,7 @@ def bounded_action(entry: Entry, action: Vector) -> BoundedAction:
     return BoundedAction(values, not np.array_equal(values, unbounded), unbounded)
 
 
-def safe_action(entry: Entry, last: Vector | None) -> npt.NDArray[np.float32]:
+def safe_action(entry: Entry, last: Vector | None) -> CommandVector:
     """Return what to send while there is no valid action, (C,) float32 in the channels' units.
 
     A source with safety `hold` repeats its part of the last command and falls back to `zeros`

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from vla_sae_ros.core.contract.pictures import CompressedPicture
 from vla_sae_ros.core.contract.schema import COMPRESSED_TYPE, IMAGE_TYPE, Channel, Source
 from vla_sae_ros.core.errors import ContractError, ObservationError, complaint
+from vla_sae_ros.core.shapes import Picture
 
 Kind = Literal["image", "compressed", "joints", "trajectory", "fields", "scalar", "text"]
 NANOSECONDS = 1_000_000_000
@@ -117,7 +118,7 @@ def read_text(message: Any, select: tuple[str, ...], channel: Channel) -> str:
     return str(_field(message, select[0] if select else "data", channel))
 
 
-def read_image(message: Any, topic: str) -> npt.NDArray[np.uint8]:
+def read_image(message: Any, topic: str) -> Picture:
     """Return a sensor_msgs/Image as (height, width, 3) uint8 RGB, a view of its data."""
     if message.encoding not in PIXEL_ORDERS:
         raise ObservationError(

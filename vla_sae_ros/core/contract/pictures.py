@@ -6,10 +6,10 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from vla_sae_ros.core.errors import ObservationError, complaint
+from vla_sae_ros.core.shapes import Picture
 
 FORMATS = ("JPEG", "PNG")
 LARGEST_PICTURE = 8192 * 8192
@@ -25,7 +25,7 @@ class CompressedPicture:
     """As the message names it; what the data are is told by themselves."""
     topic: str
 
-    def decoded(self) -> npt.NDArray[np.uint8]:
+    def decoded(self) -> Picture:
         """Return (height, width, 3) uint8 RGB; raises ObservationError for what is no JPEG or PNG.
 
         Both formats say themselves how their channels are ordered, so the bgr8 that image_transport
@@ -53,9 +53,7 @@ class CompressedPicture:
             ) from error
 
 
-def resized_with_pad(
-    picture: npt.NDArray[np.uint8], height: int, width: int
-) -> npt.NDArray[np.uint8]:
+def resized_with_pad(picture: Picture, height: int, width: int) -> Picture:
     """Fit a picture (H, W, 3) into (height, width, 3) without distortion, centred, padded black.
 
     Bilinear with anti-aliasing; the inner size is rounded down and an odd rest goes below and to

@@ -11,7 +11,6 @@ DECODER, DECODER_NORM = "decoder.npy", "decoder_norm.npy"
 """Decoder rows (F, d) float32 of a site's SAE, in the folder that is named like the site; and their
 norms (F,), where they are not all 1."""
 PREFIX, STEP, TAPPED_STEP = "prefix.onnx", "step.onnx", "step_tapped.onnx"
-GRAPHS = (PREFIX, STEP, TAPPED_STEP)
 
 TOKENS, TOKEN_MASK, STATE = "tokens", "token_mask", "state"
 STATE_PLACES = IN_PREFIX, IN_SUFFIX, IN_PROMPT = ("prefix", "suffix", "prompt")

@@ -11,8 +11,10 @@ from torch.nn.functional import normalize
 
 from vla_sae_ros.core.steering import AppliedEdit, Mode
 from vla_sae_ros.policy.taps.pooled_change import PooledChange, pooled_change
+from vla_sae_ros.policy.taps.shapes import Amounts, Rows
 from vla_sae_ros.policy.taps.tokens import Groups
 from vla_sae_ros.sae import ActiveCode, SparseAutoencoder
+from vla_sae_ros.sae.shapes import ChosenCodes, Features, Residuals
 
 
 @dataclass(frozen=True)
@@ -39,23 +41,25 @@ class EditPlan:
             and reach the same tokens; None otherwise.
     """
 
-    features: Tensor
-    offset: Tensor
-    gain: Tensor
+    features: Features
+    offset: Amounts
+    gain: Amounts
     needs_code: bool
     alone: SparseAutoencoder | None
-    directions: Tensor
+    directions: Rows
     projected: tuple[int, ...]
-    rows: Tensor
+    rows: Rows
     scopes: tuple[Groups, ...]
     one_scope: bool
     pooled: PooledChange | None
 
-    def code_change(self, z: Tensor) -> Tensor:
+    def code_change(self, z: ChosenCodes) -> ChosenCodes:
         """Return z' - z (..., n) for natural activations z (..., n)."""
         return torch.addcmul(self.offset, self.gain, z)
 
-    def change_of(self, sae: SparseAutoencoder, x_n: Tensor) -> tuple[Tensor, ActiveCode | None]:
+    def change_of(
+        self, sae: SparseAutoencoder, x_n: Residuals
+    ) -> tuple[ChosenCodes, ActiveCode | None]:
         """Return z' - z (..., n) for normalised x_n (..., d), and the code if all was needed."""
         if not self.needs_code:
             return self.offset, None

@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
 from vla_sae_ros.policy.families.patches import CameraPatches
 from vla_sae_ros.policy.taps.colour_map import colours, table
 from vla_sae_ros.policy.taps.reading import Reading
+from vla_sae_ros.policy.taps.shapes import TokenValues
 
 Picture = npt.NDArray[np.uint8]
 """(H, W, 3) RGB."""
@@ -78,7 +78,7 @@ def _of_height(
     return resized, placed
 
 
-def token_values(reading: Reading, feature: int) -> Tensor:
+def token_values(reading: Reading, feature: int) -> TokenValues:
     """Return the number of each token (T,) float32, see above; 0 for tokens that are not real.
 
     All are 0 where the site did not run: nothing fired.
@@ -95,7 +95,7 @@ def token_values(reading: Reading, feature: int) -> Tensor:
     return values * real
 
 
-def patch_grids(values: Tensor, patches: Sequence[CameraPatches]) -> list[Grid]:
+def patch_grids(values: TokenValues, patches: Sequence[CameraPatches]) -> list[Grid]:
     """Return each camera's (rows, columns) of the tokens' values (T,)."""
     on_host = values.cpu().numpy()
     return [

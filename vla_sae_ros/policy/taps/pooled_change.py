@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vla_sae_ros.policy.taps.shapes import Amounts, Rows
 from vla_sae_ros.sae import ActiveCode, SparseAutoencoder
+from vla_sae_ros.sae.shapes import PerDimension
 
 PooledChange = Callable[[Tensor], tuple[Tensor, ActiveCode | None]]
 """Gets the normalised pooled vector x_n (d,); returns dz @ rows (d,), and the code of all features
@@ -25,9 +27,9 @@ where it was needed."""
 class ConstantChange:
     """dz @ rows = constant, (d,) float32: every edit is an add, so no code has to be known."""
 
-    constant: Tensor
+    constant: PerDimension
 
-    def __call__(self, x_n: Tensor) -> tuple[Tensor, ActiveCode | None]:
+    def __call__(self, x_n: PerDimension) -> tuple[PerDimension, ActiveCode | None]:
         return self.constant, None
 
 
@@ -41,11 +43,11 @@ class AloneChange:
         columns: (d, n) float32, gain times decoder row.
     """
 
-    constant: Tensor
+    constant: PerDimension
     edited: SparseAutoencoder
     columns: Tensor
 
-    def __call__(self, x_n: Tensor) -> tuple[Tensor, ActiveCode | None]:
+    def __call__(self, x_n: PerDimension) -> tuple[PerDimension, ActiveCode | None]:
         z = self.edited.activate(self.edited.hidden(x_n))
         return torch.addmv(self.constant, self.columns, z), None
 
@@ -61,12 +63,12 @@ class ListedChange:
         by_slot: (n + 1, d) float32, gain times row of each edited feature; the last one is zero.
     """
 
-    constant: Tensor
+    constant: PerDimension
     sae: SparseAutoencoder
     slot: Tensor
     by_slot: Tensor
 
-    def __call__(self, x_n: Tensor) -> tuple[Tensor, ActiveCode | None]:
+    def __call__(self, x_n: PerDimension) -> tuple[PerDimension, ActiveCode | None]:
         code = self.sae.encode_normalized(x_n)
         rows = self.by_slot.index_select(0, self.slot.take(code.index))
         return torch.addmv(self.constant, rows.t(), code.value), code
@@ -75,9 +77,9 @@ class ListedChange:
 def pooled_change(
     sae: SparseAutoencoder,
     features: Sequence[int],
-    offset: Tensor,
-    gain: Tensor,
-    rows: Tensor,
+    offset: Amounts,
+    gain: Amounts,
+    rows: Rows,
     needs_code: bool,
 ) -> PooledChange:
     """Return the change by edits of n `features`, one of which may be named more than once.

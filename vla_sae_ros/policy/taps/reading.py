@@ -18,6 +18,7 @@ from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.taps.edit_plan import EditPlan
 from vla_sae_ros.policy.taps.pooling import weighted_mean
+from vla_sae_ros.policy.taps.shapes import PerToken, Stream
 from vla_sae_ros.policy.taps.tokens import Groups, Tokens
 from vla_sae_ros.sae import ActiveCode, SparseAutoencoder
 
@@ -34,7 +35,7 @@ class LastRun:
         code: of what the SAE read, (B, F) or (F,) pooled, or (B, T, F), where the edits needed it.
     """
 
-    stream: Tensor
+    stream: Stream
     plan: EditPlan | None
     code: ActiveCode | None
 
@@ -45,9 +46,9 @@ class Strength(NamedTuple):  # made in every edited run: a dataclass takes twice
     Each (B, T, 1), or what broadcasts to it.
     """
 
-    change_norm: Tensor
-    scale: Tensor
-    norm: Tensor
+    change_norm: PerToken
+    scale: PerToken
+    norm: PerToken
     scopes: tuple[Groups, ...]
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vla_sae_ros.policy.families.adapter import TokenMasks
 from vla_sae_ros.policy.taps.pooling import mean_weights, union
+from vla_sae_ros.policy.taps.shapes import TokenMask, TokenScopes, TokenWeights
 
 Groups = tuple[str, ...]
 Made = dict[tuple[str, tuple[object, ...]], Tensor]
@@ -57,21 +58,21 @@ class Tokens:
     def _made(self) -> Made:
         return self._memory.of(self._by_group)
 
-    def mask(self, groups: Groups) -> Tensor:
+    def mask(self, groups: Groups) -> TokenMask:
         """Return a (B, T) bool mask of the real tokens of these groups."""
         key = ("mask", groups)
         if key not in self._made:
             self._made[key] = union(self._by_group, groups)
         return self._made[key]
 
-    def mean_weights(self, groups: Groups) -> Tensor:
+    def mean_weights(self, groups: Groups) -> TokenWeights:
         """Return the (B, 1, T) float32 weights that average the real tokens of these groups."""
         key = ("mean weights", groups)
         if key not in self._made:
             self._made[key] = mean_weights(self.mask(groups))
         return self._made[key]
 
-    def scopes(self, scopes: tuple[Groups, ...]) -> Tensor:
+    def scopes(self, scopes: tuple[Groups, ...]) -> TokenScopes:
         """Return (B, T, n) float32: 1 where a token lies in each of n scopes, 0 elsewhere.
 
         Scopes that are all the same give (B, T, 1), which multiplies alike.

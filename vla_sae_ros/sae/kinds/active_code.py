@@ -7,6 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vla_sae_ros.sae.shapes import (
+    ChosenCodes,
+    Codes,
+    FeatureCounts,
+    Features,
+    ListedFeatures,
+    ListedValues,
+)
+
 
 @dataclass(frozen=True)
 class ActiveCode:
@@ -17,11 +26,11 @@ class ActiveCode:
     the lists say everything.
     """
 
-    index: Tensor
-    value: Tensor
-    dense: Tensor | None = None
+    index: ListedFeatures
+    value: ListedValues
+    dense: Codes | None = None
 
-    def of(self, features: Tensor) -> Tensor:
+    def of(self, features: Features) -> ChosenCodes:
         """Return the code (..., n) of `features` (n,), whether the lists hold them or not.
 
         Meant for the few features being edited: it compares n x k indices per sample.
@@ -42,13 +51,13 @@ class ActiveCode:
         k = self.index.shape[-1]
         return ActiveCode(self.index.reshape(-1, k), self.value.reshape(-1, k), dense)
 
-    def times_active(self, size: int) -> Tensor:
+    def times_active(self, size: int) -> FeatureCounts:
         """Return (F,) int64: in how many samples each of the F = `size` features is active."""
         if self.dense is not None:
             return (self.dense > 0).reshape(-1, size).sum(dim=0)
         return torch.bincount(self.index[self.value > 0], minlength=size)
 
-    def unlisted(self, *known: Tensor) -> int:
+    def unlisted(self, *known: Features) -> int:
         """Return how many features are active in some sample and neither listed nor `known`.
 
         known: tensors (n,) of features.

@@ -8,10 +8,9 @@ the smallest values that were kept. SAELens and this package store it as `jumpre
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sae.kinds.jumprelu import JumpReLUSAE
+from vla_sae_ros.sae.shapes import Encoder, FeatureRows, PerDimension, PerFeature
 
 
 class BatchTopKSAE(JumpReLUSAE):
@@ -19,14 +18,14 @@ class BatchTopKSAE(JumpReLUSAE):
 
     def __init__(
         self,
-        W_enc: Tensor,
-        b_enc: Tensor,
-        W_dec: Tensor,
-        b_dec: Tensor,
+        W_enc: Encoder,
+        b_enc: PerFeature,
+        W_dec: FeatureRows,
+        b_dec: PerDimension,
         threshold: float,
         normalization: str = "none",
         apply_b_dec_to_input: bool = True,
-        pre_bias: Tensor | None = None,
+        pre_bias: PerDimension | None = None,
         k: int | None = None,
     ) -> None:
         """Take the weights of a `JumpReLUSAE` and the one threshold, from 0 on.

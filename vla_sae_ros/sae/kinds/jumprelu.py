@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vla_sae_ros.sae.kinds.sparse_autoencoder import LISTED_FEATURES, SparseAutoencoder
+from vla_sae_ros.sae.shapes import Codes, Encoder, FeatureRows, PerDimension, PerFeature
 
 
 class JumpReLUSAE(SparseAutoencoder):
@@ -20,14 +21,14 @@ class JumpReLUSAE(SparseAutoencoder):
 
     def __init__(
         self,
-        W_enc: Tensor,
-        b_enc: Tensor,
-        W_dec: Tensor,
-        b_dec: Tensor,
-        threshold: Tensor,
+        W_enc: Encoder,
+        b_enc: PerFeature,
+        W_dec: FeatureRows,
+        b_dec: PerDimension,
+        threshold: PerFeature,
         normalization: str = "none",
         apply_b_dec_to_input: bool = True,
-        pre_bias: Tensor | None = None,
+        pre_bias: PerDimension | None = None,
         k: int | None = None,
     ) -> None:
         """Take W_enc (d, F), b_enc (F,), W_dec (F, d), b_dec (d,), threshold (F,), all finite.
@@ -40,7 +41,7 @@ class JumpReLUSAE(SparseAutoencoder):
         k = min(LISTED_FEATURES, W_enc.shape[-1]) if k is None else k
         super().__init__(weights, k, normalization, apply_b_dec_to_input, pre_bias)
 
-    def activate(self, hidden: Tensor) -> Tensor:
+    def activate(self, hidden: Codes) -> Codes:
         """Return the dense code (..., F) >= 0 of the pre-activations (..., F)."""
         return torch.where(hidden > self.threshold, hidden, 0.0).relu_()
 

@@ -14,21 +14,23 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from vla_sae_ros.sae.shapes import PerDimension, Residuals
+
 # A tensor: torch converts a Python number in every sum, and a small policy feels each operation.
 _LAYER_NORM_EPSILON = torch.tensor(1e-5)
 _TINY = 1e-8  # a sample without any spread encodes as zero, not as NaN
 
-Normalized = tuple[Tensor, Tensor, Tensor]
+Normalized = tuple[Residuals, Tensor, Tensor]
 """x_n (..., d), scale (..., 1) and shift (..., 1) or (..., d), with x ~ x_n * scale + shift."""
 
 
-def none(x: Tensor, pre_bias: Tensor) -> Normalized:
+def none(x: Residuals, pre_bias: PerDimension) -> Normalized:
     """Leave x as it is."""
     side = (*x.shape[:-1], 1)
     return x, x.new_ones(side), x.new_zeros(side)
 
 
-def layer_norm(x: Tensor, pre_bias: Tensor) -> Normalized:
+def layer_norm(x: Residuals, pre_bias: PerDimension) -> Normalized:
     """Subtract the mean, divide by the standard deviation, as SAELens' `layer_norm`.
 
     SAELens divides by (unbiased std + 1e-5) on the way in and multiplies by the std alone on the
@@ -39,13 +41,13 @@ def layer_norm(x: Tensor, pre_bias: Tensor) -> Normalized:
     return centred.div_(scale + _LAYER_NORM_EPSILON), scale, shift
 
 
-def constant_norm_rescale(x: Tensor, pre_bias: Tensor) -> Normalized:
+def constant_norm_rescale(x: Residuals, pre_bias: PerDimension) -> Normalized:
     """Give every sample the norm sqrt(d), as SAELens' `constant_norm_rescale`."""
     scale = x.norm(dim=-1, keepdim=True).clamp_min(_TINY) / math.sqrt(x.shape[-1])
     return x / scale, scale, x.new_zeros(scale.shape)
 
 
-def l2(x: Tensor, pre_bias: Tensor) -> Normalized:
+def l2(x: Residuals, pre_bias: PerDimension) -> Normalized:
     """Subtract `pre_bias` (d,), then the sample's mean, and divide by the norm of what is left.
 
     Dr.VLA (arXiv 2603.19183): x_hat = (z W_dec) * norm + mean + pre_bias.
@@ -63,7 +65,7 @@ _BY_NAME: dict[str, Callable[[Tensor, Tensor], Normalized]] = {
 NORMALIZATIONS = tuple(_BY_NAME)
 
 
-def normalize(x: Tensor, name: str, pre_bias: Tensor) -> Normalized:
+def normalize(x: Residuals, name: str, pre_bias: PerDimension) -> Normalized:
     """Return x_n, scale and shift of x (..., d) float32 by the normalisation of that name.
 
     pre_bias: (d,), which only `l2` subtracts.

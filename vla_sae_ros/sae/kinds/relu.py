@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from vla_sae_ros.sae.kinds.sparse_autoencoder import LISTED_FEATURES, SparseAutoencoder
+from vla_sae_ros.sae.shapes import Codes, Encoder, FeatureRows, PerDimension, PerFeature
 
 
 class ReLUSAE(SparseAutoencoder):
@@ -17,13 +18,13 @@ class ReLUSAE(SparseAutoencoder):
 
     def __init__(
         self,
-        W_enc: Tensor,
-        b_enc: Tensor,
-        W_dec: Tensor,
-        b_dec: Tensor,
+        W_enc: Encoder,
+        b_enc: PerFeature,
+        W_dec: FeatureRows,
+        b_dec: PerDimension,
         normalization: str = "none",
         apply_b_dec_to_input: bool = True,
-        pre_bias: Tensor | None = None,
+        pre_bias: PerDimension | None = None,
         k: int | None = None,
     ) -> None:
         """Take the weights W_enc (d, F), b_enc (F,), W_dec (F, d), b_dec (d,), all finite.
@@ -35,7 +36,7 @@ class ReLUSAE(SparseAutoencoder):
         k = min(LISTED_FEATURES, W_enc.shape[-1]) if k is None else k
         super().__init__(weights, k, normalization, apply_b_dec_to_input, pre_bias)
 
-    def activate(self, hidden: Tensor) -> Tensor:
+    def activate(self, hidden: Codes) -> Codes:
         """Return the dense code (..., F) >= 0 of the pre-activations (..., F)."""
         return hidden.relu()
 

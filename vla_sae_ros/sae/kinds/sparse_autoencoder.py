@@ -14,7 +14,9 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sae.kinds.active_code import ActiveCode
 from vla_sae_ros.sae.kinds.normalization import NORMALIZATIONS, Normalized, normalize
 from vla_sae_ros.sae.kinds.saving import write_saelens, write_sparsify
+from vla_sae_ros.sae.shapes import Codes, Features, PerDimension, PerSample, Residuals
 
+_FOLDABLE = 1e5  # float32 has seven digits
 LISTED_FEATURES = 128
 """Length of the list of active features where the architecture does not limit them itself."""
 
@@ -50,7 +52,7 @@ class SparseAutoencoder(nn.Module, ABC):
         k: int,
         normalization: str,
         apply_b_dec_to_input: bool,
-        pre_bias: Tensor | None,
+        pre_bias: PerDimension | None,
     ) -> None:
         """Take W_enc (d, F), b_enc (F,), W_dec (F, d), b_dec (d,) and the `extra_weights` (F,).
 
@@ -77,7 +79,7 @@ class SparseAutoencoder(nn.Module, ABC):
         self.apply_b_dec_to_input = apply_b_dec_to_input
 
     @abstractmethod
-    def activate(self, hidden: Tensor) -> Tensor:
+    def activate(self, hidden: Codes) -> Codes:
         """Return the dense code (..., F) >= 0 of the pre-activations (..., F)."""
 
     @abstractmethod
@@ -90,14 +92,18 @@ class SparseAutoencoder(nn.Module, ABC):
     def without_input_bias(self) -> SparseAutoencoder:
         """Return one with the same codes, up to rounding, that subtracts nothing from its input.
 
-        What `b_dec` does there is in its b_enc. Weights that do not change are shared.
+        What `b_dec` does there is in its b_enc. Weights that do not change are shared. It is this
+        one where the change would cost digits.
         """
         if not self.apply_b_dec_to_input:
             return self
-        b_enc = self.b_enc - self.b_dec @ self.W_enc
+        parts = self.b_dec.abs() * self.W_enc.norm(dim=1)
+        if float(parts.max()) > _FOLDABLE * float(parts.median()):
+            return self  # a dimension with next to no spread would leave the others no digits
+        b_enc = (self.b_enc.double() - self.b_dec.double() @ self.W_enc.double()).float()
         return self.remade({**self._weights(), "b_enc": b_enc}, False)
 
-    def of_features(self, features: Tensor) -> SparseAutoencoder | None:
+    def of_features(self, features: Features) -> SparseAutoencoder | None:
         """Return one of `features` (n,) alone, whose code (..., n) is theirs in this one.
 
         None where a feature's code depends on the others.
@@ -126,14 +132,18 @@ class SparseAutoencoder(nn.Module, ABC):
         weights = self._weights()
         if bool((self.pre_bias != 0).any()):
             weights["pre_bias"] = self.pre_bias.detach()
-        return {name: weight.cpu().contiguous() for name, weight in weights.items()}
+        # Copies: weights of others may be views of one storage, which no file of tensors can hold.
+        return {
+            name: weight.cpu().clone(memory_format=torch.contiguous_format)
+            for name, weight in weights.items()
+        }
 
-    def normalize(self, x: Tensor) -> Normalized:
+    def normalize(self, x: Residuals) -> Normalized:
         """Return x_n (..., d), scale (..., 1) and shift (..., 1 or d) of x (..., d), in float32."""
         x = x if x.dtype is torch.float32 else x.to(torch.float32)  # a small policy feels each op
         return normalize(x, self.normalization, self.pre_bias)
 
-    def hidden(self, x_n: Tensor) -> Tensor:
+    def hidden(self, x_n: Residuals) -> Codes:
         """Return the pre-activations (..., F) of the normalised x_n (..., d)."""
         rows = x_n - self.b_dec if self.apply_b_dec_to_input else x_n
         if rows.dim() == 1:
@@ -142,31 +152,27 @@ class SparseAutoencoder(nn.Module, ABC):
             return torch.addmm(self.b_enc, rows, self.W_enc)
         return functional.linear(rows, self.W_enc.t(), self.b_enc)
 
-    def pre_activation(self, x_n: Tensor, feature: int) -> Tensor:
+    def pre_activation(self, x_n: Residuals, feature: int) -> PerSample:
         """Return the pre-activation (...) of one feature for the normalised x_n (..., d)."""
         rows = x_n - self.b_dec if self.apply_b_dec_to_input else x_n
         return rows @ self.W_enc[:, feature] + self.b_enc[feature]
 
-    def encode_normalized(self, x_n: Tensor) -> ActiveCode:
+    def encode_normalized(self, x_n: Residuals) -> ActiveCode:
         """Encode what `normalize` returned, for a caller that needs its scale as well."""
         dense = self.activate(self.hidden(x_n))
         value, index = dense.topk(self.k, dim=-1, sorted=False)
         return ActiveCode(index, value, dense)
 
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Residuals) -> Codes:
         """Return the dense code (..., F) of x (..., d)."""
         return self.activate(self.hidden(self.normalize(x)[0]))
 
-    def code_of(self, x: Tensor, features: Tensor) -> Tensor:
-        """Return the exact code (..., n) of `features` (n,) for x (..., d)."""
-        return self.encode_normalized(self.normalize(x)[0]).of(features)
-
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Codes) -> Residuals:
         """Return the normalised reconstruction (..., d) of the dense code z (..., F)."""
         rows = torch.addmm(self.b_dec, z.reshape(-1, self.dictionary_size), self.W_dec)
         return rows.view(*z.shape[:-1], self.d_in)
 
-    def decode_active(self, code: ActiveCode) -> Tensor:
+    def decode_active(self, code: ActiveCode) -> Residuals:
         """Return the normalised reconstruction (..., d), of all active features."""
         if code.dense is not None:
             return self.decode(code.dense)
@@ -178,12 +184,12 @@ class SparseAutoencoder(nn.Module, ABC):
         )
         return rows.add_(self.b_dec).view(*code.index.shape[:-1], self.d_in)
 
-    def reconstruct(self, x: Tensor) -> Tensor:
+    def reconstruct(self, x: Residuals) -> Residuals:
         """Return the reconstruction (..., d) of x (..., d), in the units of x."""
         x_n, scale, shift = self.normalize(x)
         return self.decode_active(self.encode_normalized(x_n)) * scale + shift
 
-    def fraction_unexplained(self, x_n: Tensor, code: ActiveCode) -> Tensor:
+    def fraction_unexplained(self, x_n: Residuals, code: ActiveCode) -> PerSample:
         """Return sum |x_n - reconstruction|^2 / sum |x_n - b_dec|^2 as a 0-d tensor.
 
         The FVU of few samples: b_dec, the centre of the training data, stands for their mean.
@@ -207,7 +213,7 @@ class SparseAutoencoder(nn.Module, ABC):
         writers[library](self, folder)
 
 
-def _check_weights(weights: dict[str, Tensor], pre_bias: Tensor | None) -> None:
+def _check_weights(weights: dict[str, Tensor], pre_bias: PerDimension | None) -> None:
     if weights["W_enc"].dim() != 2:
         shape = tuple(weights["W_enc"].shape)
         raise ConfigurationError(complaint("shape of W_enc", shape, "(d_in, dictionary size)"))

@@ -10,6 +10,15 @@ from torch import Tensor
 
 from vla_sae_ros.sae.kinds.active_code import ActiveCode
 from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
+from vla_sae_ros.sae.shapes import (
+    Codes,
+    Encoder,
+    FeatureRows,
+    Features,
+    PerDimension,
+    PerFeature,
+    Residuals,
+)
 
 
 class TopKSAE(SparseAutoencoder):
@@ -19,14 +28,14 @@ class TopKSAE(SparseAutoencoder):
 
     def __init__(
         self,
-        W_enc: Tensor,
-        b_enc: Tensor,
-        W_dec: Tensor,
-        b_dec: Tensor,
+        W_enc: Encoder,
+        b_enc: PerFeature,
+        W_dec: FeatureRows,
+        b_dec: PerDimension,
         k: int,
         normalization: str = "none",
         apply_b_dec_to_input: bool = True,
-        pre_bias: Tensor | None = None,
+        pre_bias: PerDimension | None = None,
     ) -> None:
         """Take the weights W_enc (d, F), b_enc (F,), W_dec (F, d), b_dec (d,), all finite.
 
@@ -35,12 +44,12 @@ class TopKSAE(SparseAutoencoder):
         weights = {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec}
         super().__init__(weights, k, normalization, apply_b_dec_to_input, pre_bias)
 
-    def activate(self, hidden: Tensor) -> Tensor:
+    def activate(self, hidden: Codes) -> Codes:
         """Return the dense code (..., F) >= 0 of the pre-activations (..., F)."""
         value, index = hidden.topk(self.k, dim=-1, sorted=False)
         return torch.zeros_like(hidden).scatter_(-1, index, value.relu_())
 
-    def encode_normalized(self, x_n: Tensor) -> ActiveCode:
+    def encode_normalized(self, x_n: Residuals) -> ActiveCode:
         """Encode what `normalize` returned; the lists say everything, so no dense code is made."""
         value, index = self.hidden(x_n).topk(self.k, dim=-1, sorted=False)
         return ActiveCode(index, value.relu_())
@@ -55,5 +64,5 @@ class TopKSAE(SparseAutoencoder):
             pre_bias=self.pre_bias.detach(),
         )
 
-    def of_features(self, features: Tensor) -> None:
+    def of_features(self, features: Features) -> None:
         """Return None: whether a feature is among the k largest depends on the others."""

@@ -16,6 +16,7 @@ from vla_sae_ros.sae.objectives.gradients import (
     loss_and_gradients,
 )
 from vla_sae_ros.sae.objectives.topk import TopKObjective
+from vla_sae_ros.sae.shapes import Batch, FeatureMask, PerDimension
 
 _MEMORY = 0.99
 """Share of the running threshold that one batch leaves: a mean over about a hundred batches."""
@@ -36,12 +37,12 @@ class BatchTopKObjective(TopKObjective):
     def memory(self) -> dict[str, Tensor]:
         return {"threshold": self._threshold}
 
-    def step(self, x: Tensor, dead: Tensor, total: Total) -> Step:
+    def step(self, x: Batch, dead: FeatureMask, total: Total) -> Step:
         return loss_and_gradients(
             x, self._weights, self._select_and_remember, dead, self._aux, total
         )
 
-    def autoencoder(self, centre: Tensor, scale: float, normalization: str) -> BatchTopKSAE:
+    def autoencoder(self, centre: PerDimension, scale: float, normalization: str) -> BatchTopKSAE:
         return BatchTopKSAE(
             **self._tensors(centre, scale),
             threshold=float(self._threshold) * scale,

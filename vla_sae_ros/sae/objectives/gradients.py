@@ -14,9 +14,19 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from vla_sae_ros.sae.shapes import (
+    Batch,
+    FeatureCounts,
+    FeatureMask,
+    FeatureRows,
+    PerDimension,
+    Scalar,
+)
+
 _TINY = 1e-30
 _BAND = 64  # columns
 _CACHED = 2**17  # numbers
+_LEAST_VARIANCE = 1e-6  # per number; samples were scaled to a variance of 1
 _MODE_SUM = 0  # of embedding_bag
 
 Total = Callable[[Tensor], Tensor]
@@ -27,9 +37,9 @@ Total = Callable[[Tensor], Tensor]
 class Weights:
     """What is trained: encoder and decoder rows (F, d), and the input and output bias (d,)."""
 
-    encoder: Tensor
-    decoder: Tensor
-    bias: Tensor
+    encoder: FeatureRows
+    decoder: FeatureRows
+    bias: PerDimension
 
     def as_list(self) -> list[Tensor]:
         """Return the tensors in the order of `Step.gradients`."""
@@ -52,10 +62,10 @@ class Step:
     fired.
     """
 
-    fvu: Tensor
-    auxiliary: Tensor
+    fvu: Scalar
+    auxiliary: Scalar
     gradients: list[Tensor]
-    fired: Tensor
+    fired: FeatureCounts
 
 
 def only_here(tensor: Tensor) -> Tensor:
@@ -63,12 +73,16 @@ def only_here(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def batch_variance(x: Tensor, total: Total) -> Tensor:
-    """Return sum (x - mean)^2 over a batch of which every process has x (B, d), as a 0-d tensor."""
+def batch_variance(x: Batch, total: Total) -> Scalar:
+    """Return sum (x - mean)^2 over a batch of which every process has x (B, d), as a 0-d tensor.
+
+    At least a millionth of what it is on average: a batch of equal samples must not make NaN.
+    """
     sums = total(torch.cat([x.sum(dim=0), x.new_tensor([len(x)])]))
     mean = sums[:-1] / sums[-1]
     parts = [(rows - mean).square_().sum() for rows in x.split(_rows_at_once(x))]
-    return total(torch.stack(parts).sum())
+    floor = _LEAST_VARIANCE * sums[-1] * x.shape[1]
+    return torch.maximum(total(torch.stack(parts).sum()), floor)
 
 
 @dataclass(frozen=True)
@@ -116,10 +130,10 @@ def batch_top_k(k: int) -> Select:
 
 
 def loss_and_gradients(
-    x: Tensor,
+    x: Batch,
     weights: Weights,
     select: Select,
-    dead: Tensor | None = None,
+    dead: FeatureMask | None = None,
     aux: AuxK | None = None,
     total: Total = only_here,
 ) -> Step:

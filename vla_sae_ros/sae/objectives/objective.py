@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
 from vla_sae_ros.sae.objectives.gradients import Step, Total
+from vla_sae_ros.sae.shapes import Batch, FeatureMask, PerDimension
 
 
 class Objective(Protocol):
@@ -29,11 +30,13 @@ class Objective(Protocol):
     def memory(self) -> dict[str, Tensor]:
         """What else a step depends on, by name; changed in place, belongs into a checkpoint."""
 
-    def step(self, x: Tensor, dead: Tensor, total: Total) -> Step:
+    def step(self, x: Batch, dead: FeatureMask, total: Total) -> Step:
         """Return loss and gradients for this process' part x (B, d) of a batch.
 
         `dead` (F,) bool: features that have not fired for long.
         """
 
-    def autoencoder(self, centre: Tensor, scale: float, normalization: str) -> SparseAutoencoder:
+    def autoencoder(
+        self, centre: PerDimension, scale: float, normalization: str
+    ) -> SparseAutoencoder:
         """Return the autoencoder for samples x_n = centre + scale * what was trained on."""

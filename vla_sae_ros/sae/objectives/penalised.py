@@ -17,6 +17,7 @@ from vla_sae_ros.sae.kinds.jumprelu import JumpReLUSAE
 from vla_sae_ros.sae.kinds.relu import ReLUSAE
 from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
 from vla_sae_ros.sae.objectives.gradients import Step, Total, Weights, batch_variance
+from vla_sae_ros.sae.shapes import Batch, FeatureMask, PerDimension
 
 INITIAL_THRESHOLD = 0.1
 BANDWIDTH = 0.1
@@ -45,14 +46,16 @@ class PenalisedObjective(ABC):
         return {}
 
     @abstractmethod
-    def autoencoder(self, centre: Tensor, scale: float, normalization: str) -> SparseAutoencoder:
+    def autoencoder(
+        self, centre: PerDimension, scale: float, normalization: str
+    ) -> SparseAutoencoder:
         """See `Objective`."""
 
     @abstractmethod
     def code_and_penalty(self, hidden: Tensor, leaves: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return the code z (B, F) >= 0 of the pre-activations and its penalty summed over B."""
 
-    def step(self, x: Tensor, dead: Tensor, total: Total) -> Step:
+    def step(self, x: Batch, dead: FeatureMask, total: Total) -> Step:
         variance, batch = batch_variance(x, total), float(total(x.new_tensor(float(len(x)))))
         with torch.enable_grad():
             leaves = [weight.detach().requires_grad_() for weight in self.weights]
@@ -69,7 +72,7 @@ class PenalisedObjective(ABC):
             total((z > 0).sum(dim=0).to(x.dtype)),
         )
 
-    def _common(self, centre: Tensor, scale: float) -> dict[str, Any]:
+    def _common(self, centre: PerDimension, scale: float) -> dict[str, Any]:
         return {
             "W_enc": self._weights.encoder.T,
             "b_enc": scale * self._encoder_bias,
@@ -85,7 +88,7 @@ class ReLUObjective(PenalisedObjective):
         z = hidden.relu()
         return z, z.sum() / self._weights.bias.numel() ** 0.5
 
-    def autoencoder(self, centre: Tensor, scale: float, normalization: str) -> ReLUSAE:
+    def autoencoder(self, centre: PerDimension, scale: float, normalization: str) -> ReLUSAE:
         return ReLUSAE(**self._common(centre, scale), normalization=normalization)
 
 
@@ -108,7 +111,7 @@ class JumpReLUObjective(PenalisedObjective):
         threshold = leaves[-1].exp()
         return _JumpReLU.apply(hidden, threshold), _Active.apply(hidden, threshold).sum()
 
-    def autoencoder(self, centre: Tensor, scale: float, normalization: str) -> JumpReLUSAE:
+    def autoencoder(self, centre: PerDimension, scale: float, normalization: str) -> JumpReLUSAE:
         return JumpReLUSAE(
             **self._common(centre, scale),
             threshold=scale * self._log_threshold.exp(),

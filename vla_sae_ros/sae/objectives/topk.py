@@ -17,6 +17,7 @@ from vla_sae_ros.sae.objectives.gradients import (
     loss_and_gradients,
     top_k,
 )
+from vla_sae_ros.sae.shapes import Batch, FeatureMask, PerDimension
 
 
 class TopKObjective:
@@ -39,13 +40,15 @@ class TopKObjective:
     def memory(self) -> dict[str, Tensor]:
         return {}
 
-    def step(self, x: Tensor, dead: Tensor, total: Total) -> Step:
+    def step(self, x: Batch, dead: FeatureMask, total: Total) -> Step:
         return loss_and_gradients(x, self._weights, top_k(self._k), dead, self._aux, total)
 
-    def autoencoder(self, centre: Tensor, scale: float, normalization: str) -> SparseAutoencoder:
+    def autoencoder(
+        self, centre: PerDimension, scale: float, normalization: str
+    ) -> SparseAutoencoder:
         return TopKSAE(**self._tensors(centre, scale), k=self._k, normalization=normalization)
 
-    def _tensors(self, centre: Tensor, scale: float) -> dict[str, Any]:
+    def _tensors(self, centre: PerDimension, scale: float) -> dict[str, Any]:
         # Without an encoder bias codes scale with the samples: the encoder stays as it is.
         return {
             "W_enc": self._weights.encoder.T,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+
+from vla_sae_ros.sae.shapes import Batch, PerDimension
 
 _TINY = 1e-12
 
 
-def geometric_median(samples: Tensor, tolerance: float = 1e-6, max_iterations: int = 200) -> Tensor:
+def geometric_median(
+    samples: Batch, tolerance: float = 1e-6, max_iterations: int = 200
+) -> PerDimension:
     """Return the geometric median (d,) of `samples` (n, d), in their dtype.
 
     Weiszfeld's iteration from the mean, in float64, until a step is shorter than `tolerance` times
