@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from vla_sae_ros.activations.dataset import ActivationDataset
+from vla_sae_ros.activations.dataset import ActivationDataset, SiteActivations
 from vla_sae_ros.activations.format import EpisodeRecord
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.sae import SaeBundle
+
+_MOST_NUMBERS = 2**23
+"""Codes held at once beside an episode's own: 32 MiB."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,7 @@ def coded_episodes(
     chosen = dataset.episodes if episodes is None else episodes
     for episode in chosen:
         data = dataset.load(bundle.card.site, [episode])
-        codes = np.maximum.reduceat(
-            _codes(bundle, data.rows[:], unit_length), data.first_row, axis=0
-        )
+        codes = _largest_codes(bundle, data, unit_length)
         yield CodedEpisode(episode, np.array([one.step for one in data.steps]), codes)
 
 
@@ -62,6 +63,21 @@ def episode_codes(
     """Yield (T, F) float32 codes of each episode; see `coded_episodes`."""
     for one in coded_episodes(bundle, dataset, episodes, unit_length):
         yield one.codes
+
+
+def _largest_codes(bundle: SaeBundle, data: SiteActivations, unit_length: bool) -> np.ndarray:
+    """Return (T, F): the largest code of each inference's rows, a few rows in memory at a time."""
+    size = bundle.card.dictionary_size
+    largest = np.full((len(data.steps), size), -np.inf, np.float32)
+    block = max(1, _MOST_NUMBERS // size)
+    for start in range(0, len(data.rows), block):
+        codes = _codes(bundle, data.rows[start : start + block], unit_length)
+        row = np.arange(start, start + len(codes))
+        step, at = np.unique(
+            np.searchsorted(data.first_row, row, side="right") - 1, return_index=True
+        )
+        largest[step] = np.maximum(largest[step], np.maximum.reduceat(codes, at, axis=0))
+    return largest
 
 
 @torch.inference_mode()

@@ -79,8 +79,13 @@ def read_torch(path: Path) -> dict[str, Any]:
 
 
 def field(config: dict[str, Any], key: str, kind: type, where: object, default: Any = None) -> Any:
-    """Return config[key], or raise ConfigurationError when it is not of exactly this type."""
-    value = config.get(key, default)
+    """Return config[key], `default` where it is missing or null.
+
+    Raises ConfigurationError when it is not of exactly this type.
+    """
+    value = config.get(key)
+    if value is None:  # JSON's null says no more than a key that is not there
+        value = default
     if type(value) is not kind:
         raise ConfigurationError(complaint(f"{key} in {where}", value, f"of type {kind.__name__}"))
     return value

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sae.files import check_tensors, field, read_torch, state_dict
@@ -20,6 +21,7 @@ from vla_sae_ros.sae.kinds.folding import fold_standardisation
 from vla_sae_ros.sae.kinds.topk import TopKSAE
 
 WEIGHTS_FILES = ("sae_best.pt", "sae_final.pt")
+_MOMENTS = ("activation_mean", "activation_std")
 _EPSILON = 1e-8  # added to the deviation when Action Atlas applies an SAE
 
 
@@ -41,6 +43,12 @@ def load_sae(folder: Path) -> TopKSAE:
     """
     path = _weights_file(folder)
     content = read_torch(path)
+    missing = [key for key in _MOMENTS if not isinstance(content.get(key), Tensor)]
+    if missing:
+        raise ConfigurationError(
+            f"{path} is an Action Atlas SAE without {' and '.join(missing)}: its inputs cannot be "
+            "standardised as in its training. Take the file that its training wrote."
+        )
     config = field(content, "config", dict, path)
     tensors = state_dict(content, "sae_state_dict", path)
     d_in, size = (field(config, key, int, path) for key in ("input_dim", "hidden_dim"))
@@ -51,21 +59,27 @@ def load_sae(folder: Path) -> TopKSAE:
         "decoder.bias": (d_in,),
     }
     check_tensors(tensors, shapes, path)
-    moments = {key: content.get(key) for key in ("activation_mean", "activation_std")}
+    moments = {key: content[key] for key in _MOMENTS}
     check_tensors(moments, {key: (d_in,) for key in moments}, path)
-    mean, deviation = (torch.as_tensor(one).to(torch.float32) for one in moments.values())
+    mean, deviation = (one.to(torch.float64) for one in moments.values())
     if not bool((deviation >= 0).all()):
         raise ConfigurationError(complaint(f"smallest activation_std in {path}", "negative", "0"))
     weights: dict[str, Any] = {
-        "W_enc": tensors["encoder.weight"].T.to(torch.float32),
-        "b_enc": tensors["encoder.bias"].to(torch.float32),
-        "W_dec": tensors["decoder.weight"].T.to(torch.float32),
-        "b_dec": tensors["decoder.bias"].to(torch.float32),
+        "W_enc": tensors["encoder.weight"].T,
+        "b_enc": tensors["encoder.bias"],
+        "W_dec": tensors["decoder.weight"].T,
+        "b_dec": tensors["decoder.bias"],
     }
     fold_standardisation(weights, mean, deviation + _EPSILON)
     k = field(config, "k", int, path)
-    return TopKSAE(**weights, k=k, apply_b_dec_to_input=False)
+    return TopKSAE(**weights, k=k)
 
 
 def _weights_file(folder: Path) -> Path:
-    return next(folder / name for name in WEIGHTS_FILES if (folder / name).is_file())
+    found = [folder / name for name in WEIGHTS_FILES if (folder / name).is_file()]
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"{folder} holds {' and '.join(one.name for one in found)}, which are different SAEs "
+            "(Action Atlas itself loads sae_final.pt). Leave the one that is meant."
+        )
+    return found[0]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sae.files import (
     check_tensors,
     field,
     read_torch,
-    refuse_unless,
     state_dict,
 )
 from vla_sae_ros.sae.kinds.topk import TopKSAE
@@ -25,7 +25,15 @@ def load_sae(folder: Path) -> TopKSAE:
     """
     path = folder / WEIGHTS_FILE
     content = read_torch(path)
-    refuse_unless(f"format of {path}", content.get("format"), (_FORMAT,))
+    if content.get("format") != _FORMAT:
+        raise ConfigurationError(
+            complaint(
+                f"Format of {path}, which only Dr.VLA's SAEs are known to be called",
+                content.get("format", f"a file with {', '.join(sorted(map(str, content))[:8])}"),
+                _FORMAT,
+                "If another library wrote it, save it as SAELens does.",
+            )
+        )
     config = field(content, "config", dict, path)
     tensors = state_dict(content, "state_dict", path)
     tensors.pop(_COUNTER, None)

@@ -1,4 +1,4 @@
-"""SAELens >= 6: a folder with cfg.json and sae_weights.safetensors, as sae.kinds.saving writes it.
+"""SAELens: a folder with cfg.json and sae_weights.safetensors, as sae.kinds.saving writes it.
 
 Everything the files ask for is either done exactly or refused by name; nothing is ignored that
 would change a code.
@@ -20,6 +20,11 @@ from vla_sae_ros.sae.files import (
     read_json,
     read_safetensors,
     refuse_unless,
+)
+from vla_sae_ros.sae.formats.saelens_config import (
+    check_keys,
+    settle_activation,
+    without_nulls,
 )
 from vla_sae_ros.sae.kinds.folding import fold_decoder_norm, fold_scaling
 from vla_sae_ros.sae.kinds.jumprelu import JumpReLUSAE
@@ -47,7 +52,8 @@ def load_sae(
     cfg.json or that are not finite.
     """
     folder = Path(folder)
-    config = read_json(folder / CONFIG_FILE)
+    config = without_nulls(read_json(folder / CONFIG_FILE))
+    settle_activation(config)
     _check_config(config)
     weights = _read_weights(folder / SAELENS_WEIGHTS, config)
     if field(config, "rescale_acts_by_decoder_norm", bool, CONFIG_FILE, default=False):
@@ -69,12 +75,7 @@ def _check_config(config: dict[str, Any]) -> None:
         (*NORMALIZATIONS, _AVERAGE_NORM),
         "Fold a data-set-wide scaling or whitening into the weights with SAELens first.",
     )
-    if config.get("finetuning_scaling_factor"):
-        raise ConfigurationError(
-            complaint(
-                "finetuning_scaling_factor in cfg.json", True, "false", "Save it with SAELens 6."
-            )
-        )
+    check_keys(config)
 
 
 def _build(config: dict[str, Any], weights: dict[str, Tensor]) -> SparseAutoencoder:
@@ -127,7 +128,8 @@ def _read_weights(path: Path, config: dict[str, Any]) -> dict[str, Tensor]:
     check_tensors(weights, shapes, path)
     for name, weight in weights.items():
         got = str(weight.dtype).removeprefix("torch.")
-        if got != declared and name != "topk_threshold":
+        kept = ("float32", "float64") if name in _THRESHOLD.values() else ()
+        if got not in (declared, *kept):
             raise ConfigurationError(
                 complaint(f"dtype of {name} in {path}", got, f"{declared}, as {CONFIG_FILE} says")
             )

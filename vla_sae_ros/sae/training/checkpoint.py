@@ -20,7 +20,7 @@ from vla_sae_ros.sae.kinds.samples import Samples
 from vla_sae_ros.sae.objectives.training_settings import TrainingSettings
 
 _FORMAT = "1"
-_PROBED_ROWS = 64
+_ROWS_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,12 @@ class Resumable(Protocol):
 
 
 def run_id(settings: TrainingSettings, samples: Samples) -> str:
-    """Return an id of settings and samples (their shape and some rows), 16 hex digits."""
+    """Return an id of settings and samples, every number of them, 16 hex digits."""
     digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
     digest.update(json.dumps([int(length) for length in samples.shape]).encode())
-    rows = np.unique(np.linspace(0, len(samples) - 1, _PROBED_ROWS).astype(np.int64))
-    digest.update(np.ascontiguousarray(samples[rows], np.float32).tobytes())
+    for start in range(0, len(samples), _ROWS_AT_ONCE):
+        rows = samples[start : start + _ROWS_AT_ONCE]
+        digest.update(memoryview(np.ascontiguousarray(rows, np.float32)).cast("B"))
     return digest.hexdigest()[:16]
 
 

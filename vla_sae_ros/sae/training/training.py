@@ -17,20 +17,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
 from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.sae.kinds.normalization import normalize
 from vla_sae_ros.sae.kinds.samples import Samples, check_samples
 from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
 from vla_sae_ros.sae.objectives.choice import objective_for
 from vla_sae_ros.sae.objectives.training_settings import TrainingSettings
+from vla_sae_ros.sae.shapes import Scalar
 from vla_sae_ros.sae.training.adam import Adam, clip_by_norm
 from vla_sae_ros.sae.training.checkpoint import Checkpoint, TrainingState
 from vla_sae_ros.sae.training.geometric_median import geometric_median
 from vla_sae_ros.sae.training.processes import Processes
 
 _MEDIAN_SAMPLES = 10_000
+_LOOKED_AT = 50  # [steps]
 _ADAM_EPSILON = 6.25e-10
+
+
+class TrainingFailed(VlaSaeError):
+    """Training cannot go on; what it had saved before can be used."""
+
 
 Log = Callable[["StepReport"], None]
 
@@ -43,8 +50,8 @@ class StepReport:
     """
 
     step: int
-    fvu: Tensor
-    auxiliary: Tensor
+    fvu: Scalar
+    auxiliary: Scalar
     l0: Tensor
     rate: float
 
@@ -143,6 +150,7 @@ class Trainer:
         self._adam = Adam(self._objective.weights, eps=_ADAM_EPSILON)
         self._unfired = torch.zeros(settings.dictionary_size, dtype=torch.long, device=device)
         self._epoch_fvu = torch.zeros((), device=device)
+        self._first_bad = torch.full((), -1, dtype=torch.long, device=device)
         self._epoch_random: dict[str, Any] = {}
         self._order: np.ndarray = np.zeros(0, np.int64)
 
@@ -156,6 +164,7 @@ class Trainer:
         own = np.sort(batch[self._processes.rank :: self._processes.count])
         rate = self.settings.rate_at(self.step_number, self.steps)
         report = self._step(self._standardise(self._samples[own]), rate)
+        self._check_finite(report)
         self.step_number += 1
         self._epoch_fvu += report.fvu
         if place == self.steps_per_epoch - 1:
@@ -215,6 +224,33 @@ class Trainer:
         self._unfired.add_(1).masked_fill_(step.fired > 0, 0)
         l0 = step.fired.sum() / self.batch_size
         return StepReport(self.step_number, step.fvu, step.auxiliary, l0, rate)
+
+    def _check_finite(self, report: StepReport) -> None:
+        """Stop at the first loss that is no number, before the weights are saved.
+
+        Looking makes a GPU wait, so there it is looked at every _LOOKED_AT steps.
+        """
+        bad = ~(report.fvu + report.auxiliary).isfinite()
+        self._first_bad = torch.where(bad & (self._first_bad < 0), report.step, self._first_bad)
+        last = report.step + 1 == self.steps
+        if self._device.type != "cpu" and (report.step + 1) % _LOOKED_AT and not last:
+            return
+        step = int(self._first_bad)
+        if step >= 0:
+            raise TrainingFailed(self._what_failed(step))
+
+    def _what_failed(self, step: int) -> str:
+        place = step % self.steps_per_epoch
+        rows = np.sort(self._order[place * self.batch_size : (place + 1) * self.batch_size])
+        batch = np.asarray(self._samples[rows], np.float64)
+        largest = int(rows[int(np.abs(batch).max(axis=1).argmax())])
+        return (
+            f"The loss of step {step} is no finite number, so training stopped there. Its batch "
+            f"holds {len(rows)} samples, {rows[:6].tolist()} and so on; the largest number, "
+            f"{np.abs(batch).max():.4g}, is in sample {largest}; the learning rate was "
+            f"{self.settings.rate_at(step, self.steps):.3g}. Look at that sample, or give a "
+            "smaller --learning-rate. What was saved before is still good."
+        )
 
     def _dead(self) -> Tensor:
         return self._unfired > self.settings.dead_after_steps

@@ -17,7 +17,7 @@ from vla_sae_ros.sae.bundle import BundleCard
 from vla_sae_ros.sae.kinds.samples import Samples
 from vla_sae_ros.sae.objectives.training_settings import TrainingSettings
 from vla_sae_ros.sae.training.checkpoint import Checkpoint, run_id
-from vla_sae_ros.sae.training.metrics import Metrics, evaluate
+from vla_sae_ros.sae.training.metrics import Metrics, evaluate, sink_metrics
 from vla_sae_ros.sae.training.processes import Processes
 from vla_sae_ros.sae.training.training import Training, train
 from vla_sae_ros.study.autoencoders.training_log import TrainingLog
@@ -106,12 +106,15 @@ def fvu_by_task(
     site: str,
     episodes: Sequence[EpisodeRecord],
 ) -> dict[str, float]:
-    """Return the FVU over the episodes of each instruction, about that instruction's own mean."""
+    """Return the FVU over the episodes of each instruction, about that instruction's own mean.
+
+    Of ordinary samples, without attention sinks; NaN where all samples are the same, as one is.
+    """
     by_task: dict[str, list[EpisodeRecord]] = {}
     for episode in episodes:
         by_task.setdefault(episode.instruction, []).append(episode)
     return {
-        task: evaluate(sae, dataset.load(site, own).rows).fvu
+        task: evaluate(sae, dataset.load(site, own).rows).fvu_ordinary
         for task, own in sorted(by_task.items())
     }
 
@@ -123,6 +126,7 @@ def _metrics(training: Metrics, held_out: Metrics) -> dict[str, float]:
         "dead_share": training.dead_share,
         "dead_share_held_out": held_out.dead_share,
         "fvu_training": training.fvu,
+        **sink_metrics(held_out),
     }
 
 

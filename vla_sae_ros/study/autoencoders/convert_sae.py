@@ -18,6 +18,7 @@ from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sae import SaeBundle, SparseAutoencoder, TopKSAE, load
 from vla_sae_ros.sae.bundle import POOLINGS, refuse_existing
 from vla_sae_ros.sae.kinds.sparse_autoencoder import LISTED_FEATURES
+from vla_sae_ros.sae.training.metrics import sink_words
 from vla_sae_ros.study.autoencoders.foreign_bundle import SaeOrigin, bundle_at, measured
 
 
@@ -111,6 +112,7 @@ def summary(bundle: SaeBundle) -> Table:
     }
     if metrics:
         rows["FVU"] = f"{metrics['fvu']:.4f}"
+        rows |= {"attention sinks": words} if (words := sink_words(metrics)) else {}
         rows["L0"] = f"{metrics['l0']:.1f}"
         rows["dead"] = f"{metrics['dead_share']:.1%} of the features"
         rows["mean ||x||"] = f"{card.mean_residual_norm:.4g}"

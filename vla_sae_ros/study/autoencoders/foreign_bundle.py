@@ -15,7 +15,7 @@ from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.sae import SaeBundle, SparseAutoencoder
 from vla_sae_ros.sae.bundle import BundleCard
 from vla_sae_ros.sae.formats.loading import detect
-from vla_sae_ros.sae.training.metrics import evaluate
+from vla_sae_ros.sae.training.metrics import evaluate, sink_metrics
 from vla_sae_ros.study.features.feature_statistics import FeatureStatistics, feature_statistics
 
 
@@ -90,9 +90,9 @@ def measured(bundle: SaeBundle, dataset: ActivationDataset, max_fvu: float) -> S
         )
     data = dataset.load(site)
     metrics = evaluate(bundle.sae, data.rows)
-    if not metrics.fvu <= max_fvu:
+    if not metrics.fvu_ordinary <= max_fvu:
         raise ConfigurationError(
-            f"At {site} this SAE leaves FVU {metrics.fvu:.3f} of the variance unexplained "
+            f"At {site} this SAE leaves FVU {metrics.fvu_ordinary:.3f} of the variance unexplained "
             f"(allowed: up to {max_fvu:g}; 1 is what predicting the mean leaves). It was probably "
             "trained on another site, policy, pooling or scaling of the activations. Check these, "
             "or raise --max-fvu."
@@ -111,7 +111,12 @@ def measured(bundle: SaeBundle, dataset: ActivationDataset, max_fvu: float) -> S
             },
             "mean_residual_norm_over": norm_over,
         },
-        metrics={"fvu": metrics.fvu, "l0": metrics.l0, "dead_share": metrics.dead_share},
+        metrics={
+            "fvu": metrics.fvu,
+            "l0": metrics.l0,
+            "dead_share": metrics.dead_share,
+            **sink_metrics(metrics),
+        },
     )
     statistics = feature_statistics(bundle.sae, data)
     return SaeBundle(bundle.sae, card, Catalogue(site, _entries(statistics)))

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from vla_sae_ros.activations.dataset import ActivationDataset
-from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sae.bundle import refuse_existing
 from vla_sae_ros.sae.kinds.normalization import NORMALIZATIONS
 from vla_sae_ros.sae.objectives.training_settings import KINDS, TrainingSettings
+from vla_sae_ros.sae.training.metrics import sink_words
 from vla_sae_ros.sae.training.processes import joined_processes, own_device
 from vla_sae_ros.study.autoencoders.bundle_training import CHECKPOINT_FILE, train_bundle
 from vla_sae_ros.study.autoencoders.training_log import read_curve
@@ -108,13 +109,32 @@ def run(args: argparse.Namespace) -> int:
             dataset, site, settings, args.held_out, device, True, run_folder, processes
         )
         if processes.is_first:
-            _finish(args, measure(bundle), run_folder)
+            bundle.save(args.out)  # before anything is measured that may fail
+            bundle = _measured(args, bundle, measure)
+            _finish(args, bundle, run_folder)
     return 0
 
 
+def _measured(
+    args: argparse.Namespace, bundle: SaeBundle, measure: Callable[[SaeBundle], SaeBundle]
+) -> SaeBundle:
+    """Return the bundle with what is measured after training, and write that to its card.
+
+    Raises VlaSaeError when it cannot be measured; the bundle is whole without it.
+    """
+    try:
+        bundle = measure(bundle)
+    except VlaSaeError as error:
+        raise VlaSaeError(
+            f"The bundle {args.out} is trained and saved, but its effect on the policy could not "
+            f"be measured: {error}"
+        ) from error
+    bundle.card.save(args.out)
+    return bundle
+
+
 def _finish(args: argparse.Namespace, bundle: SaeBundle, run_folder: Path) -> None:
-    """Write the bundle and the picture, and say so."""
-    bundle.save(args.out)
+    """Draw the training's picture and say what came out."""
     (run_folder / CHECKPOINT_FILE).unlink(missing_ok=True)
     density = np.array([one.density for one in bundle.catalogue.entries])
     card = bundle.card
@@ -153,6 +173,7 @@ def summary(bundle: SaeBundle, folder: Path) -> str:
         f"held-out FVU {metrics['fvu']:.4f} (training {metrics['fvu_training']:.4f}), "
         f"L0 {metrics['l0']:.1f}, dead {metrics['dead_share']:.1%} "
         f"of {bundle.card.dictionary_size} features",
+        *filter(None, [sink_words(metrics)]),
         *(f"  FVU {fvu:.4f}  {task}" for task, fvu in _by_task(bundle).items()),
         f"{len(named)} features named by evidence" + (":" if named else "."),
     ]
