@@ -37,6 +37,7 @@ from vla_sae_ros.robot.admission import EnableRefused
 from vla_sae_ros.srv import ApplyPreset, SetSteering, StartRecording
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.action_client import ActionClient
+from vla_sae_ros.wire.robot_words import enabled_for
 from vla_sae_ros.wire.steering_messages import from_edit
 
 SERVICE_TIMEOUT = 10.0  # [s]
@@ -198,9 +199,9 @@ class Client:
         self._holds_robot = True
         self._beat_for_robot()
         response = self._call("bridge/enable", SetBool.Request(data=True))
-        if not response.success:
+        if not response.success or response.message != enabled_for(self.name):
             self._holds_robot = False
-            raise EnableRefused(response.message)
+            raise EnableRefused(f"Not enabled for {self.name}: {response.message}")
 
     def recover_robot(self) -> None:
         """Clear a robot's latched stop; the arm is disabled then.

@@ -49,6 +49,9 @@ class RobotReading:
     """A name from `reasons.FAULTS`, empty while nothing is wrong."""
     detail: str = ""
     """The fault in words: reflex flags, error messages."""
+    blocked: str = ""
+    """Why the robot cannot be moved now although nothing is wrong with it, e.g. it is being guided
+    by hand; empty: it can."""
 
 
 class Driver(Protocol):

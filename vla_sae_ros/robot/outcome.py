@@ -55,3 +55,5 @@ class EnvelopeState:
     refused: int
     held: int
     stops: int
+    sag: str = ""
+    """In words, how far the arm hangs below a target that rests; empty: it does not."""

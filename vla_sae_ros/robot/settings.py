@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from vla_sae_ros.robot.driver import Joints
 from vla_sae_ros.robot.kinematics import FrankaKinematics
 from vla_sae_ros.robot.limits import RobotLimits
@@ -18,6 +21,18 @@ class Place:
     workspace: Workspace
     max_ee_step: float
     """[m] per tick for the tool point."""
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A load that the robot has to carry in its gravity compensation."""
+
+    mass: float
+    """[kg]"""
+    centre: npt.NDArray[np.float64]
+    """(3,) [m] centre of mass in the flange's frame."""
+    inertia: npt.NDArray[np.float64]
+    """(3,) [kg m^2] about the centre's axes."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,10 @@ class RobotSettings:
     """[rad/s] at which a new steering revision may change how far targets lead the joints."""
     reset_pose: Joints
     """(N,) [rad]"""
+    reaction: float = 0.0
+    """[s] by which the arm brakes later than it is told, in any mode; kept free at edges."""
+    payload: Payload | None = None
+    """What hangs on the flange and the robot does not know of; None: nothing is said to it."""
 
     @property
     def joints(self) -> int:

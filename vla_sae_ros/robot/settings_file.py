@@ -13,7 +13,7 @@ from vla_sae_ros.resources import resource
 from vla_sae_ros.robot.driver import Joints
 from vla_sae_ros.robot.kinematics import FrankaKinematics
 from vla_sae_ros.robot.limits import PUBLISHED, RobotLimits
-from vla_sae_ros.robot.settings import Place, RobotSettings
+from vla_sae_ros.robot.settings import Payload, Place, RobotSettings
 from vla_sae_ros.robot.workspace import Workspace
 
 FASTEST_HZ = 200.0
@@ -60,6 +60,8 @@ def parse_robot(document: object) -> RobotSettings:
         lease=top.number("lease", 0.2, 10.0),
         steering_slew=top.number("steering_slew", 0.01, 20.0),
         reset_pose=_vector(top, "reset_pose", len(limits.lower)),
+        reaction=top.number("reaction", 0.0, 0.5, default=0.0),
+        payload=_payload(top),
     )
     top.done()
     _check(settings)
@@ -133,6 +135,20 @@ def _place(top: Fields, robot: str) -> Place | None:
     box.done()
     step = top.number("max_ee_step", 0.001, 0.2)
     return Place(FrankaKinematics(tool), workspace, step)
+
+
+def _payload(top: Fields) -> Payload | None:
+    """Take the load on the flange, if the file names one."""
+    value = top.take("payload", None)
+    if value is None:
+        return None
+    fields = Fields(value, "payload")
+    mass = fields.number("mass", 0.0, 20.0)
+    centre, inertia = _vector(fields, "centre", 3), _vector(fields, "inertia", 3)
+    fields.done()
+    if (inertia < 0).any():
+        raise ContractError(complaint("payload.inertia", inertia.tolist(), "0 or above"))
+    return Payload(mass, centre, inertia)
 
 
 def _check(settings: RobotSettings) -> None:

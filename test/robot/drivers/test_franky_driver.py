@@ -15,11 +15,14 @@ from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.robot.driver import RobotFault, RobotUnreachable
 from vla_sae_ros.robot.drivers.error_flags import ERROR_FLAGS
 from vla_sae_ros.robot.drivers.franky_driver import FrankyDriver, _flags
+from vla_sae_ros.robot.drivers.model_check import misfit, model_of
 from vla_sae_ros.robot.droid import RESET_POSE
+from vla_sae_ros.robot.limits import PUBLISHED
 from vla_sae_ros.robot.reasons import Stop
 from vla_sae_ros.robot.settings_file import load_robot
 from vla_sae_ros.robot.strict_sim.process import StrictRobotProcess
 from vla_sae_ros.robot.strict_sim.rules import MOST_MISSED
+from vla_sae_ros.robot.strict_sim.urdf import urdf_for
 
 SETTINGS = load_robot("fr3")
 NEAR = RESET_POSE + 0.02 * np.array([1, 0, 0, 1, 0, -1, 1])
@@ -257,3 +260,23 @@ def test_a_second_client_is_turned_away_and_the_first_goes_on(
         other(second.connect)
     other.close()
     assert on_thread(driver.read).in_control
+
+
+def test_another_model_than_the_settings_is_read_and_may_not_be_moved(
+    robot: StrictRobotProcess, on_thread: OwnThread
+) -> None:
+    other = FrankyDriver(robot.host, load_robot("panda"), with_hand=False)
+    on_thread(other.connect)
+    blocked = on_thread(other.read).blocked
+    on_thread(other.close)
+    assert "'fr3'" in blocked and "'panda'" in blocked and "joint" in blocked
+
+
+def test_what_a_robot_tells_of_itself_fits_its_own_limits_only() -> None:
+    for name in ("panda", "fr3"):
+        model = model_of(urdf_for(PUBLISHED[name]))
+        assert model is not None and model.name == name
+        assert misfit(model, load_robot(name)) == ""
+        other = "fr3" if name == "panda" else "panda"
+        assert "joint" in misfit(model, load_robot(other))
+    assert model_of("no XML") is None

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vla_sae_ros.robot.envelope.joint_guard import JointGuard, Motion
-from vla_sae_ros.robot.envelope.place_guard import SHARES, TOLERANCE, PlaceGuard
+from vla_sae_ros.robot.envelope.place_guard import RETURN, SHARES, PlaceGuard
 from vla_sae_ros.robot.reasons import Limit
 from vla_sae_ros.robot.settings_file import load_robot
 from vla_sae_ros.robot.workspace import Workspace
@@ -129,7 +129,7 @@ def outside_by(wanted: float) -> np.ndarray:
 
 
 def test_an_arm_a_hair_outside_may_go_in_and_no_further_out() -> None:
-    guard, q = PlaceGuard(PANDA.place, JOINTS, PANDA.period), outside_by(TOLERANCE / 2)
+    guard, q = PlaceGuard(PANDA.place, JOINTS, PANDA.period), outside_by(RETURN / 2)
     guard.start(q)
     for sign, goes in ((-1.0, True), (1.0, False)):
         wanted, _ = JOINTS.next_velocity(Motion.resting(q), q + sign * 0.1 * np.eye(7)[1])
@@ -140,7 +140,7 @@ def test_an_arm_a_hair_outside_may_go_in_and_no_further_out() -> None:
 
 
 def test_no_tolerance_for_an_arm_further_outside() -> None:
-    guard, q = PlaceGuard(PANDA.place, JOINTS, PANDA.period), outside_by(2 * TOLERANCE)
+    guard, q = PlaceGuard(PANDA.place, JOINTS, PANDA.period), outside_by(2 * RETURN)
     guard.start(q)
     assert guard.next_velocity(Motion.resting(q), np.zeros(7))[0] is None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,6 +43,10 @@ class Listener:
         with self._came:
             assert self._came.wait_for(lambda: any(map(wanted, self.reports)), PATIENCE)
             return next(report for report in self.reports if wanted(report))
+
+    def wait_for_ready(self) -> None:
+        """Wait for a tick of a connected arm."""
+        self.wait_for(lambda r: r.outcome is not None and r.outcome.status is Status.DISABLED)
 
     def wait_for_ticks(self, count: int) -> None:
         with self._came:
@@ -89,10 +94,13 @@ def was_sent(report: Report) -> bool:
 def test_an_arm_is_driven_and_stopped_from_other_threads(start: Start) -> None:
     listener = Listener()
     loop = start(listener)
-    listener.wait_for_ticks(1)
+    listener.wait_for_ready()
     loop.enable("panel", 1.0)
     report = listener.wait_for(was_sent)
     assert report.outcome.command.steering_revision == 3
+    with pytest.raises(EnableRefused, match="not stopped"):
+        loop.recover("panel")
+    assert loop.state().envelope.status is Status.ENABLED
     loop.stop("panel")
     state = loop.state().envelope
     assert (state.status, state.reason) == (Status.STOPPED, Stop.OPERATOR_STOP)
@@ -102,13 +110,13 @@ def test_an_arm_is_driven_and_stopped_from_other_threads(start: Start) -> None:
     assert loop.state().envelope.status is Status.DISABLED
     listener.wait_for(lambda report: report.event == "recover by panel")
     events = [report.event for report in listener.reports if report.event]
-    assert events[:2] == ["enable by panel", "stop by panel"]
+    assert events == [f"{what} by panel" for what in ("enable", "recover", "stop", "recover")]
 
 
 def test_a_lease_that_runs_out_stops_the_arm(start: Start) -> None:
     listener = Listener()
     loop = start(listener)
-    listener.wait_for_ticks(1)
+    listener.wait_for_ready()
     loop.enable("panel", 0.1)
     assert listener.wait_for(is_stop).outcome.stop is Stop.LEASE_EXPIRED
     assert loop.state().envelope.stops == 1
@@ -118,7 +126,7 @@ def test_disabling_lets_go_of_the_arm(start: Start, settings: RobotSettings) -> 
     listener = Listener()
     arm = SimulatedDriver(settings.published, settings.reset_pose)
     loop = start(listener, driver=arm)
-    listener.wait_for_ticks(1)
+    listener.wait_for_ready()
     loop.enable("panel", 1.0)
     listener.wait_for(was_sent)
     loop.disable("panel")
@@ -180,8 +188,10 @@ def test_a_robot_that_is_not_there_yet_is_awaited(
     loop = start(listener, driver=Absent(settings))
     listener.wait_for(lambda report: report.event == "no robot: no cable")
     listener.wait_for(lambda r: r.outcome is not None and r.outcome.status is Status.DISABLED)
+    loop.stop("panel")
     with pytest.raises(RobotError, match="still broken"):
         loop.recover("panel")
+    assert loop.state().envelope.status is Status.STOPPED
 
 
 def test_ticks_are_due_absolutely_and_late_ones_are_counted() -> None:
@@ -208,3 +218,172 @@ def test_outcomes_carry_ascending_ticks(start: Start) -> None:
     listener.wait_for_ticks(5)
     ticks = [r.outcome.tick for r in listener.reports if isinstance(r.outcome, Outcome)]
     assert ticks == list(range(len(ticks)))
+
+
+class Hanging(SimulatedDriver):
+    """A driver one of whose calls does not return before it may."""
+
+    def __init__(self, settings: RobotSettings, call: str) -> None:
+        super().__init__(settings.published, settings.reset_pose)
+        self.hangs, self.entered, self.may_go = call, threading.Event(), threading.Event()
+        self.calls: list[str] = []
+        self.told_to_stop = threading.Event()
+
+    def send(self, target: np.ndarray) -> None:
+        self.calls.append("send")
+        self._hang("send")
+        super().send(target)
+
+    def recover(self) -> None:
+        self.calls.append("recover")
+        self._hang("recover")
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+        super().stop()
+        self.told_to_stop.set()
+
+    def _hang(self, call: str) -> None:
+        if call == self.hangs:
+            self.entered.set()
+            self.may_go.wait(LONG)
+
+
+def test_a_stop_reaches_a_driver_whose_call_hangs_and_nothing_is_sent_after_it(
+    start: Start, settings: RobotSettings
+) -> None:
+    listener, arm = Listener(), Hanging(settings, "send")
+    loop = start(listener, driver=arm)
+    listener.wait_for_ready()
+    loop.enable("panel", 1.0)
+    assert arm.entered.wait(LONG)
+    arm.told_to_stop.clear()
+    loop.stop("panel")
+    assert arm.told_to_stop.is_set(), "the stop is told before it is answered"
+    assert loop.state().envelope.status is Status.STOPPED
+    arm.may_go.set()
+    listener.wait_for(lambda r: r.state.envelope.stops == 1)
+    listener.wait_for_ticks(len(listener.reports) + 2)
+    assert arm.calls[-1] == "stop" and arm.calls.count("send") == 1
+    assert not arm.read().in_control
+
+
+def test_a_stop_during_a_recovery_refuses_it_and_the_arm_stays_stopped(
+    start: Start, settings: RobotSettings
+) -> None:
+    listener, arm = Listener(), Hanging(settings, "recover")
+    loop = start(listener, driver=arm)
+    listener.wait_for_ready()
+    loop.stop("panel")
+    refused: list[str] = []
+
+    def recover() -> None:
+        with pytest.raises(EnableRefused) as refusal:
+            loop.recover("script")
+        refused.append(str(refusal.value))
+
+    thread = threading.Thread(target=recover)
+    thread.start()
+    assert arm.entered.wait(LONG)
+    arm.told_to_stop.clear()
+    loop.stop("panel")
+    thread.join(LONG)
+    assert arm.told_to_stop.is_set() and "while it recovered" in refused[0]
+    with pytest.raises(EnableRefused, match="still busy"):
+        loop.recover("script")
+    arm.may_go.set()
+    with pytest.raises(EnableRefused, match="stopped"):
+        loop.enable("script", 1.0)
+    listener.wait_for_ticks(len(listener.reports) + 2)
+    assert loop.state().envelope.status is Status.STOPPED
+
+
+def test_a_stop_voids_what_was_asked_for_before_it(start: Start) -> None:
+    listener = Listener()
+    loop = start(listener)
+    listener.wait_for_ready()
+    enable, recover = loop.ticket(), loop.ticket()
+    loop.stop("panel")
+    with pytest.raises(EnableRefused, match="A stop came after"):
+        loop.recover("script", recover)
+    loop.recover("script")
+    with pytest.raises(EnableRefused, match="came after this enable"):
+        loop.enable("script", 1.0, enable)
+    loop.enable("script", 1.0)
+
+
+def test_a_disable_voids_the_enable_that_was_asked_for_before_it(start: Start) -> None:
+    listener = Listener()
+    loop = start(listener)
+    listener.wait_for_ready()
+    asked = loop.ticket()
+    loop.disable("panel")
+    with pytest.raises(EnableRefused, match="disable came after"):
+        loop.enable("script", 1.0, asked)
+
+
+class Braking(SimulatedDriver):
+    """Lets go of control a few looks after it was told to stop, as a real arm does."""
+
+    looks = 0
+
+    def stop(self) -> None:
+        if self._in_control:
+            self.looks = 20
+        super().stop()
+
+    def read(self) -> RobotReading:
+        self.looks = max(0, self.looks - 1)
+        reading = super().read()
+        return replace(reading, in_control=reading.in_control or self.looks > 0)
+
+
+def test_an_enable_waits_for_an_arm_that_still_brakes(
+    start: Start, settings: RobotSettings
+) -> None:
+    listener, arm = Listener(), Braking(settings.published, settings.reset_pose)
+    loop = start(listener, driver=arm)
+    listener.wait_for_ready()
+    loop.enable("panel", 1.0)
+    listener.wait_for(was_sent)
+    loop.disable("panel")
+    loop.enable("panel", 1.0)
+    assert arm.looks == 0, "it stands"
+    count = len(listener.reports)
+    listener.wait_for_ticks(count + 3)
+    assert loop.state().envelope.stops == 0
+
+
+@pytest.mark.parametrize("call", ["connect", "recover", "stop"])
+def test_no_exception_of_a_driver_ends_the_control_thread(
+    start: Start, settings: RobotSettings, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vla_sae_ros.robot.loop.loop.RECONNECT", 0.05)
+    failures = [RuntimeError("Net Exception: Socket is not connected")]
+
+    class Raising(SimulatedDriver):
+        def _raise(self, name: str) -> None:
+            if name == call and failures:
+                raise failures.pop()
+
+        def connect(self) -> None:
+            self._raise("connect")
+
+        def recover(self) -> None:
+            self._raise("recover")
+
+        def stop(self) -> None:
+            self._raise("stop")
+            super().stop()
+
+    listener = Listener()
+    loop = start(listener, driver=Raising(settings.published, settings.reset_pose))
+    listener.wait_for_ready()
+    loop.stop("panel")
+    if call == "recover":
+        with pytest.raises(EnableRefused, match="Socket is not connected"):
+            loop.recover("panel")
+        assert loop.state().envelope.status is Status.STOPPED
+    loop.recover("panel")
+    assert not failures and loop.state().envelope.status is Status.DISABLED
+    listener.wait_for_ticks(len(listener.reports) + 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
@@ -16,11 +16,20 @@ from vla_sae_ros.core.steering.lease import LeaseBook
 from vla_sae_ros.msg import SteeringLease
 from vla_sae_ros.robot.admission import EnableRefused
 from vla_sae_ros.robot.loop.loop import ControlLoop
+from vla_sae_ros.robot.machine.events import Kind
+from vla_sae_ros.robot.machine.states import State
+from vla_sae_ros.robot.machine.table import REFUSALS
+from vla_sae_ros.robot.reasons import Status
 from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.robot_words import enabled_for
 
 PATIENCE = 1.0
 """[s] that an enable waits for the first heartbeat of who asked for it."""
 CHECK_PERIOD = 0.1  # [s]
+LONGEST_NAME = 256
+"""Characters of a client's name."""
+MOST_OWNERS = 100
+"""Clients that may be heard of at once; more are a fault, and must not fill the memory."""
 
 NO_HEARTBEAT = (
     "Nobody sends a heartbeat on bridge/heartbeat (SteeringLease): an arm moves only while who "
@@ -32,20 +41,27 @@ TWO_BRIDGES = "another node publishes robot_command: two bridges command one rob
 class RobotAdmission:
     """`bridge/enable`, `bridge/stop`, `bridge/recover` and `bridge/heartbeat` of one control loop.
 
-    SetBool does not say who calls: the enable goes to the owner of the newest heartbeat, and only
-    that owner's heartbeats prolong it.
+    SetBool does not say who calls: the enable goes to the one client that is heard of, and only
+    that client's heartbeats prolong it. While several are heard of, nobody is enabled.
 
     Args:
         longest: [s] that one heartbeat is good for.
         on_hold: called when motion was disabled by request.
+        rivals: names who else commands the arm or its controller.
     """
 
     def __init__(
-        self, node: Node, loop: ControlLoop, longest: float, on_hold: Callable[[], None]
+        self,
+        node: Node,
+        loop: ControlLoop,
+        longest: float,
+        on_hold: Callable[[], None],
+        rivals: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._node, self._loop, self._longest, self._on_hold = node, loop, longest, on_hold
+        self._rivals = rivals
         self._heard = LeaseBook(time.monotonic)
-        self._newest = ""
+        self._owners: set[str] = set()
         self._waiting: list[tuple[float, Future]] = []
         node.create_subscription(SteeringLease, "bridge/heartbeat", self._beat, qos.HEARTBEAT)
         # Two of them wait; in the node's own group nothing else would be served meanwhile.
@@ -60,10 +76,12 @@ class RobotAdmission:
 
     def _beat(self, message: SteeringLease) -> None:
         duration = min(message.duration, self._longest)
-        if not message.owner.strip() or not duration > 0:
+        if not message.owner.strip() or not duration > 0 or len(message.owner) > LONGEST_NAME:
+            return
+        if message.owner not in self._owners and len(self._owners) >= MOST_OWNERS:
             return
         self._heard.renew(message.owner, duration)
-        self._newest = message.owner
+        self._owners.add(message.owner)
         if self._loop.state().envelope.owner == message.owner:
             try:
                 self._loop.renew(message.owner, duration)
@@ -79,15 +97,16 @@ class RobotAdmission:
             self._on_hold()
             response.success, response.message = True, "holding still; motion is disabled"
             return response
+        asked = self._loop.ticket()  # a stop or a disable from now on wins over this enable
         try:
             owner = await self._owner()
-            self._refuse_two_bridges()
-            self._loop.enable(owner, min(self._longest, self._heard.remaining(owner)))
+            self._refuse_rivals()
+            self._loop.enable(owner, min(self._longest, self._heard.remaining(owner)), asked)
         except VlaSaeError as refusal:
             response.message = str(refusal)
             self._node.get_logger().warning(f"enable refused: {refusal}")
             return response
-        response.success, response.message = True, f"motion is enabled for {owner}"
+        response.success, response.message = True, enabled_for(owner)
         return response
 
     def _stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -101,14 +120,15 @@ class RobotAdmission:
         # Reaching a robot takes seconds; a heartbeat or a stop must not wait for that.
         finished = Future(executor=self._node.executor)
         finished.add_done_callback(lambda _: None)  # rclpy looks at a coroutine when it is woken
-        threading.Thread(target=self._recover_on_thread, args=(finished,), daemon=True).start()
+        asked = self._loop.ticket()
+        threading.Thread(target=self._recover_there, args=(finished, asked), daemon=True).start()
         problem = await finished
         response.success, response.message = not problem, problem or "recovered; enable to go on"
         return response
 
-    def _recover_on_thread(self, finished: Future) -> None:
+    def _recover_there(self, finished: Future, asked: int) -> None:
         try:
-            self._loop.recover("bridge/recover")
+            self._loop.recover("bridge/recover", asked)
         except VlaSaeError as error:
             finished.set_result(str(error))
         except Exception as error:  # a driver's bug: the service must be answered all the same
@@ -118,29 +138,58 @@ class RobotAdmission:
 
     async def _owner(self) -> str:
         """Return who is heard of; waits for the first heartbeat. Raises EnableRefused."""
-        if self._heard.remaining(self._newest) <= 0:
+        if not self._alive():
             heard = Future(executor=self._node.executor)
             self._waiting.append((time.monotonic() + PATIENCE, heard))
             await heard
-        if self._heard.remaining(self._newest) <= 0:
+        alive, state = self._alive(), self._loop.state().envelope
+        owner = state.owner
+        if not alive:
             raise EnableRefused(NO_HEARTBEAT)
-        return self._newest
+        if owner and alive != [owner]:
+            raise EnableRefused(f"The arm is enabled by {owner!r}; it has to disable first.")
+        if len(alive) > 1 and state.status is Status.STOPPED:
+            why = f"{state.reason}: {state.detail}"
+            raise EnableRefused(REFUSALS[State.STOPPED, Kind.ENABLE].format(reason=why))
+        if len(alive) > 1:
+            names = ", ".join(repr(name) for name in alive)
+            raise EnableRefused(
+                f"Several clients send heartbeats for this arm: {names}. It cannot be told which "
+                "of them asks. End all but one, wait a second and ask again."
+            )
+        return alive[0]
+
+    def _alive(self) -> list[str]:
+        """Return the clients that are heard of; those that are not are forgotten."""
+        for owner in [name for name in self._owners if self._heard.remaining(name) <= 0]:
+            self._owners.discard(owner)
+            self._heard.forget(owner)
+        return sorted(self._owners)
 
     def _look(self) -> None:
-        if self._bridges() > 1 and self._loop.state().envelope.owner:
-            self._loop.stop("the bridge", TWO_BRIDGES)
+        if self._loop.state().envelope.owner:
+            rivals = self._commanders()
+            if rivals:
+                self._loop.stop("the bridge", rivals)
         self._wake()
 
     def _wake(self) -> None:
-        heard, now = self._heard.remaining(self._newest) > 0, time.monotonic()
+        if not self._waiting:
+            return
+        heard, now = bool(self._alive()), time.monotonic()
         for waiting in list(self._waiting):
             if heard or now > waiting[0]:
                 self._waiting.remove(waiting)
                 waiting[1].set_result(None)
 
-    def _refuse_two_bridges(self) -> None:
-        if self._bridges() > 1:
-            raise EnableRefused(f"Refused: {TWO_BRIDGES}.")
+    def _refuse_rivals(self) -> None:
+        rivals = self._commanders()
+        if rivals:
+            raise EnableRefused(f"Refused: {rivals}.")
 
-    def _bridges(self) -> int:
-        return self._node.count_publishers("robot_command")
+    def _commanders(self) -> str:
+        """Say who else commands this arm; empty: nobody."""
+        if self._node.count_publishers("robot_command") > 1:
+            return TWO_BRIDGES
+        rivals = self._rivals()
+        return f"{', '.join(rivals)}: another node commands this arm. End it" if rivals else ""

@@ -30,6 +30,7 @@ from vla_sae_ros.nodes.robot.messages import to_diagnostic
 from vla_sae_ros.nodes.robot.parameters import RobotBridgeParameters, pacing, with_contract
 from vla_sae_ros.nodes.robot.publisher import RobotPublisher
 from vla_sae_ros.nodes.robot.run import RobotRun
+from vla_sae_ros.nodes.robot.topic_driver import TopicDriver
 from vla_sae_ros.resources import share_folder
 from vla_sae_ros.robot.action_space import ActionSpace, JointTargets
 from vla_sae_ros.robot.driver import Driver
@@ -85,7 +86,7 @@ class RobotBridge(Node):
         self._stops = 0
         self._said: Status | None = None
         self._loop = self._make_loop(make_driver, settings, space)
-        self._admission = RobotAdmission(self, self._loop, settings.lease, self._held)
+        self._admission = RobotAdmission(self, self._loop, settings.lease, self._held, self._rivals)
         self._reset_steering = self.create_client(Trigger, "steering/reset")
         self.create_subscription(ActionChunk, "policy/action_chunk", self._on_chunk, qos.CHUNK)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
@@ -116,7 +117,7 @@ class RobotBridge(Node):
         self, make_driver: MakeDriver, settings: RobotSettings, space: ActionSpace
     ) -> ControlLoop:
         envelope = SafetyEnvelope(settings, space, time.monotonic)
-        driver = make_driver(self, self._values, settings)
+        driver = self._driver = make_driver(self, self._values, settings)
         sinks = [self._told] + ([self._audit] if self._audit is not None else [])
         return ControlLoop(driver, envelope, self._source, settings.robot, settings.period, sinks)
 
@@ -155,6 +156,11 @@ class RobotBridge(Node):
         self.get_logger().error(f"STOPPED: {why}")
         if self._reset_steering.service_is_ready():
             self._reset_steering.call_async(Trigger.Request())
+
+    def _rivals(self) -> tuple[str, ...]:
+        """Name who else commands the arm, as far as its driver can see that."""
+        driver = self._driver
+        return driver.rivals() if isinstance(driver, TopicDriver) else ()
 
     def _held(self) -> None:
         self._end("motion was disabled", canceled=True)

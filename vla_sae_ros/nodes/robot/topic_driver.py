@@ -67,6 +67,19 @@ class TopicDriver:
         self._following = False
         node.create_subscription(JointState, values.hardware_states, self._heard, qos.SENSOR)
 
+    def rivals(self) -> tuple[str, ...]:
+        """Name the other nodes that publish on the controller's topic, whatever their namespace."""
+        node, topic = self._node, self._publisher.topic_name
+        own = (node.get_name(), node.get_namespace())
+        infos = node.get_publishers_info_by_topic(topic)
+        others = [each for each in infos if (each.node_name, each.node_namespace) != own]
+        if len(infos) - len(others) > 1:
+            others.append(infos[0])  # a second node of our own name
+        return tuple(
+            f"{each.node_namespace.rstrip('/')}/{each.node_name} publishes on {topic}"
+            for each in others
+        )
+
     def connect(self) -> None:
         """Find joint states; raises RobotUnreachable while there are none."""
         if self._reading is None:

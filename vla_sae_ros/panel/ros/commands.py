@@ -26,6 +26,7 @@ from vla_sae_ros.srv import (
 )
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import NANOSECONDS, to_header
+from vla_sae_ros.wire.robot_words import enabled_for
 from vla_sae_ros.wire.steering_messages import from_edit
 
 FIRST_LEASE = 2.0
@@ -253,6 +254,9 @@ class Commands:
     def _judge_enable(self, answer: Any) -> tuple[bool, str]:
         if not answer.success:
             self._holds_robot = False
+        elif self._holds_robot and answer.message != enabled_for(self.owner):
+            self._holds_robot = False
+            return False, f"not enabled for this panel: {answer.message}"
         return _success(answer)
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from vla_sae_ros.robot.check.rehearsal import Rehearsal, Sample
+from vla_sae_ros.robot.check.rehearsal import CheckStopped, Rehearsal, Sample
 from vla_sae_ros.robot.driver import Joints
 
 JOG = 0.1
@@ -82,7 +82,13 @@ def jog(rehearsal: Rehearsal, joint: int) -> Finding:
     target[joint] += JOG if start[joint] < middle[joint] else -JOG
     wanted = target - start
     rehearsal.enable()
-    samples = rehearsal.go(target, _PATIENCE, _NEAR * JOG)
+    try:
+        samples = rehearsal.go(target, _PATIENCE, _NEAR * JOG)
+    except CheckStopped as stop:  # an arm that moves the wrong way is stopped before the time is up
+        moved = rehearsal.reading.q - start
+        detail = f"asked {wanted[joint]:+.3f} rad, moved {moved[joint]:+.3f}: {stop}"
+        found: dict[str, object] = {"asked": float(wanted[joint]), "moved": float(moved[joint])}
+        return Finding(f"joint {joint + 1}", False, detail, found)
     asked = rehearsal.asked_at
     rehearsal.go(start, _PATIENCE, _NEAR * JOG, _STILL)
     moved = samples[-1].q - start

@@ -20,6 +20,7 @@ from vla_sae_ros.robot.driver import Joints, RobotFault, RobotReading, RobotUnre
 from vla_sae_ros.robot.drivers.franky_gripper import FrankyGripper
 from vla_sae_ros.robot.drivers.franky_modes import COLLISION, MODES, TOOL_LIMITS, FollowMode
 from vla_sae_ros.robot.drivers.gripper import GripperThread
+from vla_sae_ros.robot.drivers.model_check import misfit, model_of
 from vla_sae_ros.robot.faults import USER_STOP, stop_for_flags
 from vla_sae_ros.robot.limits import RobotLimits
 from vla_sae_ros.robot.loop.realtime import become_realtime, raised
@@ -35,6 +36,23 @@ _SILENT = 3.0
 when the robot dies while a motion is about to start: then it waits for the answer for ever."""
 _LOST = (franky.NetworkException, franky.ProtocolException, franky.IncompatibleVersionException)
 _QUOTED = re.compile(r'"([a-z_]+)"')
+OTHER_SYSTEM = (
+    "The robot runs another system version than this franky was built for. franky-control from "
+    "the registry speaks server version 10 (FR3, system 5.9 or later). A Panda (system 4.2: server "
+    "version 5, libfranka 0.9.2) or an FR3 with an older system needs the wheel of franky-control "
+    "that was built for its libfranka: see docs/robot.md, Robot and wheel."
+)
+_BLOCKED = {
+    franky.RobotMode.Other: (
+        "The robot is in mode Other: its brakes are closed, or it is in Desk's hands. Open the "
+        "brakes and activate FCI in Desk."
+    ),
+    franky.RobotMode.Guiding: (
+        "The robot is being guided by hand. Let go of the guiding button, then enable it."
+    ),
+    franky.RobotMode.UserStopped: "The user stop is pressed; release it first.",
+}
+"""Modes in which a robot cannot be moved though nothing is wrong with it."""
 _log = logging.getLogger(__name__)
 
 
@@ -68,22 +86,42 @@ class FrankyDriver:
         self._following = False
         self._robot_time = -1
         self._stamp = -float("inf")
+        self._attempt = 0
+        self._misfit = ""
 
     def connect(self) -> None:
-        """Connect and set our own limits."""
+        """Connect and set our own limits; another model than ours may be read and not be moved.
+
+        May block for as long as the robot is silent; a later attempt makes this one void.
+        """
+        self._attempt += 1
+        attempt = self._attempt
         self._robot, self._following, self._robot_time = None, False, -1
         self._mode = MODES[self._mode_name](self._settings)
         try:
             with raised():
-                self._robot = franky.Robot(self._host, realtime_config=franky.RealtimeConfig.Ignore)
+                robot = franky.Robot(self._host, realtime_config=franky.RealtimeConfig.Ignore)
             become_realtime()  # franky has made this thread the most urgent one
-            _limit(self._robot, self._settings.limits)
-        except franky.Exception as error:
-            self._robot = None
+            self._prepare(robot)
+            if attempt == self._attempt:
+                self._robot = robot
+        except franky.IncompatibleVersionException as error:
+            raise RobotUnreachable(f"{_said(error)} {OTHER_SYSTEM}") from _bare(error)
+        except (franky.Exception, RuntimeError) as error:
             raise RobotUnreachable(
-                f"No Franka at {self._host}: {error.args[0] if error.args else error} Is it on, is "
+                f"No Franka at {self._host}: {_said(error)} Is it on, is "
                 "FCI active in Desk, and is no other program (a bridge) connected to it?"
             ) from _bare(error)
+
+    def _prepare(self, robot: franky.Robot) -> None:
+        """Compare the robot with our settings, and set what can only be set at rest."""
+        model = model_of(robot.model_urdf)
+        wrong = "" if model is None else misfit(model, self._settings)
+        self._misfit = f"These are another robot's limits: {wrong}." if wrong else ""
+        _limit(robot, self._settings.limits)
+        load = self._settings.payload
+        if load is not None:
+            robot.set_load(load.mass, load.centre, np.diag(load.inertia).ravel())
 
     def read(self) -> RobotReading:
         """Return the newest state; its stamp is when its robot time was first seen."""
@@ -106,6 +144,7 @@ class FrankyDriver:
             in_control,
             stop,
             detail,
+            self._misfit or _BLOCKED.get(state.robot_mode, ""),
         )
 
     def send(self, target: Joints) -> None:
@@ -146,6 +185,9 @@ class FrankyDriver:
                 raise RobotFault("The user stop is pressed; release it first.", (USER_STOP,))
             self._robot.recover_from_errors()
             self._wait_for_clear()
+            blocked = _BLOCKED.get(self._robot.state.robot_mode)
+            if blocked:
+                raise RobotFault(blocked, ())
         except (*_LOST, RuntimeError):
             self.connect()
         except franky.Exception as error:
@@ -213,6 +255,10 @@ class FrankyDriver:
 def _bare(error: Exception) -> Exception:
     """Drop the frames that hold the robot: it disconnects when nothing refers to it any more."""
     return error.with_traceback(None)
+
+
+def _said(error: Exception) -> str:
+    return str(error.args[0] if error.args else error)
 
 
 def _flags(state: franky.RobotState) -> tuple[str, ...]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,9 +14,11 @@ from vla_sae_ros.robot.admission import Admission, EnableRefused
 from vla_sae_ros.robot.command import ArmCommand
 from vla_sae_ros.robot.driver import Joints, RobotReading
 from vla_sae_ros.robot.envelope.command_guard import Refusal, refusal_of
-from vla_sae_ros.robot.envelope.place_guard import TOLERANCE
-from vla_sae_ros.robot.envelope.reading_guard import Problem, problem_of
+from vla_sae_ros.robot.envelope.measured_guard import MeasuredGuard
+from vla_sae_ros.robot.envelope.place_guard import RETURN
+from vla_sae_ros.robot.envelope.reading_guard import Problem, fault_of, problem_of
 from vla_sae_ros.robot.envelope.shaping import Shaping
+from vla_sae_ros.robot.machine.events import Action, Event, Kind, Verdict
 from vla_sae_ros.robot.outcome import EnvelopeState, Outcome
 from vla_sae_ros.robot.reasons import Limit, Refused, Status, Stop
 from vla_sae_ros.robot.settings import RobotSettings
@@ -26,6 +28,11 @@ _BY_STATUS = {
     Status.DISABLED: Refused.DISABLED,
     Status.STOPPED: Refused.STOPPED,
 }
+
+
+def suspended() -> float:
+    """Return for how long this machine has been suspended since it was started [s]."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 @dataclass(frozen=True)
@@ -39,26 +46,35 @@ class _Shaped:
 class SafetyEnvelope:
     """Disabled until enabled; a stop latches until `recover`, then `enable`.
 
-    Thread-safe: requests come from anywhere, `tick` and `watch` from the control thread. It
-    commands nobody: what it decides is in the Outcome, and the control loop obeys.
+    One thread owns it: the control thread, which alone calls anything but `state`. It commands
+    nobody: what it decides is in the Outcome or the Verdict, and the control loop obeys.
 
     Args:
         clock: monotonic [s]; stamps of readings and commands are on it.
+        slept: seconds for which the machine was suspended so far; `clock` stands meanwhile.
     """
 
     def __init__(
-        self, settings: RobotSettings, space: ActionSpace, clock: Callable[[], float]
+        self,
+        settings: RobotSettings,
+        space: ActionSpace,
+        clock: Callable[[], float],
+        slept: Callable[[], float] = suspended,
     ) -> None:
         self._settings = settings
         self._space = space
         self._clock = clock
-        self._lock = threading.Lock()
+        self._slept = slept
         self._admission = Admission(settings.lease, clock)
         self._shaping = Shaping(settings)
+        self._measured = MeasuredGuard(settings, self._shaping)
         self._counts: Counter[str] = Counter()
         self._revision = 0
         self._reading: RobotReading | None = None
+        self._last_slept = slept()
+        self._ticket = 0
         self._begin()
+        self._keep()
 
     def _begin(self) -> None:
         """Forget what belongs to one enabled stretch."""
@@ -66,64 +82,107 @@ class SafetyEnvelope:
         self._had_control = False
         self._started = False  # the first tick starts from what is measured then
         self._last_tick: float | None = None
+        self._measured.start()
+
+    def ticket(self) -> int:
+        """Return the number of a request that is asked for now."""
+        self._ticket += 1
+        return self._ticket
+
+    def request(self, event: Event) -> Verdict:
+        """Let the machine of states judge an event; the caller does what the verdict says."""
+        arm, reading = self._admission.memory.arm, self._reading
+        self._ticket = max(self._ticket, event.asked)
+        if event.kind in (Kind.ENABLE, Kind.RECOVERED):
+            fault = None if reading is None else fault_of(reading)
+            arm.fault = "" if fault is None else f"{fault[0]}, {fault[1]}"
+        if event.kind is Kind.ENABLE:
+            arm.fresh = reading is not None
+            arm.blocked = "" if reading is None else self._blocked(reading)
+        verdict = self._admission.handle(event)
+        if Action.BEGIN in verdict.actions:
+            self._begin()
+        self._keep()
+        return verdict
+
+    def look_at(self, reading: RobotReading) -> None:
+        """Take a state in without judging it: a recovery has just ended."""
+        self._reading = reading
+
+    def braking(self, braking: bool) -> None:
+        """Note whether the arm still moves although it was told to stop."""
+        self._admission.memory.arm.braking = braking
+
+    def offline_because(self, why: str) -> None:
+        """Note why there is no robot, for who asks; empty: there is one."""
+        self._admission.offline_because(why)
 
     def enable(self, owner: str, lease: float) -> None:
         """Let `owner` move the arm for `lease` s; its `renew` prolongs it.
 
         Raises:
             EnableRefused: offline, stopped, somebody else's, a bad lease, or an arm that stands
-                outside its workspace (beyond place_guard.TOLERANCE) or joint margins.
+                too far outside its workspace (place_guard.RETURN) or joint margins.
         """
-        with self._lock:
-            fresh = self._admission.status is not Status.ENABLED
-            if fresh and self._reading is not None:
-                self._refuse_bad_place(self._reading.q)
-            self._admission.enable(owner, lease)
-            if fresh:
-                self._begin()
+        self._ask(Event(Kind.ENABLE, self.ticket(), owner, lease))
 
     def renew(self, owner: str, lease: float) -> None:
         """Prolong the enable; raises EnableRefused when `owner` does not hold it."""
-        with self._lock:
-            self._admission.renew(owner, lease)
+        self._ask(Event(Kind.RENEW, self.ticket(), owner, lease))
 
     def disable(self) -> None:
         """Hold still and refuse commands; from anybody, at any time."""
-        with self._lock:
-            self._admission.disable()
+        self._ask(Event(Kind.DISABLE, self.ticket()))
 
     def stop(self, reason: Stop, detail: str) -> None:
-        """Latch a stop; the control loop must stop the driver as well."""
-        with self._lock:
-            self._admission.stop(reason, detail)
+        """Latch a stop; the caller must stop the driver as well."""
+        self._ask(Event(Kind.STOP, self.ticket(), reason=reason, detail=detail))
 
     def recover(self) -> None:
-        """Forget a latched stop after the driver has recovered; the arm is disabled then."""
-        with self._lock:
-            self._admission.recover()
+        """Forget a latched stop after the driver has recovered; the arm is disabled then.
+
+        Raises EnableRefused where nothing is stopped or a fault is still there.
+        """
+        self._ask(Event(Kind.RECOVER, self.ticket()))
+        self._ask(Event(Kind.RECOVERED))
+
+    def _ask(self, event: Event) -> None:
+        verdict = self.request(event)
+        if verdict.refusal:
+            raise EnableRefused(verdict.refusal)
 
     def state(self) -> EnvelopeState:
-        """Return where the envelope stands, with its counts."""
-        with self._lock:
-            admission, count = self._admission, self._counts
-            return EnvelopeState(
-                admission.status,
-                admission.reason,
-                admission.detail,
-                self._revision,
-                admission.owner,
-                admission.lease_left,
-                count["sent"],
-                count["limited"],
-                count["refused"],
-                count["held"],
-                admission.stops,
-            )
+        """Return where the envelope stands, with its counts; from any thread."""
+        return replace(self._kept, lease_left=self._admission.lease_left)
+
+    @property
+    def last_stop(self) -> int:
+        """Return the highest ticket of a stop that has had its effect."""
+        return self._admission.memory.last_stop
+
+    def _keep(self) -> None:
+        """Leave a state for other threads, whole."""
+        memory, count = self._admission.memory, self._counts
+        self._kept = EnvelopeState(
+            self._admission.status,
+            memory.reason,
+            memory.detail,
+            self._revision,
+            memory.owner,
+            self._admission.lease_left,
+            count["sent"],
+            count["limited"],
+            count["refused"],
+            count["held"],
+            memory.stops,
+            self._measured.sag,
+        )
 
     def watch(self, reading: RobotReading | None) -> Outcome | None:
         """Look at the robot between ticks; an Outcome when that latched a stop."""
-        with self._lock:
-            return self._watched(-1, reading, None)
+        outcome = self._watched(-1, reading, None)
+        self._keep()
+        return outcome
 
     def tick(
         self, number: int, reading: RobotReading | None, command: ArmCommand | None
@@ -135,42 +194,52 @@ class SafetyEnvelope:
             reading: of this moment; None without a connection.
             command: what the source has; None: nothing.
         """
-        with self._lock:
-            stopped = self._watched(number, reading, command)
-            if stopped is not None:
-                return self._count(stopped)
-            status = self._admission.status
-            if status is not Status.ENABLED or reading is None:
-                return self._count(self._idle(number, reading, command))
-            now = self._clock()
-            problem = self._late(now)
-            if problem is not None:
-                return self._count(self._latch(number, reading, command, problem))
-            return self._count(self._moving(number, reading, command, now))
+        outcome = self._count(self._decide(number, reading, command))
+        self._keep()
+        return outcome
 
-    def _refuse_bad_place(self, q: Joints) -> None:
-        limits, margin = self._settings.limits, self._settings.margin
+    def _decide(
+        self, number: int, reading: RobotReading | None, command: ArmCommand | None
+    ) -> Outcome:
+        stopped = self._watched(number, reading, command)
+        if stopped is not None:
+            return stopped
+        if self._admission.status is not Status.ENABLED or reading is None:
+            return self._idle(number, reading, command)
+        now = self._clock()
+        problem = self._late(now)
+        if problem is not None:
+            return self._latch(number, reading, command, problem)
+        return self._moving(number, reading, command, now)
+
+    def _blocked(self, reading: RobotReading) -> str:
+        """Return in words why the arm may not be enabled as it stands, empty when it may."""
+        if reading.blocked:
+            return reading.blocked
+        limits, margin, q = self._settings.limits, self._settings.margin, reading.q
         beyond = np.maximum(limits.lower - q, q - limits.upper) + margin
         joint = int(np.argmax(beyond))
         if beyond[joint] > margin / 2:
-            raise EnableRefused(
+            return (
                 f"Joint {joint + 1} stands at {q[joint]:.3f} rad, {beyond[joint]:.3f} rad inside "
                 "its margin. Move it away by hand first."
             )
         outside = self._shaping.outside(q)
-        if outside > TOLERANCE:
-            raise EnableRefused(
-                f"The arm is {outside:.4f} m outside its workspace; allowed: {TOLERANCE:g} m. Move "
+        if outside > RETURN:
+            return (
+                f"The arm is {outside:.4f} m outside its workspace; allowed: {RETURN:g} m. Move "
                 "it by hand first, or correct the workspace in the robot's file."
             )
+        return ""
 
     def _watched(
         self, number: int, reading: RobotReading | None, command: ArmCommand | None
     ) -> Outcome | None:
         problem = self._problem(reading)
         here = reading is not None and (problem is None or problem[0] is not Stop.STALE_READING)
-        self._admission.present(here)
         self._reading = reading if here else None
+        if self._admission.status is not Status.ENABLED:
+            self._admission.handle(Event(Kind.APPEARED if here else Kind.VANISHED))
         status = self._admission.status
         if problem is None or status in (Status.STOPPED, Status.OFFLINE):
             return None
@@ -182,14 +251,24 @@ class SafetyEnvelope:
             return Stop.DISCONNECTED, "there is no connection to the robot"
         now, admission = self._clock(), self._admission
         problem = problem_of(reading, self._settings, now)
-        if problem is not None or admission.status is not Status.ENABLED:
+        if admission.status is not Status.ENABLED:
+            known = problem is not None and problem[0] is Stop.JOINT_RANGE
+            return None if known else problem  # a joint out of its range stands; it is not enabled
+        if problem is not None:
             return problem
         if admission.lease_left <= 0:
-            return Stop.LEASE_EXPIRED, f"{admission.owner!r} did not renew its enable in time"
+            return (
+                Stop.LEASE_EXPIRED,
+                f"{admission.memory.owner!r} did not renew its enable in time",
+            )
+        if reading.blocked:
+            return Stop.CONTROL_LOST, reading.blocked
         if self._had_control and not reading.in_control:
             return Stop.CONTROL_LOST, "the robot has stopped following, and names no reason"
+        if self._fed is None:
+            return None
         self._had_control |= reading.in_control
-        return self._stale(now) or self._tracking(reading)
+        return self._stale(now) or self._measured.problem(reading)
 
     def _stale(self, now: float) -> Problem | None:
         watchdog = self._settings.watchdog
@@ -198,22 +277,12 @@ class SafetyEnvelope:
         age = now - self._fed
         return Stop.STALE_COMMAND, f"no valid command for {age:.3f} s; allowed: {watchdog:g} s"
 
-    def _tracking(self, reading: RobotReading) -> Problem | None:
-        commanded = self._shaping.commanded
-        if self._fed is None or commanded is None:
-            return None
-        error = np.abs(commanded - reading.q)
-        joint, limit = int(np.argmax(error)), self._settings.max_tracking_error
-        if error[joint] <= limit:
-            return None
-        return Stop.TRACKING_ERROR, (
-            f"joint {joint + 1} is {error[joint]:.3f} rad away from what "
-            f"was sent; allowed: {limit:g} rad"
-        )
-
     def _late(self, now: float) -> Problem | None:
         """A control thread that was held up knows neither the arm nor its commands any more."""
         last, self._last_tick = self._last_tick, now
+        slept, self._last_slept = self._slept() - self._last_slept, self._slept()
+        if last is not None and slept > self._settings.watchdog:
+            return Stop.LATE_TICK, f"the computer was suspended for {slept:.1f} s"
         longest = self._settings.period + self._settings.watchdog
         if last is None or now - last <= longest:
             return None
@@ -224,7 +293,7 @@ class SafetyEnvelope:
         self, number: int, reading: RobotReading | None, command: ArmCommand | None, why: Problem
     ) -> Outcome:
         reason, detail = why
-        self._admission.stop(reason, detail)
+        self._admission.handle(Event(Kind.TROUBLE, reason=reason, detail=detail))
         if command is not None:
             self._revision = command.steering_revision
         measured = None if reading is None else reading.q

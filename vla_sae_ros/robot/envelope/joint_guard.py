@@ -50,9 +50,13 @@ class JointGuard:
         limits: our own, scaled ones.
         margin: [rad] kept free at both ends of every range.
         period: [s] of a tick.
+        reaction: [s] by which the arm brakes later than it is told, kept free at the margins.
     """
 
-    def __init__(self, limits: RobotLimits, margin: float, period: float) -> None:
+    def __init__(
+        self, limits: RobotLimits, margin: float, period: float, reaction: float = 0.0
+    ) -> None:
+        self._reaction = reaction
         self._limits = limits
         self._lower, self._upper = limits.lower + margin, limits.upper - margin
         self._period = period
@@ -100,18 +104,22 @@ class JointGuard:
         return np.where(floor > ceiling, self.braking(motion), bounded)
 
     def _range(self, q: Joints) -> tuple[Joints, Joints]:
-        return -self._stoppable(q - self._lower), self._stoppable(self._upper - q)
+        down = self._stoppable(q - self._lower, self._reaction)
+        return -down, self._stoppable(self._upper - q, self._reaction)
 
-    def _stoppable(self, distance: Joints) -> Joints:
+    def _stoppable(self, distance: Joints, reaction: float = 0.0) -> Joints:
         """Return the highest velocity after whose tick braking ends within `distance`, (N,) rad.
 
         A tick of v and n ticks of braking take (n + 1) v dt - a dt^2 n (n + 1) / 2, where n is
-        the number of ticks that braking from v takes; solved for v. 0 when nothing is left.
+        the number of ticks that braking from v takes, and v times the reaction before; solved for
+        v. 0 when nothing is left.
         """
         step = self._limits.acceleration * self._period
         share = np.maximum(0.0, distance) / (step * self._period)
-        ticks = np.floor((np.sqrt(1 + 8 * share) - 1) / 2)
-        return step * (share / (ticks + 1) + ticks / 2)
+        late = reaction / self._period
+        first = 1 + 2 * late
+        ticks = np.floor((np.sqrt(first**2 + 8 * share) - first) / 2)
+        return step * (share + ticks * (ticks + 1) / 2) / (ticks + 1 + late)
 
 
 class _Names:

@@ -17,9 +17,9 @@ SHARES = np.linspace(1.0, 0.0, 9)
 """Mixtures of wanted and braking velocity that are tried, the most wanted first."""
 FEW = 8
 """Velocities whose whole way to rest is looked at together."""
-TOLERANCE = 1e-3
-"""[m] that an arm may be measured outside and still be enabled: an impedance controller and the
-encoders leave that much between an arm that was commanded to the edge and the edge."""
+RETURN = 0.03
+"""[m] that an arm may be measured outside and still be enabled: from there it may move inwards, or
+along the edge, and never further out. A stop that brakes late must not need hands."""
 _ROUNDING = 1e-6
 """[m]"""
 
@@ -30,14 +30,18 @@ class PlaceGuard:
     Wanted and braking velocity both respect the limits per joint, so every mixture does, also one
     with a share per joint. Of each, the next pose and every pose of the braking after it must be
     inside. Braking passed that check a tick ago, so it passes again: the arm never has to stop
-    outside.
+    outside. A real arm brakes later than it is told: what is wanted must stay inside also when it
+    begins to brake `reaction` s late. Only plain braking is excused from that.
 
     All joints get one share first: the direction stays. At an edge the joints' own limits can bend
     the way to a target inside, so that no share of it may be taken; then some joints brake while
     the others move, and of what is allowed the nearest to the wanted velocity is taken.
     """
 
-    def __init__(self, place: Place, joints: JointGuard, period: float) -> None:
+    def __init__(
+        self, place: Place, joints: JointGuard, period: float, reaction: float = 0.0
+    ) -> None:
+        self._reaction = reaction
         self._place = place
         self._joints = joints
         self._period = period
@@ -45,8 +49,17 @@ class PlaceGuard:
         self._mixtures = _mixtures(place.kinematics)
 
     def start(self, q: Joints) -> None:
-        """Begin at (N,) rad; up to TOLERANCE outside the arm may stay there, but go no further."""
-        self._edge = float(np.clip(self.outside(q), _ROUNDING, TOLERANCE))
+        """Begin at (N,) rad; an arm that stands outside may stay there, but go no further."""
+        self._edge = float(np.clip(self.outside(q), _ROUNDING, RETURN))
+
+    @property
+    def edge(self) -> float:
+        """Return how far outside the arm may be commanded [m]: as far as it was, never again."""
+        return self._edge
+
+    def moved(self, q: Joints) -> None:
+        """Note that the arm was sent to (N,) rad: it may not go back out from there."""
+        self._edge = min(self._edge, max(_ROUNDING, self.outside(q)))
 
     def outside(self, q: Joints) -> float:
         """Return how far an arm at (N,) rad is outside [m]; 0 or less: inside."""
@@ -64,6 +77,8 @@ class PlaceGuard:
         v = self._first(motion, braking + SHARES[1:-1, None] * (wanted - braking))
         if v is None:
             v = self._first(motion, self._joint_by_joint(braking, wanted))
+        if v is None and not self._problems(motion, braking[None], reaction=0.0)[0]:
+            v = braking
         return v, problems
 
     def _first(self, motion: Motion, velocities: Joints) -> Joints | None:
@@ -72,6 +87,7 @@ class PlaceGuard:
         Where an arm would come to rest is looked at first: most of what leads outside ends there.
         """
         rest = motion.q + self._joints.to_rest(velocities).sum(axis=1) * self._period
+        rest += velocities * self._reaction
         points = self._place.kinematics.points(rest)
         left = velocities[self._place.workspace.outside(points) <= self._edge]
         for few in np.array_split(left, range(FEW, len(left), FEW)):
@@ -90,14 +106,25 @@ class PlaceGuard:
         missing = (1.0 - moving) @ (wanted - braking) ** 2
         return braking + moving[np.argsort(missing)] * (wanted - braking)
 
-    def _problems(self, motion: Motion, velocities: Joints) -> list[list[Limit]]:
-        """Return for each of (S, N) rad/s what the tick and the braking after it would violate."""
+    def _problems(
+        self, motion: Motion, velocities: Joints, reaction: float | None = None
+    ) -> list[list[Limit]]:
+        """Return for each of (S, N) rad/s what the tick and the braking after it would violate.
+
+        Args:
+            reaction: [s] by which the arm brakes late; the guard's own by default.
+        """
         v = self._joints.to_rest(velocities)
         poses = np.empty((v.shape[0], v.shape[1] + 1, v.shape[2]))
         poses[:, 0] = motion.q
         poses[:, 1:] = motion.q + np.cumsum(v * self._period, axis=1)
         points = self._place.kinematics.points(poses)
         outside = self._place.workspace.outside(points[:, 1:]).max(axis=1) > self._edge
+        late = velocities * (self._reaction if reaction is None else reaction)
+        if late.any():
+            poses[:, 1:] += late[:, None, :]
+            reached = self._place.kinematics.points(poses[:, 1:])
+            outside |= self._place.workspace.outside(reached).max(axis=1) > self._edge
         too_far = self._steps(points) > self._place.max_ee_step + _ROUNDING
         return [
             [Limit.WORKSPACE] * bool(out) + [Limit.EE_STEP] * bool(far)

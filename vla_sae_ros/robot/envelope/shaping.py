@@ -20,16 +20,22 @@ class Shaping:
         self._period = period
         self._max_step = settings.max_joint_step
         self._slew = SteeringSlew(settings.steering_slew, period)
-        self._joints = JointGuard(settings.limits, settings.margin, period)
+        self._limits, self._margin = settings.limits, settings.margin
+        self._joints = JointGuard(settings.limits, settings.margin, period, settings.reaction)
         self._place = (
-            None if settings.place is None else PlaceGuard(settings.place, self._joints, period)
+            None
+            if settings.place is None
+            else PlaceGuard(settings.place, self._joints, period, settings.reaction)
         )
         self._motion: Motion | None = None
+        self._beyond: Joints = np.zeros(settings.joints)
 
     def start(self, q: Joints) -> None:
         """Begin at rest at the measured joints (N,) rad."""
         self._motion = Motion.resting(q)
         self._slew.reset()
+        deeper = np.maximum(self._limits.lower - q, q - self._limits.upper) + self._margin / 2
+        self._beyond = np.maximum(0.0, deeper)
         if self._place is not None:
             self._place.start(q)
 
@@ -37,6 +43,21 @@ class Shaping:
     def commanded(self) -> Joints | None:
         """Return the joints (N,) rad that were commanded last; None before `start`."""
         return None if self._motion is None else self._motion.q
+
+    @property
+    def moving(self) -> bool:
+        """Tell whether what was commanded last moves."""
+        return self._motion is not None and bool(self._motion.v.any())
+
+    @property
+    def beyond(self) -> Joints:
+        """Return how much more than half into its margin each joint stood at the start (N,) rad."""
+        return self._beyond
+
+    @property
+    def edge(self) -> float:
+        """Return how far outside its workspace the arm may be commanded [m]."""
+        return 0.0 if self._place is None else self._place.edge
 
     def outside(self, q: Joints) -> float:
         """Return how far an arm at (N,) rad is outside its workspace [m]; 0 or less: inside."""
@@ -74,4 +95,6 @@ class Shaping:
         if allowed is None:
             return None, tuple(names)
         self._motion = self._motion.after(allowed, self._period)
+        if self._place is not None:
+            self._place.moved(self._motion.q)
         return self._motion.q.copy(), tuple(names)

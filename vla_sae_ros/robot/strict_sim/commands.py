@@ -10,6 +10,11 @@ from franky_sim import franka_robot_protocol as protocol
 class StrictServer(Protocol):
     """What the requests need of the server."""
 
+    @property
+    def urdf(self) -> str:
+        """What the robot says of itself."""
+        ...
+
     def begin_motion(self, command: protocol.MoveCommand) -> protocol.MoveStatus:
         """Start a motion, or return why not."""
         ...
@@ -21,6 +26,14 @@ class StrictServer(Protocol):
     def try_recovery(self) -> protocol.AutomaticErrorRecoveryStatus:
         """Clear the errors, or return why not."""
         ...
+
+
+class GetModel(protocol.GetRobotModelCommand):
+    """Tells the robot's URDF, with the limits of the model that it is."""
+
+    def handle(self, server: StrictServer) -> None:
+        """Answer with the URDF."""
+        self.reply(0, payload=server.urdf.encode("ascii"))
 
 
 class Move(protocol.MoveCommand):

@@ -14,11 +14,12 @@ from franky_sim.franka_server import BaseCommand, FrankaServer
 from vla_sae_ros.robot.drivers.error_flags import ERROR_FLAGS
 from vla_sae_ros.robot.limits import RobotLimits
 from vla_sae_ros.robot.strict_sim.arm import Arm
-from vla_sae_ros.robot.strict_sim.commands import Move, Recovery, StopMove
+from vla_sae_ros.robot.strict_sim.commands import GetModel, Move, Recovery, StopMove
 from vla_sae_ros.robot.strict_sim.injected import Injected
 from vla_sae_ros.robot.strict_sim.motion import Motion, motion_for
 from vla_sae_ros.robot.strict_sim.rules import CommandRules, MissedCommands
 from vla_sae_ros.robot.strict_sim.state_packet import StatePacket
+from vla_sae_ros.robot.strict_sim.urdf import urdf_for
 
 _PORT = 1337
 _PROTOCOL = 10
@@ -31,7 +32,7 @@ _COMMANDS = {
     protocol.RobotCommand.kSetCollisionBehavior: protocol.SetCollisionBehaviorCommand,
     protocol.RobotCommand.kSetJointImpedance: protocol.SetJointImpedanceCommand,
     protocol.RobotCommand.kSetCartesianImpedance: protocol.SetCartesianImpedanceCommand,
-    protocol.RobotCommand.kGetRobotModel: protocol.GetRobotModelCommand,
+    protocol.RobotCommand.kGetRobotModel: GetModel,
     protocol.RobotCommand.kSetLoad: protocol.SetLoadCommand,
     protocol.RobotCommand.kSetNEToEE: protocol.SetNEToEECommand,
     protocol.RobotCommand.kSetEEToK: protocol.SetEEToKCommand,
@@ -52,6 +53,7 @@ class StrictRobotServer(FrankaServer):
         self, arm: Arm, limits: RobotLimits, hosts: Iterable[str], patience: float = 0.0
     ) -> None:
         self._arm = arm
+        self._limits = limits
         self._patience = patience
         self._rules = CommandRules(limits)
         self._packet = StatePacket()
@@ -76,6 +78,11 @@ class StrictRobotServer(FrankaServer):
     def gripper(self) -> FrankaGripperServer | None:
         """Return the hand's server, once bound."""
         return self._gripper
+
+    @property
+    def urdf(self) -> str:
+        """Return what it says of itself: libfranka asks for it at every connection."""
+        return urdf_for(self._limits)
 
     @property
     def moving(self) -> bool:

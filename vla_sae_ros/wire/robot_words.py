@@ -1,0 +1,8 @@
+"""What a robot's bridge answers, where a client has to understand it: SetBool has only words."""
+
+from __future__ import annotations
+
+
+def enabled_for(owner: str) -> str:
+    """Return the answer to a granted enable; whoever is named in it owns the arm, nobody else."""
+    return f"motion is enabled for {owner}"
