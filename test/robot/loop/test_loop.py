@@ -108,7 +108,9 @@ def test_an_arm_is_driven_and_stopped_from_other_threads(start: Start) -> None:
         loop.enable("panel", 1.0)
     loop.recover("panel")
     assert loop.state().envelope.status is Status.DISABLED
-    listener.wait_for(lambda report: report.event == "recover by panel")
+    listener.wait_for(
+        lambda r: r.event == "recover by panel" and r.state.envelope.status is Status.DISABLED
+    )
     events = [report.event for report in listener.reports if report.event]
     assert events == [f"{what} by panel" for what in ("enable", "recover", "stop", "recover")]
 
@@ -246,7 +248,7 @@ class Hanging(SimulatedDriver):
     def _hang(self, call: str) -> None:
         if call == self.hangs:
             self.entered.set()
-            self.may_go.wait(LONG)
+            self.may_go.wait(PATIENCE)
 
 
 def test_a_stop_reaches_a_driver_whose_call_hangs_and_nothing_is_sent_after_it(
@@ -256,7 +258,7 @@ def test_a_stop_reaches_a_driver_whose_call_hangs_and_nothing_is_sent_after_it(
     loop = start(listener, driver=arm)
     listener.wait_for_ready()
     loop.enable("panel", 1.0)
-    assert arm.entered.wait(LONG)
+    assert arm.entered.wait(PATIENCE)
     arm.told_to_stop.clear()
     loop.stop("panel")
     assert arm.told_to_stop.is_set(), "the stop is told before it is answered"
@@ -284,10 +286,10 @@ def test_a_stop_during_a_recovery_refuses_it_and_the_arm_stays_stopped(
 
     thread = threading.Thread(target=recover)
     thread.start()
-    assert arm.entered.wait(LONG)
+    assert arm.entered.wait(PATIENCE)
     arm.told_to_stop.clear()
     loop.stop("panel")
-    thread.join(LONG)
+    thread.join(PATIENCE)
     assert arm.told_to_stop.is_set() and "while it recovered" in refused[0]
     with pytest.raises(EnableRefused, match="still busy"):
         loop.recover("script")

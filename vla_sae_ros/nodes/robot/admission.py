@@ -137,10 +137,14 @@ class RobotAdmission:
             finished.set_result("")
 
     async def _owner(self) -> str:
-        """Return who is heard of; waits for the first heartbeat. Raises EnableRefused."""
-        if not self._alive():
+        """Return who alone is heard of; waits for the first heartbeat, and for the last of others.
+
+        Raises EnableRefused.
+        """
+        if len(self._alive()) != 1 and self._loop.state().envelope.status is Status.DISABLED:
             heard = Future(executor=self._node.executor)
-            self._waiting.append((time.monotonic() + PATIENCE, heard))
+            patience = self._longest + CHECK_PERIOD if self._alive() else PATIENCE
+            self._waiting.append((time.monotonic() + patience, heard))
             await heard
         alive, state = self._alive(), self._loop.state().envelope
         owner = state.owner
@@ -176,7 +180,7 @@ class RobotAdmission:
     def _wake(self) -> None:
         if not self._waiting:
             return
-        heard, now = bool(self._alive()), time.monotonic()
+        heard, now = len(self._alive()) == 1, time.monotonic()
         for waiting in list(self._waiting):
             if heard or now > waiting[0]:
                 self._waiting.remove(waiting)
