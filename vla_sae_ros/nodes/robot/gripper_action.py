@@ -2,33 +2,76 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from action_msgs.msg import GoalStatus
 from rclpy.node import Node
 from std_msgs.msg import Float64
 
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.nodes.robot.parameters import RobotBridgeParameters
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.action_client import ActionClient
 
 TOPIC = "gripper_command"
-EFFORT = 40.0
-"""[N] that it may push with."""
 CHANGED = 0.05
 """Of the stroke; a smaller change of what is asked for is not sent again."""
+RETRY = 1.0
+"""[s] after which a goal that was refused, lost or broken off is sent again when asked again."""
+LOST = 3.0
+"""[s] without a word about a goal after which it counts as lost."""
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """Positions of a gripper's joint and of its action, in their own unit."""
+
+    open: float
+    closed: float
+
+    def position(self, closing: float) -> float:
+        """Return the position for 0 = open ... 1 = closed."""
+        return self.open + closing * (self.closed - self.open)
+
+    def opening(self, position: float) -> float:
+        """Return 0 = closed ... 1 = open."""
+        return float(np.clip((position - self.closed) / (self.open - self.closed), 0.0, 1.0))
+
+
+def stroke_of(values: RobotBridgeParameters) -> Stroke:
+    """Return the sense and range that the parameters say or, by the joint's name, mean."""
+    sense = values.gripper_sense
+    if sense == "auto":
+        name = values.gripper_joint.lower()
+        upwards = "robotiq" in name or "knuckle" in name
+        sense = "zero_is_open" if upwards else "zero_is_closed"
+    if sense == "zero_is_open":
+        return Stroke(open=0.0, closed=values.gripper_width)
+    return Stroke(open=values.gripper_width, closed=0.0)
 
 
 class ActionGripper:
     """Sends the newest request as a goal, which replaces the one before; never waits.
 
-    Args:
-        width: position of an open gripper's joint [m].
+    A goal that is refused, lost or broken off is sent again when the same is asked again: a policy
+    asks at every tick. So is one from before a stop.
 
     Raises:
         ConfigurationError: control_msgs is not installed.
     """
 
-    def __init__(self, node: Node, action: str, width: float) -> None:
+    def __init__(
+        self,
+        node: Node,
+        action: str,
+        stroke: Stroke,
+        effort: float = 40.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         try:
             from control_msgs.action import GripperCommand
         except ImportError as error:
@@ -38,18 +81,68 @@ class ActionGripper:
                 "use gripper:=none."
             ) from error
         self._goal: Any = GripperCommand.Goal
-        self._width = width
+        self._stroke, self._effort, self._clock = stroke, effort, clock
         self._client = ActionClient(node, GripperCommand, action)
         self._asked = float("nan")
+        self._again_at: float | None = None
+        self._handle: Any = None
+        self._number = 0
+        self.failed = 0
+        """Goals that were refused, lost or broken off."""
 
     def move(self, closing: float) -> None:
         """Ask for 0 = open ... 1 = closed."""
-        if abs(closing - self._asked) < CHANGED or not self._client.server_is_ready():
+        now = self._clock()
+        same = abs(closing - self._asked) < CHANGED
+        due = self._again_at is not None and now >= self._again_at
+        if (same and not due) or not self._client.server_is_ready():
             return
-        self._asked = closing
+        self._asked, self._handle, self._again_at = closing, None, now + LOST
+        self._number += 1
+        number = self._number
         goal = self._goal()
-        goal.command.position, goal.command.max_effort = self._width * (1.0 - closing), EFFORT
-        self._client.send_goal_async(goal)
+        goal.command.position = self._stroke.position(closing)
+        goal.command.max_effort = self._effort
+        sent = self._client.send_goal_async(goal)
+        sent.add_done_callback(lambda future: self._answered(future, number))
+
+    def stop(self) -> None:
+        """Break off a goal that is under way, and take the next request for a new one.
+
+        A gripper that has reached its goal keeps what it holds.
+        """
+        handle, self._handle = self._handle, None
+        self._number += 1  # what is still said of older goals is of no interest
+        self._asked, self._again_at = float("nan"), None
+        if handle is not None:
+            handle.cancel_goal_async()
+
+    def _answered(self, future: Any, number: int) -> None:
+        """Hear whether the server takes a goal; on the executor's thread."""
+        if number != self._number:
+            return
+        handle = future.result() if future.exception() is None else None
+        if handle is None or not handle.accepted:
+            self._fail()
+            return
+        self._handle, self._again_at = handle, None
+        result = handle.get_result_async()
+        result.add_done_callback(lambda done: self._ended(done, number))
+
+    def _ended(self, future: Any, number: int) -> None:
+        if number != self._number:
+            return
+        self._handle = None
+        answer = future.result() if future.exception() is None else None
+        if answer is None or answer.status not in _FINE:
+            self._fail()
+
+    def _fail(self) -> None:
+        self.failed += 1
+        self._again_at = self._clock() + RETRY
+
+
+_FINE = (GoalStatus.STATUS_SUCCEEDED, GoalStatus.STATUS_EXECUTING, GoalStatus.STATUS_ACCEPTED)
 
 
 class TopicGripper:
@@ -61,3 +154,6 @@ class TopicGripper:
     def move(self, closing: float) -> None:
         """Ask for 0 = open ... 1 = closed."""
         self._publisher.publish(Float64(data=closing))
+
+    def stop(self) -> None:
+        """Do nothing: what listens keeps its last number."""

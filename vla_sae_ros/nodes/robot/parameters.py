@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from vla_sae_ros.core.contract import Contract
 from vla_sae_ros.core.contract.messages import split_joint
@@ -64,7 +66,20 @@ class RobotBridgeParameters:
     gripper_action: str = parameter("/franka_gripper/gripper_action", "name of that action")
     gripper_joint: str = parameter("fr3_finger_joint1", "its finger joint in hardware_states")
     gripper_width: float = parameter(
-        0.04, "position of that joint when open", unit="m", minimum=0.001, maximum=1.0
+        0.04,
+        "stroke of that joint, and of the action: Franka's hand 0.04 m, Robotiq 2F-85 0.8 rad",
+        unit="m or rad",
+        minimum=0.001,
+        maximum=3.2,
+    )
+    gripper_sense: str = parameter(
+        "auto",
+        "position 0 of that joint: closed as Franka's hand's fingers, open as a Robotiq's "
+        "knuckle; auto: open where the joint's name says robotiq or knuckle",
+        choices=("auto", "zero_is_closed", "zero_is_open"),
+    )
+    gripper_effort: float = parameter(
+        40.0, "with which the action may push", unit="N", minimum=0.0, maximum=1000.0
     )
     execute_steps: int = parameter(
         8,
@@ -138,3 +153,10 @@ def pacing(values: RobotBridgeParameters, control_rate: float) -> Pacing:
         request_lead=values.request_lead,
         resend_after=values.resend_after,
     )
+
+
+def with_defaults(values: Mapping[str, Any]) -> RobotBridgeParameters:
+    """Return the parameters with these values; what is not given keeps its default."""
+    known = {each.name for each in fields(RobotBridgeParameters)}
+    given = {name: value for name, value in values.items() if name in known}
+    return RobotBridgeParameters(**given)

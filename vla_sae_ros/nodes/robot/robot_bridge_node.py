@@ -26,7 +26,7 @@ def make_driver(node: Node, values: RobotBridgeParameters, settings: RobotSettin
         return SimulatedDriver(settings.published, settings.reset_pose)
     if values.mode == "direct":
         return _franka(values, settings)
-    return TopicDriver(node, values, settings)
+    return TopicDriver(node, values, settings, lambda: node.get_clock().now().nanoseconds)
 
 
 def _franka(values: RobotBridgeParameters, settings: RobotSettings) -> Driver:

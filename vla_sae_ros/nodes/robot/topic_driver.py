@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from sensor_msgs.msg import JointState
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.nodes.robot.controller_outputs import TOPICS, output_for
-from vla_sae_ros.nodes.robot.gripper_action import ActionGripper, TopicGripper
-from vla_sae_ros.nodes.robot.parameters import RobotBridgeParameters
+from vla_sae_ros.nodes.robot.gripper_action import ActionGripper, TopicGripper, stroke_of
+from vla_sae_ros.nodes.robot.parameters import RobotBridgeParameters, with_defaults
+from vla_sae_ros.nodes.robot.target_brake import TargetBrake
 from vla_sae_ros.robot.driver import Joints, RobotReading, RobotUnreachable
 from vla_sae_ros.robot.settings import RobotSettings
 from vla_sae_ros.wire import qos
@@ -25,10 +27,11 @@ class TopicDriver:
     """Follows targets by publishing them; the newest joint states say where the arm is.
 
     The controller has a robot and limits of its own and does not say who commands it: what this
-    driver knows is the age of the joint states. It stops by asking the arm to stay where it is.
+    driver knows is the age of the joint states. It stops by braking its own targets to rest.
 
     Args:
-        values: the robot bridge's parameters.
+        values: the robot bridge's parameters; a mapping gives some of them, the rest are defaults.
+        now_ns: the clock of the joint states' headers.
 
     Raises:
         ConfigurationError: they do not fit the robot, or a package is missing.
@@ -36,7 +39,16 @@ class TopicDriver:
 
     name = "topics"
 
-    def __init__(self, node: Node, values: RobotBridgeParameters, settings: RobotSettings) -> None:
+    def __init__(
+        self,
+        node: Node,
+        values: RobotBridgeParameters | Mapping[str, Any],
+        settings: RobotSettings,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        if isinstance(values, Mapping):
+            values = with_defaults(values)
+        self._now_ns = now_ns
         self._names = values.hardware_joints or FR3_JOINTS
         if len(self._names) != settings.joints:
             raise ConfigurationError(
@@ -46,7 +58,11 @@ class TopicDriver:
             )
         kind = values.output
         frame = values.twist_frame or f"{settings.robot}_link0"
-        message_class, self._make = output_for(kind, settings, self._names, frame)
+        self._settings = settings
+        self._new_make = lambda: output_for(kind, settings, self._names, frame)
+        message_class, self._make = self._new_make()
+        self._kind = kind
+        self._brake = TargetBrake(settings, self._publish)
         topic = values.output_topic or TOPICS[kind]
         self._node = node
         self._publisher = node.create_publisher(message_class, topic, qos.COMMAND)
@@ -60,7 +76,7 @@ class TopicDriver:
                 f"The arm's joint states and the bridge's own would share the topic {own}. Give "
                 "the bridge a namespace, or remap its joint_states and the policy's."
             )
-        self._finger, self._width = values.gripper_joint, values.gripper_width
+        self._finger, self._stroke = values.gripper_joint, stroke_of(values)
         self._reading: RobotReading | None = None
         self._opening = NAN
         self._problem = ""
@@ -100,6 +116,7 @@ class TopicDriver:
         if not self._publisher.get_subscription_count():
             raise RobotUnreachable(f"no controller listens to {self._publisher.topic_name}")
         self._following = True
+        self._brake.sent(target, self._reading.q if self._reading is not None else target)
         self._publish(target)
 
     def gripper(self, closing: float) -> None:
@@ -108,10 +125,21 @@ class TopicDriver:
             self._hand.move(closing)
 
     def stop(self) -> None:
-        """Ask the arm to stay where it is, if it was moved."""
-        if self._following and self._reading is not None:
-            self._following = False
-            self._publish(self._reading.q)
+        """Brake from the last target within our limits, if the arm was moved.
+
+        A step back to where the arm is measured would be a jump of the target, and would take away
+        the error that carries it. A trajectory has its way to rest in it already.
+        """
+        if self._hand is not None:
+            self._hand.stop()
+        if not self._following:
+            return
+        self._following = False
+        if self._kind == "twist" and self._reading is not None:
+            self._publish(self._reading.q)  # no velocity at all
+        elif self._kind != "joint_trajectory":
+            self._brake.begin()
+        _, self._make = self._new_make()
 
     def recover(self) -> None:
         """Do what `connect` does: a controller's faults are cleared at the controller."""
@@ -121,6 +149,14 @@ class TopicDriver:
         """Stop."""
         self.stop()
 
+    def _age(self, message: JointState) -> float:
+        """Return how old a state is by its own header [s]; one without a stamp is of this moment.
+
+        A stamp from the future is as little to be trusted as one from the past.
+        """
+        stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        return abs(self._now_ns() - stamp_ns) / 1e9 if stamp_ns else 0.0
+
     def _publish(self, target: Joints) -> None:
         assert self._reading is not None
         self._publisher.publish(self._make(target, self._reading.q, time.time_ns()))
@@ -129,9 +165,7 @@ class TopicDriver:
         """Take joint states, on the executor's thread; those of other joints are none of ours."""
         places = {name: place for place, name in enumerate(message.name)}
         if self._finger in places and len(message.position) > places[self._finger]:
-            self._opening = float(
-                np.clip(message.position[places[self._finger]] / self._width, 0, 1)
-            )
+            self._opening = self._stroke.opening(message.position[places[self._finger]])
         missing = [name for name in self._names if name not in places]
         if missing:
             self._problem = f"hardware_states has no joint {missing[0]}"
@@ -144,13 +178,17 @@ class TopicDriver:
             return
         zeros = np.zeros(len(order))
         self._reading = RobotReading(
-            time.monotonic(), q, zeros if dq is None else dq, self._opening, self._following
+            time.monotonic() - self._age(message),
+            q,
+            zeros if dq is None else dq,
+            self._opening,
+            self._following,
         )
 
 
 def _hand(node: Node, values: RobotBridgeParameters) -> ActionGripper | TopicGripper | None:
     if values.gripper == "action":
-        return ActionGripper(node, values.gripper_action, values.gripper_width)
+        return ActionGripper(node, values.gripper_action, stroke_of(values), values.gripper_effort)
     return TopicGripper(node) if values.gripper == "topic" else None
 
 

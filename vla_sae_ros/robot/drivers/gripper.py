@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import time
+from collections.abc import Callable
 from typing import Protocol
 
 from vla_sae_ros.robot.loop.realtime import leave_realtime
@@ -14,11 +16,17 @@ _log = logging.getLogger(__name__)
 SAME = 0.02
 """Requests closer to the last one than this share of the stroke are no new request."""
 RETRY = 1.0
-"""[s] between two looks for a gripper that is not there: it may be switched on after us."""
+"""[s] between two looks for a gripper that is not there: it may be switched on after us; and
+before a request that has failed is carried out again, when it is asked for again."""
+LOOK = 0.1
+"""[s] between two looks at the opening while it moves."""
 
 
 class BlockingGripper(Protocol):
-    """What a maker's library offers; every method may block for seconds and may raise."""
+    """What a maker's library offers; every method may block for seconds and may raise.
+
+    `opening` and, where there is one, `stop` may be called while a `move` blocks.
+    """
 
     def move(self, closing: float) -> None:
         """Go to 0 = open ... 1 = closed."""
@@ -34,17 +42,26 @@ class BlockingGripper(Protocol):
 
 
 class GripperThread:
-    """Carries out the newest request, and knows the last opening.
+    """Carries out the newest request, and knows the opening, also while the gripper moves.
 
     Args:
-        retry: [s] between two looks for a gripper that does not say its opening.
+        retry: [s] between two looks for a gripper that does not say its opening, and between two
+            attempts at a request that has failed.
+        clock: monotonic [s].
     """
 
-    def __init__(self, gripper: BlockingGripper, retry: float = RETRY) -> None:
-        self._gripper, self._retry = gripper, retry
+    def __init__(
+        self,
+        gripper: BlockingGripper,
+        retry: float = RETRY,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._gripper, self._retry, self._clock = gripper, retry, clock
         self._wanted = threading.Condition()
         self._request: float | None = None
         self._last = float("nan")
+        self._again_at: float | None = None
+        self._moving = self._stopping = False
         self._closing = False
         self._opening = float("nan")
         self.replaced = 0
@@ -52,35 +69,47 @@ class GripperThread:
         self.failed = 0
         """Requests that the gripper refused or lost."""
         self.last_error = ""
-        self._thread = threading.Thread(target=self._run, name="robot-gripper", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=run, name=name, daemon=True)
+            for run, name in ((self._run, "robot-gripper"), (self._watch, "robot-gripper-look"))
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def opening(self) -> float:
-        """Return the opening after the last move, 0 = closed, 1 = open; NaN while unknown."""
+        """Return the newest opening, 0 = closed, 1 = open; NaN while unknown."""
         return self._opening
 
     def request(self, closing: float) -> None:
-        """Ask for 0 = open ... 1 = closed; never blocks."""
+        """Ask for 0 = open ... 1 = closed; never blocks.
+
+        Asking for the same again asks again only where it has failed.
+        """
         with self._wanted:
-            if abs(closing - self._last) < SAME:
+            failed = self._again_at is not None and self._clock() >= self._again_at
+            if abs(closing - self._last) < SAME and not failed:
                 return
             self.replaced += self._request is not None
             self._request = self._last = closing
-            self._wanted.notify()
+            self._again_at = None
+            self._wanted.notify_all()
 
     def stop(self) -> None:
-        """Forget what is waiting; the move under way ends by itself, as it holds what it holds."""
+        """Forget what waits and break off a move; a gripper that stands holds what it holds."""
         with self._wanted:
-            self._request, self._last = None, float("nan")
+            self._request, self._last, self._again_at = None, float("nan"), None
+            self._stopping = self._moving
+            self._wanted.notify_all()
 
     def close(self, timeout: float = 2.0) -> None:
-        """End the thread; a move that blocks longer is left behind and said."""
+        """End the threads; a move that blocks longer is left behind and said."""
         with self._wanted:
             self._closing = True
-            self._wanted.notify()
-        self._thread.join(timeout)
-        if self._thread.is_alive():
+            self._wanted.notify_all()
+        for thread in self._threads:
+            thread.join(timeout)
+        if any(thread.is_alive() for thread in self._threads):
             _log.warning("the gripper still moves; its thread is left behind")
 
     def _run(self) -> None:
@@ -99,14 +128,47 @@ class GripperThread:
         """Wait for a request; None: it is time for another look, or for the end."""
         limit = self._retry if math.isnan(self._opening) else None
         with self._wanted:
+            self._moving = False
             self._wanted.wait_for(lambda: self._closing or self._request is not None, limit)
             request, self._request = self._request, None
-            return None if self._closing else request
+            if self._closing or request is None:
+                return None
+            self._moving = True
+            self._wanted.notify_all()
+            return request
+
+    def _watch(self) -> None:
+        """Look at a gripper that moves, and stop it: its own thread is in the move."""
+        leave_realtime()
+        while True:
+            with self._wanted:
+                self._wanted.wait_for(lambda: self._closing or self._moving)
+                if self._closing:
+                    return
+                self._wanted.wait_for(lambda: self._stopping or not self._moving, LOOK)
+                stopping, self._stopping = self._stopping, False
+                moving = self._moving
+            if stopping:
+                self._break_off()
+            if moving:
+                self._look()
+
+    def _break_off(self) -> None:
+        stop = getattr(self._gripper, "stop", None)
+        if stop is None:
+            return
+        try:
+            stop()
+        except Exception as error:  # a library's own
+            self._note("did not stop", error)
 
     def _move(self, closing: float) -> None:
         try:
             self._gripper.move(closing)
         except Exception as error:  # a library's own; the arm must not end with it
+            with self._wanted:
+                if self._last == closing:
+                    self._again_at = self._clock() + self._retry
             self._note("did not move", error)
 
     def _look(self) -> None:
