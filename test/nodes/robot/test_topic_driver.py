@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -95,33 +96,50 @@ def test_without_joint_states_there_is_no_robot(controller):
         driver.connect()
 
 
-def test_a_target_is_a_trajectory_of_one_point_one_tick_away_that_ends_at_rest(controller):
+def test_a_target_is_a_trajectory_that_begins_a_tick_away_and_ends_at_rest(controller):
     controller.listen(JointTrajectory, "/fr3_arm_controller/joint_trajectory")
     driver = connected(controller)
     controller.until(lambda: driver._publisher.get_subscription_count() > 0)
     driver.send(Q + 0.01)
     controller.until(lambda: controller.heard)
     (sent,) = controller.heard
-    (point,) = sent.points
     assert list(sent.joint_names) == list(FR3_JOINTS)
-    assert np.allclose(point.positions, Q + 0.01)
-    assert not point.velocities, "no velocity: the controller ends at rest"
-    assert point.time_from_start.nanosec == pytest.approx(1e9 / 15, abs=1)
+    first, last = sent.points[0], sent.points[-1]
+    assert np.allclose(first.positions, Q + 0.005), "the middle between two targets"
+    assert np.allclose(first.velocities, 0.01 * SETTINGS.rate)
+    assert first.time_from_start.nanosec == pytest.approx(1e9 / 15, abs=1)
+    assert not np.any(last.velocities)
     assert (sent.header.stamp.sec, sent.header.stamp.nanosec) == (0, 0), "from now on"
 
 
-def test_stopping_asks_the_arm_to_stay_where_it_is_once(controller):
-    controller.listen(JointTrajectory, "/fr3_arm_controller/joint_trajectory")
-    driver = connected(controller)
+def test_a_stop_brakes_the_target_from_where_it_was_sent(controller):
+    controller.listen(JointState, "/target_joint")
+    driver = connected(controller, output="joint_state")
     controller.until(lambda: driver._publisher.get_subscription_count() > 0)
     driver.stop()
-    driver.send(Q + 0.05)
+    targets = [Q + ahead for ahead in (0.05, 0.09)]
+    for target in targets:
+        driver.send(target)
     driver.stop()
     driver.stop()
     driver.gripper(1.0)  # with no gripper: nothing
-    controller.until(lambda: len(controller.heard) >= 2)
-    sent = [np.array(each.points[0].positions) for each in controller.heard]
-    assert np.allclose(sent, [Q + 0.05, Q])
+    speed = 0.04 * SETTINGS.rate
+    braking = SETTINGS.limits.acceleration[0] / SETTINGS.rate
+    ticks = int(np.ceil(speed / braking))
+    controller.until(lambda: len(controller.heard) >= 2 + ticks)
+    sent = np.array([np.array(each.position) for each in controller.heard])
+    speeds = np.diff(sent, axis=0)[:, 0] * SETTINGS.rate
+    assert np.allclose(speeds, np.maximum(0.0, speed - braking * np.arange(len(speeds))))
+
+
+def test_states_that_are_old_by_their_own_header_are_old(controller):
+    driver = connected(controller)
+    message = JointState(name=list(FR3_JOINTS), position=Q.tolist())
+    message.header.stamp.sec = 100
+    for now in (101.5, 98.5):
+        driver._now_ns = lambda now=now: int(now * 1e9)
+        driver._heard(message)
+        assert time.monotonic() - driver.read().stamp >= 1.5
 
 
 def test_a_target_for_nobody_is_an_error_and_not_lost_in_silence(controller):

@@ -39,7 +39,8 @@ class Stroke:
 
     def opening(self, position: float) -> float:
         """Return 0 = closed ... 1 = open."""
-        return float(np.clip((position - self.closed) / (self.open - self.closed), 0.0, 1.0))
+        share = (position - self.closed) / (self.open - self.closed)
+        return float(np.clip(share, 0.0, 1.0)) + 0.0  # never -0.0
 
 
 def stroke_of(values: RobotBridgeParameters) -> Stroke:

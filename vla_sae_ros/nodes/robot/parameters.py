@@ -8,7 +8,7 @@ from typing import Any
 
 from vla_sae_ros.core.contract import Contract
 from vla_sae_ros.core.contract.messages import split_joint
-from vla_sae_ros.core.parameters import parameter
+from vla_sae_ros.core.parameters import parameter, parameters_of
 from vla_sae_ros.nodes.episode.episode import Pacing
 
 
@@ -128,6 +128,10 @@ OUTPUTS = {
     "sensor_msgs/msg/JointState": "joint_state",
 }
 """Message type of a contract's action to the output that fills it."""
+
+
+PARAMETERS = parameters_of(RobotBridgeParameters)
+"""As data: name, default, what it is for."""
 
 
 def with_contract(values: RobotBridgeParameters, contract: Contract) -> RobotBridgeParameters:
