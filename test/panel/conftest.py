@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
+from patience import PATIENCE_MS
+from pytestqt.qtbot import QtBot
 
 from vla_sae_ros.core.steering import Edit, Mode, Phase, StandingEdit, StateView, Unit
 from vla_sae_ros.panel.ros.ros_thread import RosThread
@@ -30,6 +32,21 @@ from vla_sae_ros.panel.views.view import Context
 from vla_sae_ros.panel.widgets.guard import MISHAPS
 
 LABELS = ("gripper closes", "hand above basket", "soup in view", "")
+
+
+class PatientBot(QtBot):
+    """pytest-qt's own, which waits a second or five: too little for a busy machine."""
+
+    def waitUntil(self, callback, *, timeout=PATIENCE_MS):
+        super().waitUntil(callback, timeout=timeout)
+
+    def waitExposed(self, widget, *, timeout=PATIENCE_MS):
+        return super().waitExposed(widget, timeout=timeout)
+
+
+@pytest.fixture
+def qtbot(qapp, request) -> PatientBot:
+    return PatientBot(request)
 
 
 class FakeCommands:

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import rclpy
 from geometry_msgs.msg import PoseStamped
-from patience import PATIENCE_MS
 from PyQt5.QtCore import QEvent, QPoint, QRectF, Qt
 from PyQt5.QtGui import QMouseEvent
 from PyQt5.QtTest import QTest
@@ -150,8 +149,8 @@ def open_panel(qtbot) -> Iterator[Callable[[], tuple[PanelWidget, RosThread]]]:
         widget.resize(1500, 600)
         with qtbot.waitExposed(widget):
             widget.show()
-        qtbot.waitUntil(lambda: widget.model.rowCount() > 0, timeout=PATIENCE_MS)
-        qtbot.waitUntil(lambda: ros.client.commands.offers("steering/set"), timeout=PATIENCE_MS)
+        qtbot.waitUntil(lambda: widget.model.rowCount() > 0)
+        qtbot.waitUntil(lambda: ros.client.commands.offers("steering/set"))
         opened.append((widget, ros))
         return widget, ros
 
@@ -206,29 +205,28 @@ def drag_and_see(qtbot, system, open_panel, feature: tuple[str, int]) -> None:
     panel, _ = open_panel()
     panel.tools.ramp.setValue(0.0)
     bridge, columns = system.bridge, panel.store.columns
-    qtbot.waitUntil(lambda: bridge.connected, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: bridge.connected)
     bridge.ask()
-    qtbot.waitUntil(lambda: bool(bridge.chunks and panel.store.newest), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: bool(bridge.chunks and panel.store.newest))
     plain = bridge.chunks[0]
     row = columns.row_of(feature)
 
     drag_to(panel, row, 4.0)
     wanted = columns.edit_of(row).value
     qtbot.waitUntil(
-        lambda: row in columns.edits and columns.edits[row].edit.value == pytest.approx(wanted),
-        timeout=PATIENCE_MS,
+        lambda: row in columns.edits and columns.edits[row].edit.value == pytest.approx(wanted)
     )
     bridge.ask()
 
     def steered() -> list[ActionChunk]:
         return [c for c in bridge.chunks if c.observation_step == bridge.step]
 
-    qtbot.waitUntil(lambda: bool(steered()), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: bool(steered()))
     assert steered()[0].steering_revision > plain.steering_revision
     assert list(steered()[0].actions) != list(plain.actions)
     assert wanted == pytest.approx(4.0, abs=0.05)
     qtbot.waitUntil(
-        lambda: columns.slider(row).applied == pytest.approx(wanted, rel=1e-3), timeout=PATIENCE_MS
+        lambda: columns.slider(row).applied == pytest.approx(wanted, rel=1e-3)
     )  # z' in observed maxima
 
 
@@ -237,23 +235,18 @@ def test_a_panel_that_dies_leaves_its_edits_to_the_lease_and_another_panel_sees_
 ) -> None:
     system.start(bundles["expert.1"])
     (first, ros), (second, _) = open_panel(), open_panel()
-    qtbot.waitUntil(
-        lambda: second.status.link_line.text().startswith("Connected"), timeout=PATIENCE_MS
-    )
+    qtbot.waitUntil(lambda: second.status.link_line.text().startswith("Connected"))
     row = first.store.columns.row_of(("expert.1", 2))
     first.editing.commit(row, 2.0)
-    qtbot.waitUntil(lambda: row in second.store.columns.edits, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: row in second.store.columns.edits)
     assert second.store.columns.edits[row].owner == ros.client.owner
-    qtbot.waitUntil(
-        lambda: ros.client.owner in second.status.steering_line.text, timeout=PATIENCE_MS
-    )
+    qtbot.waitUntil(lambda: ros.client.owner in second.status.steering_line.text)
 
     first.stop()  # no frames: no heartbeat, as after a kill
     qtbot.waitUntil(
         lambda: any(
             e.kind == "lease expired" and e.owner == ros.client.owner for e in second.store.events
-        ),
-        timeout=PATIENCE_MS,
+        )
     )
     assert second.store.columns.edit_of(row) is None  # on its way back
 
@@ -265,21 +258,15 @@ def test_a_policy_restarted_with_another_bundle_changes_the_table_and_says_what_
     panel, _ = open_panel()
     row = panel.store.columns.row_of(("expert.1", 2))
     panel.editing.commit(row, 2.0)
-    qtbot.waitUntil(lambda: row in panel.store.columns.edits, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: row in panel.store.columns.edits)
     said: list[str] = []
     tell = panel.tell
     panel.tell = lambda text, warning=False: (said.append(text), tell(text, warning))  # type: ignore[method-assign]
 
     system.stop()
     system.start(bundles["backbone.0"])
-    qtbot.waitUntil(
-        lambda: [site.name for site in panel.store.catalogue.sites] == ["backbone.0"],
-        timeout=PATIENCE_MS,
-    )
-    qtbot.waitUntil(
-        lambda: panel.store.steering is not None and not panel.store.steering.edits,
-        timeout=PATIENCE_MS,
-    )
+    qtbot.waitUntil(lambda: [site.name for site in panel.store.catalogue.sites] == ["backbone.0"])
+    qtbot.waitUntil(lambda: panel.store.steering is not None and not panel.store.steering.edits)
     assert panel.model.rowCount() == panel.store.catalogue.size
     assert any("are gone" in text for text in said)
     assert not panel.store.columns.edits and not panel.editing.stack.canUndo()

@@ -9,15 +9,14 @@ import threading
 import time
 
 import pytest
+from patience import PATIENCE
 
 from vla_sae_ros.sim.worker import SimulationThread, SimulatorLate
-
-PATIENCE = 60.0  # [s]
 
 
 def test_calls_run_in_order_on_one_thread_that_is_not_the_callers() -> None:
     worker = SimulationThread()
-    names = [worker.call("look", threading.get_ident, 5.0) for _ in range(3)]
+    names = [worker.call("look", threading.get_ident, PATIENCE) for _ in range(3)]
     worker.close()
     assert len(set(names)) == 1 and names[0] != threading.get_ident()
 
@@ -70,13 +69,13 @@ def test_an_exception_reaches_the_caller_and_the_thread_lives_on() -> None:
         raise TimeoutError("the simulator's own")
 
     with pytest.raises(TimeoutError, match="own"):
-        worker.call("fail", fail, 5.0)
-    assert worker.call("answer", lambda: 42, 5.0) == 42
+        worker.call("fail", fail, PATIENCE)
+    assert worker.call("answer", lambda: 42, PATIENCE) == 42
     worker.close()
 
 
 def test_a_process_that_was_suspended_is_not_taken_for_a_stuck_simulator() -> None:
-    limit = 1.0
+    limit = 4.0  # long enough to be suspended in, on a busy machine
     code = f"""
 import sys
 from vla_sae_ros.sim.worker import SimulationThread
@@ -93,7 +92,7 @@ print(SimulationThread().call("step", answer, {limit}), flush=True)
         assert child.stdin and child.stdout
         assert child.stdout.readline() == "inside\n"
         child.send_signal(signal.SIGSTOP)
-        time.sleep(1.5 * limit)  # what is tested is that this time does not count
+        time.sleep(1.25 * limit)  # what is tested is that this time does not count
         child.stdin.write("stepped\n")
         child.stdin.flush()
         child.send_signal(signal.SIGCONT)

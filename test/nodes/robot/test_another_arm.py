@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 import rclpy
 import torch
+from action_msgs.msg import GoalStatus
 from lerobot.configs.types import FeatureType, PolicyFeature
-from patience import PATIENCE, answer_of
+from patience import PATIENCE, answer_of, eventually
 from PIL import Image as Picture
 from rclpy.context import Context
 from rclpy.node import Node
@@ -36,7 +37,7 @@ from vla_sae_ros.resources import resource
 from vla_sae_ros.robot.drivers.simulated_driver import SimulatedDriver
 from vla_sae_ros.robot.settings_file import load_robot
 from vla_sae_ros.wire import qos
-from vla_sae_ros.wire.conversions import to_header, to_image
+from vla_sae_ros.wire.conversions import to_header, to_image, to_ns
 
 pytestmark = pytest.mark.slow
 CONTRACT = str(resource("config", "contracts", "six_axis.yaml"))
@@ -158,7 +159,7 @@ def cell(tmp_path: Path) -> Iterator[tuple[SixAxisArm, RobotBench]]:
         gripper="topic",
         gripper_joint="finger",
         gripper_width=1.0,
-        policy_timeout=30.0,
+        policy_timeout=120.0,
     )
     yield arm, robot
     robot.close()
@@ -174,21 +175,25 @@ def cell(tmp_path: Path) -> Iterator[tuple[SixAxisArm, RobotBench]]:
 def test_a_contract_in_degrees_drives_another_arm_through_the_same_policy_node(cell):
     arm, robot = cell
     robot.enable()
-    result = answer_of(robot.send(max_steps=40).get_result_async()).result
-    assert result.steps == 40, result.message
-    robot.until(lambda: any(len(each.requested) for each in robot.commands))
+    episode = robot.send(max_steps=100_000)  # a busy machine's policy misses the first ticks
+    robot.until(lambda: sum(len(each.requested) > 0 for each in robot.commands) > 30)
+    answer_of(episode.cancel_goal_async())
+    assert answer_of(episode.get_result_async()).status == GoalStatus.STATUS_CANCELED
     moved = [each for each in robot.commands if len(each.requested)]
+    eventually(lambda: {each.chunk_id for each in moved} <= arm.chunks.keys())
     for each in moved:  # what the policy said in degrees is what was asked of the arm, in radians
         chunk = arm.chunks[each.chunk_id]
         row = np.reshape(chunk.actions, (chunk.horizon, chunk.action_dim))[each.chunk_index]
         assert np.allclose(each.requested, np.deg2rad(row[:6]), atol=1e-6)
         assert len(each.sent) == 6
+    eventually(lambda: arm.trajectories and arm.gripper)
     sent = arm.trajectories[-1]
     assert list(sent.joint_names) == list(JOINTS)
     assert sent.points[0].time_from_start.nanosec == pytest.approx(1e8, abs=1)
     assert arm.gripper and all(0.0 <= value <= 1.0 for value in arm.gripper)
-    stamps = np.array([each.header.stamp.sec + each.header.stamp.nanosec / 1e9 for each in moved])
-    assert np.median(np.diff(stamps)) == pytest.approx(0.1, abs=0.02)
+    stamps = {each.tick: to_ns(each.header.stamp) / 1e9 for each in robot.commands}
+    paces = [stamps[tick + 1] - at for tick, at in stamps.items() if tick + 1 in stamps]
+    assert np.median(paces) == pytest.approx(0.1, abs=0.02)
     told = robot.joints[-1]
     assert list(told.name) == list(JOINTS)
     assert np.abs(np.array(told.position) - SETTINGS.reset_pose).max() > 0.005, "it has moved"

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from patience import PATIENCE_MS
 from robot_bench import RobotBench, chunk_for
 
 from vla_sae_ros.msg import RobotState
@@ -41,7 +40,7 @@ class Bench:
             self.pane.refresh(self.store, time.monotonic())
             return bool(condition())
 
-        self._qtbot.waitUntil(look, timeout=PATIENCE_MS)
+        self._qtbot.waitUntil(look)
 
     def status(self, status: int) -> None:
         self.until(lambda: self.robot.robot[-1].status == status)

@@ -36,7 +36,7 @@ from vla_sae_ros.panel.table.delegates import x_of
 from vla_sae_ros.panel.table.table_columns import Column
 from vla_sae_ros.panel.table.table_model import Filter
 from vla_sae_ros.panel.views.view import Area, ViewSpec
-from vla_sae_ros.panel.widgets import guard, inks, themes
+from vla_sae_ros.panel.widgets import guard, inks
 
 
 @pytest.fixture
@@ -465,7 +465,7 @@ def test_status_colours_are_readable_in_both_themes(theme: str) -> None:
     for style in (inks.WARNING, inks.GOOD, inks.NEUTRAL, inks.CAUTION):
         ground, ink = re.findall(r": (\S+);", style)
         assert contrast(QColor(ground), QColor(ink)) > 4.5
-    palette = themes._PALETTES[theme]
+    palette = inks._PALETTES[theme]
     role = QPalette.ColorRole
     for ground, ink in (
         (role.Base, role.Text),

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import rclpy
-from patience import PATIENCE_MS
 from PIL import Image as Pillow
 from rclpy.context import Context
 from rclpy.node import Node
@@ -76,7 +75,7 @@ class Cameras:
             self.shown |= self._ros.client.incoming.pictures.take()
             return bool(condition())
 
-        self._qtbot.waitUntil(look, timeout=PATIENCE_MS)
+        self._qtbot.waitUntil(look)
 
     def close(self) -> None:
         self.node.destroy_node()

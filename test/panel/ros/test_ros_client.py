@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from patience import PATIENCE, PATIENCE_MS
+from patience import PATIENCE
 from PyQt5.QtCore import QEvent, QPoint, QRectF, Qt
 from PyQt5.QtGui import QMouseEvent
 from PyQt5.QtTest import QTest
@@ -165,8 +165,8 @@ def panel(qtbot, policy: FakePolicy, ros: RosThread) -> Iterator[PanelWidget]:
     widget.resize(1100, 400)
     with qtbot.waitExposed(widget):
         widget.show()
-    qtbot.waitUntil(lambda: widget.model.rowCount() == 4, timeout=PATIENCE_MS)
-    qtbot.waitUntil(lambda: ros.client.commands.offers("steering/set"), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: widget.model.rowCount() == 4)
+    qtbot.waitUntil(lambda: ros.client.commands.offers("steering/set"))
     yield widget
     widget.stop()
 
@@ -197,8 +197,8 @@ def test_a_dragged_slider_arrives_as_a_request_and_its_confirmation_is_shown(
     row = panel.model.data_row(panel.model.index(1, 0))
     site, feature = panel.model.columns.name_of(row)
     drag(panel, 1, 3.0)
-    qtbot.waitUntil(lambda: bool(policy.requests), timeout=PATIENCE_MS)
-    qtbot.waitUntil(lambda: not panel.model.columns.slider(row).pending, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: bool(policy.requests))
+    qtbot.waitUntil(lambda: not panel.model.columns.slider(row).pending)
 
     request = policy.requests[-1]
     assert request.owner == ros.client.owner
@@ -215,21 +215,21 @@ def test_a_dragged_slider_arrives_as_a_request_and_its_confirmation_is_shown(
 
 def test_a_refusal_arrives_with_the_policys_reason(qtbot, panel, policy) -> None:
     drag(panel, 0, 5.0)
-    qtbot.waitUntil(lambda: "over the limit of 4" in panel.note_line.text, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: "over the limit of 4" in panel.note_line.text)
     assert "REFUSED" in panel.note_line.text
 
 
 def test_bypass_and_release_all_reach_the_policy(qtbot, panel, policy) -> None:
     panel.tools.bypass.click()
-    qtbot.waitUntil(lambda: "BYPASSED" in panel.tools.bypass.text(), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: "BYPASSED" in panel.tools.bypass.text())
     panel.tools.bypass.click()
     panel.release_all()
-    qtbot.waitUntil(lambda: policy.resets == 1, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: policy.resets == 1)
     assert policy.bypasses == [True, False]
 
 
 def test_the_heartbeat_stops_when_the_window_is_frozen(qtbot, panel, policy, ros) -> None:
-    qtbot.waitUntil(lambda: bool(policy.leases), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: bool(policy.leases))
     assert policy.leases[0].owner == ros.client.owner
     panel.stop()  # no frames any more, as if a slot hung
     newest = [0, 0.0]
@@ -239,21 +239,16 @@ def test_the_heartbeat_stops_when_the_window_is_frozen(qtbot, panel, policy, ros
             newest[:] = [len(policy.leases), time.monotonic()]
         return time.monotonic() - newest[1]
 
-    qtbot.waitUntil(lambda: silent_for() > 5.0, timeout=PATIENCE_MS)  # several times its period
+    qtbot.waitUntil(lambda: silent_for() > 5.0)  # several times its period
 
 
 def test_a_policy_that_falls_silent_is_shown_as_lost_and_recovers(qtbot, panel, policy) -> None:
-    qtbot.waitUntil(
-        lambda: panel.status.link_line.text().startswith("Connected"), timeout=PATIENCE_MS
-    )
+    qtbot.waitUntil(lambda: panel.status.link_line.text().startswith("Connected"))
     policy.silent = True
-    qtbot.waitUntil(
-        lambda: "CONNECTION LOST" in panel.status.link_line.text(),
-        timeout=PATIENCE_MS,
-    )
+    qtbot.waitUntil(lambda: "CONNECTION LOST" in panel.status.link_line.text())
     assert not panel.table.isEnabled()
     policy.silent = False
-    qtbot.waitUntil(lambda: panel.table.isEnabled(), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: panel.table.isEnabled())
 
 
 def test_without_a_policy_a_request_says_so_and_nothing_blocks(qtbot, ros) -> None:
