@@ -10,9 +10,10 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from vla_sae_ros.bags.recording import Recording, RecordingLimits, RecordingPhase
+from vla_sae_ros.bags.storage.findings import Findings
+from vla_sae_ros.bags.storage.metadata import read_metadata
 from vla_sae_ros.bags.writer import BagWriter
 from vla_sae_ros.resources import software_version
-from vla_sae_ros.study.bag_commands.facts import custom_data
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 DATA = bytes(
@@ -31,6 +32,10 @@ def recording(folder: Path, limits: RecordingLimits | None = None, **fakes: obje
 def stamps(folder: Path) -> list[int]:
     with AnyReader([folder]) as reader:
         return [stamp for _, stamp, _ in reader.messages()]
+
+
+def noted(folder: Path) -> dict[str, str]:
+    return dict(read_metadata(folder, Findings()).custom)
 
 
 class FakeFailingWriter(BagWriter):
@@ -69,7 +74,7 @@ def test_every_message_put_from_two_threads_is_in_the_bag(tmp_path: Path) -> Non
 
     assert (status.phase, status.messages, status.dropped_total) == (RecordingPhase.CLOSED, 1000, 0)
     assert len(stamps(tmp_path / "bag")) == 1000
-    assert custom_data(tmp_path / "bag") == {
+    assert noted(tmp_path / "bag") == {
         "vla_sae_ros.software_version": software_version(),
         "vla_sae_ros.dropped": "0",
         "vla_sae_ros.ended": "stopped on request",
@@ -87,7 +92,7 @@ def test_a_full_queue_drops_and_counts_so_that_the_sum_is_right(tmp_path: Path) 
 
     assert 10 <= taken < 100
     assert status.messages == taken
-    assert custom_data(tmp_path / "bag")["vla_sae_ros.dropped"] == f"/a: {100 - taken}"
+    assert noted(tmp_path / "bag")["vla_sae_ros.dropped"] == f"/a: {100 - taken}"
     assert status.dropped == {"/a": 100 - taken}
 
 
@@ -127,7 +132,7 @@ def test_a_write_error_closes_a_readable_bag_and_counts_what_was_waiting(tmp_pat
     assert status.phase is RecordingPhase.FAILED
     assert "No space left" in status.reason
     assert stamps(tmp_path / "bag") == [0, 1, 2]
-    assert "No space left" in custom_data(tmp_path / "bag")["vla_sae_ros.ended"]
+    assert "No space left" in noted(tmp_path / "bag")["vla_sae_ros.ended"]
     assert status.messages + status.dropped_total == 10
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -55,6 +56,8 @@ class FeatureStream:
     """(N,) the edit was scaled down to the cap."""
     bypassed: BoolArray
     """(N,) steering was bypassed."""
+    received: FloatArray
+    """(N,) [s] time of reception since the bag's first message."""
 
     def dense(self, features: Sequence[int]) -> tuple[Float32Array, Float32Array]:
         """Return (natural, applied), each (N, len(features)); 0 where a feature is not listed."""
@@ -115,9 +118,12 @@ class SteeringSnapshot:
     """The steering state at one step."""
 
     step: int
+    """-1 outside an episode."""
     revision: int
     bypass: bool
     edits: tuple[EditSnapshot, ...]
+    received: float = math.nan
+    """[s] time of reception since the bag's first message."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,7 @@ class SteeringNote:
     """One line of the steering audit trail."""
 
     step: int
+    """-1 outside an episode."""
     kind: str
     owner: str
     site: str
@@ -132,6 +139,8 @@ class SteeringNote:
     from_value: float
     to_value: float
     reason: str
+    received: float = math.nan
+    """[s] time of reception since the bag's first message."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +153,8 @@ class Annotation:
     """-1 outside an episode."""
     author: str
     text: str
+    received: float = field(default=math.nan, compare=False)
+    """[s] time of reception since the bag's first message."""
 
 
 @dataclass(frozen=True)
@@ -151,35 +162,47 @@ class Series:
     """Values over control steps: step (N,), values (N, ...)."""
 
     step: IntArray
+    """(N,); -1 outside an episode."""
     values: FloatArray
+    """(N, ...)."""
+    stamp_ns: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    """(N,) stamps of the messages; empty where the series is not a topic's."""
+    received: FloatArray = field(default_factory=lambda: np.zeros(0))
+    """(N,) [s] time of reception since the bag's first message; empty likewise."""
 
 
 @dataclass(frozen=True)
 class EpisodeTrace:
-    """One episode of a bag. A step is a number of executed control ticks since its start."""
+    """One episode of a bag, or what lies outside every episode.
+
+    A step is a number of executed control ticks since the episode's start.
+    """
 
     episode_id: str
+    """Empty: outside every episode."""
     suite: str
     task: int
     instruction: str
     init_state: int
     seed: int
     control_rate: float
-    """[Hz]."""
+    """[Hz]; 0 when it is not known."""
     status: EpisodeStatus
-    """The last that was recorded."""
+    """The last that was recorded; UNKNOWN without any."""
     steps: int
     """Executed control ticks."""
     action_step: IntArray
     """(T,)."""
     actions: Float32Array
-    """(T, A) as executed, in the units of the contract."""
+    """(T, A) as executed, in the units of the contract; NaN for one of another length."""
     held: BoolArray
     """(T,) ticks without a valid action."""
     action_revision: UintArray
     """(T,) steering revision that produced the action."""
     action_chunk: UintArray
     """(T,) chunk the action came from; 0 while holding."""
+    action_received: FloatArray
+    """(T,) [s] time of reception since the bag's first message."""
     position: Series
     """(P, 3) end effector [m]."""
     quaternion: Series
@@ -223,7 +246,8 @@ class EpisodeTrace:
         if len(step) < 2:
             return Series(step[:0], np.zeros(0))
         gone = np.linalg.norm(np.diff(values, axis=0), axis=1)
-        return Series(step[1:], gone / np.diff(step) * self.control_rate)
+        rate = self.control_rate or math.nan
+        return Series(step[1:], gone / np.diff(step) * rate)
 
     def steering_windows(self) -> list[tuple[int, int]]:
         """Return the [first, last) steps whose actions came from a steered inference, merged."""

@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from vla_sae_ros.bags.episode_trace import Picture
 from vla_sae_ros.core.errors import RecordingError, complaint
@@ -20,11 +20,12 @@ RAW_TYPE, COMPRESSED_TYPE = "sensor_msgs/msg/Image", "sensor_msgs/msg/Compressed
 _THREE_CHANNELS = ("rgb8", "bgr8")
 
 
-def camera_of(topic: str, msgtype: str) -> str:
-    """Return the camera that a topic shows, in any namespace; empty when it shows none."""
-    if PICTURES not in topic or msgtype not in (RAW_TYPE, COMPRESSED_TYPE):
+def camera_of(topic: str, msgtype: str, namespace: str) -> str:
+    """Return the camera of a system that a topic shows; empty when it shows none."""
+    prefix = f"{namespace}/{PICTURES}"
+    if not topic.startswith(prefix) or msgtype not in (RAW_TYPE, COMPRESSED_TYPE):
         return ""
-    name = topic.split(PICTURES, 1)[1]
+    name = topic.removeprefix(prefix)
     return name.removesuffix(COMPRESSED) if msgtype == COMPRESSED_TYPE else name
 
 
@@ -41,6 +42,14 @@ def _raw(message: Any, topic: str) -> Picture:
         raise RecordingError(
             complaint(f"pictures on {topic}", message.encoding, " or ".join(_THREE_CHANNELS))
         )
+    if message.step < 3 * message.width or message.height * message.step != len(message.data):
+        raise RecordingError(
+            complaint(
+                f"a picture on {topic}",
+                f"{len(message.data)} bytes",
+                f"{message.height} rows of {message.step} bytes with {message.width} pixels each",
+            )
+        )
     rows = message.data.reshape(message.height, message.step)[:, : 3 * message.width]
     picture: Picture = rows.reshape(message.height, message.width, 3)
     return picture[..., ::-1] if message.encoding == "bgr8" else picture
@@ -50,7 +59,7 @@ def _decoded(message: Any, topic: str) -> Picture:
     try:
         with Image.open(io.BytesIO(message.data.tobytes())) as image:
             return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
+    except Exception as error:  # whatever a decoder meets in damaged bytes
         raise RecordingError(
             complaint(
                 f"a compressed picture on {topic}",

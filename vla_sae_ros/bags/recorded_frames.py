@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
+from vla_sae_ros.bags.opened_bag import OpenedBag
 from vla_sae_ros.bags.pictures import COMPRESSED, COMPRESSED_TYPE, RAW_TYPE, picture_of
 from vla_sae_ros.core.contract import Contract, FrameBuilder
 from vla_sae_ros.core.errors import ObservationError, RecordingError, complaint
@@ -39,8 +39,8 @@ class RecordedFrames:
         RecordingError: the bag lacks a topic that the contract needs.
     """
 
-    def __init__(self, reader: AnyReader, contract: Contract) -> None:
-        self._reader, self._contract = reader, contract
+    def __init__(self, bag: OpenedBag, contract: Contract) -> None:
+        self._bag, self._contract = bag, contract
         self._topics: dict[int, str] = {}
         self._connections: list[Connection] = []
         wanted = FrameBuilder(contract).channels
@@ -67,13 +67,14 @@ class RecordedFrames:
         """
         builder = FrameBuilder(self._contract)
         waiting = deque(sorted(moments, key=lambda each: each.received_ns))
-        for connection, received, raw in self._reader.messages(self._connections):
-            message = self._reader.deserialize(raw, connection.msgtype)
+        for connection, received, message in self._bag.decoded(self._connections):
             topic = self._topics[connection.id]
             try:
                 builder.push(topic, _as_sent(message, connection), received)
             except ObservationError:  # refused live as well: its frame will miss it, by name
                 self.refused += 1
+            except RecordingError as error:  # of a picture: its frame will miss it, by name
+                self._bag.findings.leave_out(connection.topic, str(error), received)
             while waiting and waiting[0].received_ns <= received:
                 frame = _frame(builder, waiting[0])
                 late = received - waiting[0].received_ns > LATEST
@@ -84,16 +85,12 @@ class RecordedFrames:
             yield moment, _frame(builder, moment)
 
     def _find(self, topic: str, msgtype: str) -> bool:
-        """Choose the connections of a relative topic, in any namespace; raw rather than packed."""
+        """Choose the connections of a topic; raw pictures rather than packed ones."""
         wanted = [(topic, msgtype)]
         if msgtype == RAW_TYPE:
             wanted.append((topic + COMPRESSED, COMPRESSED_TYPE))
         for name, kind in wanted:
-            found = [
-                c
-                for c in self._reader.connections
-                if f"/{c.topic}".endswith(f"/{name}") and c.msgtype == kind and c.msgcount
-            ]
+            found = [each for each in self._bag.of(name, kind) if each.msgcount]
             if found:
                 self._connections += found
                 self._topics.update({connection.id: topic for connection in found})
@@ -103,8 +100,7 @@ class RecordedFrames:
     def _has_jpeg(self) -> bool:
         packed = [c for c in self._connections if c.msgtype == COMPRESSED_TYPE]
         for connection in packed:
-            for _, _, raw in self._reader.messages([connection]):
-                message: Any = self._reader.deserialize(raw, connection.msgtype)
+            for _, _, message in self._bag.decoded([connection]):
                 if message.data[:2].tobytes() == b"\xff\xd8":
                     return True
                 break

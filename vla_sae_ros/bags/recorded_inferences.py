@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rosbags.highlevel import AnyReader
 
-from vla_sae_ros.bags.reading import messages
+from vla_sae_ros.bags.opened_bag import OpenedBag, messages
 from vla_sae_ros.bags.timeline import nanoseconds, stamp_of
+from vla_sae_ros.core.errors import VlaSaeError
 from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.core.steering import Snapshot, snapshot_of, to_view
 
@@ -71,20 +71,21 @@ class RecordedInferences:
     unasked: int
 
 
-def recorded_inferences(reader: AnyReader) -> RecordedInferences:
+def recorded_inferences(bag: OpenedBag) -> RecordedInferences:
     """Read chunks, requests, features and steering states; no pictures.
 
-    Raises SteeringRefused when a steering state names a mode or unit unknown to this software.
+    A steering state that names a mode or unit unknown to this software is left out, so that what
+    its inferences applied is not known.
     """
     chunks = sorted(
-        messages(reader, "policy/action_chunk"),
+        messages(bag, "policy/action_chunk"),
         key=lambda each: (each[1].policy_start, each[1].chunk_id),
     )
-    requests = {(m.episode_id, m.step): m for _, m in messages(reader, "policy/request")}
-    readouts = _readouts(reader)
+    requests = {(m.episode_id, m.step): m for _, m in messages(bag, "policy/request")}
+    readouts = _readouts(bag)
     snapshots = _matched(
         [_state_key(chunk) for _, chunk in chunks],
-        [to_snapshot(message) for _, message in messages(reader, "steering/state")],
+        list(_snapshots(bag)),
     )
     made = []
     for (received, chunk), snapshot in zip(chunks, snapshots, strict=True):
@@ -102,6 +103,14 @@ StateKey = tuple[int, int]
 def to_snapshot(message: Any) -> tuple[StateKey, Snapshot]:
     """Return what a SteeringState says an inference applies, with its key."""
     return (stamp_of(message), int(message.revision)), snapshot_of(to_view(message))
+
+
+def _snapshots(bag: OpenedBag) -> Iterator[tuple[StateKey, Snapshot]]:
+    for received, message in messages(bag, "steering/state"):
+        try:
+            yield to_snapshot(message)
+        except (VlaSaeError, ValueError) as error:
+            bag.findings.leave_out("steering/state", str(error), received)
 
 
 def _state_key(chunk: Any) -> StateKey:
@@ -134,10 +143,10 @@ def _matched(
     return found[::-1]
 
 
-def _readouts(reader: AnyReader) -> dict[tuple[int, int], dict[str, SiteReadout]]:
+def _readouts(bag: OpenedBag) -> dict[tuple[int, int], dict[str, SiteReadout]]:
     """Return (chunk id, stamp [ns]) -> site -> read-out."""
     found: dict[tuple[int, int], dict[str, SiteReadout]] = defaultdict(dict)
-    for _, each in messages(reader, "policy/features"):
+    for _, each in messages(bag, "policy/features"):
         found[each.chunk_id, stamp_of(each)][each.site] = SiteReadout(
             each.site,
             each.index,

@@ -27,10 +27,11 @@ from std_srvs.srv import Trigger
 
 from vla_sae_ros import cli
 from vla_sae_ros.bags.pictures import picture_of
+from vla_sae_ros.bags.storage.findings import Findings
+from vla_sae_ros.bags.storage.metadata import read_metadata
 from vla_sae_ros.msg import EpisodeState, FeatureActivations, NodeDescription, RecordingState
 from vla_sae_ros.nodes.recorder.recorder_node import RecorderNode
 from vla_sae_ros.srv import StartRecording
-from vla_sae_ros.study.bag_commands.facts import custom_data
 from vla_sae_ros.study.bag_commands.repair import repair
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_floats, to_image, to_unsigned
@@ -332,7 +333,9 @@ def test_a_full_disk_ends_the_recording_with_a_readable_bag_and_the_node_goes_on
     pictures = read(started.uri)["/observation/image/wrist"]
     assert 20 <= len(pictures) < 60
     np.testing.assert_array_equal(pictures[-1].data.reshape(picture.shape), picture)
-    assert "No space left" in custom_data(Path(started.uri))["vla_sae_ros.ended"]
+    assert (
+        "No space left" in read_metadata(Path(started.uri), Findings()).custom["vla_sae_ros.ended"]
+    )
     shutil.rmtree(started.uri)
     assert graph.start(uri="again").success
     assert graph.stop().success

@@ -41,10 +41,8 @@ def bag(synthetic_bag: Path) -> Bag:
     return read_bag(synthetic_bag)
 
 
-def test_parquet_gives_back_the_bags_numbers_with_units(
-    synthetic_bag: Path, bag: Bag, tmp_path: Path
-) -> None:
-    export_tables(synthetic_bag, tmp_path / "out", "parquet")
+def test_parquet_gives_back_the_bags_numbers_with_units(bag: Bag, tmp_path: Path) -> None:
+    export_tables(bag, tmp_path / "out", "parquet")
     read = {name: pandas.read_parquet(tmp_path / "out" / f"{name}.parquet") for name in TABLES}
     steered = bag.episodes[1]
     actions = read["actions"].query("episode_id == 'steered'")
@@ -64,11 +62,9 @@ def test_parquet_gives_back_the_bags_numbers_with_units(
     assert field.metadata[b"unit"] == b"m"
 
 
-def test_csv_has_the_same_rows_and_says_what_its_columns_are(
-    synthetic_bag: Path, tmp_path: Path
-) -> None:
+def test_csv_has_the_same_rows_and_says_what_its_columns_are(bag: Bag, tmp_path: Path) -> None:
     for kind in ("csv", "parquet"):
-        export_tables(synthetic_bag, tmp_path / kind, kind)
+        export_tables(bag, tmp_path / kind, kind)
     for name in TABLES:
         ours = pandas.read_csv(
             tmp_path / "csv" / f"{name}.csv", keep_default_na=False, na_values=["nan"]
@@ -84,10 +80,13 @@ def test_csv_has_the_same_rows_and_says_what_its_columns_are(
             assert (name, column) in told or (name, stem) in told, "every column is explained"
 
 
-def test_a_bag_without_an_episode_gives_empty_tables(tmp_path: Path, make_bag) -> None:
+def test_a_bag_without_an_episode_keeps_its_states_outside_any(tmp_path: Path, make_bag) -> None:
     folder = make_bag(tmp_path / "empty")
-    tables = export_tables(folder, tmp_path / "out", "parquet")
-    assert {name: table.num_rows for name, table in tables.items()} == dict.fromkeys(TABLES, 0)
+    tables = export_tables(read_bag(folder), tmp_path / "out", "parquet")
+    rows = {name: table.num_rows for name, table in tables.items()}
+    assert rows == dict.fromkeys(TABLES, 0) | {"states": 1}
+    (state,) = tables["states"].to_pylist()
+    assert (state["episode_id"], state["step"], state["received"]) == ("", -1, 0.0)
     assert list(tables["features"].column_names) == [c.name for c in TABLES["features"]]
 
 
@@ -113,7 +112,8 @@ def test_a_lerobot_dataset_loads_back_with_the_bags_frames(
     with pytest.raises(RecordingError, match=r"at tick 1 of plain.*--max-age 4"):
         export_lerobot(synthetic_bag, output, contract, 0)
     assert not output.exists()
-    assert "100 frames of 2 episodes at 20 Hz" in export_lerobot(synthetic_bag, output, contract, 4)
+    said, findings = export_lerobot(synthetic_bag, output, contract, 4)
+    assert "100 frames of 2 episodes at 20 Hz" in said and findings.whole
 
     dataset = LeRobotDataset("vla_sae_ros/dataset", root=output)
     assert (dataset.num_frames, dataset.num_episodes, dataset.fps) == (100, 2, 20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from pathlib import Path
 
@@ -10,14 +11,14 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from vla_sae_ros import cli
-from vla_sae_ros.bags.reading import open_bag
+from vla_sae_ros.bags.opened_bag import open_bag
 from vla_sae_ros.study.bag_commands.facts import BagFacts, read_facts
 from vla_sae_ros.study.bag_commands.losses import missing
 
 
 @pytest.fixture(scope="module")
 def facts(synthetic_bag: Path) -> BagFacts:
-    return read_facts(synthetic_bag)
+    return read_facts(synthetic_bag)[0]
 
 
 def test_each_episode_is_told_with_its_result(facts: BagFacts) -> None:
@@ -46,7 +47,7 @@ def test_rates_and_gaps_of_a_topic_are_those_of_its_messages(facts: BagFacts) ->
     assert actions.messages == 100
     assert actions.longest_gap > 0.1, "the pause between the episodes"
     assert actions.longest_gap_at == pytest.approx(59 * 0.0125, abs=0.01)
-    assert topics["/policy/catalogue"].rate == 0
+    assert math.isnan(topics["/policy/catalogue"].rate)
     assert sum(each.messages for each in facts.topics) == facts.messages
 
 
@@ -76,11 +77,11 @@ def test_ticks_that_were_executed_and_not_recorded_are_missing(
         }
         for connection, received, raw in reader.messages():
             if connection.topic == "/executed_action":
-                message = reader.deserialize(raw, connection.msgtype)
+                message = reader.deserialize(raw, connection)
                 if (message.episode_id, message.step) in lost:
                     continue
             writer.write(made[connection.id], received, raw)
-    found = {each.sequence: (each.present, each.missing) for each in read_facts(folder).losses}
+    found = {each.sequence: (each.present, each.missing) for each in read_facts(folder)[0].losses}
     assert found["executed_action of plain"] == (58, 2)
     assert found["executed_action of steered"] == (37, 3)
 

@@ -12,7 +12,8 @@ from mcap.reader import make_reader
 from rosbags.highlevel import AnyReader
 
 from vla_sae_ros import cli
-from vla_sae_ros.bags.reading import open_bag, read_bag
+from vla_sae_ros.bags.opened_bag import open_bag
+from vla_sae_ros.bags.reading import read_bag
 from vla_sae_ros.core.errors import RecordingError
 from vla_sae_ros.study.bag_commands.repair import in_words, repair
 
@@ -48,7 +49,7 @@ def test_without_metadata_everything_is_recovered_with_types_hashes_and_qos(
     bag = crashed()
     result = repair(bag, bag.with_name("new"))
     assert content(result.output) == content(synthetic_bag)
-    assert result.messages == len(content(synthetic_bag)) and not result.damages
+    assert result.messages == len(content(synthetic_bag)) and result.findings.whole
     with open_bag(result.output) as new, open_bag(synthetic_bag) as old:
         told = [
             {c.topic: (c.msgtype, c.digest, c.msgdef, c.ext) for c in reader.connections}
@@ -71,7 +72,9 @@ def test_wherever_the_file_is_cut_off_a_prefix_of_the_messages_comes_back(
         recovered = content(result.output)
         assert sorted(recovered) == sorted(expected[: len(recovered)])
         assert len(recovered) == result.messages
-        assert result.damages or len(recovered) == len(expected), "what is missing is said"
+        assert not result.findings.whole or len(recovered) == len(expected), (
+            "what is missing is said"
+        )
         found.append(len(recovered))
     assert found == sorted(found) and found[-1] > 0.8 * len(expected)
 
@@ -99,12 +102,11 @@ def test_an_empty_file_gives_an_empty_bag_that_can_be_opened(crashed, left: byte
 def test_messages_whose_type_was_damaged_are_counted_as_lost(
     crashed, whole: bytes, synthetic_bag: Path
 ) -> None:
-    place = whole.index(b"string author")
-    bag = crashed(whole[:place] + b"???" + whole[place + 3 :])
+    bag = crashed(whole.replace(b"string author", b"??????" + b" author"))
     result = repair(bag, bag.with_name("new"))
     kept = content(result.output)
     assert kept == [each for each in content(synthetic_bag) if each[0] != "/annotation"]
-    assert result.untyped == 2 and "lost: 2 complete messages" in in_words(result)
+    assert "lost: 2 messages of /annotation: its definition cannot be read" in in_words(result)
 
 
 def test_the_original_is_left_as_it_is(crashed, whole: bytes) -> None:
@@ -128,7 +130,7 @@ def test_the_command_says_what_was_lost_and_leaves_a_complete_bag_alone(
     crashed, whole: bytes, synthetic_bag: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bag = crashed(whole[: len(whole) // 2])
-    assert cli.main(["bag", "repair", str(bag)]) == 0
+    assert cli.main(["bag", "repair", str(bag)]) == 3
     said = capsys.readouterr().out
     assert f"recovered into {bag}_repaired" in said and "lost: " in said
     assert content(bag.with_name("crashed_repaired"))

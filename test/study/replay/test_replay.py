@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vla_sae_ros.bags.reading import open_bag
+from vla_sae_ros.bags.opened_bag import open_bag
 from vla_sae_ros.bags.recorded_frames import RecordedFrames
 from vla_sae_ros.bags.recorded_inferences import recorded_inferences
 from vla_sae_ros.cli import main

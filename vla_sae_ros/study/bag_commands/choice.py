@@ -42,6 +42,16 @@ def episode_named(episodes: Sequence[EpisodeTrace], wanted: str) -> EpisodeTrace
     )
 
 
+def check_timed(trace: EpisodeTrace) -> None:
+    """Raise RecordingError when the times of an episode are not known."""
+    if not trace.control_rate > 0:
+        raise RecordingError(
+            f"the times of episode {trace.episode_id} are not known: no EpisodeState tells its "
+            "control rate, and the stamps of its actions and features do not. "
+            "`vla-sae bag export` writes what there is by steps."
+        )
+
+
 def check_features(trace: EpisodeTrace, names: Sequence[FeatureName]) -> None:
     """Raise ConfigurationError when a site of the names was not recorded."""
     unknown = sorted({site for site, _ in names} - set(trace.features))

@@ -7,15 +7,16 @@ import json
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from vla_sae_ros.bags.bag_argument import add_namespace, tell
 from vla_sae_ros.bags.episode_trace import EpisodeTrace
 from vla_sae_ros.bags.reading import read_bag
 from vla_sae_ros.core.errors import RecordingError, complaint
 from vla_sae_ros.study.bag_commands.choice import (
     add_features_argument,
     check_features,
+    check_timed,
     episode_named,
 )
 from vla_sae_ros.study.plots.feature_choice import chosen_features
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the two episodes and where to write."""
     parser.add_argument("a", type=Path, help="folder of a bag")
     parser.add_argument("b", type=Path, nargs="?", help="folder of the other; default: the same")
+    add_namespace(parser)
     parser.add_argument(
         "--episodes",
         nargs=2,
@@ -42,18 +44,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table; write compare.png, compare.html and compare.json."""
-    first = read_bag(args.a, pictures=False)
-    second = first if args.b is None else read_bag(args.b, pictures=False)
+    first = read_bag(args.a, pictures=False, namespace=args.namespace)
+    second = first
+    if args.b is not None:
+        second = read_bag(args.b, pictures=False, namespace=args.namespace)
     wanted = args.episodes or (("1", "2") if args.b is None else ("1", "1"))
     a, b = episode_named(first.episodes, wanted[0]), episode_named(second.episodes, wanted[1])
     if a is b:
         raise RecordingError(complaint("two episodes to compare", wanted, "two different ones"))
+    for trace in (a, b):
+        check_timed(trace)
     check_features(b, args.features)
     effect = paired_effect(a, b)
     catalogues = first.catalogues | second.catalogues
     features = args.features or chosen_features(b, catalogues, 2)
     names = _names(a, b)
-    _print(Console(), effect, names)
+    _print(Console(markup=False), effect, names)
     write_paired_plot(args.output / "compare.png", effect, names, catalogues, features)
     write_paired_page(args.output / "compare.html", effect, names)
     report = {
@@ -65,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     }
     (args.output / "compare.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     print(f"written to {args.output}: compare.png, compare.html, compare.json")
-    return 0
+    return tell(*([first.findings] if second is first else [first.findings, second.findings]))
 
 
 def _names(a: EpisodeTrace, b: EpisodeTrace) -> tuple[str, str]:
@@ -84,5 +90,5 @@ def _print(console: Console, effect: PairedEffect, names: tuple[str, str]) -> No
     for name, value in effect.figures().items():
         full = name.replace(" a [", f" {names[0]} [").replace(" b [", f" {names[1]} [")
         fine = "[s]" in name or "[m]" in name
-        figures.add_row(escape(full), f"{value:.3f}" if fine else f"{value:.1f}")
+        figures.add_row(full, f"{value:.3f}" if fine else f"{value:.1f}")
     console.print(figures)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vla_sae_ros.bags.timeline import Timeline, constants, stamp_of
+from vla_sae_ros.bags.timeline import Timeline, name_of, stamp_of
 
 _MODES = ("CLAMP", "ADD", "SCALE", "PROJECT_OUT")
 _UNITS = ("NATURAL", "OBSERVED_MAX", "RESIDUAL_NORM")
@@ -21,7 +21,7 @@ class EditWindow:
     site: str
     feature: int
     mode: str
-    """CLAMP, ADD, SCALE, PROJECT_OUT or BYPASS."""
+    """CLAMP, ADD, SCALE, PROJECT_OUT or BYPASS; UNKNOWN_<number> for one that is not known."""
     unit: str
     """NATURAL, OBSERVED_MAX or RESIDUAL_NORM."""
     value: float
@@ -71,8 +71,8 @@ def _acting(state: Any) -> Iterator[EditWindow]:
                 each.owner,
                 edit.site,
                 edit.feature,
-                constants(edit, _MODES)[edit.mode],
-                constants(edit, _UNITS)[edit.unit],
+                name_of(edit, _MODES, edit.mode),
+                name_of(edit, _UNITS, edit.unit),
                 round(float(edit.value), 6),
                 since_ns=0,
             )

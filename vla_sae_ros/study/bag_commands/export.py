@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as parquet
 
-from vla_sae_ros.bags.reading import read_bag
+from vla_sae_ros.bags.bag_argument import add_bag, tell
+from vla_sae_ros.bags.reading import Bag, read_bag
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.resources import resource
 from vla_sae_ros.study.bag_commands.tables import column_rows, tables
@@ -22,7 +23,7 @@ COLUMNS = "columns.csv"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the bag, the format and the folder."""
-    parser.add_argument("bag", type=Path, help="folder of the bag")
+    add_bag(parser)
     parser.add_argument(
         "--to",
         choices=FORMATS,
@@ -59,16 +60,18 @@ def run(args: argparse.Namespace) -> int:
         from vla_sae_ros.study.bag_commands.lerobot import export_lerobot
 
         contract = args.contract or resource("config", "contracts", "libero.yaml")
-        print(export_lerobot(args.bag, output, contract, args.max_age))
-        return 0
-    for name, table in export_tables(args.bag, output, args.to).items():
+        said, findings = export_lerobot(args.bag, output, contract, args.max_age, args.namespace)
+        print(said)
+        return tell(findings)
+    bag = read_bag(args.bag, pictures=False, namespace=args.namespace)
+    for name, table in export_tables(bag, output, args.to).items():
         print(f"{table.num_rows:8} rows  {output / name}.{args.to}")
-    return 0
+    return tell(bag.findings)
 
 
-def export_tables(bag: Path, output: Path, kind: str) -> dict[str, pa.Table]:
+def export_tables(bag: Bag, output: Path, kind: str) -> dict[str, pa.Table]:
     """Write every table of a bag into the new folder `output` as "parquet" or "csv" files."""
-    made = tables(read_bag(bag, pictures=False))
+    made = tables(bag)
     output.mkdir(parents=True)
     for name, table in made.items():
         path = output / f"{name}.{kind}"

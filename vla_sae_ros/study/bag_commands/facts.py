@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import yaml
-from rosbags.highlevel import AnyReader
-
+from vla_sae_ros.bags.drafts import steering_note
 from vla_sae_ros.bags.episode_trace import Annotation, SteeringNote
-from vla_sae_ros.bags.reading import Description, descriptions, messages, open_bag
-from vla_sae_ros.bags.timeline import (
-    EVENT_KINDS,
-    Span,
-    Timeline,
-    constants,
-    stamp_of,
-)
-from vla_sae_ros.core.episode_status import EpisodeStatus
+from vla_sae_ros.bags.opened_bag import OpenedBag, messages, open_bag
+from vla_sae_ros.bags.reading import Description, descriptions, remarks_of, timeline_of
+from vla_sae_ros.bags.timeline import Span, Timeline, stamp_of
 from vla_sae_ros.study.bag_commands.edits import EditWindow, edit_windows
 from vla_sae_ros.study.bag_commands.losses import Loss, losses
+
+_SHORTEST_GAP = 10_000
+"""[ns] a mean gap shorter than this is no rate of messages, but that of a clock."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,8 @@ class TopicFacts:
     msgtype: str
     messages: int
     rate: float
-    """[Hz] mean between the first and the last message; 0 with fewer than two."""
+    """[Hz] mean between the first and the last message; NaN where that means nothing: with fewer
+    than three messages, or when their times are equal or jump back."""
     longest_gap: float
     """[s] between two messages in a row; 0 with fewer than two."""
     longest_gap_at: float
@@ -50,7 +47,7 @@ class EpisodeFacts:
     init_state: int
     seed: int
     clock: str
-    """lockstep or realtime."""
+    """lockstep, realtime or unknown."""
     status: str
     steps: int
     max_steps: int
@@ -84,99 +81,107 @@ class BagFacts:
     """What the recorder noted in the metadata: how the recording ended, what it dropped."""
     descriptions: list[Description]
     annotations: list[Annotation]
+    namespace: str
+    """Of the system that the rest is about; empty for /."""
+    left_out: list[str]
+    """In words: what could not be read, and how much."""
+    changed: list[str]
+    """In words: what is read otherwise than it was recorded."""
+    notes: list[str]
+    """In words: what is unusual, and complete."""
 
     def as_data(self) -> dict[str, Any]:
         """Return everything as dictionaries, lists, texts and numbers."""
         return asdict(self)
 
 
-def read_facts(folder: Path) -> BagFacts:
-    """Read the bag in `folder`; RecordingError when it cannot be read."""
-    with open_bag(folder) as reader:
-        states = list(messages(reader, "episode"))
-        timeline = Timeline(states)
-        start = reader.start_time if reader.message_count else 0
-        return BagFacts(
+def read_facts(folder: Path, namespace: str | None = None) -> tuple[BagFacts, int]:
+    """Read the bag in `folder`; return also the exit status: whether all of it could be read.
+
+    Raises RecordingError when there is no bag.
+    """
+    with open_bag(folder, namespace) as bag:
+        timeline = timeline_of(bag)
+        start = bag.start_time
+        topics = _topics(bag, start)
+        edits = edit_windows(list(messages(bag, "steering/state")), timeline)
+        refusals = _refusals(bag, timeline)
+        missing = losses(bag, timeline)
+        facts = BagFacts(
             folder=str(folder),
             bytes=sum(path.stat().st_size for path in folder.iterdir()),
             start_ns=start,
-            seconds=reader.duration * 1e-9 if reader.message_count else 0.0,
-            messages=reader.message_count,
-            topics=_topics(reader, start),
+            seconds=bag.duration * 1e-9,
+            messages=bag.message_count,
+            topics=topics,
             episodes=[_episode(span, start) for span in timeline.spans.values()],
-            edits=edit_windows(list(messages(reader, "steering/state")), timeline),
-            refusals=_refusals(reader, timeline),
-            losses=losses(reader, timeline),
-            recorder=custom_data(folder),
-            descriptions=list(descriptions(reader)),
-            annotations=[
-                Annotation(each.episode_id, each.step, each.author, each.text)
-                for _, each in messages(reader, "annotation")
-            ],
+            edits=edits,
+            refusals=refusals,
+            losses=missing,
+            recorder=dict(bag.metadata.custom),
+            descriptions=list(descriptions(bag)),
+            annotations=list(remarks_of(bag)),
+            namespace=bag.namespace,
+            left_out=list(bag.findings.lost()),
+            changed=list(bag.findings.changed()),
+            notes=list(bag.findings.notes),
         )
+        return facts, bag.findings.status
 
 
-def custom_data(folder: Path) -> dict[str, str]:
-    """Return the custom data of a bag's metadata."""
-    metadata = yaml.safe_load((folder / "metadata.yaml").read_text(encoding="utf-8"))
-    return metadata["rosbag2_bagfile_information"].get("custom_data") or {}
-
-
-def _topics(reader: AnyReader, start: int) -> list[TopicFacts]:
-    types = {c.topic: c.msgtype for c in reader.connections}
+def _topics(bag: OpenedBag, start: int) -> list[TopicFacts]:
+    """Count the messages of every topic; each is decoded, to find those that cannot be."""
+    for _ in bag.decoded():
+        pass
+    types = {c.topic: c.msgtype for c in bag.connections}
     times: dict[str, list[int]] = {topic: [] for topic in sorted(types)}
-    for connection, received, _ in reader.messages():
+    for connection, received, _ in bag.messages():
         times[connection.topic].append(received)
     return [_topic(topic, types[topic], each, start) for topic, each in times.items()]
 
 
 def _topic(name: str, msgtype: str, times: list[int], start: int) -> TopicFacts:
     if len(times) < 2:
-        return TopicFacts(name, msgtype, len(times), 0.0, 0.0, 0.0)
+        return TopicFacts(name, msgtype, len(times), math.nan, 0.0, 0.0)
     gap, begin = max((later - time, time) for time, later in pairwise(times))
-    span = max(times[-1] - times[0], 1) * 1e-9
     return TopicFacts(
-        name, msgtype, len(times), (len(times) - 1) / span, gap * 1e-9, (begin - start) * 1e-9
+        name, msgtype, len(times), _rate(times), max(gap, 0) * 1e-9, (begin - start) * 1e-9
     )
 
 
+def _rate(times: list[int]) -> float:
+    """Return messages per second, NaN where that means nothing."""
+    gaps = [later - time for time, later in pairwise(times)]
+    same = sum(gap == 0 for gap in gaps)
+    span = times[-1] - times[0]
+    if len(times) < 3 or min(gaps) < 0 or 2 * same > len(gaps) or span < len(gaps) * _SHORTEST_GAP:
+        return math.nan
+    return len(gaps) / (span * 1e-9)
+
+
 def _episode(span: Span, start: int) -> EpisodeFacts:
-    state = span.last
-    clocks = constants(state, ("LOCKSTEP", "REALTIME"))
     return EpisodeFacts(
-        state.episode_id,
-        state.suite,
-        state.task,
-        state.instruction,
-        state.init_state,
-        state.seed,
-        clocks[state.clock].lower(),
-        EpisodeStatus(state.status).name,
-        state.step,
-        state.max_steps,
-        state.missed_deadlines,
-        state.held_ticks,
-        state.dropped_chunks,
+        span.episode_id,
+        span.suite,
+        span.task,
+        span.instruction,
+        span.init_state,
+        span.seed,
+        span.clock.lower(),
+        span.status.name,
+        span.steps,
+        span.max_steps,
+        span.missed_deadlines,
+        span.held_ticks,
+        span.dropped_chunks,
         (span.first_received - start) * 1e-9,
         (span.last_received - start) * 1e-9,
     )
 
 
-def _refusals(reader: AnyReader, timeline: Timeline) -> list[SteeringNote]:
-    found = []
-    for received, event in messages(reader, "steering/events"):
-        if (kind := constants(event, EVENT_KINDS)[event.kind]) == "REFUSED":
-            _, step = timeline.place(stamp_of(event), received) or ("", -1)
-            found.append(
-                SteeringNote(
-                    step,
-                    kind,
-                    event.owner,
-                    event.site,
-                    event.feature,
-                    float(event.from_value),
-                    float(event.to_value),
-                    event.reason,
-                )
-            )
-    return found
+def _refusals(bag: OpenedBag, timeline: Timeline) -> list[SteeringNote]:
+    notes = []
+    for received, event in messages(bag, "steering/events"):
+        _, step = timeline.place(stamp_of(event), received) or ("", -1)
+        notes.append(steering_note(event, step, (received - bag.start_time) * 1e-9))
+    return [note for note in notes if note.kind == "REFUSED"]

@@ -7,27 +7,27 @@ import json
 import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from vla_sae_ros.bags.bag_argument import add_bag
 from vla_sae_ros.study.bag_commands.edits import EditWindow
 from vla_sae_ros.study.bag_commands.facts import BagFacts, EpisodeFacts, read_facts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the bag and the form of the answer."""
-    parser.add_argument("bag", type=Path, help="folder of the bag")
+    add_bag(parser)
     parser.add_argument("--json", action="store_true", help="everything, for programs")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what the bag holds."""
-    facts = read_facts(args.bag)
+    """Print what the bag holds, and what of it could not be read."""
+    facts, status = read_facts(args.bag, args.namespace)
     if args.json:
         print(json.dumps(_plain(facts.as_data()), indent=2, allow_nan=False))
     else:
         print("\n".join(in_words(facts)))
-    return 0
+    return status
 
 
 def in_words(facts: BagFacts) -> Iterator[str]:
@@ -47,6 +47,9 @@ def in_words(facts: BagFacts) -> Iterator[str]:
         [f"{each.author or 'somebody'}, {_place(each)}: {each.text}" for each in facts.annotations],
     )
     yield from _section("topics", _topics(facts))
+    yield from _section("could not be read", facts.left_out)
+    yield from _section("changed while reading", facts.changed)
+    yield from _section("notes", facts.notes)
     yield from _section("lost", list(_lost(facts)))
     yield from _section("what ran", list(_identities(facts)))
 
@@ -99,7 +102,8 @@ def _topics(facts: BagFacts) -> list[str]:
     for each in facts.topics:
         line = f"{each.name:{width}}  {each.messages:8}"
         if each.messages > 1:
-            line += f"{each.rate:8.1f}  {each.longest_gap:.2f} s, at {each.longest_gap_at:.1f} s"
+            rate = "-" if math.isnan(each.rate) else f"{each.rate:.1f}"
+            line += f"{rate:>8}  {each.longest_gap:.2f} s, at {each.longest_gap_at:.1f} s"
         lines.append(line)
     return lines
 

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from datasets.utils import disable_progress_bars
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
-from rosbags.highlevel import AnyReader
 
-from vla_sae_ros.bags.pictures import COMPRESSED
-from vla_sae_ros.bags.reading import messages, open_bag
+from vla_sae_ros.bags.opened_bag import OpenedBag, messages, open_bag
+from vla_sae_ros.bags.pictures import COMPRESSED, COMPRESSED_TYPE, RAW_TYPE
+from vla_sae_ros.bags.reading import timeline_of
 from vla_sae_ros.bags.recorded_frames import Frame, RecordedFrames
+from vla_sae_ros.bags.storage.findings import Findings
 from vla_sae_ros.bags.timeline import Timeline, stamp_of
 from vla_sae_ros.core.contract import Contract, FrameBuilder, load_contract
 from vla_sae_ros.core.errors import ObservationError, RecordingError, complaint
@@ -42,8 +43,12 @@ class Tick:
     """[ticks] between the observation and the action."""
 
 
-def export_lerobot(bag: Path, output: Path, contract_file: Path, max_age: int) -> str:
+def export_lerobot(
+    folder: Path, output: Path, contract_file: Path, max_age: int, namespace: str | None = None
+) -> tuple[str, Findings]:
     """Write the dataset into the new folder `output`; return in words what is in it.
+
+    The findings say what of the bag could not be read.
 
     Pictures are stored without loss. Each frame has the contract's observations, the executed
     action, `observation.age` and `steering_revision`; its task is the episode's instruction.
@@ -52,28 +57,29 @@ def export_lerobot(bag: Path, output: Path, contract_file: Path, max_age: int) -
     `max_age` [control ticks] at any executed tick; nothing is written then.
     """
     contract = load_contract(contract_file)
-    with open_bag(bag) as reader:
-        frames = RecordedFrames(reader, contract)
-        timeline = Timeline(list(messages(reader, "episode")))
-        stamps = _observation_stamps(reader, contract, timeline)
+    with open_bag(folder, namespace) as bag:
+        frames = RecordedFrames(bag, contract)
+        timeline = timeline_of(bag)
+        stamps = _observation_stamps(bag, contract, timeline)
         ticks = [
             tick
             for name in timeline.spans
-            for tick in _ticks(reader, timeline, name, stamps[name], max_age)
+            for tick in _ticks(bag, timeline, name, stamps[name], max_age)
         ]
         if not ticks:
             raise RecordingError(
-                f"the bag {bag} has no executed action: there is nothing to export."
+                f"the bag {folder} has no executed action: there is nothing to export."
             )
         try:
-            dataset = _write(frames.of(ticks), output, contract, timeline)
+            dataset = _write(frames.of(ticks), output, contract, timeline, bag.findings)
         except BaseException:
             shutil.rmtree(output, ignore_errors=True)
             raise
-    return (
-        f"{dataset.num_frames} frames of {dataset.num_episodes} episodes at {dataset.fps} Hz "
-        f"in {output}"
-    )
+        said = (
+            f"{dataset.num_frames} frames of {dataset.num_episodes} episodes at {dataset.fps} Hz "
+            f"in {output}"
+        )
+        return said, bag.findings
 
 
 def _write(
@@ -81,37 +87,46 @@ def _write(
     output: Path,
     contract: Contract,
     timeline: Timeline,
+    findings: Findings,
 ) -> LeRobotDataset:
     disable_progress_bars()
     dataset: LeRobotDataset | None = None
-    episode = ""
+    episode, why = "", "no observation"
     for tick, frame in frames:
         name = tick.action.episode_id
         if isinstance(frame, ObservationError):
-            raise RecordingError(f"tick {tick.action.step} of {name}: {frame}")
+            why = f"the frame of a tick has no whole observation: {frame}"
+            findings.leave_out("executed_action", why, (name, tick.action.step))
+            continue
         if dataset is None:
             dataset = _create(output, contract, frame, tick)
-        elif name != episode:
+            size = len(tick.action.action)
+        if len(tick.action.action) != size:
+            why = f"the action has {len(tick.action.action)} numbers, others have {size}"
+            findings.leave_out("executed_action", why, (name, tick.action.step))
+            continue
+        if episode and name != episode:
             dataset.save_episode()
         episode = name
-        task = timeline.spans[name].last.instruction
+        task = timeline.spans[name].instruction
         dataset.add_frame(_entry(frame, tick) | {"task": task})
-    assert dataset is not None, "there is a tick"
+    if dataset is None:
+        raise RecordingError(f"nothing can be exported: {why}")
     dataset.save_episode()
     dataset.finalize()
     return dataset
 
 
 def _ticks(
-    reader: AnyReader, timeline: Timeline, episode: str, stamps: list[int], max_age: int
+    bag: OpenedBag, timeline: Timeline, episode: str, stamps: list[int], max_age: int
 ) -> list[Tick]:
     """Return the episode's executed actions, each with the newest observation before it.
 
     Raises RecordingError when one of those is older than max_age [control ticks].
     """
-    rate = timeline.spans[episode].last.control_rate
+    rate = timeline.spans[episode].control_rate
     ticks = []
-    for received, message in messages(reader, "executed_action"):
+    for received, message in messages(bag, "executed_action"):
         if message.episode_id == episode:
             place = bisect_right(stamps, stamp_of(message)) - 1
             stamp = stamps[max(place, 0)] if stamps else 0
@@ -122,16 +137,20 @@ def _ticks(
 
 
 def _observation_stamps(
-    reader: AnyReader, contract: Contract, timeline: Timeline
+    bag: OpenedBag, contract: Contract, timeline: Timeline
 ) -> dict[str, list[int]]:
     """Return the stamps [ns] of the contract's rarest topic, ascending, by episode."""
     by_topic = []
     for channel in FrameBuilder(contract).channels:
         found: dict[str, set[int]] = {episode: set() for episode in timeline.spans}
-        for name in (channel.topic, channel.topic + COMPRESSED):
-            for received, message in messages(reader, name):
-                if (place := timeline.place(stamp_of(message), received)) is not None:
-                    found[place[0]].add(stamp_of(message))
+        recorded = [*bag.of(channel.topic, channel.type)]
+        if channel.type == RAW_TYPE:
+            recorded += bag.of(channel.topic + COMPRESSED, COMPRESSED_TYPE)
+        if recorded:
+            for _, received, message in bag.decoded(recorded):
+                stamp = stamp_of(message) if hasattr(message, "header") else received
+                if (place := timeline.place(stamp, received)) is not None:
+                    found[place[0]].add(stamp)
         by_topic.append(found)
     return {
         episode: min((sorted(found[episode]) for found in by_topic), key=len)

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from rosbags.highlevel import AnyReader
-
-from vla_sae_ros.bags.reading import messages
-from vla_sae_ros.bags.timeline import Timeline
-from vla_sae_ros.core.episode_status import EpisodeStatus
+from vla_sae_ros.bags.opened_bag import OpenedBag, messages
+from vla_sae_ros.bags.timeline import Span, Timeline
 
 
 @dataclass(frozen=True)
@@ -24,16 +20,16 @@ class Loss:
     missing: int
 
 
-def losses(reader: AnyReader, timeline: Timeline) -> list[Loss]:
+def losses(bag: OpenedBag, timeline: Timeline) -> list[Loss]:
     """Return every numbered sequence of a bag: control ticks, inferences by site, chunk ids."""
     inferences: dict[str, list[int]] = defaultdict(list)
-    for _, message in messages(reader, "policy/features"):
+    for _, message in messages(bag, "policy/features"):
         inferences[f"policy/features of {message.site}"].append(message.inference)
     chunks: dict[str, list[int]] = defaultdict(list)
-    for _, message in messages(reader, "policy/action_chunk"):
+    for _, message in messages(bag, "policy/action_chunk"):
         chunks["policy/action_chunk"].append(message.chunk_id)
     return [
-        *_ticks(reader, timeline),
+        *_ticks(bag, timeline),
         *(
             Loss(name, len(numbers), missing(numbers))
             for name, numbers in (inferences | chunks).items()
@@ -54,13 +50,13 @@ def missing(numbers: Iterable[int]) -> int:
     return count
 
 
-def _ticks(reader: AnyReader, timeline: Timeline) -> list[Loss]:
+def _ticks(bag: OpenedBag, timeline: Timeline) -> list[Loss]:
     seen: dict[str, set[int]] = defaultdict(set)
-    for _, message in messages(reader, "executed_action"):
+    for _, message in messages(bag, "executed_action"):
         seen[message.episode_id].add(message.step)
     found = []
     for episode, span in timeline.spans.items():
-        steps = seen[episode] | _ends(span.last)
+        steps = seen[episode] | _ends(span)
         first = min(seen[episode], default=0)
         expected = max(steps, default=-1) + 1 - first
         found.append(
@@ -69,7 +65,6 @@ def _ticks(reader: AnyReader, timeline: Timeline) -> list[Loss]:
     return found
 
 
-def _ends(state: Any) -> set[int]:
+def _ends(span: Span) -> set[int]:
     """Return the last tick of an episode that has ended; nothing of one that still ran."""
-    ended = EpisodeStatus(state.status).ended
-    return {state.step - 1} if ended and state.step else set()
+    return {span.steps - 1} if span.status.ended and span.steps else set()

@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 
-from mcap.records import Channel, Message, Schema
-from rosbags.interfaces import Connection
+from rosbags.interfaces import Connection, ConnectionExtRosbag2
 from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.rosbag2.metadata import parse_qos
-from rosbags.typesys import get_types_from_msg
-from rosbags.typesys.store import Typestore
 
-from vla_sae_ros.bags.reading import open_bag
-from vla_sae_ros.bags.salvage import Damage, salvage
+from vla_sae_ros.bags.opened_bag import ODD_TEXT, open_bag
+from vla_sae_ros.bags.storage.findings import Findings
+from vla_sae_ros.bags.storage.mcap_bag import McapBag
+from vla_sae_ros.bags.storage.metadata import NAME, Metadata, read_metadata
+from vla_sae_ros.bags.storage.recorded_types import RecordedType
 from vla_sae_ros.core.errors import RecordingError, complaint
 
 REPAIRED_FROM = "vla_sae_ros.repaired_from"
@@ -30,9 +28,8 @@ class Repair:
     output: Path
     counts: dict[str, int] = field(default_factory=dict)
     """Topic -> messages recovered."""
-    damages: list[Damage] = field(default_factory=list)
-    untyped: int = 0
-    """Complete messages whose topic or type was lost."""
+    findings: Findings = field(default_factory=Findings)
+    """What is lost, and what was changed."""
     first_ns: int = 0
     """Time of reception of the first message."""
     last_ns: int = 0
@@ -53,28 +50,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Repair and say what came of it."""
+    """Repair and say what came of it; the status tells whether anything was lost."""
     if is_complete(args.bag):
         print(f"{args.bag} is complete: there is nothing to repair.")
         return 0
     output = args.output or args.bag.with_name(f"{args.bag.stem}_repaired")
-    print(in_words(repair(args.bag, output)))
-    return 0
+    result = repair(args.bag, output)
+    print(in_words(result))
+    return result.findings.status
 
 
 def is_complete(bag: Path) -> bool:
-    """Say whether a bag was closed and can be opened."""
-    try:
-        with open_bag(bag):
-            return True
-    except RecordingError:
+    """Say whether a bag was closed, and every message in it can be decoded as it is."""
+    if not bag.is_dir() or not (bag / NAME).exists():
         return False
+    with open_bag(bag) as opened:
+        for connection, _, raw in opened.messages():
+            kind = opened.type_of(connection)
+            if isinstance(kind, str) or _decoded(kind, raw) != raw:
+                return False
+        return opened.findings.whole
 
 
 def repair(bag: Path, output: Path) -> Repair:
-    """Copy every complete message of `bag` into a new bag; the original is left as it is.
+    """Copy every message of `bag` that can be decoded into a new bag; the original is left alone.
 
-    Of messages, their bytes, topic, type, QoS and time of reception are kept.
+    Of messages, their bytes, topic, type, QoS and time of reception are kept; a text that is no
+    UTF-8 gets question marks, so that other tools can read it.
 
     Raises RecordingError when there is no MCAP file or `output` exists already.
     """
@@ -89,10 +91,16 @@ def repair(bag: Path, output: Path) -> Repair:
             )
         )
     result = Repair(output)
+    complete = bag.is_dir() and (bag / NAME).exists()
+    metadata = read_metadata(bag, result.findings) if complete else Metadata()
+    source = McapBag(files, metadata, result.findings)
     with Writer(output, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        for key, value in metadata.custom.items():
+            writer.set_custom_data(key, value)
         writer.set_custom_data(REPAIRED_FROM, str(bag))
-        for file in files:
-            _copy(file, writer, result)
+        _copy(source, writer, result)
+    source.close()
+    result.written_until_ns = max(file.stat().st_mtime_ns for file in files)
     return result
 
 
@@ -108,11 +116,10 @@ def in_words(result: Repair) -> str:
             f"the last one came {seconds:.3f} s after the first, at {last:%H:%M:%S.%f}; "
             f"the file was last written to {missing:.3f} s later"
         )
-    for damage in result.damages:
-        lines.append(f"lost: {damage.size} bytes at {damage.offset}: {damage.reason}")
-    if result.untyped:
-        lines.append(f"lost: {result.untyped} complete messages whose topic or type was damaged")
-    if not result.damages and not result.untyped:
+    lines += [f"lost: {line}" for line in result.findings.lost()]
+    lines += [f"changed: {line}" for line in result.findings.changed()]
+    lines += [f"note: {line}" for line in result.findings.notes]
+    if result.findings.whole:
         lines.append(
             "every message in the file was complete; what its recorder still held in memory is lost"
         )
@@ -128,56 +135,49 @@ def _files(bag: Path) -> list[Path]:
     return files
 
 
-def _copy(file: Path, writer: Writer, result: Repair) -> None:
-    schemas: dict[int, Schema] = {}
-    connections: dict[int, Connection | None] = {}
-    for piece in salvage(file):
-        if isinstance(piece, Damage):
-            result.damages.append(piece)
-        elif isinstance(piece, Schema):
-            schemas[piece.id] = piece
-        elif isinstance(piece, Channel):
-            if piece.id not in connections:
-                connections[piece.id] = _connection(writer, piece, schemas.get(piece.schema_id))
-        elif (connection := connections.get(piece.channel_id)) is None:
-            result.untyped += 1
-        else:
-            writer.write(connection, piece.log_time, piece.data)
-            _count(result, connection.topic, piece)
-    result.written_until_ns = max(result.written_until_ns, file.stat().st_mtime_ns)
-
-
-def _connection(writer: Writer, channel: Channel, schema: Schema | None) -> Connection | None:
-    """Return the new bag's connection for a channel; None when its type or QoS was damaged."""
-    if schema is None:
-        return None
+def _decoded(kind: RecordedType, raw: bytes) -> bytes | None:
+    """Return the bytes that a message was read from; None when it is none."""
     try:
-        definition = schema.data.decode()
-        type_hash = _type_hash(schema.name, definition)
-        offered = parse_qos(channel.metadata.get("offered_qos_profiles", ""))
-    except Exception:  # whatever a parser meets in damaged text; the messages are counted as lost
+        return kind.read(raw)[1]
+    except RecordingError:
         return None
-    for known in writer.connections:  # of an earlier file of the same bag
-        if (known.topic, known.msgtype) == (channel.topic, schema.name):
-            return known
+
+
+def _copy(source: McapBag, writer: Writer, result: Repair) -> None:
+    made = {
+        each.id: _announced(writer, each)
+        for each in source.connections
+        if not isinstance(source.types[each.id], str)
+    }
+    for connection, received, raw, key in source.messages(source.connections):
+        kind = source.types[connection.id]
+        if isinstance(kind, str):
+            result.findings.leave_out(connection.topic, kind, key)
+            continue
+        clean = _decoded(kind, raw)
+        if clean is None:
+            result.findings.leave_out(connection.topic, "cut off or damaged", key)
+            continue
+        if clean != raw:
+            result.findings.change(connection.topic, ODD_TEXT, key)
+        writer.write(made[connection.id], received, clean)
+        _count(result, connection.topic, received)
+
+
+def _announced(writer: Writer, connection: Connection) -> Connection:
+    extra = connection.ext
+    assert isinstance(extra, ConnectionExtRosbag2), "of a rosbag2"
     return writer.add_connection(
-        channel.topic,
-        schema.name,
-        msgdef=definition,
-        rihs01=type_hash,
-        serialization_format=channel.message_encoding,
-        offered_qos_profiles=offered,
+        connection.topic,
+        connection.msgtype,
+        msgdef=connection.msgdef.data,
+        rihs01=connection.digest,
+        serialization_format=extra.serialization_format,
+        offered_qos_profiles=extra.offered_qos_profiles,
     )
 
 
-@cache
-def _type_hash(msgtype: str, definition: str) -> str:
-    store = Typestore()
-    store.register(get_types_from_msg(definition, msgtype))
-    return store.hash_rihs01(msgtype)
-
-
-def _count(result: Repair, topic: str, message: Message) -> None:
+def _count(result: Repair, topic: str, received: int) -> None:
     result.counts[topic] = result.counts.get(topic, 0) + 1
-    result.first_ns = min(result.first_ns or message.log_time, message.log_time)
-    result.last_ns = max(result.last_ns, message.log_time)
+    result.first_ns = min(result.first_ns or received, received)
+    result.last_ns = max(result.last_ns, received)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vla_sae_ros.bags.episode_trace import EpisodeTrace, FeatureStream, Series
+from vla_sae_ros.bags.episode_trace import EpisodeTrace, FeatureStream
 from vla_sae_ros.bags.reading import Bag
 
 
@@ -24,11 +24,14 @@ class Column:
 
 
 _EPISODE = Column("episode_id", pa.string(), "", "episode; empty outside one")
-_STEP = Column("step", pa.int32(), "control ticks", "ticks executed since the episode's start")
+_STEP = Column(
+    "step", pa.int32(), "control ticks", "ticks executed since the episode's start; -1 outside one"
+)
 _SITE = Column("site", pa.string(), "", "where in the policy, e.g. expert.1")
 _REVISION = Column("steering_revision", pa.uint64(), "", "steering that was applied")
 _FEATURE = Column("feature", pa.uint32(), "", "feature id within its site")
 _INFERENCE = Column("inference", pa.uint64(), "", "counts inferences within one policy process")
+_RECEIVED = Column("received", pa.float64(), "s", "time of reception since the bag's first message")
 _OWNER = Column("owner", pa.string(), "", "who asked for it")
 
 TABLES: dict[str, tuple[Column, ...]] = {
@@ -51,6 +54,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _REVISION,
         Column("held", pa.bool_(), "", "no valid action: the hold action was executed"),
         Column("action_*", pa.float32(), "the contract's", "as sent to the environment"),
+        _RECEIVED,
     ),
     "states": (
         _EPISODE,
@@ -64,6 +68,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("qw", pa.float64(), "", "end effector's quaternion"),
         Column("gripper_*", pa.float64(), "m", "finger positions"),
         Column("joint_*", pa.float64(), "rad", "arm joints"),
+        _RECEIVED,
     ),
     "features": (
         _EPISODE,
@@ -87,6 +92,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("bypassed", pa.bool_(), "", "steering was bypassed"),
         Column("inference_ms", pa.float32(), "ms", "the whole inference"),
         Column("tap_ms", pa.float32(), "ms", "of it in this site's tap"),
+        _RECEIVED,
     ),
     "steering": (
         _EPISODE,
@@ -99,6 +105,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("commanded", pa.float32(), "SAE's", "value asked for"),
         Column("applied", pa.float32(), "SAE's", "value reached so far"),
         Column("weight", pa.float32(), "", "0 natural, 1 fully applied"),
+        _RECEIVED,
     ),
     "events": (
         _EPISODE,
@@ -110,12 +117,14 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("from_value", pa.float32(), "SAE's", "NaN = natural"),
         Column("to_value", pa.float32(), "SAE's", "NaN = natural"),
         Column("reason", pa.string(), "", "in words"),
+        _RECEIVED,
     ),
     "annotations": (
         _EPISODE,
         _STEP,
         Column("author", pa.string(), "", "who said it"),
         Column("text", pa.string(), "", "the remark"),
+        _RECEIVED,
     ),
 }
 """Table -> columns."""
@@ -128,19 +137,26 @@ def tables(bag: Bag) -> dict[str, pa.Table]:
         "steering": _steering,
         "events": _events,
     }
+    # What lies in no episode comes last, with an empty episode_id.
+    parts = {name: [*bag.episodes, bag.outside] for name in TABLES} | {"episodes": [*bag.episodes]}
     found = {
-        name: _from_rows(name, [row for episode in bag.episodes for row in make(episode)])
+        name: _from_rows(name, [row for episode in parts[name] for row in make(episode)])
         for name, make in rows.items()
     }
     found["annotations"] = _from_rows(
         "annotations",
-        [(each.episode_id, each.step, each.author, each.text) for each in bag.annotations],
+        [
+            (each.episode_id, each.step, each.author, each.text, each.received)
+            for each in bag.annotations
+        ],
     )
     columns = {"actions": _actions, "states": _states}
     for name, of_episode in columns.items():
-        found[name] = _joined(name, [of_episode(episode) for episode in bag.episodes])
+        found[name] = _joined(name, [of_episode(episode) for episode in parts[name]])
     streams = [
-        (episode, stream) for episode in bag.episodes for stream in episode.features.values()
+        (episode, stream)
+        for episode in (*bag.episodes, bag.outside)
+        for stream in episode.features.values()
     ]
     found["features"] = _joined("features", [_features(*each) for each in streams])
     found["inferences"] = _joined("inferences", [_inferences(*each) for each in streams])
@@ -225,6 +241,7 @@ def _steering(episode: EpisodeTrace) -> Iterator[Sequence[Any]]:
                 edit.commanded,
                 edit.applied,
                 edit.weight,
+                state.received,
             )
 
 
@@ -240,6 +257,7 @@ def _events(episode: EpisodeTrace) -> Iterator[Sequence[Any]]:
             note.from_value,
             note.to_value,
             note.reason,
+            note.received,
         )
 
 
@@ -251,6 +269,7 @@ def _actions(episode: EpisodeTrace) -> Columns:
         "steering_revision": episode.action_revision,
         "held": episode.held,
         **_numbered("action_", episode.actions),
+        "received": episode.action_received,
     }
 
 
@@ -261,23 +280,29 @@ def _states(episode: EpisodeTrace) -> Columns:
         "gripper": episode.gripper,
         "joints": episode.joints,
     }
-    steps = np.unique(np.concatenate([each.step for each in series.values()]))
-    at = {name: _at(steps, each) for name, each in series.items()}
+    inside = bool(episode.episode_id)
+    keys = {name: each.step if inside else each.stamp_ns for name, each in series.items()}
+    rows = np.unique(np.concatenate(list(keys.values())))
+    at = {name: _at(rows, keys[name], each.values) for name, each in series.items()}
+    received = np.fmax.reduce(
+        [_at(rows, keys[name], each.received[:, None])[:, 0] for name, each in series.items()]
+    )
     return {
-        "episode_id": _repeated(episode.episode_id, len(steps)),
-        "step": steps,
+        "episode_id": _repeated(episode.episode_id, len(rows)),
+        "step": rows if inside else np.full(len(rows), -1),
         **dict(zip("xyz", at["position"].T, strict=False)),
         **dict(zip(("qx", "qy", "qz", "qw"), at["quaternion"].T, strict=False)),
         **_numbered("gripper_", at["gripper"]),
         **_numbered("joint_", at["joints"]),
+        "received": received,
     }
 
 
-def _at(steps: np.ndarray, series: Series) -> np.ndarray:
-    """Return (steps, columns) values; NaN where the series has none."""
-    values = np.full((len(steps), series.values.shape[1]), np.nan)
-    values[np.searchsorted(steps, series.step)] = series.values
-    return values
+def _at(rows: np.ndarray, keys: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return (rows, columns) values; NaN in rows that are not among the keys."""
+    found = np.full((len(rows), values.shape[1]), np.nan)
+    found[np.searchsorted(rows, keys)] = values
+    return found
 
 
 def _features(episode: EpisodeTrace, stream: FeatureStream) -> Columns:
@@ -311,6 +336,7 @@ def _inferences(episode: EpisodeTrace, stream: FeatureStream) -> Columns:
         "step": stream.step,
         "steering_revision": stream.revision,
         **{name: getattr(stream, name) for name in names},
+        "received": stream.received,
     }
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vla_sae_ros.bags.bag_argument import add_bag, tell
 from vla_sae_ros.bags.episode_trace import EpisodeTrace
 from vla_sae_ros.bags.reading import read_bag
 from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.study.bag_commands.choice import (
     add_features_argument,
     check_features,
+    check_timed,
     episode_named,
     feature_name,
 )
@@ -24,7 +26,7 @@ _FEATURES = 4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the bag, what is shown and where to write."""
-    parser.add_argument("bag", type=Path, help="folder of the bag, recorded with pictures")
+    add_bag(parser, "folder of the bag, recorded with pictures")
     parser.add_argument("--episode", default="1", help="its id, or its number from 1")
     add_features_argument(parser, "traces; default: the edited or most active")
     parser.add_argument(
@@ -40,8 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the film and say where it is."""
-    bag = read_bag(args.bag)
+    bag = read_bag(args.bag, namespace=args.namespace)
     trace = episode_named(bag.episodes, args.episode)
+    check_timed(trace)
     check_features(trace, args.features)
     heatmaps, title = _heatmaps(args, trace)
     features = args.features or chosen_features(trace, bag.catalogues, _FEATURES)
@@ -57,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
             lambda done, total: progress.update(bar, completed=done, total=total),
         )
     print(f"written to {args.output}")
-    return 0
+    return tell(bag.findings)
 
 
 def _heatmaps(args: argparse.Namespace, trace: EpisodeTrace) -> tuple[Heatmaps, str]:

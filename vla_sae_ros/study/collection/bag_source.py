@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from vla_sae_ros.activations.source import Answer, PolicyQuery
-from vla_sae_ros.bags.reading import messages, open_bag
+from vla_sae_ros.bags.opened_bag import open_bag
+from vla_sae_ros.bags.reading import timeline_of
 from vla_sae_ros.bags.recorded_frames import RecordedFrames
 from vla_sae_ros.bags.recorded_inferences import RecordedInference, recorded_inferences
-from vla_sae_ros.bags.timeline import Timeline
 from vla_sae_ros.core.contract import Contract
 from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import ObservationError, RecordingError
@@ -43,8 +44,8 @@ class BagEpisode:
 
         Raises RecordingError for an observation that the bag does not hold whole.
         """
-        with open_bag(self.folder) as reader:
-            for inference, frame in RecordedFrames(reader, self.contract).of(self.recorded):
+        with open_bag(self.folder) as bag:
+            for inference, frame in RecordedFrames(bag, self.contract).of(self.recorded):
                 if isinstance(frame, ObservationError):
                     raise RecordingError(
                         f"Episode {self.episode_id}, step {inference.step}: {frame} "
@@ -63,9 +64,11 @@ class BagSource:
 
     def __init__(self, folder: Path, contract: Contract) -> None:
         self._folder, self._contract = folder, contract
-        with open_bag(folder) as reader:
-            self._spans = Timeline(list(messages(reader, "episode"))).spans
-            self._inferences = recorded_inferences(reader).inferences
+        with open_bag(folder) as bag:
+            self._spans = timeline_of(bag).spans
+            self._inferences = recorded_inferences(bag).inferences
+            for line in bag.findings.in_words():
+                print(f"{folder}: {line}", file=sys.stderr)
         if not self._inferences:
             raise RecordingError(
                 f"{folder} has no inference in it. Record policy/request and policy/action_chunk."
@@ -86,8 +89,8 @@ class BagSource:
                 self._folder,
                 self._contract,
                 tuple(first_of_step.values()),
-                EpisodeStatus(span.last.status) if span else EpisodeStatus.UNKNOWN,
-                f"{span.last.suite} {span.last.task}" if span else "",
+                span.status if span else EpisodeStatus.UNKNOWN,
+                f"{span.suite} {span.task}" if span else "",
             )
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -60,7 +61,7 @@ def write_traces_page(
     figure.update_xaxes(
         title_text="time since the first observation [s]", row=1 + len(PANELS), col=1
     )
-    write_page(path, figure, episode_title(trace).replace("\n", "<br>"))
+    write_page(path, figure, escape(episode_title(trace)).replace("\n", "<br>"))
 
 
 def write_page(path: Path, figure: go.Figure, title: str, height: int = 900) -> None:
@@ -88,7 +89,7 @@ def _add_feature(
     natural, applied = stream.dense([feature])
     time = stream.step / trace.control_rate
     colour = colours.LINES[number % len(colours.LINES)]
-    title = feature_title(catalogues.get(site), site, feature)
+    title = escape(feature_title(catalogues.get(site), site, feature))
     shown = True if number < len(colours.LINES) else "legendonly"
     figure.add_trace(
         go.Scatter(
@@ -145,7 +146,7 @@ def _add_moments(figure: go.Figure, trace: EpisodeTrace) -> None:
             y=1.0,
             yref="paper",
             yanchor="bottom",
-            text=mark.text,
+            text=escape(mark.text),
             showarrow=False,
             textangle=-20,
             font={"size": 11, "color": colour},

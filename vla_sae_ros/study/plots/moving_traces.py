@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -17,6 +18,8 @@ from vla_sae_ros.study.plots import colours
 from vla_sae_ros.study.plots.feature_choice import FeatureName
 from vla_sae_ros.study.plots.traces_plot import PANELS, draw_features, draw_series, shade
 
+_FONT: dict[Any, Any] = {"font.size": 11, "legend.fontsize": 10, "text.parse_math": False}
+
 
 class MovingTraces:
     """Feature traces over gripper and height of one episode, in (width, height) pixels."""
@@ -29,7 +32,7 @@ class MovingTraces:
         size: tuple[int, int],
     ) -> None:
         self._rate = trace.control_rate
-        with matplotlib.rc_context({"font.size": 11, "legend.fontsize": 10}):
+        with matplotlib.rc_context(_FONT):
             figure = Figure(
                 figsize=(size[0] / 100, size[1] / 100),
                 dpi=100,

@@ -20,7 +20,11 @@ from vla_sae_ros.study.plots.feature_choice import FeatureName, observed_max
 from vla_sae_ros.study.plots.paired_effect import PairedEffect, Positions
 from vla_sae_ros.study.plots.traces_plot import PANELS, feature_title
 
-_FONT: dict[Any, float] = {"font.size": 12, "legend.fontsize": 11}
+_FONT: dict[Any, Any] = {
+    "font.size": 12,
+    "legend.fontsize": 11,
+    "text.parse_math": False,  # labels are other people's text
+}
 _LOOKS = (
     {"color": colours.BLUE, "linestyle": "--", "linewidth": 2.0},
     {"color": colours.VERMILION, "linestyle": "-", "linewidth": 2.2},

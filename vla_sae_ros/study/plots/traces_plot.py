@@ -22,7 +22,12 @@ from vla_sae_ros.study.plots.marks import Mark, marks_of
 
 _MOST = len(colours.LINES)
 _STYLES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
-_FONT: dict[Any, float] = {"font.size": 13, "axes.labelsize": 13, "legend.fontsize": 12}
+_FONT: dict[Any, Any] = {
+    "font.size": 13,
+    "axes.labelsize": 13,
+    "legend.fontsize": 12,
+    "text.parse_math": False,  # labels and instructions are other people's text
+}
 
 
 @dataclass(frozen=True)

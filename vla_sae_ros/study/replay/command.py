@@ -10,7 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from vla_sae_ros.bags.reading import open_bag
+from vla_sae_ros.bags.bag_argument import add_bag, tell
+from vla_sae_ros.bags.opened_bag import open_bag
 from vla_sae_ros.bags.recorded_frames import RecordedFrames
 from vla_sae_ros.bags.recorded_inferences import RecordedInference, recorded_inferences
 from vla_sae_ros.core.errors import RecordingError, complaint
@@ -25,7 +26,7 @@ REPORT = "replay.json"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the bag, the policy and what to ask."""
-    parser.add_argument("bag", type=Path, help="folder of the bag, recorded with pictures")
+    add_bag(parser, "folder of the bag, recorded with pictures")
     add_policy_arguments(parser)
     parser.add_argument("--episode", help="only this episode: its id, or its number from 1")
     steering = parser.add_mutually_exclusive_group()
@@ -41,13 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay; status 0 when all is equal to the bit or the what-if question is answered."""
-    console = Console()
+    console = Console(markup=False)  # reasons and ids are other people's text
     preset = read_edits(args.edits) if args.edits else None
-    with open_bag(args.bag) as reader:
-        recorded = recorded_inferences(reader)
-        frames = RecordedFrames(reader, contract_for(args))
+    with open_bag(args.bag, args.namespace) as bag:
+        recorded = recorded_inferences(bag)
+        frames = RecordedFrames(bag, contract_for(args))
         chosen = _chosen(recorded.inferences, args.episode, args.bag)
-        facts = recorded_facts(reader)
+        facts = recorded_facts(bag)
         engine = engine_for(args, facts)
         apart = deviations(facts, present_facts(engine))
         _tell_before(console, chosen, recorded.unasked, frames.lossy, apart)
@@ -64,8 +65,11 @@ def run(args: argparse.Namespace) -> int:
             transient=True,
         )
         if asks:
-            return _answer(console, replayed, args.output)
-        return _compare(console, replayed, apart, args.output)
+            status = _answer(console, replayed, args.output)
+        else:
+            status = _compare(console, replayed, apart, args.output)
+        told = tell(bag.findings)
+        return status or told
 
 
 def _chosen(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rosbags.highlevel import AnyReader
-
-from vla_sae_ros.bags.reading import descriptions, messages
+from vla_sae_ros.bags.opened_bag import OpenedBag, messages
+from vla_sae_ros.bags.reading import descriptions
 from vla_sae_ros.policy.checkpoints.versions import numeric_versions
 from vla_sae_ros.policy.inference import Engine
 from vla_sae_ros.resources import software_version
@@ -17,14 +16,14 @@ Facts = Mapping[str, str]
 SOFTWARE = "software_version"
 
 
-def recorded_facts(reader: AnyReader) -> dict[str, str]:
+def recorded_facts(bag: OpenedBag) -> dict[str, str]:
     """Return what the bag says about its policy; an old or partial bag says less."""
     facts: dict[str, str] = {}
-    for _, message in messages(reader, "policy/catalogue"):
+    for _, message in messages(bag, "policy/catalogue"):
         facts["policy_id"] = message.policy_id
-        pairs = zip(message.sites, message.bundle_ids, strict=True)
+        pairs = zip(message.sites, message.bundle_ids, strict=False)
         facts |= {f"bundle_id.{site}": bundle for site, bundle in pairs}
-    for each in descriptions(reader):
+    for each in descriptions(bag):
         if "policy_id" in each.values:
             facts |= each.values
             facts[SOFTWARE] = each.software_version

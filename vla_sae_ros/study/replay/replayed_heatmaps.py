@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from vla_sae_ros.bags.episode_trace import Picture
-from vla_sae_ros.bags.reading import open_bag
+from vla_sae_ros.bags.opened_bag import open_bag
 from vla_sae_ros.bags.recorded_frames import RecordedFrames
 from vla_sae_ros.bags.recorded_inferences import recorded_inferences
 from vla_sae_ros.core.errors import ConfigurationError
@@ -23,15 +23,15 @@ def replayed_heatmaps(
     Raises ConfigurationError when the feature cannot be drawn over the pictures.
     """
     found: dict[int, Picture] = {}
-    with open_bag(args.bag) as reader:
+    with open_bag(args.bag, args.namespace) as bag:
         inferences = [
-            each for each in recorded_inferences(reader).inferences if each.episode_id == episode_id
+            each for each in recorded_inferences(bag).inferences if each.episode_id == episode_id
         ]
-        engine = engine_for(args, recorded_facts(reader))
+        engine = engine_for(args, recorded_facts(bag))
         why_not = engine.why_no_heatmap(site, feature)
         if why_not:
             raise ConfigurationError(why_not)
-        for each in replay(engine, RecordedFrames(reader, contract_for(args)), inferences):
+        for each in replay(engine, RecordedFrames(bag, contract_for(args)), inferences):
             if each.inference is not None and each.inference.draw is not None:
                 found[each.recorded.step] = each.inference.draw(site, feature)
     return found

@@ -13,7 +13,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from vla_sae_ros.study.plots import colours
@@ -37,7 +36,7 @@ def print_what_if(console: Console, answer: WhatIf) -> None:
         "at [s]",
         "moves most",
     ):
-        table.add_column(escape(name), justify="left" if name == "episode" else "right")
+        table.add_column(name, justify="left" if name == "episode" else "right")
     for number, inferences in enumerate(answer.episodes().values(), 1):
         table.add_row(str(number), *_figures(inferences))
     console.print(table)
@@ -105,7 +104,7 @@ def write_what_if(folder: Path, answer: WhatIf) -> None:
 
 def _draw(path: Path, answer: WhatIf) -> None:
     episodes = answer.episodes()
-    with matplotlib.rc_context({"font.size": 13}):
+    with matplotlib.rc_context({"font.size": 13, "text.parse_math": False}):
         figure = Figure(
             figsize=(13, 1.5 + 3.2 * max(1, len(episodes))),
             dpi=100,
