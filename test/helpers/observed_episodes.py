@@ -16,7 +16,7 @@ from vla_sae_ros.study.collection.activation_collection import ActivationCollect
 SITE = "backbone.1"
 
 
-def moment(number: int, step: int) -> PolicyQuery:
+def query(number: int, step: int) -> PolicyQuery:
     random = np.random.default_rng((number, step))
     frame: dict[str, np.ndarray] = {
         f"observation.images.{camera}": random.integers(0, 256, (64, 96, 3), np.uint8)
@@ -28,7 +28,7 @@ def moment(number: int, step: int) -> PolicyQuery:
 
 @dataclass(frozen=True)
 class FakeEpisode:
-    """Three moments of noise."""
+    """Three observations of noise."""
 
     number: int
     task: str = "fake"
@@ -40,7 +40,7 @@ class FakeEpisode:
 
     def play(self, answer: Answer) -> bool | None:
         for step in (0, 5, 10):
-            answer(moment(self.number, step))
+            answer(query(self.number, step))
         return None
 
 

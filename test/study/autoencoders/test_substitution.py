@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from observed_episodes import SITE, collect_observed, moment, train_sae_arguments
+from observed_episodes import SITE, collect_observed, query, train_sae_arguments
 from perfect_bundle import perfect
 
 from vla_sae_ros.activations.dataset import ActivationDataset
@@ -33,7 +33,7 @@ def test_the_error_is_that_of_the_same_inference_with_and_without(
     found = on_observations(loaded, bundle, dataset, [("e1", 5)])
     engine = PolicyEngine(loaded)
     substitution = engine.attach_substitution(bundle)
-    asked, chunks = moment(1, 5), []
+    asked, chunks = query(1, 5), []
     for active in (False, True):
         substitution.active = active
         chunks.append(engine.infer(asked.frame, asked.instruction, (1, 5)).actions)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from observed_episodes import SITE, collect_observed, moment
+from observed_episodes import SITE, collect_observed, query
 from PIL import Image
 
 from vla_sae_ros.activations.archive import archive_path
@@ -53,7 +53,7 @@ def partly_observed(loaded: LoadedPolicy, folder: Path) -> Path:
 
 
 def test_an_observation_comes_back_to_the_bit(folder: Path) -> None:
-    again, asked = read_observation(folder, "e1", 5), moment(1, 5)
+    again, asked = read_observation(folder, "e1", 5), query(1, 5)
     assert again is not None
     assert (again.instruction, again.seed, again.step) == (asked.instruction, 1, 5)
     assert list(again.frame) == list(asked.frame)
@@ -78,7 +78,7 @@ def test_a_heatmap_is_the_live_one_at_the_collected_activation(
     assert (outcome.drawn, outcome.unobserved, outcome.unlike) == (count, 0, 0) and count > 2
     episode_id, moments = next(iter(wanted.items()))
     step, feature = next(iter(moments))
-    asked = moment(int(episode_id[1:]), step)
+    asked = query(int(episode_id[1:]), step)
     live = engine.infer(asked.frame, asked.instruction, (asked.seed, step))
     assert live.draw is not None
     kept = HeatmapFiles(folder, bundle.bundle_id).read(episode_id, step, feature)

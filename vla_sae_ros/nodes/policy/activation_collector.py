@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-from torch import Tensor
-
-from vla_sae_ros.activations.format import CollectedSite, Collection
+from vla_sae_ros.activations.format import Collection
+from vla_sae_ros.activations.probes import SiteProbes
 from vla_sae_ros.activations.writer import ActivationWriter
 from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import ConfigurationError, complaint
@@ -49,15 +47,11 @@ class ActivationCollector:
                 complaint("activations_sites", list(sites), f"some of {list(engine.adapter.sites)}")
             )
         self._lock = threading.Lock()
-        self._read: dict[str, tuple[Tensor, float]] = {}
         self._episode = ""
-        collected = {}
-        for name in sites:
-            site = engine.attach_probe(name, pooling == "mean", partial(self._keep, name))
-            collected[name] = CollectedSite(site.width, pooling, site.token_groups)
+        self._probes = SiteProbes(engine, sites, pooling)
         loaded = engine.loaded
         self._writer = ActivationWriter(
-            folder, Collection(loaded.policy_id, loaded.name, collected, control_rate)
+            folder, Collection(loaded.policy_id, loaded.name, self._probes.sites, control_rate)
         )
 
     def close(self) -> None:
@@ -76,8 +70,7 @@ class ActivationCollector:
         }
         with self._lock:
             self._episode = job.episode_id
-            read_now, self._read = self._read, {}  # a site may not run in the next inference
-            for name, (read, norm) in read_now.items():
+            for name, (read, norm) in self._probes.take().items():
                 self._writer(name, read.cpu().numpy(), {**context, "residual_norm": norm})
 
     def episode_changed(self, state: EpisodeState) -> None:
@@ -87,6 +80,3 @@ class ActivationCollector:
             if success is not None and state.episode_id == self._episode:
                 self._episode = ""
                 self._writer.end_episode(success)
-
-    def _keep(self, site: str, read: Tensor, norm: float) -> None:
-        self._read[site] = (read, norm)

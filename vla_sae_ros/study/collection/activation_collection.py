@@ -5,14 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
-from vla_sae_ros.activations.format import CollectedSite, Collection, CollectionError
+from vla_sae_ros.activations.format import Collection, CollectionError
 from vla_sae_ros.activations.pictures import EpisodePictures
+from vla_sae_ros.activations.probes import SiteProbes
 from vla_sae_ros.activations.source import EpisodeSource, PolicyQuery, SourceEpisode
 from vla_sae_ros.activations.writer import ActivationWriter
 from vla_sae_ros.core.errors import ConfigurationError
@@ -61,13 +60,9 @@ class ActivationCollection:
         self._engine, self._folder, self._source = engine, folder, source
         self._frame_height, self._observations = frame_height, observations
         self._picture_bytes = 0
-        self._read: dict[str, tuple[Tensor, float]] = {}
-        collected = {}
-        for name in sites:
-            site = engine.attach_probe(name, pooling == "mean", partial(self._keep, name))
-            collected[name] = CollectedSite(site.width, pooling, site.token_groups)
-        self._sites = collected
+        self._probes = SiteProbes(engine, sites, pooling)
         self._rows_seen: dict[str, int] = {}
+        collected = self._probes.sites
         self._writer = ActivationWriter(
             folder,
             Collection(engine.policy_id, engine.policy_name, collected, source.control_rate),
@@ -106,10 +101,11 @@ class ActivationCollection:
         if not self._rows_seen:
             return None
         rows = sum(
-            self._rows_seen.get(name, 1) * site.width * 4 for name, site in self._sites.items()
+            self._rows_seen.get(name, 1) * site.width * 4
+            for name, site in self._probes.sites.items()
         )
         pictures = int(self._picture_bytes * _PICTURE_MARGIN)
-        return rows + pictures + _INDEX_BYTES * len(self._sites)
+        return rows + pictures + _INDEX_BYTES * len(self._probes.sites)
 
     def _collect(self, episode: SourceEpisode, inferences_left: int) -> bool | None:
         checked = False
@@ -133,7 +129,6 @@ class ActivationCollection:
 
     def _infer(self, episode: SourceEpisode, query: PolicyQuery) -> np.ndarray:
         seed = (query.seed, query.step)
-        self._read.clear()  # a site need not run in every inference
         actions = self._engine.infer(query.frame, query.instruction, seed).actions
         context = {
             "episode_id": episode.episode_id,
@@ -145,7 +140,7 @@ class ActivationCollection:
             "action": actions[0],
             "object_positions": dict(query.object_positions),
         }
-        for name, (read, norm) in self._read.items():
+        for name, (read, norm) in self._probes.take().items():
             rows = read.cpu().numpy()
             self._rows_seen[name] = len(np.atleast_2d(rows))
             self._writer(name, rows, {**context, "residual_norm": norm})
@@ -162,9 +157,6 @@ class ActivationCollection:
                 "free. Make room, collect fewer episodes or sites, pool the tokens, or do not keep "
                 "the observations; what is collected already stays."
             )
-
-    def _keep(self, site: str, read: Tensor, norm: float) -> None:
-        self._read[site] = (read, norm)
 
 
 def check_sites(sites: Sequence[str], known: Sequence[str]) -> None:

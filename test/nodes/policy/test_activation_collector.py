@@ -1,0 +1,40 @@
+"""What a serving policy node writes of its activations, inference by inference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from observed_episodes import query
+
+from vla_sae_ros.activations.dataset import ActivationDataset
+from vla_sae_ros.msg import EpisodeState
+from vla_sae_ros.nodes.policy.activation_collector import ActivationCollector
+from vla_sae_ros.nodes.policy.inference_worker import Job
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.engine import PolicyEngine
+
+SITES = ["backbone.1", "expert.1"]
+
+
+def test_every_inference_of_an_episode_is_written_until_the_bridge_says_it_is_over(
+    loaded: LoadedPolicy, tmp_path: Path
+) -> None:
+    engine = PolicyEngine(loaded)
+    collector = ActivationCollector(engine, tmp_path / "act", SITES, "mean", 20.0)
+    seen: list[torch.Tensor] = []
+    engine.attach_probe("expert.1", True, lambda read, _norm: seen.append(read.clone()))
+    for step in (0, 5):
+        asked = query(1, step)
+        job = Job(asked.frame, asked.instruction, "e1", step, 0, asked.seed, step)
+        collector.add(job, engine.infer(job.frame, job.instruction, (job.seed, job.step)))
+    collector.episode_changed(EpisodeState(episode_id="e1", status=EpisodeState.SUCCEEDED))
+    collector.close()
+    engine.close()
+    dataset = ActivationDataset.open(tmp_path / "act")
+    (episode,) = dataset.episodes
+    assert (episode.episode_id, episode.success, episode.steps) == ("e1", True, 2)
+    rows = dataset.load("expert.1").rows[:]
+    np.testing.assert_array_equal(rows, torch.stack(seen).numpy().reshape(2, -1))
+    assert [one.step for one in dataset.load("backbone.1").steps] == [0, 5]
