@@ -18,7 +18,6 @@ import rclpy
 from action_msgs.msg import GoalStatus
 from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
@@ -37,13 +36,26 @@ from vla_sae_ros.robot.admission import EnableRefused
 from vla_sae_ros.srv import ApplyPreset, SetSteering, StartRecording
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.action_client import ActionClient
+from vla_sae_ros.wire.guarded_executor import GuardedExecutor
 from vla_sae_ros.wire.robot_words import enabled_for
+from vla_sae_ros.wire.steady import steady_timer
 from vla_sae_ros.wire.steering_messages import from_edit
 
 SERVICE_TIMEOUT = 10.0  # [s]
 CHECK_PERIOD = 0.2  # [s]
 LEASE = 5.0  # [s]
 ROBOT_LEASE = 1.0  # [s]
+
+SERVICES: dict[str, Any] = {
+    "steering/set": SetSteering,
+    "steering/preset": ApplyPreset,
+    "steering/bypass": SetBool,
+    "steering/reset": Trigger,
+    "bridge/enable": SetBool,
+    "bridge/recover": Trigger,
+    "record/start": StartRecording,
+    "record/stop": Trigger,
+}
 
 HINT = "Is a system running (vla-sae up sim), in this ROS_DOMAIN_ID?"
 
@@ -73,25 +85,19 @@ class Client:
         self._node = rclpy.create_node(name, context=self._context)
         self._episodes = ActionClient(self._node, RunEpisode, "run_episode")
         self._services = {
-            "steering/set": self._node.create_client(SetSteering, "steering/set"),
-            "steering/preset": self._node.create_client(ApplyPreset, "steering/preset"),
-            "steering/bypass": self._node.create_client(SetBool, "steering/bypass"),
-            "steering/reset": self._node.create_client(Trigger, "steering/reset"),
-            "bridge/enable": self._node.create_client(SetBool, "bridge/enable"),
-            "bridge/recover": self._node.create_client(Trigger, "bridge/recover"),
-            "record/start": self._node.create_client(StartRecording, "record/start"),
-            "record/stop": self._node.create_client(Trigger, "record/stop"),
+            name: self._node.create_client(kind, name, qos_profile=qos.SERVICE)
+            for name, kind in SERVICES.items()
         }
         self._heartbeat = self._node.create_publisher(
             SteeringLease, "steering/heartbeat", qos.HEARTBEAT
         )
-        self._node.create_timer(LEASE / 5, self._beat)
+        steady_timer(self._node, LEASE / 5, self._beat)
         self._robot_heartbeat = self._node.create_publisher(
             SteeringLease, "bridge/heartbeat", qos.HEARTBEAT
         )
-        self._node.create_timer(ROBOT_LEASE / 5, self._beat_for_robot)
+        steady_timer(self._node, ROBOT_LEASE / 5, self._beat_for_robot)
         self._holds_robot = False
-        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor = GuardedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = threading.Thread(
             target=self._executor.spin, name=f"{name} executor", daemon=True

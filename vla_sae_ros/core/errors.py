@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+import reprlib
+
+LONGEST_REASON = 2000
+"""Characters; a reason goes over the wire, into bags and logs."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 3
+_SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfrozenset = 40
+_SHORT.maxstring = _SHORT.maxother = 400
+_SHORT.maxlong = 60
+
 
 class VlaSaeError(Exception):
     """Base of every error this package raises on purpose."""
@@ -33,5 +44,12 @@ class RecordingError(VlaSaeError):
 
 def complaint(what: str, got: object, allowed: object, next_step: str = "") -> str:
     """Return one sentence: what was wrong, the value got, what is allowed, what to do next."""
-    text = f"{what}: got {got!r}; allowed: {allowed}."
+    text = f"{what}: got {_SHORT.repr(got)}; allowed: {allowed}."
     return f"{text} {next_step}" if next_step else text
+
+
+def bounded(text: str, longest: int = LONGEST_REASON) -> str:
+    """Return the text as every consumer of it can take it: whole characters, not too many."""
+    if len(text) > longest:
+        text = f"{text[: longest - 40]} ... ({len(text)} characters, cut)"
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -56,3 +56,8 @@ DIAGNOSTICS = _profile(10)
 
 PICTURE = _profile(1, reliable=False)
 """policy/feature_heatmap: for eyes only."""
+
+SERVICE = _profile(2000)
+"""Every service and its clients: requests that wait are kept in order, not overwritten by newer
+ones, which the default of ten does without a word. 2,000 are more than any client here sends; of a
+flood beyond, DDS drops the oldest, and its client's own time limit is what tells."""

@@ -6,9 +6,13 @@ from array import array
 
 from std_msgs.msg import Header
 
+from vla_sae_ros.core.errors import bounded
 from vla_sae_ros.core.steering import Edit, Event, StandingEdit, StateView
 from vla_sae_ros.msg import SteeringEdit, SteeringEditState, SteeringEvent, SteeringState
 from vla_sae_ros.wire.conversions import NANOSECONDS, to_header
+
+LONGEST_NAME = 200
+"""Characters of an owner's name in an event."""
 
 
 def from_edit(edit: Edit) -> SteeringEdit:
@@ -43,17 +47,17 @@ def from_state(view: StateView) -> SteeringState:
 
 
 def from_event(event: Event, header: Header) -> SteeringEvent:
-    """Return the message of one line of the audit trail."""
+    """Return the message of one line of the audit trail, its texts bounded."""
     return SteeringEvent(
         header=header,
         revision=event.revision,
         kind=int(event.kind),
-        owner=event.owner,
+        owner=bounded(event.owner, LONGEST_NAME),
         site=event.site,
         feature=event.feature,
         from_value=event.from_value,
         to_value=event.to_value,
-        reason=event.reason,
+        reason=bounded(event.reason),
     )
 
 

@@ -13,6 +13,7 @@ from std_msgs.msg import Empty
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.nodes.base.running import FAILED, REFUSED, run_node, spin_until
+from vla_sae_ros.wire.guarded_executor import NodeFailed
 
 
 @pytest.fixture
@@ -36,17 +37,17 @@ def test_a_node_without_any_timer_stops_at_once():
     context.try_shutdown()
 
 
-def test_a_callback_that_raises_ends_the_spinning_with_its_traceback(capsys):
+def test_a_node_that_cannot_go_on_ends_with_its_traceback(capsys):
     context = Context()
     rclpy.init(context=context)
     node = Node("broken", context=context)
 
     def fail() -> None:
-        raise ZeroDivisionError("in a callback")
+        raise NodeFailed("the model is gone")
 
     node.create_timer(0.001, fail)
     assert spin_until(node, threading.Event()) == FAILED
-    assert "ZeroDivisionError: in a callback" in capsys.readouterr().err
+    assert "NodeFailed: the model is gone" in capsys.readouterr().err
     context.try_shutdown()
 
 

@@ -16,6 +16,7 @@ from vla_sae_ros.core.steering.site import SteeringSite
 from vla_sae_ros.core.steering.slot import Phase
 from vla_sae_ros.core.steering.snapshot import Snapshot, StandingEdit, StateView, snapshot_of
 from vla_sae_ros.core.steering.steering import Steering
+from vla_sae_ros.core.steering.validation import check_size
 
 __all__ = [
     "TOKEN_GROUPS",
@@ -34,6 +35,7 @@ __all__ = [
     "SteeringLimits",
     "SteeringSite",
     "Unit",
+    "check_size",
     "format_preset",
     "parse_preset",
     "preset_of",

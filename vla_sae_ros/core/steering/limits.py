@@ -17,6 +17,8 @@ class SteeringLimits:
         max_ramp: [s] longest ramp.
         default_lease: [s] lease of a request that names none.
         max_lease: [s] longest lease.
+        max_slots: edits that may be there at once, those on their way out counted.
+        longest_name: [characters] of an owner, a site or a token group.
     """
 
     cap: float = 1.5
@@ -26,3 +28,5 @@ class SteeringLimits:
     max_ramp: float = 60.0
     default_lease: float = 5.0
     max_lease: float = 60.0
+    max_slots: int = 256
+    longest_name: int = 200

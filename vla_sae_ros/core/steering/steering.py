@@ -10,6 +10,7 @@ import contextlib
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -23,7 +24,13 @@ from vla_sae_ros.core.steering.limits import SteeringLimits
 from vla_sae_ros.core.steering.site import SteeringSite
 from vla_sae_ros.core.steering.slot import Slot
 from vla_sae_ros.core.steering.snapshot import Snapshot, StandingEdit, StateView, snapshot_of
-from vla_sae_ros.core.steering.validation import check_ramp, resolve_edit, resolve_site
+from vla_sae_ros.core.steering.validation import (
+    check_owner,
+    check_ramp,
+    check_size,
+    resolve_edit,
+    resolve_site,
+)
 
 
 class Steering:
@@ -80,6 +87,8 @@ class Steering:
         """
         with self._lock, self._refusals_logged(owner):
             lease = self._check_owner(owner, lease)
+            check_size(len(edits), "edits", self.limits)
+            check_size(len(release), "releases", self.limits)
             if not edits and not release:
                 raise SteeringRefused("the request names no edit to set and none to release.")
             if release_ramp is not None:
@@ -98,6 +107,7 @@ class Steering:
         """
         with self._lock, self._refusals_logged(owner):
             lease = self._check_owner(owner, lease)
+            check_size(len(edits), "edits", self.limits)
             resolved = [resolve_edit(edit, self.sites, self.limits) for edit in edits]
             wanted = {edit.key for edit in resolved}
             leaving = [
@@ -225,8 +235,7 @@ class Steering:
         )
 
     def _check_owner(self, owner: str, lease: float) -> float:
-        if not owner:
-            raise SteeringRefused(complaint("no owner named", owner, "any non-empty name"))
+        check_owner(owner, self.limits)
         if not 0.0 <= lease <= self.limits.max_lease:
             raise SteeringRefused(
                 complaint("bad lease [s]", lease, f"0 (the default) to {self.limits.max_lease}")
@@ -246,7 +255,7 @@ class Steering:
 
     def _check_together(self, edits: Sequence[Edit], leaving: Sequence[tuple[str, int]]) -> None:
         keys = [edit.key for edit in edits] + list(leaving)
-        twice = sorted({key for key in keys if keys.count(key) > 1})
+        twice = sorted(key for key, count in Counter(keys).items() if count > 1)
         if twice:
             raise SteeringRefused(
                 complaint("named twice in one request", twice, "each feature once")
@@ -255,6 +264,12 @@ class Steering:
         total = len(staying | {edit.key for edit in edits})
         if total > self.limits.max_edits:
             raise SteeringRefused(complaint("too many edits at once", total, self.limits.max_edits))
+        fading = sum(slot.releasing for slot in self._slots) + len(keys)
+        if fading + len(staying) > self.limits.max_slots:
+            raise SteeringRefused(
+                f"{fading} edits are on their way back to natural, at most "
+                f"{self.limits.max_slots} can be. Wait until they are there."
+            )
 
     def _commit(
         self,
@@ -264,6 +279,7 @@ class Steering:
         release_ramp: float | None,
     ) -> int:
         self._revision += 1
+        self._remove_spent()  # they would pile up while nothing infers
         for slot in self._standing():
             if slot.edit.key in leaving:
                 self._release(slot, EventKind.RELEASED, "on request", owner, release_ramp)
@@ -279,10 +295,8 @@ class Steering:
             new = self._retargeted(old, edit, owner, target, site)
             self._slots[self._slots.index(old)] = new
         else:
-            if (
-                old is not None
-            ):  # another mode or scope: the old one fades out as the new one fades in
-                old.release(self._way_back(old))
+            if old is not None:
+                self._replace(old)
             ramp = max(edit.ramp, self._slew_time(edit, target))
             new = Slot(edit, owner, target, target, 0.0, ramp, ramp)
             self._slots.append(new)
@@ -295,6 +309,16 @@ class Steering:
             target,
             f"{edit.mode.name.lower()} over {new.rise:.3g} s",
         )
+
+    def _replace(self, old: Slot) -> None:
+        """Let an edit of another mode or scope fade out as its successor fades in.
+
+        One of which nothing is felt yet has nothing to fade.
+        """
+        if old.weight == 0.0:
+            self._slots.remove(old)
+        else:
+            old.release(self._way_back(old))
 
     def _slew_time(self, edit: Edit, target: float) -> float:
         """Return the least seconds from natural to fully applied, and back."""

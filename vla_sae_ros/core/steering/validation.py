@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -10,6 +9,24 @@ from vla_sae_ros.core.errors import SteeringRefused, complaint
 from vla_sae_ros.core.steering.edit import Edit, Mode
 from vla_sae_ros.core.steering.limits import SteeringLimits
 from vla_sae_ros.core.steering.site import SteeringSite
+
+LARGEST = 3.4028234663852886e38
+"""Of the numbers of an edit: the largest float32, as they go over the wire."""
+
+
+def check_size(count: int, what: str, limits: SteeringLimits) -> None:
+    """Refuse a request of more entries than can be of any use, before each is looked at."""
+    if count > limits.max_edits:
+        raise SteeringRefused(complaint(f"too many {what} in one request", count, limits.max_edits))
+
+
+def check_owner(owner: str, limits: SteeringLimits) -> None:
+    """Refuse an owner without a name, or with one that is none."""
+    if not owner.strip():
+        raise SteeringRefused(complaint("no owner named", owner, "any non-empty name"))
+    if len(owner) > limits.longest_name:
+        allowed = f"at most {limits.longest_name} characters"
+        raise SteeringRefused(complaint("owner's name", f"{len(owner)} characters", allowed))
 
 
 def resolve_site(name: str, sites: Mapping[str, SteeringSite]) -> SteeringSite:
@@ -70,23 +87,32 @@ def _check_feature(feature: int, site: SteeringSite) -> None:
 
 
 def _check_numbers(edit: Edit, limits: SteeringLimits) -> None:
-    if not math.isfinite(edit.value):
+    if not abs(edit.value) <= LARGEST:
         raise SteeringRefused(
-            complaint("the value is not a finite number", edit.value, "finite numbers")
+            complaint("the value is not a finite number", edit.value, "finite numbers of 32 bits")
         )
     check_ramp(edit.ramp, limits)
-    if not 0.0 <= edit.duration < math.inf:
+    if not 0.0 <= edit.duration <= LARGEST:
         raise SteeringRefused(
             complaint("bad duration [s]", edit.duration, "0 (until released) or more")
         )
     start, end = edit.window
-    if not (0.0 <= start < math.inf and (end == 0.0 or start < end < math.inf)):
+    if not (0.0 <= start <= LARGEST and (end == 0.0 or start < end <= LARGEST)):
         raise SteeringRefused(
             complaint("bad window [s]", edit.window, "0 <= start < end, or end = 0 for an open one")
         )
 
 
 def _check_scope(edit: Edit, site: SteeringSite) -> None:
+    if len(edit.token_groups) > len(site.token_groups):
+        raise SteeringRefused(
+            complaint("token groups", f"{len(edit.token_groups)} of them", site.token_groups)
+        )
+    if len(edit.denoising_steps) > site.denoising_steps:
+        allowed = f"at most {site.denoising_steps}, each once"
+        raise SteeringRefused(
+            complaint("denoising steps", f"{len(edit.denoising_steps)} of them", allowed)
+        )
     unknown = set(edit.token_groups) - set(site.token_groups)
     if unknown:
         raise SteeringRefused(

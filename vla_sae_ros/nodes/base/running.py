@@ -11,16 +11,15 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
-from rclpy.task import Future
 from rclpy.utilities import try_shutdown
 
 from vla_sae_ros.core.errors import VlaSaeError
+from vla_sae_ros.wire.guarded_executor import GuardedExecutor
 
 FAILED = 1
-"""Exit status when a callback raised."""
+"""Exit status when the node could not go on (NodeFailed)."""
 REFUSED = 2
 """Exit status when the node refused its configuration."""
 
@@ -66,15 +65,16 @@ def spin_until(node: Node, stop: threading.Event) -> int:
 
     The main thread only waits: a Python signal handler cannot run while it is inside rclpy's wait.
     """
-    executor = SingleThreadedExecutor(context=node.context)
+    executor = GuardedExecutor(context=node.context)
     executor.add_node(node)
-    # A future ends the spinning at once; waking the executor alone would let it wait on.
-    stopped = Future()
+    ending = threading.Event()
     failures: list[BaseException] = []
 
     def spin() -> None:
         try:
-            executor.spin_until_future_complete(stopped)
+            # Not spin_until_future_complete: it adds a callback to the future at every turn.
+            while not ending.is_set() and node.context.ok():
+                executor.spin_once()
         except BaseException as error:  # reported by the main thread
             failures.append(error)
         finally:
@@ -83,7 +83,8 @@ def spin_until(node: Node, stop: threading.Event) -> int:
     thread = threading.Thread(target=spin, name="executor", daemon=True)
     thread.start()
     stop.wait()
-    stopped.set_result(None)
+    ending.set()
+    executor.create_task(lambda: None)  # ends the turn that waits
     thread.join()
     executor.remove_node(node)
     executor.shutdown()

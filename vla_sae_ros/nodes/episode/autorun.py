@@ -9,6 +9,7 @@ from rclpy.task import Future
 
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.wire.action_client import ActionClient
+from vla_sae_ros.wire.steady import steady_timer
 
 LOOK_PERIOD = 0.25
 """Seconds between looks whether there is a policy yet."""
@@ -25,7 +26,7 @@ class Autorun:
         self._goal = goal
         self._is_ready = is_ready
         self._client = ActionClient(node, RunEpisode, "run_episode")
-        self._timer = node.create_timer(LOOK_PERIOD, self._look)
+        self._timer = steady_timer(node, LOOK_PERIOD, self._look)
         node.get_logger().info("the first episode starts as soon as there is a policy")
 
     def destroy(self) -> None:

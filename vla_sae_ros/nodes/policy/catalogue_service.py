@@ -35,7 +35,7 @@ class CatalogueService:
         self._catalogues = {bundle.card.site: bundle.catalogue for bundle in engine.bundles}
         self._publisher = node.create_publisher(FeatureCatalogue, "policy/catalogue", qos.LATCHED)
         self._service = node.create_service(
-            AnnotateFeature, "policy/annotate_feature", self._annotate
+            AnnotateFeature, "policy/annotate_feature", self._annotate, qos_profile=qos.SERVICE
         )
         self._publish()
 

@@ -41,7 +41,9 @@ class HeatmapPublisher:
     def __init__(self, node: Node, engine: Engine, chosen: tuple[str, int] | None) -> None:
         self._node, self._engine, self._chosen = node, engine, chosen
         self._publisher = node.create_publisher(Image, "policy/feature_heatmap", qos.PICTURE)
-        self._service = node.create_service(SelectHeatmap, "policy/select_heatmap", self._select)
+        self._service = node.create_service(
+            SelectHeatmap, "policy/select_heatmap", self._select, qos_profile=qos.SERVICE
+        )
 
     def destroy(self) -> None:
         """Take topic and service off the node."""

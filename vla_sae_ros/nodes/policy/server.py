@@ -24,6 +24,8 @@ from vla_sae_ros.nodes.policy.steering_service import SteeringService
 from vla_sae_ros.policy.inference import Engine, Inference
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header
+from vla_sae_ros.wire.guarded_executor import NodeFailed
+from vla_sae_ros.wire.steady import steady_timer
 
 if TYPE_CHECKING:
     from vla_sae_ros.nodes.policy.activation_collector import ActivationCollector
@@ -103,8 +105,8 @@ class PolicyServer:
             self._refuse,
         )
         self._intake = ObservationIntake(node, contract, self._worker.submit)
-        self._watch = node.create_timer(WATCH_PERIOD, self._look)
-        self._status = node.create_timer(1.0, self._diagnose)
+        self._watch = steady_timer(node, WATCH_PERIOD, self._look)
+        self._status = steady_timer(node, 1.0, self._diagnose)
 
     def destroy(self) -> None:
         """Stop inferring and take everything off the node."""
@@ -149,7 +151,7 @@ class PolicyServer:
     def _look(self) -> None:
         if self._worker.failure is not None:
             # Ends the process: a policy node without a policy must not look alive.
-            raise RuntimeError("the inference thread died") from self._worker.failure
+            raise NodeFailed("the inference thread died") from self._worker.failure
         if self._intake.waited > self._frame_timeout:
             self._node.get_logger().warning(
                 f"holding: {self._intake.report.waiting_for}", throttle_duration_sec=2.0

@@ -16,12 +16,14 @@ from vla_sae_ros.core.steering import (
     Snapshot,
     StateView,
     Steering,
+    check_size,
     parse_preset,
     to_edit,
 )
 from vla_sae_ros.msg import SteeringEvent, SteeringLease, SteeringState
 from vla_sae_ros.srv import ApplyPreset, SetSteering
 from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.steady import steady_timer
 from vla_sae_ros.wire.steering_messages import from_event, from_state
 
 LEASE_CHECK_PERIOD = 0.1  # [s]
@@ -50,15 +52,17 @@ class SteeringService:
         self._state = node.create_publisher(SteeringState, "steering/state", qos.LATCHED)
         self._events = node.create_publisher(SteeringEvent, "steering/events", qos.EVENTS)
         self._services = [
-            node.create_service(SetSteering, "steering/set", self._set),
-            node.create_service(ApplyPreset, "steering/preset", self._preset),
-            node.create_service(SetBool, "steering/bypass", self._bypass),
-            node.create_service(Trigger, "steering/reset", self._reset),
+            node.create_service(SetSteering, "steering/set", self._set, qos_profile=qos.SERVICE),
+            node.create_service(
+                ApplyPreset, "steering/preset", self._preset, qos_profile=qos.SERVICE
+            ),
+            node.create_service(SetBool, "steering/bypass", self._bypass, qos_profile=qos.SERVICE),
+            node.create_service(Trigger, "steering/reset", self._reset, qos_profile=qos.SERVICE),
         ]
         self._heartbeat = node.create_subscription(
             SteeringLease, "steering/heartbeat", self._renew, qos.HEARTBEAT
         )
-        self._timer = node.create_timer(LEASE_CHECK_PERIOD, self._expire)
+        self._timer = steady_timer(node, LEASE_CHECK_PERIOD, self._expire)
         self._publishing = threading.Lock()
         self._published: StateView | None = None
         self.publish()
@@ -118,6 +122,8 @@ class SteeringService:
     ) -> SetSteering.Response:
         def apply() -> int:
             with self._unreadable_logged(request.owner):
+                check_size(len(request.edits), "edits", self._steering.limits)
+                check_size(len(request.release), "releases", self._steering.limits)
                 edits = [to_edit(edit) for edit in request.edits]
             release = [(edit.site, edit.feature) for edit in request.release]
             ramps = [edit.ramp for edit in request.release if edit.ramp != 0.0]
@@ -132,6 +138,7 @@ class SteeringService:
         def apply() -> int:
             with self._unreadable_logged(request.owner):
                 preset = parse_preset(request.preset)
+                check_size(len(preset.edits), "edits", self._steering.limits)
                 preset.check_fits(self._bundles)
             return self._steering.apply_preset(
                 preset.edits, preset.name, request.owner, request.lease

@@ -23,6 +23,8 @@ from vla_sae_ros.nodes.recorder.parameters import NOT_COMPRESSED, RecorderParame
 from vla_sae_ros.nodes.recorder.reports import RecorderReports, in_words
 from vla_sae_ros.nodes.recorder.subscriptions import RecorderSubscriptions, wanted_topics
 from vla_sae_ros.srv import StartRecording
+from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.steady import steady_timer
 
 _WATCH_PERIOD = 0.5  # [s] between looks for new publishers and for a failed writer
 _REPORT_PERIOD = 1.0  # [s]
@@ -41,15 +43,23 @@ class RecorderNode(Node):
         self._subscriptions_made: RecorderSubscriptions | None = None
         services = MutuallyExclusiveCallbackGroup()
         self._settle_group = ReentrantCallbackGroup()
-        self.create_service(StartRecording, "record/start", self._on_start, callback_group=services)
-        self.create_service(Trigger, "record/stop", self._on_stop, callback_group=services)
+        self.create_service(
+            StartRecording,
+            "record/start",
+            self._on_start,
+            callback_group=services,
+            qos_profile=qos.SERVICE,
+        )
+        self.create_service(
+            Trigger, "record/stop", self._on_stop, callback_group=services, qos_profile=qos.SERVICE
+        )
         self._reports = RecorderReports(self)
         self._reports.publish_state(None)
         self._description = DescriptionPublisher(
             self, {"storage": "mcap", "rosbags_version": version("rosbags")}
         )
-        self.create_timer(_WATCH_PERIOD, self._watch)
-        self.create_timer(_REPORT_PERIOD, self._report)
+        steady_timer(self, _WATCH_PERIOD, self._watch)
+        steady_timer(self, _REPORT_PERIOD, self._report)
         if self._values.record_on_start:
             self.start_recording("", [], self._values.record_images)
         self.get_logger().info("offers record/start and record/stop")
@@ -63,10 +73,14 @@ class RecorderNode(Node):
             )
         wanted = wanted_topics(self, topics)
         recording = Recording(BagWriter(self._folder(uri)), limits_of(self._values))
+        try:
+            self._subscriptions_made = RecorderSubscriptions(
+                self, recording, wanted, images and not topics, self._compressor(recording)
+            )
+        except Exception:
+            recording.stop()
+            raise
         self._recording = recording
-        self._subscriptions_made = RecorderSubscriptions(
-            self, recording, wanted, images and not topics, self._compressor(recording)
-        )
         folder = recording.status().folder
         self.get_logger().info(f"recording into {folder}")
         self._reports.publish_state(recording.status())
@@ -159,7 +173,7 @@ class RecorderNode(Node):
             self.destroy_timer(timer)
             future.set_result(None)
 
-        timer = self.create_timer(_SETTLE, done, callback_group=self._settle_group)
+        timer = steady_timer(self, _SETTLE, done, callback_group=self._settle_group)
         return future
 
     def _log_end(self, status: RecordingStatus) -> None:

@@ -22,6 +22,7 @@ from vla_sae_ros.robot.machine.table import REFUSALS
 from vla_sae_ros.robot.reasons import Status
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.robot_words import enabled_for
+from vla_sae_ros.wire.steady import steady_timer
 
 PATIENCE = 1.0
 """[s] that an enable waits for the first heartbeat of who asked for it."""
@@ -71,8 +72,8 @@ class RobotAdmission:
             (Trigger, "bridge/stop", self._stop),
             (Trigger, "bridge/recover", self._recover),
         ):
-            node.create_service(kind, name, answer, callback_group=group)
-        node.create_timer(CHECK_PERIOD, self._look)
+            node.create_service(kind, name, answer, callback_group=group, qos_profile=qos.SERVICE)
+        steady_timer(node, CHECK_PERIOD, self._look)
 
     def _beat(self, message: SteeringLease) -> None:
         duration = min(message.duration, self._longest)

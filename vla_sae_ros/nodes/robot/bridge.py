@@ -44,6 +44,7 @@ from vla_sae_ros.robot.settings import RobotSettings
 from vla_sae_ros.robot.settings_file import load_robot
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header
+from vla_sae_ros.wire.steady import steady_timer
 
 DROID_CONTRACT = "config/contracts/droid.yaml"
 
@@ -87,10 +88,12 @@ class RobotBridge(Node):
         self._said: Status | None = None
         self._loop = self._make_loop(make_driver, settings, space)
         self._admission = RobotAdmission(self, self._loop, settings.lease, self._held, self._rivals)
-        self._reset_steering = self.create_client(Trigger, "steering/reset")
+        self._reset_steering = self.create_client(
+            Trigger, "steering/reset", qos_profile=qos.SERVICE
+        )
         self.create_subscription(ActionChunk, "policy/action_chunk", self._on_chunk, qos.CHUNK)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
-        self.create_timer(1.0, self._diagnose)
+        steady_timer(self, 1.0, self._diagnose)
         self._description = DescriptionPublisher(
             self,
             {

@@ -23,6 +23,7 @@ from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.base.running import run_node
 from vla_sae_ros.nodes.robot.topic_driver import FR3_JOINTS
 from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.steady import steady_timer
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class ForwardWatchdog(Node):
         self._out = self.create_publisher(Float64MultiArray, values.controller_topic, qos.COMMAND)
         self.create_subscription(Float64MultiArray, "forward_command", self._command, qos.COMMAND)
         self.create_subscription(JointState, values.hardware_states, self._states, qos.SENSOR)
-        self.create_timer(LOOK_PERIOD, self._look)
+        steady_timer(self, LOOK_PERIOD, self._look)
 
     def _command(self, message: Float64MultiArray) -> None:
         values = np.array(message.data)

@@ -15,6 +15,7 @@ from vla_sae_ros.nodes.base.running import exit_at_once, run_node
 from vla_sae_ros.robot.strict_sim.process import StrictRobotProcess
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header
+from vla_sae_ros.wire.steady import steady_timer
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class SimulatedRobotNode(Node):
             str(values.patience),
         )
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
-        self.create_timer(1.0, self._diagnose)
+        steady_timer(self, 1.0, self._diagnose)
         self.get_logger().info(f"a simulated {values.robot} serves at {values.host}")
 
     def destroy_node(self) -> None:

@@ -29,6 +29,7 @@ from vla_sae_ros.nodes.sim.parameters import LARGEST_SEED, SimBridgeParameters, 
 from vla_sae_ros.resources import share_folder
 from vla_sae_ros.sim.environment import Environment, TaskSpec
 from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.steady import steady_timer
 
 LIBERO_CONTRACT = "config/contracts/libero.yaml"
 SHUTDOWN_LIMIT = 0.8
@@ -73,7 +74,7 @@ class SimBridge(Node):
         self._chunks_without_episode = 0
         self.create_subscription(ActionChunk, "policy/action_chunk", self._on_chunk, qos.CHUNK)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
-        self.create_timer(1.0, self._diagnose)
+        steady_timer(self, 1.0, self._diagnose)
         self._description = DescriptionPublisher(
             self,
             {

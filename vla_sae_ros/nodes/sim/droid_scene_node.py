@@ -26,6 +26,7 @@ from vla_sae_ros.sim.droid_scene import CAMERAS
 from vla_sae_ros.sim.environment import FloatArray, ImageArray
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header, to_image
+from vla_sae_ros.wire.steady import steady_timer
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class DroidSceneNode(Node):
         self.create_subscription(JointState, "joint_states", self._joints, qos.SENSOR)
         self.create_subscription(JointState, "gripper", self._gripper, qos.SENSOR)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
-        self.create_timer(1.0, self._diagnose)
+        steady_timer(self, 1.0, self._diagnose)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scene", daemon=True)
         self._thread.start()

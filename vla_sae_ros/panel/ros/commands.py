@@ -27,6 +27,7 @@ from vla_sae_ros.srv import (
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import NANOSECONDS, to_header
 from vla_sae_ros.wire.robot_words import enabled_for
+from vla_sae_ros.wire.steady import steady_timer
 from vla_sae_ros.wire.steering_messages import from_edit
 
 FIRST_LEASE = 2.0
@@ -69,15 +70,18 @@ class Commands:
         self._gui_seen = time.monotonic()
         self._node = node
         self._requests = Requests(incoming.outcomes)
-        self._clients = {name: node.create_client(kind, name) for name, kind in _SERVICES.items()}
+        self._clients = {
+            name: node.create_client(kind, name, qos_profile=qos.SERVICE)
+            for name, kind in _SERVICES.items()
+        }
         self._heartbeat = node.create_publisher(SteeringLease, "steering/heartbeat", qos.HEARTBEAT)
         self._remarks = node.create_publisher(Annotation, "annotation", qos.EVENTS)
         self._episodes = EpisodeRequests(node, incoming.outcomes)
-        self._timer = node.create_timer(BEAT_PERIOD, self._beat)
+        self._timer = steady_timer(node, BEAT_PERIOD, self._beat)
         self._robot_heartbeat = node.create_publisher(
             SteeringLease, "bridge/heartbeat", qos.HEARTBEAT
         )
-        self._robot_timer = node.create_timer(ROBOT_BEAT_PERIOD, self._beat_robot)
+        self._robot_timer = steady_timer(node, ROBOT_BEAT_PERIOD, self._beat_robot)
         self._holds_robot = self._robot_was_mine = False
 
     @property
