@@ -62,3 +62,33 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="audit"):
         AuditLog(tmp_path / "file" / "audit")
+
+
+def test_a_full_disk_loses_lines_that_are_counted_and_told(rig: Rig, tmp_path: Path) -> None:
+    log = AuditLog(tmp_path)
+    real = log._file
+
+    class Full:
+        """A file on a disk that is full for three lines; the first one is cut half way."""
+
+        left = 3
+
+        def write(self, line: bytes) -> int:
+            if not self.left:
+                return real.write(line)
+            self.left -= 1
+            if self.left == 2:
+                return real.write(line[:7])
+            raise OSError(28, "No space left on device")
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+    log(report_of(rig, None, "before"))
+    log._file = Full()
+    for number in range(5):
+        log(report_of(rig, None, f"event {number}"))
+    log.close()
+    kept = lines(tmp_path / "audit.jsonl")
+    assert [line["event"] for line in kept] == ["before", "event 3", "event 4"]
+    assert log.lost == 3 and kept[1]["lost_lines"] == 3 and "lost_lines" not in kept[2]

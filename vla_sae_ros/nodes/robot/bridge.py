@@ -237,6 +237,7 @@ class RobotBridge(Node):
             f"{self.get_name()}: robot",
             {
                 "last refused chunk": self._last_refusal,
+                "audit lines lost": 0 if self._audit is None else self._audit.lost,
                 "chunks without an episode": self._chunks_without_episode,
             },
         )

@@ -109,13 +109,19 @@ def to_diagnostic(state: LoopState, names: str, values: dict[str, object]) -> Di
         "stops": envelope.stops,
         "reports dropped": state.dropped_reports,
         "real time": state.not_realtime or "yes",
+        "sag": envelope.sag or "none",
         **values,
     }
     words = envelope.status.name.lower()
     if envelope.reason is not None:
         words += f", {envelope.reason}: {envelope.detail}"
+    if envelope.sag:
+        words += f"; {envelope.sag}"
+    level = LEVELS[envelope.status]
+    if envelope.sag and level == DiagnosticStatus.OK:
+        level = DiagnosticStatus.WARN
     return DiagnosticStatus(
-        level=LEVELS[envelope.status],
+        level=level,
         name=names,
         hardware_id=state.robot,
         message=words,

@@ -42,6 +42,8 @@ STOP_RAMP = 0.05
 """[s] from the spring's torque to damping alone."""
 HOLD_MS = 200
 """[ms] for which a velocity is held without a new one: a watchdog in the robot's own thread."""
+_LATENCY = 0.02
+"""[s] until a new velocity is in force, and its jerk-limited ramp."""
 _PULL = 3.0
 """[1/s] by which an arm that is behind the targets is drawn after them."""
 
@@ -112,7 +114,11 @@ class JointVelocity:
         q = np.asarray(robot.current_joint_positions, float)
         last = q if self._last is None or not robot.is_in_control else self._last
         self._last = target.copy()
-        velocity = (target - last) / self._period + _PULL * (last - q)
+        wanted = (target - last) / self._period
+        # An arm that ramps its velocity within a tick is half a tick behind. To make up for that
+        # while it moves is to overshoot when it brakes.
+        behind = last - q - wanted * (self._period / 2 + _LATENCY)
+        velocity = wanted + _PULL * behind
         return np.clip(velocity, -self._highest, self._highest)
 
 

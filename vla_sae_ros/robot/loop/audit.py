@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.robot.driver import Joints
@@ -20,12 +22,15 @@ KEPT = 8
 """Files, the one that is written included; the oldest is removed."""
 _DIGITS = 5
 
+_log = logging.getLogger(__name__)
+
 
 class AuditLog:
     """A sink for SinkThread: it may be slow, the control loop does not wait for it.
 
     Files are `audit.jsonl`, `audit.1.jsonl` (the one before), and so on. Every line is flushed: a
-    killed process loses what its sink thread had not yet been handed, at most.
+    killed process loses what its sink thread had not yet been handed, at most. A line that cannot
+    be written, on a full disk, is counted; the next one that can says how many were lost before it.
 
     Args:
         folder: is made when it is missing.
@@ -45,17 +50,36 @@ class AuditLog:
         self._folder, self._largest, self._kept, self._clock = folder, largest, kept, clock
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = self._path(0).open("a", encoding="utf-8")
+            self._file: BinaryIO = self._path(0).open("ab", buffering=0)
         except OSError as error:
             raise ConfigurationError(f"The audit log cannot be written: {error}") from error
+        self.lost = 0
+        """Lines that could not be written."""
+        self._told = 0
 
     def __call__(self, report: Report) -> None:
-        """Write one report."""
-        line = json.dumps(record_of(report, self._clock()), allow_nan=False)
-        self._file.write(line + "\n")
-        self._file.flush()
-        if self._file.tell() >= self._largest:
-            self._rotate()
+        """Write one report; raises nothing of the disk."""
+        record = record_of(report, self._clock())
+        if self.lost > self._told:
+            record["lost_lines"] = self.lost - self._told
+        line = json.dumps(record, allow_nan=False).encode() + b"\n"
+        try:
+            self._write(line)
+            self._told = self.lost
+            if self._file.tell() >= self._largest:
+                self._rotate()
+        except OSError as error:
+            if self.lost == self._told:
+                _log.error("a line of the audit log is lost, and perhaps more: %s", error)
+            self.lost += 1
+
+    def _write(self, line: bytes) -> None:
+        """Write a line whole or not at all."""
+        begin = self._file.tell()
+        written = self._file.write(line)
+        if written != len(line):
+            self._file.truncate(begin)
+            raise OSError(errno.ENOSPC, "the line did not fit")
 
     def close(self) -> None:
         """Close the file; calling it twice is harmless."""
@@ -69,7 +93,7 @@ class AuditLog:
         for age in range(self._kept - 2, -1, -1):
             if self._path(age).exists():
                 self._path(age).replace(self._path(age + 1))
-        self._file = self._path(0).open("a", encoding="utf-8")
+        self._file = self._path(0).open("ab", buffering=0)
 
 
 def record_of(report: Report, wall: float) -> dict[str, Any]:
