@@ -49,6 +49,11 @@ class Admission:
         """Note why there is no robot; empty: there is one."""
         self._machine.offline_because = why
 
+    @property
+    def offline_words(self) -> str:
+        """Return why there is no robot, empty where that is not known."""
+        return self._machine.offline_because
+
     def handle(self, event: Event) -> Verdict:
         """Let an event have its effect; leases follow the owner."""
         before = self.memory.owner

@@ -232,7 +232,7 @@ def _bridge(values: Mapping[str, Value], more: Mapping[str, Value]) -> NodeSpec:
 
 def _watchdog(values: Mapping[str, Value]) -> NodeSpec:
     """Return what alone may speak to a forward controller, which has no timeout of its own."""
-    parameters = {"hardware_states": values["hardware_states"]}
+    parameters: dict[str, Value] = {}
     if values["output_topic"]:
         parameters["controller_topic"] = values["output_topic"]
     module = "vla_sae_ros.nodes.robot.forward_watchdog_node"

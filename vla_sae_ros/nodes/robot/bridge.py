@@ -37,7 +37,7 @@ from vla_sae_ros.robot.driver import Driver
 from vla_sae_ros.robot.droid import DroidActions
 from vla_sae_ros.robot.envelope.envelope import SafetyEnvelope
 from vla_sae_ros.robot.loop.audit import AuditLog
-from vla_sae_ros.robot.loop.loop import ControlLoop
+from vla_sae_ros.robot.loop.loop import NO_ROBOT, ControlLoop
 from vla_sae_ros.robot.reasons import Status
 from vla_sae_ros.robot.report import Report
 from vla_sae_ros.robot.settings import RobotSettings
@@ -86,6 +86,7 @@ class RobotBridge(Node):
         self._last_refusal = ""
         self._stops = 0
         self._said: Status | None = None
+        self._missing = ""
         self._loop = self._make_loop(make_driver, settings, space)
         self._admission = RobotAdmission(self, self._loop, settings.lease, self._held, self._rivals)
         self._reset_steering = self.create_client(
@@ -127,6 +128,7 @@ class RobotBridge(Node):
     def _told(self, report: Report) -> None:
         """Take in what the control loop did; on the thread of its sinks."""
         self._output.report(report)
+        self._say_missing(report.event)
         stamp_ns = 0
         if report.reading is not None and report.outcome is not None and report.outcome.tick >= 0:
             stamp_ns = self._output.reading(report.reading)
@@ -142,6 +144,12 @@ class RobotBridge(Node):
             self._end(f"the arm is {envelope.status.name.lower()}")
         elif self._run is not None and self._run.over:
             self._end("")
+
+    def _say_missing(self, event: str) -> None:
+        """Say why there is no robot, once per reason."""
+        if event.startswith(NO_ROBOT) and event != self._missing:
+            self._missing = event
+            self.get_logger().warning(event)
 
     def _say_status(self, status: Status) -> None:
         if status is not self._said:

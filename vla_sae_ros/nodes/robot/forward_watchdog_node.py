@@ -1,9 +1,10 @@
 """Stands between the bridge and a forward controller, which has no timeout of its own.
 
 The bridge publishes on `forward_command`; this node passes on what comes. When nothing comes for
-`timeout` it repeats, `repeats` times, the arm's measured position: the controller would otherwise
-go on pushing towards the last one. It runs as a process of its own, best on the robot's computer:
-it must live when the bridge does not.
+`timeout` it repeats the last target `repeats` times: the arm ends there, at rest. It never steps
+back to where the arm is measured: that would be a jump of the target, and would take away the error
+that carries the arm. It runs as a process of its own, best on the robot's computer: it must live
+when the bridge does not.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from rclpy.node import Node
-from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
 from vla_sae_ros.core.parameters import parameter
@@ -31,7 +31,6 @@ class WatchdogParameters:
     """The forward watchdog's."""
 
     controller_topic: str = parameter("/forward_position_controller/commands", "where commands go")
-    hardware_states: str = parameter("/joint_states", "joint states of the arm")
     hardware_joints: tuple[str, ...] = parameter(
         (), "the arm's joint names; empty = fr3_joint1 to fr3_joint7"
     )
@@ -56,10 +55,9 @@ class ForwardWatchdog(Node):
         self._left = 0
         self._heard = 0.0
         self._hold: np.ndarray | None = None
-        self._q: np.ndarray | None = None
+        self._last: np.ndarray | None = None
         self._out = self.create_publisher(Float64MultiArray, values.controller_topic, qos.COMMAND)
         self.create_subscription(Float64MultiArray, "forward_command", self._command, qos.COMMAND)
-        self.create_subscription(JointState, values.hardware_states, self._states, qos.SENSOR)
         steady_timer(self, LOOK_PERIOD, self._look)
 
     def _command(self, message: Float64MultiArray) -> None:
@@ -70,18 +68,14 @@ class ForwardWatchdog(Node):
             )
             return
         self._heard, self._left, self._hold = time.monotonic(), self._repeats, None
+        self._last = values
         self._out.publish(message)
-
-    def _states(self, message: JointState) -> None:
-        places = {name: place for place, name in enumerate(message.name)}
-        if all(name in places and places[name] < len(message.position) for name in self._names):
-            self._q = np.array([message.position[places[name]] for name in self._names])
 
     def _look(self) -> None:
         if not self._left or time.monotonic() - self._heard < self._timeout:
             return
         if self._hold is None:
-            self._hold = self._q
+            self._hold = self._last
             self.get_logger().error(f"no command for {self._timeout:g} s: holding the arm")
         if self._hold is not None:
             self._left -= 1

@@ -166,7 +166,7 @@ class SafetyEnvelope:
         self._kept = EnvelopeState(
             self._admission.status,
             memory.reason,
-            memory.detail,
+            memory.detail or self._waits_for(),
             self._revision,
             memory.owner,
             self._admission.lease_left,
@@ -177,6 +177,11 @@ class SafetyEnvelope:
             memory.stops,
             self._measured.sag,
         )
+
+    def _waits_for(self) -> str:
+        """Say why an arm is offline, empty when it is not."""
+        offline = self._admission.status is Status.OFFLINE
+        return self._admission.offline_words if offline else ""
 
     def watch(self, reading: RobotReading | None) -> Outcome | None:
         """Look at the robot between ticks; an Outcome when that latched a stop."""

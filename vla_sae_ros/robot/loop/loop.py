@@ -27,6 +27,8 @@ from vla_sae_ros.robot.outcome import EnvelopeState, Outcome
 from vla_sae_ros.robot.reasons import Status, Stop
 from vla_sae_ros.robot.report import LoopState, Report
 
+NO_ROBOT = "no robot"
+"""How the event begins that says why there is none."""
 POLL = 0.005
 """[s] between two looks at the robot between ticks: within this time a fault is seen."""
 RECONNECT = 1.0
@@ -342,7 +344,7 @@ class ControlLoop:
         self._calls.start()
         why = f"Nothing answers at the robot's address within {CONNECTING:g} s."
         self._envelope.offline_because(why)
-        self._tell(f"no robot: {why}")
+        self._tell(f"{NO_ROBOT}: {why}")
 
     def _connected(self, error: Exception | None) -> None:
         self._connecting = None
@@ -352,7 +354,7 @@ class ControlLoop:
             self._envelope.offline_because("")
             return
         self._envelope.offline_because(_words(error))
-        self._tell(f"no robot: {_words(error)}")
+        self._tell(f"{NO_ROBOT}: {_words(error)}")
 
     def _end(self) -> None:
         if self._calls.close(_LEFT_BEHIND):
