@@ -29,7 +29,7 @@ from vla_sae_ros.panel.state.feature_columns import SortKey  # noqa: E402
 from vla_sae_ros.panel.state.values import EpisodeGoal, FeatureName  # noqa: E402
 from vla_sae_ros.panel.views.view import Area  # noqa: E402
 from vla_sae_ros.panel.widgets.guard import MISHAPS  # noqa: E402
-from vla_sae_ros.panel.widgets.themes import use_theme  # noqa: E402
+from vla_sae_ros.panel.widgets.inks import use_theme  # noqa: E402
 
 HAND_UP: FeatureName = ("expert.1", 59)  # as in config/demo.yaml
 GOAL = EpisodeGoal("libero_object", 0, init_state=41, seed=7)

@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import signal
 import sys
 from types import TracebackType
@@ -30,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--theme", choices=THEMES, default=SYSTEM, help="colours (default: those of the desktop)"
     )
     parser.add_argument(
+        "--namespace",
+        type=_namespace,
+        metavar="NAME",
+        help="of the system it shows, e.g. /left (default: none)",
+    )
+    parser.add_argument(
         "--scale",
         type=_percent,
         default=_SMALLEST,
@@ -40,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Open the window for `vla-sae panel`; return the exit status."""
-    return open_window(args.theme, args.scale, [])
+    return open_window(args.theme, args.scale, _in_namespace(args.namespace))
 
 
 def main(args: list[str] | None = None) -> int:
@@ -48,7 +55,8 @@ def main(args: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="panel", description=__doc__)
     add_arguments(parser)
     options, ros_arguments = parser.parse_known_args(sys.argv[1:] if args is None else args)
-    return open_window(options.theme, options.scale, ros_arguments)
+    named = _in_namespace(options.namespace)
+    return open_window(options.theme, options.scale, [*ros_arguments, *named])
 
 
 def open_window(theme: str, scale: int, ros_arguments: list[str]) -> int:
@@ -99,6 +107,20 @@ def _restore(widget: PanelWidget, settings: QSettings) -> None:
         widget.restore_layout(json.loads(settings.value("layout", "{}")))
     except (TypeError, ValueError) as error:
         MISHAPS.note("the remembered layout", error)
+
+
+def _namespace(text: str) -> str:
+    name = f"/{text.strip('/')}"
+    if text and re.fullmatch(r"(/[A-Za-z_][A-Za-z0-9_]*)+", name):
+        return name
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is no namespace; write letters, digits and _, parts joined by /, e.g. /left"
+    )
+
+
+def _in_namespace(name: str | None) -> list[str]:
+    """Return the arguments that put the panel's node into a namespace."""
+    return ["--ros-args", "-r", f"__ns:={name}"] if name else []
 
 
 def _percent(text: str) -> int:

@@ -193,6 +193,35 @@ def test_a_lost_connection_is_impossible_to_miss(panel, client) -> None:
     assert panel.table.hasFocus()  # Space is bypass again
 
 
+def test_a_lost_connection_moves_nothing_under_the_pointer(panel, client) -> None:
+    before = [part.geometry() for part in (*panel.areas.bars, panel.tools, panel.areas)]
+    client.incoming.last_heard = time.monotonic() - 60
+    panel.tick()
+    QApplication.processEvents()
+    after = [part.geometry() for part in (*panel.areas.bars, panel.tools, panel.areas)]
+    assert "CONNECTION LOST" in panel.status.link_line.text() and before == after
+
+
+def test_a_narrow_panel_keeps_its_sliders_and_folds_the_views_away(panel) -> None:
+    right = next(tabs for tabs in panel.areas.tabs if tabs.accessibleName() == Area.RIGHT.value)
+    assert right.isVisible()
+    panel.resize(600, 700)
+    QApplication.processEvents()
+    assert panel.width() == 600 and not right.isVisible()
+    assert not panel.table.isColumnHidden(Column.STEER)
+    end = panel.table.columnViewportPosition(Column.STEER) + panel.table.columnWidth(Column.STEER)
+    assert end <= panel.table.viewport().width(), "the slider is seen without scrolling"
+    for button in (panel.tools.release, panel.tools.bypass, panel.tools.undo):
+        assert panel.rect().contains(button.mapTo(panel, button.rect().bottomRight()))
+    panel.toggle_right()
+    assert right.isVisible(), "who wants the views has them"
+    panel.toggle_right()
+    assert panel.save_layout()["areas"]["hidden"] == [], "folded, not hidden by anybody"
+    panel.resize(1300, 700)
+    QApplication.processEvents()
+    assert right.isVisible()
+
+
 def test_the_order_is_held_while_a_slider_is_dragged(panel, client, make_activations) -> None:
     area = cell(panel, ("backbone.1", 1))
     QTest.mousePress(panel.table.viewport(), Qt.MouseButton.LeftButton, pos=area.center())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from PyQt5.QtCore import Qt
 
@@ -44,6 +46,20 @@ def test_events_are_listed_once_newest_first_with_their_reason(
     assert column(view, EventColumn.CHANGE)[0] == "natural → 4.00"
     assert view.count.text() == "3 events, 1 refused"
     assert not view.grab().isNull()
+
+
+def test_values_are_in_the_unit_of_the_edit_and_times_are_of_the_wall_and_of_the_observation(
+    view, store, client, make_event, make_catalogue, make_steering
+) -> None:
+    client.incoming.catalogues.put("", make_catalogue())
+    client.incoming.steering.put(make_steering(("backbone.1", 1, 2.0)))
+    event = replace(make_event("set", 100.5, site="backbone.1"), received=1_700_000_000.0)
+    hear(store, client, event, make_event("set"))
+    view.refresh(store, 0.0)
+    # 4.0 in SAE units; the largest activation seen of this feature is 2.0.
+    assert column(view, EventColumn.CHANGE) == ["natural → 4.00", "natural → 2.00 x max"]
+    assert column(view, EventColumn.TIME)[1] != column(view, EventColumn.OBSERVED)[1]
+    assert column(view, EventColumn.TIME)[0] == "", "not known"
 
 
 def test_only_what_is_alarming_can_be_shown(view, store, client, make_event) -> None:

@@ -6,7 +6,6 @@ from PyQt5.QtCore import Qt
 from PyQt5.QtWidgets import (
     QFrame,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -21,6 +20,7 @@ from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.state.values import EpisodeGoal, EpisodeView
 from vla_sae_ros.panel.views.view import Context
 from vla_sae_ros.panel.widgets.guard import guarded
+from vla_sae_ros.panel.widgets.plain_text import PlainLabel
 
 _NOBODY = "No bridge offers episodes: vla-sae up sim starts one."
 
@@ -36,7 +36,7 @@ class EpisodePane(QScrollArea):
         self.form, self.robot = EpisodeForm(), RobotControls(context)
         self.run = QPushButton("&Run  [Ctrl+R]")
         self.cancel = QPushButton("Cancel")
-        self.progress, self.words = QProgressBar(), QLabel()
+        self.progress, self.words = QProgressBar(), PlainLabel()
         self._build()
         self.run.clicked.connect(lambda _checked: self.start())
         self.cancel.clicked.connect(lambda _checked: self._cancel())

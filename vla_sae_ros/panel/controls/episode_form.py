@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from PyQt5.QtWidgets import QGridLayout, QLabel, QLineEdit, QSizePolicy, QWidget
+from PyQt5.QtWidgets import QGridLayout, QLineEdit, QSizePolicy, QWidget
 
 from vla_sae_ros.panel.state.values import EpisodeGoal
+from vla_sae_ros.panel.widgets.plain_text import PlainLabel
 from vla_sae_ros.panel.widgets.quiet_boxes import QuietComboBox, QuietSpinBox
 
 SUITES = ("libero_object", "libero_spatial", "libero_goal", "libero_10", "libero_90")
@@ -93,7 +94,7 @@ class EpisodeForm(QWidget):
             ("&Clock", self.clock),
         )
         for row, (words, widget) in enumerate(fields):
-            label = QLabel(words)
+            label = PlainLabel(words)
             label.setBuddy(widget)
             widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             widget.setMinimumWidth(40)

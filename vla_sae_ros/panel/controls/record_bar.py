@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PyQt5.QtCore import Qt
-from PyQt5.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
+from PyQt5.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from vla_sae_ros.panel.controls.record_words import dropped_text, recording_text
 from vla_sae_ros.panel.state.store import Store
@@ -11,6 +11,7 @@ from vla_sae_ros.panel.state.values import RecordingView
 from vla_sae_ros.panel.views.view import Context
 from vla_sae_ros.panel.widgets.elided import Elided
 from vla_sae_ros.panel.widgets.guard import guarded
+from vla_sae_ros.panel.widgets.plain_text import PlainLabel
 
 _SILENCE = 5.0
 """[s] without news of a running recording, which comes once a second, after which it is lost."""
@@ -34,7 +35,7 @@ class RecordBar(QWidget):
         self.button = QPushButton("● Record")
         self.button.setToolTip("Start or stop writing a bag (Ctrl+Shift+R)")
         self.button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.words, self.dropped = Elided(), QLabel()
+        self.words, self.dropped = Elided(), PlainLabel()
         self.dropped.setStyleSheet(_RED)
         self.dropped.hide()
         self.remark = QLineEdit()

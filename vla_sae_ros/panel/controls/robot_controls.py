@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from PyQt5.QtCore import Qt
-from PyQt5.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout
+from PyQt5.QtWidgets import QGroupBox, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout
 
 from vla_sae_ros.panel.controls.robot_words import robot_words
 from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.views.view import Context
 from vla_sae_ros.panel.widgets.guard import guarded
 from vla_sae_ros.panel.widgets.inks import CAUTION, GOOD, NEUTRAL, WARNING
+from vla_sae_ros.panel.widgets.plain_text import PlainLabel
 from vla_sae_ros.panel.widgets.plainly import set_plainly
 
 _STYLES = {"OFFLINE": CAUTION, "disabled": NEUTRAL, "ENABLED": GOOD, "STOPPED": WARNING}
@@ -24,7 +25,7 @@ class RobotControls(QGroupBox):
         self._commands = context.client.commands
         self.enable, self.hold = QPushButton("&Enable motion"), QPushButton("&Hold still")
         self.recover = QPushButton("Reco&ver")
-        self.state = QLabel()
+        self.state = PlainLabel()
         self.state.setTextFormat(Qt.TextFormat.PlainText)
         self.state.setWordWrap(True)
         self.state.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)

@@ -65,6 +65,7 @@ class Areas(QSplitter):
         super().__init__(Qt.Orientation.Vertical)
         views = [LazyView(spec, context) for spec in specs]
         self._views = views
+        self._folded, self._before_folding = False, True
         self.bars = [view for view in views if view.spec.area is Area.BAR]
         self._upper = QSplitter(Qt.Orientation.Horizontal)
         self._upper.addWidget(table)
@@ -103,6 +104,19 @@ class Areas(QSplitter):
         """Return the view of this title, made now if it was not shown yet."""
         return next(view for view in self._views if view.spec.title == title).made()
 
+    def fold(self, narrow: bool) -> None:
+        """Hide the views to the right of the table while the window is too narrow for both.
+
+        Whoever wants to see them all the same shows them again (`toggle`).
+        """
+        if narrow == self._folded:
+            return
+        self._folded = narrow
+        tabs = self._tabs[Area.RIGHT]
+        if narrow:
+            self._before_folding = not tabs.isHidden()
+        tabs.setVisible(bool(tabs.count()) and not narrow and self._before_folding)
+
     def toggle(self, area: Area) -> None:
         """Hide an area, or show it again."""
         tabs = self._tabs[area]
@@ -126,12 +140,17 @@ class Areas(QSplitter):
                 if tabs.count()
             },
             "hidden": [
-                area.value for area, tabs in self._tabs.items() if tabs.count() and tabs.isHidden()
+                area.value
+                for area, tabs in self._tabs.items()
+                if tabs.count() and tabs.isHidden() and not self._hidden_by_folding(area)
             ],
             "views": {
                 view.spec.title: saved for view in self._views if (saved := view.save()) is not None
             },
         }
+
+    def _hidden_by_folding(self, area: Area) -> bool:
+        return area is Area.RIGHT and self._folded and self._before_folding
 
     def restore(self, layout: dict[str, Any]) -> None:
         """Take what `save` returned; what does not fit this panel any more is left as it is."""
@@ -150,4 +169,8 @@ class Areas(QSplitter):
             wanted = current.get(area.value) if isinstance(current, dict) else None
             if wanted in titles:
                 tabs.setCurrentIndex(titles.index(wanted))
-            tabs.setVisible(bool(titles) and area.value not in layout.get("hidden", ()))
+            wanted_shown = area.value not in layout.get("hidden", ())
+            if area is Area.RIGHT and self._folded:
+                self._before_folding = wanted_shown
+            else:
+                tabs.setVisible(bool(titles) and wanted_shown)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from PyQt5.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PyQt5.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from vla_sae_ros.panel.frame.status_lines import (
     episode_text,
@@ -17,12 +17,13 @@ from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.views.view import Client
 from vla_sae_ros.panel.widgets.elided import Elided
 from vla_sae_ros.panel.widgets.inks import GOOD, NEUTRAL, WARNING
+from vla_sae_ros.panel.widgets.plain_text import PlainLabel
 from vla_sae_ros.panel.widgets.plainly import set_plainly
 
 _STYLES = {
     Link.WAITING: f"{NEUTRAL} padding: 5px;",
     Link.LIVE: f"{GOOD} padding: 5px;",
-    Link.LOST: f"{WARNING} padding: 14px; font-weight: bold; font-size: 15pt;",
+    Link.LOST: f"{WARNING} padding: 5px; font-weight: bold;",
 }
 _RECORDING = f"{WARNING} padding: 2px 8px; font-weight: bold;"
 _COUNT_PERIOD = 1.0  # [s]: counting publishers asks the graph
@@ -34,10 +35,13 @@ class StatusArea(QWidget):
     def __init__(self) -> None:
         """Start with nothing known."""
         super().__init__()
-        self.link_line = QLabel()
+        self.link_line = PlainLabel()
         self.link_line.setWordWrap(True)
+        # As high in every state: what stands below, STOP above all, never moves under the pointer.
+        self.link_line.setFixedHeight(2 * self.fontMetrics().height() + 12)
+        self.link_line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.episode_line, self.steering_line = Elided(), Elided()
-        self.recording_label = QLabel()
+        self.recording_label = PlainLabel()
         self._arrivals: deque[tuple[float, int]] = deque(maxlen=90)
         self._policies, self._counted = 1, float("-inf")
         episode = QHBoxLayout()
@@ -67,6 +71,7 @@ class StatusArea(QWidget):
             self._policies,
         )
         mixed = state.link is Link.LIVE and self._policies > 1
+        self.link_line.setToolTip(text)
         set_plainly(self.link_line, text, _STYLES[Link.LOST if mixed else state.link])
         self.episode_line.show_text(episode_text(store.episode))
         capped = any(newest.capped for newest in store.newest.values())

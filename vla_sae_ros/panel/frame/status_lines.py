@@ -6,6 +6,9 @@ from vla_sae_ros.panel.state.connection import Link, LinkState
 from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.state.values import EpisodeView, RecordingView
 
+_SLOWEST = 0.05
+"""[1/s] a lower rate would be shown as none, and is none: diagnostics alone are heard."""
+
 
 def link_text(state: LinkState, rate: float, policy: str, policies: int = 1) -> str:
     """Return the connection in words; `rate` is feature messages per second."""
@@ -17,7 +20,8 @@ def link_text(state: LinkState, rate: float, policy: str, policies: int = 1) -> 
             "Values below are old; this panel's edits end with their lease."
         )
     name = f" to policy {policy[:12]}" if policy else ""
-    text = f"Connected{name}, {rate:.1f} feature messages/s, newest message {state.age:.1f} s ago"
+    pace = f"{rate:.1f} feature messages/s" if rate >= _SLOWEST else "no inference at present"
+    text = f"Connected{name}, {pace}, last heard {state.age:.1f} s ago"
     if policies > 1:
         text += f"   {policies} POLICIES publish features: values mix, stop all but one"
     return text

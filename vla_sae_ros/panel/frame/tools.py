@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
     QLineEdit,
     QMenu,
     QPushButton,
@@ -16,7 +14,9 @@ from PyQt5.QtWidgets import (
 
 from vla_sae_ros.panel.table.delegates import MODES, mode_words
 from vla_sae_ros.panel.table.table_model import Filter
+from vla_sae_ros.panel.widgets.flow import Flow, spring
 from vla_sae_ros.panel.widgets.inks import CAUTION
+from vla_sae_ros.panel.widgets.plain_text import PlainLabel
 from vla_sae_ros.panel.widgets.plainly import set_plainly
 from vla_sae_ros.panel.widgets.quiet_boxes import QuietComboBox, QuietSeconds
 
@@ -35,7 +35,7 @@ class Tools(QWidget):
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search site, #number, label or class   (Ctrl+F)")
         self.search.setClearButtonEnabled(True)
-        self.count_label = QLabel()
+        self.count_label = PlainLabel()
         self.filters = {which: _toggle(which.value.capitalize()) for which in Filter}
         self.mode = QuietComboBox()
         self.mode.addItems([mode_words(*each) for each in MODES])
@@ -66,22 +66,21 @@ class Tools(QWidget):
         )
 
     def _lay_out(self) -> None:
-        first, second = QHBoxLayout(), QHBoxLayout()
-        first.addWidget(self.search, 1)
+        first, second = Flow(), Flow()
+        first.addWidget(self.search)
         first.addWidget(self.count_label)
         for button in self.filters.values():
             first.addWidget(button)
         for words, widget in (("New edits", self.mode), ("ramp", self.ramp), ("lease", self.lease)):
-            second.addWidget(QLabel(words))
+            second.addWidget(PlainLabel(words))
             second.addWidget(widget)
-        second.addStretch(1)
+        second.addWidget(spring())
         for each in (self.undo, self.redo, self.presets, self.bypass, self.release):
             second.addWidget(each)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(8, 4, 8, 4)
         whole.setSpacing(5)
         for row in (first, second):
-            row.setSpacing(7)
             whole.addLayout(row)
 
 

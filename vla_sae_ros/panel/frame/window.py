@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from PyQt5.QtCore import QEvent, QSize, Qt, QTimer
-from PyQt5.QtGui import QKeyEvent, QKeySequence
+from PyQt5.QtGui import QKeyEvent, QKeySequence, QResizeEvent
 from PyQt5.QtWidgets import QShortcut, QVBoxLayout, QWidget
 
 from vla_sae_ros.core.steering import Mode, Phase, Preset, Unit
@@ -34,6 +34,7 @@ from vla_sae_ros.panel.widgets.note_line import NoteLine
 from vla_sae_ros.panel.widgets.plainly import set_plainly
 
 _FRAME_MS = 33
+_NARROW = 42  # [line heights] no room for the views beside the table: 670 pixels as a rule
 _SORT_PERIOD = 0.7  # [s]
 _SPARK_PERIOD = 0.2  # [s] between two drawings of the sparklines: nobody sees more
 
@@ -221,6 +222,12 @@ class PanelWidget(QWidget):
                 self._bypass_key.release(time.monotonic())
             return
         super().keyReleaseEvent(event)
+
+    @guarded()
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave the room of a narrow window to the table."""
+        self.areas.fold(event.size().width() < _NARROW * self.fontMetrics().height())
+        super().resizeEvent(event)
 
     @guarded()
     def changeEvent(self, event: QEvent) -> None:

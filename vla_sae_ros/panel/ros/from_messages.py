@@ -160,8 +160,8 @@ def steering_view(message: SteeringState) -> StateView:
     return replace(view, edits=edits)
 
 
-def event_view(message: SteeringEvent) -> EventView:
-    """Return one line of the audit trail."""
+def event_view(message: SteeringEvent, received: float) -> EventView:
+    """Return one line of the audit trail, heard at this wall time [s since the epoch]."""
     kinds = {int(kind): kind.name.lower().replace("_", " ") for kind in EventKind}
     return EventView(
         time=seconds(message.header.stamp),
@@ -173,6 +173,7 @@ def event_view(message: SteeringEvent) -> EventView:
         to_value=message.to_value,
         reason=one_line(message.reason),
         revision=message.revision,
+        received=received,
     )
 
 

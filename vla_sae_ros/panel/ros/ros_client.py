@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -99,7 +100,7 @@ class RosClient:
     @guarded()
     def _on_event(self, message: SteeringEvent) -> None:
         self.incoming.heard()
-        self.incoming.events.put(from_messages.event_view(message))
+        self.incoming.events.put(from_messages.event_view(message, time.time()))
 
     @guarded()
     def _on_episode(self, message: EpisodeState) -> None:

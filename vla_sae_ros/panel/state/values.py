@@ -119,6 +119,10 @@ class EventView:
     to_value: float
     reason: str
     revision: int
+    received: float = 0.0
+    """[s since the epoch] wall time at which the panel heard of it; 0 = not known."""
+    unit: str = ""
+    """Of the values, in words; empty = natural units."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from vla_sae_ros.panel.state.slider import Slider
 from vla_sae_ros.panel.state.values import MODE_WORDS, UNIT_WORDS
 from vla_sae_ros.panel.table.marks import diamond, disc, triangle
 from vla_sae_ros.panel.table.table_columns import SPARK_SECONDS
-from vla_sae_ros.panel.table.table_model import BarRole, RepeatedRole, SliderRole, SparkRole
+from vla_sae_ros.panel.table.table_model import BarRole, SliderRole, SparkRole, SteersRole
 from vla_sae_ros.panel.widgets.guard import guarded
 from vla_sae_ros.panel.widgets.inks import Inks, em, faint
 from vla_sae_ros.panel.widgets.polyline import polyline, thin_pen
@@ -67,13 +67,13 @@ def x_of(value: float, cell: QRectF, limit: float) -> float:
 
 
 class SiteDelegate(QStyledItemDelegate):
-    """A site's name, faint where the row above has the same."""
+    """A site's name, faint where it takes no edits; the tooltip says why."""
 
     @guarded()
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
         """Draw one cell."""
         ink = Inks.of(option).text
-        painter.setPen(faint(ink, 90) if index.data(RepeatedRole) else ink)
+        painter.setPen(ink if index.data(SteersRole) else faint(ink, 110))
         area = option.rect.adjusted(4, 0, -2, 0)
         text = option.fontMetrics.elidedText(
             str(index.data()), Qt.TextElideMode.ElideRight, area.width()

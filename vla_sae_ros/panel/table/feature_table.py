@@ -49,6 +49,7 @@ _WIDTHS = {
     Column.VALUE: 108,
 }
 _SPARE = (Column.COVERAGE, Column.CLASS, Column.SPARK)  # hidden first in a narrow window
+_SPARE_LAST = (Column.VALUE, Column.MODE, Column.PIN, Column.ACTIVATION)  # in half a screen
 _NARROW_LABEL = 70
 _NUDGE = 0.02  # of a slider's half range per arrow key
 
@@ -149,15 +150,19 @@ class FeatureTable(QTableView):
         for spare in _SPARE:
             if sum(self._widths[each] for each in shown if each is not Column.STEER) > room:
                 shown = [each for each in shown if each is not spare]
+        narrow = min(round(_NARROW_LABEL * scale), self._widths[Column.LABEL])
+        widths = {**self._widths, Column.LABEL: narrow}
+        for spare in _SPARE_LAST:
+            if sum(widths[each] for each in shown if each is not Column.STEER) > room:
+                shown = [each for each in shown if each is not spare]
         for column in Column:
             self.setColumnHidden(column, column not in shown)
         others = sum(
             self._widths[each] for each in shown if each not in (Column.STEER, Column.LABEL)
         )
-        smallest = min(round(_NARROW_LABEL * scale), self._widths[Column.LABEL])
         wanted = self._widths[Column.LABEL]
         if Column.LABEL in shown:
-            self.setColumnWidth(Column.LABEL, min(wanted, max(smallest, room - others)))
+            self.setColumnWidth(Column.LABEL, min(wanted, max(narrow, room - others)))
             self._widths[Column.LABEL] = wanted
 
     def save(self) -> dict[str, Any]:
@@ -273,7 +278,10 @@ class FeatureTable(QTableView):
         site, feature = self.features.columns.name_of(row)
         menu = QMenu(self)
         menu.addAction("Pin or unpin\tP", lambda: self.pin_toggled.emit(row))
-        menu.addAction(f"Release {site} #{feature}\tDel", lambda: self.released.emit(row))
+        menu.addAction(
+            f"Release {site} #{feature}\tDel".replace("&", "&&"),  # one would mark a key
+            lambda: self.released.emit(row),
+        )
         modes = menu.addMenu("Edit it by")
         assert modes is not None
         for mode, unit in MODES:

@@ -16,11 +16,12 @@ from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.state.values import MODE_WORDS, UNIT_WORDS
 from vla_sae_ros.panel.table.table_columns import SORT_KEYS, SPARK_SECONDS, TITLES, Column
 from vla_sae_ros.panel.widgets.guard import guarded
+from vla_sae_ros.panel.widgets.plain_text import plain_tip
 
 BarRole = Qt.ItemDataRole.UserRole + 1
 SliderRole = Qt.ItemDataRole.UserRole + 2
 SparkRole = Qt.ItemDataRole.UserRole + 3
-RepeatedRole = Qt.ItemDataRole.UserRole + 4
+SteersRole = Qt.ItemDataRole.UserRole + 4
 
 
 class Filter(Enum):
@@ -40,7 +41,7 @@ _ROLES = frozenset(
         int(BarRole),
         int(SliderRole),
         int(SparkRole),
-        int(RepeatedRole),
+        int(SteersRole),
     }
 )
 _NO_FLAGS = Qt.ItemFlags(Qt.ItemFlag.NoItemFlags)
@@ -187,11 +188,8 @@ class FeatureTableModel(QAbstractTableModel):
                 self._store.history.times(SPARK_SECONDS),
                 self._store.history.applied(rows, SPARK_SECONDS)[:, 0],
             )
-        if role == RepeatedRole:
-            above = index.row() - 1
-            return above >= 0 and (
-                self.columns.site_index[row] == self.columns.site_index[self.order[above]]
-            )
+        if role == SteersRole:
+            return self.columns.site(row).can_steer
         return self._tooltip(row)
 
     def _text(self, row: int, column: int) -> str | None:
@@ -233,7 +231,7 @@ class FeatureTableModel(QAbstractTableModel):
             lines.append("not in the policy's catalogue: dead or unknown in the SAE's data")
         if why_not := columns.why_not(row):
             lines.append(f"cannot be steered: {why_not}")
-        return "\n".join(filter(None, lines))
+        return plain_tip("\n".join(filter(None, lines)))
 
     def _new_order(self) -> IntArray:
         columns = self.columns

@@ -22,6 +22,7 @@ from vla_sae_ros.panel.views.notes import Drafts, Writing
 from vla_sae_ros.panel.views.notes_edit import NotesEdit
 from vla_sae_ros.panel.views.view import Context
 from vla_sae_ros.panel.widgets.guard import guarded
+from vla_sae_ros.panel.widgets.plain_text import PlainLabel
 
 _NOTHING = "Select a feature in the table to read about it."
 
@@ -38,7 +39,7 @@ class DetailsView(QScrollArea):
         self._name: FeatureName | None = None
         self._known = Writing("", "")
         self._drafts = Drafts()
-        self.title, self.source, self.description, self.state = (QLabel() for _ in range(4))
+        self.title, self.source, self.description, self.state = (PlainLabel() for _ in range(4))
         self.label, self.notes, self.examples = QLineEdit(), NotesEdit(), Examples()
         self.metrics: dict[str, QLabel] = {}
         self._build()
@@ -129,7 +130,7 @@ class DetailsView(QScrollArea):
     def _make_facts(self) -> QFormLayout:
         facts = QFormLayout()
         for words, meaning in METRICS.items():
-            title, value = QLabel(words), QLabel()
+            title, value = PlainLabel(words), PlainLabel()
             value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             for part in (title, value):
                 part.setToolTip(meaning)

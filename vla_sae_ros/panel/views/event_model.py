@@ -16,6 +16,7 @@ from PyQt5.QtWidgets import QApplication
 from vla_sae_ros.panel.state.values import EventView
 from vla_sae_ros.panel.views.plot_inks import PlotInks
 from vla_sae_ros.panel.widgets.guard import guarded
+from vla_sae_ros.panel.widgets.plain_text import plain_tip
 
 ALARMING = frozenset({"refused", "capped", "lease expired"})
 """Kinds that an operator must not overlook."""
@@ -25,14 +26,24 @@ class EventColumn(IntEnum):
     """Columns of the log."""
 
     TIME = 0
-    KIND = 1
-    OWNER = 2
-    FEATURE = 3
-    CHANGE = 4
-    REASON = 5
+    OBSERVED = 1
+    KIND = 2
+    OWNER = 3
+    FEATURE = 4
+    CHANGE = 5
+    REASON = 6
 
 
-_TITLES = ("Time", "What", "Who", "Feature", "From → to", "Why")
+_TITLES = (
+    ("Time", "Wall time at which the panel heard of it"),
+    ("Observation", "Stamp of the observation it acted on; simulated time in a simulation"),
+    ("What", "Set, refused, released, ..."),
+    ("Who", "Owner of the edit"),
+    ("Feature", "Site and number"),
+    ("From → to", "In the unit of the edit"),
+    ("Why", "In words"),
+)
+"""Title and tooltip."""
 
 
 class EventModel(QAbstractTableModel):
@@ -83,7 +94,9 @@ class EventModel(QAbstractTableModel):
     ) -> Any:
         """Return a column's title."""
         if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return _TITLES[section]
+            return _TITLES[section][0]
+        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.ToolTipRole:
+            return _TITLES[section][1]
         return None
 
     @guarded()
@@ -95,7 +108,7 @@ class EventModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return event_words(event)[index.column()]
         if role == Qt.ItemDataRole.ToolTipRole:
-            return "   ".join(filter(None, event_words(event)))
+            return plain_tip("   ".join(filter(None, event_words(event))))
         if event.kind in ALARMING and role == Qt.ItemDataRole.ForegroundRole:
             return PlotInks.of(QApplication.palette()).alarm
         if event.kind in ALARMING and role == Qt.ItemDataRole.FontRole:
@@ -108,14 +121,22 @@ class EventModel(QAbstractTableModel):
         return not self._alarming_only or event.kind in ALARMING
 
 
-def event_words(event: EventView) -> tuple[str, str, str, str, str, str]:
+def event_words(event: EventView) -> tuple[str, ...]:
     """Return the cells of one event."""
     kind = f"⚠ {event.kind.upper()}" if event.kind in ALARMING else event.kind
     change = ""
     if not (math.isnan(event.from_value) and math.isnan(event.to_value)):
-        change = f"{_value(event.from_value)} → {_value(event.to_value)}"
+        change = f"{_value(event.from_value)} → {_value(event.to_value)} {event.unit}".rstrip()
     feature = f"{event.site} #{event.feature}" if event.site else ""
-    return (_clock(event.time), kind, event.owner, feature, change if feature else "", event.reason)
+    return (
+        _clock(event.received),
+        _clock(event.time),
+        kind,
+        event.owner,
+        feature,
+        change if feature else "",
+        event.reason,
+    )
 
 
 def _value(value: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PyQt5.QtCore import QModelIndex, Qt
 from PyQt5.QtGui import QFontMetrics
 from PyQt5.QtWidgets import (
@@ -9,23 +11,26 @@ from PyQt5.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QTableView,
     QVBoxLayout,
     QWidget,
 )
 
+from vla_sae_ros.core.steering import Edit, Mode
 from vla_sae_ros.panel.state.store import Store
+from vla_sae_ros.panel.state.values import UNIT_WORDS, EventView, FeatureName
 from vla_sae_ros.panel.views.event_model import EventColumn, EventModel
 from vla_sae_ros.panel.views.view import Context
 from vla_sae_ros.panel.widgets.guard import guarded
+from vla_sae_ros.panel.widgets.plain_text import PlainLabel
 
 _WIDEST = {
     EventColumn.TIME: "00:00:00.0",
+    EventColumn.OBSERVED: "Observation",
     EventColumn.KIND: "⚠ LEASE EXPIRED",
     EventColumn.OWNER: "panel_00000",
     EventColumn.FEATURE: "expert.1 #0000",
-    EventColumn.CHANGE: "natural → 00.00",
+    EventColumn.CHANGE: "natural → 00.00 x max",
 }
 """What fits into a column at first; columns can be dragged wider."""
 
@@ -37,10 +42,11 @@ class EventsView(QWidget):
         """Start empty."""
         super().__init__()
         self._select, self._seen = context.select, 0
+        self._edits: dict[FeatureName, Edit] = {}
         self.model = EventModel(self)
         self.only = QCheckBox("&Refusals, caps and lost leases only")
         self.only.toggled.connect(self._filter)
-        self.count = QLabel()
+        self.count = PlainLabel()
         line = QHBoxLayout()
         line.addWidget(self.only)
         line.addStretch(1)
@@ -53,13 +59,31 @@ class EventsView(QWidget):
 
     def refresh(self, store: Store, now: float) -> None:
         """Append what is new."""
+        if store.steering is not None:  # an event may tell of an edit that is gone
+            self._edits |= {(e.edit.site, e.edit.feature): e.edit for e in store.steering.edits}
         fresh = min(store.events_seen - self._seen, len(store.events))
         if fresh <= 0:
             return
         self._seen = store.events_seen
-        self.model.extend(list(store.events)[-fresh:])
+        self.model.extend([self._in_unit(store, e) for e in list(store.events)[-fresh:]])
         refused = f", {store.counters.refused} refused" if store.counters.refused else ""
         self.count.setText(f"{store.events_seen} events{refused}")
+
+    def _in_unit(self, store: Store, event: EventView) -> EventView:
+        """Return the event with its values in the unit of its edit, as the table shows them."""
+        name = event.site, event.feature
+        edit, row = self._edits.get(name), store.columns.row_of(name)
+        if edit is None or row is None or edit.mode not in (Mode.CLAMP, Mode.ADD):
+            return event
+        scale = store.columns.per_unit(row, edit)
+        if not scale > 0:
+            return event
+        return replace(
+            event,
+            from_value=event.from_value / scale,
+            to_value=event.to_value / scale,
+            unit=UNIT_WORDS[edit.unit],
+        )
 
     @guarded()
     def _filter(self, only: bool) -> None:

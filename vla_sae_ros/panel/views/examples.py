@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 from PyQt5.QtGui import QImage
-from PyQt5.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QSizePolicy, QWidget
+from PyQt5.QtWidgets import QHBoxLayout, QScrollArea, QSizePolicy, QWidget
 
 from vla_sae_ros.panel.state.values import Example
 from vla_sae_ros.panel.views.picture_box import PictureBox
 from vla_sae_ros.panel.widgets.guard import guarded
+from vla_sae_ros.panel.widgets.plain_text import PlainLabel, plain_tip
 
 _MOST = 12
 _SIDE = 128  # [pixels]
@@ -39,7 +40,7 @@ class Examples(QScrollArea):
         for box in self.boxes:
             line.addWidget(box)
         if not self.boxes:
-            words = QLabel("The catalogue holds no example frames of this feature.")
+            words = PlainLabel("The catalogue holds no example frames of this feature.")
             words.setWordWrap(True)
             line.addWidget(words)
         line.addStretch(1)
@@ -48,7 +49,7 @@ class Examples(QScrollArea):
 
 def _box(example: Example) -> PictureBox:
     box = PictureBox(example.caption)
-    box.setToolTip(example.caption)
+    box.setToolTip(plain_tip(example.caption))
     box.setFixedSize(_SIDE + 30, _SIDE + box.fontMetrics().height() + 4)
     image = QImage.fromData(example.data).convertToFormat(QImage.Format.Format_RGB888)
     if image.isNull():

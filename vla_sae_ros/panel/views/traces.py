@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from PyQt5.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PyQt5.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.state.values import EventView, FeatureName
@@ -15,6 +15,7 @@ from vla_sae_ros.panel.views.trace import EventMark, Trace
 from vla_sae_ros.panel.views.trace_legend import TraceLegend
 from vla_sae_ros.panel.views.view import Context
 from vla_sae_ros.panel.widgets.guard import guarded
+from vla_sae_ros.panel.widgets.plain_text import PlainLabel
 
 MOST = 12
 """Pinned features that are drawn: more lanes are not readable."""
@@ -35,7 +36,7 @@ class TracesView(QWidget):
         self.pause = QPushButton("&Pause")
         self.pause.setCheckable(True)
         self.pause.setToolTip("Hold the plot; wheel zooms, dragging moves, End follows again")
-        self.more = QLabel()
+        self.more = PlainLabel()
         line = QHBoxLayout()
         line.addWidget(self.pause)
         line.addWidget(TraceLegend(), 1)

@@ -7,6 +7,7 @@ from PyQt5.QtGui import QFontMetrics, QPainter, QPaintEvent, QPalette
 from PyQt5.QtWidgets import QSizePolicy, QWidget
 
 from vla_sae_ros.panel.widgets.guard import guarded
+from vla_sae_ros.panel.widgets.plain_text import plain_tip
 
 
 class Elided(QWidget):
@@ -33,7 +34,7 @@ class Elided(QWidget):
         """Show `text`; a warning stands out."""
         if (text, warning) != (self._text, self._warning):
             self._text, self._warning = text, warning
-            self.setToolTip(text)
+            self.setToolTip(plain_tip(text))
             self.update()
 
     @guarded()
