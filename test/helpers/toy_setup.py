@@ -32,8 +32,7 @@ from vla_sae_ros.sim.environment import Layout, Observation, StepResult, TaskSpe
 from vla_sae_ros.study.experiment.design.plan import NamedTask, PlannedRun, StudyInputs
 from vla_sae_ros.study.experiment.design.study_file import Study
 from vla_sae_ros.study.experiment.records.outcome import Result
-from vla_sae_ros.study.experiment.run.worker import Worker
-from vla_sae_ros.study.experiment.run.worker_pool import WorkerPool
+from vla_sae_ros.study.experiment.run.worker_pool import Worker, WorkerPool
 
 UP, TO_X, TO_Y, SILENT = 0, 1, 2, 3
 WIDTH, ROWS, TOKENS, CHUNK, STEPS = 64, 40, 3, 6, 25

@@ -14,7 +14,7 @@ from vla_sae_ros.core.errors import ConfigurationError, SimulationError, VlaSaeE
 from vla_sae_ros.study.experiment.design.plan import PlannedRun
 from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.run.setup import SetupSpec
-from vla_sae_ros.study.experiment.run.worker import Worker
+from vla_sae_ros.study.experiment.run.worker_pool import Worker
 
 _SPAWN = multiprocessing.get_context("spawn")  # OpenGL and torch do not survive a fork
 _CLOSING = 5.0  # [s]

@@ -11,7 +11,7 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.study.experiment.design.plan import PlannedRun
 from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.run.setup import SetupSpec
-from vla_sae_ros.study.experiment.run.worker import Worker
+from vla_sae_ros.study.experiment.run.worker_pool import Worker
 
 try:
     import ray
