@@ -45,8 +45,10 @@ def ros_log_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the marks after us
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give a worker whole files, so that it makes their fixtures once; the slow ones come first."""
+    if not hasattr(config, "workerinput"):
+        return  # one process runs them all, in the order of the files
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group_of(item.path)))
     slow = {group_of(item.path) for item in items if item.get_closest_marker("slow")}

@@ -151,7 +151,6 @@ def bag_of(folder: Path, metadata: bytes, data: bytes) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_what_the_official_reader_decodes_is_there_and_no_tool_ends_in_a_traceback(
     whole: dict[str, tuple[bytes, bytes]], container: str, tmp_path: Path

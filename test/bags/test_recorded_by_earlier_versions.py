@@ -89,7 +89,6 @@ def test_it_is_complete_and_can_be_copied_whole_by_repair(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_it_is_plotted_compared_and_filmed(tmp_path: Path) -> None:
     for command in (
         ["plot", str(OLD), "--output", str(tmp_path / "plots")],

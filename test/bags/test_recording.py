@@ -110,7 +110,7 @@ def test_a_disk_below_its_free_limit_stops_the_recording_and_says_so(tmp_path: P
     made = recording(tmp_path / "bag", limits, free_bytes=free_bytes)
     assert made.put("/a", 1, DATA)
     assert low.wait(PATIENCE)
-    made._thread.join(10)
+    made._thread.join(PATIENCE)
 
     status = made.status()
     assert status.phase is RecordingPhase.FAILED

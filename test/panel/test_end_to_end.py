@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import rclpy
 from geometry_msgs.msg import PoseStamped
+from patience import PATIENCE
 from PyQt5.QtCore import QEvent, QPoint, QRectF, Qt
 from PyQt5.QtGui import QMouseEvent
 from PyQt5.QtTest import QTest
@@ -114,7 +115,7 @@ class System:
 
     def close(self) -> None:
         self._executor.shutdown()
-        self._thread.join(20)
+        self._thread.join(PATIENCE)
         if self.node is not None:
             self.node.destroy_node()
         self.bridge.node.destroy_node()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from vla_sae_ros.core.errors import SimulationError
 from vla_sae_ros.sim.quiet import prepare_simulator_imports
@@ -25,7 +26,6 @@ from vla_sae_ros.sim.background_renderer import (  # noqa: E402
 )
 from vla_sae_ros.sim.drawn_state import block_size, read_state, write_state  # noqa: E402
 
-PATIENCE = 120.0  # [s] that anything may take on a busy machine
 SIZE = 64
 SCENE = """
 <mujoco>

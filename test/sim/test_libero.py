@@ -165,7 +165,6 @@ def test_a_step_that_ends_late_is_forgotten_by_the_next_reset() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("quality", ["quick", "full"])
 @pytest.mark.parametrize(
     ("suite", "index"),

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from patience import PATIENCE
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -16,8 +17,6 @@ from std_srvs.srv import Trigger
 from vla_sae_ros.core.errors import LONGEST_REASON
 from vla_sae_ros.wire.guarded_executor import GuardedExecutor, NodeFailed, failures_of
 from vla_sae_ros.wire.steady import steady_timer
-
-LIMIT = 30.0  # [s]
 
 
 class Bench:
@@ -38,7 +37,7 @@ class Bench:
 
     def call(self, kind, name, request):
         client = self.asker.create_client(kind, name)
-        assert client.wait_for_service(LIMIT)
+        assert client.wait_for_service(PATIENCE)
         future = client.call_async(request)
         self.until(future.done)
         return future.result()

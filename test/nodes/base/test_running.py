@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import rclpy
+from patience import PATIENCE
 from rclpy.context import Context
 from rclpy.node import Node
 from std_msgs.msg import Empty
@@ -32,7 +33,7 @@ def test_a_node_without_any_timer_stops_at_once():
     spinner = threading.Thread(target=spin_until, args=(node, stop))
     spinner.start()
     stop.set()
-    spinner.join(5.0)
+    spinner.join(PATIENCE)
     assert not spinner.is_alive()
     context.try_shutdown()
 

@@ -101,7 +101,7 @@ class FakePolicy:
 
     def close(self) -> None:
         self.executor.shutdown()
-        self.thread.join(10)
+        self.thread.join(PATIENCE)
         self.node.destroy_node()
         rclpy.shutdown(context=self.context)
 
