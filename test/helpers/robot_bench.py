@@ -38,6 +38,7 @@ from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.action_client import ActionClient
 from vla_sae_ros.wire.conversions import to_floats
 
+wait = answer_of  # the name by which scripts outside the tests know it
 OWNER = "tester"
 LEASE = 3.0
 """[s] the longest lease of the patient settings; a panel's or script's own is shorter."""

@@ -13,12 +13,12 @@ import pytest
 from action_msgs.msg import GoalStatus
 from patience import PATIENCE, answer_of, eventually
 from robot_bench import OWNER, RobotBench, chunk_for
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 
 from vla_sae_ros.clients import run as run_client
 from vla_sae_ros.clients.client import Client
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.msg import EpisodeState, RobotCommand, RobotState
+from vla_sae_ros.msg import EpisodeState, RobotCommand, RobotState, SteeringLease
 from vla_sae_ros.nodes.recorder.topics import CONTRACT_TOPICS
 from vla_sae_ros.robot.admission import EnableRefused
 from vla_sae_ros.robot.droid import RESET_POSE
@@ -358,3 +358,21 @@ def test_bags_hold_what_a_robots_bridge_tells():
 def test_parameters_that_do_not_fit_are_refused_at_the_start(parameters, words):
     with pytest.raises(ConfigurationError, match=words):
         RobotBench(**parameters)
+
+
+def test_a_way_back_is_refused_where_every_joint_stands_in_its_range(bench):
+    robot = bench()
+    ask = robot.node.create_client(Trigger, "bridge/way_back")
+    assert ask.wait_for_service(PATIENCE)
+    answer = answer_of(ask.call_async(Trigger.Request()))
+    assert not answer.success and "no way back" in answer.message
+
+
+def test_several_clients_that_are_heard_of_get_no_enable_and_are_named(bench):
+    robot = bench(lease=1.0)
+    beats = robot.node.create_publisher(SteeringLease, "bridge/heartbeat", qos.HEARTBEAT)
+    robot.node.create_timer(0.1, lambda: beats.publish(SteeringLease(owner="other", duration=2.0)))
+    robot.until(lambda: "other" in robot.bridge._admission._owners)
+    answer = robot.call("enable", data=True)
+    assert not answer.success and "'other'" in answer.message and "'tester'" in answer.message
+    assert robot.robot[-1].status == RobotState.DISABLED

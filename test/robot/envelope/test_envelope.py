@@ -10,6 +10,7 @@ from arm_rig import ZERO, Rig, action, gone, rig_for
 
 from vla_sae_ros.robot.admission import EnableRefused
 from vla_sae_ros.robot.driver import RobotFault
+from vla_sae_ros.robot.machine.events import Event, Kind
 from vla_sae_ros.robot.reasons import Limit, Refused, Status, Stop
 from vla_sae_ros.robot.settings import RobotSettings
 
@@ -365,3 +366,35 @@ def test_driven_into_a_corner_the_arm_stays_inside_every_limit(
     assert settings.place.workspace.outside(points).max() <= 1e-5
     tool = np.linalg.norm(np.diff(points[:, -1], axis=0), axis=1)
     assert tool.max() <= settings.place.max_ee_step + 1e-5
+
+
+def test_a_joint_beyond_its_range_gets_back_when_asked_for_by_name_and_not_otherwise(
+    settings: RobotSettings,
+) -> None:
+    high = settings.published.upper[6]
+    beyond = settings.reset_pose.copy()
+    beyond[6] = high + 0.02
+    rig = rig_for(settings, beyond)
+    with pytest.raises(EnableRefused, match="way_back"):
+        rig.envelope.enable("panel", 1.0)
+    ask = Event(Kind.ENABLE, rig.envelope.ticket(), "panel", 1.0, way_back=True)
+    assert not rig.cycle.request(ask).refusal
+    places = [beyond[6]]
+    while rig.envelope.state().status is Status.ENABLED:
+        outcome = rig.tick(action(7, 1.0))
+        assert outcome.stop is None, "the policy's own wish is not followed"
+        places.append(rig.driver.q[6])
+        assert len(places) < 200
+    assert rig.driver.calls[-1] == "stop"
+    assert (np.diff(places) <= 0).all() and places[-1] <= high - settings.margin
+    assert np.abs(np.diff(places)).max() <= settings.limits.velocity[6] * settings.period
+    refused = rig.cycle.request(replace(ask, asked=rig.envelope.ticket())).refusal
+    assert "no way back" in refused
+
+
+def test_a_joint_far_beyond_its_range_needs_hands(settings: RobotSettings) -> None:
+    beyond = settings.reset_pose.copy()
+    beyond[6] = settings.published.upper[6] + 0.3
+    rig = rig_for(settings, beyond)
+    ask = Event(Kind.ENABLE, rig.envelope.ticket(), "panel", 1.0, way_back=True)
+    assert "by hand" in rig.cycle.request(ask).refusal

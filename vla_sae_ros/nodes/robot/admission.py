@@ -40,7 +40,7 @@ TWO_BRIDGES = "another node publishes robot_command: two bridges command one rob
 
 
 class RobotAdmission:
-    """`bridge/enable`, `bridge/stop`, `bridge/recover` and `bridge/heartbeat` of one control loop.
+    """`bridge/enable`, `stop`, `recover`, `way_back` and `heartbeat` of one control loop.
 
     SetBool does not say who calls: the enable goes to the one client that is heard of, and only
     that client's heartbeats prolong it. While several are heard of, nobody is enabled.
@@ -71,6 +71,7 @@ class RobotAdmission:
             (SetBool, "bridge/enable", self._enable),
             (Trigger, "bridge/stop", self._stop),
             (Trigger, "bridge/recover", self._recover),
+            (Trigger, "bridge/way_back", self._go_back),
         ):
             node.create_service(kind, name, answer, callback_group=group, qos_profile=qos.SERVICE)
         steady_timer(node, CHECK_PERIOD, self._look)
@@ -98,11 +99,22 @@ class RobotAdmission:
             self._on_hold()
             response.success, response.message = True, "holding still; motion is disabled"
             return response
+        return await self._grant(response, way_back=False)
+
+    async def _go_back(
+        self, _request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        return await self._grant(response, way_back=True)
+
+    async def _grant[Answer: (SetBool.Response, Trigger.Response)](
+        self, response: Answer, way_back: bool
+    ) -> Answer:
         asked = self._loop.ticket()  # a stop or a disable from now on wins over this enable
         try:
             owner = await self._owner()
             self._refuse_rivals()
-            self._loop.enable(owner, min(self._longest, self._heard.remaining(owner)), asked)
+            lease = min(self._longest, self._heard.remaining(owner))
+            self._loop.enable(owner, lease, asked, way_back)
         except VlaSaeError as refusal:
             response.message = str(refusal)
             self._node.get_logger().warning(f"enable refused: {refusal}")

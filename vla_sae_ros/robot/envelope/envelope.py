@@ -30,6 +30,14 @@ _BY_STATUS = {
 }
 
 
+FURTHEST = 0.2
+"""[rad] beyond the end of its range from where a joint may be moved back."""
+WELL_INSIDE = 0.02
+"""[rad] further than its margin that a joint is moved back."""
+BACK_LEAD = 0.05
+"""[rad] by which the targets lead on the way back: slow, and soft under joint impedance."""
+
+
 def suspended() -> float:
     """Return for how long this machine has been suspended since it was started [s]."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
@@ -82,6 +90,7 @@ class SafetyEnvelope:
         self._had_control = False
         self._started = False  # the first tick starts from what is measured then
         self._last_tick: float | None = None
+        self._way_back = False
         self._measured.start()
 
     def ticket(self) -> int:
@@ -98,10 +107,11 @@ class SafetyEnvelope:
             arm.fault = "" if fault is None else f"{fault[0]}, {fault[1]}"
         if event.kind is Kind.ENABLE:
             arm.fresh = reading is not None
-            arm.blocked = "" if reading is None else self._blocked(reading)
+            arm.blocked = "" if reading is None else self._blocked(reading, event.way_back)
         verdict = self._admission.handle(event)
         if Action.BEGIN in verdict.actions:
             self._begin()
+            self._way_back = event.way_back
         self._keep()
         return verdict
 
@@ -217,17 +227,19 @@ class SafetyEnvelope:
             return self._latch(number, reading, command, problem)
         return self._moving(number, reading, command, now)
 
-    def _blocked(self, reading: RobotReading) -> str:
+    def _blocked(self, reading: RobotReading, way_back: bool) -> str:
         """Return in words why the arm may not be enabled as it stands, empty when it may."""
         if reading.blocked:
             return reading.blocked
         limits, margin, q = self._settings.limits, self._settings.margin, reading.q
         beyond = np.maximum(limits.lower - q, q - limits.upper) + margin
         joint = int(np.argmax(beyond))
-        if beyond[joint] > margin / 2:
+        if way_back and beyond[joint] <= 0:
+            return "Every joint stands within its range and margin: there is no way back to go."
+        if beyond[joint] > (margin + FURTHEST if way_back else margin / 2):
             return (
                 f"Joint {joint + 1} stands at {q[joint]:.3f} rad, {beyond[joint]:.3f} rad inside "
-                "its margin. Move it away by hand first."
+                "its margin. Ask for the way back (bridge/way_back), or move it away by hand first."
             )
         outside = self._shaping.outside(q)
         if outside > RETURN:
@@ -259,7 +271,8 @@ class SafetyEnvelope:
         if admission.status is not Status.ENABLED:
             known = problem is not None and problem[0] is Stop.JOINT_RANGE
             return None if known else problem  # a joint out of its range stands; it is not enabled
-        if problem is not None:
+        known = self._way_back and problem is not None and problem[0] is Stop.JOINT_RANGE
+        if problem is not None and not known:
             return problem
         if admission.lease_left <= 0:
             return (
@@ -334,6 +347,8 @@ class SafetyEnvelope:
         if not self._started:
             self._started = True
             self._shaping.start(reading.q)
+        if self._way_back:
+            return self._going_back(number, reading, command, now)
         refusal: Refusal | None = None
         if command is not None:
             refusal = refusal_of(command, self._space, self._settings.watchdog, now)
@@ -356,6 +371,23 @@ class SafetyEnvelope:
             None if refusal is None else refusal[0],
             detail="" if refusal is None else refusal[1],
         )
+
+    def _going_back(
+        self, number: int, reading: RobotReading, command: ArmCommand | None, now: float
+    ) -> Outcome:
+        """Move slowly towards the joints' ranges, whatever the source asks for; then hold still."""
+        limits, margin = self._settings.limits, self._settings.margin + WELL_INSIDE
+        goal = np.clip(reading.q, limits.lower + margin, limits.upper - margin)
+        if (np.abs(goal - reading.q) < WELL_INSIDE / 2).all():
+            self._admission.handle(Event(Kind.DISABLE))
+            return self._idle(number, reading, command)
+        self._fed = now
+        lead = np.clip(goal - reading.q, -BACK_LEAD, BACK_LEAD)
+        sent, names = self._shaping.follow(reading.q + lead, reading.q, self._revision)
+        if sent is None:
+            why = Stop.WORKSPACE, "the way back would leave the workspace"
+            return self._latch(number, reading, command, why)
+        return Outcome(number, now, Status.ENABLED, None, reading.q, goal, sent, limits=names)
 
     def _shape(self, command: ArmCommand | None, reading: RobotReading) -> _Shaped | None:
         """Return what to send; None: nothing that can be sent is safe."""

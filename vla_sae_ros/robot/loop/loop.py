@@ -108,17 +108,21 @@ class ControlLoop:
         """Return the number of a request that is asked for now and posted later."""
         return self._inbox.ticket()
 
-    def enable(self, owner: str, lease: float, asked: int | None = None) -> None:
+    def enable(
+        self, owner: str, lease: float, asked: int | None = None, way_back: bool = False
+    ) -> None:
         """Let `owner` move the arm for `lease` s; an arm that brakes is waited for.
 
         Args:
             asked: a ticket; a stop or a disable that was asked for after it wins.
+            way_back: move joints that stand in or beyond their margins slowly back, nothing else;
+                the arm is disabled when they are there.
 
         Raises:
             EnableRefused: with the reason; nothing was changed.
         """
-        self._post(Event(Kind.ENABLE, self._asked(asked), owner, lease))
-        self._tell(f"enable by {owner}")
+        self._post(Event(Kind.ENABLE, self._asked(asked), owner, lease, way_back))
+        self._tell(f"{'way back' if way_back else 'enable'} by {owner}")
 
     def renew(self, owner: str, lease: float) -> None:
         """Prolong an enable; raises EnableRefused."""

@@ -40,6 +40,8 @@ class Event:
     owner: str = ""
     lease: float = 0.0
     """[s]"""
+    way_back: bool = False
+    """Of an enable: not for the policy, but for a slow move back between the joints' ends."""
     reason: Stop = Stop.OPERATOR_STOP
     detail: str = ""
 
