@@ -59,13 +59,15 @@ class CollectedSite:
 class Collection:
     """What a folder holds: the content of collection.json.
 
-    control_rate: [Hz] of the control steps that `StepRecord.step` counts.
+    control_rate: [Hz] of the control steps that `StepRecord.step` counts. source: which recorded
+    episodes it is of and how often they are asked about; empty where nobody said.
     """
 
     policy_id: str
     policy_name: str
     sites: dict[str, CollectedSite]
     control_rate: float
+    source: str = ""
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError naming the first field that cannot be."""

@@ -54,6 +54,13 @@ class EpisodeSource(Protocol):
     """Episodes in a fixed order."""
 
     @property
+    def identity(self) -> str:
+        """Which recorded episodes these are and how often they are asked about.
+
+        Episodes of another must not be taken for these; empty where ids alone tell them apart.
+        """
+
+    @property
     def control_rate(self) -> float:
         """[Hz] of the control steps."""
 

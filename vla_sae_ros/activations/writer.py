@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,11 @@ class ActivationWriter(AbstractContextManager):
         self._put("end", self._next_number, success, complete)
         self._next_number += 1
         self._current = None
+
+    def drop_episode(self) -> None:
+        """Give up the current episode, if there is one: as incomplete, which nobody reads."""
+        if self._current is not None:
+            self.end_episode(complete=False)
 
     def flush(self) -> None:
         """Wait until everything taken so far is written, or raise what went wrong."""
@@ -187,6 +193,8 @@ def _prepare(folder: Path, collection: Collection) -> tuple[set[str], int]:
             )
         write_whole(folder / COLLECTION_FILE, collection.to_json().encode())
     stored = Collection.load(folder)
+    if not stored.source:  # of a version that did not say it
+        collection = replace(collection, source="")
     if stored != collection:
         differing = [
             f"{name} ({getattr(stored, name)!r} there, {getattr(collection, name)!r} now)"

@@ -11,7 +11,7 @@ from vla_sae_ros.study.features.state_variables import state_variables
 
 def record(episode: str, step: int, x: float, opening: float, instruction: str = "") -> StepRecord:
     state = (x, 0.0, 1.0 + x, 0.0, 0.0, 0.0, opening / 2, -opening / 2)
-    return StepRecord(episode, step, instruction=instruction, state=state)
+    return StepRecord(episode, step, task="libero_object 0", instruction=instruction, state=state)
 
 
 def test_variables_are_those_of_the_states() -> None:
@@ -41,5 +41,13 @@ def test_objects_and_instructions_are_variables_where_there_are_some() -> None:
 def test_a_state_of_another_layout_gives_no_variables_of_it() -> None:
     steps = [StepRecord("a", 0, state=(0.0,) * 7), StepRecord("a", 5)]
     assert [one.name for one in state_variables(steps, np.zeros(2, int), 15.0)] == [
+        "episode progress"
+    ]
+
+
+def test_eight_numbers_of_another_robot_are_no_hand_and_fingers() -> None:
+    """DROID's state has eight numbers, too: seven joints [rad] and the gripper."""
+    steps = [StepRecord("a", n, state=(0.1 * n,) * 8) for n in range(3)]
+    assert [one.name for one in state_variables(steps, np.zeros(3, int), 15.0)] == [
         "episode progress"
     ]

@@ -14,7 +14,7 @@ from vla_sae_ros.activations.pictures import EpisodePictures
 from vla_sae_ros.activations.probes import SiteProbes
 from vla_sae_ros.activations.source import EpisodeSource, PolicyQuery, SourceEpisode
 from vla_sae_ros.activations.writer import ActivationWriter
-from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.errors import ConfigurationError, ObservationError, RecordingError
 from vla_sae_ros.policy.engine import PolicyEngine
 
 _INDEX_BYTES = 700  # of one inference's line, with a dozen objects
@@ -29,6 +29,8 @@ class Tally:
     collected: int
     skipped: int
     successes: int
+    broken: tuple[str, ...] = ()
+    """Episodes that were passed over, each with what is wrong with it."""
 
 
 class ActivationCollection:
@@ -65,7 +67,13 @@ class ActivationCollection:
         collected = self._probes.sites
         self._writer = ActivationWriter(
             folder,
-            Collection(engine.policy_id, engine.policy_name, collected, source.control_rate),
+            Collection(
+                engine.policy_id,
+                engine.policy_name,
+                collected,
+                source.control_rate,
+                source.identity,
+            ),
         )
 
     def close(self) -> None:
@@ -82,19 +90,26 @@ class ActivationCollection:
     ) -> Tally:
         """Collect the episodes, telling `finished` after each.
 
+        An episode with an observation that the policy cannot be asked about is passed over.
+
         Raises:
             CollectionError: the disk will not hold the rest, or cannot be written.
         """
         left = sum(one.inferences for one in episodes)
         successes = 0
+        broken: list[str] = []
         for episode in episodes:
-            success = self._collect(episode, left)
+            try:
+                successes += bool(self._collect(episode, left))
+            except (ObservationError, RecordingError) as error:
+                broken.append(f"{episode.episode_id}: {error}")
+                self._writer.drop_episode()
             left -= episode.inferences
-            successes += bool(success)
             finished(episode)
         self._writer.flush()
-        skipped = len(self._writer.completed_episodes) - len(episodes)
-        return Tally(len(episodes), skipped, successes)
+        collected = len(episodes) - len(broken)
+        skipped = len(self._writer.completed_episodes) - collected
+        return Tally(collected, skipped, successes, tuple(broken))
 
     def bytes_per_inference(self) -> int | None:
         """Return what one inference takes on disk; None before the first."""

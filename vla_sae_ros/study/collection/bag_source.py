@@ -75,6 +75,10 @@ class BagSource:
             )
 
     @property
+    def identity(self) -> str:
+        return ""
+
+    @property
     def control_rate(self) -> float:
         return self._contract.fps
 

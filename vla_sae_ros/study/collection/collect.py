@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
@@ -16,6 +17,8 @@ from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
 from vla_sae_ros.study.collection.activation_collection import ActivationCollection, check_sites
+
+_EPISODES = 40  # per task of a simulation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tasks", default="0", help='of --env: "all", "0,6" or "0:butter_1"; default %(default)s'
     )
-    parser.add_argument("--episodes", type=int, default=40, help="of --env, per task")
+    parser.add_argument(
+        "--episodes",
+        type=int,
+        help="of --env, per task, default 40; of --dataset the first so many, default all",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the first episode; counts up")
     parser.add_argument("--max-steps", type=int, default=0, help="default: the suite's own limit")
     parser.add_argument(
@@ -58,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Collect what is not in the folder yet; return the exit status."""
     for name in ("episodes", "every", "threads"):
-        if getattr(args, name) < 1:
+        if (value := getattr(args, name)) is not None and value < 1:
             raise ConfigurationError(complaint(f"--{name}", getattr(args, name), "1 or more"))
     torch.set_num_threads(args.threads)
     loaded = load_policy(args.policy or resource("models", "demo", "policy"), args.device)
@@ -106,6 +113,10 @@ def _collect(collection: ActivationCollection, folder: Path) -> None:
         f"{tally.collected} episodes collected in {folder}, {tally.successes} of them successes; "
         f"{tally.skipped} were there already."
     )
+    if tally.broken:
+        print(f"{len(tally.broken)} episodes were passed over:", file=sys.stderr)
+        for words in tally.broken:
+            print(f"  {words}", file=sys.stderr)
 
 
 def _source(args: argparse.Namespace, features: list[str]) -> EpisodeSource:
@@ -113,7 +124,7 @@ def _source(args: argparse.Namespace, features: list[str]) -> EpisodeSource:
     if args.dataset is not None:
         from vla_sae_ros.study.collection.dataset_source import DatasetSource
 
-        return DatasetSource(args.dataset, features, args.every)
+        return DatasetSource(args.dataset, features, args.every, args.episodes)
     if args.bag is not None:
         from vla_sae_ros.study.collection.bag_source import BagSource
 
@@ -124,6 +135,6 @@ def _source(args: argparse.Namespace, features: list[str]) -> EpisodeSource:
     from vla_sae_ros.study.rollouts.trials import parse_tasks
 
     trials = plan_collection(
-        parse_tasks(args.env, args.tasks), args.episodes, args.seed, args.max_steps
+        parse_tasks(args.env, args.tasks), args.episodes or _EPISODES, args.seed, args.max_steps
     )
     return LiberoSource(LiberoEnvironment(), trials, args.every)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,18 +53,18 @@ class DatasetEpisode:
 
 
 class DatasetSource:
-    """Every episode of a data set that is on this machine.
+    """Every episode of a data set that is on this machine, or the first `episodes`.
 
     Raises:
         ConfigurationError: no such data set, or one without what the policy reads.
     """
 
-    def __init__(self, folder: Path, features: Sequence[str], every: int) -> None:
-        if not (folder / "meta" / "info.json").is_file():
-            raise ConfigurationError(
-                complaint("LeRobotDataset", str(folder), "a folder with meta/info.json")
-            )
+    def __init__(
+        self, folder: Path, features: Sequence[str], every: int, episodes: int | None = None
+    ) -> None:
+        _check_version(folder)
         self._dataset = LeRobotDataset(folder.name, root=folder)
+        _index_tasks_by_text(self._dataset.meta)
         missing = sorted(set(features) - set(self._dataset.features))
         if missing:
             raise ConfigurationError(
@@ -74,6 +76,12 @@ class DatasetSource:
                 )
             )
         self._features, self._every = tuple(features), every
+        self._count = min(self._dataset.num_episodes, episodes or self._dataset.num_episodes)
+        self._identity = f"data set {_content_id(self._dataset)}, every {every}"
+
+    @property
+    def identity(self) -> str:
+        return self._identity
 
     @property
     def control_rate(self) -> float:
@@ -81,7 +89,7 @@ class DatasetSource:
 
     def episodes(self) -> Iterator[DatasetEpisode]:
         first = 0
-        for number in range(self._dataset.num_episodes):
+        for number in range(self._count):
             length = int(self._dataset.meta.episodes[number]["length"])
             yield DatasetEpisode(
                 self._dataset, self._features, number, first, first + length, self._every
@@ -90,6 +98,52 @@ class DatasetSource:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _check_version(folder: Path) -> None:
+    """Raise ConfigurationError: no data set, or one of a version that lerobot does not read."""
+    path = folder / "meta" / "info.json"
+    if not path.is_file():
+        raise ConfigurationError(
+            complaint("LeRobotDataset", str(folder), "a folder with meta/info.json")
+        )
+    try:
+        version = json.loads(path.read_text(encoding="utf-8"))["codebase_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"{path} is no description of a data set ({type(error).__name__}: {error}). Copy the "
+            "data set again."
+        ) from error
+    if not str(version).startswith("v3."):
+        raise ConfigurationError(
+            complaint(
+                f"codebase_version in {path}",
+                version,
+                "v3.x",
+                "Convert the data set with lerobot's own converter first: python -m "
+                "lerobot.scripts.convert_dataset_v21_to_v30 --repo-id OWNER/NAME (or --root).",
+            )
+        )
+
+
+def _index_tasks_by_text(meta: Any) -> None:
+    """Let lerobot find a task's text where another tool wrote it as a column, not as the index."""
+    if "task" in meta.tasks.columns:
+        meta.tasks = meta.tasks.set_index("task")
+
+
+def _content_id(dataset: LeRobotDataset) -> str:
+    """Return what tells a data set from others: features, lengths, tasks and first numbers."""
+    meta = dataset.meta
+    lengths = [int(one) for one in meta.episodes["length"]]
+    said = [sorted(meta.features), lengths, [str(one) for one in meta.tasks.index], meta.fps]
+    digest = hashlib.sha256(json.dumps(said).encode())
+    numbers = [one for one in ("observation.state", "action") if one in meta.features]
+    for row in np.linspace(0, max(0, len(dataset) - 1), 16).astype(int).tolist():
+        item = dataset.hf_dataset[row]
+        for name in numbers:
+            digest.update(np.asarray(item[name], np.float32).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _as_frame(value: np.ndarray) -> np.ndarray:

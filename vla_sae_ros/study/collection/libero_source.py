@@ -60,6 +60,10 @@ class LiberoSource:
         self._execute_steps = execute_steps
 
     @property
+    def identity(self) -> str:
+        return ""
+
+    @property
     def control_rate(self) -> float:
         return self._environment.control_rate_hz
 

@@ -11,6 +11,7 @@ from vla_sae_ros.study.features.state_variable import StateVariable, indicator
 from vla_sae_ros.study.features.task_variables import task_variables
 
 _LIBERO_STATE = 8
+_LIBERO_SUITES = "libero_"
 
 MOVING_FINGERS = 0.02
 """[m/s] from which on a change of the gripper's opening is an event."""
@@ -21,7 +22,7 @@ def state_variables(
 ) -> list[StateVariable]:
     """Return the variables known for these steps; `episode` (n,) tells the steps' episodes apart.
 
-    From a state of LIBERO's layout (8: end-effector position [m], axis-angle [rad], two finger
+    From a state of an episode in LIBERO (8: end-effector position [m], axis-angle [rad], two finger
     positions [m]):
     - gripper opening [m], the distance between the fingers,
     - end-effector height [m], the z coordinate of its position,
@@ -74,13 +75,16 @@ def _libero_state(steps: Sequence[StepRecord]) -> tuple[np.ndarray, np.ndarray]:
     """Return position (n, 3) and gripper opening (n,), NaN where a state has another layout."""
     unknown = (np.nan,) * _LIBERO_STATE
     states = np.array(
-        [
-            one.state if one.state is not None and len(one.state) == _LIBERO_STATE else unknown
-            for one in steps
-        ],
+        [one.state if one.state is not None and _is_libero(one) else unknown for one in steps],
         np.float64,
     ).reshape(-1, _LIBERO_STATE)
     return states[:, :3], np.abs(states[:, 6] - states[:, 7])
+
+
+def _is_libero(step: StepRecord) -> bool:
+    """Whether a state has LIBERO's layout: its episode says so; eight numbers alone say nothing."""
+    known = step.task.startswith(_LIBERO_SUITES) or bool(step.object_positions)
+    return known and step.state is not None and len(step.state) == _LIBERO_STATE
 
 
 def _rate(
