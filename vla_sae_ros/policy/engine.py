@@ -44,8 +44,8 @@ class PolicyEngine:
         self.loaded = loaded
         self.bundles = tuple(bundles)
         self.adapter = adapter_for(loaded.policy.name, loaded.policy)
-        self._device = next(loaded.policy.parameters()).device
-        self._taps = [self._make_tap(bundle) for bundle in self.bundles]
+        self.device = next(loaded.policy.parameters()).device
+        self._taps = [self.make_tap(bundle) for bundle in self.bundles]
         names = [tap.site.name for tap in self._taps]
         if len(set(names)) != len(names):
             raise ConfigurationError(
@@ -117,7 +117,7 @@ class PolicyEngine:
         Raises:
             ConfigurationError: the bundle does not fit the policy.
         """
-        tap = self._make_tap(bundle)
+        tap = self.make_tap(bundle)
         substitution = Substitution(tap.site, tap.sae, tap.pooled, tap.token_groups)
         self._substitutions.append(substitution)
         self._handles.append(self.adapter.attach(tap.site.name, substitution))
@@ -168,7 +168,7 @@ class PolicyEngine:
         """
         started = time.perf_counter()
         with torch.inference_mode():
-            batch = self.loaded.preprocessor(self._to_batch(frame, instruction))
+            batch = self.inputs(frame, instruction)
             given = dict(batch)  # a copy: policies may put things into theirs
             tokens = self._tokens(given)
             for watcher in self._watchers:
@@ -176,20 +176,50 @@ class PolicyEngine:
             for tap in self._taps:
                 edits = tuple(steering.edits.get(tap.site.name, ()))
                 tap.begin(tokens[tap.site.stack], edits, steering.cap)
-            chunk = self.adapter.predict(batch, noise.to(self._device))
+            chunk = self.adapter.predict(batch, noise.to(self.device))
             for probe in self._probes:
                 probe.end()
-            actions = self.loaded.postprocessor(chunk)[0].to(torch.float32).cpu().numpy()
+            actions = self.actions(chunk)
         readings = [tap.reading() for tap in self._taps]
         milliseconds = (time.perf_counter() - started) * 1e3
         return Inference(
             actions,
-            partial(_read_out, readings),
+            partial(self.read_out, readings),
             steering.revision,
             steering.bypass,
             milliseconds,
             partial(self._draw, {reading.site.name: reading for reading in readings}, given, frame),
         )
+
+    def inputs(self, frame: Mapping[str, np.ndarray], instruction: str) -> dict[str, Any]:
+        """Return what the policy's network takes, a batch of one.
+
+        Raises:
+            ObservationError: a feature the policy needs is missing, of a wrong shape or not finite.
+        """
+        prepared: dict[str, Any] = self.loaded.preprocessor(self._to_batch(frame, instruction))
+        return prepared
+
+    def actions(self, chunk: Tensor) -> np.ndarray:
+        """Return a normalised chunk (1, H, A) as actions (H, A) in the units of the data set."""
+        physical: np.ndarray = self.loaded.postprocessor(chunk)[0].to(torch.float32).cpu().numpy()
+        return physical
+
+    def read_out(self, readings: Sequence[Reading]) -> tuple[SiteReadout, ...]:
+        """Return what the readings show."""
+        with torch.inference_mode():
+            return tuple(reading.readout() for reading in readings)
+
+    def make_tap(self, bundle: SaeBundle) -> Tap:
+        """Return a tap that is not attached.
+
+        Raises:
+            ConfigurationError: the bundle does not fit the policy.
+        """
+        site = self._site(bundle.card.site)
+        bundle.check_fits(self.loaded.policy_id, site.name, site.width)
+        sae = bundle.sae.to(self.device)
+        return Tap(site, sae, bundle.card.pooling == "mean", bundle.card.token_groups)
 
     def _draw(
         self,
@@ -216,12 +246,6 @@ class PolicyEngine:
     @property
     def _watchers(self) -> list[Probe | Substitution]:
         return [*self._probes, *self._substitutions]
-
-    def _make_tap(self, bundle: SaeBundle) -> Tap:
-        site = self._site(bundle.card.site)
-        bundle.check_fits(self.loaded.policy_id, site.name, site.width)
-        sae = bundle.sae.to(self._device)
-        return Tap(site, sae, bundle.card.pooling == "mean", bundle.card.token_groups)
 
     def _site(self, name: str) -> Site:
         if name not in self.adapter.sites:
@@ -252,11 +276,6 @@ def _to_tensor(key: str, value: np.ndarray, is_picture: bool, shape: tuple[int, 
         return torch.from_numpy(value.copy()).permute(2, 0, 1).to(torch.float32) / 255.0
     require_vector(key, value, shape[0])
     return torch.from_numpy(value.astype(np.float32))
-
-
-def _read_out(readings: Sequence[Reading]) -> tuple[SiteReadout, ...]:
-    with torch.inference_mode():
-        return tuple(reading.readout() for reading in readings)
 
 
 def _steering_site(tap: Tap, bundle: SaeBundle) -> SteeringSite:

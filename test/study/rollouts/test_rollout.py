@@ -17,9 +17,9 @@ from vla_sae_ros.study.rollouts.rollout import (
     distinct,
     evaluate,
     expert_actor,
-    objects_in_basket,
     run_trial,
 )
+from vla_sae_ros.study.rollouts.simulated import objects_in_basket
 from vla_sae_ros.study.rollouts.trials import parse_tasks, plan_trials
 
 TASK = find_task("libero_object", 0)

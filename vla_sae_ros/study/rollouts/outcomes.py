@@ -38,6 +38,8 @@ class EpisodeOutcome:
     """Objects over or in the basket at the end: what was brought when the wrong one was."""
     shuffled: bool = False
     """Which episode it was, too: whether all objects had changed places."""
+    policy_batch: int = 1
+    """And of how many environments the policy inferred for at once, which rounds differently."""
 
     @property
     def brought_another(self) -> bool:
@@ -113,6 +115,7 @@ def _plan(outcome: EpisodeOutcome) -> tuple[object, ...]:
         outcome.moved_m,
         outcome.exchanged,
         outcome.shuffled,
+        outcome.policy_batch,
     )
 
 

@@ -10,8 +10,8 @@ import torch
 from vla_sae_ros.activations.source import Answer, PolicyQuery
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.sim.conventions import libero_state
 from vla_sae_ros.sim.environment import Environment, FloatArray, Observation
+from vla_sae_ros.study.rollouts.simulated import executable, policy_frame
 from vla_sae_ros.study.rollouts.trials import Trial
 
 EXECUTE_STEPS = 5
@@ -91,17 +91,3 @@ class PolicyRunner:
         shape = (1, *self._engine.adapter.noise_shape)
         noise = torch.randn(shape, generator=self._generator)
         return self._engine.infer_from(frame, self._instruction, noise).actions
-
-
-def policy_frame(environment: Environment, observation: Observation) -> dict[str, np.ndarray]:
-    """Return what a policy sees: every camera's (H, W, 3) uint8 picture and the state (8,)."""
-    frame: dict[str, np.ndarray] = {
-        f"observation.images.{camera}": environment.render(camera) for camera in environment.cameras
-    }
-    frame["observation.state"] = libero_state(observation).astype(np.float32)
-    return frame
-
-
-def executable(action: np.ndarray) -> FloatArray:
-    """Return a policy's action (7,) as the environment takes it: float64, within [-1, 1]."""
-    return np.clip(action, -1.0, 1.0).astype(np.float64)

@@ -11,17 +11,19 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.policy.batch_engine import BatchEngine
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sim.environment import FloatArray, Layout, Observation
 from vla_sae_ros.sim.expert import check_task, expert_action
 from vla_sae_ros.sim.libero import LiberoEnvironment
 from vla_sae_ros.sim.splits import EVALUATION_STATES_TEXT
 from vla_sae_ros.sim.suites import target_and_goal
+from vla_sae_ros.study.rollouts.batched import BatchedRollouts, batch_size
 from vla_sae_ros.study.rollouts.outcomes import EpisodeOutcome, OutcomeFile, table, to_come
 from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS, PolicyRunner
+from vla_sae_ros.study.rollouts.simulated import objects_in_basket
 from vla_sae_ros.study.rollouts.trials import Trial, parse_range, parse_suites, plan_trials
 
-IN_BASKET_M = 0.09
 EXPERT = "expert"
 """In the place of a policy's folder: the scripted teacher, which sees the simulator's state."""
 
@@ -75,18 +77,6 @@ def run_trial(environment: LiberoEnvironment, actor: Actor, trial: Trial) -> Epi
     )
 
 
-def objects_in_basket(positions: dict[str, FloatArray]) -> tuple[str, ...]:
-    """Return the objects within 9 cm of the basket's centre in the plane, by name."""
-    if "basket_1" not in positions:
-        return ()
-    basket = positions["basket_1"]
-    return tuple(
-        name
-        for name, position in sorted(positions.items())
-        if name != "basket_1" and abs(position[:2] - basket[:2]).max() < IN_BASKET_M
-    )
-
-
 def distinct(trials: Sequence[Trial]) -> list[Trial]:
     """Leave out trials that an earlier one is again: tasks of one scene may ask for the same."""
     first: dict[EpisodeOutcome, Trial] = {}
@@ -114,6 +104,27 @@ def evaluate(
             outcomes.append(outcome)
             bar.set_postfix(solved=f"{sum(one.success for one in outcomes)}/{len(outcomes)}")
     return outcomes
+
+
+def evaluate_batched(
+    rollouts: BatchedRollouts,
+    planned: Sequence[tuple[Trial, EpisodeOutcome]],
+    file: OutcomeFile | None = None,
+) -> list[EpisodeOutcome]:
+    """Run, side by side, every planned trial that the file does not hold; returns all outcomes."""
+    done = {id(trial): file.done(plan) for trial, plan in planned} if file else {}
+    found = {key: outcome for key, outcome in done.items() if outcome is not None}
+    plans = {id(trial): plan for trial, plan in planned}
+    missing = [trial for trial, _ in planned if id(trial) not in found]
+    with tqdm(total=len(planned), initial=len(found), desc="rollouts", unit="episode") as bar:
+        for trial, played in rollouts.play(missing):
+            outcome = replace(plans[id(trial)], **vars(played))
+            if file:
+                file.add(outcome)
+            found[id(trial)] = outcome
+            bar.update()
+            bar.set_postfix(solved=f"{sum(one.success for one in found.values())}/{len(found)}")
+    return [found[id(trial)] for trial, _ in planned]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -157,6 +168,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--execute-steps", type=int, default=EXECUTE_STEPS)
     parser.add_argument(
+        "--policy-batch",
+        default="1",
+        metavar="N",
+        help="so many simulators side by side, in processes of their own, and one policy that "
+        "infers for all of them; auto: one for every core; default: one after the other",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         metavar="FILE",
@@ -187,6 +205,10 @@ def run(args: argparse.Namespace) -> int:
         for trial in trials:
             check_task(trial.task)
     file = OutcomeFile(args.out) if args.out else None
+    count = batch_size(args.policy_batch)
+    if count > 1:
+        print(table(_run_batched(args, trials, file, count)))
+        return 0
     with _environment() as environment:
         actor = (
             expert_actor(environment)
@@ -195,6 +217,22 @@ def run(args: argparse.Namespace) -> int:
         )
         print(table(evaluate(environment, actor, trials, file)))
     return 0
+
+
+def _run_batched(
+    args: argparse.Namespace, trials: Sequence[Trial], file: OutcomeFile | None, count: int
+) -> list[EpisodeOutcome]:
+    if args.policy == EXPERT:
+        raise ConfigurationError(
+            complaint("--policy-batch of the expert, which is no policy", count, "1")
+        )
+    engine = BatchEngine(load_policy(Path(args.policy)))
+    planned = [
+        (trial, replace(to_come(trial, engine.policy_id, args.execute_steps), policy_batch=count))
+        for trial in trials
+    ]
+    with BatchedRollouts(engine, min(count, len(trials)), args.execute_steps) as rollouts:
+        return evaluate_batched(rollouts, planned, file)
 
 
 def _pair(text: str | None) -> tuple[str, str] | None:
