@@ -23,7 +23,7 @@ import rclpy
 from robot_rig import REST, Rig
 
 from vla_sae_ros.core.errors import SimulationError
-from vla_sae_ros.msg import RobotCommand, RobotState
+from vla_sae_ros.msg import RobotCommand, RobotState, SteeringLease
 from vla_sae_ros.wire import qos
 
 WATCHED = 8.0  # [s] after a fault
@@ -84,6 +84,39 @@ def second_bridge(rig: Rig) -> None:
     rig.second = rig.node.create_publisher(RobotCommand, "robot_command", qos.EXECUTED)
 
 
+def other_heartbeat(rig: Rig) -> None:
+    """Another client is heard of instead of the owner."""
+    rig.beating = False
+    rig.other = rig.node.create_timer(0.1, lambda: _beat_as_other(rig))
+
+
+def second_client(rig: Rig) -> None:
+    """Another client asks for the arm while its owner moves it."""
+    _beat_as_other(rig)
+    time.sleep(0.2)
+    answer = rig.call("enable", data=True)
+    if answer.success:
+        raise SimulationError(f"a second client was enabled: {answer.message}")
+
+
+def recover_moving(rig: Rig) -> None:
+    answer = rig.call("recover")
+    if answer.success:
+        raise SimulationError("a moving arm was recovered")
+
+
+def stop_amid_recovery(rig: Rig) -> None:
+    """Stop, recover, and stop again before that has been answered."""
+    rig.call("stop")
+    kind, client = rig._services["recover"]
+    client.call_async(kind.Request())
+    rig.call("stop")
+
+
+def _beat_as_other(rig: Rig) -> None:
+    rig._beats.publish(SteeringLease(owner="other", duration=1.0))
+
+
 def restart_bridge(rig: Rig) -> None:
     rig.processes["bridge"].kill()
     rig.processes["bridge"].wait()
@@ -99,6 +132,15 @@ def set_attribute(name: str, value: object) -> Callable[[Rig], object]:
 HOUR = 3600 * 10**9
 FAULTS = (
     Fault("stop button", lambda rig: rig.call("stop"), ("operator_stop",)),
+    Fault("stop, recover, stop at once", stop_amid_recovery, ("operator_stop",)),
+    Fault("recover of a moving arm", recover_moving, ("enabled",), rest=False),
+    Fault("a second client asks", second_client, ("enabled",), rest=False),
+    Fault(
+        "another's heartbeat instead of the owner's",
+        other_heartbeat,
+        ("lease_expired",),
+        mend=lambda rig: rig.node.destroy_timer(rig.other),
+    ),
     Fault("hold still", lambda rig: rig.call("enable", data=False), ("disabled",)),
     Fault("NaN chunk", ask(kind="nan"), ("stale_command",)),
     Fault("giant chunk (5000 rows)", ask(kind="wave", rows=5000), ("stale_command",)),
