@@ -16,6 +16,7 @@ COMMANDS = (
     Command("demo", "vla_sae_ros.live.demo", "one task, plain and steered; leaves out/demo/"),
     Command("doctor", "vla_sae_ros.doctor", "what is missing on this machine, and how to mend it"),
     Command("sites", "vla_sae_ros.policy.sites_command", "where a policy can be read and steered"),
+    Command("notes", "vla_sae_ros.sae.notes_command", "labels and notes given in the panel"),
     Command("up", "vla_sae_ros.live.up", "start a system and stop it with Ctrl-C"),
     Command("panel", "vla_sae_ros.panel.app", "open the slider panel for a running system"),
     Command("run", "vla_sae_ros.clients.run", "run one episode in a running system"),

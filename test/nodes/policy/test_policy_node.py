@@ -21,6 +21,7 @@ from std_srvs.srv import SetBool, Trigger
 from vla_sae_ros.core.catalogue import Catalogue
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError
 from vla_sae_ros.core.steering import Edit, Mode, format_preset
+from vla_sae_ros.core.user_notes import notes_file
 from vla_sae_ros.msg import (
     ActionChunk,
     ChunkRequest,
@@ -450,10 +451,11 @@ def test_a_heatmap_of_an_expert_site_is_refused_and_the_choice_stays(started: St
     assert "Choose a backbone site" in response.reason
 
 
-def test_what_a_person_writes_is_kept_in_the_bundle_and_published(
+def test_what_a_person_writes_is_kept_in_the_users_folder_and_published(
     started: Started, tmp_path: Path
 ) -> None:
-    _node, bridge = started
+    node, bridge = started
+    before = (tmp_path / "expert.1" / "catalogue.json").read_text()
     request = AnnotateFeature.Request(
         site="expert.1", feature=3, label="hand opens", notes="seen twice", author="me"
     )
@@ -467,7 +469,10 @@ def test_what_a_person_writes_is_kept_in_the_bundle_and_published(
         )
 
     bridge.wait_for(FeatureCatalogue, is_published)
-    entry = Catalogue.load(tmp_path / "expert.1" / "catalogue.json").get(3)
+    assert (tmp_path / "expert.1" / "catalogue.json").read_text() == before
+    assert node._engine is not None
+    (bundle,) = (each for each in node._engine.bundles if each.card.site == "expert.1")
+    entry = Catalogue.load(notes_file(bundle.bundle_id)).get(3)
     assert entry is not None
     assert (entry.label, entry.label_source, entry.notes) == ("hand opens", "person", "seen twice")
 
@@ -484,12 +489,12 @@ def test_a_note_on_nothing_is_refused(started: Started, site: str, feature: int,
 
 
 def test_a_note_that_cannot_be_written_is_refused_and_changes_nothing(
-    started: Started, tmp_path: Path
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _node, bridge = started
     path = tmp_path / "expert.1" / "catalogue.json"
     before = path.read_text()
-    (tmp_path / "expert.1" / "catalogue.json.part").mkdir()  # as good as a read-only folder
+    monkeypatch.setenv("XDG_DATA_HOME", str(path))  # no folder: as good as a read-only one
     request = AnnotateFeature.Request(site="expert.1", feature=3, label="hand opens")
     response = bridge.call("annotate", request)
     assert not response.accepted

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from rclpy.node import Node
 
-from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue, FeatureEntry
+from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.user_notes import overlaid, write_note
 from vla_sae_ros.msg import FeatureCatalogue
 from vla_sae_ros.nodes.policy.messages import to_catalogue
 from vla_sae_ros.policy.inference import Engine
@@ -17,7 +18,9 @@ from vla_sae_ros.wire import qos
 
 
 class CatalogueService:
-    """Publishes an engine's catalogues and writes what people say into their bundles.
+    """Publishes an engine's catalogues with what people wrote, and keeps what they write.
+
+    It is kept in a folder of the user's (core/user_notes.py), never in the bundles themselves.
 
     Args:
         node: whose topic and service these are.
@@ -32,7 +35,10 @@ class CatalogueService:
         self._paths = {
             site: folder / CATALOGUE_FILE for site, folder in zip(sites, folders, strict=True)
         }
-        self._catalogues = {bundle.card.site: bundle.catalogue for bundle in engine.bundles}
+        self._ids = {bundle.card.site: bundle.bundle_id for bundle in engine.bundles}
+        self._catalogues = {
+            bundle.card.site: self._with_notes(bundle.catalogue) for bundle in engine.bundles
+        }
         self._publisher = node.create_publisher(FeatureCatalogue, "policy/catalogue", qos.LATCHED)
         self._service = node.create_service(
             AnnotateFeature, "policy/annotate_feature", self._annotate, qos_profile=qos.SERVICE
@@ -44,6 +50,14 @@ class CatalogueService:
         self._node.destroy_service(self._service)
         self._node.destroy_publisher(self._publisher)
 
+    def _with_notes(self, catalogue: Catalogue) -> Catalogue:
+        """Return a catalogue with the user's notes; without them, said, if they are damaged."""
+        try:
+            return overlaid(catalogue, self._ids[catalogue.site])
+        except ConfigurationError as error:
+            self._node.get_logger().error(f"labels and notes of the user are not shown: {error}")
+            return catalogue
+
     def _publish(self) -> None:
         now = self._node.get_clock().now().nanoseconds
         self._publisher.publish(to_catalogue(self._engine, now, self._catalogues))
@@ -54,7 +68,10 @@ class CatalogueService:
         label = request.label.strip()
         try:
             path = self._path_of(request.site, request.feature)
-            self._catalogues[request.site] = _written(path, request.feature, label, request.notes)
+            bundle_id = self._ids[request.site]
+            write_note(request.site, bundle_id, request.feature, label, request.notes)
+            # The bundle's file as it is now: a tool may have changed it since.
+            self._catalogues[request.site] = overlaid(Catalogue.load(path), bundle_id)
         except ConfigurationError as refusal:
             response.reason = str(refusal)
             self._node.get_logger().warning(f"note of {request.author!r} refused: {refusal}")
@@ -73,22 +90,3 @@ class CatalogueService:
             allowed = f"0 to {self._sizes[site] - 1}"
             raise ConfigurationError(complaint(f"unknown feature of {site}", feature, allowed))
         return self._paths[site]
-
-
-def _written(path: Path, feature: int, label: str, notes: str) -> Catalogue:
-    """Write into the file as it is now, which a tool may have changed since; return the result.
-
-    Raises:
-        ConfigurationError: the file cannot be read or written; it is as it was.
-    """
-    catalogue = Catalogue.load(path)
-    entry = catalogue.get(feature) or FeatureEntry(feature)
-    changed = catalogue.with_entry(entry.named_by_person(label, notes))
-    try:
-        changed.save(path)
-    except OSError as error:
-        raise ConfigurationError(
-            f"Cannot write {path}: {error.strerror}. Make the folder of the bundle writable, or "
-            "serve a copy of it."
-        ) from error
-    return changed

@@ -185,7 +185,7 @@ class Commands:
         )
 
     def annotate_feature(self, name: FeatureName, label: str, notes: str) -> int:
-        """Name a feature (empty = leave the label) and replace its notes, in its bundle's file."""
+        """Name a feature (empty = leave the label) and replace its notes, in the user's folder."""
         request = AnnotateFeature.Request(
             site=name[0], feature=name[1], label=label, notes=notes, author=self.owner
         )
