@@ -33,7 +33,7 @@ from rclpy.context import Context  # noqa: E402
 from vla_sae_ros.action import RunEpisode  # noqa: E402
 from vla_sae_ros.clients.client import Client  # noqa: E402
 from vla_sae_ros.core.steering import Edit, Mode, Unit  # noqa: E402
-from vla_sae_ros.live.demo_settings import read_settings  # noqa: E402
+from vla_sae_ros.live.demo_settings import read_demo_settings  # noqa: E402
 from vla_sae_ros.live.driving import drive  # noqa: E402
 from vla_sae_ros.msg import EpisodeState, ExecutedAction  # noqa: E402
 from vla_sae_ros.nodes.base.running import spin_until  # noqa: E402
@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=3)
     parser.add_argument("--steps", type=int, default=200)
     arguments = parser.parse_args()
-    settings = read_settings(resource("config", "demo.yaml"))
+    settings = read_demo_settings(resource("config", "demo.yaml"))
     edit = settings.steering.edits[0]
 
     def script(client: Client) -> dict[str, object]:
