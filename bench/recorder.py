@@ -73,7 +73,12 @@ def record(report: Path) -> int:
     """Be the recorder's process; leave delays and CPU time in `report` at the end."""
     recorder_node.BagWriter = TimedWriter  # type: ignore[misc]
     status = recorder_node.main(
-        ["--ros-args", "-p", "min_free_disk:=0", "-p", f"output_folder:={report.parent}"]
+        [
+            "--ros-args",
+            *("-p", "min_free_disk:=0"),
+            *("-p", f"output_folder:={report.parent}"),
+            *("-p", "any_folder:=true"),
+        ]
     )
     used = resource.getrusage(resource.RUSAGE_SELF)
     delays = np.array(TimedWriter.delays, np.float64) * 1e-6

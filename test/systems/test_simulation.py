@@ -129,7 +129,7 @@ def test_an_exported_policy_is_served_by_onnx_and_by_nothing_else(tmp_path: Path
         simulation_system({"policy": str(tmp_path), "backend": "onnx", "threads": "2"}), "policy"
     ).parameters
     assert (parameters["backend"], parameters["threads"]) == ("onnx", 2)
-    with pytest.raises(ConfigurationError, match="--backend onnx"):
+    with pytest.raises(ConfigurationError, match="`backend` to onnx"):
         simulation_system({"policy": str(tmp_path)})
 
 

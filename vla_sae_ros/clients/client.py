@@ -236,10 +236,7 @@ class Client:
             owner=self.name,
             lease=LEASE,
         )
-        response = self._call("steering/set", request)
-        if not response.accepted:
-            raise SteeringRefused(response.reason)
-        return response.revision
+        return self._steer("steering/set", request)
 
     def apply_preset(self, preset: Preset) -> int:
         """Set a preset's edits and release every other one of this client; return the revision.
@@ -249,10 +246,7 @@ class Client:
         """
         text = format_preset(preset.name, preset.edits, preset.bundles)
         request = ApplyPreset.Request(preset=text, owner=self.name, lease=LEASE)
-        response = self._call("steering/preset", request)
-        if not response.accepted:
-            raise SteeringRefused(response.reason)
-        return response.revision
+        return self._steer("steering/preset", request)
 
     def bypass(self, on: bool) -> None:
         """Let no edit act, or all again."""
@@ -301,6 +295,25 @@ class Client:
         (result,) = response.results
         if not result.successful:
             raise ConfigurationError(f"{node} refused {name} = {value!r}: {result.reason}")
+
+    def _steer(self, name: str, request: Any) -> int:
+        self._services[name].wait_for_service(SERVICE_TIMEOUT)
+        self._refuse_two_policies("nothing was changed by this request")
+        response = self._call(name, request)
+        if not response.accepted:
+            raise SteeringRefused(response.reason)
+        self._refuse_two_policies("this request may have changed either, or both")
+        return response.revision
+
+    def _refuse_two_policies(self, so_far: str) -> None:
+        """Two services of one name both act, and one of the answers is heard."""
+        policies = self._node.count_publishers("steering/state")
+        if policies > 1:
+            raise SteeringRefused(
+                f"{policies} policies are steered by the same name, "
+                f"{self._node.resolve_topic_name('steering/state')}; {so_far}. End all but one, or "
+                "give each a namespace (vla-sae up ... --namespace left)."
+            )
 
     def _call(self, name: str, request: Any) -> Any:
         client = self._services[name]

@@ -14,7 +14,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="action", required=True)
     start = actions.add_parser("start", help="start a bag")
     place = start.add_mutually_exclusive_group()
-    place.add_argument("folder", type=Path, nargs="?", help="default: a dated name")
+    place.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        help="default: a dated name; outside the recorder's output folder only where its "
+        "parameter any_folder says so",
+    )
     place.add_argument("--name", default="", help="name within the recorder's own output folder")
     start.add_argument(
         "--images",

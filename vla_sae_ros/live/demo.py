@@ -87,6 +87,7 @@ def _roll_out(
             "panel": _has_screen() if args.panel == "auto" else args.panel == "yes",
         }
     ).with_parameters("bridge", image_rate=settings.image_rate)
+    system = system.with_parameters("recorder", any_folder=True)
     starting = progress.add_task("starting policy, bridge and recorder", total=None)
 
     def script(client: Client) -> Rollouts:

@@ -17,6 +17,8 @@ def ros_arguments(spec: NodeSpec, namespace: str = "") -> list[str]:
         arguments += ["-r", f"{source}:={target}"]
     for name, value in spec.parameters.items():
         arguments += ["-p", f"{name}:={_yaml(value)}"]
+    if spec.params_file:  # of what is said twice, the last counts
+        arguments += ["--params-file", spec.params_file]
     return arguments
 
 

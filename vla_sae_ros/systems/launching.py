@@ -37,7 +37,8 @@ def node_keywords(
             {
                 name: list(value) if isinstance(value, tuple) else value
                 for name, value in spec.parameters.items()
-            }
+            },
+            *([spec.params_file] if spec.params_file else []),
         ],
         "remappings": list(spec.remappings),
         "output": "screen",

@@ -11,6 +11,7 @@ from vla_sae_ros.core.parameters import Parameter, Value
 from vla_sae_ros.resources import resource
 from vla_sae_ros.systems.arguments import values_of
 from vla_sae_ros.systems.simulation import (
+    PARAMS_FILE,
     SERVING,
     SIMULATION_ARGUMENTS,
     WATCH,
@@ -23,6 +24,7 @@ from vla_sae_ros.systems.simulation import (
     recorder_spec,
     simulation_system,
     watching_specs,
+    with_params_file,
 )
 
 CAMERAS = ("exterior_image_1_left", "exterior_image_2_left", "wrist_image_left")
@@ -68,6 +70,7 @@ _COMMON = (
     Parameter("panel", False, "open the panel"),
     Parameter("markers", False, "publish markers for RViz and Foxglove"),
     Parameter("namespace", "", "namespace of every node, e.g. left"),
+    PARAMS_FILE,
 )
 
 ROBOT_ARGUMENTS = (
@@ -149,7 +152,7 @@ def robot_system(given: Mapping[str, object]) -> System:
                 "argument 'robot_ip'",
                 "",
                 "the robot's address, in mode direct",
-                "Or use --mode ros2_control.",
+                "Or set the argument `mode` to ros2_control.",
             )
         )
     cameras = _camera_remappings(values)
@@ -161,6 +164,7 @@ def robot_system(given: Mapping[str, object]) -> System:
     if values["mode"] == "ros2_control" and values["output"] == "forward":
         nodes.append(_watchdog(values))
     mapped = [replace(node, remappings=cameras + OWN_JOINTS) for node in nodes]
+    mapped = with_params_file(mapped, values)
     return System("droid", tuple(mapped), namespace_of(values), RUN)
 
 
@@ -197,6 +201,7 @@ def rehearsal_system(given: Mapping[str, object]) -> System:
     policy = _policy(values) if values["policy"] else _random_policy(values)
     bridge = _bridge(values, {"mode": "direct", "robot_ip": host})
     nodes = [simulated, cameras, policy, bridge, recorder_spec(values), *watching_specs(values)]
+    nodes = with_params_file(nodes, values)
     return System("droid-sim", tuple(nodes), namespace_of(values), RUN)
 
 

@@ -7,7 +7,7 @@ simulation, and what other systems have in common with it; robot_system.py has t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -46,6 +46,8 @@ class NodeSpec:
     remappings: tuple[tuple[str, str], ...] = ()
     on_exit: OnExit = "shutdown"
     ready: str = ""
+    params_file: str = ""
+    """A ROS parameter file; what it says counts over `parameters`."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,10 @@ class System:
         )
         return replace(self, nodes=changed)
 
+
+PARAMS_FILE = Parameter(
+    "params_file", "", "ROS parameter file for the nodes; what it says counts over the arguments"
+)
 
 SIMULATION_ARGUMENTS = (
     Parameter("suite", "libero_object", "LIBERO or LIBERO-PRO suite"),
@@ -122,6 +128,7 @@ SIMULATION_ARGUMENTS = (
     ),
     Parameter("autorun", True, "run the episode at once; otherwise wait for a run_episode goal"),
     Parameter("namespace", "", "namespace of every node, e.g. left"),
+    PARAMS_FILE,
 )
 
 
@@ -136,15 +143,28 @@ def simulation_system(given: Mapping[str, object]) -> System:
     """
     values = values_of(SIMULATION_ARGUMENTS, given)
     policy = policy_folder(str(values["policy"]), str(values["backend"]))
-    nodes = [
-        policy_spec(policy, bundle_folders(policy, values), values),
-        _bridge_node(values),
-        recorder_spec(values),
-        *watching_specs(values),
-    ]
+    nodes = with_params_file(
+        [
+            policy_spec(policy, bundle_folders(policy, values), values),
+            _bridge_node(values),
+            recorder_spec(values),
+            *watching_specs(values),
+        ],
+        values,
+    )
     run = f"vla-sae run --suite {values['suite']} --task {values['task']}"
     next_step = "the first episode starts by itself" if values["autorun"] else f"run: {run}"
     return System("sim", tuple(nodes), namespace_of(values), f"{next_step}; {WATCH}")
+
+
+def with_params_file(nodes: Sequence[NodeSpec], values: Mapping[str, Value]) -> list[NodeSpec]:
+    """Return the nodes, each told of the parameter file; raises ConfigurationError without it."""
+    if not values["params_file"]:
+        return list(nodes)
+    file = Path(str(values["params_file"])).expanduser().absolute()
+    if not file.is_file():
+        raise ConfigurationError(complaint("argument 'params_file'", str(file), "a file"))
+    return [replace(node, params_file=str(file)) for node in nodes]
 
 
 def watching_specs(values: Mapping[str, Value]) -> list[NodeSpec]:
@@ -225,11 +245,11 @@ def policy_folder(given: str, backend: str) -> Path:
                     "backend of an exported policy",
                     backend,
                     "onnx",
-                    f"{folder} was written by vla-sae export: add --backend onnx.",
+                    f"{folder} was written by vla-sae export: set the argument `backend` to onnx.",
                 )
             )
         return folder
-    return _folder_with(folder, "config.json", "policy", "--policy")
+    return _folder_with(folder, "config.json", "policy", "policy")
 
 
 def bundle_folders(policy: Path, values: Mapping[str, Value]) -> tuple[str, ...]:
@@ -238,18 +258,18 @@ def bundle_folders(policy: Path, values: Mapping[str, Value]) -> tuple[str, ...]
     beside = sorted(path.parent for path in (policy.parent / "sae").glob("*/bundle.yaml"))
     folders = [Path(text).expanduser().absolute() for text in given] or beside
     return tuple(
-        str(_folder_with(folder, "bundle.yaml", "SAE bundle", "--bundles")) for folder in folders
+        str(_folder_with(folder, "bundle.yaml", "SAE bundle", "bundles")) for folder in folders
     )
 
 
-def _folder_with(folder: Path, file: str, what: str, option: str) -> Path:
+def _folder_with(folder: Path, file: str, what: str, argument: str) -> Path:
     if not (folder / file).is_file():
         raise ConfigurationError(
             complaint(
                 f"not a {what} folder",
                 str(folder),
                 f"a folder that contains {file}",
-                f"Name another with {option}.",
+                f"Name another in the argument `{argument}`.",
             )
         )
     return folder

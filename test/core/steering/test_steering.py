@@ -363,3 +363,67 @@ def test_phases_tell_where_an_edit_is(steering: Steering) -> None:
     assert steering.view().edits[0].phase is Phase.HOLDING
     steering.reset("me")
     assert {e.phase for e in steering.view().edits} == {Phase.RELEASING}
+
+
+def test_edits_replaced_while_nothing_infers_do_not_pile_up(steering: Steering) -> None:
+    for turn in range(200):
+        steering.set([Edit(0, Mode(turn % 2), 1.0, "backbone.0")], "me")
+        steering.set([Edit(1, Mode.ADD, 1.0, "backbone.0")], "me")
+        steering.set([], "me", release=[("backbone.0", 1)])
+        steering.drain_events()
+    assert len(steering.view().edits) <= 3
+
+
+def test_an_edit_that_is_felt_still_fades_out_when_another_mode_replaces_it(clock) -> None:
+    steering = Steering(make_sites(), SteeringLimits(slew_limit=10.0), clock)
+    steering.set([Edit(0, Mode.CLAMP, 2.0, "backbone.0", ramp=1.0)], "me")
+    for step in range(40):
+        steering.begin_inference(0.05 * step)
+    steering.set([Edit(0, Mode.ADD, 2.0, "backbone.0", ramp=1.0)], "me")
+    old, new = steering.view().edits
+    assert (old.phase, new.phase) == (Phase.RELEASING, Phase.RAMPING_IN)
+
+
+def test_a_request_of_very_many_edits_is_refused_by_its_size(steering: Steering) -> None:
+    with pytest.raises(SteeringRefused, match="too many edits in one request: got 5000"):
+        steering.set([Edit(0, Mode.CLAMP, 1.0, "no such site")] * 5000, "me")
+
+
+@pytest.mark.parametrize("change", [{"duration": 1e39}, {"value": 1e39}, {"window": (0.0, 1e39)}])
+def test_numbers_that_the_wire_cannot_hold_are_refused(steering: Steering, change) -> None:
+    fields = {"feature": 0, "mode": Mode.CLAMP, "value": 1.0, "site": "backbone.0"} | change
+    with pytest.raises(SteeringRefused):
+        steering.set([Edit(**fields)], "me")
+
+
+def test_owners_that_are_gone_are_forgotten_and_their_number_is_bounded(steering, clock) -> None:
+    for owner in range(5000):
+        steering.heartbeat(f"owner {owner}", 1.0)
+    assert len(steering._leases._until) <= 1000
+    clock.now += 2.0
+    steering.heartbeat("somebody else", 1.0)
+    assert list(steering._leases._until) == ["somebody else"]
+
+
+def test_what_is_dropped_is_told_edit_by_edit_and_the_revision_goes_on(steering: Steering) -> None:
+    edits = [Edit(feature, Mode.CLAMP, 1.0, "backbone.0") for feature in (0, 1)]
+    before = steering.set(edits, "me")
+    steering.drain_events()
+    steering.drop("deactivated")
+    assert [(e.kind, e.feature, e.reason) for e in steering.drain_events()] == [
+        (EventKind.REMOVED, 0, "deactivated"),
+        (EventKind.REMOVED, 1, "deactivated"),
+    ]
+    assert not steering.view().edits and steering.revision == before + 1
+    assert Steering(make_sites(), revision=steering.revision).set(edits, "me") == before + 2
+
+
+def test_limits_can_change_and_the_change_is_an_event(steering: Steering) -> None:
+    steering.set_limits(SteeringLimits(slew_limit=math.inf, cap=0.5), "parameter")
+    (event,) = steering.drain_events()
+    assert (event.kind, event.owner, event.reason) == (
+        EventKind.LIMITS,
+        "parameter",
+        "cap 1.5 to 0.5",
+    )
+    assert steering.view().cap == 0.5

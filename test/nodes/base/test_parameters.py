@@ -100,3 +100,8 @@ def test_the_description_carries_unit_and_range(make_node):
     assert described.description == "how often [Hz]"
     assert described.floating_point_range[0].to_value == 100.0
     assert "realtime" in node.describe_parameter("clock").additional_constraints
+
+
+def test_what_is_said_for_a_group_of_nodes_ends_none_of_them(make_node):
+    node = make_node(rate=50.0, camera_topic="/left", bridge_host="10.0.0.1")
+    assert declare_parameters(node, Values).rate == 50.0

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -78,3 +80,18 @@ def test_a_signal_ends_the_node_which_may_still_publish_and_later_ones_are_ignor
 
     assert run_node(Speaker) == 0
     assert last_words == [True]
+
+
+def test_a_signal_while_a_model_loads_ends_the_process_in_a_few_seconds():
+    """In C, where no Python handler runs: sleeping holds the main thread as loading does."""
+    program = (
+        "import time; from vla_sae_ros.nodes.base.running import run_node\n"
+        "def load():\n"
+        "    print('loading', flush=True)\n"
+        "    sum(map(int, iter(lambda: 0, 1)))\n"
+        "run_node(load)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "loading\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60.0) == 0

@@ -40,7 +40,10 @@ class Graph:
         self.contexts = [Context(), Context()]
         for context in self.contexts:
             rclpy.init(context=context, domain_id=SECOND_DOMAIN)
-        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        overrides = [
+            Parameter(name, value=value)
+            for name, value in ({"suite": "fake_suite"} | parameters).items()
+        ]
         self.bridge = SimBridge(
             lambda values: environment,
             find_task,
@@ -300,6 +303,17 @@ def test_an_unexpected_failure_ends_the_episode_and_not_the_bridge(graph, enviro
     assert system.run()[0] == GoalStatus.STATUS_SUCCEEDED
 
 
+def test_a_goal_whose_bridge_ends_gets_a_result(graph, environment):
+    system = graph()
+    system.policy.silent = True
+    result = system.send(suite="fake_suite", task=1).get_result_async()
+    system.until(lambda: bool(system.states) and system.states[-1].status == EpisodeState.RUNNING)
+    system.bridge.before_end()
+    answer = answer_of(result)
+    assert answer.status == GoalStatus.STATUS_ABORTED
+    assert "canceled" in answer.result.message
+
+
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
@@ -309,7 +323,7 @@ def test_an_unexpected_failure_ends_the_episode_and_not_the_bridge(graph, enviro
         ),
         ({"chunk_timeout": 5}, ["'chunk_timeout': got 5", "decimal point"]),
         ({"chunktimeout": 5.0}, ["Unknown parameter: got 'chunktimeout'", "'chunk_timeout'?"]),
-        ({"contract": "nowhere.yaml"}, ["nowhere.yaml cannot be read"]),
+        ({"contract": "nowhere.yaml"}, ["Cannot read nowhere.yaml"]),
     ],
 )
 def test_wrong_parameters_are_refused_all_at_once_with_the_reasons(
@@ -338,7 +352,12 @@ def test_a_simulation_with_another_rate_than_the_contract_is_refused(environment
     rclpy.init(context=context, domain_id=SECOND_DOMAIN)
     try:
         with pytest.raises(ConfigurationError, match=r"fps: got 20\.0; allowed: 10"):
-            SimBridge(lambda values: environment, find_task, context=context)
+            SimBridge(
+                lambda values: environment,
+                find_task,
+                context=context,
+                parameter_overrides=[Parameter("suite", value="fake_suite")],
+            )
     finally:
         context.try_shutdown()
 

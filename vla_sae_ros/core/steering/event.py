@@ -19,6 +19,7 @@ class EventKind(enum.IntEnum):
     PRESET = 6
     CAPPED = 7
     REMOVED = 8
+    LIMITS = 9
 
 
 @dataclass(frozen=True)

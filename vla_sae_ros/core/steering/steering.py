@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -40,6 +40,7 @@ class Steering:
         sites: the sites that have an SAE.
         limits: what requests are held to.
         clock: monotonic wall time [s], for leases.
+        revision: to count on from, where another state of the same process has counted before.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Steering:
         sites: Iterable[SteeringSite],
         limits: SteeringLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
+        revision: int = 0,
     ) -> None:
         self.sites = {site.name: site for site in sites}
         self.limits = limits or SteeringLimits()
@@ -54,7 +56,7 @@ class Steering:
         self._lock = threading.RLock()
         self._slots: list[Slot] = []
         self._events: list[Event] = []
-        self._revision = 0
+        self._revision = revision
         self._bypass = False
         self._now: float | None = None
         self._capped: set[str] = set()
@@ -130,6 +132,30 @@ class Steering:
                 slot.release(self._way_back(slot))
             self._log(EventKind.RESET, owner, reason="every edit ramps back to natural")
             return self._revision
+
+    def drop(self, reason: str) -> None:
+        """Take every edit away at once, with an event each: nothing infers any more."""
+        with self._lock:
+            if not self._slots:
+                return
+            self._revision += 1
+            for slot in self._slots:
+                key = slot.edit.key
+                self._log(EventKind.REMOVED, slot.owner, *key, from_value=slot.value, reason=reason)
+            self._slots.clear()
+
+    def set_limits(self, limits: SteeringLimits, owner: str) -> None:
+        """Hold inferences and requests from now on to other limits; edits that stand stay."""
+        with self._lock:
+            changes = [
+                f"{one.name} {old:g} to {new:g}"
+                for one in fields(limits)
+                if (old := getattr(self.limits, one.name)) != (new := getattr(limits, one.name))
+            ]
+            if changes:
+                self._revision += 1
+                self.limits = limits
+                self._log(EventKind.LIMITS, owner, reason=", ".join(changes))
 
     def set_bypass(self, bypass: bool, owner: str) -> int:
         """Let no edit act (True) or all again (False), keeping them; return the revision."""

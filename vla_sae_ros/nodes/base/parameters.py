@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Callable, Sequence
 
@@ -20,6 +21,8 @@ from vla_sae_ros.core.parameters import Parameter, parameters_of, unknown
 
 # Overrides that rclpy itself or a launch file gives to every node.
 FOREIGN_NAMES = ("use_sim_time", "start_type_description_service", "qos_overrides.")
+NEAR = 0.8
+"""Likeness (difflib) from which on an unknown name is taken for a misspelled one."""
 DECIMAL_POINT = "Write it with a decimal point."
 
 
@@ -28,7 +31,7 @@ def declare_parameters[Values](
 ) -> Values:
     """Declare every field of the dataclass `kind` on the node; return it with the values given.
 
-    A given parameter that the node does not have is reported with the nearest name. Later changes
+    A given parameter that is nearly one of the node's is reported with that name. Later changes
     of a live parameter are checked in the same way and then told to `on_change`.
 
     Raises:
@@ -101,11 +104,20 @@ def _override(node: Node, name: str) -> object:
 
 
 def _unknown(node: Node, names: list[str]) -> list[str]:
-    return [
-        unknown("Unknown parameter", name, sorted(names))
-        for name in _overrides(node)
-        if name not in names and not name.startswith(FOREIGN_NAMES)
-    ]
+    """Return what is wrong with names that the node does not have.
+
+    What is said for a group of nodes (`/**` in a file, SetParameter in a launch file) reaches all
+    of them, so a name that is like none of this node's own is somebody else's.
+    """
+    objections = []
+    for name in _overrides(node):
+        if name in names or name.startswith(FOREIGN_NAMES):
+            continue
+        if difflib.get_close_matches(name, names, n=1, cutoff=NEAR):
+            objections.append(unknown("Unknown parameter", name, sorted(names)))
+        else:
+            node.get_logger().info(f"parameter '{name}' is none of this node's")
+    return objections
 
 
 def _check_changes(node: Node, parameters: Sequence[Parameter]) -> None:

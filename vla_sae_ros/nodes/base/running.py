@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 import rclpy
@@ -22,12 +24,15 @@ FAILED = 1
 """Exit status when the node could not go on (NodeFailed)."""
 REFUSED = 2
 """Exit status when the node refused its configuration."""
+GRACE = 2.0
+"""[s] that a node which is being made has to come to its end after a signal."""
 
 
 def run_node(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     """Make the node, spin it until SIGINT or SIGTERM, destroy it; return the exit status.
 
-    A VlaSaeError while the node is made ends the process with its message and status 2. The
+    A VlaSaeError while the node is made ends the process with its message and status 2. A signal
+    while it is made, as long as a model loads, ends the process within GRACE and a little. The
     node's destroy_node still finds a valid context: it may publish. Signals that follow the first
     are ignored: interrupting rclpy while it destroys a node aborts the process.
     """
@@ -38,7 +43,8 @@ def run_node(make_node: Callable[[], Node], args: list[str] | None = None) -> in
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        node = make_node()
+        with _ended_by_a_signal():
+            node = make_node()
     except VlaSaeError as error:
         print(error, file=sys.stderr, flush=True)
         try_shutdown()
@@ -48,6 +54,33 @@ def run_node(make_node: Callable[[], Node], args: list[str] | None = None) -> in
     finally:
         node.destroy_node()
         try_shutdown()
+
+
+@contextlib.contextmanager
+def _ended_by_a_signal() -> Iterator[None]:
+    """End the process GRACE after a signal, unless the block has ended by then.
+
+    The main thread may be inside a library for as long as a model loads, where no Python handler
+    runs; the interpreter's wakeup file is written to all the same.
+    """
+    reader, writer = socket.socketpair()
+    for end in (reader, writer):
+        end.setblocking(end is reader)
+    made = threading.Event()
+
+    def watch() -> None:
+        if reader.recv(1) and not made.wait(GRACE):
+            print("stopped while starting", file=sys.stderr, flush=True)
+            os._exit(0)
+
+    before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=watch, name="signals", daemon=True).start()
+    try:
+        yield
+    finally:
+        made.set()
+        signal.set_wakeup_fd(before)
+        writer.close()  # ends the thread
 
 
 def exit_at_once(status: int) -> NoReturn:
@@ -63,6 +96,7 @@ def exit_at_once(status: int) -> NoReturn:
 def spin_until(node: Node, stop: threading.Event) -> int:
     """Spin the node on a thread of its own until the event is set; return the exit status.
 
+    Then a method `before_end` of the node, if it has one, is called while callbacks still run.
     The main thread only waits: a Python signal handler cannot run while it is inside rclpy's wait.
     """
     executor = GuardedExecutor(context=node.context)
@@ -83,6 +117,9 @@ def spin_until(node: Node, stop: threading.Event) -> int:
     thread = threading.Thread(target=spin, name="executor", daemon=True)
     thread.start()
     stop.wait()
+    last_words = getattr(node, "before_end", None)
+    if last_words is not None and not failures:
+        last_words()  # while callbacks still run: a goal gets its result
     ending.set()
     executor.create_task(lambda: None)  # ends the turn that waits
     thread.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from rclpy.action.server import ActionServer, CancelResponse, ServerGoalHandle
@@ -10,7 +11,7 @@ from rclpy.task import Future
 
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.core.episode_status import EpisodeStatus
-from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError
+from vla_sae_ros.core.errors import ConfigurationError, SimulationError, VlaSaeError
 from vla_sae_ros.msg import EpisodeState
 from vla_sae_ros.nodes.episode.episode import EpisodeGoal, EpisodeResult
 
@@ -36,10 +37,28 @@ class EpisodeServer:
     ) -> None:
         self._node, self._plan, self._start, self._cancel = node, plan, start, cancel
         self._running: ServerGoalHandle | None = None
+        self._finished: Future | None = None
+        self._idle = threading.Event()
         self._step = 0
         self._server = ActionServer(
             node, RunEpisode, "run_episode", self._execute, cancel_callback=self._on_cancel
         )
+
+    def end(self, limit: float) -> None:
+        """Let a running goal have its result: the bridge ends. Waits at most about `limit` [s].
+
+        Call it on another thread than the executor's, while that still runs.
+        """
+        if self._running is None:
+            return
+        self._cancel()
+        if not self._idle.wait(limit) and self._finished is not None:
+            self._finished.set_exception(SimulationError("the bridge ends in mid-episode"))
+            self._idle.wait(limit)
+        executor, sent = self._node.executor, threading.Event()
+        if executor is not None:  # what rclpy does to send the result stands before this in line
+            executor.create_task(lambda: executor.create_task(sent.set))
+            sent.wait(limit)
 
     def destroy(self) -> None:
         """Take the action off the node."""
@@ -63,7 +82,8 @@ class EpisodeServer:
         finished = Future(executor=self._node.executor)
         # rclpy looks at a waiting coroutine only when something wakes the executor: this does.
         finished.add_done_callback(lambda _: None)
-        self._running, self._step = handle, 0
+        self._running, self._step, self._finished = handle, 0, finished
+        self._idle.clear()
         try:
             self._start(goal, finished)
             result: EpisodeResult = await finished
@@ -72,7 +92,8 @@ class EpisodeServer:
             handle.abort()
             return RunEpisode.Result(episode_id=goal.episode_id, message=repr(error))
         finally:
-            self._running = None
+            self._running = self._finished = None
+            self._idle.set()
         self._node.get_logger().info(f"episode {goal.episode_id}: {result.progress.detail}")
         _conclude(handle, result.progress.status)
         return to_result(goal, result)

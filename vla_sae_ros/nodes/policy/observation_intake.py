@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -48,7 +49,7 @@ class ObservationIntake:
         self._node, self._on_job = node, on_job
         self._builder = FrameBuilder(contract)
         self._pending: ChunkRequest | None = None
-        self._waiting_since: int | None = None
+        self._waiting_since: float | None = None
         self._last_job: Job | None = None
         self._asking = ""  # episode of the newest request
         self._ended: str | None = None  # episode that ended last
@@ -73,7 +74,7 @@ class ObservationIntake:
         A bridge asks again with a newer observation; that does not end the waiting, a frame does,
         or the end of the episode.
         """
-        return 0.0 if self._waiting_since is None else (self._now() - self._waiting_since) / 1e9
+        return 0.0 if self._waiting_since is None else time.monotonic() - self._waiting_since
 
     def newest_job(self) -> Job | None:
         """Return the newest requested observation again, for a replan; None before the first.
@@ -103,7 +104,7 @@ class ObservationIntake:
         self._pending, self._asking = request, request.episode_id
         # The end of an episode may overtake its last request, for which nobody waits any more.
         if self._waiting_since is None and request.episode_id != self._ended:
-            self._waiting_since = self._now()
+            self._waiting_since = time.monotonic()
         self._try_pending()
 
     def _episode_changed(self, state: EpisodeState) -> None:

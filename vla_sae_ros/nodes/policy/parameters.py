@@ -39,6 +39,7 @@ class PolicyParameters:
         "largest ||dx|| / ||x|| per token of a site's edits",
         minimum=0.0,
         maximum=100.0,
+        live=True,
     )
     slew_limit: float = parameter(
         _LIMITS.slew_limit,
@@ -46,6 +47,7 @@ class PolicyParameters:
         unit="observed maxima / s",
         minimum=0.01,
         maximum=1e6,
+        live=True,
     )
     max_multiple: float = parameter(
         _LIMITS.max_multiple,
@@ -53,6 +55,7 @@ class PolicyParameters:
         unit="observed maxima",
         minimum=0.0,
         maximum=1e6,
+        live=True,
     )
     default_lease: float = parameter(
         _LIMITS.default_lease,
@@ -60,6 +63,7 @@ class PolicyParameters:
         unit="s",
         minimum=0.1,
         maximum=_LIMITS.max_lease,
+        live=True,
     )
     heatmap_site: str = parameter(
         "", "site of the feature that policy/feature_heatmap draws at first"

@@ -34,12 +34,18 @@ class PolicyNode(LifecycleNode):
 
     def __init__(self, **node_arguments: Any) -> None:
         super().__init__("policy", **node_arguments)
-        self._values = declare_parameters(self, PolicyParameters)
+        self._values = declare_parameters(self, PolicyParameters, self._changed)
+        self._revision = 0  # goes on counting: within one process it never says two things
         self._engine: Engine | None = None
         self._server: PolicyServer | None = None
         self._description: DescriptionPublisher | None = None
         self._collector: ActivationCollector | None = None
         self._failure: Exception | None = None
+
+    def _changed(self, values: PolicyParameters) -> None:
+        self._values = values
+        if self._server is not None:
+            self._server.set_limits(steering_limits(values))
 
     def start(self) -> None:
         """Configure and activate, as the parameter `autostart` says.
@@ -95,7 +101,9 @@ class PolicyNode(LifecycleNode):
 
     def _serve(self) -> None:
         assert self._engine is not None
-        steering = Steering(self._engine.steering_sites(), steering_limits(self._values))
+        self._steering = steering = Steering(
+            self._engine.steering_sites(), steering_limits(self._values), revision=self._revision
+        )
         self._server = PolicyServer(
             self, self._engine, steering, self._contract, self._options(), self._collector
         )
@@ -141,6 +149,7 @@ class PolicyNode(LifecycleNode):
         if self._server is not None:
             self._server.destroy()
             self._server = None
+            self._revision = self._steering.revision + 1
         if self._description is not None:
             self._description.destroy()
             self._description = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from rclpy.node import Node
 
 from vla_sae_ros.core.contract import Contract
 from vla_sae_ros.core.errors import ObservationError
-from vla_sae_ros.core.steering import Steering
+from vla_sae_ros.core.steering import Steering, SteeringLimits
 from vla_sae_ros.msg import ActionChunk, EpisodeState, FeatureActivations
 from vla_sae_ros.nodes.policy.catalogue_service import CatalogueService
 from vla_sae_ros.nodes.policy.heatmap_publisher import HeatmapPublisher
@@ -78,7 +79,7 @@ class PolicyServer:
         )
         self._control_rate, self._frame_timeout = contract.fps, options.frame_timeout
         self._chunk_id = 0
-        self._start_ns = self._now()
+        self._start_ns = time.time_ns()  # tells processes apart, so never a simulation's time
         self._timings: deque[float] = deque(maxlen=TIMINGS_KEPT)
         self._refused = 0
         self._unlisted = 0
@@ -116,10 +117,15 @@ class PolicyServer:
         if self._episode is not None:
             self._node.destroy_subscription(self._episode)
         self._worker.stop()
+        self._service.drop_edits("the policy does not serve any more")
         for part in (self._service, self._catalogue, self._heatmap):
             part.destroy()
         for publisher in (self._chunks, self._features, self._diagnostics):
             self._node.destroy_publisher(publisher)
+
+    def set_limits(self, limits: SteeringLimits) -> None:
+        """Steer within these limits from now on."""
+        self._service.set_limits(limits, "parameter")
 
     def _replan(self) -> None:
         newest = self._intake.newest_job()

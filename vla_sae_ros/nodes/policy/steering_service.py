@@ -16,6 +16,7 @@ from vla_sae_ros.core.steering import (
     Snapshot,
     StateView,
     Steering,
+    SteeringLimits,
     check_size,
     parse_preset,
     to_edit,
@@ -75,6 +76,17 @@ class SteeringService:
             self._node.destroy_service(service)
         for publisher in (self._state, self._events):
             self._node.destroy_publisher(publisher)
+
+    def drop_edits(self, reason: str) -> None:
+        """Take every edit away, once nothing infers any more, and say so."""
+        self._steering.drop(reason)
+        self._publish_events()
+        self.publish()
+
+    def set_limits(self, limits: SteeringLimits, owner: str) -> None:
+        """Hold everything from now on to these limits, and say so."""
+        self._steering.set_limits(limits, owner)
+        self._changed()
 
     def publish(self) -> None:
         """Publish the state as it is."""

@@ -14,7 +14,10 @@ NOT_COMPRESSED = "none"
 class RecorderParameters:
     """The recorder's."""
 
-    output_folder: str = parameter("bags", "folder in which bags without a full path are made")
+    output_folder: str = parameter("bags", "folder below which bags are made")
+    any_folder: bool = parameter(
+        False, "record/start may name a folder outside output_folder: whoever may call it may write"
+    )
     record_on_start: bool = parameter(False, "start recording at once, under a dated name")
     record_images: bool = parameter(False, "with record_on_start: also record the camera pictures")
     image_compression: str = parameter(

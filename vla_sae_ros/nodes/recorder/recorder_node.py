@@ -6,6 +6,7 @@ import sys
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.node import Node
@@ -15,7 +16,7 @@ from std_srvs.srv import Trigger
 from vla_sae_ros.bags.picture_compressor import Compression, PictureCompressor
 from vla_sae_ros.bags.recording import Recording, RecordingPhase, RecordingStatus
 from vla_sae_ros.bags.writer import BagWriter
-from vla_sae_ros.core.errors import RecordingError
+from vla_sae_ros.core.errors import RecordingError, complaint
 from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.base.running import run_node
@@ -30,13 +31,16 @@ _WATCH_PERIOD = 0.5  # [s] between looks for new publishers and for a failed wri
 _REPORT_PERIOD = 1.0  # [s]
 _SETTLE = 0.3  # [s] after record/stop in which messages already under way arrive
 
+LONGEST_NAME = 200
+"""Characters of a bag's name."""
+
 
 class RecorderNode(Node):
     """Serves record/start and record/stop; subscribes only while a recording runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, **node_options: Any) -> None:
         """Declare parameters, offer the services, start a first recording if asked to."""
-        super().__init__("recorder")
+        super().__init__("recorder", **node_options)
         self._values = declare_parameters(self, RecorderParameters, self._changed)
         self._recording: Recording | None = None
         self._last: RecordingStatus | None = None
@@ -110,7 +114,19 @@ class RecorderNode(Node):
     def _folder(self, uri: str) -> Path:
         output = Path(self._values.output_folder).expanduser()
         name = uri or f"vla_sae_{datetime.now():%Y-%m-%d_%H-%M-%S}"
-        return (output / Path(name).expanduser()).absolute()
+        if self._values.any_folder:
+            return (output / Path(name).expanduser()).absolute()
+        folder = (output / name).absolute()
+        if len(name) > LONGEST_NAME or not folder.resolve().is_relative_to(output.resolve()):
+            raise RecordingError(
+                complaint(
+                    "folder of the bag",
+                    uri,
+                    f"a name of at most {LONGEST_NAME} characters below {output.absolute()}",
+                    "The recorder's parameter any_folder allows others.",
+                )
+            )
+        return folder
 
     def _compressor(self, recording: Recording) -> PictureCompressor | None:
         form = self._values.image_compression

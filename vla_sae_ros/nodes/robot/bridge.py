@@ -108,6 +108,10 @@ class RobotBridge(Node):
         self._output.progress(RobotRun.idle())
         self._loop.start()
 
+    def before_end(self) -> None:
+        """End the episode, so that the arm holds, and give its goal its result."""
+        self._server.end(1.0)
+
     def destroy_node(self) -> None:
         """Stop the arm, end the episode, then the node."""
         self._loop.close()

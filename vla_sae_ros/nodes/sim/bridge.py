@@ -64,6 +64,7 @@ class SimBridge(Node):
         self._values = declare_parameters(self, SimBridgeParameters)
         self._find_task = find_task
         contract = load_contract(self._values.contract or share_folder() / LIBERO_CONTRACT)
+        find_task(self._values.suite, self._values.task)  # refused now, not at the first goal
         self._environment = make_environment(self._values)
         self._action = contract.action
         self._pacing = pacing(self._values, _common_rate(contract, self._environment))
@@ -89,6 +90,10 @@ class SimBridge(Node):
         if self._values.autorun:
             self._autorun = Autorun(self, self._own_goal(), self._output.has_policy)
         self.get_logger().info("offers run_episode")
+
+    def before_end(self) -> None:
+        """Give a running goal its result."""
+        self._server.end(SHUTDOWN_LIMIT)
 
     def destroy_node(self) -> None:
         """End the episode and free the simulator, within a limit, then the node."""
