@@ -61,6 +61,8 @@ def files_digest(bundle: Path) -> str:
         digest = hashlib.sha256(place.encode())
         for name in _SAE_FILES:
             digest.update((bundle / name).read_bytes())
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{bundle} is no SAE bundle: {error}") from error
     except (OSError, KeyError, TypeError) as error:
         raise ConfigurationError(
             f"{bundle} is no SAE bundle: {type(error).__name__}: {error}."
