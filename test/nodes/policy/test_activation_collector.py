@@ -25,6 +25,8 @@ def test_every_inference_of_an_episode_is_written_until_the_bridge_says_it_is_ov
     collector = ActivationCollector(engine, tmp_path / "act", SITES, "mean", 20.0)
     seen: list[torch.Tensor] = []
     engine.attach_probe("expert.1", True, lambda read, _norm: seen.append(read.clone()))
+    running = {"status": EpisodeState.RUNNING, "suite": "libero_object", "task": 3}
+    collector.episode_changed(EpisodeState(episode_id="e1", **running))
     for step in (0, 5):
         asked = query(1, step)
         job = Job(asked.frame, asked.instruction, "e1", step, 0, asked.seed, step)
@@ -37,4 +39,6 @@ def test_every_inference_of_an_episode_is_written_until_the_bridge_says_it_is_ov
     assert (episode.episode_id, episode.success, episode.steps) == ("e1", True, 2)
     rows = dataset.load("expert.1").rows[:]
     np.testing.assert_array_equal(rows, torch.stack(seen).numpy().reshape(2, -1))
-    assert [one.step for one in dataset.load("backbone.1").steps] == [0, 5]
+    steps = dataset.load("backbone.1").steps
+    assert [one.step for one in steps] == [0, 5]
+    assert {one.task for one in steps} == {"libero_object 3"}, "it says what the state means"

@@ -50,6 +50,7 @@ def collect(
                 context = {
                     "episode_id": f"e{number}",
                     "step": step,
+                    "task": "libero_object 0",
                     "instruction": f"pick up the {objects[number % len(objects)]}",
                     "state": state,
                     "residual_norm": 90.0,

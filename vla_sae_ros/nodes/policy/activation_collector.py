@@ -48,6 +48,8 @@ class ActivationCollector:
             )
         self._lock = threading.Lock()
         self._episode = ""
+        self._named: tuple[str, str] = ("", "")
+        """An episode's id and its suite and task, as the bridge tells them."""
         self._probes = SiteProbes(engine, sites, pooling)
         loaded = engine.loaded
         self._writer = ActivationWriter(
@@ -70,12 +72,15 @@ class ActivationCollector:
         }
         with self._lock:
             self._episode = job.episode_id
+            named, task = self._named
+            context["task"] = task if named == job.episode_id else ""
             for name, (read, norm) in self._probes.take().items():
                 self._writer(name, read.cpu().numpy(), {**context, "residual_norm": norm})
 
     def episode_changed(self, state: EpisodeState) -> None:
-        """End the episode in the folder when the bridge says that it has ended."""
+        """Note which task it is; end it in the folder when the bridge says that it has ended."""
         with self._lock:
+            self._named = (state.episode_id, f"{state.suite} {state.task}" if state.suite else "")
             success = EpisodeStatus(state.status).success
             if success is not None and state.episode_id == self._episode:
                 self._episode = ""
