@@ -30,6 +30,7 @@ class FeatureReader:
         self.labels: dict[tuple[str, int], str] = {}
         self.sums: dict[str, dict[int, float]] = defaultdict(lambda: defaultdict(float))
         self.inferences: dict[str, int] = defaultdict(int)
+        self._known = threading.Event()
         self._node = rclpy.create_node("feature_reader")
         self._node.create_subscription(
             FeatureCatalogue, "policy/catalogue", self._on_catalogue, qos.LATCHED
@@ -38,6 +39,10 @@ class FeatureReader:
             FeatureActivations, "policy/features", self._on_features, qos.FEATURES
         )
         threading.Thread(target=self._spin, daemon=True).start()
+
+    def wait_for_catalogue(self) -> None:
+        """The policy is heard from here on: whatever comes earlier is missed."""
+        self._known.wait()
 
     def print_strongest(self, count: int) -> None:
         for site, sums in self.sums.items():
@@ -48,6 +53,7 @@ class FeatureReader:
 
     def _on_catalogue(self, catalogue: FeatureCatalogue) -> None:
         self.labels = {(one.site, one.feature): one.label for one in catalogue.features}
+        self._known.set()
 
     def _on_features(self, message: FeatureActivations) -> None:
         self.inferences[message.site] += 1
@@ -70,6 +76,7 @@ def main() -> None:
     reader = FeatureReader()
     with Client("run_an_episode") as client:
         client.wait_until_ready()
+        reader.wait_for_catalogue()
         result = client.run_episode(
             args.suite, args.task, args.init_state, args.seed, max_steps=args.max_steps
         )

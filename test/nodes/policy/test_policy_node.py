@@ -304,8 +304,10 @@ def test_a_preset_that_is_not_one_is_refused(started: Started) -> None:
     _node, bridge = started
     response = bridge.call("preset", ApplyPreset.Request(preset="[]", owner="test"))
     assert not response.accepted
-    assert "keys of a preset" in response.reason
-    bridge.wait_for(SteeringEvent, lambda m: "keys of a preset" in m.reason)
+    assert "a mapping with format, name, edits, bundles" in response.reason
+    bridge.wait_for(
+        SteeringEvent, lambda m: "a mapping with format, name, edits, bundles" in m.reason
+    )
 
 
 def test_a_preset_made_with_another_bundle_is_refused_and_one_made_with_this_is_taken(
