@@ -90,8 +90,10 @@ def test_a_node_steers_while_the_hand_is_low(running_system: RunningSystem, monk
             text=True,
         )
         try:
-            # The first pose comes with an episode: the edit stands from its second chunk on.
-            client.run_episode("libero_object", 0, 41, 7, max_steps=40, timeout=WORK)
+            # The first pose comes with an episode: the edit stands from its second chunk on. An
+            # episode that is over before the node has found the graph is followed by another.
+            while node.poll() is None:
+                client.run_episode("libero_object", 0, 41, 7, max_steps=40, timeout=WORK)
             said, _ = node.communicate(timeout=WORK)
         finally:
             node.kill()
