@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,22 @@ def test_what_is_missing_comes_with_the_command_that_mends_it(monkeypatch, capsy
 def test_what_only_a_window_needs_is_no_failure(monkeypatch, capsys) -> None:
     assert examine(monkeypatch, panel=Finding("no PyQt5", "make setup", optional=True)) == 0
     assert capsys.readouterr().out.startswith("optional panel")
+
+
+def test_another_mujoco_than_the_pinned_one_is_a_warning(monkeypatch) -> None:
+    versions = {"mujoco": "3.17.0"}
+    monkeypatch.setattr(doctor, "_version", versions.__getitem__)
+    finding = doctor.check_mujoco()
+    assert finding.word == "optional" and "3.17.0" in finding.detail and "3.3.0" in finding.mend
+    versions["mujoco"] = doctor.REFERENCE_MUJOCO
+    assert doctor.check_mujoco().word == "ok"
+
+
+def test_the_doctor_asks_for_the_mujoco_that_the_project_pins() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"]
+    pins = {line for lines in extras.values() for line in lines if line.startswith("mujoco")}
+    assert pins == {f"mujoco=={doctor.REFERENCE_MUJOCO}"}
 
 
 def test_libraries_that_cannot_be_loaded_are_named_by_package() -> None:

@@ -24,6 +24,8 @@ from vla_sae_ros.resources import resource, share_folder
 
 SETUP = "make setup"
 FREE_DISK_GB = 5
+REFERENCE_MUJOCO = "3.3.0"
+"""From 3.3.3 on LIBERO's floors are drawn darker and some bowls come to rest elsewhere."""
 TRIAL_SECONDS = 60
 
 DRAW_A_PICTURE = "import mujoco; context = mujoco.GLContext(32, 32); context.make_current()"
@@ -137,6 +139,18 @@ def check_libero() -> Finding:
     return Finding(str(root))
 
 
+def check_mujoco() -> Finding:
+    """The version that draws and settles LIBERO as the public data has it."""
+    found = _distributions("mujoco")
+    if found.mend or found.detail == f"mujoco {REFERENCE_MUJOCO}":
+        return found
+    return Finding(
+        f"{found.detail} is installed; pictures and settled objects of LIBERO are those of the "
+        f"public data with {REFERENCE_MUJOCO} only", f"{SETUP} (or: pip install "
+        f"mujoco=={REFERENCE_MUJOCO})", optional=True,
+    )
+
+
 def check_lerobot() -> Finding:
     """The library that policies come from."""
     return _distributions("lerobot", "torch", "transformers")
@@ -204,6 +218,7 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "system libraries": check_libraries,
     "graphics": check_graphics,
     "LIBERO": check_libero,
+    "MuJoCo": check_mujoco,
     "lerobot": check_lerobot,
     "panel": check_panel,
     "disk": check_disk,
