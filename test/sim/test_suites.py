@@ -38,6 +38,19 @@ def test_perturbed_suites_are_told_their_own_instruction() -> None:
     assert "cream cheese" in find_task("libero_object_task", 0).instruction
 
 
+def test_instructions_of_scenes_without_a_number_are_whole() -> None:
+    assert find_task("libero_study_table", 0).instruction.startswith("prepare a meal")
+    assert find_task("libero_90", 0).instruction.startswith("close the top drawer")
+
+
+def test_tasks_without_init_states_are_not_offered_and_the_others_keep_their_numbers() -> None:
+    offered = [task.task_index for task in suite_tasks("libero_10_with_milk")]
+    assert offered == [0, 1, 2, 5, 6, 7, 8, 9]
+    assert find_task("libero_10_with_milk", 5).task_index == 5
+    with pytest.raises(ConfigurationError, match="Unknown task of libero_10_with_milk"):
+        find_task("libero_10_with_milk", 3)
+
+
 @pytest.mark.parametrize(
     ("suite", "limit"),
     [

@@ -35,6 +35,8 @@ OTHER_STEP_LIMIT = 400
 
 PERTURBED_LANGUAGE = ("_lan", "_task")
 """Suites whose instruction is in the problem file; elsewhere it is in the task's file name."""
+UNNUMBERED_SCENE = re.compile(r"[A-Z_]*SCENE_")
+"""Such names LIBERO cuts as if a number stood there, and an instruction loses its first letter."""
 
 
 @cache
@@ -58,9 +60,10 @@ STANDARD_SUITES = (
 
 @cache
 def suite_tasks(suite: str) -> tuple[TaskSpec, ...]:
-    """Return the tasks of a suite in the benchmark's order.
+    """Return the tasks of a suite in the benchmark's order and with its numbers.
 
-    Raises ConfigurationError naming the installed suites when there is no such suite.
+    Tasks whose file of init states is empty (two of libero_10_with_milk) are left out. Raises
+    ConfigurationError naming the installed suites when there is no such suite.
     """
     if suite not in suite_names():
         registered = " (registered without files)" if suite in task_maps else ""
@@ -74,16 +77,17 @@ def suite_tasks(suite: str) -> tuple[TaskSpec, ...]:
                 f"Did you mean {' or '.join(near)}?" if near else "",
             )
         )
-    return tuple(
+    tasks = (
         _task_spec(suite, index, entry) for index, entry in enumerate(task_maps[suite].values())
     )
+    return tuple(task for task in tasks if len(_init_states(task.init_states_file)))
 
 
 def find_task(suite: str, task_index: int) -> TaskSpec:
     """Return one task; raises ConfigurationError naming the suite's tasks when there is none."""
-    tasks = suite_tasks(suite)
-    if not 0 <= task_index < len(tasks):
-        listing = "; ".join(f"{task.task_index}: {task.instruction}" for task in tasks)
+    tasks = {task.task_index: task for task in suite_tasks(suite)}
+    if task_index not in tasks:
+        listing = "; ".join(f"{task.task_index}: {task.instruction}" for task in tasks.values())
         raise ConfigurationError(complaint(f"Unknown task of {suite}", task_index, listing))
     return tasks[task_index]
 
@@ -174,7 +178,7 @@ def _init_states(path: Path) -> FloatArray:
 def _task_spec(suite: str, index: int, entry: Any) -> TaskSpec:
     problem_file = _problem_file(entry)
     instruction = entry.language
-    if suite.endswith(PERTURBED_LANGUAGE):
+    if suite.endswith(PERTURBED_LANGUAGE) or UNNUMBERED_SCENE.match(entry.name):
         words = robosuite_parse_problem(str(problem_file))["language_instruction"]
         instruction = words if isinstance(words, str) else " ".join(words)
     return TaskSpec(
