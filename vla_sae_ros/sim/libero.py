@@ -48,13 +48,13 @@ Quality = Literal["quick", "full"]
 class LiberoEnvironment:
     """One LIBERO scene at a time, rebuilt when a task of another scene is reset.
 
-    quality "quick" renders without reflections and multisampling (three times faster, visibly
-    plainer); "full" renders as LIBERO does. reset_limit_s bounds a reset including the building
+    quality "full" renders as LIBERO does; "quick" without reflections and multisampling (faster,
+    visibly plainer), for policies that were trained so. reset_limit_s bounds a reset including the building
     of the scene; step_limit_s bounds a step and a picture.
     """
 
     def __init__(
-        self, quality: Quality = "quick", reset_limit_s: float = 120.0, step_limit_s: float = 20.0
+        self, quality: Quality = "full", reset_limit_s: float = 120.0, step_limit_s: float = 20.0
     ) -> None:
         if quality not in ("quick", "full"):
             raise ConfigurationError(complaint("Unknown render quality", quality, "quick, full"))

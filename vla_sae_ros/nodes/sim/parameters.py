@@ -74,7 +74,7 @@ class SimBridgeParameters:
         maximum=100.0,
     )
     render_quality: Literal["quick", "full"] = parameter(
-        "quick",
+        "full",
         "quick renders without reflections and multisampling, full as LIBERO does",
         choices=("quick", "full"),
     )
