@@ -26,6 +26,13 @@ def test_every_trial_has_a_seed_that_training_never_uses() -> None:
     assert sorted({trial.init_state for trial in trials}) == list(range(40, 50))
 
 
+def test_the_first_seed_can_be_chosen_and_each_episode_has_the_next() -> None:
+    trials = plan_trials([TASK], [40, 41], 3, Layout(0.04), first_seed=7_000_000)
+    assert [trial.seed for trial in trials] == [7_000_000, 7_000_001, 7_000_002]
+    with pytest.raises(ConfigurationError, match="0 or more"):
+        plan_trials([TASK], [40], 1, Layout(), first_seed=-1)
+
+
 def test_a_swapped_instruction_asks_for_each_other_object_and_its_predicate_decides() -> None:
     trials = plan_trials([TASK], [40], 10, Layout(), swap_instruction=True)
     assert {target_and_goal(trial.task)[0] for trial in trials} == OTHERS

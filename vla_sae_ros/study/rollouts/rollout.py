@@ -16,7 +16,7 @@ from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sim.environment import FloatArray, Layout, Observation
 from vla_sae_ros.sim.expert import check_task, expert_action
 from vla_sae_ros.sim.libero import LiberoEnvironment
-from vla_sae_ros.sim.splits import EVALUATION_STATES_TEXT
+from vla_sae_ros.sim.splits import EVALUATION_SEED, EVALUATION_STATES_TEXT
 from vla_sae_ros.sim.suites import target_and_goal
 from vla_sae_ros.study.rollouts.batched import BatchedRollouts, batch_size
 from vla_sae_ros.study.rollouts.outcomes import EpisodeOutcome, OutcomeFile, table, to_come
@@ -141,6 +141,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--episodes", type=int, default=10, help="per task")
     parser.add_argument("--init-states", default=EVALUATION_STATES_TEXT)
     parser.add_argument(
+        "--first-seed",
+        type=int,
+        default=EVALUATION_SEED,
+        metavar="N",
+        help="of the layouts and of the policy's noise, one more for each episode; "
+        "default %(default)s; less than 1000000 may have been used for training",
+    )
+    parser.add_argument(
         "--move",
         type=float,
         default=0.0,
@@ -194,6 +202,7 @@ def run(args: argparse.Namespace) -> int:
         layout,
         args.exchange == "",
         args.instruction_swap,
+        args.first_seed,
     )
     trials = distinct(planned)
     if len(trials) < len(planned):

@@ -42,13 +42,16 @@ def plan_trials(
     layout: Layout,
     exchange: bool = False,
     swap_instruction: bool = False,
+    first_seed: int = EVALUATION_SEED,
 ) -> list[Trial]:
-    """Return `episodes` trials per task, going round the init states, each with its own seed.
+    """Return `episodes` trials per task, going round the init states, seeds from first_seed on.
 
     Both switches pair the task's object with the scene's others in turn: `exchange` lets the two
     change places, `swap_instruction` asks for the other one, whose predicate then decides. Raises
     ConfigurationError where a scene has no such others.
     """
+    if first_seed < 0:
+        raise ConfigurationError(complaint("A seed cannot be used", first_seed, "0 or more"))
     if not init_states:
         raise ConfigurationError(
             complaint("No init states to evaluate on", init_states, EVALUATION_STATES_TEXT)
@@ -58,7 +61,7 @@ def plan_trials(
         others = other_targets(task) if exchange or swap_instruction else ()
         for number in range(episodes):
             trial = Trial(
-                task, init_states[number % len(init_states)], EVALUATION_SEED + number, layout
+                task, init_states[number % len(init_states)], first_seed + number, layout
             )
             if others:
                 other = others[number % len(others)]
