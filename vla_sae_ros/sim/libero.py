@@ -23,6 +23,7 @@ from vla_sae_ros.sim.environment import (
 )
 from vla_sae_ros.sim.expert import PrivilegedState
 from vla_sae_ros.sim.layout import rearranged
+from vla_sae_ros.sim.picture_record import PictureRecord
 from vla_sae_ros.sim.quiet import prepare_simulator_imports
 from vla_sae_ros.sim.suites import load_init_state
 from vla_sae_ros.sim.worker import SimulationThread, SimulatorLate
@@ -49,8 +50,8 @@ class LiberoEnvironment:
     """One LIBERO scene at a time, rebuilt when a task of another scene is reset.
 
     quality "full" renders as LIBERO does; "quick" without reflections and multisampling (faster,
-    visibly plainer), for policies that were trained so. reset_limit_s bounds a reset including the building
-    of the scene; step_limit_s bounds a step and a picture.
+    visibly plainer), for policies that were trained so. reset_limit_s bounds a reset including the
+    building of the scene; step_limit_s bounds a step and a picture.
     """
 
     def __init__(
@@ -68,6 +69,11 @@ class LiberoEnvironment:
     @property
     def cameras(self) -> tuple[str, ...]:
         return tuple(CAMERAS)
+
+    @property
+    def picture_record(self) -> PictureRecord:
+        """What draws this environment's pictures."""
+        return PictureRecord(self._quality, mujoco.__version__)
 
     @property
     def control_rate_hz(self) -> float:

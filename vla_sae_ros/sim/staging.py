@@ -141,7 +141,7 @@ def _render(scene: Any, camera: str) -> ImageArray:
 def _hidden(model: Any, data: Any, camera: int) -> npt.NDArray[np.intp]:
     """Return the geoms whose bounding sphere is outside the picture; the renderer draws them all.
 
-    Exact, since LIBERO's scenes have no shadows and nothing that mirrors.
+    Exact, since libero_object's scenes have no shadows and nothing that mirrors.
     """
     across, up, back = data.cam_xmat[camera].reshape(3, 3).T
     away = data.geom_xpos - data.cam_xpos[camera]

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sim.environment import FloatArray, Observation
 from vla_sae_ros.sim.libero import LiberoEnvironment
+from vla_sae_ros.sim.picture_record import write_picture_record
 from vla_sae_ros.study.demonstrations.files import (
     INDEX_NAME,
     EpisodeInfo,
@@ -64,6 +65,7 @@ def aggregate(folder: Path, policy_folder: Path, plans: list[EpisodePlan]) -> li
     runner = PolicyRunner(load_policy(policy_folder), environment)
     made = []
     try:
+        write_picture_record(folder, environment.picture_record)
         for plan in tqdm(plans, desc="aggregating", unit="episode"):
             if f"episode_dagger_{plan.suite}_{plan.task_index}_{plan.seed:06d}.npz" in have:
                 continue

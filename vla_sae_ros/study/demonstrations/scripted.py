@@ -16,6 +16,7 @@ from vla_sae_ros.sim.environment import FloatArray, Layout, Observation, TaskSpe
 from vla_sae_ros.sim.expert import PrivilegedState, expert_action
 from vla_sae_ros.sim.libero import LiberoEnvironment
 from vla_sae_ros.sim.noise import ActionNoise, NoiseSettings
+from vla_sae_ros.sim.picture_record import write_picture_record
 from vla_sae_ros.sim.splits import TRAINING_INIT_STATES, TRAINING_SEEDS
 from vla_sae_ros.sim.suites import (
     find_task,
@@ -163,6 +164,7 @@ def make_demonstrations(
     environment = LiberoEnvironment()
     made = []
     try:
+        write_picture_record(folder, environment.picture_record)
         for plan in tqdm(plans, desc="demonstrations", unit="episode"):
             name = f"episode_expert_{plan.suite}_{plan.task_index}_{plan.seed:06d}.npz"
             if name in have:

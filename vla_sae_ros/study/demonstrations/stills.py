@@ -22,6 +22,7 @@ from vla_sae_ros.sim.expert import DOWN, expert_action
 from vla_sae_ros.sim.layout import rearranged
 from vla_sae_ros.sim.libero import IMAGE_SIZE, LiberoEnvironment
 from vla_sae_ros.sim.noise import ActionNoise, NoiseSettings
+from vla_sae_ros.sim.picture_record import write_picture_record
 from vla_sae_ros.sim.rehearsal import Grip, Rehearsal
 from vla_sae_ros.sim.splits import (
     EVALUATION_INIT_STATES,
@@ -88,6 +89,7 @@ def make_stills(
     environment = LiberoEnvironment()
     made = 0
     try:
+        write_picture_record(folder, environment.picture_record)
         grips = {target: learn_grip(environment, scene, target) for target in scene.targets}
         for seed in tqdm(range(first_seed, first_seed + blocks), desc="stills", unit="block"):
             if _file_name(scene, seed) not in have:
