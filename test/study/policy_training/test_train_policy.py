@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.policy.tiny.tiny_smolvla import TinySize, build_tiny_smolvla, write_vlm_folder
+from vla_sae_ros.sim.picture_record import PictureRecord, read_picture_record
+from vla_sae_ros.sim.suites import suite_names, suite_tasks
 from vla_sae_ros.study.demonstrations.files import Episode
 from vla_sae_ros.study.policy_training.flow_matching import (
     LandmarkHead,
@@ -27,6 +30,7 @@ from vla_sae_ros.study.policy_training.training_set import (
     episode_frames,
     statistics_of,
 )
+from vla_sae_ros.study.policy_training.wordings import TEMPLATES, wordings
 
 SMALL = TinySize(
     image_size=32,
@@ -148,6 +152,49 @@ def test_progress_on_held_out_data_is_written_at_every_checkpoint(tmp_path: Path
     lines = [json.loads(line) for line in (tmp_path / "progress.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [3, 6]
     assert all(line["target_cm"] > 0 and 0 <= line["found"] <= 1 for line in lines)
+
+
+def test_the_policy_s_folder_says_how_its_pictures_were_drawn(tmp_path: Path) -> None:
+    record = PictureRecord("full", "3.3.0")
+    Trainer(training_set(), tmp_path, recipe(steps=1), size=SMALL, pictures=record).train()
+    assert read_picture_record(tmp_path / "policy") == record
+
+
+def test_words_are_added_and_the_earlier_policy_s_weights_are_kept(tmp_path: Path) -> None:
+    data = training_set()
+    Trainer(data, tmp_path / "a", recipe(steps=2), size=SMALL).train()
+    start = tmp_path / "a" / "policy"
+    earlier = load_policy(start).policy.state_dict()
+    more = replace(data, instructions=(INSTRUCTIONS[0],
+                                       "pick up the zwieback and place it in the basket"))
+    trainer = Trainer(more, tmp_path / "b", recipe(steps=1), start_from=start)
+    tokens = AutoTokenizer.from_pretrained(tmp_path / "b" / "vlm")
+    assert len(tokens.tokenize("pick up the zwieback")) == len(tokens.tokenize("pick up the milk"))
+    for name, value in trainer._policy.state_dict().items():
+        torch.testing.assert_close(value[: len(earlier[name])], earlier[name])
+    trainer.train()
+    again = Trainer(more, tmp_path / "b", recipe(steps=2), start_from=start)
+    assert again._step == 1 and len(AutoTokenizer.from_pretrained(tmp_path / "b" / "vlm")) == len(
+        tokens)
+    assert load_policy(tmp_path / "b" / "policy").policy_id
+
+
+def test_instructions_are_said_in_other_words_in_their_share_of_the_frames(tmp_path: Path) -> None:
+    trainer = Trainer(training_set(), tmp_path, recipe(reworded=0.5), size=SMALL)
+    plain = {tuple(row) for row in trainer._tokens[trainer._first_wording].tolist()}
+    batches = [trainer._make_batch(torch.arange(12)) for _ in range(40)]
+    said = [tuple(row) for batch in batches for row in batch["tokens"].tolist()]
+    share = sum(tokens not in plain for tokens in said) / len(said)
+    assert 0.2 < share < 0.3  # one of the two instructions has no other words
+    assert len(set(said)) == 2 + len(TEMPLATES)
+
+
+def test_no_instruction_of_libero_pro_s_reworded_suites_is_trained_on() -> None:
+    for suite in (name for name in suite_names() if name.endswith("_lan")):
+        reworded = {task.instruction.lower() for task in suite_tasks(suite)}
+        plain = {text for task in suite_tasks("libero_object")
+                 for text in wordings(task.instruction)[1:]}
+        assert not plain & reworded
 
 
 def test_every_parameter_but_the_unused_ones_learns(tmp_path: Path) -> None:

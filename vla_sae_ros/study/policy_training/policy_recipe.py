@@ -33,6 +33,11 @@ class Recipe:
     brightness: float = 0.2
     """Pictures are brightened or darkened by up to this share; never shifted, since a fixed
     camera tells position by place in the picture."""
+    contrast: float = 0.15
+    colour: float = 0.08
+    """Contrast, and each colour's share of the brightness, are changed by up to these shares."""
+    reworded: float = 0.3
+    """Share of the frames whose instruction is said in other words, where some are known."""
     seed: int = 0
     checkpoint_every: int = 100
 

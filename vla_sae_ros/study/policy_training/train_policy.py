@@ -16,6 +16,7 @@ from vla_sae_ros.core.journal import append_to_journal
 from vla_sae_ros.core.whole_file import whole_file
 from vla_sae_ros.policy.checkpoints.checkpoint import save_checkpoint
 from vla_sae_ros.policy.tiny.tiny_smolvla import TinySize
+from vla_sae_ros.sim.picture_record import PictureRecord, common_record, write_picture_record
 from vla_sae_ros.study.policy_training.flow_matching import (
     LandmarkHead,
     backbone_output,
@@ -37,6 +38,7 @@ from vla_sae_ros.study.policy_training.training_set import (
     load_training_set,
 )
 from vla_sae_ros.study.policy_training.training_start import starting_point, tokenize
+from vla_sae_ros.study.policy_training.wordings import wordings
 
 TRAINING_STATE = "training_state.pt"
 POLICY_FOLDER = "policy"
@@ -63,9 +65,10 @@ class Trainer:
         start_from: Path | None = None,
         size: TinySize = TinySize(),
         held_out: TrainingSet | None = None,
+        pictures: PictureRecord | None = None,
     ) -> None:
         self._data, self._out, self._recipe = data, out, recipe
-        self._held_out = held_out
+        self._held_out, self._pictures = held_out, pictures
         out.mkdir(parents=True, exist_ok=True)
         self._vlm_folder, policy, self._stats = starting_point(data, out, recipe, start_from, size)
         self._policy = policy
@@ -85,7 +88,12 @@ class Trainer:
             weight_decay=recipe.weight_decay,
             fused=True,
         )
-        self._tokens, self._token_mask = tokenize(self._vlm_folder, data.instructions)
+        said = [wordings(instruction) for instruction in data.instructions]
+        self._wordings = torch.tensor([len(texts) for texts in said])
+        self._first_wording = self._wordings.cumsum(0) - self._wordings
+        self._tokens, self._token_mask = tokenize(
+            self._vlm_folder, tuple(text for texts in said for text in texts)
+        )
         self._step = 0
         self._seconds = 0.0
         self._resume()
@@ -118,6 +126,8 @@ class Trainer:
             "action": {"mean": self._stats.action_mean, "std": self._stats.action_std},
         }
         save_checkpoint(self._policy, stats, self._vlm_folder, self._out / POLICY_FOLDER)
+        if self._pictures is not None:
+            write_picture_record(self._out / POLICY_FOLDER, self._pictures)
         self._put(live)
         state = {
             "step": self._step,
@@ -163,7 +173,7 @@ class Trainer:
         first, count = frames_of_pictures(held_out)
         errors, shares = [], []
         for pictures in torch.arange(len(first)).split(24):
-            batch = self._collect(held_out, pictures, *all_frames(first, count, pictures), 1.0)
+            batch = self._collect(held_out, pictures, *all_frames(first, count, pictures))
             features, patches = look(self._policy, batch["pictures"])
             shares.append(found_share(self._heads.maps, patches, batch["marks"]))
             prefix = backbone_output(self._policy, features, batch)
@@ -196,25 +206,35 @@ class Trainer:
         rows, shown = some_frames(
             self._first_frame[pictures], self._frame_count[pictures], self._recipe.frames
         )
-        shape = (len(pictures), self._data.pictures.shape[1], 1, 1, 1)
-        gain = 1 + (2 * torch.rand(shape) - 1) * self._recipe.brightness
-        return self._collect(self._data, pictures, rows, shown, gain)
+        batch = self._collect(self._data, pictures, rows, shown)
+        chosen = self._data.instruction[rows]
+        others = (torch.rand(len(rows)) * (self._wordings[chosen] - 1)).long() + 1
+        reworded = (torch.rand(len(rows)) < self._recipe.reworded) & (self._wordings[chosen] > 1)
+        said = self._first_wording[chosen] + torch.where(reworded, others, 0)
+        batch["tokens"], batch["token_mask"] = self._tokens[said], self._token_mask[said]
+        batch["pictures"] = self._disturbed(batch["pictures"])
+        return batch
+
+    def _disturbed(self, pictures: Tensor) -> Tensor:
+        """Change brightness, contrast and colour of pictures (B, cameras, 3, H, W) in [-1, 1]."""
+
+        def share(most: float, colours: int) -> Tensor:
+            return 1 + (2 * torch.rand(*pictures.shape[:2], colours, 1, 1) - 1) * most
+
+        recipe = self._recipe
+        gain = share(recipe.brightness, 1) * share(recipe.colour, 3)
+        return (((pictures + 1) * gain - 1) * share(recipe.contrast, 1)).clamp_(-1, 1)
 
     def _collect(
-        self,
-        data: TrainingSet,
-        pictures: Tensor,
-        rows: Tensor,
-        shown: Tensor,
-        gain: Tensor | float,
+        self, data: TrainingSet, pictures: Tensor, rows: Tensor, shown: Tensor
     ) -> dict[str, Tensor]:
-        stats, chosen = self._stats, data.instruction[rows]
+        stats, said = self._stats, self._first_wording[data.instruction[rows]]
         return {
-            "pictures": (data.pictures[pictures].float().div_(255.0) * gain).clamp_(0, 1) * 2 - 1,
+            "pictures": data.pictures[pictures].float().div_(127.5).sub_(1),
             "marks": data.marks[pictures],
             "picture": shown,
-            "tokens": self._tokens[chosen],
-            "token_mask": self._token_mask[chosen],
+            "tokens": self._tokens[said],
+            "token_mask": self._token_mask[said],
             "state": (data.states[rows] - stats.state_mean) / stats.state_std,
             "actions": (data.chunks[rows] - stats.action_mean) / stats.action_std,
             "valid": data.valid[rows],
@@ -281,6 +301,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=defaults.steps)
     parser.add_argument("--batch-size", type=int, default=defaults.batch_size)
     parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
+    parser.add_argument(
+        "--draws", type=int, default=defaults.draws, help="noise draws per instruction and step"
+    )
+    parser.add_argument(
+        "--checkpoint-every", type=int, default=defaults.checkpoint_every, metavar="STEPS"
+    )
     parser.add_argument("--seed", type=int, default=defaults.seed)
 
 
@@ -292,6 +318,8 @@ def run(args: argparse.Namespace) -> int:
         frames=args.frames,
         vision_steps=args.vision_steps,
         learning_rate=args.learning_rate,
+        draws=args.draws,
+        checkpoint_every=args.checkpoint_every,
         seed=args.seed,
     )
     data = load_training_set(args.demos, TinySize().chunk)
@@ -301,6 +329,9 @@ def run(args: argparse.Namespace) -> int:
     held_out = None
     if args.held_out:
         held_out = load_training_set([args.held_out], TinySize().chunk, data.instructions)
-    loss = Trainer(data, args.out, recipe, args.start_from, held_out=held_out).train()
+    pictures = common_record([*args.demos, *([args.held_out] if args.held_out else [])])
+    print(f"pictures: {pictures or 'nothing is known about how they were drawn'}")
+    trainer = Trainer(data, args.out, recipe, args.start_from, held_out=held_out, pictures=pictures)
+    loss = trainer.train()
     print(f"flow loss {loss:.4f}; policy in {args.out / POLICY_FOLDER}")
     return 0

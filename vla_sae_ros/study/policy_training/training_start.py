@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+from tokenizers import AddedToken
 from torch import Tensor
 from transformers import AutoTokenizer
 
@@ -20,6 +25,7 @@ from vla_sae_ros.policy.tiny.tiny_smolvla import (
 )
 from vla_sae_ros.study.policy_training.policy_recipe import Recipe
 from vla_sae_ros.study.policy_training.training_set import Statistics, TrainingSet, statistics_of
+from vla_sae_ros.study.policy_training.wordings import wordings
 
 
 def starting_point(
@@ -37,11 +43,46 @@ def starting_point(
         raise ConfigurationError(
             complaint("Cannot go on training this policy", loaded.name, "a SmolVLA")
         )
-    return (
-        start_from / VLM_FOLDER,
-        loaded.policy,
-        _saved_statistics(loaded.preprocessor, loaded.postprocessor),
+    vlm_folder = out / VLM_FOLDER
+    if not vlm_folder.is_dir():
+        shutil.copytree(start_from / VLM_FOLDER, vlm_folder)
+    sentences = [text for own in data.instructions for text in wordings(own)]
+    policy = _grown(loaded.policy, vlm_folder, add_words(vlm_folder, sentences))
+    return vlm_folder, policy, _saved_statistics(loaded.preprocessor, loaded.postprocessor)
+
+
+def add_words(vlm_folder: Path, sentences: Iterable[str]) -> int:
+    """Make a token of every word that the folder's tokenizer cuts in pieces.
+
+    Returns how many tokens there are then; those that were there keep their numbers.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(vlm_folder)
+    words = sorted({word for text in sentences for word in text.split()})
+    cut = [word for word in words if len(tokenizer.tokenize(word)) > 1]
+    # The space before a word belongs to its token, as in the words that were there.
+    tokenizer.add_tokens(
+        [AddedToken(word, single_word=True, lstrip=True, normalized=False) for word in cut]
     )
+    tokenizer.save_pretrained(vlm_folder)
+    path = vlm_folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["text_config"]["vocab_size"] = len(tokenizer)
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    return len(tokenizer)
+
+
+def _grown(policy: SmolVLAPolicy, vlm_folder: Path, vocabulary: int) -> SmolVLAPolicy:
+    """Return the policy with room for the folder's tokens, the new ones' embeddings random."""
+    config = replace(policy.config, vlm_model_name=str(vlm_folder))
+    torch.manual_seed(0)
+    grown = SmolVLAPolicy(config)
+    weights = policy.state_dict()
+    for name, fresh in grown.state_dict().items():
+        if fresh.shape != weights[name].shape:
+            weights[name] = torch.cat([weights[name], fresh[len(weights[name]) :]])
+    grown.load_state_dict(weights)
+    assert grown.model.vlm_with_expert.config.text_config.vocab_size == vocabulary
+    return grown
 
 
 def _saved_statistics(preprocessor: Any, postprocessor: Any) -> Statistics:
