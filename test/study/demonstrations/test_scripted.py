@@ -73,12 +73,18 @@ def test_the_scene_s_own_target_keeps_the_benchmark_s_task() -> None:
 
 def test_a_scene_is_parsed_or_refused() -> None:
     assert parse_scene("0:alphabet_soup_1,butter_1") == SCENE
+    everything = parse_scene("0:all").targets
+    assert everything[0] == "alphabet_soup_1" and len(everything) == 6
+    assert "salad_dressing_1" in everything and "basket_1" not in everything
     for text in ("butter_1", "0:", "x:butter_1", "0:wine_1", "44:butter_1"):
         with pytest.raises(ConfigurationError):
             parse_scene(text)
 
 
 def test_a_suite_s_own_tasks_are_taught_but_those_the_expert_refuses() -> None:
+    ten = scenes_of("libero_object", ())
+    assert [scene.task_index for scene in ten] == list(range(10))
+    assert len({target for scene in ten for target in scene.targets}) == 10
     indices = {scene.task_index for scene in scenes_of("libero_spatial", ())}
     assert indices == {0, 1, 2, 3, 6, 7}, "those that it solved 10 times of 10"
     with pytest.raises(ConfigurationError, match="drawer's walls"):

@@ -9,7 +9,13 @@ from pathlib import Path
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sim.environment import Layout
 from vla_sae_ros.sim.expert import check_task, refusal
-from vla_sae_ros.sim.suites import STANDARD_SUITES, find_task, suite_tasks, target_and_goal
+from vla_sae_ros.sim.suites import (
+    STANDARD_SUITES,
+    find_task,
+    other_targets,
+    suite_tasks,
+    target_and_goal,
+)
 from vla_sae_ros.study.demonstrations.scripted import (
     PICTURE_STRIDE,
     EpisodePlan,
@@ -19,22 +25,29 @@ from vla_sae_ros.study.demonstrations.scripted import (
     task_of,
 )
 
-DEFAULT_SCENES = (
-    SceneTargets(0, ("alphabet_soup_1", "butter_1", "cream_cheese_1")),
-    SceneTargets(6, ("butter_1",)),
-    SceneTargets(1, ("cream_cheese_1",)),
-)
-"""Three official tasks; the first one's scene holds all three objects, so language decides."""
+EVERY_OBJECT = "all"
 
 
 def parse_scene(text: str, suite: str = "libero_object") -> SceneTargets:
-    """Parse "0:alphabet_soup_1,butter_1"; raises ConfigurationError when it reads otherwise."""
+    """Parse "0:alphabet_soup_1,butter_1" or "0:all", every object that the scene can ask for.
+
+    Raises ConfigurationError when it reads otherwise.
+    """
     index, _, targets = text.partition(":")
     if not index.isdigit() or not targets:
         raise ConfigurationError(
-            complaint("A scene cannot be read", text, "<task index>:<object>,<object>...")
+            complaint(
+                "A scene cannot be read",
+                text,
+                "<task index>:<object>,<object>... or <task index>:all",
+            )
         )
-    scene = SceneTargets(int(index), tuple(targets.split(",")), suite)
+    if targets == EVERY_OBJECT:
+        task = find_task(suite, int(index))
+        names = (target_and_goal(task)[0], *other_targets(task))
+    else:
+        names = tuple(targets.split(","))
+    scene = SceneTargets(int(index), names, suite)
     for target in scene.targets:
         check_task(task_of(EpisodePlan(scene.task_index, target, 0, 0, Layout(), suite)))
     return scene
@@ -57,7 +70,7 @@ def scenes_of(suite: str, texts: Sequence[str]) -> list[SceneTargets]:
     if texts:
         return [parse_scene(text, suite) for text in texts]
     if suite == "libero_object":
-        return list(DEFAULT_SCENES)
+        return [parse_scene(f"{task.task_index}:{EVERY_OBJECT}") for task in suite_tasks(suite)]
     scenes = [
         SceneTargets(task.task_index, (target_and_goal(task)[0],), suite)
         for task in suite_tasks(suite)
@@ -97,8 +110,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scene",
         action="append",
         metavar="TASK:OBJECT,...",
-        help="repeatable; default: 0 with three objects, 6 and 1 with their own; "
-        "in another suite every task that the expert can do",
+        help="repeatable; TASK:all is every object of the scene; default: every scene and object "
+        "of libero_object, in another suite every task that the expert can do",
     )
     parser.add_argument("--move", type=float, default=0.04, metavar="METRES")
     parser.add_argument(
