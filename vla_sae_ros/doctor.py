@@ -146,8 +146,9 @@ def check_mujoco() -> Finding:
         return found
     return Finding(
         f"{found.detail} is installed; pictures and settled objects of LIBERO are those of the "
-        f"public data with {REFERENCE_MUJOCO} only", f"{SETUP} (or: pip install "
-        f"mujoco=={REFERENCE_MUJOCO})", optional=True,
+        f"public data with {REFERENCE_MUJOCO} only",
+        f"{SETUP} (or: pip install mujoco=={REFERENCE_MUJOCO})",
+        optional=True,
     )
 
 

@@ -13,8 +13,14 @@ from vla_sae_ros.sim.libero import SETTLE_ACTION, LiberoEnvironment
 from vla_sae_ros.sim.suites import find_task
 
 FINGERPRINT = Path(__file__).with_suffix(".npz")
-TASKS = (("libero_object", 0), ("libero_object", 7), ("libero_spatial", 0), ("libero_spatial", 5),
-         ("libero_goal", 0), ("libero_10", 0))
+TASKS = (
+    ("libero_object", 0),
+    ("libero_object", 7),
+    ("libero_spatial", 0),
+    ("libero_spatial", 5),
+    ("libero_goal", 0),
+    ("libero_10", 0),
+)
 INIT_STATE = 40
 MORE_SETTLING = 15
 SIDE = 16

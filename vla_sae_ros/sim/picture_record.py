@@ -41,8 +41,12 @@ def write_picture_record(folder: Path, record: PictureRecord) -> None:
     there = read_picture_record(folder)
     if there not in (None, record):
         raise ConfigurationError(
-            complaint(f"{folder} holds pictures of another kind", str(there), str(record),
-                      "Choose another folder.")
+            complaint(
+                f"{folder} holds pictures of another kind",
+                str(there),
+                str(record),
+                "Choose another folder.",
+            )
         )
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(asdict(record), indent=2) + "\n"
@@ -58,7 +62,10 @@ def common_record(folders: Sequence[Path]) -> PictureRecord | None:
     if len(set(records.values())) > 1:
         listing = ", ".join(f"{path}: {record or 'unknown'}" for path, record in records.items())
         raise ConfigurationError(
-            complaint("Pictures of different kinds cannot be mixed", listing,
-                      "folders whose pictures were drawn alike")
+            complaint(
+                "Pictures of different kinds cannot be mixed",
+                listing,
+                "folders whose pictures were drawn alike",
+            )
         )
     return next(iter(records.values()), None)

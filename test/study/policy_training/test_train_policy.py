@@ -165,8 +165,9 @@ def test_words_are_added_and_the_earlier_policy_s_weights_are_kept(tmp_path: Pat
     Trainer(data, tmp_path / "a", recipe(steps=2), size=SMALL).train()
     start = tmp_path / "a" / "policy"
     earlier = load_policy(start).policy.state_dict()
-    more = replace(data, instructions=(INSTRUCTIONS[0],
-                                       "pick up the zwieback and place it in the basket"))
+    more = replace(
+        data, instructions=(INSTRUCTIONS[0], "pick up the zwieback and place it in the basket")
+    )
     trainer = Trainer(more, tmp_path / "b", recipe(steps=1), start_from=start)
     tokens = AutoTokenizer.from_pretrained(tmp_path / "b" / "vlm")
     assert len(tokens.tokenize("pick up the zwieback")) == len(tokens.tokenize("pick up the milk"))
@@ -175,7 +176,8 @@ def test_words_are_added_and_the_earlier_policy_s_weights_are_kept(tmp_path: Pat
     trainer.train()
     again = Trainer(more, tmp_path / "b", recipe(steps=2), start_from=start)
     assert again._step == 1 and len(AutoTokenizer.from_pretrained(tmp_path / "b" / "vlm")) == len(
-        tokens)
+        tokens
+    )
     assert load_policy(tmp_path / "b" / "policy").policy_id
 
 
@@ -192,8 +194,9 @@ def test_instructions_are_said_in_other_words_in_their_share_of_the_frames(tmp_p
 def test_no_instruction_of_libero_pro_s_reworded_suites_is_trained_on() -> None:
     for suite in (name for name in suite_names() if name.endswith("_lan")):
         reworded = {task.instruction.lower() for task in suite_tasks(suite)}
-        plain = {text for task in suite_tasks("libero_object")
-                 for text in wordings(task.instruction)[1:]}
+        plain = {
+            text for task in suite_tasks("libero_object") for text in wordings(task.instruction)[1:]
+        }
         assert not plain & reworded
 
 

@@ -60,9 +60,7 @@ def plan_trials(
     for task in tasks:
         others = other_targets(task) if exchange or swap_instruction else ()
         for number in range(episodes):
-            trial = Trial(
-                task, init_states[number % len(init_states)], first_seed + number, layout
-            )
+            trial = Trial(task, init_states[number % len(init_states)], first_seed + number, layout)
             if others:
                 other = others[number % len(others)]
                 trial = _paired(trial, other, exchange, swap_instruction)
