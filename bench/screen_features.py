@@ -1,6 +1,9 @@
-"""Which features move the actions most, on the observations of a bag: a first, open-loop look.
+"""Which features move the actions most, on recorded observations: a first, open-loop look.
 
     python bench/screen_features.py out/demo/bag --site expert.1 [--strength 0.5]
+    python bench/screen_features.py out/activations --site expert.1
+
+The second takes what `vla-sae collect --keep-observations` kept, evenly over all its episodes.
 
 Every alive feature's decoder row is added with the same relative strength ||dx|| / ||x||, so the
 features are each other's control: only those beyond the 95th percentile are worth a closed-loop
@@ -22,6 +25,12 @@ prepare()
 
 from rosbags.highlevel import AnyReader  # noqa: E402  (after the environment)
 
+from vla_sae_ros.activations.dataset import ActivationDataset  # noqa: E402
+from vla_sae_ros.activations.observations import (  # noqa: E402
+    OBSERVATIONS_FOLDER,
+    observed_steps,
+    read_observation,
+)
 from vla_sae_ros.core.contract import FrameBuilder, load_contract  # noqa: E402
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot  # noqa: E402
 from vla_sae_ros.policy.engine import PolicyEngine  # noqa: E402
@@ -44,7 +53,8 @@ class Moment:
 def main() -> None:
     """Print the table."""
     arguments = _parser().parse_args()
-    moments = _moments(arguments.bag, arguments.observations)
+    kept = (arguments.source / OBSERVATIONS_FOLDER).is_dir()
+    moments = (_collected if kept else _moments)(arguments.source, arguments.observations)
     bundle = SaeBundle.load(arguments.models / "sae" / arguments.site)
     engine = PolicyEngine(load_policy(arguments.models / "policy"), [bundle])
     plain = [engine.infer(m.frame, m.instruction, m.seed).actions for m in moments]
@@ -85,6 +95,20 @@ def _print(changes: dict[int, np.ndarray], bundle: SaeBundle, show: int) -> None
         )
 
 
+def _collected(folder: Path, wanted: int) -> list[Moment]:
+    """Return evenly spaced observations of a collection's episodes."""
+    steps = [
+        (episode.episode_id, step)
+        for episode in ActivationDataset.open(folder).episodes
+        for step in observed_steps(folder, episode.episode_id)
+    ]
+    picks = np.linspace(0, len(steps) - 1, min(wanted, len(steps))).astype(int)
+    found = [read_observation(folder, *steps[pick]) for pick in picks]
+    return [
+        Moment(one.frame, one.instruction, (one.seed, one.step)) for one in found if one is not None
+    ]
+
+
 def _moments(bag: Path, wanted: int) -> list[Moment]:
     """Return evenly spaced requests of the bag's first episode, with their frames."""
     contract = load_contract(resource("config", "contracts", "libero.yaml"))
@@ -116,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("bag", type=Path)
+    parser.add_argument("source", type=Path, help="bag, or folder of collected activations")
     parser.add_argument("--site", required=True)
     parser.add_argument("--models", type=Path, default=resource("models") / "demo")
     parser.add_argument("--strength", type=float, default=0.5, help="||dx|| / ||x||")
