@@ -22,4 +22,4 @@ def test_the_demonstration_is_exported_and_agrees_with_pytorch(
     assert main([*arguments, *map(str, bundles)]) == 0
     assert "is ready" in capsys.readouterr().out  # the command compares, and fails above 1e-4
     engine = OnnxEngine(folder, bundles)
-    assert [site.name for site in engine.steering_sites()] == ["backbone.1", "expert.1"]
+    assert [site.name for site in engine.steering_sites()] == ["backbone.1", "expert.1", "expert.2"]
