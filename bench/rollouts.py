@@ -29,7 +29,7 @@ import torch  # noqa: E402
 from lerobot.processor import PolicyProcessorPipeline  # noqa: E402
 from lerobot.scripts.lerobot_eval import rollout  # noqa: E402
 
-from vla_sae_ros.live.demo_settings import read_settings  # noqa: E402
+from vla_sae_ros.live.demo_settings import read_demo_settings  # noqa: E402
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy  # noqa: E402
 from vla_sae_ros.policy.loading import load_policy  # noqa: E402
 from vla_sae_ros.resources import resource  # noqa: E402
@@ -42,7 +42,7 @@ from vla_sae_ros.study.experiment.run.libero_setup import LiberoSetup, LiberoSet
 from vla_sae_ros.study.experiment.run.rollouts import run_rollout  # noqa: E402
 from vla_sae_ros.study.rollouts.playing import PolicyRunner  # noqa: E402
 
-_EDIT = read_settings(resource("config", "demo.yaml")).steering.edits[0]
+_EDIT = read_demo_settings(resource("config", "demo.yaml")).steering.edits[0]
 SITE, FEATURE = _EDIT.site, _EDIT.feature
 
 

@@ -22,7 +22,7 @@ from PyQt5.QtCore import QPoint  # noqa: E402  (after the environment)
 from PyQt5.QtGui import QCursor  # noqa: E402
 from PyQt5.QtWidgets import QApplication  # noqa: E402
 
-from vla_sae_ros.live.demo_settings import read_settings  # noqa: E402
+from vla_sae_ros.live.demo_settings import read_demo_settings  # noqa: E402
 from vla_sae_ros.panel.frame.window import PanelWidget  # noqa: E402
 from vla_sae_ros.panel.ros.ros_thread import RosThread  # noqa: E402
 from vla_sae_ros.panel.state.connection import Link, link_state  # noqa: E402
@@ -33,7 +33,7 @@ from vla_sae_ros.panel.widgets.guard import MISHAPS  # noqa: E402
 from vla_sae_ros.panel.widgets.inks import use_theme  # noqa: E402
 from vla_sae_ros.resources import resource  # noqa: E402
 
-_EDIT = read_settings(resource("config", "demo.yaml")).steering.edits[0]
+_EDIT = read_demo_settings(resource("config", "demo.yaml")).steering.edits[0]
 HAND_UP: FeatureName = (_EDIT.site, _EDIT.feature)
 GOAL = EpisodeGoal("libero_object", 0, init_state=41, seed=7)
 

@@ -21,7 +21,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image, JointState
 
-from vla_sae_ros.live.demo_settings import read_settings
+from vla_sae_ros.live.demo_settings import read_demo_settings
 from vla_sae_ros.msg import ActionChunk, ChunkRequest
 from vla_sae_ros.nodes.policy.policy_node import PolicyNode
 from vla_sae_ros.panel.frame.window import PanelWidget
@@ -199,7 +199,7 @@ def test_a_dragged_slider_changes_the_next_chunk_and_the_applied_value(
 
 def test_a_dragged_slider_steers_the_demonstration_policy(qtbot, demonstration, open_panel) -> None:
     demonstration.start(*sorted(resource("models", "demo", "sae").iterdir()))
-    edit = read_settings(resource("config", "demo.yaml")).steering.edits[0]
+    edit = read_demo_settings(resource("config", "demo.yaml")).steering.edits[0]
     drag_and_see(qtbot, demonstration, open_panel, (edit.site, edit.feature))
 
 
