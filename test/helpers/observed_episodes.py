@@ -51,6 +51,8 @@ class FakeSource:
     numbers: Sequence[int]
     control_rate: float = 20.0
 
+    identity = ""
+
     def episodes(self) -> Iterator[FakeEpisode]:
         return map(FakeEpisode, self.numbers)
 

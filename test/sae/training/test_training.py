@@ -204,11 +204,11 @@ def test_metrics_are_those_of_their_definitions() -> None:
     np.testing.assert_allclose(metrics.density, (code > 0).double().mean(0).numpy())
 
 
-def test_metrics_need_samples_that_vary() -> None:
+def test_metrics_need_samples_and_know_no_fvu_where_none_vary() -> None:
     sae = train(planted(200, 16, 24, 3)[0], SMALL, progress=False).sae
-    for samples in (np.zeros((0, 16), np.float32), np.ones((4, 16), np.float32)):
-        with pytest.raises(ConfigurationError):
-            evaluate(sae, samples)
+    with pytest.raises(ConfigurationError):
+        evaluate(sae, np.zeros((0, 16), np.float32))
+    assert np.isnan(evaluate(sae, np.ones((4, 16), np.float32)).fvu)
 
 
 @pytest.mark.parametrize("kind", ["topk", "jumprelu"])
