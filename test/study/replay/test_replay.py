@@ -239,7 +239,7 @@ def test_what_if_without_any_edit_is_what_if_without_steering(
 @pytest.mark.parametrize(
     ("preset", "says"),
     [
-        ("[]", "keys of a preset"),
+        ("[]", "a mapping with format, name, edits, bundles"),
         ("format: 1\nname: x\nedits: [{feature: 9999, mode: clamp}]", "no site named"),
         (None, "no_such"),
     ],
