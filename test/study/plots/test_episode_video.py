@@ -20,7 +20,7 @@ from vla_sae_ros.study.plots.episode_video import SIZE, write_comparison_video
 def bag(synthetic_bag: Path) -> Bag:
     bag = read_bag(synthetic_bag)
     short = [replace(each, steps=min(each.steps, 20)) for each in bag.episodes]
-    return Bag((short[0], short[1]), bag.catalogues)
+    return replace(bag, episodes=(short[0], short[1]))
 
 
 def test_the_video_is_h264_in_real_time_with_both_rollouts(bag: Bag, tmp_path: Path) -> None:
