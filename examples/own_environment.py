@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from rclpy.parameter import Parameter
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.nodes.base.running import exit_at_once, run_node
@@ -80,4 +81,10 @@ def find_task(suite: str, index: int) -> TaskSpec:
 
 
 if __name__ == "__main__":
-    exit_at_once(run_node(lambda: SimBridge(lambda values: Drawing(), find_task), sys.argv))
+    suite = Parameter("suite", value="drawing")  # of a goal that names none
+    exit_at_once(
+        run_node(
+            lambda: SimBridge(lambda values: Drawing(), find_task, parameter_overrides=[suite]),
+            sys.argv,
+        )
+    )

@@ -38,7 +38,8 @@ class FeatureReader:
         self._node.create_subscription(
             FeatureActivations, "policy/features", self._on_features, qos.FEATURES
         )
-        threading.Thread(target=self._spin, daemon=True).start()
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
 
     def wait_for_catalogue(self) -> None:
         """The policy is heard from here on: whatever comes earlier is missed."""
@@ -51,6 +52,11 @@ class FeatureReader:
                 mean = sums[feature] / self.inferences[site]
                 print(f"  {feature:5d} {mean:8.3f}  {self.labels.get((site, feature), '')}")
 
+    def close(self) -> None:
+        """Leave the graph; the thread ends first: Python must not exit while it is inside rclpy."""
+        rclpy.shutdown()
+        self._thread.join()
+
     def _on_catalogue(self, catalogue: FeatureCatalogue) -> None:
         self.labels = {(one.site, one.feature): one.label for one in catalogue.features}
         self._known.set()
@@ -61,7 +67,7 @@ class FeatureReader:
             self.sums[message.site][feature] += value
 
     def _spin(self) -> None:
-        with suppress(ExternalShutdownException):  # the script has ended
+        with suppress(ExternalShutdownException):  # by close
             rclpy.spin(self._node)
 
 
@@ -82,7 +88,7 @@ def main() -> None:
         )
     print(f"{'success' if result.success else 'no success'} after {result.steps} steps")
     reader.print_strongest(5)
-    rclpy.shutdown()
+    reader.close()
 
 
 if __name__ == "__main__":

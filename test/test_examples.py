@@ -7,8 +7,10 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from running_system import RunningSystem
 
 from vla_sae_ros.bags.reading import read_bag
 from vla_sae_ros.clients.client import Client
+from vla_sae_ros.core.errors import VlaSaeError
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 POLICY = "vla_sae_ros.nodes.policy.policy_node"
@@ -102,9 +105,25 @@ def test_a_node_steers_while_the_hand_is_low(running_system: RunningSystem, monk
     assert applied and applied[-1] > 0
 
 
+class OwnSystem(NamedTuple):
+    domain: int
+    processes: list[subprocess.Popen[bytes]]
+
+    def wait_until_ready(self, client: Client) -> None:
+        """A process that ends on the way fails the test at once."""
+        until = time.monotonic() + WORK
+        while True:
+            assert [process.poll() for process in self.processes] == [None, None]
+            try:
+                return client.wait_until_ready(timeout=5.0)
+            except VlaSaeError:
+                if time.monotonic() > until:
+                    raise
+
+
 @pytest.fixture
-def own_system(tiny_policy_folder: Path) -> Iterator[int]:
-    """The example's bridge and a tiny policy, in processes; return their domain."""
+def own_system(tiny_policy_folder: Path) -> Iterator[OwnSystem]:
+    """The example's bridge and a tiny policy, in processes."""
     domain = take_domain()
     commands = [
         [sys.executable, EXAMPLES / "own_environment.py"],
@@ -112,17 +131,17 @@ def own_system(tiny_policy_folder: Path) -> Iterator[int]:
     ]
     environment = os.environ | {"ROS_DOMAIN_ID": str(domain)}
     processes = [subprocess.Popen(command, env=environment) for command in commands]
-    yield domain
+    yield OwnSystem(domain, processes)
     for process in processes:
         process.send_signal(signal.SIGINT)
     for process in processes:
         assert process.wait(WORK) == 0
 
 
-def test_a_policy_drives_an_environment_of_ones_own(own_system: int, monkeypatch) -> None:
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(own_system))
+def test_a_policy_drives_an_environment_of_ones_own(own_system: OwnSystem, monkeypatch) -> None:
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(own_system.domain))
     with Client("test_examples") as client:
-        client.wait_until_ready(timeout=WORK)
+        own_system.wait_until_ready(client)
         first, again, other = (
             client.run_episode("drawing", 0, seed=seed, timeout=WORK) for seed in (3, 3, 4)
         )

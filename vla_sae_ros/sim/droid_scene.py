@@ -175,7 +175,7 @@ def _part(path: Path, thin: bool) -> mujoco.MjSpec:
 
 def _couple(hand: mujoco.MjSpec) -> None:
     for joint in hand.joints:
-        joint.armature, joint.damping = 0.002, [0.05, 0.0, 0.0]  # the links alone are too light
+        joint.armature, joint.damping = 0.002, 0.05  # the links alone are too light
     for name, (driven, ratio) in LINKAGE.items():
         hand.add_equality(
             type=mujoco.mjtEq.mjEQ_JOINT,
@@ -184,7 +184,7 @@ def _couple(hand: mujoco.MjSpec) -> None:
             objtype=mujoco.mjtObj.mjOBJ_JOINT,
             solref=[0.01, 1.0],
             solimp=[0.99, 0.999, 0.001, 0.5, 2.0],
-            data=[0.0, ratio, *[0.0] * 10],
+            data=[0.0, ratio, *[0.0] * (mujoco.mjNEQDATA - 2)],
         )
 
 
