@@ -8,6 +8,7 @@ import pytest
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.parameters import parameters_of
+from vla_sae_ros.core.picture_record import PictureRecord, write_picture_record
 from vla_sae_ros.nodes.policy.parameters import PolicyParameters
 from vla_sae_ros.nodes.recorder.parameters import RecorderParameters
 from vla_sae_ros.nodes.sim.parameters import SimBridgeParameters
@@ -144,3 +145,15 @@ def test_the_simulators_time_limits_reach_the_bridge(policy: Path) -> None:
     given = {"policy": str(policy), "step_timeout": "45", "reset_timeout": "600"}
     parameters = node(simulation_system(given), "bridge").parameters
     assert (parameters["step_timeout"], parameters["reset_timeout"]) == (45.0, 600.0)
+
+
+def test_a_policy_of_other_pictures_is_refused_before_anything_starts(policy: Path) -> None:
+    write_picture_record(policy, PictureRecord("quick", "3.3.0"))
+    with pytest.raises(ConfigurationError, match=r"'full'; allowed: quick.*`render_quality`"):
+        simulation_system({"policy": str(policy)})
+    fitting = simulation_system({"policy": str(policy), "render_quality": "quick"})
+    assert node(fitting, "bridge").parameters["render_quality"] == "quick"
+    told = simulation_system({"policy": str(policy), "allow_other_pictures": "true"})
+    for name in ("bridge", "policy"):
+        assert node(told, name).parameters["allow_other_pictures"] is True
+        assert node(fitting, name).parameters["allow_other_pictures"] is False

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import mujoco
 import numpy as np
 
 from vla_sae_ros.core.errors import ConfigurationError, SimulationError, VlaSaeError, complaint
+from vla_sae_ros.core.picture_record import QUALITIES, PictureRecord, Quality
 from vla_sae_ros.sim.background_renderer import MujocoBackgroundRenderer, RenderProcess
 from vla_sae_ros.sim.environment import (
     BackgroundRenderer,
@@ -23,7 +24,6 @@ from vla_sae_ros.sim.environment import (
 )
 from vla_sae_ros.sim.expert import PrivilegedState
 from vla_sae_ros.sim.layout import rearranged
-from vla_sae_ros.sim.picture_record import PictureRecord
 from vla_sae_ros.sim.quiet import prepare_simulator_imports
 from vla_sae_ros.sim.suites import load_init_state
 from vla_sae_ros.sim.worker import SimulationThread, SimulatorLate
@@ -43,8 +43,6 @@ SETTLE_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
 RESET_ATTEMPTS = 20
 """Placement sampling can fail by bad luck; LIBERO would try for ever."""
 
-Quality = Literal["quick", "full"]
-
 
 class LiberoEnvironment:
     """One LIBERO scene at a time, rebuilt when a task of another scene is reset.
@@ -57,8 +55,9 @@ class LiberoEnvironment:
     def __init__(
         self, quality: Quality = "full", reset_limit_s: float = 120.0, step_limit_s: float = 20.0
     ) -> None:
-        if quality not in ("quick", "full"):
-            raise ConfigurationError(complaint("Unknown render quality", quality, "quick, full"))
+        if quality not in QUALITIES:
+            allowed = ", ".join(QUALITIES)
+            raise ConfigurationError(complaint("Unknown render quality", quality, allowed))
         self._quality = quality
         self._reset_limit_s = reset_limit_s
         self._step_limit_s = step_limit_s

@@ -14,6 +14,14 @@ from typing import Literal
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.parameters import Parameter, Value
+from vla_sae_ros.core.picture_record import (
+    ALLOWED,
+    QUALITIES,
+    Quality,
+    check_pictures,
+    installed_record,
+    read_picture_record,
+)
 from vla_sae_ros.resources import share_folder
 from vla_sae_ros.systems.arguments import values_of
 
@@ -111,6 +119,17 @@ SIMULATION_ARGUMENTS = (
     Parameter("panel", False, "open the panel"),
     Parameter("markers", False, "publish markers for RViz and Foxglove"),
     Parameter(
+        "render_quality",
+        "full",
+        "of the pictures; quick: for a policy that was trained so",
+        choices=QUALITIES,
+    ),
+    Parameter(
+        ALLOWED,
+        False,
+        "go on where the policy was trained on pictures of another render quality",
+    ),
+    Parameter(
         "step_timeout",
         20.0,
         "longest control step or picture of the simulator",
@@ -143,9 +162,18 @@ def simulation_system(given: Mapping[str, object]) -> System:
     """
     values = values_of(SIMULATION_ARGUMENTS, given)
     policy = policy_folder(str(values["policy"]), str(values["backend"]))
+    if not values["params_file"]:  # what that says counts; the nodes look for themselves
+        quality: Quality = "quick" if values["render_quality"] == "quick" else "full"
+        check_pictures(
+            read_picture_record(policy),
+            installed_record(quality),
+            bool(values[ALLOWED]),
+            f"Set the argument `render_quality`, or `{ALLOWED}` to true.",
+        )
+    answering = policy_spec(policy, bundle_folders(policy, values), values)
     nodes = with_params_file(
         [
-            policy_spec(policy, bundle_folders(policy, values), values),
+            replace(answering, parameters={**answering.parameters, ALLOWED: values[ALLOWED]}),
             _bridge_node(values),
             recorder_spec(values),
             *watching_specs(values),
@@ -191,8 +219,8 @@ def policy_spec(policy: Path, bundles: tuple[str, ...], values: Mapping[str, Val
 
 def _bridge_node(values: Mapping[str, Value]) -> NodeSpec:
     task = ("suite", "task", "init_state", "seed", "clock", "autorun")
-    limits = ("step_timeout", "reset_timeout")
-    parameters = {name: values[name] for name in (*task, *limits)}
+    others = ("step_timeout", "reset_timeout", "render_quality", ALLOWED)
+    parameters = {name: values[name] for name in (*task, *others)}
     return NodeSpec(
         "bridge",
         "sim_bridge_node",

@@ -20,6 +20,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from vla_sae_ros.core.catalogue import Catalogue
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError
+from vla_sae_ros.core.picture_record import PictureRecord
 from vla_sae_ros.core.steering import Edit, Mode, format_preset
 from vla_sae_ros.core.user_notes import notes_file
 from vla_sae_ros.msg import (
@@ -32,6 +33,9 @@ from vla_sae_ros.msg import (
     SteeringEvent,
     SteeringState,
 )
+from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
+from vla_sae_ros.nodes.base.told_pictures import picture_facts
+from vla_sae_ros.nodes.policy import policy_node
 from vla_sae_ros.nodes.policy.policy_node import PolicyNode
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
@@ -167,6 +171,12 @@ Started = tuple[PolicyNode, FakeBridge]
 
 
 @pytest.fixture
+def trained() -> PictureRecord | None:
+    """What the policy's folder says of its pictures; a test may say otherwise."""
+    return None
+
+
+@pytest.fixture
 def started(
     ros_context: Context,
     tiny_policy_folder: Path,
@@ -174,8 +184,10 @@ def started(
     make_bundle: Callable[..., SaeBundle],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    trained: PictureRecord | None,
 ) -> Iterator[Started]:
     """A policy node with two tapped sites and a fake bridge, both spinning."""
+    monkeypatch.setattr(policy_node, "read_picture_record", lambda folder: trained)
     for site in SITES:
         make_bundle(loaded, site).save(tmp_path / site)
     overrides = [
@@ -570,3 +582,23 @@ def test_a_bundle_of_another_policy_is_refused_before_the_first_action(
             node.start()
     finally:
         node.destroy_node()
+
+
+@pytest.mark.parametrize("trained", [PictureRecord("quick", "3.3.0")])
+def test_pictures_of_another_quality_than_the_policy_was_trained_on_get_no_answer(
+    started: Started,
+) -> None:
+    node, bridge = started
+    said = bridge.wait_for(NodeDescription, lambda message: message.node == "/policy")
+    told = dict(zip(said.names, said.values, strict=True))
+    assert told["pictures trained on: render quality"] == "quick"
+    bridge.chunk(0)  # nobody has said yet what is drawn
+    DescriptionPublisher(bridge.node, picture_facts("drawn", PictureRecord("full", "3.3.0")))
+    server = node._server
+    assert server is not None
+    eventually(lambda: server._pictures._other)
+    before = len(bridge.got[ActionChunk])
+    bridge.observe(1)
+    bridge.request(1)
+    eventually(lambda: server._refused)
+    assert len(bridge.got[ActionChunk]) == before

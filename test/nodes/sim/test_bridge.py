@@ -22,8 +22,11 @@ from sensor_msgs.msg import Image, JointState
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.picture_record import PictureRecord
 from vla_sae_ros.msg import EpisodeState, ExecutedAction
+from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.base.running import spin_until
+from vla_sae_ros.nodes.base.told_pictures import picture_facts
 from vla_sae_ros.nodes.sim.bridge import SimBridge
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.action_client import ActionClient
@@ -394,3 +397,17 @@ def test_observations_carry_one_stamp(graph):
     system.run()
     system.until(lambda: len(stamps) == 5 and all(len(seen) == 4 for seen in stamps.values()))
     assert len({tuple(seen) for seen in stamps.values()}) == 1
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_goals_are_refused_for_a_policy_of_other_pictures_unless_told(
+    graph, environment, allowed: bool
+):
+    environment.picture_record = PictureRecord("full", "3.3.0")
+    system = graph(allow_other_pictures=allowed)
+    DescriptionPublisher(system.node, picture_facts("trained on", PictureRecord("quick", "3.3.0")))
+    eventually(lambda: system.bridge._pictures._other)
+    status, result = system.run()
+    refused = status == GoalStatus.STATUS_ABORTED
+    assert refused != allowed
+    assert ("another render quality" in result.message) == refused

@@ -11,9 +11,9 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
+from vla_sae_ros.core.picture_record import PictureRecord, read_picture_record
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.policy.tiny.tiny_smolvla import TinySize, build_tiny_smolvla, write_vlm_folder
-from vla_sae_ros.sim.picture_record import PictureRecord, read_picture_record
 from vla_sae_ros.sim.suites import suite_names, suite_tasks
 from vla_sae_ros.study.demonstrations.files import Episode
 from vla_sae_ros.study.policy_training.flow_matching import (

@@ -34,6 +34,11 @@ class PolicyParameters:
         minimum=0.05,
         maximum=60.0,
     )
+    allow_other_pictures: bool = parameter(
+        False,
+        "answer about pictures of another render quality than the policy was trained on; otherwise "
+        "such requests are refused",
+    )
     cap: float = parameter(
         _LIMITS.cap,
         "largest ||dx|| / ||x|| per token of a site's edits",

@@ -5,16 +5,19 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from vla_sae_ros.core.contract import load_contract
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
+from vla_sae_ros.core.picture_record import read_picture_record
 from vla_sae_ros.core.steering import Steering
 from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.base.running import exit_at_once, run_node
+from vla_sae_ros.nodes.base.told_pictures import ToldPictures, picture_facts
 from vla_sae_ros.nodes.policy.backend import bundle_folders, make_collector, make_engine
 from vla_sae_ros.nodes.policy.heatmap_publisher import first_choice
 from vla_sae_ros.nodes.policy.messages import facts
@@ -104,10 +107,13 @@ class PolicyNode(LifecycleNode):
         self._steering = steering = Steering(
             self._engine.steering_sites(), steering_limits(self._values), revision=self._revision
         )
+        trained = read_picture_record(Path(self._values.policy))
+        pictures = ToldPictures(self, "trained on", trained, self._values.allow_other_pictures)
         self._server = PolicyServer(
-            self, self._engine, steering, self._contract, self._options(), self._collector
+            self, self._engine, steering, self._contract, pictures, self._options(), self._collector
         )
-        self._description = DescriptionPublisher(self, facts(self._engine))
+        known = facts(self._engine) | picture_facts("trained on", trained)
+        self._description = DescriptionPublisher(self, known)
         self.get_logger().info(f"serving {self._engine.policy_name}")
 
     def _options(self) -> ServingOptions:

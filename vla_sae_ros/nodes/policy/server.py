@@ -13,9 +13,10 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from vla_sae_ros.core.contract import Contract
-from vla_sae_ros.core.errors import ObservationError
+from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError
 from vla_sae_ros.core.steering import Steering, SteeringLimits
 from vla_sae_ros.msg import ActionChunk, EpisodeState, FeatureActivations
+from vla_sae_ros.nodes.base.told_pictures import ToldPictures
 from vla_sae_ros.nodes.policy.catalogue_service import CatalogueService
 from vla_sae_ros.nodes.policy.heatmap_publisher import HeatmapPublisher
 from vla_sae_ros.nodes.policy.inference_worker import InferenceWorker, Job
@@ -58,6 +59,7 @@ class PolicyServer:
         engine: warmed up.
         steering: over the engine's sites.
         contract: topics to policy features.
+        pictures: refuses those of another render quality; the server takes it off the node.
         options: see there.
         collector: writes activations, when they are to be collected.
     """
@@ -68,6 +70,7 @@ class PolicyServer:
         engine: Engine,
         steering: Steering,
         contract: Contract,
+        pictures: ToldPictures,
         options: ServingOptions,
         collector: ActivationCollector | None = None,
     ) -> None:
@@ -105,7 +108,8 @@ class PolicyServer:
             self._done,
             self._refuse,
         )
-        self._intake = ObservationIntake(node, contract, self._worker.submit)
+        self._pictures = pictures
+        self._intake = ObservationIntake(node, contract, self._submit)
         self._watch = steady_timer(node, WATCH_PERIOD, self._look)
         self._status = steady_timer(node, 1.0, self._diagnose)
 
@@ -114,6 +118,7 @@ class PolicyServer:
         self._node.destroy_timer(self._watch)
         self._node.destroy_timer(self._status)
         self._intake.destroy()
+        self._pictures.destroy()
         if self._episode is not None:
             self._node.destroy_subscription(self._episode)
         self._worker.stop()
@@ -130,7 +135,15 @@ class PolicyServer:
     def _replan(self) -> None:
         newest = self._intake.newest_job()
         if newest is not None:
-            self._worker.submit(replace(newest, replan=True))
+            self._submit(replace(newest, replan=True))
+
+    def _submit(self, job: Job) -> None:
+        try:
+            self._pictures.check()
+        except ConfigurationError as refusal:
+            self._refuse(job, refusal)
+            return
+        self._worker.submit(job)
 
     def _hand_over(self, job: Job, inference: Inference) -> None:
         """Publish the chunk, on the worker's thread."""
@@ -150,7 +163,7 @@ class PolicyServer:
             self._collector.add(job, inference)
         self._service.after_inference()
 
-    def _refuse(self, job: Job, error: ObservationError) -> None:
+    def _refuse(self, job: Job, error: VlaSaeError) -> None:
         self._refused += 1
         self._node.get_logger().error(f"no chunk for step {job.step} of {job.episode_id}: {error}")
 

@@ -15,9 +15,11 @@ from rclpy.task import Future
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.core.contract import Contract, load_contract
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.picture_record import RecordsPictures
 from vla_sae_ros.msg import ActionChunk
 from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.base.parameters import declare_parameters
+from vla_sae_ros.nodes.base.told_pictures import ToldPictures, picture_facts
 from vla_sae_ros.nodes.episode.autorun import Autorun
 from vla_sae_ros.nodes.episode.episode import EpisodeClock, EpisodeGoal
 from vla_sae_ros.nodes.episode.mailbox import ChunkMailbox
@@ -76,12 +78,16 @@ class SimBridge(Node):
         self.create_subscription(ActionChunk, "policy/action_chunk", self._on_chunk, qos.CHUNK)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         steady_timer(self, 1.0, self._diagnose)
+        scene = self._environment
+        drawn = scene.picture_record if isinstance(scene, RecordsPictures) else None
+        self._pictures = ToldPictures(self, "drawn", drawn, self._values.allow_other_pictures)
         self._description = DescriptionPublisher(
             self,
             {
                 "robot_type": contract.robot_type,
                 "control_rate": contract.fps,
                 "cameras": list(self._environment.cameras),
+                **picture_facts("drawn", drawn),
             },
         )
         self._server = EpisodeServer(self, self._plan, self._start, self._cancel)
@@ -89,6 +95,8 @@ class SimBridge(Node):
         self._autorun: Autorun | None = None
         if self._values.autorun:
             self._autorun = Autorun(self, self._own_goal(), self._output.has_policy)
+        if drawn is not None:
+            self.get_logger().info(f"pictures: {drawn}")
         self.get_logger().info("offers run_episode")
 
     def before_end(self) -> None:
@@ -157,6 +165,7 @@ class SimBridge(Node):
 
     def _plan(self, request: RunEpisode.Goal) -> EpisodeGoal:
         """Return what to run; raises ConfigurationError with the reason why not."""
+        self._pictures.check()
         suite = request.suite or self._values.suite
         index = request.task if request.suite else self._values.task
         clock = request.clock or self._values.clock

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vla_sae_ros.core.parameters import parameter
+from vla_sae_ros.core.picture_record import QUALITIES
 from vla_sae_ros.nodes.episode.episode import Pacing
 
 LARGEST_SEED = 2**32 - 1
@@ -76,7 +77,12 @@ class SimBridgeParameters:
     render_quality: Literal["quick", "full"] = parameter(
         "full",
         "quick renders without reflections and multisampling, full as LIBERO does",
-        choices=("quick", "full"),
+        choices=QUALITIES,
+    )
+    allow_other_pictures: bool = parameter(
+        False,
+        "run a policy that was trained on pictures of another render quality; otherwise goals are "
+        "refused",
     )
     reset_timeout: float = parameter(
         120.0, "longest reset, building the scene included", unit="s", minimum=1.0, maximum=3600.0

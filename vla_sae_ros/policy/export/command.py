@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from vla_sae_ros.core.errors import VlaSaeError
+from vla_sae_ros.core.picture_record import read_picture_record, write_picture_record
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.export.verification import TOLERANCE, compare
 from vla_sae_ros.policy.export.writing import Source, write_export
@@ -39,6 +40,9 @@ def run(args: argparse.Namespace) -> int:
     bundles = tuple(SaeBundle.load(path) for path in args.bundles)
     source = Source(loaded, bundles, tuple(args.bundles))
     write_export(source, folder, lambda text: print(f"exporting {text} ...", flush=True))
+    pictures = read_picture_record(args.policy)
+    if pictures is not None:
+        write_picture_record(folder, pictures)
     engine = PolicyEngine(loaded, bundles)
     try:
         difference = compare(engine, folder)

@@ -12,11 +12,13 @@ from vla_sae_ros.activations.format import POOLINGS
 from vla_sae_ros.activations.source import EpisodeSource, SourceEpisode
 from vla_sae_ros.core.contract import load_contract
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.picture_record import installed_record, write_picture_record
 from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
 from vla_sae_ros.study.collection.activation_collection import ActivationCollection, check_sites
+from vla_sae_ros.study.rollouts.picture_options import add_picture_arguments, told_pictures
 
 _EPISODES = 40  # per task of a simulation
 
@@ -47,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--every", type=int, default=5, help="control steps per inference; default %(default)s"
     )
+    add_picture_arguments(parser)
     parser.add_argument("--contract", type=Path, help="of --bag; default: LIBERO's")
     parser.add_argument("--pooling", choices=POOLINGS, default="mean")
     parser.add_argument(
@@ -68,7 +71,11 @@ def run(args: argparse.Namespace) -> int:
         if (value := getattr(args, name)) is not None and value < 1:
             raise ConfigurationError(complaint(f"--{name}", getattr(args, name), "1 or more"))
     torch.set_num_threads(args.threads)
-    loaded = load_policy(args.policy or resource("models", "demo", "policy"), args.device)
+    policy = args.policy or resource("models", "demo", "policy")
+    simulated = args.dataset is None and args.bag is None
+    if simulated:
+        print(told_pictures(policy, args.render_quality, args.allow_other_pictures))
+    loaded = load_policy(policy, args.device)
     engine = PolicyEngine(loaded)
     check_sites(args.sites, list(engine.adapter.sites))
     source = _source(args, sorted(engine.input_features))
@@ -83,6 +90,8 @@ def run(args: argparse.Namespace) -> int:
             args.keep_observations,
         )
         try:
+            if simulated:
+                write_picture_record(args.folder, installed_record(args.render_quality))
             _collect(collection, args.folder)
         finally:
             collection.close()
@@ -137,4 +146,4 @@ def _source(args: argparse.Namespace, features: list[str]) -> EpisodeSource:
     trials = plan_collection(
         parse_tasks(args.env, args.tasks), args.episodes or _EPISODES, args.seed, args.max_steps
     )
-    return LiberoSource(LiberoEnvironment(), trials, args.every)
+    return LiberoSource(LiberoEnvironment(args.render_quality), trials, args.every)

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from vla_sae_ros.core.picture_record import write_picture_record
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sim.environment import FloatArray, Observation
 from vla_sae_ros.sim.libero import LiberoEnvironment
-from vla_sae_ros.sim.picture_record import write_picture_record
 from vla_sae_ros.study.demonstrations.files import (
     INDEX_NAME,
     EpisodeInfo,

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.picture_record import write_picture_record
 from vla_sae_ros.sim.conventions import libero_state
 from vla_sae_ros.sim.environment import FloatArray, Layout, Observation, TaskSpec
 from vla_sae_ros.sim.expert import PrivilegedState, expert_action
 from vla_sae_ros.sim.libero import LiberoEnvironment
 from vla_sae_ros.sim.noise import ActionNoise, NoiseSettings
-from vla_sae_ros.sim.picture_record import write_picture_record
 from vla_sae_ros.sim.splits import TRAINING_INIT_STATES, TRAINING_SEEDS
 from vla_sae_ros.sim.suites import (
     find_task,

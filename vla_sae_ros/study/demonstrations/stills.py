@@ -16,13 +16,13 @@ from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from vla_sae_ros.core.errors import ConfigurationError, SimulationError, complaint
+from vla_sae_ros.core.picture_record import write_picture_record
 from vla_sae_ros.sim.conventions import libero_state
 from vla_sae_ros.sim.environment import FloatArray, Layout, ObjectPose, Observation
 from vla_sae_ros.sim.expert import DOWN, expert_action
 from vla_sae_ros.sim.layout import rearranged
 from vla_sae_ros.sim.libero import IMAGE_SIZE, LiberoEnvironment
 from vla_sae_ros.sim.noise import ActionNoise, NoiseSettings
-from vla_sae_ros.sim.picture_record import write_picture_record
 from vla_sae_ros.sim.rehearsal import Grip, Rehearsal
 from vla_sae_ros.sim.splits import (
     EVALUATION_INIT_STATES,

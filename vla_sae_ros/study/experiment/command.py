@@ -26,12 +26,13 @@ from vla_sae_ros.study.experiment.run.evaluation import (
     study_folder,
 )
 from vla_sae_ros.study.experiment.run.forecast import forecast
-from vla_sae_ros.study.experiment.run.inputs import inputs_of
+from vla_sae_ros.study.experiment.run.inputs import inputs_of, policy_of
 from vla_sae_ros.study.experiment.run.processes import Processes
 from vla_sae_ros.study.experiment.run.rows import rows_of
 from vla_sae_ros.study.experiment.run.setup import SetupSpec
 from vla_sae_ros.study.experiment.run.store import LOST, Store
 from vla_sae_ros.study.experiment.run.worker_pool import WorkerPool
+from vla_sae_ros.study.rollouts.picture_options import add_picture_arguments, told_pictures
 
 REPORT_FILE = "report.html"
 
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", action="store_true", help="say what would be made, and stop")
     parser.add_argument("--workers", type=int, default=0, help="default: one per core")
     parser.add_argument("--limit", type=int, default=0, help="make so many runs at most")
+    add_picture_arguments(parser)
     parser.add_argument("--ray", metavar="ADDRESS", help='on a Ray cluster: "auto" or host:port')
 
 
@@ -56,9 +58,11 @@ def run(args: argparse.Namespace) -> int:
         if getattr(args, name) < 0:
             raise ConfigurationError(complaint(f"--{name}", getattr(args, name), "0 or more"))
     study = load_study(args.study)
-    inputs, spec = inputs_of(study)
+    pictures = told_pictures(policy_of(study), args.render_quality, args.allow_other_pictures)
+    inputs, spec = inputs_of(study, args.render_quality)
     plan = make_plan(study, inputs)
     console = Console(stderr=True)
+    console.print(pictures, highlight=False)
     with Store(args.out or study_folder(study.name)) as store:
         shutil.copyfile(args.study, store.folder / "study.yaml")
         workers = args.workers or all_cores()

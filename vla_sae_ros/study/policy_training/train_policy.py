@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from vla_sae_ros.core.journal import append_to_journal
+from vla_sae_ros.core.picture_record import PictureRecord, common_record, write_picture_record
 from vla_sae_ros.core.whole_file import whole_file
 from vla_sae_ros.policy.checkpoints.checkpoint import save_checkpoint
 from vla_sae_ros.policy.tiny.tiny_smolvla import TinySize
-from vla_sae_ros.sim.picture_record import PictureRecord, common_record, write_picture_record
 from vla_sae_ros.study.policy_training.flow_matching import (
     LandmarkHead,
     backbone_output,

@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.journal import append_to_journal, read_journal
+from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.sim.suites import target_and_goal
 from vla_sae_ros.study.rollouts.trials import Trial
 
@@ -40,13 +41,21 @@ class EpisodeOutcome:
     """Which episode it was, too: whether all objects had changed places."""
     policy_batch: int = 1
     """And of how many environments the policy inferred for at once, which rounds differently."""
+    render_quality: Quality = "full"
+    """And of its pictures."""
 
     @property
     def brought_another(self) -> bool:
         return bool(set(self.in_basket) - {self.target})
 
 
-def to_come(trial: Trial, policy: str, execute_steps: int) -> EpisodeOutcome:
+def to_come(
+    trial: Trial,
+    policy: str,
+    execute_steps: int,
+    render_quality: Quality = "full",
+    policy_batch: int = 1,
+) -> EpisodeOutcome:
     """Return the outcome of a trial that has not been run, to be filled in."""
     task, layout = trial.task, trial.layout
     return EpisodeOutcome(
@@ -62,6 +71,8 @@ def to_come(trial: Trial, policy: str, execute_steps: int) -> EpisodeOutcome:
         layout.move_objects_m,
         layout.exchange,
         shuffled=layout.shuffle,
+        policy_batch=policy_batch,
+        render_quality=render_quality,
     )
 
 
@@ -116,6 +127,7 @@ def _plan(outcome: EpisodeOutcome) -> tuple[object, ...]:
         outcome.exchanged,
         outcome.shuffled,
         outcome.policy_batch,
+        outcome.render_quality,
     )
 
 

@@ -6,11 +6,13 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.policy.batch_engine import BatchEngine
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sim.environment import FloatArray, Layout, Observation
@@ -20,7 +22,9 @@ from vla_sae_ros.sim.splits import EVALUATION_SEED, EVALUATION_STATES_TEXT
 from vla_sae_ros.sim.suites import target_and_goal
 from vla_sae_ros.study.rollouts.batched import BatchedRollouts, batch_size
 from vla_sae_ros.study.rollouts.outcomes import EpisodeOutcome, OutcomeFile, table, to_come
+from vla_sae_ros.study.rollouts.picture_options import add_picture_arguments, told_pictures
 from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS, PolicyRunner
+from vla_sae_ros.study.rollouts.sim_worker import libero
 from vla_sae_ros.study.rollouts.simulated import objects_in_basket
 from vla_sae_ros.study.rollouts.trials import Trial, parse_range, parse_suites, plan_trials
 
@@ -37,9 +41,15 @@ class Actor:
     policy_id: str
     execute_steps: int
     begin: Callable[[Trial], Act]
+    render_quality: Quality = "full"
 
 
-def policy_actor(folder: Path, environment: LiberoEnvironment, execute_steps: int) -> Actor:
+def policy_actor(
+    folder: Path,
+    environment: LiberoEnvironment,
+    execute_steps: int,
+    render_quality: Quality = "full",
+) -> Actor:
     """Load a policy to drive with."""
     policy = load_policy(folder)
     runner = PolicyRunner(policy, environment, execute_steps)
@@ -48,7 +58,7 @@ def policy_actor(folder: Path, environment: LiberoEnvironment, execute_steps: in
         runner.start(trial.task.instruction, trial.seed)
         return runner.act
 
-    return Actor(policy.policy_id, execute_steps, begin)
+    return Actor(policy.policy_id, execute_steps, begin, render_quality)
 
 
 def expert_actor(environment: LiberoEnvironment) -> Actor:
@@ -70,7 +80,7 @@ def run_trial(environment: LiberoEnvironment, actor: Actor, trial: Trial) -> Epi
         result = environment.step(act(observation))
         observation, success, steps = result.observation, result.success, steps + 1
     return replace(
-        to_come(trial, actor.policy_id, actor.execute_steps),
+        to_come(trial, actor.policy_id, actor.execute_steps, actor.render_quality),
         success=success,
         steps=steps,
         in_basket=objects_in_basket(environment.object_positions()),
@@ -95,7 +105,7 @@ def evaluate(
     outcomes = []
     with tqdm(trials, desc="rollouts", unit="episode") as bar:
         for trial in bar:
-            planned = to_come(trial, actor.policy_id, actor.execute_steps)
+            planned = to_come(trial, actor.policy_id, actor.execute_steps, actor.render_quality)
             outcome = file.done(planned) if file else None
             if outcome is None:
                 outcome = run_trial(environment, actor, trial)
@@ -182,6 +192,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="so many simulators side by side, in processes of their own, and one policy that "
         "infers for all of them; auto: one for every core; default: one after the other",
     )
+    add_picture_arguments(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -213,16 +224,20 @@ def run(args: argparse.Namespace) -> int:
     if args.policy == EXPERT:
         for trial in trials:
             check_task(trial.task)
+    shown_to = None if args.policy == EXPERT else Path(args.policy)
+    print(told_pictures(shown_to, args.render_quality, args.allow_other_pictures))
     file = OutcomeFile(args.out) if args.out else None
     count = batch_size(args.policy_batch)
     if count > 1:
         print(table(_run_batched(args, trials, file, count)))
         return 0
-    with _environment() as environment:
+    with _environment(args.render_quality) as environment:
         actor = (
             expert_actor(environment)
             if args.policy == EXPERT
-            else policy_actor(Path(args.policy), environment, args.execute_steps)
+            else policy_actor(
+                Path(args.policy), environment, args.execute_steps, args.render_quality
+            )
         )
         print(table(evaluate(environment, actor, trials, file)))
     return 0
@@ -237,10 +252,14 @@ def _run_batched(
         )
     engine = BatchEngine(load_policy(Path(args.policy)))
     planned = [
-        (trial, replace(to_come(trial, engine.policy_id, args.execute_steps), policy_batch=count))
+        (
+            trial,
+            to_come(trial, engine.policy_id, args.execute_steps, args.render_quality, count),
+        )
         for trial in trials
     ]
-    with BatchedRollouts(engine, min(count, len(trials)), args.execute_steps) as rollouts:
+    make = partial(libero, args.render_quality)
+    with BatchedRollouts(engine, min(count, len(trials)), args.execute_steps, make) as rollouts:
         return evaluate_batched(rollouts, planned, file)
 
 
@@ -252,8 +271,8 @@ def _pair(text: str | None) -> tuple[str, str] | None:
 
 
 @contextmanager
-def _environment() -> Iterator[LiberoEnvironment]:
-    environment = LiberoEnvironment()
+def _environment(quality: Quality) -> Iterator[LiberoEnvironment]:
+    environment = LiberoEnvironment(quality)
     try:
         yield environment
     finally:

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
+from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.sim.environment import Environment
 from vla_sae_ros.study.rollouts.simulated import executable, objects_in_basket, policy_frame
 from vla_sae_ros.study.rollouts.trials import Trial
@@ -42,11 +43,11 @@ class Broken:
     reason: str
 
 
-def libero() -> Environment:
+def libero(quality: Quality = "full") -> Environment:
     """Return a LIBERO of one's own."""
     from vla_sae_ros.sim.libero import LiberoEnvironment  # seconds, and a GL context
 
-    return LiberoEnvironment()
+    return LiberoEnvironment(quality)
 
 
 def serve(pipe: Connection, make: Callable[[], Environment], execute_steps: int) -> None:

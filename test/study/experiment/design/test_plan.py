@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 import toy_setup
@@ -10,6 +11,7 @@ from toy_setup import LAST, SILENT, SITE, UP, toy_inputs, toy_study
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.study.experiment.design.plan import Plan, PlannedRun, make_plan
+from vla_sae_ros.study.experiment.design.settings import Pair, RunSettings
 
 
 def plan_of(**keys: object) -> Plan:
@@ -179,3 +181,30 @@ def test_twenty_thousand_rollouts_are_planned_without_surprises() -> None:
     assert len(plan.runs) == 50 * (3 + 10 * (10 + 10 + 10 + 10)) == 20150
     assert len({run.run_id for run in plan.runs}) == 20150
     assert seconds < 60  # a few, in truth; a quadratic planner would take hours
+
+
+def test_runs_keep_the_ids_that_they_had_before_batches_and_qualities_were_settings() -> None:
+    pair = Pair("libero_object", "0", 40, 7)
+    rollout = RunSettings("rollout", "p", pair, "bring it", (7,), 100, 5, 1.5)
+    looking = RunSettings("open_loop", "p", None, "", (0, 1), 8, 5, 1.5, sources=("a", "b"))
+    assert (rollout.run_id, looking.run_id) == ("f21565fa3dd94900", "b0f87d4925495b2c")
+    batched = replace(rollout, policy_batch=2)
+    others = {rollout, batched, replace(rollout, policy_batch=4)}
+    others.add(replace(rollout, render_quality="quick"))
+    assert len({one.run_id for one in others}) == 4
+
+
+def test_a_batch_and_a_quality_are_part_of_every_run_but_latency_is_measured_alone() -> None:
+    study = toy_study(protocols=["P1", "P2", "P5"], observations={"count": 4, "every": 5})
+    inputs = replace(toy_inputs(study), policy_batch=4, render_quality="quick")
+    runs = make_plan(study, inputs).runs
+    plain = {run.run_id for run in make_plan(study, toy_inputs(study)).runs}
+    assert {run.settings.kind for run in runs} == {
+        "observations",
+        "rollout",
+        "open_loop",
+        "latency",
+    }
+    for run in runs:
+        assert run.settings.render_quality == "quick" and run.run_id not in plain
+        assert run.settings.policy_batch == (1 if run.settings.kind == "latency" else 4)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim.environment import TaskSpec
@@ -40,7 +41,7 @@ class StudyInputs:
     """The inputs of a plan: the policy, its SAEs and the tasks of each task set.
 
     bundles: by site. tasks, init_states: one entry per place of the study. mean_differences: site
-    -> content id of its direction.
+    -> content id of its direction. render_quality, policy_batch: see RunSettings.
     """
 
     policy_id: str
@@ -49,6 +50,8 @@ class StudyInputs:
     tasks: Sequence[Sequence[NamedTask]]
     init_states: Sequence[Sequence[int]]
     mean_differences: Mapping[str, str]
+    render_quality: Quality = "full"
+    policy_batch: int = 1
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,8 @@ class _Planner:
             self._limit(start),
             study.execute_steps,
             study.cap,
+            render_quality=self._inputs.render_quality,
+            policy_batch=self._inputs.policy_batch,
             **self._hooks(arm),
         )
         filmed = arm.arm in study.keep.videos and start.round < study.keep.pairs
@@ -176,6 +181,8 @@ class _Planner:
                 study.execute_steps,
                 study.cap,
                 every=wanted.every,
+                render_quality=self._inputs.render_quality,
+                policy_batch=self._inputs.policy_batch,
             )
             yield PlannedRun(settings.run_id, settings, start.task, ())
 
@@ -198,6 +205,8 @@ class _Planner:
                 study.execute_steps,
                 study.cap,
                 sources=sources,
+                render_quality=self._inputs.render_quality,
+                policy_batch=self._inputs.policy_batch if kind == "open_loop" else 1,
                 **self._hooks(arm),
             )
             yield PlannedRun(settings.run_id, settings, None, (arm,))

@@ -6,10 +6,13 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.study.experiment.design.study_parts import WHOLE_EPISODE, Window
 
 _FORMAT = 1
 """Raise it when the same settings come to give other results."""
+_LATER = {"render_quality": "full", "policy_batch": 1}
+"""What runs were before these were settings: left out, so that ids stay what they were."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class RunSettings:
     instruction: told to the policy. steps: control steps at most; how many observations in open
     loop; how many inferences in a latency run. every: control steps between kept observations.
     sources: run ids of the observations that open loop and latency look at.
+    render_quality: of the pictures. policy_batch: of how many simulations the policy infers for at
+    once at most; a batch rounds otherwise than an inference alone.
     """
 
     kind: str
@@ -77,9 +82,16 @@ class RunSettings:
     window: Window = WHOLE_EPISODE
     every: int = 0
     sources: tuple[str, ...] = ()
+    render_quality: Quality = "full"
+    policy_batch: int = 1
 
     @property
     def run_id(self) -> str:
         """Return 16 hex digits of the SHA-256 of the settings."""
-        text = json.dumps({"format": _FORMAT, **vars(self)}, default=vars, sort_keys=True)
+        deciding = {
+            name: value
+            for name, value in vars(self).items()
+            if name not in _LATER or value != _LATER[name]
+        }
+        text = json.dumps({"format": _FORMAT, **deciding}, default=vars, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

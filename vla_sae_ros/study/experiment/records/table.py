@@ -101,6 +101,8 @@ class Row:
         seconds: wall time of the run. worker: host and process that made it.
         attempt: 1, or more where a worker was lost in earlier ones.
         software: version of this package.
+        render_quality: of the pictures, "full" or "quick". policy_batch: for how many simulations
+            the policy inferred at once at most; runs of a batch round otherwise than those alone.
     """
 
     run_id: str
@@ -146,6 +148,8 @@ class Row:
     worker: str
     attempt: int
     software: str
+    render_quality: str = "full"
+    policy_batch: int = 1
 
 
 _TYPES = {
@@ -155,6 +159,8 @@ _TYPES = {
     "bool": pa.bool_(),
     "tuple[int, ...]": pa.list_(pa.int64()),
 }
+_BEFORE = {"render_quality": "full", "policy_batch": 1}
+"""What a table means that was written before it had these columns."""
 SCHEMA = pa.schema([pa.field(one.name, _TYPES[str(one.type)]) for one in fields(Row)])
 
 
@@ -179,6 +185,9 @@ def read_table(folder: Path) -> list[Row]:
             "Run vla-sae evaluate first."
         )
     table = pq.read_table(path)
+    for name, before in _BEFORE.items():
+        if name not in table.column_names:
+            table = table.append_column(SCHEMA.field(name), pa.array([before] * len(table)))
     if not table.schema.equals(SCHEMA):
         differing = sorted(set(table.column_names) ^ set(SCHEMA.names)) or "their types"
         raise RecordingError(

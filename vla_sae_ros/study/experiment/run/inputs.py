@@ -11,6 +11,7 @@ import numpy as np
 from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.activations.format import EpisodeRecord
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.policy.taps.directions import Vector
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sim.environment import TaskSpec
@@ -21,13 +22,15 @@ from vla_sae_ros.study.experiment.run.libero_setup import LiberoSetupSpec
 from vla_sae_ros.study.rollouts.trials import parse_range, parse_tasks
 
 
-def inputs_of(study: Study) -> tuple[StudyInputs, LiberoSetupSpec]:
+def inputs_of(
+    study: Study, render_quality: Quality = "full"
+) -> tuple[StudyInputs, LiberoSetupSpec]:
     """Load the policy and its SAEs once, and look up the tasks.
 
     Raises:
         ConfigurationError: anything that the study names is missing or does not fit.
     """
-    policy = study.policy or resource("models", "demo", "policy")
+    policy = policy_of(study)
     beside = sorted(path.parent for path in (policy.parent / "sae").glob("*/bundle.yaml"))
     folders = study.bundles or tuple(beside)
     setup = LiberoSetupSpec(policy, folders).open()
@@ -49,9 +52,15 @@ def inputs_of(study: Study) -> tuple[StudyInputs, LiberoSetupSpec]:
         ],
         [parse_range(task_set.init_states) for task_set in study.places],
         ids,
+        render_quality,
     )
     by_id = {ids[site]: tuple(map(float, vector)) for site, vector in vectors.items()}
-    return inputs, LiberoSetupSpec(policy, folders, by_id)
+    return inputs, LiberoSetupSpec(policy, folders, by_id, render_quality=render_quality)
+
+
+def policy_of(study: Study) -> Path:
+    """Return the policy's folder: the demonstration's where the study names none."""
+    return study.policy or resource("models", "demo", "policy")
 
 
 def task_name(task: TaskSpec) -> str:

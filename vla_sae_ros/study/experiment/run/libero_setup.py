@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.families.site import Site
@@ -25,6 +26,7 @@ class LiberoSetupSpec:
     bundles: tuple[Path, ...]
     vectors: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     device: str = "cpu"
+    render_quality: Quality = "full"
 
     def open(self) -> LiberoSetup:
         """Load the policy, on one thread: there is a process per core."""
@@ -44,13 +46,14 @@ class LiberoSetup:
         self.bundles: Mapping[str, SaeBundle] = {one.card.site: one for one in bundles}
         self.policy = (self._loaded.policy_id, self._loaded.name)
         self.vectors = {name: np.array(vector) for name, vector in spec.vectors.items()}
+        self._quality = spec.render_quality
         self._scene: Scene | None = None
 
     def scene(self) -> Scene:
         if self._scene is None:
             from vla_sae_ros.sim.libero import LiberoEnvironment  # seconds, and a GL context
 
-            self._scene = LiberoEnvironment()
+            self._scene = LiberoEnvironment(self._quality)
         return self._scene
 
     def hook(self, bundles: Sequence[SaeBundle]) -> PolicyEngine:

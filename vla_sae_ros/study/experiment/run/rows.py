@@ -64,6 +64,8 @@ def _rows(plan: Plan, run: PlannedRun, finished: Finished, software: str) -> Ite
             worker=outcome.worker,
             attempt=finished.attempt,
             software=software,
+            render_quality=settings.render_quality,
+            policy_batch=settings.policy_batch,
         )
 
 

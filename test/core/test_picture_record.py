@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.sim.picture_record import (
+from vla_sae_ros.core.picture_record import (
     PictureRecord,
+    check_pictures,
     common_record,
     read_picture_record,
     write_picture_record,
@@ -43,3 +44,28 @@ def test_folders_are_mixed_only_when_their_pictures_were_drawn_alike(tmp_path: P
     with pytest.raises(ConfigurationError, match="quick quality"):
         common_record(folders)
     assert common_record([tmp_path]) is None
+
+
+def test_a_policy_is_not_shown_pictures_of_another_quality_unless_told() -> None:
+    assert check_pictures(FULL, FULL, False, "") == ""
+    assert check_pictures(QUICK, QUICK, False, "") == ""
+    with pytest.raises(ConfigurationError, match=r"'full'; allowed: quick.*Do so\."):
+        check_pictures(QUICK, FULL, False, "Do so.")
+    assert "trained on pictures of quick quality" in check_pictures(QUICK, FULL, True, "")
+
+
+def test_another_version_of_mujoco_is_warned_of_and_so_is_who_does_not_say() -> None:
+    newer = PictureRecord("full", "3.17.0")
+    assert "MuJoCo 3.17.0" in check_pictures(FULL, newer, False, "")
+    assert check_pictures(None, FULL, False, "") == ""
+    assert "does not say" in check_pictures(None, QUICK, False, "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"render_quality": "best", "mujoco": "3.3.0"}', '{"a": 1}', "\udcff{"],
+)
+def test_a_damaged_record_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pictures.json").write_text(text, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(ConfigurationError, match=r"pictures\.json does not say"):
+        read_picture_record(tmp_path)
