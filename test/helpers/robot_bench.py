@@ -29,6 +29,7 @@ from vla_sae_ros.msg import (
     RobotCommand,
     RobotState,
     SteeringLease,
+    TakeoverState,
 )
 from vla_sae_ros.nodes.base.running import spin_until
 from vla_sae_ros.nodes.robot.bridge import RobotBridge
@@ -77,6 +78,7 @@ class RobotBench:
         self.executed: list[ExecutedAction] = []
         self.joints: list[JointState] = []
         self.requests: list[ChunkRequest] = []
+        self.takeovers: list[TakeoverState] = []
         self.resets = 0
         self.answer: Callable[[ChunkRequest], list[ActionChunk]] = lambda request: []
         """The fake policy: what is published for a request."""
@@ -87,6 +89,7 @@ class RobotBench:
             (ExecutedAction, "executed_action", qos.EXECUTED, self.executed),
             (JointState, "joint_states", qos.SENSOR, self.joints),
             (ChunkRequest, "policy/request", qos.CHUNK, self.requests),
+            (TakeoverState, "bridge/takeover_state", qos.LATCHED, self.takeovers),
         ):
             self.node.create_subscription(kind, topic, self._taker(kept), profile)
         self._chunks = self.node.create_publisher(ActionChunk, "policy/action_chunk", qos.CHUNK)
@@ -99,6 +102,7 @@ class RobotBench:
             "enable": self.node.create_client(SetBool, "bridge/enable"),
             "stop": self.node.create_client(Trigger, "bridge/stop"),
             "recover": self.node.create_client(Trigger, "bridge/recover"),
+            "takeover": self.node.create_client(SetBool, "bridge/takeover"),
         }
         self.client = ActionClient(self.node, RunEpisode, "run_episode")
         self._threads = [
@@ -123,13 +127,18 @@ class RobotBench:
             assert self._changed.wait_for(condition, PATIENCE), self.robot[-1:]
 
     def call(self, name: str, **fields: Any) -> Any:
-        kind = SetBool if name == "enable" else Trigger
+        kind = SetBool if name in ("enable", "takeover") else Trigger
         return answer_of(self._services[name].call_async(kind.Request(**fields)))
 
     def enable(self) -> None:
         answer = self.call("enable", data=True)
         assert answer.success, answer.message
         self.until(lambda: self.robot[-1].status == RobotState.ENABLED)
+
+    def take_over(self, on: bool) -> None:
+        answer = self.call("takeover", data=on)
+        assert answer.success, answer.message
+        self.until(lambda: self.takeovers[-1].taken_over is on)
 
     def send(self, **goal: Any) -> Any:
         goal = {"instruction": "wave", "seed": 7} | goal

@@ -21,7 +21,14 @@ from vla_sae_ros.robot.reasons import Stop
 
 LONGEST = 1.0
 CLIENTS = ("a", "b")
-ASKABLE = (Kind.ENABLE, Kind.DISABLE, Kind.STOP, Kind.RECOVER)
+SWITCHES = (Kind.TAKE_OVER, Kind.HAND_BACK)
+ASKABLE = (Kind.ENABLE, Kind.DISABLE, Kind.STOP, Kind.RECOVER, *SWITCHES)
+OWNED = (Kind.ENABLE, *SWITCHES)
+"""Requests that say who asks."""
+
+
+MOVING = (State.ENABLED, State.TAKEN_OVER)
+"""States in which the arm is commanded."""
 
 
 class Violated(AssertionError):
@@ -55,6 +62,12 @@ class World:
     """Ticket of the recovery that waits for its answer."""
     moving: bool = False
     """Something was sent and the driver was not told to stop since."""
+    switched: int = 0
+    """Ticket of the last takeover or hand-back that was acknowledged."""
+    by_hand: bool = False
+    """The holder was told that he has taken over, and not that he handed back."""
+    way_back: bool = False
+    """The enable is for the bridge's own way back."""
     stopped: bool = False
     """A stop has had its effect and no recovery since."""
 
@@ -64,6 +77,8 @@ class World:
         tickets = (
             memory.last_stop,
             memory.last_hold,
+            memory.last_switch,
+            self.switched,
             -1 if memory.recovering is None else memory.recovering,
             self.stop,
             self.obeyed,
@@ -82,6 +97,7 @@ class World:
             memory.driver_busy,
             (arm.braking, arm.fault, arm.blocked),  # `fresh` is `here` at an enable
             (self.here, self.lease, self.calling, self.holder, self.moving, self.stopped),
+            (self.by_hand, self.way_back, memory.going_back),
             tuple(event.kind for event in self.waiting),
             tuple(rank[ticket] for ticket in tickets),
             self.asker is None,
@@ -100,10 +116,11 @@ def steps(world: World, waiting: int) -> Iterator[Step]:
     for place in range(len(world.waiting)):
         yield "serve", place
     for kind in ASKABLE:  # the same at once: most requests are served before the next one comes
-        names = CLIENTS if kind is Kind.ENABLE else ("",)
+        names = CLIENTS if kind in OWNED else ("",)
         yield from (("do", Event(kind, owner=name, lease=0.5)) for name in names)
     yield "do", Event(Kind.ENABLE, owner=" ", lease=0.5)
     yield "do", Event(Kind.ENABLE, owner="a", lease=math.inf)
+    yield "do", Event(Kind.ENABLE, owner="a", lease=0.5, way_back=True)
     yield from (("beat", (name, 0.5)) for name in CLIENTS)
     yield "beat", ("a", math.inf)
     if world.calling:
@@ -184,7 +201,7 @@ def _other(world: World, what: str, about: object) -> None:
 def _look(world: World) -> None:
     """What the envelope does between ticks: trouble is an event, absence of an idle arm another."""
     machine, arm = world.machine, world.machine.memory.arm
-    enabled = machine.state is State.ENABLED
+    enabled = machine.state in MOVING
     bad = not world.here or not world.lease or arm.blocked if enabled else False
     if (enabled and bad) or arm.fault:
         _obey(world, machine.handle(Event(Kind.TROUBLE, reason=Stop.USER_STOP, detail="x")))
@@ -194,7 +211,7 @@ def _look(world: World) -> None:
 
 def _tick(world: World) -> None:
     """Send, if the machine says that the arm is enabled and no newer stop was asked for."""
-    if world.machine.state is not State.ENABLED:
+    if world.machine.state not in MOVING:
         return
     if world.stop > world.machine.memory.last_stop:
         return  # loop.cycle asks the inbox before it sends
@@ -202,6 +219,9 @@ def _tick(world: World) -> None:
     _hold(world, world.armed > world.stop, "something is sent for an enable from before the stop")
     _hold(world, world.lease and world.here, "something is sent without a lease or a fresh state")
     _hold(world, not world.machine.memory.arm.braking, "a motion begins while the arm brakes")
+    by_hand = world.machine.state is State.TAKEN_OVER
+    _hold(world, by_hand == world.by_hand, "the one moves the arm, the other was told to")
+    _hold(world, not (by_hand and world.way_back), "a person moves an arm on its way back")
     world.moving = True
 
 
@@ -220,7 +240,11 @@ def _serve(world: World, event: Event) -> None:
         if not before:
             _hold(world, Action.BEGIN in verdict.actions, "it goes on where it was long ago")
             _hold(world, not arm.fault and not arm.blocked, "an arm that is not ready is enabled")
+        if not before:
+            world.by_hand, world.way_back = False, event.way_back
         world.holder, world.armed, world.lease = event.owner, event.asked, True
+    if event.kind in SWITCHES and not verdict.refusal:
+        _switched(world, event, verdict)
     if event.kind is Kind.DISABLE:
         _hold(world, not verdict.refusal, "a hold is refused")
         world.hold = max(world.hold, event.asked)
@@ -235,6 +259,16 @@ def _serve(world: World, event: Event) -> None:
         _hold(world, event.asked > world.obeyed, "a recovery from before the stop is begun")
         world.asker, world.calling = event.asked, True
     _obey(world, verdict)
+
+
+def _switched(world: World, event: Event, verdict: Verdict) -> None:
+    _hold(world, event.owner == world.holder, "somebody else takes over or hands back")
+    if event.kind is Kind.TAKE_OVER:
+        ended = max(world.hold, world.obeyed)
+        _hold(world, event.asked > ended, "a takeover outlives the hold or stop that came after it")
+    _hold(world, event.asked > world.switched, "an older takeover or hand-back undoes a newer one")
+    _hold(world, Action.SWITCH in verdict.actions, "it goes on as if the other commanded")
+    world.switched, world.by_hand = event.asked, event.kind is Kind.TAKE_OVER
 
 
 def _obey(world: World, verdict: Verdict) -> None:
@@ -262,7 +296,7 @@ def _obey(world: World, verdict: Verdict) -> None:
 def _check(world: World) -> None:
     """What has to hold in every world."""
     machine = world.machine
-    memory, enabled = machine.memory, machine.state is State.ENABLED
+    memory, enabled = machine.memory, machine.state in MOVING
     _hold(world, enabled == bool(memory.owner.strip()), "enabled and without an owner, or not")
     _hold(world, bool(memory.owner) == enabled, "an owner of an arm that is not enabled")
     latched = machine.state in (State.STOPPED, State.RECOVERING)
@@ -273,6 +307,8 @@ def _check(world: World) -> None:
         _hold(world, world.lease and world.here, "enabled without a lease or a fresh state")
         _hold(world, not memory.arm.fault and not memory.arm.blocked, "enabled and not ready")
         _hold(world, world.armed > world.recovered, "enabled before it was recovered")
+        taken = machine.state is State.TAKEN_OVER
+        _hold(world, taken == world.by_hand, "the policy or the person commands, untold")
     else:
         _hold(world, not world.moving, "the driver follows an arm that is not enabled")
     _hold(world, memory.driver_busy == world.calling, "the driver works, or not, unknown to it")

@@ -81,3 +81,14 @@ def test_the_fr3_s_velocity_falls_towards_the_ends_of_its_range() -> None:
     assert low[0] == -2.62 and high[4] == 5.26
     assert PANDA.velocity_range(q)[1][0] == 2.175
     assert FR3.velocity_range(FR3.upper)[1].max() < 0.2
+
+
+def test_the_jacobian_says_where_small_motions_of_the_joints_take_the_tool() -> None:
+    ours, step = FrankaKinematics(TOOL), 1e-6
+    for q in poses(10):
+        before, turned = ours.tool(q), ours.flange(q)[:3, :3]
+        for joint, column in enumerate(ours.jacobian(q).T):
+            moved = q + step * np.eye(7)[joint]
+            np.testing.assert_allclose((ours.tool(moved) - before) / step, column[:3], atol=1e-5)
+            spin = (ours.flange(moved)[:3, :3] - turned) / step @ turned.T
+            np.testing.assert_allclose([spin[2, 1], spin[0, 2], spin[1, 0]], column[3:], atol=1e-5)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -37,7 +37,8 @@ from vla_sae_ros.srv import ApplyPreset, SetSteering, StartRecording
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.action_client import ActionClient
 from vla_sae_ros.wire.guarded_executor import GuardedExecutor
-from vla_sae_ros.wire.robot_words import enabled_for
+from vla_sae_ros.wire.person_topics import PersonPublisher
+from vla_sae_ros.wire.robot_words import enabled_for, handed_back_by, taken_over_by
 from vla_sae_ros.wire.steady import steady_timer
 from vla_sae_ros.wire.steering_messages import from_edit
 
@@ -52,6 +53,7 @@ SERVICES: dict[str, Any] = {
     "steering/bypass": SetBool,
     "steering/reset": Trigger,
     "bridge/enable": SetBool,
+    "bridge/takeover": SetBool,
     "bridge/recover": Trigger,
     "record/start": StartRecording,
     "record/stop": Trigger,
@@ -97,6 +99,7 @@ class Client:
         )
         steady_timer(self._node, ROBOT_LEASE / 5, self._beat_for_robot)
         self._holds_robot = False
+        self._person: PersonPublisher | None = None
         self._executor = GuardedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = threading.Thread(
@@ -223,6 +226,54 @@ class Client:
         """Let a robot's bridge hold still."""
         self._call("bridge/enable", SetBool.Request(data=False))
         self._holds_robot = False
+
+    def takeover(self, on: bool) -> None:
+        """Command the arm by hand from now on (True), or hand it back to the policy.
+
+        On a robot this client must have enabled it. The policy goes on to infer meanwhile. What
+        is asked for with `teleop_twist` and the others is good for a quarter of a second; without
+        it the arm holds still until this client hands back.
+
+        Raises:
+            EnableRefused: with the bridge's reason; nothing was changed.
+        """
+        held, self._holds_robot = self._holds_robot, True
+        self._beat_for_robot()
+        response = self._call("bridge/takeover", SetBool.Request(data=on))
+        wanted = (taken_over_by if on else handed_back_by)(self.name)
+        if not response.success or response.message != wanted:
+            self._holds_robot = held
+            raise EnableRefused(f"Not {wanted}: {response.message}")
+        if self._person is not None:
+            self._person.close()
+        self._person = PersonPublisher(self._node) if on else None
+
+    def teleop_twist(
+        self, linear: Sequence[float], angular: Sequence[float] = (0.0, 0.0, 0.0)
+    ) -> None:
+        """Ask for a velocity of the tool, after `takeover(True)`; returns at once.
+
+        Args:
+            linear: (3,) m/s along the axes of the arm's base, x forward, z up.
+            angular: (3,) rad/s about them.
+
+        Raises:
+            EnableRefused: this client has not taken over.
+        """
+        self._by_hand().twist(linear, angular)
+
+    def teleop_joints(self, velocities: Mapping[str, float]) -> None:
+        """Ask for velocities of all joints by name [rad/s]; as `teleop_twist` otherwise."""
+        self._by_hand().joints(velocities)
+
+    def teleop_gripper(self, closing: float) -> None:
+        """Ask for a gripper, 0 = open, 1 = closed; as `teleop_twist` otherwise."""
+        self._by_hand().gripper(closing)
+
+    def _by_hand(self) -> PersonPublisher:
+        if self._person is None:
+            raise EnableRefused(f"{self.name} has not taken over: call takeover(True) first.")
+        return self._person
 
     def set_steering(self, edits: Sequence[Edit], release: Sequence[tuple[str, int]] = ()) -> int:
         """Set and release edits in one step; return the new revision.

@@ -45,6 +45,7 @@ class Refusal(StrEnum):
     TOO_LATE = "too late"
     WRONG_EPISODE = "wrong episode"
     OLD_REVISION = "old steering revision"
+    BEFORE_HANDBACK = "from before the hand-back"
     MALFORMED = "malformed"
 
 
@@ -95,8 +96,16 @@ class ChunkQueue:
         self._chunks: list[Chunk] = []  # ascending in chunk_id and in observation_step
         self._taken: set[int] = set()
         self._newest: Chunk | None = None
-        self._next_step = 0
+        self._next_step = self._earliest = 0
         self._counts.clear()
+
+    def restart(self, step: int) -> None:
+        """Plan anew from this tick on: what was computed from an earlier observation is refused.
+
+        Somebody else has moved the robot until now; rows from before do not fit where it is.
+        """
+        self._chunks.clear()
+        self._earliest = step
 
     @property
     def counts(self) -> dict[Refusal, int]:
@@ -158,6 +167,11 @@ class ChunkQueue:
         if chunk.end <= self._next_step:
             return Refusal.TOO_LATE, (
                 f"it ends before tick {chunk.end}, the next one is {self._next_step}."
+            )
+        if chunk.observation_step < self._earliest:
+            return Refusal.BEFORE_HANDBACK, (
+                f"its observation is of tick {chunk.observation_step}; a person handed back at "
+                f"tick {self._earliest}."
             )
         if self._newest is None or self._is_from_restarted_policy(chunk):
             return None, ""

@@ -34,10 +34,15 @@ class ChunkRequests:
         """Of the request made last."""
         self.at = float("-inf")
         """[s] when it was made."""
+        self._anew = False
 
     def asked(self, step: int, now: float) -> None:
         """Note that a chunk was asked for."""
-        self.step, self.at = step, now
+        self.step, self.at, self._anew = step, now, False
+
+    def anew(self) -> None:
+        """Let a chunk be asked for at the next tick, whatever was asked for before."""
+        self._anew = True
 
     def answered_in_vain(self) -> None:
         """Note that the answer came and could not be used: it is due again at once."""
@@ -50,11 +55,16 @@ class ChunkRequests:
     def is_used_up(self, step: int, newest: Chunk | None, lead: int) -> bool:
         """Return whether the newest chunk had its share, or ends within lead ticks."""
         return (
-            newest is None or step >= self.step + self._execute_steps or step >= newest.end - lead
+            self._anew
+            or newest is None
+            or step >= self.step + self._execute_steps
+            or step >= newest.end - lead
         )
 
     def due(self, step: int, now: float, newest: Chunk | None) -> Due:
         """Say whether to ask, early enough that the present chunk does not run dry."""
+        if self._anew:
+            return Due.YES
         if self.is_answered(newest):
             return Due.YES if self.is_used_up(step, newest, self._lead) else Due.NO
         return Due.AGAIN if now - self.at > self._resend_after else Due.NO

@@ -36,6 +36,10 @@ class ActionSpace(Protocol):
         """Return what (A,) asks for while (N,) rad is measured."""
         ...
 
+    def action(self, target: Target, q: Joints) -> Joints:
+        """Return the (A,) that asks for a target while (N,) rad is measured, as near as it can."""
+        ...
+
 
 @dataclass(frozen=True)
 class JointTargets:
@@ -66,3 +70,8 @@ class JointTargets:
         """Take the numbers as they are."""
         closing = float(np.clip(values[-1], 0.0, 1.0)) if self.gripper else float("nan")
         return Target(values[: len(self.lower)].copy(), closing)
+
+    def action(self, target: Target, q: Joints) -> Joints:
+        """Return the joints within their range, and the gripper."""
+        joints = np.clip(target.q, self.lower, self.upper)
+        return np.append(joints, target.closing) if self.gripper else joints

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from vla_sae_ros.core.commander import Commander
 from vla_sae_ros.robot.driver import RobotReading
 
 
@@ -28,6 +29,16 @@ class ArmCommand:
     episode_id: str = ""
     chunk_id: int = 0
     chunk_index: int = 0
+    commander: Commander = Commander.POLICY
+    """Who asks; the envelope follows only who commands at this tick."""
+    leaves_gripper: bool = False
+    """The gripper stays as it is, whatever `values` say of it."""
+
+    @property
+    def source(self) -> Commander:
+        """Return who commands the tick, HOLD where the policy asks for nothing."""
+        idle = self.values is None and self.commander is Commander.POLICY
+        return Commander.HOLD if idle else self.commander
 
 
 class CommandSource(Protocol):

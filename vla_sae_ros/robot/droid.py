@@ -54,3 +54,8 @@ class DroidActions:
         velocity = values[:JOINTS] / max(1.0, float(np.abs(values[:JOINTS]).max()))
         closing = 1.0 if values[JOINTS] > CLOSED_ABOVE else 0.0
         return Target(q + MAX_JOINT_DELTA * velocity, closing)
+
+    def action(self, target: Target, q: Joints) -> Joints:
+        """Return the lead over the measured joints in parts of 0.2 rad, all scaled alike to 1."""
+        velocity = (target.q - q) / MAX_JOINT_DELTA
+        return np.append(velocity / max(1.0, float(np.abs(velocity).max())), target.closing)

@@ -57,6 +57,13 @@ class FrankaKinematics:
         """Return the tool point (..., 3) [m] for joints (..., 7) rad."""
         return self.points(q)[..., -1, :]
 
+    def jacobian(self, q: Joints) -> npt.NDArray[np.float64]:
+        """Return (6, 7): tool velocity [m/s], turning [rad/s], base frame, per rad/s of a joint."""
+        frames = self._joint_frames(q)
+        axes = np.array([frame.z[:, 0] for frame in frames])
+        arms = self.tool(q) - np.array([frame.origin[:, 0] for frame in frames])
+        return np.vstack([np.cross(axes, arms).T, axes.T])
+
     @staticmethod
     def _joint_frames(q: Joints) -> list[_Frame]:
         """Walk from the base to joint 7: along x, turn about x, along z, turn about z.

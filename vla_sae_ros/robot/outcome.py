@@ -55,5 +55,9 @@ class EnvelopeState:
     refused: int
     held: int
     stops: int
+    taken_over: bool = False
+    """The owner commands by hand."""
+    takeovers: int = 0
+    """So far."""
     sag: str = ""
     """In words, how far the arm hangs below a target that rests; empty: it does not."""

@@ -37,6 +37,8 @@ class Refused(StrEnum):
     SHAPE = "shape"
     NOT_FINITE = "not_finite"
     RANGE = "range"
+    NOT_IN_CHARGE = "not_in_charge"
+    """Of the policy while a person has taken over, or of a person while nobody has."""
 
 
 class Stop(StrEnum):

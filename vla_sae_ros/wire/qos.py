@@ -42,6 +42,9 @@ FEATURES = _profile(400)
 """policy/features: none lost to a bag. What a reader missed is sent again when Fast DDS' heartbeat,
 every 3 s, finds it out: the publisher has to remember as long, at 100 messages/s."""
 
+TELEOP = _profile(1, reliable=False)
+"""To whom listens to a person: only the newest counts, and any joystick's node is heard."""
+
 COMMAND = _profile(1)
 """To a robot's controller: only the newest target counts."""
 

@@ -6,3 +6,13 @@ from __future__ import annotations
 def enabled_for(owner: str) -> str:
     """Return the answer to a granted enable; whoever is named in it owns the arm, nobody else."""
     return f"motion is enabled for {owner}"
+
+
+def taken_over_by(owner: str) -> str:
+    """Return the answer to a granted takeover; whoever is named in it commands, nobody else."""
+    return f"taken over by {owner}"
+
+
+def handed_back_by(owner: str) -> str:
+    """Return the answer to a granted hand-back."""
+    return f"handed back by {owner}"

@@ -10,11 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vla_sae_ros.core.chunk_queue import PlannedAction
+from vla_sae_ros.core.commander import Commander
 from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.sim.environment import ImageArray, Observation, TaskSpec
 
 WAITING = "no valid action: waiting for the policy"
 """Why an episode holds still."""
+BY_PERSON = "a person has taken over"
+BY_PERSON_SILENT = "a person has taken over and gives no command: holding still"
 
 
 class EpisodeClock(StrEnum):
@@ -124,7 +127,11 @@ class ExecutedTick:
     action: npt.NDArray[np.float32]
     """(A,) as sent to the environment."""
     planned: PlannedAction | None
-    """What it comes from; None: there was no valid action and the bridge held still."""
+    """The row that was executed; None: no row was."""
+    commander: Commander
+    """Who commanded it."""
+    held: bool
+    """There was no valid action, and the bridge held still."""
     lateness: float = 0.0
     """Realtime: how long after its time it started, seconds."""
 

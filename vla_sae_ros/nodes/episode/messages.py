@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
@@ -53,9 +56,10 @@ def to_executed(tick: ExecutedTick) -> ExecutedAction:
         header=to_header(tick.stamp_ns),
         episode_id=tick.episode_id,
         step=tick.step,
-        held=tick.planned is None,
+        held=tick.held,
         action=to_floats(tick.action),
         lateness=tick.lateness,
+        source=int(tick.commander),
     )
     if tick.planned is not None:
         message.chunk_id = tick.planned.chunk_id
@@ -92,8 +96,12 @@ def to_state(progress: Progress, control_rate: float) -> EpisodeState:
     return message
 
 
-def to_diagnostic(progress: Progress, chunks_without_episode: int) -> DiagnosticStatus:
-    """Return what /diagnostics says of the bridge."""
+def to_diagnostic(
+    progress: Progress,
+    chunks_without_episode: int,
+    more: Mapping[str, object] = MappingProxyType({}),
+) -> DiagnosticStatus:
+    """Return what /diagnostics says of the bridge; `more` comes last."""
     counts = progress.counts
     values = {
         "episode": progress.goal.episode_id if progress.goal else "",
@@ -113,6 +121,7 @@ def to_diagnostic(progress: Progress, chunks_without_episode: int) -> Diagnostic
         "renderer restarts": counts.renderer_restarts,
         "renderer": counts.renderer_trouble,
         "chunks without an episode": chunks_without_episode,
+        **more,
     }
     return DiagnosticStatus(
         level=_level(progress),

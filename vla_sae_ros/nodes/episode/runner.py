@@ -8,12 +8,15 @@ from copy import copy
 import numpy as np
 import numpy.typing as npt
 
-from vla_sae_ros.core.chunk_queue import Chunk, ChunkQueue, Refusal
+from vla_sae_ros.core.chunk_queue import Chunk, ChunkQueue, PlannedAction, Refusal
 from vla_sae_ros.core.chunk_requests import ChunkRequests, Due
+from vla_sae_ros.core.commander import Commander
 from vla_sae_ros.core.contract import Entry, bounded_action, safe_action
 from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import VlaSaeError
 from vla_sae_ros.nodes.episode.episode import (
+    BY_PERSON,
+    BY_PERSON_SILENT,
     WAITING,
     Counts,
     EpisodeCanceled,
@@ -26,6 +29,7 @@ from vla_sae_ros.nodes.episode.episode import (
     SimulatedEpisodeOutput,
     TimeSource,
 )
+from vla_sae_ros.nodes.episode.hand import Hand
 from vla_sae_ros.nodes.episode.mailbox import Mailbox
 from vla_sae_ros.nodes.episode.views import View, Views
 from vla_sae_ros.sim.environment import DrawsInBackground, Environment
@@ -44,6 +48,10 @@ class EpisodeRunner:
     The action entry of the contract says how actions are bounded and what holding still is.
     In lockstep simulated time can run ahead of the wall clock: no_earlier_than_ns, one period after
     the last stamp of the episode before, keeps the stamps of a process ascending.
+
+    While a person has taken over (hand), chunks are asked for and taken as always, and not
+    executed; in lockstep, too, a tick then takes its time. After the hand-back the arm holds until
+    there is a chunk of an observation that was made since.
     """
 
     def __init__(
@@ -56,6 +64,7 @@ class EpisodeRunner:
         output: SimulatedEpisodeOutput,
         time: TimeSource,
         no_earlier_than_ns: int = 0,
+        hand: Hand | None = None,
     ) -> None:
         self._goal = goal
         self._environment = environment
@@ -65,6 +74,7 @@ class EpisodeRunner:
         self._output = output
         self._time = time
         self._no_earlier_than_ns = no_earlier_than_ns
+        self._hand, self._by_hand = hand, False
         self._queue = ChunkQueue(action.width, pacing.control_rate)
         self._queue.reset(goal.episode_id)
         self._counts = Counts()
@@ -130,10 +140,13 @@ class EpisodeRunner:
     def _run_lockstep(self) -> None:
         """Execute execute_steps ticks of each chunk; no tick passes while a chunk is awaited."""
         while not self._is_over():
+            self._note_commander()
             if self._requests.is_used_up(self._step, self._queue.newest, lead=0):
                 self._look(asks=True)
                 self._await_chunk()
-            self._take_chunks()
+            # Nobody steers by hand what runs faster than it would.
+            paced = self._stamped_at + self._pacing.period
+            self._take_chunks(until=paced if self._by_hand else None)
             self._tick()
             self._picture()
 
@@ -151,22 +164,49 @@ class EpisodeRunner:
                 self._counts.missed_deadlines += 1
                 deadline += lateness
             deadline += self._pacing.period
+            self._note_commander()
             self._tick()
             self._ask_in_realtime()
 
+    def _note_commander(self) -> None:
+        """Look who commands the next tick; after a hand-back, plan anew from here."""
+        by_hand = self._hand is not None and self._hand.taken
+        if self._by_hand and not by_hand:
+            self._queue.restart(self._step)
+            self._requests.anew()
+        self._by_hand = by_hand
+
+    def _choose(
+        self, planned: PlannedAction | None
+    ) -> tuple[npt.NDArray[np.float32], Commander, bool]:
+        """Return what to execute, who commands it, and whether that is to hold still."""
+        asked = planned.action if planned is not None else None
+        commander = Commander.HOLD if asked is None else Commander.POLICY
+        if self._by_hand and self._hand is not None:
+            asked, commander = self._hand.action(self._last), Commander.PERSON
+        if asked is None:
+            self._counts.held_ticks += commander is Commander.HOLD
+            return safe_action(self._action, self._last), commander, True
+        bounded = bounded_action(self._action, asked)
+        self._counts.clipped_actions += bounded.clipped
+        return bounded.values, commander, False
+
     def _tick(self) -> None:
         planned = self._queue.pop(self._step)
-        if planned is None:
-            action = safe_action(self._action, self._last)
-            self._counts.held_ticks += 1
-        else:
-            bounded = bounded_action(self._action, planned.action)
-            action = bounded.values
-            self._counts.clipped_actions += bounded.clipped
+        action, commander, held = self._choose(planned)
+        if commander is Commander.PERSON:
+            planned = None
         result = self._environment.step(action.astype(np.float64))
         self._output.executed(
             ExecutedTick(
-                self._goal.episode_id, self._stamp_ns, self._step, action, planned, self._lateness
+                self._goal.episode_id,
+                self._stamp_ns,
+                self._step,
+                action,
+                planned,
+                commander,
+                held,
+                self._lateness,
             )
         )
         self._hash.update(action.astype("<f4").tobytes())
@@ -174,7 +214,9 @@ class EpisodeRunner:
         self._step += 1
         self._stamp_ns, self._stamped_at = self._stamp_now(), self._time.monotonic()
         self._status, self._detail = EpisodeStatus.RUNNING, ""
-        if planned is None:
+        if commander is Commander.PERSON:
+            self._detail = BY_PERSON_SILENT if held else BY_PERSON
+        elif held:
             self._status, self._detail = EpisodeStatus.HOLDING, WAITING
         if result.success:
             self._status, self._detail = (

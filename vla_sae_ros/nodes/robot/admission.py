@@ -21,7 +21,7 @@ from vla_sae_ros.robot.machine.states import State
 from vla_sae_ros.robot.machine.table import REFUSALS
 from vla_sae_ros.robot.reasons import Status
 from vla_sae_ros.wire import qos
-from vla_sae_ros.wire.robot_words import enabled_for
+from vla_sae_ros.wire.robot_words import enabled_for, handed_back_by, taken_over_by
 from vla_sae_ros.wire.steady import steady_timer
 
 PATIENCE = 1.0
@@ -40,7 +40,7 @@ TWO_BRIDGES = "another node publishes robot_command: two bridges command one rob
 
 
 class RobotAdmission:
-    """`bridge/enable`, `stop`, `recover`, `way_back` and `heartbeat` of one control loop.
+    """`bridge/enable`, `takeover`, `stop`, `recover`, `way_back`, `heartbeat` of one control loop.
 
     SetBool does not say who calls: the enable goes to the one client that is heard of, and only
     that client's heartbeats prolong it. While several are heard of, nobody is enabled.
@@ -69,6 +69,7 @@ class RobotAdmission:
         group = ReentrantCallbackGroup()
         for kind, name, answer in (
             (SetBool, "bridge/enable", self._enable),
+            (SetBool, "bridge/takeover", self._take_over),
             (Trigger, "bridge/stop", self._stop),
             (Trigger, "bridge/recover", self._recover),
             (Trigger, "bridge/way_back", self._go_back),
@@ -120,6 +121,25 @@ class RobotAdmission:
             self._node.get_logger().warning(f"enable refused: {refusal}")
             return response
         response.success, response.message = True, enabled_for(owner)
+        return response
+
+    async def _take_over(
+        self, request: SetBool.Request, response: SetBool.Response
+    ) -> SetBool.Response:
+        asked = self._loop.ticket()
+        try:
+            owner = await self._owner()
+            if request.data:
+                self._loop.take_over(owner, asked)
+            else:
+                self._loop.hand_back(owner, asked)
+        except VlaSaeError as refusal:
+            response.message = str(refusal)
+            self._node.get_logger().warning(f"takeover refused: {refusal}")
+            return response
+        words = taken_over_by if request.data else handed_back_by
+        response.success, response.message = True, words(owner)
+        self._node.get_logger().info(response.message)
         return response
 
     def _stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

@@ -18,11 +18,14 @@ from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.core.contract import Contract, load_contract
 from vla_sae_ros.core.contract.messages import split_joint
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.person import PersonInput
 from vla_sae_ros.msg import ActionChunk
 from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.episode.episode import EpisodeClock, EpisodeGoal
 from vla_sae_ros.nodes.episode.messages import from_chunk
+from vla_sae_ros.nodes.episode.person import InCharge, PersonTopics
+from vla_sae_ros.nodes.episode.person_parameters import person_limits
 from vla_sae_ros.nodes.episode.server import EpisodeServer
 from vla_sae_ros.nodes.robot.admission import RobotAdmission
 from vla_sae_ros.nodes.robot.episode import EpisodeSource
@@ -38,6 +41,7 @@ from vla_sae_ros.robot.droid import DroidActions
 from vla_sae_ros.robot.envelope.envelope import SafetyEnvelope
 from vla_sae_ros.robot.loop.audit import AuditLog
 from vla_sae_ros.robot.loop.loop import NO_ROBOT, ControlLoop
+from vla_sae_ros.robot.person_actions import PersonActions
 from vla_sae_ros.robot.reasons import Status
 from vla_sae_ros.robot.report import Report
 from vla_sae_ros.robot.settings import RobotSettings
@@ -87,7 +91,11 @@ class RobotBridge(Node):
         self._stops = 0
         self._said: Status | None = None
         self._missing = ""
+        self._person = PersonInput(person_limits(values), settings.joints, time.monotonic)
         self._loop = self._make_loop(make_driver, settings, space)
+        self._person_topics = PersonTopics(
+            self, self._person, self._in_charge, names, twists=settings.place is not None
+        )
         self._admission = RobotAdmission(self, self._loop, settings.lease, self._held, self._rivals)
         self._reset_steering = self.create_client(
             Trigger, "steering/reset", qos_profile=qos.SERVICE
@@ -125,6 +133,7 @@ class RobotBridge(Node):
         self, make_driver: MakeDriver, settings: RobotSettings, space: ActionSpace
     ) -> ControlLoop:
         envelope = SafetyEnvelope(settings, space, time.monotonic)
+        self._source.person = PersonActions(self._person, envelope, settings, space)
         driver = self._driver = make_driver(self, self._values, settings)
         sinks = [self._told] + ([self._audit] if self._audit is not None else [])
         return ControlLoop(driver, envelope, self._source, settings.robot, settings.period, sinks)
@@ -176,6 +185,10 @@ class RobotBridge(Node):
         """Name who else commands the arm, as far as its driver can see that."""
         driver = self._driver
         return driver.rivals() if isinstance(driver, TopicDriver) else ()
+
+    def _in_charge(self) -> InCharge:
+        envelope = self._loop.state().envelope
+        return InCharge(envelope.owner if envelope.taken_over else "", envelope.takeovers)
 
     def _held(self) -> None:
         self._end("motion was disabled", canceled=True)
@@ -244,10 +257,15 @@ class RobotBridge(Node):
 
     def _diagnose(self) -> None:
         state = self._loop.state()
+        envelope = state.envelope
         status = to_diagnostic(
             state,
             f"{self.get_name()}: robot",
             {
+                "taken over by": envelope.owner if envelope.taken_over else "",
+                "takeovers": envelope.takeovers,
+                "person's commands refused": self._person.refused,
+                "last refused command": self._person.refusal,
                 "last refused chunk": self._last_refusal,
                 "audit lines lost": 0 if self._audit is None else self._audit.lost,
                 "chunks without an episode": self._chunks_without_episode,

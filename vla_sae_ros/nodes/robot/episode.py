@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ import numpy.typing as npt
 
 from vla_sae_ros.core.chunk_queue import Chunk, ChunkQueue, PlannedAction
 from vla_sae_ros.core.chunk_requests import ChunkRequests, Due
+from vla_sae_ros.core.commander import Commander
 from vla_sae_ros.core.contract import Entry, bounded_action, safe_action
 from vla_sae_ros.nodes.episode.episode import EpisodeGoal, Pacing
 from vla_sae_ros.robot.command import ArmCommand
 from vla_sae_ros.robot.driver import RobotReading
+from vla_sae_ros.robot.person_actions import PersonActions
 
 OUTSIDE = -1
 
@@ -37,6 +40,10 @@ class EpisodeTick(ArmCommand):
 
 class EpisodeSource:
     """A CommandSource that plays the chunks of one episode at a time, holding between them.
+
+    While a person has taken over it gives what they ask for; the episode goes on meanwhile, and so
+    do the requests for chunks. After the hand-back it holds until there is a chunk of an
+    observation that was made since.
 
     It holds while the policy computes and gives nothing once the policy has not answered for
     `policy_timeout`: the loop's watchdog stops the arm then. `next` runs on the control thread,
@@ -68,6 +75,10 @@ class EpisodeSource:
         self._step = 0
         self._unanswered_since: float | None = None
         self._last: npt.NDArray[np.float32] | None = None
+        self._closing = math.nan
+        self._taken = False
+        self.person: PersonActions | None = None
+        """Who may take over; set it before the first tick."""
         self._clear("")
 
     @property
@@ -104,12 +115,15 @@ class EpisodeSource:
     def next(self, reading: RobotReading, now: float) -> ArmCommand | None:
         """See CommandSource.next."""
         with self._lock:
+            self._note_commander()
             goal = self._goal
             if goal is None or self._step >= goal.max_steps:
-                return EpisodeTick(now, None, self._revision)
+                return self._outside_episode(reading, now)
             step, self._step = self._step, self._step + 1
             due = self._ask(step, now)
             planned = self._queue.pop(step)
+            if self._taken:
+                return self._by_hand(goal, step, due, reading, now)
             if planned is not None:
                 return self._row(goal, planned, due, now)
             waited = 0.0 if self._unanswered_since is None else now - self._unanswered_since
@@ -128,12 +142,61 @@ class EpisodeSource:
                 asks_again=due is Due.AGAIN and step > 0,
             )
 
+    def _note_commander(self) -> None:
+        """Begin and end what belongs to one takeover."""
+        person = self.person
+        if person is None or person.in_charge == self._taken:
+            return
+        self._taken = not self._taken
+        if self._taken:
+            return
+        self._queue.restart(self._step)
+        self._requests.anew()
+        self._unanswered_since = None
+
+    def _outside_episode(self, reading: RobotReading, now: float) -> EpisodeTick:
+        if not self._taken or self.person is None:
+            return EpisodeTick(now, None, self._revision)
+        asked = self.person.action(reading, self._closing)
+        return EpisodeTick(
+            now,
+            asked.values,
+            self._revision,
+            commander=Commander.PERSON,
+            leaves_gripper=asked.leaves_gripper,
+        )
+
+    def _by_hand(
+        self, goal: EpisodeGoal, step: int, due: Due, reading: RobotReading, now: float
+    ) -> EpisodeTick:
+        assert self.person is not None
+        asked = self.person.action(reading, self._closing)
+        if asked.values is None:
+            self._last = safe_action(self._action, self._last)
+        else:
+            self._last = asked.values.astype(np.float32)
+            if not asked.leaves_gripper:
+                self._closing = float(asked.values[-1])
+        return EpisodeTick(
+            now,
+            asked.values,
+            self._revision,
+            goal.episode_id,
+            commander=Commander.PERSON,
+            leaves_gripper=asked.leaves_gripper,
+            step=step,
+            action=self._last,
+            asks=due is not Due.NO,
+            asks_again=due is Due.AGAIN and step > 0,
+        )
+
     def _row(self, goal: EpisodeGoal, planned: PlannedAction, due: Due, now: float) -> EpisodeTick:
         bounded = bounded_action(self._action, planned.action)
         asked = bounded.asked.astype(np.float64)
         nonsense = bounded.clipped and self._outside(asked)
         values = asked if nonsense else bounded.values.astype(np.float64)
         self._last, self._revision = bounded.values, planned.steering_revision
+        self._closing = float(bounded.values[-1])
         return EpisodeTick(
             now,
             values,

@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import JointState
 
+from vla_sae_ros.core.commander import Commander
 from vla_sae_ros.msg import RobotCommand, RobotState
 from vla_sae_ros.robot.driver import Joints, RobotReading
 from vla_sae_ros.robot.kinematics import FrankaKinematics
@@ -65,9 +66,11 @@ def to_robot_command(outcome: Outcome, ticks: int, stamp_ns: int) -> RobotComman
         gripper=outcome.closing,
         limits=[str(limit) for limit in outcome.limits],
         refused=str(outcome.refused or ""),
+        source=int(Commander.HOLD),
     )
     command = outcome.command
     if command is not None:
+        message.source = int(command.source)
         message.episode_id, message.chunk_id = command.episode_id, command.chunk_id
         message.chunk_index = command.chunk_index
         message.steering_revision = command.steering_revision

@@ -10,10 +10,11 @@ from vla_sae_ros.core.contract import Contract
 from vla_sae_ros.core.contract.messages import split_joint
 from vla_sae_ros.core.parameters import parameter, parameters_of
 from vla_sae_ros.nodes.episode.episode import Pacing
+from vla_sae_ros.nodes.episode.person_parameters import PersonParameters
 
 
 @dataclass(frozen=True)
-class RobotBridgeParameters:
+class RobotBridgeParameters(PersonParameters):
     """The robot bridge's."""
 
     robot: str = parameter("panda", "the arm and its limits: a name among config/robots or a file")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 from copy import copy
 
+from vla_sae_ros.core.commander import Commander
 from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.nodes.episode.episode import (
+    BY_PERSON,
+    BY_PERSON_SILENT,
     WAITING,
     Counts,
     EpisodeGoal,
@@ -50,19 +53,31 @@ class RobotRun:
             return
         self._start_ns = self._start_ns or stamp_ns
         self._stamp_ns = stamp_ns
-        self._counts.held_ticks += tick.planned is None
+        by_person = tick.commander is Commander.PERSON
+        held = tick.values is None
+        self._counts.held_ticks += held and not by_person
         self._counts.clipped_actions += tick.clipped
         self._counts.resent_requests += tick.asks_again
         if tick.asks:
             output.request(Request(self._goal, stamp_ns, self._start_ns, tick.step))
         if outcome.refused is None and outcome.stop is None:
             output.executed(
-                ExecutedTick(self._goal.episode_id, stamp_ns, tick.step, tick.action, tick.planned)
+                ExecutedTick(
+                    self._goal.episode_id,
+                    stamp_ns,
+                    tick.step,
+                    tick.action,
+                    tick.planned,
+                    tick.source,
+                    held,
+                )
             )
             self._hash.update(tick.action.astype("<f4").tobytes())
         self._step = tick.step + 1
         self._status, self._detail = EpisodeStatus.RUNNING, ""
-        if tick.planned is None:
+        if by_person:
+            self._detail = BY_PERSON_SILENT if held else BY_PERSON
+        elif held:
             self._status, self._detail = EpisodeStatus.HOLDING, WAITING
         output.progress(self._progress())
 

@@ -15,6 +15,7 @@ from rclpy.task import Future
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.core.contract import Contract, load_contract
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.person import PersonInput
 from vla_sae_ros.core.picture_record import RecordsPictures
 from vla_sae_ros.msg import ActionChunk
 from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
@@ -22,12 +23,16 @@ from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.base.told_pictures import ToldPictures, picture_facts
 from vla_sae_ros.nodes.episode.autorun import Autorun
 from vla_sae_ros.nodes.episode.episode import EpisodeClock, EpisodeGoal
+from vla_sae_ros.nodes.episode.hand import Takeover
 from vla_sae_ros.nodes.episode.mailbox import ChunkMailbox
 from vla_sae_ros.nodes.episode.messages import from_chunk, to_diagnostic
+from vla_sae_ros.nodes.episode.person import PersonTopics
+from vla_sae_ros.nodes.episode.person_parameters import person_limits
 from vla_sae_ros.nodes.episode.publisher import EpisodePublisher
 from vla_sae_ros.nodes.episode.runner import EpisodeRunner
 from vla_sae_ros.nodes.episode.server import EpisodeServer
 from vla_sae_ros.nodes.sim.parameters import LARGEST_SEED, SimBridgeParameters, pacing
+from vla_sae_ros.nodes.sim.sim_hand import SimHand
 from vla_sae_ros.resources import share_folder
 from vla_sae_ros.sim.environment import Environment, TaskSpec
 from vla_sae_ros.wire import qos
@@ -71,6 +76,10 @@ class SimBridge(Node):
         self._action = contract.action
         self._pacing = pacing(self._values, _common_rate(contract, self._environment))
         self._output = EpisodePublisher(self, self._environment.cameras, contract.fps)
+        self._person = PersonInput(person_limits(self._values), 0, time.monotonic)
+        self._takeover = Takeover(self, self._person)
+        self._hand = SimHand(self._person, self._takeover)
+        self._person_topics = PersonTopics(self, self._person, lambda: self._takeover.in_charge)
         self._mailbox: ChunkMailbox | None = None  # there is one exactly while an episode runs
         # Kept beyond that: an executor that is shut down drops the coroutine that awaits the end.
         self._episode: tuple[threading.Thread, ChunkMailbox] | None = None
@@ -147,6 +156,7 @@ class SimBridge(Node):
             self._output,
             SystemTime(),
             next_ns,
+            self._hand,
         )
         try:
             finished.set_result(runner.run())
@@ -193,8 +203,15 @@ class SimBridge(Node):
             self._mailbox.put(from_chunk(message))
 
     def _diagnose(self) -> None:
+        charge, person = self._takeover.in_charge, self._person
+        told = {
+            "taken over by": charge.owner,
+            "takeovers": charge.takeovers,
+            "person's commands refused": person.refused,
+            "last refused command": person.refusal,
+        }
         message = DiagnosticArray(
-            status=[to_diagnostic(self._output.latest, self._chunks_without_episode)]
+            status=[to_diagnostic(self._output.latest, self._chunks_without_episode, told)]
         )
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)

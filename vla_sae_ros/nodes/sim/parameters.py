@@ -8,6 +8,7 @@ from typing import Literal
 from vla_sae_ros.core.parameters import parameter
 from vla_sae_ros.core.picture_record import QUALITIES
 from vla_sae_ros.nodes.episode.episode import Pacing
+from vla_sae_ros.nodes.episode.person_parameters import PersonParameters
 
 LARGEST_SEED = 2**32 - 1
 """What numpy's global generator, which seeds LIBERO's scenes, takes."""
@@ -16,7 +17,7 @@ _PACING = Pacing(control_rate=20.0)
 
 
 @dataclass(frozen=True)
-class SimBridgeParameters:
+class SimBridgeParameters(PersonParameters):
     """The simulation bridge's."""
 
     contract: str = parameter(

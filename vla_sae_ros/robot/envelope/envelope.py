@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vla_sae_ros.core.commander import Commander
 from vla_sae_ros.robot.action_space import ActionSpace
 from vla_sae_ros.robot.admission import Admission, EnableRefused
 from vla_sae_ros.robot.command import ArmCommand
@@ -19,6 +20,7 @@ from vla_sae_ros.robot.envelope.place_guard import RETURN
 from vla_sae_ros.robot.envelope.reading_guard import Problem, fault_of, problem_of
 from vla_sae_ros.robot.envelope.shaping import Shaping
 from vla_sae_ros.robot.machine.events import Action, Event, Kind, Verdict
+from vla_sae_ros.robot.machine.states import State
 from vla_sae_ros.robot.outcome import EnvelopeState, Outcome
 from vla_sae_ros.robot.reasons import Limit, Refused, Status, Stop
 from vla_sae_ros.robot.settings import RobotSettings
@@ -112,6 +114,9 @@ class SafetyEnvelope:
         if Action.BEGIN in verdict.actions:
             self._begin()
             self._way_back = event.way_back
+        if Action.SWITCH in verdict.actions:
+            self._shaping.hand_over()
+            self._counts["takeovers"] += event.kind is Kind.TAKE_OVER
         self._keep()
         return verdict
 
@@ -170,6 +175,21 @@ class SafetyEnvelope:
         """Return the highest ticket of a stop that has had its effect."""
         return self._admission.memory.last_stop
 
+    @property
+    def taken_over(self) -> bool:
+        """Tell whether the owner commands by hand, and the policy does not."""
+        return self._admission.memory.state is State.TAKEN_OVER
+
+    @property
+    def takeover(self) -> int:
+        """Return the number of the takeover that lasts, 0: the policy commands."""
+        return self._counts["takeovers"] if self.taken_over else 0
+
+    @property
+    def commanded(self) -> Joints | None:
+        """Return the joints (N,) rad that were commanded last; None before an enable's first."""
+        return self._shaping.commanded if self._started else None
+
     def _keep(self) -> None:
         """Leave a state for other threads, whole."""
         memory, count = self._admission.memory, self._counts
@@ -185,6 +205,8 @@ class SafetyEnvelope:
             count["refused"],
             count["held"],
             memory.stops,
+            self.taken_over,
+            count["takeovers"],
             self._measured.sag,
         )
 
@@ -351,7 +373,9 @@ class SafetyEnvelope:
             return self._going_back(number, reading, command, now)
         refusal: Refusal | None = None
         if command is not None:
-            refusal = refusal_of(command, self._space, self._settings.watchdog, now)
+            refusal = self._not_in_charge(command) or refusal_of(
+                command, self._space, self._settings.watchdog, now
+            )
             if refusal is None:
                 self._fed, self._revision = command.stamp, command.steering_revision
         shaped = self._shape(command if refusal is None else None, reading)
@@ -371,6 +395,14 @@ class SafetyEnvelope:
             None if refusal is None else refusal[0],
             detail="" if refusal is None else refusal[1],
         )
+
+    def _not_in_charge(self, command: ArmCommand) -> Refusal | None:
+        """Never both in one tick: who does not command is not followed, whatever it asks for."""
+        by_person = command.commander is Commander.PERSON
+        if command.values is None or by_person is self.taken_over:
+            return None
+        who = ("the policy", "a person")
+        return Refused.NOT_IN_CHARGE, f"{who[by_person]} asks and {who[not by_person]} commands"
 
     def _going_back(
         self, number: int, reading: RobotReading, command: ArmCommand | None, now: float
@@ -395,7 +427,8 @@ class SafetyEnvelope:
         if command is not None and command.values is not None:
             target = self._space.target(np.asarray(command.values, float), reading.q)
             sent, limits = self._shaping.follow(target.q, reading.q, command.steering_revision)
-            return None if sent is None else _Shaped(target.q, sent, target.closing, limits)
+            closing = nan if command.leaves_gripper else target.closing
+            return None if sent is None else _Shaped(target.q, sent, closing, limits)
         if self._fed is None:
             return _Shaped(None, None, nan, ())  # nobody has commanded it yet: it just stands
         sent, limits = self._shaping.hold()

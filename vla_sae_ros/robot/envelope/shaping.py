@@ -39,6 +39,10 @@ class Shaping:
         if self._place is not None:
             self._place.start(q)
 
+    def hand_over(self) -> None:
+        """Let the next target be another commander's: from where the arm was sent last."""
+        self._slew.hand_over()
+
     @property
     def commanded(self) -> Joints | None:
         """Return the joints (N,) rad that were commanded last; None before `start`."""
@@ -70,13 +74,13 @@ class Shaping:
 
         None: braking would leave the workspace; the arm has to be stopped.
         """
-        lead, slewed = self._slew.apply(revision, target - q)
+        assert self._motion is not None, "start() comes first"
+        lead, slewed = self._slew.apply(revision, target - q, self._motion.q - q)
         names = [Limit.STEERING_SLEW] if slewed else []
         largest = float(np.abs(lead).max())
         if largest > self._max_step * (1 + 1e-9):
             lead = lead * (self._max_step / largest)
             names.append(Limit.JOINT_STEP)
-        assert self._motion is not None, "start() comes first"
         v, found = self._joints.next_velocity(self._motion, q + lead)
         return self._move(v, names + found)
 

@@ -1,4 +1,4 @@
-"""How fast a change of steering may change what the arm is told to do."""
+"""How fast a change of steering, or of who commands, may change what the arm is told to do."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class SteeringSlew:
     def reset(self) -> None:
         """Forget the past: the next command is followed as it is, whatever its revision."""
         self._revision: int | None = None
+        self._another = False  # commands from the next tick on
         self._last: Joints = np.zeros(0)
         self._offset: Joints = np.zeros(0)
 
@@ -33,14 +34,23 @@ class SteeringSlew:
         self._last = np.zeros_like(self._last)
         self._offset = np.zeros_like(self._offset)
 
-    def apply(self, revision: int, lead: Joints) -> tuple[Joints, bool]:
+    def hand_over(self) -> None:
+        """Another one commands from the next tick on: hand over to it from standing still."""
+        self._another = self._revision is not None
+
+    def apply(
+        self, revision: int, lead: Joints, standing: Joints | float = 0.0
+    ) -> tuple[Joints, bool]:
         """Return how far the target may lead the joints, (N,) rad, and whether that was changed.
 
         Args:
             revision: steering revision that the command was computed with.
             lead: (N,) rad from the measured joints to the target.
+            standing: (N,) rad, the lead of an arm that stays where it was sent last.
         """
-        if self._revision is None:
+        if self._another:
+            self._another, self._offset = False, standing - lead
+        elif self._revision is None:
             self._offset = np.zeros_like(lead)
         elif revision != self._revision:
             self._offset = self._last - lead

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from vla_sae_ros.core.commander import Commander
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.robot.driver import Joints
 from vla_sae_ros.robot.outcome import Outcome
@@ -128,6 +129,7 @@ def _of_outcome(outcome: Outcome) -> dict[str, Any]:
         "stop": outcome.stop,
         "detail": outcome.detail,
         "gripper": None if math.isnan(outcome.closing) else outcome.closing,
+        "source": (Commander.HOLD if command is None else command.source).name.lower(),
     }
     if command is not None:
         record |= {

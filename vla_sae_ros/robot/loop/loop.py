@@ -128,6 +128,23 @@ class ControlLoop:
         """Prolong an enable; raises EnableRefused."""
         self._post(Event(Kind.RENEW, self._asked(None), owner, lease))
 
+    def take_over(self, owner: str, asked: int | None = None) -> None:
+        """Let `owner`, who has enabled the arm, command it by hand, and the policy no more.
+
+        Args:
+            asked: a ticket; a disable, takeover or hand-back that was asked for after it wins.
+
+        Raises:
+            EnableRefused: with the reason; nothing was changed.
+        """
+        self._post(Event(Kind.TAKE_OVER, self._asked(asked), owner))
+        self._tell(f"takeover by {owner}")
+
+    def hand_back(self, owner: str, asked: int | None = None) -> None:
+        """Let the policy command again; as `take_over` otherwise."""
+        self._post(Event(Kind.HAND_BACK, self._asked(asked), owner))
+        self._tell(f"hand-back by {owner}")
+
     def disable(self, by: str) -> None:
         """Brake and refuse commands, and every enable that was asked for before."""
         self._post(Event(Kind.DISABLE, self._asked(None)))

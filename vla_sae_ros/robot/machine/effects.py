@@ -12,7 +12,7 @@ Effect = Callable[[Memory, Event], None]
 
 def own(memory: Memory, event: Event) -> None:
     """The arm belongs to who enabled it."""
-    memory.owner = event.owner
+    memory.owner, memory.going_back = event.owner, event.way_back
 
 
 def disown(memory: Memory, _event: Event) -> None:
@@ -41,6 +41,11 @@ def void_requests(memory: Memory, event: Event) -> None:
 def void_enables(memory: Memory, event: Event) -> None:
     """Enables that were asked for before this disable are asked for in vain."""
     memory.last_hold = max(memory.last_hold, event.asked)
+
+
+def void_switches(memory: Memory, event: Event) -> None:
+    """Takeovers and hand-backs that were asked for before this one are asked for in vain."""
+    memory.last_switch = max(memory.last_switch, event.asked)
 
 
 def occupy_driver(memory: Memory, event: Event) -> None:

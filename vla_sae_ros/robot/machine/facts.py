@@ -36,6 +36,10 @@ class Memory:
     """Highest ticket of a stop: what was asked for before it is void."""
     last_hold: int = 0
     """Highest ticket of a disable or a recovery: an enable that was asked for before it is void."""
+    last_switch: int = 0
+    """Highest ticket of a takeover or a hand-back: one that was asked for before it is void."""
+    going_back: bool = False
+    """The enable was for a move back between the joints' ends, and for nothing else."""
     recovering: int | None = None
     """Ticket of the recovery whose asker waits for an answer."""
     driver_busy: bool = False

@@ -39,6 +39,20 @@ def asked_after_hold(memory: Memory, event: Event, _longest: float) -> str:
     return "A stop or a disable came after this enable was asked for. Ask again."
 
 
+def asked_after_switch(memory: Memory, event: Event, _longest: float) -> str:
+    """Who asks later to take over or to hand back wins."""
+    if event.asked > memory.last_switch:
+        return ""
+    return f"A later takeover or hand-back came before this {event.kind}. Ask again."
+
+
+def not_going_back(memory: Memory, _event: Event, _longest: float) -> str:
+    """A joint beyond its range is moved by the bridge alone."""
+    if not memory.going_back:
+        return ""
+    return "The arm is on its way back between its joints' ends. Enable it again after that."
+
+
 def stands(memory: Memory, _event: Event, _longest: float) -> str:
     """A motion begins from rest."""
     if not memory.arm.braking:

@@ -16,6 +16,8 @@ class State(StrEnum):
     """Connected and holding still."""
     ENABLED = "enabled"
     """One owner moves it."""
+    TAKEN_OVER = "taken over"
+    """Its owner moves it by hand; what the policy wants does not reach it."""
     STOPPED = "stopped"
     """Latched."""
     RECOVERING = "recovering"
@@ -26,6 +28,7 @@ STATUS = {
     State.OFFLINE: Status.OFFLINE,
     State.DISABLED: Status.DISABLED,
     State.ENABLED: Status.ENABLED,
+    State.TAKEN_OVER: Status.ENABLED,
     State.STOPPED: Status.STOPPED,
     State.RECOVERING: Status.STOPPED,
 }

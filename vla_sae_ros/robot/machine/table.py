@@ -16,9 +16,10 @@ from vla_sae_ros.robot.machine.guards import Guard
 from vla_sae_ros.robot.machine.states import State
 
 OFFLINE, DISABLED, ENABLED = State.OFFLINE, State.DISABLED, State.ENABLED
-STOPPED, RECOVERING = State.STOPPED, State.RECOVERING
+TAKEN_OVER, STOPPED, RECOVERING = State.TAKEN_OVER, State.STOPPED, State.RECOVERING
 ANY = frozenset(State)
 BRAKE, BEGIN, RECOVER_DRIVER = Action.BRAKE, Action.BEGIN, Action.RECOVER_DRIVER
+SWITCH = Action.SWITCH
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ TABLE = (
     # STOP wins from every state, and voids what was asked for before it.
     Row(ANY, Kind.STOP, STOPPED,
         effects=(do.void_requests, do.latch, do.disown), actions=(BRAKE,)),
-    Row(_in(DISABLED, ENABLED), Kind.TROUBLE, STOPPED,
+    Row(_in(DISABLED, ENABLED, TAKEN_OVER), Kind.TROUBLE, STOPPED,
         effects=(do.latch, do.disown), actions=(BRAKE,)),
 
     # One owner moves the arm, from rest, while it is heard of.
@@ -53,12 +54,21 @@ TABLE = (
         guards=(only.named, only.short_lease, only.asked_after_hold, only.fresh, only.no_fault,
                 only.admitted, only.stands),
         effects=(do.own,), actions=(BEGIN,)),
-    Row(_in(ENABLED), Kind.ENABLE, ENABLED,
+    Row(_in(ENABLED, TAKEN_OVER), Kind.ENABLE, None,
         guards=(only.short_lease, only.asked_after_hold, only.by_owner)),
-    Row(_in(ENABLED), Kind.RENEW, ENABLED, guards=(only.short_lease, only.by_owner)),
-    Row(_in(ENABLED), Kind.DISABLE, DISABLED,
+    Row(_in(ENABLED, TAKEN_OVER), Kind.RENEW, None, guards=(only.short_lease, only.by_owner)),
+    Row(_in(ENABLED, TAKEN_OVER), Kind.DISABLE, DISABLED,
         effects=(do.void_enables, do.disown), actions=(BRAKE,)),
     Row(ANY, Kind.DISABLE, None, effects=(do.void_enables,)),
+
+    # The owner takes over from the policy, and hands back; nobody else does either.
+    Row(_in(ENABLED, TAKEN_OVER), Kind.TAKE_OVER, TAKEN_OVER,
+        guards=(only.by_owner, only.asked_after_hold, only.asked_after_switch,
+                only.not_going_back),
+        effects=(do.void_switches,), actions=(SWITCH,)),
+    Row(_in(ENABLED, TAKEN_OVER), Kind.HAND_BACK, ENABLED,
+        guards=(only.by_owner, only.asked_after_switch),
+        effects=(do.void_switches,), actions=(SWITCH,)),
 
     # A latch is taken back by a recovery that was asked for after the last stop.
     Row(_in(STOPPED), Kind.RECOVER, RECOVERING,
@@ -93,6 +103,14 @@ REFUSALS = {
     (ENABLED, Kind.RECOVER): (
         "The arm is enabled by {owner!r} and not stopped: there is nothing to recover."
     ),
+    (TAKEN_OVER, Kind.RECOVER): (
+        "The arm is taken over by {owner!r} and not stopped: there is nothing to recover."
+    ),
     (RECOVERING, Kind.RECOVER): "The arm is recovering already.",
+    **{
+        (state, kind): "The arm is {state}: only an enabled arm is taken over or handed back."
+        for state in (OFFLINE, DISABLED, STOPPED, RECOVERING)
+        for kind in (Kind.TAKE_OVER, Kind.HAND_BACK)
+    },
 }
 """What is said to a request that has no row."""
