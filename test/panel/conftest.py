@@ -59,6 +59,7 @@ class FakeCommands:
         self.listening = True
         self.requests: list[tuple[str, object]] = []
         self.offered: set[str] = set()
+        self.moves: list[tuple[float, float, float]] = []
 
     @property
     def can_run_episodes(self) -> bool:
@@ -111,6 +112,15 @@ class FakeCommands:
 
     def enable_bridge(self, enable: bool) -> int:
         return self._note("enable", enable)
+
+    def take_over(self, on: bool) -> int:
+        return self._note("take over", on)
+
+    def move_by_hand(self, linear: tuple[float, float, float]) -> None:
+        self.moves.append(linear)
+
+    def grip_by_hand(self, closing: float) -> None:
+        self._note("grip", closing)
 
     def stop_bridge(self) -> int:
         return self._note("stop", None)

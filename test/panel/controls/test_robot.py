@@ -42,6 +42,9 @@ class Bench:
 
         self._qtbot.waitUntil(look)
 
+    def told(self, words: str) -> bool:
+        return any(words in outcome.text for outcome in self.ros.client.incoming.outcomes.take())
+
     def status(self, status: int) -> None:
         self.until(lambda: self.robot.robot[-1].status == status)
 
@@ -99,3 +102,30 @@ def test_an_episode_started_from_the_form_moves_the_arm(bench):
     bench.pane.start()
     bench.until(lambda: bench.store.episode and "step limit" in bench.store.episode.detail)
     bench.until(lambda: bench.robot.executed and bench.robot.executed[-1].step == 9)
+
+
+def test_the_panel_takes_over_moves_the_arm_and_hands_back(bench):
+    bench.robot.answer = lambda request: [chunk_for(request, np.zeros((15, 8), np.float32))]
+    commands_ = bench.ros.client.commands
+    commands_.take_over(True)
+    bench.until(lambda: bench.told("enabled arm"))
+    assert not commands_._holds_robot
+    bench.pane.robot.enable.click()
+    bench.status(RobotState.ENABLED)
+    commands_.take_over(True)
+    bench.until(lambda: bench.store.takeover and bench.store.takeover.taken_over)
+    assert bench.store.takeover.owner == bench.ros.client.owner
+    begin = bench.robot.commands[-1].tick
+
+    def moved() -> bool:
+        commands_.move_by_hand((0.0, 0.0, 0.06))
+        by_person = [c for c in bench.robot.commands if c.source == 1 and len(c.requested)]
+        return len(by_person) > 20
+
+    bench.until(moved)
+    assert bench.robot.commands[-1].tick > begin
+    bench.until(lambda: bench.store.takeover.silent)  # nobody says anything any more
+    commands_.take_over(False)
+    bench.until(lambda: not bench.store.takeover.taken_over)
+    assert bench.robot.robot[-1].status == RobotState.ENABLED
+    bench.until(lambda: bench.robot.node.count_publishers("teleop/twist") == 0)

@@ -25,13 +25,14 @@ from PyQt5.QtWidgets import (
 
 from vla_sae_ros.core.steering import Edit, Mode, Unit, parse_preset
 from vla_sae_ros.msg import FeatureActivations, FeatureCatalogue, FeatureInfo
+from vla_sae_ros.panel.editing.hand_keys import SPEED
 from vla_sae_ros.panel.frame import window
 from vla_sae_ros.panel.frame.cheat_sheet import CheatSheet
 from vla_sae_ros.panel.frame.shortcuts import SHORTCUTS
 from vla_sae_ros.panel.frame.window import PanelWidget
 from vla_sae_ros.panel.ros.from_messages import catalogue_view
 from vla_sae_ros.panel.ros.ros_client import RosClient
-from vla_sae_ros.panel.state.values import FeatureName, Outcome
+from vla_sae_ros.panel.state.values import FeatureName, Outcome, TakeoverView
 from vla_sae_ros.panel.table.delegates import x_of
 from vla_sae_ros.panel.table.table_columns import Column
 from vla_sae_ros.panel.table.table_model import Filter
@@ -264,6 +265,101 @@ def test_space_held_compares_and_gives_back(panel, client) -> None:
     panel._bypass_key.press(False, 0.0)
     panel._bypass_key.release(5.0)
     assert client.requests == [("bypass", True), ("bypass", False)]
+
+
+@pytest.fixture
+def by_hand(panel, client, qtbot):
+    """Return a panel that has taken over, with the keyboard in its table."""
+
+    def tell(owner: str = "panel_test", taken_over: bool = True, **about: object) -> None:
+        told = {"silent": False, "refused": 0, "refusal": ""} | about
+        client.incoming.takeovers.put("", TakeoverView(taken_over, owner, **told))
+        panel.tick()
+
+    panel.table.setFocus()
+    qtbot.waitUntil(panel.table.hasFocus)
+    tell()
+    panel.tell_takeover = tell
+    return panel
+
+
+def test_f4_takes_over_and_then_hands_back(panel, client) -> None:
+    panel.toggle_takeover()
+    client.incoming.takeovers.put("", TakeoverView(True, "panel_test", False, 0, ""))
+    panel.tick()
+    panel.toggle_takeover()
+    client.incoming.takeovers.put("", TakeoverView(True, "another", False, 0, ""))
+    panel.tick()
+    panel.toggle_takeover()
+    assert client.requests == [("take over", on) for on in (True, False, True)]
+
+
+@pytest.mark.parametrize(
+    ("key", "axis", "sign"),
+    [("W", 0, 1), ("S", 0, -1), ("A", 1, 1), ("D", 1, -1), ("R", 2, 1), ("F", 2, -1)],
+)
+def test_a_key_moves_the_hand_only_while_it_is_held(by_hand, client, key, axis, sign) -> None:
+    code = getattr(Qt.Key, f"Key_{key}")
+    QTest.keyPress(by_hand.table, code)
+    by_hand.tick()
+    assert client.commands.moves[-1] == tuple(SPEED * sign * (a == axis) for a in range(3))
+    QTest.keyRelease(by_hand.table, code)
+    by_hand.tick()
+    assert client.commands.moves[-1] == (0.0, 0.0, 0.0)
+
+
+def test_the_hand_stands_still_once_the_keyboard_is_elsewhere(by_hand, client) -> None:
+    QTest.keyPress(by_hand.table, Qt.Key.Key_W)
+    by_hand.tools.search.setFocus()
+    by_hand.tick()
+    assert client.commands.moves[-1] == (0.0, 0.0, 0.0)
+    QTest.keyClicks(by_hand.tools.search, "wasdrfg")
+    by_hand.tick()
+    assert by_hand.tools.search.text() == "wasdrfg"
+    assert set(client.commands.moves) == {(0.0, 0.0, 0.0)} and client.requests == []
+
+
+def test_keys_move_nothing_while_the_policy_or_another_client_commands(by_hand, client) -> None:
+    for owner, taken_over in (("another", True), ("", False)):
+        by_hand.tell_takeover(owner, taken_over)
+        client.commands.moves.clear()
+        QTest.keyPress(by_hand.table, Qt.Key.Key_W)
+        by_hand.tick()
+        QTest.keyRelease(by_hand.table, Qt.Key.Key_W)
+        assert client.commands.moves == []
+
+
+def test_a_takeover_that_ends_lets_every_key_up(by_hand, client) -> None:
+    QTest.keyPress(by_hand.table, Qt.Key.Key_W)
+    by_hand.tell_takeover("", False)
+    by_hand.tell_takeover()
+    assert client.commands.moves[-1] == (0.0, 0.0, 0.0)
+
+
+def test_g_closes_and_opens_the_gripper(by_hand, client) -> None:
+    for _ in range(2):
+        QTest.keyClick(by_hand.table, Qt.Key.Key_G)
+    assert client.requests == [("grip", 1.0), ("grip", 0.0)]
+
+
+def test_stop_and_the_other_keys_work_as_ever_while_the_hand_is_moved(by_hand, client) -> None:
+    client.commands.offered.add("bridge/stop")
+    QTest.keyPress(by_hand.table, Qt.Key.Key_W)
+    QTest.keyClick(by_hand.table, Qt.Key.Key_F12)
+    assert ("stop", None) in client.requests
+    by_hand.select(("expert.0", 2))
+    QTest.keyClick(by_hand.table, Qt.Key.Key_P)
+    assert by_hand.store.pinned == [("expert.0", 2)]
+
+
+def test_the_status_says_who_moves_the_arm_by_hand(by_hand) -> None:
+    label = by_hand.status.takeover_label
+    assert "BY HAND" in label.text() and "F4" in label.text()
+    by_hand.tell_takeover("script", silent=True, refused=3, refusal="too fast")
+    assert label.text() == "BY HAND of script, SILENT: holds still, 3 commands refused"
+    assert label.toolTip() == "too fast"
+    by_hand.tell_takeover("", False)
+    assert label.isHidden()
 
 
 def test_p_pins_the_selected_feature_and_the_star_unpins_it(panel) -> None:

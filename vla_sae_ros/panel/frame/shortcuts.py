@@ -43,6 +43,12 @@ SHORTCUTS = (
         "stop_now",
         "Controls",
     ),
+    Shortcut("F4", "take over from the policy, or hand back to it", "toggle_takeover"),
+    Shortcut(
+        "W, S, A, D, R, F",
+        "taken over: the hand moves forward, back, left, right, up, down while the key is held",
+    ),
+    Shortcut("G", "taken over: close the gripper, or open it"),
     Shortcut("Ctrl+R", "run the episode of the form", "start", "Episode"),
     Shortcut("Ctrl+Shift+R", "start or stop recording", "toggle_recording", "Controls"),
     Shortcut("Ctrl+M", "write a remark into the bag", "write_remark", "Controls"),

@@ -11,12 +11,13 @@ from vla_sae_ros.panel.frame.status_lines import (
     link_text,
     recording_text,
     steering_text,
+    takeover_text,
 )
 from vla_sae_ros.panel.state.connection import Link, LinkState, link_state
 from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.views.view import Client
 from vla_sae_ros.panel.widgets.elided import Elided
-from vla_sae_ros.panel.widgets.inks import GOOD, NEUTRAL, WARNING
+from vla_sae_ros.panel.widgets.inks import CAUTION, GOOD, NEUTRAL, WARNING
 from vla_sae_ros.panel.widgets.plain_text import PlainLabel
 from vla_sae_ros.panel.widgets.plainly import set_plainly
 
@@ -25,6 +26,7 @@ _STYLES = {
     Link.LIVE: f"{GOOD} padding: 5px;",
     Link.LOST: f"{WARNING} padding: 5px; font-weight: bold;",
 }
+_BY_HAND = f"{CAUTION} padding: 2px 8px; font-weight: bold;"
 _RECORDING = f"{WARNING} padding: 2px 8px; font-weight: bold;"
 _COUNT_PERIOD = 1.0  # [s]: counting publishers asks the graph
 
@@ -41,11 +43,12 @@ class StatusArea(QWidget):
         self.link_line.setFixedHeight(2 * self.fontMetrics().height() + 12)
         self.link_line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.episode_line, self.steering_line = Elided(), Elided()
-        self.recording_label = PlainLabel()
+        self.recording_label, self.takeover_label = PlainLabel(), PlainLabel()
         self._arrivals: deque[tuple[float, int]] = deque(maxlen=90)
         self._policies, self._counted = 1, float("-inf")
         episode = QHBoxLayout()
         episode.addWidget(self.episode_line, 1)
+        episode.addWidget(self.takeover_label)
         episode.addWidget(self.recording_label)
         lines = QVBoxLayout()
         lines.setContentsMargins(8, 4, 8, 0)
@@ -83,6 +86,11 @@ class StatusArea(QWidget):
             _RECORDING if store.recording and recording.startswith("●") else "",
         )
         self.recording_label.setVisible(bool(recording))
+        by_hand = takeover_text(store.takeover, client.owner)
+        set_plainly(self.takeover_label, by_hand, _BY_HAND if by_hand else "")
+        self.takeover_label.setVisible(bool(by_hand))
+        refusal = store.takeover.refusal if store.takeover is not None else ""
+        self.takeover_label.setToolTip(refusal)
         return state
 
     def _rate(self, now: float, count: int) -> float:

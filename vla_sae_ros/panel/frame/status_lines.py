@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vla_sae_ros.panel.state.connection import Link, LinkState
 from vla_sae_ros.panel.state.store import Store
-from vla_sae_ros.panel.state.values import EpisodeView, RecordingView
+from vla_sae_ros.panel.state.values import EpisodeView, RecordingView, TakeoverView
 
 _SLOWEST = 0.05
 """[1/s] a lower rate would be shown as none, and is none: diagnostics alone are heard."""
@@ -46,6 +46,16 @@ def episode_text(episode: EpisodeView | None) -> str:
     }
     text += "".join(f"   {count} {name}" for name, count in counts.items() if count)
     return text + (f"   {episode.detail}" if episode.detail else "")
+
+
+def takeover_text(takeover: TakeoverView | None, owner: str) -> str:
+    """Return who moves the arm by hand; empty while the policy does."""
+    if takeover is None or not takeover.taken_over:
+        return ""
+    mine = takeover.owner == owner
+    text = "BY HAND: W S A D R F, gripper G, back F4" if mine else f"BY HAND of {takeover.owner}"
+    text += ", SILENT: holds still" if takeover.silent else ""
+    return text + (f", {takeover.refused} commands refused" if takeover.refused else "")
 
 
 def steering_text(store: Store, owner: str) -> str:

@@ -13,6 +13,7 @@ from PyQt5.QtWidgets import QShortcut, QVBoxLayout, QWidget
 from vla_sae_ros.core.steering import Mode, Phase, Preset, Unit
 from vla_sae_ros.panel.editing.bypass_key import BypassKey
 from vla_sae_ros.panel.editing.editing import Editing
+from vla_sae_ros.panel.editing.hand_keys import HandKeys
 from vla_sae_ros.panel.editing.preset_files import PresetFiles
 from vla_sae_ros.panel.frame.areas import Areas
 from vla_sae_ros.panel.frame.cheat_sheet import CheatSheet
@@ -66,6 +67,7 @@ class PanelWidget(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self._build()
         self._connect()
+        self.hand_keys = HandKeys(self, client.commands)
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.tick)
         self._timer.start(_FRAME_MS)
@@ -87,6 +89,7 @@ class PanelWidget(QWidget):
         self._client.commands.gui_alive()
         self._take(now)
         self.editing.send(now)
+        self.hand_keys.send(self.store.takeover)
         self._show_status(now)
         self.areas.draw(self.store, now)
 
@@ -146,6 +149,13 @@ class PanelWidget(QWidget):
     def compare_preset(self) -> None:
         """Say how the edits in force differ from a file's."""
         self.presets.compare()
+
+    @guarded()
+    def toggle_takeover(self) -> None:
+        """Take over from the policy, or hand back to it."""
+        commands, takeover = self._client.commands, self.store.takeover
+        mine = takeover is not None and takeover.taken_over and takeover.owner == commands.owner
+        commands.take_over(not mine)
 
     @guarded()
     def show_keys(self) -> None:

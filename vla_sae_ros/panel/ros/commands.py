@@ -13,9 +13,16 @@ from std_srvs.srv import SetBool, Trigger
 from vla_sae_ros.core.steering import Edit
 from vla_sae_ros.msg import Annotation, SteeringEdit, SteeringLease
 from vla_sae_ros.panel.ros.episode_requests import EpisodeRequests
+from vla_sae_ros.panel.ros.hand_commands import HandCommands
 from vla_sae_ros.panel.ros.requests import Requests
 from vla_sae_ros.panel.state.incoming import Incoming
-from vla_sae_ros.panel.state.values import EpisodeGoal, EpisodeView, FeatureName, RobotView
+from vla_sae_ros.panel.state.values import (
+    EpisodeGoal,
+    EpisodeView,
+    FeatureName,
+    RobotView,
+    TakeoverView,
+)
 from vla_sae_ros.panel.widgets.guard import guarded
 from vla_sae_ros.srv import (
     AnnotateFeature,
@@ -26,7 +33,7 @@ from vla_sae_ros.srv import (
 )
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import NANOSECONDS, to_header
-from vla_sae_ros.wire.robot_words import enabled_for
+from vla_sae_ros.wire.robot_words import enabled_for, handed_back_by, taken_over_by
 from vla_sae_ros.wire.steady import steady_timer
 from vla_sae_ros.wire.steering_messages import from_edit
 
@@ -43,6 +50,7 @@ ROBOT_BEAT_PERIOD = 0.2
 """[s] between them: some may be lost."""
 
 _GUI_LIMIT = 1.0  # [s] a GUI silent for longer is frozen: its heartbeat stops, its edits end
+_TAKEOVER = 4.0  # [s] the bridge waits for the heartbeats of others to end
 _SLOW = 10.0  # [s] for an answer of a recorder or a bundle's file
 
 _SERVICES = {
@@ -55,6 +63,7 @@ _SERVICES = {
     "policy/select_heatmap": SelectHeatmap,
     "policy/annotate_feature": AnnotateFeature,
     "bridge/enable": SetBool,
+    "bridge/takeover": SetBool,
     "bridge/stop": Trigger,
     "bridge/recover": Trigger,
 }
@@ -83,6 +92,7 @@ class Commands:
         )
         self._robot_timer = steady_timer(node, ROBOT_BEAT_PERIOD, self._beat_robot)
         self._holds_robot = self._robot_was_mine = False
+        self._hand = HandCommands(node)
 
     @property
     def busy(self) -> bool:
@@ -215,6 +225,39 @@ class Commands:
             self._holds_robot = False
         self._robot_was_mine = mine and self._holds_robot
 
+    def take_over(self, on: bool) -> int:
+        """Command the arm by hand from now on, or hand it back to the policy.
+
+        In a simulation nobody enables: the heartbeat then lasts as long as the takeover.
+        """
+        held, self._holds_robot = self._holds_robot, True
+        self._beat_robot()
+        wanted = (taken_over_by if on else handed_back_by)(self.owner)
+
+        def judge(answer: Any) -> tuple[bool, str]:
+            granted = answer.success and answer.message == wanted
+            if not granted:
+                self._holds_robot = held
+                return False, answer.message
+            self._hand.switch(on)
+            self._holds_robot = on or self._robot_was_mine
+            return _success(answer)
+
+        words = "take over" if on else "hand back"
+        return self._ask("bridge/takeover", SetBool.Request(data=on), words, judge, _TAKEOVER)
+
+    def takeover_told(self, takeover: TakeoverView) -> None:
+        """Take note of who commands: a takeover that has ended needs no publisher."""
+        self._hand.told(takeover.taken_over and takeover.owner == self.owner)
+
+    def move_by_hand(self, linear: tuple[float, float, float]) -> None:
+        """Ask for a tool velocity [m/s] in the base frame, while this panel has taken over."""
+        self._hand.move(linear)
+
+    def grip_by_hand(self, closing: float) -> None:
+        """Ask for the gripper, 0 = open, 1 = closed, likewise."""
+        self._hand.grip(closing)
+
     def stop_bridge(self) -> int:
         """Stop the robot now."""
         return self._ask("bridge/stop", Trigger.Request(), "STOP robot", _success)
@@ -231,6 +274,7 @@ class Commands:
         self._node.destroy_timer(self._robot_timer)
         for publisher in (self._heartbeat, self._robot_heartbeat, self._remarks):
             self._node.destroy_publisher(publisher)
+        self._hand.switch(False)
         self._episodes.close()
 
     def _ask(self, service: str, request: Any, words: str, judge: Any, limit: float = 2.0) -> int:

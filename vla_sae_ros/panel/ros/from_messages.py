@@ -22,6 +22,7 @@ from vla_sae_ros.msg import (
     RobotState,
     SteeringEvent,
     SteeringState,
+    TakeoverState,
 )
 from vla_sae_ros.panel.state.values import (
     Activations,
@@ -34,6 +35,7 @@ from vla_sae_ros.panel.state.values import (
     RecordingView,
     RobotView,
     Site,
+    TakeoverView,
 )
 from vla_sae_ros.wire.conversions import NANOSECONDS, to_ns
 
@@ -237,6 +239,17 @@ def robot_view(message: RobotState) -> RobotView:
         refused=message.refused,
         held=message.held,
         stops=message.stops,
+    )
+
+
+def takeover_view(message: TakeoverState) -> TakeoverView:
+    """Return who commands."""
+    return TakeoverView(
+        taken_over=message.taken_over,
+        owner=one_line(message.owner),
+        silent=message.silent,
+        refused=message.refused,
+        refusal=one_line(message.refusal),
     )
 
 

@@ -17,6 +17,7 @@ from vla_sae_ros.msg import (
     RobotState,
     SteeringEvent,
     SteeringState,
+    TakeoverState,
 )
 from vla_sae_ros.panel.ros import from_messages
 from vla_sae_ros.panel.ros.cameras import Cameras
@@ -24,6 +25,7 @@ from vla_sae_ros.panel.ros.commands import Commands
 from vla_sae_ros.panel.state.incoming import Incoming
 from vla_sae_ros.panel.widgets.guard import guarded
 from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.person_topics import STATE
 
 
 class RosClient:
@@ -75,6 +77,7 @@ class RosClient:
             (EpisodeState, "episode", qos.LATCHED, self._on_episode),
             (RecordingState, "record/state", qos.LATCHED, self._on_recording),
             (RobotState, "robot_state", qos.LATCHED, self._on_robot),
+            (TakeoverState, STATE, qos.LATCHED, self._on_takeover),
             (DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS, self._on_diagnostics),
         )
         self._subscriptions = [
@@ -115,6 +118,12 @@ class RosClient:
         view = from_messages.robot_view(message)
         self.incoming.robots.put("", view)
         self.commands.robot_told(view)
+
+    @guarded()
+    def _on_takeover(self, message: TakeoverState) -> None:
+        view = from_messages.takeover_view(message)
+        self.incoming.takeovers.put("", view)
+        self.commands.takeover_told(view)
 
     @guarded()
     def _on_diagnostics(self, message: DiagnosticArray) -> None:

@@ -17,6 +17,7 @@ from vla_sae_ros.panel.state.values import (
     Picture,
     RecordingView,
     RobotView,
+    TakeoverView,
 )
 
 
@@ -31,6 +32,7 @@ class Incoming:
     episodes: Mailbox[str, EpisodeView] = field(default_factory=Mailbox)
     recordings: Mailbox[str, RecordingView] = field(default_factory=Mailbox)
     robots: Mailbox[str, RobotView] = field(default_factory=Mailbox)
+    takeovers: Mailbox[str, TakeoverView] = field(default_factory=Mailbox)
     pictures: Mailbox[str, Picture] = field(default_factory=Mailbox)
     """By camera; the heatmap under HEATMAP."""
     broken_pictures: dict[str, int] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from vla_sae_ros.panel.state.values import (
     Picture,
     RecordingView,
     RobotView,
+    TakeoverView,
 )
 
 _EVENTS_KEPT = 500
@@ -84,6 +85,7 @@ class Store:
     episode: EpisodeView | None = None
     recording: RecordingView | None = None
     robot: RobotView | None = None
+    takeover: TakeoverView | None = None
     events: deque[EventView] = field(default_factory=lambda: deque(maxlen=_EVENTS_KEPT))
     events_seen: int = 0
     """Counts every event, for views that append what is new."""
@@ -132,6 +134,8 @@ class Store:
             self.recording = recording
         for robot in incoming.robots.take().values():
             self.robot = robot
+        for takeover in incoming.takeovers.take().values():
+            self.takeover = takeover
         for camera, picture in incoming.pictures.take().items():
             if camera == HEATMAP:
                 self.heatmap = picture

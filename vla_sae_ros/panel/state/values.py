@@ -182,6 +182,21 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class TakeoverView:
+    """Whether a person or the policy commands."""
+
+    taken_over: bool
+    owner: str
+    """Client that has taken over."""
+    silent: bool
+    """It gives no valid command: the arm holds still."""
+    refused: int
+    """Commands of persons that were refused."""
+    refusal: str
+    """Why the last one was."""
+
+
+@dataclass(frozen=True)
 class RobotView:
     """What a robot's bridge and its safety envelope are doing."""
 
