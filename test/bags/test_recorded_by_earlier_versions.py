@@ -18,6 +18,7 @@ from vla_sae_ros.bags.opened_bag import open_bag
 from vla_sae_ros.bags.reading import Bag, read_bag
 from vla_sae_ros.bags.recorded_frames import RecordedFrames
 from vla_sae_ros.bags.recorded_inferences import recorded_inferences
+from vla_sae_ros.core.commander import Commander
 from vla_sae_ros.core.contract import load_contract
 from vla_sae_ros.core.errors import ObservationError
 from vla_sae_ros.resources import resource
@@ -38,6 +39,7 @@ def test_everything_in_it_is_read(bag: Bag) -> None:
         ("e2", "SUCCEEDED"),
     ]
     first = bag.episodes[0]
+    assert set(first.commander) <= {Commander.POLICY, Commander.HOLD}, "it knows no person"
     assert first.actions.shape == (TICKS, 7) and first.joints.values.shape[1] == 7
     assert sorted(first.features) == ["backbone.0", "expert.1"]
     assert first.features["expert.1"].edited() == [2]

@@ -195,3 +195,15 @@ def test_every_executed_action_is_the_right_row_of_the_newest_chunk_that_had_beg
     assert executed == sorted(executed), "went back to an older chunk"
     revisions = [revision for _, revision in executed]
     assert revisions == sorted(revisions), "went back to an older steering revision"
+
+
+def test_after_a_restart_nothing_that_was_computed_before_it_is_executed(queue):
+    queue.push(chunk(1, 0))
+    run(queue, 0, 3)
+    queue.restart(3)
+    assert run(queue, 3, 5) == [None, None]
+    refused = queue.push(chunk(2, 2, horizon=20))
+    assert (refused.accepted, refused.reason) == (False, Refusal.BEFORE_HANDBACK)
+    assert "tick 2" in refused.detail and queue.dropped == 1
+    assert queue.push(chunk(3, 3, horizon=20)).accepted
+    assert run(queue, 5, 7) == [(3, 2), (3, 3)]

@@ -130,10 +130,15 @@ def write_episode(bag: SyntheticBag, name: str, number: int, begin: int, steps: 
                 step=step,
                 chunk_id=1,
                 action=np.array([step / 100, 0, 0, 0, 0, 0, -1], np.float32),
+                source=int(steered and step in PERSON),
             )
             state(received + 30, step + 1, 2)
     state(received + 40, steps, 4 if steered else 5)
     return received + 50
+
+
+PERSON = range(20, 28)
+"""Steps of the steered episode that a person commanded."""
 
 
 def observe(bag: SyntheticBag, received: int, stamp: int, step: int, number: int) -> None:

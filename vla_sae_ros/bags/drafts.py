@@ -22,7 +22,14 @@ from vla_sae_ros.bags.episode_trace import (
 from vla_sae_ros.bags.joint_rows import joint_columns, joint_rows, joints_of
 from vla_sae_ros.bags.opened_bag import OpenedBag, messages
 from vla_sae_ros.bags.pictures import HEATMAP, camera_of, picture_of
-from vla_sae_ros.bags.timeline import EVENT_KINDS, Span, Timeline, name_of, stamp_of
+from vla_sae_ros.bags.timeline import (
+    EVENT_KINDS,
+    Span,
+    Timeline,
+    commander_of,
+    name_of,
+    stamp_of,
+)
 from vla_sae_ros.core.errors import RecordingError
 
 OUTSIDE = ""
@@ -97,6 +104,7 @@ class Drafts:
             action_step=np.array([each.step for each in actions], np.int64),
             actions=rows.astype(np.float32),
             held=column("held", bool),
+            commander=np.array([commander_of(each.message) for each in actions], np.int64),
             action_revision=column("steering_revision", np.uint64),
             action_chunk=column("chunk_id", np.uint64),
             action_received=np.array([each.received for each in actions]),

@@ -197,6 +197,8 @@ class EpisodeTrace:
     """(T, A) as executed, in the units of the contract; NaN for one of another length."""
     held: BoolArray
     """(T,) ticks without a valid action."""
+    commander: IntArray
+    """(T,) who commanded the tick, a Commander each."""
     action_revision: UintArray
     """(T,) steering revision that produced the action."""
     action_chunk: UintArray

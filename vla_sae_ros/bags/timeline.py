@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from vla_sae_ros.core.commander import Commander
 from vla_sae_ros.core.episode_status import EpisodeStatus
 
 # Messages of different topics may be recorded in another order than they were sent.
@@ -141,6 +142,14 @@ def _reckoned(episode: str, ticks: Sequence[Tick]) -> Span:
     rate = (last.step - first.step) / passed
     start = first.stamp_ns - round(first.step / rate * 1e9)
     return replace(span, start_ns=start, control_rate=rate)
+
+
+def commander_of(action: Any) -> Commander:
+    """Return who commanded an ExecutedAction; an older one says only whether it was held."""
+    source = getattr(action, "source", None)
+    if source is None:
+        return Commander.HOLD if action.held else Commander.POLICY
+    return Commander(source) if source in set(Commander) else Commander.HOLD
 
 
 def stamp_of(message: Any) -> int:

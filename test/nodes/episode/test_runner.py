@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from vla_sae_ros.core.chunk_queue import Chunk
+from vla_sae_ros.core.commander import Commander
 from vla_sae_ros.core.contract import load_contract
 from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import SimulationError
@@ -146,10 +147,10 @@ def world() -> FakeWorld:
 
 @pytest.fixture
 def run(world, environment, task):
-    def run(clock: str = "lockstep", **pacing: float) -> EpisodeResult:
+    def run(clock: str = "lockstep", hand: Any = None, **pacing: float) -> EpisodeResult:
         goal = EpisodeGoal("e1", task, 0, 7, "reach", task.max_steps, EpisodeClock(clock))
         runner = EpisodeRunner(
-            goal, environment, ACTION, Pacing(20.0, **pacing), world, world, world
+            goal, environment, ACTION, Pacing(20.0, **pacing), world, world, world, hand=hand
         )
         return runner.run()
 
@@ -498,3 +499,72 @@ def test_an_answer_that_comes_too_late_is_asked_for_again_at_the_next_tick(world
     # each chunk of three ticks comes after its last one; asked for after the tick that follows
     assert [request.step for request in world.requests] == [0, 5, 9]
     assert result.progress.counts.dropped_chunks == 2
+
+
+class FakeHand:
+    """A person who has taken over at some steps, and is silent at some of those."""
+
+    def __init__(self, world: FakeWorld, taken: range, silent: range = range(0)) -> None:
+        self.world, self._taken, self._silent = world, taken, silent
+
+    @property
+    def taken(self) -> bool:
+        return len(self.world.ticks) in self._taken
+
+    def action(self, last: np.ndarray | None) -> np.ndarray | None:
+        if len(self.world.ticks) in self._silent:
+            return None
+        return np.array([0.5, 0, 0, 0, 0, 0, 1], np.float32)
+
+
+CLOCKS = ["lockstep", "realtime"]
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_a_person_commands_every_tick_of_a_takeover_and_the_policy_goes_on_to_infer(
+    world, run, environment, clock
+):
+    FakePolicy(world, delay=0.01)
+    result = run(clock, FakeHand(world, range(3, 8), silent=range(5, 6)), execute_steps=2)
+    sources = [tick.commander for tick in world.ticks]
+    assert [n for n, each in enumerate(sources) if each is Commander.PERSON] == [3, 4, 5, 6, 7]
+    by_person = world.ticks[3:8]
+    assert all(tick.planned is None for tick in by_person)
+    assert [tick.held for tick in by_person] == [False, False, True, False, False]
+    for n, tick in enumerate(world.ticks):
+        np.testing.assert_array_equal(environment.actions[n], tick.action.astype(np.float64))
+    assert by_person[1].action[0] == 0.5
+    assert by_person[2].action.tolist() == [0, 0, 0, 0, 0, 0, 1], "still, and the gripper kept"
+    assert len([r for r in world.requests if 3 <= r.step < 8]) >= 2
+    assert "a person has taken over" in [told.detail for told in world.told]
+    held = [tick for tick in world.ticks if tick.commander is Commander.HOLD]
+    assert result.progress.counts.held_ticks == len(held)
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_after_a_hand_back_only_a_chunk_of_an_observation_made_since_is_executed(world, run, clock):
+    FakePolicy(world, delay=0.12)
+    run(clock, FakeHand(world, range(2, 6)), execute_steps=8)
+    after = [tick for tick in world.ticks if tick.step >= 6]
+    rows = [tick for tick in after if tick.planned is not None]
+    assert rows and all(row.step - row.planned.chunk_index >= 6 for row in rows)
+    assert {tick.commander for tick in after if tick.planned is None} <= {Commander.HOLD}
+    if clock == "lockstep":
+        assert len(rows) == len(after), "simulated time waits for the new chunk"
+
+
+def test_lockstep_under_a_hand_runs_no_faster_than_the_control_rate(world, run):
+    FakePolicy(world)
+    times: list[float] = []
+    world.executed = lambda tick: (world.ticks.append(tick), times.append(world.now))
+    run("lockstep", FakeHand(world, range(3, 9)), execute_steps=5)
+    assert np.diff(times)[3:8] == pytest.approx(PERIOD)
+    assert times[2] == 0.0 and times[11] == times[8]
+
+
+def test_an_episode_in_which_nobody_takes_over_is_the_same_to_the_bit(world, run):
+    FakePolicy(world)
+    first = run()
+    world.ticks.clear()
+    FakePolicy(world)
+    assert run(hand=FakeHand(world, range(0))).actions_sha256 == first.actions_sha256

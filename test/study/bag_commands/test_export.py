@@ -9,6 +9,7 @@ import numpy as np
 import pandas
 import pyarrow.parquet as parquet
 import pytest
+from bag_fixtures import PERSON
 
 from vla_sae_ros import cli
 from vla_sae_ros.bags.reading import Bag, read_bag
@@ -47,6 +48,8 @@ def test_parquet_gives_back_the_bags_numbers_with_units(bag: Bag, tmp_path: Path
     steered = bag.episodes[1]
     actions = read["actions"].query("episode_id == 'steered'")
     np.testing.assert_array_equal(actions.filter(like="action_").to_numpy(), steered.actions)
+    assert actions["step"][actions["intervention"]].tolist() == list(PERSON)
+    assert set(actions["source"][actions["intervention"]]) == {"person"}
     states = read["states"].query("episode_id == 'steered'")
     np.testing.assert_array_equal(states[["x", "y", "z"]].to_numpy(), steered.position.values)
     np.testing.assert_array_equal(states["step"], steered.position.step)
@@ -129,6 +132,9 @@ def test_a_lerobot_dataset_loads_back_with_the_bags_frames(
             picture.transpose(1, 2, 0), steered.pictures["agentview"][seen]
         )
         assert frame["task"] == "pick up the soup"
+    by_person = [step for step in range(40) if dataset[60 + step]["intervention"].item()]
+    assert by_person == list(PERSON)
+    assert not any(dataset[step]["intervention"].item() for step in range(60))
 
 
 @pytest.mark.slow

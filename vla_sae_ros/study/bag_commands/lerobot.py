@@ -18,15 +18,19 @@ from vla_sae_ros.bags.pictures import COMPRESSED, COMPRESSED_TYPE, RAW_TYPE
 from vla_sae_ros.bags.reading import timeline_of
 from vla_sae_ros.bags.recorded_frames import Frame, RecordedFrames
 from vla_sae_ros.bags.storage.findings import Findings
-from vla_sae_ros.bags.timeline import Timeline, stamp_of
+from vla_sae_ros.bags.timeline import Timeline, commander_of, stamp_of
+from vla_sae_ros.core.commander import Commander
 from vla_sae_ros.core.contract import Contract, FrameBuilder, load_contract
 from vla_sae_ros.core.errors import ObservationError, RecordingError, complaint
 from vla_sae_ros.study.bag_commands.lerobot_features import features_of, vector
 
 AGE, REVISION = "observation.age", "steering_revision"
+INTERVENTION = "intervention"
+"""lerobot's own name, that of its DAgger strategy, for a frame in which a person commanded."""
 _OWN = {
     AGE: {"dtype": "int64", "shape": (1,), "names": ["ticks"]},
     REVISION: {"dtype": "int64", "shape": (1,), "names": ["revision"]},
+    INTERVENTION: {"dtype": "bool", "shape": (1,), "names": None},
 }
 
 
@@ -51,7 +55,8 @@ def export_lerobot(
     The findings say what of the bag could not be read.
 
     Pictures are stored without loss. Each frame has the contract's observations, the executed
-    action, `observation.age` and `steering_revision`; its task is the episode's instruction.
+    action, `observation.age`, `steering_revision` and `intervention` (a person had taken over); its
+    task is the episode's instruction.
 
     Raises RecordingError when the bag has no pictures, or when an observation is older than
     `max_age` [control ticks] at any executed tick; nothing is written then.
@@ -194,6 +199,7 @@ def _entry(frame: Frame, tick: Tick) -> dict[str, Any]:
     own = {
         AGE: np.array([tick.age]),
         REVISION: np.array([tick.action.steering_revision], np.int64),
+        INTERVENTION: np.array([commander_of(tick.action) is Commander.PERSON]),
         "action": np.asarray(tick.action.action, np.float32),
     }
     return {

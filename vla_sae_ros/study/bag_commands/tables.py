@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from vla_sae_ros.bags.episode_trace import EpisodeTrace, FeatureStream
 from vla_sae_ros.bags.reading import Bag
+from vla_sae_ros.core.commander import Commander
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("chunk_id", pa.uint64(), "", "chunk it came from; 0 while holding"),
         _REVISION,
         Column("held", pa.bool_(), "", "no valid action: the hold action was executed"),
+        Column("source", pa.string(), "", "who commanded it: policy, person or hold"),
+        Column("intervention", pa.bool_(), "", "a person had taken over"),
         Column("action_*", pa.float32(), "the contract's", "as sent to the environment"),
         _RECEIVED,
     ),
@@ -268,6 +271,8 @@ def _actions(episode: EpisodeTrace) -> Columns:
         "chunk_id": episode.action_chunk,
         "steering_revision": episode.action_revision,
         "held": episode.held,
+        "source": [Commander(each).name.lower() for each in episode.commander],
+        "intervention": episode.commander == Commander.PERSON,
         **_numbered("action_", episode.actions),
         "received": episode.action_received,
     }
