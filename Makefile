@@ -4,7 +4,7 @@
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 PYTHON_SOURCES = vla_sae_ros test launch setup.py tools examples bench
-EXTRAS = policy families sim panel robot rehearsal study onnx export ray
+EXTRAS = policy families sim envs panel robot rehearsal study onnx export ray
 WORKERS = 2
 
 .PHONY: help setup demo screenshots test lint lock clean

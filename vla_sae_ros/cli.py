@@ -40,6 +40,11 @@ COMMANDS = (
     Command(
         "rollout", "vla_sae_ros.study.rollouts.rollout", "measure a policy's success, without ROS"
     ),
+    Command(
+        "contract",
+        "vla_sae_ros.sim.contract_command",
+        "what an environment's policies see and do, as topics",
+    ),
     Command("collect", "vla_sae_ros.study.collection.collect", "collect a policy's activations"),
     Command("train-sae", "vla_sae_ros.study.autoencoders.train_sae", "train a sparse autoencoder"),
     Command(

@@ -13,6 +13,9 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 ImageArray = npt.NDArray[np.uint8]
 
+LIBERO = "libero"
+"""The source of episodes that is not lerobot's."""
+
 Predicate = tuple[str, ...]
 """One LIBERO goal predicate, for example ("in", "butter_1", "basket_1_contain_region")."""
 
@@ -27,10 +30,13 @@ class TaskSpec:
     instruction: str
     max_steps: int
     """Control steps after the settle steps, as the benchmark limits an episode."""
-    problem_file: Path = field(repr=False)
-    init_states_file: Path = field(repr=False)
+    problem_file: Path = field(default=Path(), repr=False)
+    """LIBERO's, as the next two."""
+    init_states_file: Path = field(default=Path(), repr=False)
     goal: tuple[Predicate, ...] = ()
     """Predicates that must all hold; empty: the goal written in the problem file."""
+    env: str = LIBERO
+    """Where the suite is from, as `--env` names it."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,8 @@ class StepResult:
 
     observation: Observation
     success: bool
+    ended: bool = False
+    """The environment itself ended the episode: it is not stepped any more."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +117,15 @@ class Environment(Protocol):
         ...
 
     def step(self, action: FloatArray) -> StepResult:
-        """Execute one control step; action is (7,) in [-1, 1], gripper -1 open, +1 close."""
+        """Execute one control step.
+
+        The action is (7,) in [-1, 1], gripper -1 open, +1 close; where the environment has a
+        contract of its own (own_contract.py), what that says.
+        """
         ...
 
     def render(self, camera: str) -> ImageArray:
-        """Return (256, 256, 3) uint8 RGB, rotated by 180 degrees as LIBERO policies expect."""
+        """Return (H, W, 3) uint8 RGB as policies expect it: LIBERO's rotated by 180 degrees."""
         ...
 
     def object_positions(self) -> dict[str, FloatArray]:

@@ -21,14 +21,10 @@ class DiscardingFileHandler(logging.NullHandler):
         super().__init__()
 
 
-def prepare_simulator_imports() -> None:
-    """Choose the GL backend and import robosuite quietly; call before any LIBERO import.
+def choose_gl_backend() -> None:
+    """Let MuJoCo draw without a display, unless MUJOCO_GL says how; call before it is imported.
 
-    robosuite reads an optional module `robosuite.macros_private` and warns three times when it is
-    missing: an empty one answers that. It also opens a log file at a fixed path, which two users of
-    one machine cannot share; nothing can be configured before that happens, so the class that
-    would open it is replaced for the time of the import.
-    Raises ConfigurationError when MUJOCO_GL names a backend that robosuite would replace.
+    Raises ConfigurationError when that names a backend that robosuite would replace.
     """
     backend = os.environ.setdefault("MUJOCO_GL", "osmesa")
     if backend not in GL_BACKENDS:
@@ -43,6 +39,18 @@ def prepare_simulator_imports() -> None:
     if backend != "glx":
         # PyOpenGL chooses its platform at its own first import, independently of MuJoCo.
         os.environ.setdefault("PYOPENGL_PLATFORM", backend)
+
+
+def prepare_simulator_imports() -> None:
+    """Choose the GL backend and import robosuite quietly; call before any LIBERO import.
+
+    robosuite reads an optional module `robosuite.macros_private` and warns three times when it is
+    missing: an empty one answers that. It also opens a log file at a fixed path, which two users of
+    one machine cannot share; nothing can be configured before that happens, so the class that
+    would open it is replaced for the time of the import.
+    Raises ConfigurationError when MUJOCO_GL names a backend that robosuite would replace.
+    """
+    choose_gl_backend()
     if "robosuite" in sys.modules:
         return
     sys.modules.setdefault("robosuite.macros_private", ModuleType("robosuite.macros_private"))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.sim.environment import FloatArray, TaskSpec
+from vla_sae_ros.sim.environment import LIBERO, FloatArray, TaskSpec
 from vla_sae_ros.sim.quiet import prepare_simulator_imports
 
 prepare_simulator_imports()
@@ -121,8 +121,11 @@ def retarget(task: TaskSpec, target: str) -> TaskSpec:
 def target_and_goal(task: TaskSpec) -> tuple[str, str]:
     """Return the object of the task's first predicate and the one it goes to, "" where none.
 
-    ("butter_1", "basket_1") of ("in", "butter_1", "basket_1_contain_region").
+    ("butter_1", "basket_1") of ("in", "butter_1", "basket_1_contain_region"). Tasks of other
+    environments than LIBERO name no objects.
     """
+    if task.env != LIBERO:
+        return "", ""
     _, target, *rest = goal_predicates(task)[0]
     goal = re.match(r"[a-z_]+_\d+", rest[0]) if rest else None
     return target, goal.group() if goal else ""

@@ -12,11 +12,9 @@ from pathlib import Path
 import torch
 from lerobot.configs.types import FeatureType, PolicyFeature
 
-from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry
 from vla_sae_ros.policy.checkpoints.policy_id import policy_id_of
+from vla_sae_ros.policy.tiny.random_bundle import random_bundle
 from vla_sae_ros.policy.tiny.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
-from vla_sae_ros.sae import SaeBundle, TopKSAE
-from vla_sae_ros.sae.bundle import BundleCard
 
 CAMERA_KEYS = ("observation.images.exterior_image_1_left", "observation.images.wrist_image_left")
 PICTURE = (3, 224, 224)
@@ -24,7 +22,7 @@ STATE_DIM = ACTION_DIM = 8
 HORIZON = 15
 """As pi05_droid's; its users execute 8 of them."""
 SIZE = PiSize(chunk=HORIZON, language=128)
-SITE, FEATURES, K = "backbone.1", 256, 16
+SITE = "backbone.1"
 REACH = 0.35
 """Of an action's [-1, 1] that the random policy uses: it wanders slowly."""
 
@@ -50,7 +48,7 @@ def ensure_droid_policy(folder: Path, seed: int = 0) -> tuple[Path, Path]:
     )
     policy.mkdir(parents=True)
     save_tiny_pi(model, SIZE, _statistics(), policy)
-    _random_bundle(policy_id_of(policy), seed).save(bundle)
+    random_bundle(policy_id_of(policy), SITE, SIZE.backbone_width, seed).save(bundle)
     return policy, bundle
 
 
@@ -66,29 +64,3 @@ def _statistics() -> dict[str, dict[str, torch.Tensor]]:
     action = {"mean": torch.zeros(ACTION_DIM), "std": reach, "q01": -reach, "q99": reach.clone()}
     action["q01"][-1], action["q99"][-1] = 0.0, 1.0
     return {"observation.state": state, "action": action}
-
-
-def _random_bundle(policy_id: str, seed: int) -> SaeBundle:
-    width = SIZE.backbone_width
-    draw = torch.Generator().manual_seed(seed)
-    decoder = torch.nn.functional.normalize(torch.randn(FEATURES, width, generator=draw), dim=1)
-    sae = TopKSAE(
-        decoder.T.contiguous(), torch.zeros(FEATURES), decoder, torch.zeros(width), K, "none"
-    )
-    card = BundleCard(
-        policy_id,
-        "rehearsal",
-        SITE,
-        width,
-        FEATURES,
-        K,
-        "mean",
-        ("camera", "language"),
-        "none",
-        width**0.5,
-        1.0,
-        {"source": "random, for rehearsals"},
-        {},
-    )
-    entries = [FeatureEntry(feature, observed_max=2.0) for feature in range(FEATURES)]
-    return SaeBundle(sae, card, Catalogue(SITE, entries))

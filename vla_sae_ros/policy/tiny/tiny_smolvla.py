@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,11 @@ STATE_DIM = 8
 ACTION_DIM = 7
 PICTURE_SIZE = 256
 """Pixels per side that the policy is given; it halves them itself."""
+LIBERO_SHAPES: Mapping[str, tuple[int, ...]] = {
+    **dict.fromkeys(CAMERA_KEYS, (3, PICTURE_SIZE, PICTURE_SIZE)),
+    "observation.state": (STATE_DIM,),
+    "action": (ACTION_DIM,),
+}
 
 SPECIAL_TOKENS = {
     "pad_token": "<pad>",
@@ -72,37 +77,50 @@ def write_vlm_folder(folder: Path, sentences: Iterable[str], size: TinySize = Ti
 
 
 def build_tiny_smolvla(
-    vlm_folder: Path, size: TinySize = TinySize(), seed: int = 0
+    vlm_folder: Path,
+    size: TinySize = TinySize(),
+    seed: int = 0,
+    shapes: Mapping[str, tuple[int, ...]] = LIBERO_SHAPES,
 ) -> SmolVLAPolicy:
     """Return a randomly initialised policy on the backbone that the folder describes.
+
+    shapes: of every feature: pictures (3, H, W), "observation.state" (n,), "action" (A,).
 
     Everything is trainable: lerobot freezes the last backbone layer even when the backbone is to
     be trained, and a random frozen layer would feed the expert noise for ever.
     """
     torch.manual_seed(seed)
-    policy = SmolVLAPolicy(tiny_config(str(vlm_folder), size))
+    policy = SmolVLAPolicy(tiny_config(str(vlm_folder), size, shapes))
     for parameter in policy.parameters():
         parameter.requires_grad = True
     return policy
 
 
-def tiny_config(vlm_name: str, size: TinySize = TinySize()) -> SmolVLAConfig:
-    """Return the policy's configuration: two cameras, state (8,), action (7,)."""
-    picture = PolicyFeature(type=FeatureType.VISUAL, shape=(3, PICTURE_SIZE, PICTURE_SIZE))
+def tiny_config(
+    vlm_name: str,
+    size: TinySize = TinySize(),
+    shapes: Mapping[str, tuple[int, ...]] = LIBERO_SHAPES,
+) -> SmolVLAConfig:
+    """Return the policy's configuration; shapes as `build_tiny_smolvla` takes them."""
+    state, action = shapes["observation.state"], shapes["action"]
     return SmolVLAConfig(
         vlm_model_name=vlm_name,
         load_vlm_weights=False,
         device="cpu",
         push_to_hub=False,
         input_features={
-            **dict.fromkeys(CAMERA_KEYS, picture),
-            "observation.state": PolicyFeature(type=FeatureType.STATE, shape=(STATE_DIM,)),
+            **{
+                key: PolicyFeature(type=FeatureType.VISUAL, shape=shape)
+                for key, shape in shapes.items()
+                if len(shape) == 3
+            },
+            "observation.state": PolicyFeature(type=FeatureType.STATE, shape=state),
         },
-        output_features={"action": PolicyFeature(type=FeatureType.ACTION, shape=(ACTION_DIM,))},
+        output_features={"action": PolicyFeature(type=FeatureType.ACTION, shape=action)},
         chunk_size=size.chunk,
         n_action_steps=size.chunk // 2,
-        max_state_dim=STATE_DIM,
-        max_action_dim=ACTION_DIM,
+        max_state_dim=state[0],
+        max_action_dim=action[0],
         resize_imgs_with_padding=(size.image_size, size.image_size),
         num_steps=size.denoising_steps,
         freeze_vision_encoder=False,

@@ -13,6 +13,7 @@ from scipy.stats import binomtest
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.journal import append_to_journal, read_journal
 from vla_sae_ros.core.picture_record import Quality
+from vla_sae_ros.sim.environment import LIBERO
 from vla_sae_ros.sim.suites import target_and_goal
 from vla_sae_ros.study.rollouts.trials import Trial
 
@@ -43,6 +44,8 @@ class EpisodeOutcome:
     """And of how many environments the policy inferred for at once, which rounds differently."""
     render_quality: Quality = "full"
     """And of its pictures."""
+    env: str = LIBERO
+    """And where the suite is from."""
 
     @property
     def brought_another(self) -> bool:
@@ -73,6 +76,7 @@ def to_come(
         shuffled=layout.shuffle,
         policy_batch=policy_batch,
         render_quality=render_quality,
+        env=task.env,
     )
 
 
@@ -128,6 +132,7 @@ def _plan(outcome: EpisodeOutcome) -> tuple[object, ...]:
         outcome.shuffled,
         outcome.policy_batch,
         outcome.render_quality,
+        outcome.env,
     )
 
 

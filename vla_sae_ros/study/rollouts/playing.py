@@ -19,7 +19,7 @@ EXECUTE_STEPS = 5
 
 
 Watch = Callable[[Observation, FloatArray | None], None]
-"""Sees every observation, with the action (7,) that led to it; None for the first one."""
+"""Sees every observation, with the action (A,) that led to it; None for the first one."""
 
 
 def look_away(_observation: Observation, _action: FloatArray | None) -> None:
@@ -42,12 +42,12 @@ def play_trial(
             frame = policy_frame(environment, observation)
             positions = environment.object_positions()
             chunk = answer(PolicyQuery(frame, task.instruction, trial.seed, step, positions))
-        action = executable(chunk[step % execute_steps])
+        action = executable(environment, chunk[step % execute_steps])
         result = environment.step(action)
         observation = result.observation
         watch(observation, action)
-        if result.success:
-            return True
+        if result.success or result.ended:
+            return result.success
     return False
 
 
@@ -63,7 +63,7 @@ class PolicyRunner:
     ) -> None:
         self._engine, self._environment = PolicyEngine(policy), environment
         self._execute_steps = execute_steps
-        self._chunk: np.ndarray = np.empty((0, 7))
+        self._chunk: np.ndarray = np.empty((0, 0))
         self.start("", 0)
 
     def start(self, instruction: str, seed: int) -> None:
@@ -77,14 +77,14 @@ class PolicyRunner:
         self._next = self._execute_steps
 
     def act(self, observation: Observation) -> FloatArray:
-        """Return the action (7,) in [-1, 1] for this step.
+        """Return the action (A,), within the environment's bounds, for this step.
 
         Raises ObservationError where the policy reads what the environment does not show.
         """
         if self._next >= self._execute_steps:
             self._chunk, self._next = self._infer(observation), 0
         self._next += 1
-        return executable(self._chunk[self._next - 1])
+        return executable(self._environment, self._chunk[self._next - 1])
 
     def _infer(self, observation: Observation) -> np.ndarray:
         frame = policy_frame(self._environment, observation)

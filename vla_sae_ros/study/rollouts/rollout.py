@@ -1,4 +1,4 @@
-"""Closed-loop evaluation of a policy in LIBERO, with confidence intervals."""
+"""Closed-loop evaluation of a policy, in LIBERO or elsewhere, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.policy.batch_engine import BatchEngine
 from vla_sae_ros.policy.loading import load_policy
-from vla_sae_ros.sim.environment import FloatArray, Layout, Observation
+from vla_sae_ros.sim.benchmark import DEFAULT_SUITE, Benchmark, benchmark_named
+from vla_sae_ros.sim.environment import LIBERO, Environment, FloatArray, Layout, Observation
 from vla_sae_ros.sim.expert import check_task, expert_action
 from vla_sae_ros.sim.libero import LiberoEnvironment
 from vla_sae_ros.sim.splits import EVALUATION_SEED, EVALUATION_STATES_TEXT
@@ -24,7 +25,7 @@ from vla_sae_ros.study.rollouts.batched import BatchedRollouts, batch_size
 from vla_sae_ros.study.rollouts.outcomes import EpisodeOutcome, OutcomeFile, table, to_come
 from vla_sae_ros.study.rollouts.picture_options import add_picture_arguments, told_pictures
 from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS, PolicyRunner
-from vla_sae_ros.study.rollouts.sim_worker import libero
+from vla_sae_ros.study.rollouts.sim_worker import environment_of
 from vla_sae_ros.study.rollouts.simulated import objects_in_basket
 from vla_sae_ros.study.rollouts.trials import Trial, parse_range, parse_suites, plan_trials
 
@@ -46,7 +47,7 @@ class Actor:
 
 def policy_actor(
     folder: Path,
-    environment: LiberoEnvironment,
+    environment: Environment,
     execute_steps: int,
     render_quality: Quality = "full",
 ) -> Actor:
@@ -71,14 +72,15 @@ def expert_actor(environment: LiberoEnvironment) -> Actor:
     return Actor(EXPERT, 1, begin)
 
 
-def run_trial(environment: LiberoEnvironment, actor: Actor, trial: Trial) -> EpisodeOutcome:
+def run_trial(environment: Environment, actor: Actor, trial: Trial) -> EpisodeOutcome:
     """Run one episode to success or the benchmark's step limit."""
     observation = environment.reset(trial.task, trial.init_state, trial.seed, trial.layout)
     act = actor.begin(trial)
-    success, steps = False, 0
-    while not success and steps < trial.step_limit:
+    success, ended, steps = False, False, 0
+    while not success and not ended and steps < trial.step_limit:
         result = environment.step(act(observation))
-        observation, success, steps = result.observation, result.success, steps + 1
+        observation, success, ended = result.observation, result.success, result.ended
+        steps += 1
     return replace(
         to_come(trial, actor.policy_id, actor.execute_steps, actor.render_quality),
         success=success,
@@ -96,7 +98,7 @@ def distinct(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def evaluate(
-    environment: LiberoEnvironment,
+    environment: Environment,
     actor: Actor,
     trials: Sequence[Trial],
     file: OutcomeFile | None = None,
@@ -142,14 +144,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy", required=True, help='policy folder, or "expert" for the scripted teacher'
     )
+    add_environment_arguments(parser)
     parser.add_argument(
         "--suite",
-        default="libero_object",
-        help="one or several, with commas; LIBERO-PRO's, too; default %(default)s",
+        default="",
+        help="one or several, with commas: LIBERO's, LIBERO-PRO's, or what lerobot calls `task`; "
+        f"default {DEFAULT_SUITE}, elsewhere the environment's own",
     )
     parser.add_argument("--tasks", default="all", help='"all", "0,6" or "0:butter_1"')
     parser.add_argument("--episodes", type=int, default=10, help="per task")
-    parser.add_argument("--init-states", default=EVALUATION_STATES_TEXT)
+    parser.add_argument(
+        "--init-states",
+        help=f"default {EVALUATION_STATES_TEXT} in LIBERO, 0 where the seed decides the scene",
+    )
     parser.add_argument(
         "--first-seed",
         type=int,
@@ -201,14 +208,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_environment_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare --env and --contract."""
+    parser.add_argument(
+        "--env",
+        default=LIBERO,
+        metavar="NAME",
+        help="libero, or an environment of lerobot's with its settings: metaworld, "
+        "so101:image_obs=true; default %(default)s",
+    )
+    parser.add_argument(
+        "--contract",
+        type=Path,
+        metavar="FILE",
+        help="with another --env: what the policy sees and how it acts; default: as the "
+        "environment says (vla-sae contract)",
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print the table."""
     if args.episodes < 1:
         raise ConfigurationError(complaint("Too few episodes", args.episodes, "1 or more"))
+    benchmark = benchmark_named(args.env, args.contract or "", args.render_quality)
+    _refuse_what_only_libero_has(args, benchmark)
     layout = Layout(args.move, _pair(args.exchange), args.shuffle)
     planned = plan_trials(
-        parse_suites(args.suite, args.tasks),
-        parse_range(args.init_states),
+        parse_suites(args.suite, args.tasks, benchmark),
+        parse_range(args.init_states or benchmark.init_states),
         args.episodes,
         layout,
         args.exchange == "",
@@ -225,16 +252,17 @@ def run(args: argparse.Namespace) -> int:
         for trial in trials:
             check_task(trial.task)
     shown_to = None if args.policy == EXPERT else Path(args.policy)
-    print(told_pictures(shown_to, args.render_quality, args.allow_other_pictures))
+    if benchmark.env == LIBERO:
+        print(told_pictures(shown_to, args.render_quality, args.allow_other_pictures))
     file = OutcomeFile(args.out) if args.out else None
     count = batch_size(args.policy_batch)
     if count > 1:
         print(table(_run_batched(args, trials, file, count)))
         return 0
-    with _environment(args.render_quality) as environment:
+    with _opened(benchmark.environment(trials[0].task.suite)) as environment:
         actor = (
             expert_actor(environment)
-            if args.policy == EXPERT
+            if isinstance(environment, LiberoEnvironment) and args.policy == EXPERT
             else policy_actor(
                 Path(args.policy), environment, args.execute_steps, args.render_quality
             )
@@ -258,7 +286,13 @@ def _run_batched(
         )
         for trial in trials
     ]
-    make = partial(libero, args.render_quality)
+    make = partial(
+        environment_of,
+        args.env,
+        trials[0].task.suite,
+        str(args.contract or ""),
+        args.render_quality,
+    )
     with BatchedRollouts(engine, min(count, len(trials)), args.execute_steps, make) as rollouts:
         return evaluate_batched(rollouts, planned, file)
 
@@ -270,9 +304,23 @@ def _pair(text: str | None) -> tuple[str, str] | None:
     return first.strip(), second.strip()
 
 
+def _refuse_what_only_libero_has(args: argparse.Namespace, benchmark: Benchmark) -> None:
+    options = {
+        "--policy expert": args.policy == EXPERT,
+        "--move": args.move > 0,
+        "--exchange": args.exchange is not None,
+        "--shuffle": args.shuffle,
+        "--instruction-swap": args.instruction_swap,
+    }
+    wanted = [option for option, given in options.items() if given]
+    if wanted and benchmark.env != LIBERO:
+        raise ConfigurationError(
+            complaint(f"{', '.join(wanted)} with --env", benchmark.env, f"{LIBERO} only")
+        )
+
+
 @contextmanager
-def _environment(quality: Quality) -> Iterator[LiberoEnvironment]:
-    environment = LiberoEnvironment(quality)
+def _opened(environment: Environment) -> Iterator[Environment]:
     try:
         yield environment
     finally:

@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from vla_sae_ros.core.picture_record import Quality
+from vla_sae_ros.sim.benchmark import benchmark_named
 from vla_sae_ros.sim.environment import Environment
 from vla_sae_ros.study.rollouts.simulated import executable, objects_in_basket, policy_frame
 from vla_sae_ros.study.rollouts.trials import Trial
@@ -45,9 +46,14 @@ class Broken:
 
 def libero(quality: Quality = "full") -> Environment:
     """Return a LIBERO of one's own."""
-    from vla_sae_ros.sim.libero import LiberoEnvironment  # seconds, and a GL context
+    return environment_of("libero", quality=quality)
 
-    return LiberoEnvironment(quality)
+
+def environment_of(
+    env: str, suite: str = "", contract: str = "", quality: Quality = "full"
+) -> Environment:
+    """Return an environment of one's own; see `sim.benchmark.benchmark_named`."""
+    return benchmark_named(env, contract, quality).environment(suite)
 
 
 def serve(pipe: Connection, make: Callable[[], Environment], execute_steps: int) -> None:
@@ -78,12 +84,13 @@ def play(
 ) -> Played:
     """Run one episode to success or its step limit; `ask` gives a chunk (H, A) for a frame."""
     observation = environment.reset(trial.task, trial.init_state, trial.seed, trial.layout)
-    success, steps = False, 0
-    while not success and steps < trial.step_limit:
+    success, ended, steps = False, False, 0
+    while not success and not ended and steps < trial.step_limit:
         if steps % execute_steps == 0:
             chunk = ask(policy_frame(environment, observation), steps == 0)
-        result = environment.step(executable(chunk[steps % execute_steps]))
-        observation, success, steps = result.observation, result.success, steps + 1
+        result = environment.step(executable(environment, chunk[steps % execute_steps]))
+        observation, success, ended = result.observation, result.success, result.ended
+        steps += 1
     return Played(success, steps, objects_in_basket(environment.object_positions()))
 
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from vla_sae_ros.core.contract import bounded_action
 from vla_sae_ros.sim.conventions import libero_state
 from vla_sae_ros.sim.environment import Environment, FloatArray, Observation
+from vla_sae_ros.sim.own_contract import OwnContract, frame_of
 
 IN_BASKET_M = 0.09
 
 
 def policy_frame(environment: Environment, observation: Observation) -> dict[str, np.ndarray]:
-    """Return what a policy sees: every camera's (H, W, 3) uint8 picture and the state (8,)."""
+    """Return what a policy sees: pictures (H, W, 3) uint8 and float32 vectors, by feature.
+
+    LIBERO's cameras and its state, or what the environment's own contract says.
+    """
+    if isinstance(environment, OwnContract):
+        return frame_of(environment, environment.contract, observation)
     frame: dict[str, np.ndarray] = {
         f"observation.images.{camera}": environment.render(camera) for camera in environment.cameras
     }
@@ -19,8 +26,13 @@ def policy_frame(environment: Environment, observation: Observation) -> dict[str
     return frame
 
 
-def executable(action: np.ndarray) -> FloatArray:
-    """Return a policy's action (7,) as the environment takes it: float64, within [-1, 1]."""
+def executable(environment: Environment, action: np.ndarray) -> FloatArray:
+    """Return a policy's action (A,) as the environment takes it: float64, within its bounds.
+
+    They are [-1, 1] in LIBERO, elsewhere those of the environment's own contract.
+    """
+    if isinstance(environment, OwnContract):
+        return bounded_action(environment.contract.action, action).values.astype(np.float64)
     return np.clip(action, -1.0, 1.0).astype(np.float64)
 
 

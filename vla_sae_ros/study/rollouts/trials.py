@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.sim.environment import Layout, TaskSpec
+from vla_sae_ros.sim.benchmark import Benchmark, LiberoBenchmark
+from vla_sae_ros.sim.environment import LIBERO, Layout, TaskSpec
 from vla_sae_ros.sim.splits import EVALUATION_SEED, EVALUATION_STATES_TEXT
-from vla_sae_ros.sim.suites import find_task, other_targets, retarget, suite_tasks, target_and_goal
+from vla_sae_ros.sim.suites import other_targets, retarget, target_and_goal
 
 
 @dataclass(frozen=True)
@@ -77,23 +78,29 @@ def _paired(trial: Trial, other: str, exchange: bool, swap_instruction: bool) ->
     return trial
 
 
-def parse_suites(suites: str, tasks: str) -> list[TaskSpec]:
+def parse_suites(
+    suites: str, tasks: str, benchmark: Benchmark = LiberoBenchmark()
+) -> list[TaskSpec]:
     """Parse the tasks of one suite or of several ("libero_object_swap,libero_object_lan")."""
-    return [task for suite in suites.split(",") for task in parse_tasks(suite.strip(), tasks)]
+    return [
+        task for suite in suites.split(",") for task in parse_tasks(suite.strip(), tasks, benchmark)
+    ]
 
 
-def parse_tasks(suite: str, text: str) -> list[TaskSpec]:
-    """Parse "all", "0,6" or "0,0:butter_1" (another object to bring in task 0's scene)."""
+def parse_tasks(suite: str, text: str, benchmark: Benchmark = LiberoBenchmark()) -> list[TaskSpec]:
+    """Parse "all", "0,6" or, in LIBERO, "0,0:butter_1" (another object to bring in that scene).
+
+    An empty suite is the benchmark's default.
+    """
     if text == "all":
-        return list(suite_tasks(suite))
+        return list(benchmark.tasks(suite))
     tasks = []
     for part in text.split(","):
         index, _, target = part.partition(":")
-        if not index.strip().isdigit():
-            raise ConfigurationError(
-                complaint("A task cannot be read", part, "all, <index> or <index>:<object>")
-            )
-        task = find_task(suite, int(index))
+        if not index.strip().isdigit() or (target and benchmark.env != LIBERO):
+            allowed = "all, <index> or <index>:<object>" if benchmark.env == LIBERO else "all, 0,6"
+            raise ConfigurationError(complaint("A task cannot be read", part, allowed))
+        task = benchmark.find_task(suite, int(index))
         asked = "" if target == "" or target == target_and_goal(task)[0] else target
         tasks.append(retarget(task, asked) if asked else task)
     return tasks

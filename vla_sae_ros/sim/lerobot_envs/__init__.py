@@ -1,0 +1,1 @@
+"""Any environment of lerobot (`lerobot.envs` and its plugins) behind the Environment protocol."""
