@@ -15,6 +15,8 @@ import numpy as np
 from gymnasium import spaces
 from lerobot.envs.configs import EnvConfig, LiberoPlusEnv, RoboCasaEnv
 
+from vla_sae_ros.sim.lerobot_envs.config import known_kinds
+
 STEPS = 6
 """After which the stand-ins' tasks are done."""
 
@@ -141,3 +143,4 @@ def register() -> None:
     ):
         if name not in known:
             EnvConfig.register_subclass(name)(config)
+    known_kinds.cache_clear()

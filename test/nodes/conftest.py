@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 from rclpy.node import Node
 
-from vla_sae_ros.core.contract import FrameBuilder, load_contract
+from vla_sae_ros.core.contract import Contract, FrameBuilder, load_contract
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.msg import ActionChunk, ChunkRequest
 from vla_sae_ros.nodes.base.contract_channels import message_class, qos_profile
-from vla_sae_ros.nodes.sim.bridge import LIBERO_CONTRACT
-from vla_sae_ros.resources import share_folder
+from vla_sae_ros.sim.benchmark import LIBERO_CONTRACT
 from vla_sae_ros.sim.environment import Layout, Observation, StepResult, TaskSpec
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_floats, to_ns
@@ -73,14 +72,15 @@ class FakeEnvironment:
 class FakePolicy:
     """Builds frames by the contract and answers each request with numbers drawn from its seed."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, contract: Contract | None = None) -> None:
+        self._contract = contract or load_contract(LIBERO_CONTRACT)
         self.silent = False
         self.asked = threading.Event()
         """Set when a request comes; whoever waits clears it first."""
         self.chunks = 0
         self.requests: list[ChunkRequest] = []
         self.frames: list[dict[str, np.ndarray]] = []
-        self._frames = FrameBuilder(load_contract(share_folder() / LIBERO_CONTRACT))
+        self._frames = FrameBuilder(self._contract)
         self._pending: ChunkRequest | None = None
         self._publisher = node.create_publisher(ActionChunk, "policy/action_chunk", qos.CHUNK)
         for channel in self._frames.channels:
@@ -94,15 +94,16 @@ class FakePolicy:
 
     def publish(self, request: ChunkRequest, **changes: Any) -> None:
         self.chunks += 1
-        draw = np.random.default_rng([request.seed, request.step]).uniform(-1.0, 0.5, (10, 7))
+        width = self._contract.action.width
+        draw = np.random.default_rng([request.seed, request.step]).uniform(-1.0, 0.5, (10, width))
         fields = {
             "header": request.header,
             "episode_id": request.episode_id,
             "chunk_id": self.chunks,
             "observation_step": request.step,
-            "control_rate": 20.0,
+            "control_rate": self._contract.fps,
             "horizon": 10,
-            "action_dim": 7,
+            "action_dim": width,
             "actions": to_floats(draw),
         }
         self._publisher.publish(ActionChunk(**fields | changes))

@@ -51,6 +51,18 @@ class OwnContract(Protocol):
         """Names of the numbers that it shows, and how many each has."""
         ...
 
+    @property
+    def instruction(self) -> str:
+        """What the present episode's policy is told, where its task does not say."""
+        ...
+
+
+def instruction_of(environment: Environment, planned: str) -> str:
+    """Return the planned instruction; where that is empty, the environment's since its reset."""
+    if planned or not isinstance(environment, OwnContract):
+        return planned
+    return environment.instruction
+
 
 def components(name: str, width: int) -> tuple[str, ...]:
     """Return the names of a vector's numbers, as its JointState message has them."""

@@ -28,6 +28,7 @@ from vla_sae_ros.systems.arguments import values_of
 OnExit = Literal["shutdown", "restart", "ignore"]
 
 
+LIBERO = "libero"
 SERVING = "serving "
 """The policy's node logs it once it answers requests."""
 WATCH = "watch and steer: vla-sae panel; Ctrl-C stops everything"
@@ -86,7 +87,23 @@ PARAMS_FILE = Parameter(
 )
 
 SIMULATION_ARGUMENTS = (
-    Parameter("suite", "libero_object", "LIBERO or LIBERO-PRO suite"),
+    Parameter(
+        "env",
+        LIBERO,
+        "source of episodes: libero, or an environment of lerobot's with its settings, e.g. "
+        "metaworld or so101:image_obs=true",
+    ),
+    Parameter(
+        "suite",
+        "",
+        "LIBERO or LIBERO-PRO suite, or what lerobot calls `task`; empty = libero_object, or the "
+        "environment's own",
+    ),
+    Parameter(
+        "contract",
+        "",
+        "file that says what the policy sees and how it acts; empty = as the environment says",
+    ),
     Parameter("task", 0, "index of the task within the suite", minimum=0),
     Parameter("init_state", 0, "index of the initial state", minimum=0),
     Parameter("seed", 0, "seeds the simulation and the policy's noise", minimum=0),
@@ -162,7 +179,8 @@ def simulation_system(given: Mapping[str, object]) -> System:
     """
     values = values_of(SIMULATION_ARGUMENTS, given)
     policy = policy_folder(str(values["policy"]), str(values["backend"]))
-    if not values["params_file"]:  # what that says counts; the nodes look for themselves
+    # What a parameter file says counts; the nodes look for themselves. Only LIBERO has a choice.
+    if not values["params_file"] and values["env"] == LIBERO:
         quality: Quality = "quick" if values["render_quality"] == "quick" else "full"
         check_pictures(
             read_picture_record(policy),
@@ -173,14 +191,22 @@ def simulation_system(given: Mapping[str, object]) -> System:
     answering = policy_spec(policy, bundle_folders(policy, values), values)
     nodes = with_params_file(
         [
-            replace(answering, parameters={**answering.parameters, ALLOWED: values[ALLOWED]}),
+            replace(
+                answering,
+                parameters={
+                    **answering.parameters,
+                    ALLOWED: values[ALLOWED],
+                    **_contract_parameters(values, env_with_suite(values)),
+                },
+            ),
             _bridge_node(values),
             recorder_spec(values),
             *watching_specs(values),
         ],
         values,
     )
-    run = f"vla-sae run --suite {values['suite']} --task {values['task']}"
+    suite = values["suite"] or ("libero_object" if values["env"] == LIBERO else "<suite>")
+    run = f"vla-sae run --suite {suite} --task {values['task']}"
     next_step = "the first episode starts by itself" if values["autorun"] else f"run: {run}"
     return System("sim", tuple(nodes), namespace_of(values), f"{next_step}; {WATCH}")
 
@@ -221,6 +247,7 @@ def _bridge_node(values: Mapping[str, Value]) -> NodeSpec:
     task = ("suite", "task", "init_state", "seed", "clock", "autorun")
     others = ("step_timeout", "reset_timeout", "render_quality", ALLOWED)
     parameters = {name: values[name] for name in (*task, *others)}
+    parameters |= _contract_parameters(values, str(values["env"]))
     return NodeSpec(
         "bridge",
         "sim_bridge_node",
@@ -228,6 +255,25 @@ def _bridge_node(values: Mapping[str, Value]) -> NodeSpec:
         parameters,
         ready="offers run_episode",
     )
+
+
+def env_with_suite(values: Mapping[str, Value]) -> str:
+    """Return the environment with its suite, in one text: its contract may depend on both."""
+    env, suite = str(values["env"]), values["suite"]
+    if env == LIBERO or not suite:
+        return env
+    return f"{env}{',' if ':' in env else ':'}task={suite}"
+
+
+def _contract_parameters(values: Mapping[str, Value], env: str) -> dict[str, Value]:
+    """Return what tells a node whose contract counts, where that is not LIBERO's."""
+    found: dict[str, Value] = {} if env == LIBERO else {"env": env}
+    if values["contract"]:
+        file = Path(str(values["contract"])).expanduser().absolute()
+        if not file.is_file():
+            raise ConfigurationError(complaint("argument 'contract'", str(file), "a file"))
+        found["contract"] = str(file)
+    return found
 
 
 def recorder_spec(values: Mapping[str, Value]) -> NodeSpec:

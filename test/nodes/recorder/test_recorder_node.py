@@ -22,7 +22,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rosbags.highlevel import AnyReader
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import Trigger
 
 from vla_sae_ros import cli
@@ -262,6 +262,18 @@ def test_pictures_are_recorded_only_when_asked_for(make_graph) -> None:
     assert "/observation/image/wrist" not in read(without.uri)
     recorded = read(started.uri)["/observation/image/wrist"][0]
     np.testing.assert_array_equal(recorded.data.reshape(4, 6, 3), picture)
+
+
+def test_the_numbers_of_an_environment_of_its_own_are_recorded(make_graph) -> None:
+    graph = make_graph()
+    publisher = graph.source.create_publisher(JointState, "observation/state", qos.OBSERVATION)
+    started = graph.start()
+    matched(publisher)
+    publisher.publish(JointState(name=["state_0", "state_1"], position=[0.5, -1.0]))
+    assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=PATIENCE))
+    graph.stop()
+    (recorded,) = read(started.uri)["/observation/state"]
+    assert (recorded.name, list(recorded.position)) == (["state_0", "state_1"], [0.5, -1.0])
 
 
 def test_the_command_line_records_compressed_pictures_under_a_name(

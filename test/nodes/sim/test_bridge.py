@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import lerobot_stand_ins
 import numpy as np
 import pytest
 import rclpy
@@ -28,6 +29,8 @@ from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.base.running import spin_until
 from vla_sae_ros.nodes.base.told_pictures import picture_facts
 from vla_sae_ros.nodes.sim.bridge import SimBridge
+from vla_sae_ros.sim.lerobot_envs.benchmark import LerobotBenchmark
+from vla_sae_ros.study.rollouts.simulated import policy_frame
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.action_client import ActionClient
 from vla_sae_ros.wire.conversions import to_floats, to_ns
@@ -411,3 +414,28 @@ def test_goals_are_refused_for_a_policy_of_other_pictures_unless_told(
     refused = status == GoalStatus.STATUS_ABORTED
     assert refused != allowed
     assert ("another render quality" in result.message) == refused
+
+
+def test_an_environment_with_its_own_contract_is_shown_live_as_it_is_offline(fake_policy):
+    """RoboCasa's spaces: three cameras, a state of 16 numbers, an action of 12; a stand-in."""
+    lerobot_stand_ins.register()
+    benchmark = LerobotBenchmark("robocasa_stand_in")
+    system = Graph(
+        benchmark.environment(),
+        benchmark.find_task,
+        lambda node: fake_policy(node, benchmark.contract()),
+        suite="CloseFridge",
+    )
+    try:
+        _, result = system.run(suite="CloseFridge", seed=7)
+        assert (result.success, result.steps) == (True, lerobot_stand_ins.STEPS)
+        system.until(lambda: len(system.executed) == lerobot_stand_ins.STEPS)
+        assert {len(tick.action) for tick in system.executed} == {12}
+    finally:
+        system.close()
+    alone = benchmark.environment()
+    offline = policy_frame(alone, alone.reset(benchmark.tasks()[0], 0, 7))
+    alone.close()
+    live = system.policy.frames[0]
+    assert live.keys() == offline.keys()
+    assert all(np.array_equal(live[key], offline[key]) for key in live)

@@ -11,7 +11,9 @@ from lerobot.processor import LiberoProcessorStep
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.sim.environment import Layout
 from vla_sae_ros.sim.lerobot_envs.benchmark import LerobotBenchmark
+from vla_sae_ros.study.rollouts.playing import play_trial
 from vla_sae_ros.study.rollouts.simulated import executable, policy_frame
+from vla_sae_ros.study.rollouts.trials import Trial
 
 lerobot_stand_ins.register()
 ROBOCASA = "robocasa_stand_in"
@@ -117,6 +119,23 @@ def test_recorded_initial_states_are_chosen_by_number(opened) -> None:
     environment, tasks = opened(ROBOCASA)
     with pytest.raises(ConfigurationError, match="the seed decides the scene"):
         environment.reset(tasks[0], 1, 0)
+
+
+def test_the_instruction_is_the_one_of_the_scene_at_hand(opened) -> None:
+    environment, (task,) = opened(ROBOCASA)
+    said = []
+
+    def answer(query):
+        said.append(query.instruction)
+        return np.zeros((8, 12), np.float32)
+
+    for seed in range(6):  # RoboCasa words it at each reset, LIBERO-plus once and for all
+        assert play_trial(environment, Trial(task, 0, seed), 8, answer)
+    assert set(said) == {"close the fridge", "close the oven"}
+    environment, tasks = opened(LIBERO_PLUS)
+    said.clear()
+    play_trial(environment, Trial(tasks[0], 0, 0), 8, lambda query: answer(query)[:, :7])
+    assert said == [tasks[0].instruction]
 
 
 def test_what_only_libero_has_is_refused(opened) -> None:

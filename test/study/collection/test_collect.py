@@ -27,7 +27,7 @@ from vla_sae_ros.study.collection import activation_collection
 from vla_sae_ros.study.collection.activation_collection import ActivationCollection, Tally
 from vla_sae_ros.study.collection.bag_source import BagSource
 from vla_sae_ros.study.collection.dataset_source import DatasetSource
-from vla_sae_ros.study.collection.libero_source import LiberoSource, plan_collection
+from vla_sae_ros.study.collection.simulated_source import SimulatedSource, plan_collection
 
 SITES = ("backbone.1", "expert.0")
 TASKS = [TaskSpec("fake", n, f"task {n}", f"do {n}", 10, Path("p"), Path("i")) for n in range(2)]
@@ -79,8 +79,8 @@ def collect(
         engine.close()
 
 
-def simulation(episodes: int = 2) -> LiberoSource:
-    return LiberoSource(FakeEnvironment(), plan_collection(TASKS, episodes, 7), 3)
+def simulation(episodes: int = 2) -> SimulatedSource:
+    return SimulatedSource(FakeEnvironment(), plan_collection(TASKS, episodes, 7), 3)
 
 
 def test_a_simulation_is_collected_with_everything_that_is_known_of_it(

@@ -62,10 +62,15 @@ class Takeover:
     As on a robot, SetBool does not say who calls: it is the one client that is heard of. A client
     that has taken over and is not heard of any more moves nothing; the arm holds still until
     somebody takes over or hands back.
+
+    Args:
+        node: owns the service.
+        person: whose commands they are.
+        why_not: why nobody can take over here; empty: one can.
     """
 
-    def __init__(self, node: Node, person: PersonInput) -> None:
-        self._node, self._person = node, person
+    def __init__(self, node: Node, person: PersonInput, why_not: str = "") -> None:
+        self._node, self._person, self._why_not = node, person, why_not
         self._heard = LeaseBook(time.monotonic)
         self._clients: set[str] = set()
         self._waiting: list[tuple[float, Future]] = []
@@ -109,6 +114,8 @@ class Takeover:
         return response
 
     def _change(self, client: str, taken: bool) -> None:
+        if taken and self._why_not:
+            raise TakeoverRefused(self._why_not)
         owner, takeovers = self.in_charge.owner, self.in_charge.takeovers
         if owner and owner != client and self.heard:
             raise TakeoverRefused(f"{owner!r} has taken over; it has to hand back first.")

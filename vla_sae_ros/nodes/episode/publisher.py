@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import Image
 
 from vla_sae_ros.msg import ChunkRequest, EpisodeState, ExecutedAction
 from vla_sae_ros.nodes.episode.episode import ExecutedTick, Progress, Request
 from vla_sae_ros.nodes.episode.messages import to_executed, to_request, to_state
+from vla_sae_ros.nodes.episode.numbers import (
+    WORLD,
+    ArmPublisher,
+    NumbersPublisher,
+    VectorPublisher,
+)
 from vla_sae_ros.sim.environment import ImageArray, Observation
 from vla_sae_ros.wire import qos
-from vla_sae_ros.wire.conversions import to_header, to_image, to_joint_state, to_pose
-
-WORLD = "world"
-ARM_JOINTS = tuple(f"panda_joint{number}" for number in range(1, 8))
-FINGER_JOINTS = ("finger_joint1", "finger_joint2")
+from vla_sae_ros.wire.conversions import to_header, to_image
 
 
 class EpisodePublisher:
-    """A SimulatedEpisodeOutput on a node's relative topics; any thread may use it."""
+    """A SimulatedEpisodeOutput on a node's relative topics; any thread may use it.
 
-    def __init__(self, node: Node, cameras: Iterable[str], control_rate: float) -> None:
+    Args:
+        node: owns the publishers.
+        cameras: names of the pictures.
+        control_rate: Hz.
+        vectors: what is published beside the pictures: numbers under these names, so many of each;
+            None: a Panda's joints, hand and fingers.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        cameras: Iterable[str],
+        control_rate: float,
+        vectors: Mapping[str, int] | None = None,
+    ) -> None:
         self._control_rate = control_rate
         self._pictures = {
             camera: node.create_publisher(Image, f"observation/image/{camera}", qos.OBSERVATION)
             for camera in cameras
         }
-        self._joints = node.create_publisher(JointState, "joint_states", qos.OBSERVATION)
-        self._pose = node.create_publisher(PoseStamped, "ee_pose", qos.OBSERVATION)
-        self._gripper = node.create_publisher(JointState, "gripper", qos.OBSERVATION)
+        self._numbers: NumbersPublisher = (
+            ArmPublisher(node) if vectors is None else VectorPublisher(node, vectors)
+        )
         self._requests = node.create_publisher(ChunkRequest, "policy/request", qos.CHUNK)
         self._executed = node.create_publisher(ExecutedAction, "executed_action", qos.EXECUTED)
         self._states = node.create_publisher(EpisodeState, "episode", qos.LATCHED)
@@ -51,10 +66,7 @@ class EpisodePublisher:
         """See SimulatedEpisodeOutput.observation."""
         for camera, picture in pictures.items():
             self._pictures[camera].publish(to_image(picture, to_header(stamp_ns, camera)))
-        world = to_header(stamp_ns, WORLD)
-        self._joints.publish(to_joint_state(ARM_JOINTS, observation.joint_position, world))
-        self._pose.publish(to_pose(observation.ee_position, observation.ee_quaternion, world))
-        self._gripper.publish(to_joint_state(FINGER_JOINTS, observation.gripper_qpos, world))
+        self._numbers.publish(to_header(stamp_ns, WORLD), observation)
 
     def request(self, request: Request) -> None:
         """See EpisodeOutput.request."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from copy import copy
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,7 @@ from vla_sae_ros.nodes.episode.hand import Hand
 from vla_sae_ros.nodes.episode.mailbox import Mailbox
 from vla_sae_ros.nodes.episode.views import View, Views
 from vla_sae_ros.sim.environment import DrawsInBackground, Environment
+from vla_sae_ros.sim.own_contract import instruction_of
 
 LATENESS_ALLOWED = 0.1
 """Of a period; a tick that starts later than this after its deadline is a missed one."""
@@ -117,6 +119,8 @@ class EpisodeRunner:
         goal = self._goal
         assert goal.task is not None, "a simulation's goal names its task"
         self._observation = self._environment.reset(goal.task, goal.init_state, goal.seed)
+        told = instruction_of(self._environment, goal.instruction)
+        self._goal = goal = replace(goal, instruction=told)
         renderer = None
         if goal.clock is EpisodeClock.REALTIME and isinstance(self._environment, DrawsInBackground):
             renderer = self._environment.background_renderer(self._mailbox.wake)
@@ -222,6 +226,11 @@ class EpisodeRunner:
             self._status, self._detail = (
                 EpisodeStatus.SUCCEEDED,
                 "the task's success condition holds",
+            )
+        elif result.ended:
+            self._status, self._detail = (
+                EpisodeStatus.FAILED,
+                f"the environment ended the episode at step {self._step}",
             )
         elif self._step >= self._goal.max_steps:
             self._status, self._detail = EpisodeStatus.FAILED, f"no success in {self._step} steps"

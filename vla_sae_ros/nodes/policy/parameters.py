@@ -17,7 +17,13 @@ class PolicyParameters:
     policy: str = parameter("", "folder of the policy: config.json, weights and processors")
     bundles: tuple[str, ...] = parameter((), "folders of SAE bundles, one per tapped site")
     contract: str = parameter(
-        "", "contract file that maps topics to the policy's features; empty = LIBERO's"
+        "",
+        "contract file that maps topics to the policy's features; empty = that of `env`",
+    )
+    env: str = parameter(
+        "libero",
+        "environment whose contract counts without a file: libero, or one of lerobot's with its "
+        "settings, e.g. metaworld:task=push-v3",
     )
     backend: str = parameter(
         "torch",

@@ -24,7 +24,7 @@ from vla_sae_ros.nodes.policy.messages import facts
 from vla_sae_ros.nodes.policy.parameters import PolicyParameters, steering_limits
 from vla_sae_ros.nodes.policy.server import PolicyServer, ServingOptions
 from vla_sae_ros.policy.inference import Engine
-from vla_sae_ros.resources import resource
+from vla_sae_ros.sim.benchmark import benchmark_named
 
 if TYPE_CHECKING:
     from vla_sae_ros.nodes.policy.activation_collector import ActivationCollector
@@ -127,8 +127,10 @@ class PolicyNode(LifecycleNode):
 
     def _configure(self) -> None:
         values = self._values
-        self._contract = load_contract(
-            values.contract or resource("config", "contracts", "libero.yaml")
+        self._contract = (
+            load_contract(values.contract)
+            if values.contract
+            else benchmark_named(values.env).contract()
         )
         self._engine = make_engine(values)
         self._narrow_contract()

@@ -79,7 +79,12 @@ class RecorderNode(Node):
         recording = Recording(BagWriter(self._folder(uri)), limits_of(self._values))
         try:
             self._subscriptions_made = RecorderSubscriptions(
-                self, recording, wanted, images and not topics, self._compressor(recording)
+                self,
+                recording,
+                wanted,
+                images and not topics,
+                self._compressor(recording),
+                not topics,
             )
         except Exception:
             recording.stop()

@@ -25,6 +25,8 @@ from vla_sae_ros.nodes.recorder.topics import (
     wait_for_publisher,
 )
 
+NUMBERS = "sensor_msgs/msg/JointState"
+
 Wanted = Mapping[str, QoSProfile | None]
 """Full topic name -> the wire contract's profile, None for a topic outside the contract."""
 
@@ -56,18 +58,21 @@ class RecorderSubscriptions:
         wanted: Wanted,
         pictures: bool,
         compressor: PictureCompressor | None = None,
+        numbers: bool = False,
     ) -> None:
         """Subscribe to what can be heard now; `pictures`: and to every camera that appears.
 
+        `numbers`: and to every observation/<name> of an environment that has them.
         With a compressor, pictures go through it, which this object closes in the end; a topic
         <camera>/compressed of somebody else is then left out.
         """
         self._node, self._recording, self._pictures = node, recording, pictures
-        self._compressor = compressor
+        self._compressor, self._numbers = compressor, numbers
         self._waiting = dict(wanted)
         self._made: dict[str, Subscription] = {}
         self._sinks: dict[str, Recording | PictureCompressor] = {}
         self._types = {node.resolve_topic_name(t.name): t.msgtype for t in CONTRACT_TOPICS}
+        self._observations = node.resolve_topic_name("observation") + "/"
         self._prefix = node.resolve_topic_name(PICTURES.rstrip("/")) + "/"
         self.look()
 
@@ -83,6 +88,9 @@ class RecorderSubscriptions:
         }
         if self._pictures:
             for name in self._cameras(visible):
+                self._waiting.setdefault(name, None)
+        if self._numbers:
+            for name in self._vectors(visible):
                 self._waiting.setdefault(name, None)
         for name, profile in list(self._waiting.items()):
             msgtype: str | None = self._types.get(name) or visible.get(name)
@@ -110,6 +118,13 @@ class RecorderSubscriptions:
                 continue
             twice = self._compressor is not None and name.removesuffix(COMPRESSED) in visible
             if name not in self._made and not (name.endswith(COMPRESSED) and twice):
+                yield name
+
+    def _vectors(self, visible: Mapping[str, str]) -> Iterator[str]:
+        """Yield the topics observation/<name> with numbers that are not recorded yet."""
+        for name, msgtype in visible.items():
+            below = name.removeprefix(self._observations)
+            if msgtype == NUMBERS and below != name and "/" not in below and name not in self._made:
                 yield name
 
     def _try(self, topic: str, profile: QoSProfile | None, msgtype: str) -> bool:

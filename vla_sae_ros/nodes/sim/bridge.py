@@ -14,7 +14,7 @@ from rclpy.task import Future
 
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.core.contract import Contract, load_contract
-from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
 from vla_sae_ros.core.person import PersonInput
 from vla_sae_ros.core.picture_record import RecordsPictures
 from vla_sae_ros.msg import ActionChunk
@@ -33,12 +33,16 @@ from vla_sae_ros.nodes.episode.runner import EpisodeRunner
 from vla_sae_ros.nodes.episode.server import EpisodeServer
 from vla_sae_ros.nodes.sim.parameters import LARGEST_SEED, SimBridgeParameters, pacing
 from vla_sae_ros.nodes.sim.sim_hand import SimHand
-from vla_sae_ros.resources import share_folder
+from vla_sae_ros.sim.benchmark import LIBERO_CONTRACT
 from vla_sae_ros.sim.environment import Environment, TaskSpec
+from vla_sae_ros.sim.own_contract import OwnContract
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.steady import steady_timer
 
-LIBERO_CONTRACT = "config/contracts/libero.yaml"
+OWN_ACTIONS = (
+    "This environment has actions of its own; a person's velocities mean something to LIBERO's arm "
+    "only. Steer the policy, or cancel the episode."
+)
 SHUTDOWN_LIMIT = 0.8
 """Seconds that an episode, and then the simulator, is given to end with the process."""
 
@@ -70,14 +74,22 @@ class SimBridge(Node):
         super().__init__("bridge", **node_options)
         self._values = declare_parameters(self, SimBridgeParameters)
         self._find_task = find_task
-        contract = load_contract(self._values.contract or share_folder() / LIBERO_CONTRACT)
-        find_task(self._values.suite, self._values.task)  # refused now, not at the first goal
+        given = load_contract(self._values.contract) if self._values.contract else None
         self._environment = make_environment(self._values)
+        try:  # what cannot be is refused now, not at the first goal
+            find_task(self._values.suite, self._values.task)
+            contract = given or _contract_of(self._environment)
+            rate = _common_rate(contract, self._environment)
+        except VlaSaeError:
+            self._environment.close()
+            raise
         self._action = contract.action
-        self._pacing = pacing(self._values, _common_rate(contract, self._environment))
-        self._output = EpisodePublisher(self, self._environment.cameras, contract.fps)
+        self._pacing = pacing(self._values, rate)
+        scene = self._environment
+        vectors = scene.vectors if isinstance(scene, OwnContract) else None
+        self._output = EpisodePublisher(self, self._environment.cameras, contract.fps, vectors)
         self._person = PersonInput(person_limits(self._values), 0, time.monotonic)
-        self._takeover = Takeover(self, self._person)
+        self._takeover = Takeover(self, self._person, OWN_ACTIONS if vectors is not None else "")
         self._hand = SimHand(self._person, self._takeover)
         self._person_topics = PersonTopics(self, self._person, lambda: self._takeover.in_charge)
         self._mailbox: ChunkMailbox | None = None  # there is one exactly while an episode runs
@@ -187,7 +199,7 @@ class SimBridge(Node):
             raise ConfigurationError(complaint("max_steps", request.max_steps, "0 or more"))
         task = self._find_task(suite, index)
         return EpisodeGoal(
-            episode_id=f"{suite}-{index}-{request.init_state}-{uuid.uuid4().hex[:8]}",
+            episode_id=f"{task.suite}-{index}-{request.init_state}-{uuid.uuid4().hex[:8]}",
             task=task,
             init_state=request.init_state,
             seed=request.seed,
@@ -215,6 +227,13 @@ class SimBridge(Node):
         )
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
+
+
+def _contract_of(environment: Environment) -> Contract:
+    """Return an environment's own contract, or LIBERO's."""
+    if isinstance(environment, OwnContract):
+        return environment.contract
+    return load_contract(LIBERO_CONTRACT)
 
 
 def _common_rate(contract: Contract, environment: Environment) -> float:

@@ -9,6 +9,8 @@ from vla_sae_ros.core.parameters import parameter
 from vla_sae_ros.core.picture_record import QUALITIES
 from vla_sae_ros.nodes.episode.episode import Pacing
 from vla_sae_ros.nodes.episode.person_parameters import PersonParameters
+from vla_sae_ros.sim.benchmark import DEFAULT_SUITE
+from vla_sae_ros.sim.environment import LIBERO
 
 LARGEST_SEED = 2**32 - 1
 """What numpy's global generator, which seeds LIBERO's scenes, takes."""
@@ -20,12 +22,19 @@ _PACING = Pacing(control_rate=20.0)
 class SimBridgeParameters(PersonParameters):
     """The simulation bridge's."""
 
+    env: str = parameter(
+        LIBERO,
+        "source of episodes: libero, or an environment of lerobot's with its settings, e.g. "
+        "metaworld or so101:image_obs=true",
+    )
     contract: str = parameter(
         "",
         "contract file that says how actions are bounded and what holding "
-        "still is; empty = LIBERO's",
+        "still is; empty = LIBERO's, or as the environment says",
     )
-    suite: str = parameter("libero_object", "suite of a goal that names none")
+    suite: str = parameter(
+        "", f"suite of a goal that names none; empty = {DEFAULT_SUITE}, or the environment's own"
+    )
     task: int = parameter(0, "task of a goal that names no suite", minimum=0, maximum=1000)
     autorun: bool = parameter(
         False, "run an episode of this suite and task as soon as there is a policy"

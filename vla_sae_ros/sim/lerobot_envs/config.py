@@ -112,6 +112,14 @@ def _value(name: EnvName, field: dataclasses.Field, text: str) -> Any:
         ) from error
 
 
+def not_installed(name: EnvName, error: ImportError) -> ConfigurationError:
+    """Return what to say where something that an environment imports is missing."""
+    return ConfigurationError(
+        f"The environment {name.kind} is not installed ({error}). Install it: "
+        f"{how_to_install(name.kind)}."
+    )
+
+
 @contextlib.contextmanager
 def told_what_is_missing(name: EnvName) -> Iterator[None]:
     """Turn what lerobot raises while it makes an environment into words for the user.
@@ -122,10 +130,7 @@ def told_what_is_missing(name: EnvName) -> Iterator[None]:
         with contextlib.redirect_stdout(sys.stderr):
             yield
     except ImportError as error:
-        raise ConfigurationError(
-            f"The environment {name.kind} is not installed ({error}). Install it: "
-            f"{how_to_install(name.kind)}."
-        ) from error
+        raise not_installed(name, error) from error
     except Exception as error:  # whatever a benchmark raises about its task or its files
         raise ConfigurationError(
             f"lerobot does not make the environment {name.text} with the suite "

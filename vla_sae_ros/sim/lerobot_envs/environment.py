@@ -21,7 +21,12 @@ from vla_sae_ros.core.errors import (
     complaint,
 )
 from vla_sae_ros.sim.environment import FloatArray, ImageArray, Layout, StepResult, TaskSpec
-from vla_sae_ros.sim.lerobot_envs.config import EnvName, config_of, told_what_is_missing
+from vla_sae_ros.sim.lerobot_envs.config import (
+    EnvName,
+    config_of,
+    not_installed,
+    told_what_is_missing,
+)
 from vla_sae_ros.sim.lerobot_envs.frames import Processors, batch_of_one, blank_observation
 from vla_sae_ros.sim.lerobot_envs.installing import how_to_install
 from vla_sae_ros.sim.own_contract import VectorObservation, contract_document, topic_name
@@ -166,6 +171,8 @@ class LerobotEnvironment:
             observation = self._call(what, start, self._reset_limit_s)
         except VlaSaeError:
             raise
+        except ImportError as error:  # some import their simulator only now
+            raise not_installed(self._name, error) from error
         except Exception as error:
             raise SimulationError(
                 f"{self._name.text} failed to reset {task.suite} task {task.task_index} with seed "
@@ -192,6 +199,11 @@ class LerobotEnvironment:
         if camera not in self.cameras:
             raise ConfigurationError(complaint("Unknown camera", camera, ", ".join(self.cameras)))
         return self._on_episode(f"render {camera}", lambda episode: episode.pictures[camera])
+
+    @property
+    def instruction(self) -> str:
+        """See OwnContract; RoboCasa words it at each reset."""
+        return self._on_episode("read the instruction", lambda episode: episode.instruction())
 
     def object_positions(self) -> dict[str, FloatArray]:
         """Return nothing: lerobot's environments do not tell where objects are."""
@@ -269,6 +281,9 @@ class _Episode:
         if over:
             self._end = result
         return result
+
+    def instruction(self) -> str:
+        return str(_attribute(self._env, "task_description") or "")
 
     def close(self) -> None:
         self._env.close()

@@ -17,6 +17,8 @@ from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
+from vla_sae_ros.sim.benchmark import DEFAULT_SUITE, benchmark_named
+from vla_sae_ros.sim.environment import LIBERO
 from vla_sae_ros.study.collection.activation_collection import ActivationCollection, check_sites
 from vla_sae_ros.study.rollouts.picture_options import add_picture_arguments, told_pictures
 
@@ -32,10 +34,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--policy", type=Path, help="default: the demonstration policy")
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
-        "--env", default="libero_object", metavar="SUITE", help="LIBERO suite; default %(default)s"
+        "--env",
+        default=LIBERO,
+        metavar="NAME",
+        help="libero, one of its suites, or an environment of lerobot's with its settings: "
+        "metaworld, so101:image_obs=true; default %(default)s",
     )
     source.add_argument("--dataset", type=Path, help="folder of a LeRobotDataset")
     source.add_argument("--bag", type=Path, help="folder of a bag recorded with pictures")
+    parser.add_argument(
+        "--suite",
+        default="",
+        help=f"of --env: LIBERO's, LIBERO-PRO's, or what lerobot calls `task`; default "
+        f"{DEFAULT_SUITE}, elsewhere the environment's own",
+    )
     parser.add_argument(
         "--tasks", default="0", help='of --env: "all", "0,6" or "0:butter_1"; default %(default)s'
     )
@@ -50,7 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--every", type=int, default=5, help="control steps per inference; default %(default)s"
     )
     add_picture_arguments(parser)
-    parser.add_argument("--contract", type=Path, help="of --bag; default: LIBERO's")
+    parser.add_argument(
+        "--contract", type=Path, help="of --bag; default: LIBERO's; or of another --env"
+    )
     parser.add_argument("--pooling", choices=POOLINGS, default="mean")
     parser.add_argument(
         "--frame-height", type=int, default=96, help="[pixels] of the pictures kept; 0 = none"
@@ -72,8 +86,8 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigurationError(complaint(f"--{name}", getattr(args, name), "1 or more"))
     torch.set_num_threads(args.threads)
     policy = args.policy or resource("models", "demo", "policy")
-    simulated = args.dataset is None and args.bag is None
-    if simulated:
+    in_libero = args.dataset is None and args.bag is None and _env_and_suite(args)[0] == LIBERO
+    if in_libero:
         print(told_pictures(policy, args.render_quality, args.allow_other_pictures))
     loaded = load_policy(policy, args.device)
     engine = PolicyEngine(loaded)
@@ -90,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
             args.keep_observations,
         )
         try:
-            if simulated:
+            if in_libero:
                 write_picture_record(args.folder, installed_record(args.render_quality))
             _collect(collection, args.folder)
         finally:
@@ -139,11 +153,25 @@ def _source(args: argparse.Namespace, features: list[str]) -> EpisodeSource:
 
         contract = load_contract(args.contract or resource("config", "contracts", "libero.yaml"))
         return BagSource(args.bag, contract)
-    from vla_sae_ros.sim.libero import LiberoEnvironment
-    from vla_sae_ros.study.collection.libero_source import LiberoSource, plan_collection
-    from vla_sae_ros.study.rollouts.trials import parse_tasks
+    from vla_sae_ros.study.collection.simulated_source import SimulatedSource, plan_collection
+    from vla_sae_ros.study.rollouts.trials import parse_range, parse_tasks
 
+    env, suite = _env_and_suite(args)
+    benchmark = benchmark_named(env, args.contract or "", args.render_quality)
     trials = plan_collection(
-        parse_tasks(args.env, args.tasks), args.episodes or _EPISODES, args.seed, args.max_steps
+        parse_tasks(suite, args.tasks, benchmark),
+        args.episodes or _EPISODES,
+        args.seed,
+        args.max_steps,
+        parse_range(benchmark.training_states),
     )
-    return LiberoSource(LiberoEnvironment(args.render_quality), trials, args.every)
+    return SimulatedSource(benchmark.environment(suite), trials, args.every)
+
+
+def _env_and_suite(args: argparse.Namespace) -> tuple[str, str]:
+    """Return both; a suite of LIBERO in the place of --env is short for --env libero --suite."""
+    if args.env.startswith("libero_") and not args.env.startswith("libero_plus"):
+        if args.suite:
+            raise ConfigurationError(complaint("--env with --suite", args.env, LIBERO))
+        return LIBERO, args.env
+    return args.env, args.suite

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.progress import CommandProgress
+from vla_sae_ros.sim.environment import LIBERO
 from vla_sae_ros.study.experiment.design.plan import Plan, make_plan
 from vla_sae_ros.study.experiment.design.study_file import load_study
 from vla_sae_ros.study.experiment.measure.checks import hook_at_zero, unread_sites
@@ -58,7 +59,11 @@ def run(args: argparse.Namespace) -> int:
         if getattr(args, name) < 0:
             raise ConfigurationError(complaint(f"--{name}", getattr(args, name), "0 or more"))
     study = load_study(args.study)
-    pictures = told_pictures(policy_of(study), args.render_quality, args.allow_other_pictures)
+    pictures = (
+        told_pictures(policy_of(study), args.render_quality, args.allow_other_pictures)
+        if study.env == LIBERO
+        else f"environment: {study.env}"
+    )
     inputs, spec = inputs_of(study, args.render_quality)
     plan = make_plan(study, inputs)
     console = Console(stderr=True)

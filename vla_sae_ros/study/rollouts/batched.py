@@ -141,7 +141,7 @@ class BatchedRollouts:
             simulator.generator = torch.Generator().manual_seed(trial.seed)
         shape = (1, *self._engine.adapter.noise_shape)
         noise = torch.randn(shape, generator=simulator.generator)
-        return Row(asked.frame, trial.task.instruction, noise)
+        return Row(asked.frame, asked.instruction, noise)
 
 
 def _start(make: Callable[[], Environment], execute_steps: int) -> _Simulator:

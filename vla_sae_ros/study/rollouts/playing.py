@@ -11,6 +11,7 @@ from vla_sae_ros.activations.source import Answer, PolicyQuery
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.sim.environment import Environment, FloatArray, Observation
+from vla_sae_ros.sim.own_contract import instruction_of
 from vla_sae_ros.study.rollouts.simulated import executable, policy_frame
 from vla_sae_ros.study.rollouts.trials import Trial
 
@@ -36,12 +37,13 @@ def play_trial(
     """Run one episode, asking for a chunk every `execute_steps`; return its success."""
     task = trial.task
     observation = environment.reset(task, trial.init_state, trial.seed, trial.layout)
+    instruction = instruction_of(environment, task.instruction)
     watch(observation, None)
     for step in range(trial.step_limit):
         if step % execute_steps == 0:
             frame = policy_frame(environment, observation)
             positions = environment.object_positions()
-            chunk = answer(PolicyQuery(frame, task.instruction, trial.seed, step, positions))
+            chunk = answer(PolicyQuery(frame, instruction, trial.seed, step, positions))
         action = executable(environment, chunk[step % execute_steps])
         result = environment.step(action)
         observation = result.observation

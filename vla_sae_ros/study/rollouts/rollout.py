@@ -19,6 +19,7 @@ from vla_sae_ros.sim.benchmark import DEFAULT_SUITE, Benchmark, benchmark_named
 from vla_sae_ros.sim.environment import LIBERO, Environment, FloatArray, Layout, Observation
 from vla_sae_ros.sim.expert import check_task, expert_action
 from vla_sae_ros.sim.libero import LiberoEnvironment
+from vla_sae_ros.sim.own_contract import instruction_of
 from vla_sae_ros.sim.splits import EVALUATION_SEED, EVALUATION_STATES_TEXT
 from vla_sae_ros.sim.suites import target_and_goal
 from vla_sae_ros.study.rollouts.batched import BatchedRollouts, batch_size
@@ -56,7 +57,7 @@ def policy_actor(
     runner = PolicyRunner(policy, environment, execute_steps)
 
     def begin(trial: Trial) -> Act:
-        runner.start(trial.task.instruction, trial.seed)
+        runner.start(instruction_of(environment, trial.task.instruction), trial.seed)
         return runner.act
 
     return Actor(policy.policy_id, execute_steps, begin, render_quality)

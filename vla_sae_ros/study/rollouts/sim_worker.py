@@ -15,6 +15,7 @@ import numpy as np
 from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.sim.benchmark import benchmark_named
 from vla_sae_ros.sim.environment import Environment
+from vla_sae_ros.sim.own_contract import instruction_of
 from vla_sae_ros.study.rollouts.simulated import executable, objects_in_basket, policy_frame
 from vla_sae_ros.study.rollouts.trials import Trial
 
@@ -26,6 +27,7 @@ class ChunkWanted:
     frame: dict[str, np.ndarray]
     first: bool
     """Of its episode."""
+    instruction: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ def serve(pipe: Connection, make: Callable[[], Environment], execute_steps: int)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
-    def ask(frame: dict[str, np.ndarray], first: bool) -> np.ndarray:
-        pipe.send(ChunkWanted(frame, first))
+    def ask(frame: dict[str, np.ndarray], first: bool, told: str) -> np.ndarray:
+        pipe.send(ChunkWanted(frame, first, told))
         chunk: np.ndarray = pipe.recv()
         return chunk
 
@@ -80,14 +82,18 @@ def play(
     environment: Environment,
     trial: Trial,
     execute_steps: int,
-    ask: Callable[[dict[str, np.ndarray], bool], np.ndarray],
+    ask: Callable[[dict[str, np.ndarray], bool, str], np.ndarray],
 ) -> Played:
-    """Run one episode to success or its step limit; `ask` gives a chunk (H, A) for a frame."""
+    """Run one episode to success or its step limit; `ask` gives a chunk (H, A) for a frame.
+
+    It is also told whether the frame is the episode's first, and the instruction.
+    """
     observation = environment.reset(trial.task, trial.init_state, trial.seed, trial.layout)
+    told = instruction_of(environment, trial.task.instruction)
     success, ended, steps = False, False, 0
     while not success and not ended and steps < trial.step_limit:
         if steps % execute_steps == 0:
-            chunk = ask(policy_frame(environment, observation), steps == 0)
+            chunk = ask(policy_frame(environment, observation), steps == 0, told)
         result = environment.step(executable(environment, chunk[steps % execute_steps]))
         observation, success, ended = result.observation, result.success, result.ended
         steps += 1

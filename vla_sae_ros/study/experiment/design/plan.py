@@ -11,7 +11,7 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.sae import SaeBundle
-from vla_sae_ros.sim.environment import TaskSpec
+from vla_sae_ros.sim.environment import LIBERO, TaskSpec
 from vla_sae_ros.study.experiment.design.arms import (
     EPISODES,
     Arm,
@@ -240,7 +240,7 @@ class _Planner:
             for named in tasks:
                 for number in range(task_set.rollouts):
                     pair = Pair(
-                        task_set.suite,
+                        _place(named.task),
                         named.name,
                         states[number % len(states)],
                         task_set.first_seed + number,
@@ -248,6 +248,11 @@ class _Planner:
                         task_set.exchange,
                     )
                     yield _Start(pair, named.task, _told(task_set, named.task), number)
+
+
+def _place(task: TaskSpec) -> str:
+    """Return where a task is from: its suite, with its environment where that is not LIBERO."""
+    return task.suite if task.env == LIBERO else f"{task.env} {task.suite}"
 
 
 def _told(task_set: TaskSet, task: TaskSpec) -> str:

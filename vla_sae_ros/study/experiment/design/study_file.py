@@ -17,6 +17,7 @@ from pathlib import Path
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.settings import at_least, one_of, read_settings, refuse
 from vla_sae_ros.core.yaml_document import read_yaml
+from vla_sae_ros.sim.environment import LIBERO
 from vla_sae_ros.study.experiment.design.study_parts import (
     WHOLE_EPISODE,
     Changes,
@@ -39,6 +40,8 @@ CHOSEN_ARMS = tuple(arm for arm in ARMS if not arm.endswith(("_general", "_memor
 class Study:
     """A whole study; the defaults are the demonstration policy's and the plainest design.
 
+    env: "libero", or an environment of lerobot's as `--env` names it. contract: a file that says
+    what its policies see and do; None: as the environment says.
     policy: a folder; None: the demonstration's. bundles: SAE folders; empty: every bundle beside
     the policy, in sae/. arms: of CHOSEN_ARMS, for P1 and P2; "none" is always run. prompt: the
     instruction of the arm "prompt". cap: largest ||dx|| / ||x|| per token. latency: inferences per
@@ -47,6 +50,8 @@ class Study:
 
     name: str
     places: tuple[TaskSet, ...]
+    env: str = LIBERO
+    contract: Path | None = None
     policy: Path | None = None
     bundles: tuple[Path, ...] = ()
     protocols: tuple[str, ...] = ("P2",)
@@ -99,6 +104,8 @@ class Study:
                 "one of them missing",
                 f"both, for {', '.join(sorted(steered))}",
             )
+        if self.env != LIBERO:
+            self._check_foreign()
         if ("prompt" in self.arms) != bool(self.prompt):
             refuse("prompt", self.prompt, "an instruction with the arm prompt, and only with it")
         if ("mean_difference" in self.arms) != (self.mean_difference is not None):
@@ -109,6 +116,15 @@ class Study:
             )
         if ("P3" in self.protocols) != (self.necessity is not None):
             refuse("necessity", self.necessity, "given with the protocol P3, and only with it")
+
+    def _check_foreign(self) -> None:
+        """Refuse what only LIBERO tells or has."""
+        for window in self.windows:
+            if window.after != "start":
+                refuse(f"windows.after with env {self.env}", window.after, "start")
+        for place in self.places:
+            if place.move or place.exchange:
+                refuse(f"move and exchange with env {self.env}", place, "neither")
 
 
 def load_study(path: Path) -> Study:

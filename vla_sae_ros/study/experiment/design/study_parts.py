@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vla_sae_ros.core.settings import at_least, one_of, refuse
-from vla_sae_ros.sim.splits import EVALUATION_SEED, EVALUATION_STATES_TEXT
+from vla_sae_ros.sim.splits import EVALUATION_SEED
 from vla_sae_ros.study.experiment.records.table import ARMS
 
 MODES = ("add", "clamp", "scale", "project_out")
@@ -98,13 +98,14 @@ class TaskSet:
     """Tasks of one suite, each from `rollouts` initial states.
 
     tasks: "all", "0,6" or "0:butter_1" (another object to bring in that scene). init_states:
-    "40-49"; gone round. move: every object is shifted by up to this many metres in x and y.
+    "40-49", gone round; empty: these in LIBERO, "0" where the seed decides the scene. move: every
+    object is shifted by up to this many metres in x and y.
     exchange: two objects that change places. instruction: told instead of the task's, in all arms.
     """
 
     suite: str
     tasks: str = "all"
-    init_states: str = EVALUATION_STATES_TEXT
+    init_states: str = ""
     rollouts: int = 10
     first_seed: int = EVALUATION_SEED
     move: float = 0.0

@@ -147,12 +147,14 @@ class PairEffects:
 class Seen:
     """A rollout looked at over its first steps, several times.
 
+    tells_hand: the environment says where the hand is.
     distances: (T, objects) from the hand to each object's centre [m], after each step.
     """
 
     def __init__(self, motion: TrackedPositions) -> None:
         self.motion = motion
         self.steps = len(motion.ee_position) - 1
+        self.tells_hand = not np.isnan(motion.ee_position).any()
         self.names: list[str] = motion.object_names.tolist()
         away = motion.object_positions[1:] - motion.ee_position[1:, None]
         self.distances: Floats = np.sqrt(np.einsum("tnx,tnx->tn", away, away))
@@ -173,7 +175,7 @@ def pair_effects(
     before, after = (_measures(one, steps, named) for one in (plain, steered))
     values = {name: after[name] - before[name] for name in before if name in after}
     apart = steered.motion.ee_position[1 : steps + 1] - plain.motion.ee_position[1 : steps + 1]
-    if steps:
+    if steps and plain.tells_hand:
         values[DISPLACEMENT.name] = float(np.linalg.norm(apart, axis=1).mean())
     nearest = [_nearest(one, steps, named.goal) for one in (plain, steered)]
     if nearest[0] and nearest[1]:
@@ -185,7 +187,7 @@ def pair_effects(
 
 def _measures(seen: Seen, steps: int, named: TaskObjects) -> dict[str, float]:
     """Return what is compared as a difference, over the first `steps` control steps."""
-    if not steps:
+    if not steps or not seen.tells_hand:
         return {}
     motion = seen.motion
     time = steps / float(motion.control_rate)

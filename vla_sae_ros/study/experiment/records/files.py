@@ -80,7 +80,8 @@ class TrackedPositions(Arrays):
 class Trajectory(HookReadings, TrackedPositions):
     """One rollout of T control steps, with I inferences; row 0 is before the first action.
 
-    Positions in the world frame [m], z up; quaternions xyzw.
+    Positions in the world frame [m], z up; quaternions xyzw. Hand and gripper are NaN where the
+    environment does not tell them.
 
     Attributes:
         control_rate: () float64 [Hz].
@@ -88,8 +89,8 @@ class Trajectory(HookReadings, TrackedPositions):
         ee_quaternion: (T + 1, 4) float64, of the hand.
         gripper_opening: (T + 1,) float64 [m], distance between the finger pads' displacements;
             about 0.08 is open.
-        actions: (T, 7) float32 as executed, in [-1, 1]: translation (3), rotation (3), gripper
-            (-1 opens, +1 closes).
+        actions: (T, A) float32 as executed. In LIBERO A is 7, in [-1, 1]: translation (3), rotation
+            (3), gripper (-1 opens, +1 closes).
         object_names: (n,) str.
         object_positions: (T + 1, n, 3) float64.
         grasped: (T + 1, n) bool, the object touches both finger pads.

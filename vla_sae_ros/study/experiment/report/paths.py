@@ -24,7 +24,8 @@ def page_paths(folder: Path, arms: Sequence[MeasuredArm], most: int) -> dict[str
     closes first, "step": control steps between points}}, "arms": arm key -> task ->
     [[run id, twin id], ...], "order": the arms' keys, "objects": task -> {name: [x, y, z] in mm at
     the first pair's start}, "left_out": rollouts for which there was no space}. The first pair of
-    every task of every arm comes before anybody's second.
+    every task of every arm comes before anybody's second. There is no path where the environment
+    does not tell where the hand is.
     """
     queue: list[tuple[int, int, str, Row, Row]] = []
     for number, arm in enumerate(arms):
@@ -43,8 +44,10 @@ def page_paths(folder: Path, arms: Sequence[MeasuredArm], most: int) -> dict[str
         if len(runs) + len(missing) > most:
             left_out += 1
             continue
-        for one in missing:
-            rollout = TrackedPositions.load(folder / one.file)
+        rollouts = [TrackedPositions.load(folder / one.file) for one in missing]
+        if any(np.isnan(rollout.ee_position).any() for rollout in rollouts):
+            continue
+        for one, rollout in zip(missing, rollouts, strict=True):
             runs[one.run_id] = _path(rollout)
             objects.setdefault(task, _objects(rollout))
         shown.setdefault(arm_key(row), {}).setdefault(task, []).append([row.run_id, twin.run_id])

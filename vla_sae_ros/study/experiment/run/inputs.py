@@ -14,6 +14,7 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.policy.taps.directions import Vector
 from vla_sae_ros.resources import resource
+from vla_sae_ros.sim.benchmark import benchmark_named
 from vla_sae_ros.sim.environment import TaskSpec
 from vla_sae_ros.study.experiment.design.plan import NamedTask, StudyInputs
 from vla_sae_ros.study.experiment.design.study_file import Study
@@ -33,6 +34,7 @@ def inputs_of(
     policy = policy_of(study)
     beside = sorted(path.parent for path in (policy.parent / "sae").glob("*/bundle.yaml"))
     folders = study.bundles or tuple(beside)
+    benchmark = benchmark_named(study.env, study.contract or "", render_quality)
     setup = LiberoSetupSpec(policy, folders).open()
     vectors: dict[str, Vector] = {}
     if study.mean_difference is not None:
@@ -46,16 +48,24 @@ def inputs_of(
         [
             [
                 NamedTask(task_name(task), task)
-                for task in parse_tasks(task_set.suite, task_set.tasks)
+                for task in parse_tasks(task_set.suite, task_set.tasks, benchmark)
             ]
             for task_set in study.places
         ],
-        [parse_range(task_set.init_states) for task_set in study.places],
+        [parse_range(place.init_states or benchmark.init_states) for place in study.places],
         ids,
         render_quality,
     )
     by_id = {ids[site]: tuple(map(float, vector)) for site, vector in vectors.items()}
-    return inputs, LiberoSetupSpec(policy, folders, by_id, render_quality=render_quality)
+    return inputs, LiberoSetupSpec(
+        policy,
+        folders,
+        by_id,
+        render_quality=render_quality,
+        env=study.env,
+        suite=study.places[0].suite,
+        contract=str(study.contract or ""),
+    )
 
 
 def policy_of(study: Study) -> Path:

@@ -1,4 +1,4 @@
-"""The setup of real studies: a lerobot policy in LIBERO."""
+"""The setup of real studies: a lerobot policy in LIBERO, or in another environment."""
 
 from __future__ import annotations
 
@@ -15,18 +15,24 @@ from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.sim.benchmark import benchmark_named
+from vla_sae_ros.sim.environment import LIBERO
 from vla_sae_ros.study.experiment.run.setup import Scene
 
 
 @dataclass(frozen=True)
 class LiberoSetupSpec:
-    """A policy folder and SAE bundles, in LIBERO; every machine needs them at these paths."""
+    """A policy folder, SAE bundles and an environment; every machine needs them at these paths."""
 
     policy: Path
     bundles: tuple[Path, ...]
     vectors: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     device: str = "cpu"
     render_quality: Quality = "full"
+    env: str = LIBERO
+    suite: str = ""
+    contract: str = ""
+    """See `sim.benchmark.benchmark_named`; the suite of the environment that is made first."""
 
     def open(self) -> LiberoSetup:
         """Load the policy, on one thread: there is a process per core."""
@@ -46,14 +52,16 @@ class LiberoSetup:
         self.bundles: Mapping[str, SaeBundle] = {one.card.site: one for one in bundles}
         self.policy = (self._loaded.policy_id, self._loaded.name)
         self.vectors = {name: np.array(vector) for name, vector in spec.vectors.items()}
-        self._quality = spec.render_quality
+        self._spec = spec
         self._scene: Scene | None = None
 
     def scene(self) -> Scene:
         if self._scene is None:
-            from vla_sae_ros.sim.libero import LiberoEnvironment  # seconds, and a GL context
-
-            self._scene = LiberoEnvironment(self._quality)
+            spec = self._spec
+            benchmark = benchmark_named(spec.env, spec.contract, spec.render_quality)
+            scene = benchmark.environment(spec.suite)
+            assert isinstance(scene, Scene)
+            self._scene = scene
         return self._scene
 
     def hook(self, bundles: Sequence[SaeBundle]) -> PolicyEngine:

@@ -89,7 +89,8 @@ def run_observations(setup: Setup, settings: RunSettings, task: TaskSpec) -> Res
         if len(kept) * settings.every <= query.step:
             kept.append(query)
         seed = (settings.noise_seeds[0], query.step)
-        chunk = policy.infer(query.frame, settings.instruction, seed).actions
+        told = settings.instruction or query.instruction
+        chunk = policy.infer(query.frame, told, seed).actions
         actions.append(chunk)
         return chunk
 

@@ -17,7 +17,7 @@ from vla_sae_ros.study.experiment.design.study_parts import Window
 from vla_sae_ros.study.experiment.records.files import Trajectory
 from vla_sae_ros.study.experiment.run.setup import Scene
 
-FILMED_CAMERA = "agentview"
+FILMED_CAMERA = "agentview"  # or the first one, where there is none of that name
 
 
 class HookTraces:
@@ -96,7 +96,9 @@ class Recorder:
         if self._grasped[-1]:
             self.events.setdefault("grasp", step)
         if self.filmed:
-            self.pictures.append(self.scene.render(FILMED_CAMERA))
+            cameras = self.scene.cameras
+            camera = FILMED_CAMERA if FILMED_CAMERA in cameras else cameras[0]
+            self.pictures.append(self.scene.render(camera))
 
     def inside(self, window: Window, step: int) -> bool:
         """Tell whether an inference before this control step lies in the window."""
@@ -107,8 +109,8 @@ class Recorder:
 
     @property
     def actions(self) -> np.ndarray:
-        """The executed actions (T, 7) float32."""
-        return np.array(self._actions, np.float32).reshape(-1, 7)
+        """The executed actions (T, A) float32."""
+        return np.array(self._actions, np.float32).reshape(len(self._actions), -1)
 
     def trajectory(self, traces: HookTraces) -> Trajectory:
         """Return the file's content."""

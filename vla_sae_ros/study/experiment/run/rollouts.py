@@ -38,7 +38,8 @@ def run_rollout(
     def answer(query: PolicyQuery) -> np.ndarray:
         snapshot = hooks.snapshot(recorder.inside(settings.window, query.step))
         seed = (settings.noise_seeds[0], query.step)
-        inference = hooks.policy.infer(query.frame, settings.instruction, seed, snapshot)
+        told = settings.instruction or query.instruction
+        inference = hooks.policy.infer(query.frame, told, seed, snapshot)
         traces.add(query.step, inference)
         return inference.actions
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim.environment import Environment
 
 
+@runtime_checkable
 class Scene(Environment, Protocol):
     """An environment that also tells what the gripper holds."""
 

@@ -1,32 +1,37 @@
-"""Episodes that the policy itself drives in LIBERO."""
+"""Episodes that the policy itself drives in a simulation."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from vla_sae_ros.activations.source import Answer
-from vla_sae_ros.sim.environment import Environment, TaskSpec
+from vla_sae_ros.sim.environment import LIBERO, Environment, TaskSpec
 from vla_sae_ros.sim.splits import TRAINING_INIT_STATES
 from vla_sae_ros.study.rollouts.playing import play_trial
 from vla_sae_ros.study.rollouts.trials import Trial
 
 
 def plan_collection(
-    tasks: Sequence[TaskSpec], episodes: int, first_seed: int, max_steps: int = 0
+    tasks: Sequence[TaskSpec],
+    episodes: int,
+    first_seed: int,
+    max_steps: int = 0,
+    states: Sequence[int] = TRAINING_INIT_STATES,
 ) -> list[Trial]:
     """Return `episodes` per task, each with its own seed; a longer plan begins like a shorter."""
     planned: list[Trial] = []
     for number in range(episodes):
         for task in tasks:
-            state = TRAINING_INIT_STATES[number % len(TRAINING_INIT_STATES)]
+            state = states[number % len(states)]
             seed = first_seed + len(planned)
             planned.append(Trial(task, state, seed, max_steps=max_steps))
     return planned
 
 
 @dataclass(frozen=True)
-class LiberoEpisode:
+class SimulatedEpisode:
     """One planned episode in an environment."""
 
     environment: Environment
@@ -36,7 +41,8 @@ class LiberoEpisode:
     @property
     def episode_id(self) -> str:
         trial = self.trial
-        return f"{trial.task.suite}-{trial.task.task_index}-{trial.init_state}-{trial.seed}"
+        env = "" if trial.task.env == LIBERO else re.sub(r"[^\w.]+", "_", trial.task.env) + "-"
+        return f"{env}{trial.task.suite}-{trial.task.task_index}-{trial.init_state}-{trial.seed}"
 
     @property
     def task(self) -> str:
@@ -50,7 +56,7 @@ class LiberoEpisode:
         return play_trial(self.environment, self.trial, self.execute_steps, answer)
 
 
-class LiberoSource:
+class SimulatedSource:
     """Planned episodes, one after the other in one environment."""
 
     def __init__(
@@ -67,9 +73,9 @@ class LiberoSource:
     def control_rate(self) -> float:
         return self._environment.control_rate_hz
 
-    def episodes(self) -> Iterator[LiberoEpisode]:
+    def episodes(self) -> Iterator[SimulatedEpisode]:
         for trial in self._trials:
-            yield LiberoEpisode(self._environment, trial, self._execute_steps)
+            yield SimulatedEpisode(self._environment, trial, self._execute_steps)
 
     def close(self) -> None:
         self._environment.close()
