@@ -157,3 +157,23 @@ def test_a_policy_of_other_pictures_is_refused_before_anything_starts(policy: Pa
     for name in ("bridge", "policy"):
         assert node(told, name).parameters["allow_other_pictures"] is True
         assert node(fitting, name).parameters["allow_other_pictures"] is False
+
+
+def test_another_environment_reaches_the_bridge_and_its_contract_the_policy(
+    policy: Path, tmp_path: Path
+) -> None:
+    given = {"policy": str(policy), "env": "metaworld", "suite": "push-v3"}
+    system = simulation_system(given)
+    bridge, served = (node(system, name).parameters for name in ("bridge", "policy"))
+    assert (bridge["env"], bridge["suite"]) == ("metaworld", "push-v3")
+    assert served["env"] == "metaworld:task=push-v3"
+    assert "--suite push-v3" in simulation_system({**given, "autorun": "false"}).next_step
+    given |= {"env": "so101:image_obs=true", "suite": ""}
+    assert node(simulation_system(given), "policy").parameters["env"] == given["env"]
+    own = tmp_path / "contract.yaml"
+    with pytest.raises(ConfigurationError, match="argument 'contract'"):
+        simulation_system({**given, "contract": str(own)})
+    own.write_text("robot_type: mine")
+    system = simulation_system({**given, "contract": str(own)})
+    assert {node(system, one).parameters["contract"] for one in ("bridge", "policy")} == {str(own)}
+    assert "env" not in node(simulation_system({"policy": str(policy)}), "policy").parameters

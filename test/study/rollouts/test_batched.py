@@ -133,7 +133,7 @@ def test_success_ends_an_episode_and_the_basket_is_looked_into() -> None:
     chunk = np.full((6, 7), 0.5, np.float32)
     asked: list[bool] = []
 
-    def ask(frame: dict[str, np.ndarray], first: bool) -> np.ndarray:
+    def ask(frame: dict[str, np.ndarray], first: bool, told: str) -> np.ndarray:
         asked.append(first)
         return chunk
 

@@ -99,7 +99,6 @@ class SimBridge(Node):
         self.create_subscription(ActionChunk, "policy/action_chunk", self._on_chunk, qos.CHUNK)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         steady_timer(self, 1.0, self._diagnose)
-        scene = self._environment
         drawn = scene.picture_record if isinstance(scene, RecordsPictures) else None
         self._pictures = ToldPictures(self, "drawn", drawn, self._values.allow_other_pictures)
         self._description = DescriptionPublisher(

