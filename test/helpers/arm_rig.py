@@ -13,7 +13,7 @@ from vla_sae_ros.robot.droid import DroidActions
 from vla_sae_ros.robot.envelope.envelope import SafetyEnvelope
 from vla_sae_ros.robot.loop.cycle import ControlCycle
 from vla_sae_ros.robot.mailbox import CommandMailbox
-from vla_sae_ros.robot.outcome import Outcome
+from vla_sae_ros.robot.outcome import TickOutcome
 from vla_sae_ros.robot.settings import RobotSettings
 
 
@@ -97,9 +97,9 @@ class Rig:
     envelope: SafetyEnvelope
     mailbox: CommandMailbox
     cycle: ControlCycle
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[TickOutcome] = field(default_factory=list)
 
-    def tick(self, action: Any = None, **about: Any) -> Outcome:
+    def tick(self, action: Any = None, **about: Any) -> TickOutcome:
         """Let a period pass, put an action (None: nothing) in and run a tick."""
         self.clock.now += self.settings.period
         if action is not None:
@@ -107,13 +107,13 @@ class Rig:
             self.mailbox.put(ArmCommand(values=np.asarray(action), **about))
         return self._run()
 
-    def hold(self) -> Outcome:
+    def hold(self) -> TickOutcome:
         """Run a tick with the command to hold still."""
         self.clock.now += self.settings.period
         self.mailbox.put(ArmCommand(self.clock.now, None))
         return self._run()
 
-    def _run(self) -> Outcome:
+    def _run(self) -> TickOutcome:
         outcome = self.cycle.tick(len(self.outcomes), self.clock.now)
         self.outcomes.append(outcome)
         if self.envelope.state().owner:

@@ -73,6 +73,10 @@ def test_another_arm_brings_its_own_limits(tmp_path: Path, document: dict[str, A
         ({"scale": {"velocity": 2.0, "acceleration": 0.5, "jerk": 0.1}}, "scale.velocity"),
         ({"scale": {"velocity": 0.5}}, "scale.acceleration is missing"),
         ({"tool": [0, 0]}, "tool"),
+        ({"tool": ["0", "0", "0.1"]}, "tool"),
+        ({"tool": [True, 0, 0.1]}, "tool"),
+        ({"rate": "15.0"}, "rate"),
+        ({"rate": True}, "rate"),
         ({"max_ee_step": -0.1}, "max_ee_step"),
         ({"lease": 60}, "lease"),
         ({"spelled_wrong": 1}, "spelled_wrong"),
@@ -105,3 +109,35 @@ def test_a_robot_that_is_not_there_is_refused(name: str) -> None:
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="mapping"):
         load_robot(write(tmp_path, ["panda"]))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("rate: 15.0", r"line \d+.*rate.*each key once"),
+        ("x: 010", r"line \d+.*010"),
+        ("x: !!python/object:os.system {}", r"line \d+"),
+        ("<<: {rate: 10.0}", r"line \d+.*<<"),
+    ],
+)
+def test_what_readers_of_yaml_take_for_different_things_is_refused_by_line(
+    tmp_path: Path, line: str, words: str
+) -> None:
+    path = tmp_path / "mine.yaml"
+    text = resource("config", "robots", "panda.yaml").read_text()
+    path.write_text(f"{text}\n{line}\n")
+    with pytest.raises(ConfigurationError, match=words) as refusal:
+        load_robot(str(path))
+    assert "mine.yaml" in str(refusal.value)
+
+
+def test_a_payload_is_read_and_a_wrong_one_refused(
+    tmp_path: Path, document: dict[str, Any]
+) -> None:
+    payload = {"mass": 0.9, "centre": [0.0, 0.0, 0.06], "inertia": [0.001, 0.001, 0.0005]}
+    settings = load_robot(write(tmp_path, document | {"payload": payload}))
+    assert settings.payload is not None and settings.payload.mass == 0.9
+    np.testing.assert_allclose(settings.payload.centre, [0.0, 0.0, 0.06])
+    for change in ({"mass": -1.0}, {"centre": [0.0]}, {"inertia": [-1.0, 0.0, 0.0]}):
+        with pytest.raises(ConfigurationError, match=f"payload.{next(iter(change))}"):
+            load_robot(write(tmp_path, document | {"payload": payload | change}))

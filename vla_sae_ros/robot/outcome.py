@@ -10,7 +10,7 @@ from vla_sae_ros.robot.reasons import Limit, Refused, Status, Stop
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TickOutcome:
     """One tick: RobotCommand.msg holds the same."""
 
     tick: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vla_sae_ros.robot.driver import RobotReading
-from vla_sae_ros.robot.outcome import EnvelopeState, Outcome
+from vla_sae_ros.robot.outcome import EnvelopeState, TickOutcome
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Report:
 
     state: LoopState
     reading: RobotReading | None
-    outcome: Outcome | None = None
+    outcome: TickOutcome | None = None
     """None for a request."""
     event: str = ""
     """A request in words, e.g. "enable by panel"; empty for a tick."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from vla_sae_ros.core.contract.fields import Fields
 from vla_sae_ros.core.errors import ConfigurationError, ContractError, complaint
+from vla_sae_ros.core.yaml_document import read_yaml
 from vla_sae_ros.resources import resource
 from vla_sae_ros.robot.driver import Joints
 from vla_sae_ros.robot.kinematics import FrankaKinematics
@@ -26,13 +26,10 @@ def load_robot(name: str) -> RobotSettings:
         ConfigurationError: it cannot be read, or a value in it cannot be used.
     """
     path = Path(name) if "/" in name or name.endswith(".yaml") else _shipped(name)
+    content = read_yaml(path)
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"The robot file {path} cannot be read: {error}") from error
-    try:
-        return parse_robot(document)
-    except ContractError as error:
+        return parse_robot(content.value())
+    except (ContractError, ConfigurationError) as error:
         raise ConfigurationError(f"{path}: {error}") from error
 
 
@@ -79,15 +76,18 @@ def _shipped(name: str) -> Path:
 
 def _vector(fields: Fields, key: str, size: int | None = None) -> Joints:
     value = fields.take(key)
-    try:
-        vector = np.array(value, float)
-    except (TypeError, ValueError):
-        vector = np.array(np.nan)
-    fits = vector.ndim == 1 and len(vector) and (size is None or len(vector) == size)
-    if not fits or not np.isfinite(vector).all():
-        allowed = f"{size or 'one or more'} finite numbers"
-        raise ContractError(complaint(fields.path(key), value, allowed))
+    numbers = value if isinstance(value, list) else []
+    fits = len(numbers) == size if size is not None else len(numbers) > 0
+    if not fits or not all(type(each) in (int, float) for each in numbers):
+        raise ContractError(complaint(fields.path(key), value, _numbers(size)))
+    vector = np.array(numbers, float)
+    if not np.isfinite(vector).all():
+        raise ContractError(complaint(fields.path(key), value, _numbers(size)))
     return vector
+
+
+def _numbers(size: int | None) -> str:
+    return f"{size or 'one or more'} finite numbers"
 
 
 def _published(top: Fields) -> RobotLimits:

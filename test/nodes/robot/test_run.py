@@ -14,7 +14,7 @@ from vla_sae_ros.nodes.robot.episode import EpisodeSource, EpisodeTick
 from vla_sae_ros.nodes.robot.run import RobotRun
 from vla_sae_ros.robot.driver import RobotReading
 from vla_sae_ros.robot.droid import RESET_POSE, DroidActions
-from vla_sae_ros.robot.outcome import Outcome
+from vla_sae_ros.robot.outcome import TickOutcome
 from vla_sae_ros.robot.reasons import Refused
 from vla_sae_ros.robot.reasons import Status as Envelope
 
@@ -48,7 +48,7 @@ def chunk(step: int, length: int = 15, value: float = 0.5, number: int = 1) -> C
 
 
 def tell(run: RobotRun, tick: EpisodeTick | None, kept: Kept, refused: Refused | None = None):
-    run.take(Outcome(0, 0.0, Envelope.ENABLED, tick, RESET_POSE, refused=refused), 5, kept)
+    run.take(TickOutcome(0, 0.0, Envelope.ENABLED, tick, RESET_POSE, refused=refused), 5, kept)
 
 
 def played(made: EpisodeSource, ticks: int, start: int = 0) -> list[EpisodeTick | None]:

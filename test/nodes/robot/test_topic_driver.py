@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rclpy
+from geometry_msgs.msg import TwistStamped
 from patience import eventually
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -132,6 +133,52 @@ def test_a_stop_brakes_the_target_from_where_it_was_sent(controller):
     assert np.allclose(speeds, np.maximum(0.0, speed - braking * np.arange(len(speeds))))
 
 
+def test_a_twist_slows_down_to_none_at_a_stop(controller):
+    """The tool is never asked to stand at once, and never to go back."""
+    controller.listen(TwistStamped, "/servo_node/delta_twist_cmds")
+    driver = connected(controller, output="twist")
+    controller.until(lambda: driver._publisher.get_subscription_count() > 0)
+    step = SETTINGS.limits.velocity[0] / SETTINGS.rate * np.eye(7)[0]
+    for ticks in (1, 2):
+        driver.send(Q + ticks * step)
+    driver.stop()
+    slowest = SETTINGS.limits.velocity[0] / (SETTINGS.limits.acceleration[0] / SETTINGS.rate)
+    controller.until(lambda: len(controller.heard) >= 2 + int(np.ceil(slowest)))
+    linear = np.array([[m.twist.linear.x, m.twist.linear.y] for m in controller.heard[1:]])
+    speeds = np.linalg.norm(linear, axis=1)
+    assert speeds[0] > 0.1 and speeds[-1] == 0.0
+    assert (np.diff(speeds[1:]) < 1e-6).all()
+    arm = np.linalg.norm(SETTINGS.place.kinematics.tool(Q)[:2])
+    hardest = arm * SETTINGS.limits.acceleration[0] / SETTINGS.rate
+    assert np.abs(np.diff(speeds[1:])).max() < 1.05 * hardest
+
+
+def standing(heard: list[Any]) -> bool:
+    """Tell whether the last two targets are the same."""
+    last = [m.position[0] if hasattr(m, "position") else m.data[0] for m in heard[-2:]]
+    return last[0] == last[1]
+
+
+@pytest.mark.parametrize("output", ["joint_state", "forward"])
+def test_a_stop_does_not_step_back_to_where_a_late_arm_is_measured(controller, output):
+    kind = {"joint_state": JointState, "forward": Float64MultiArray}[output]
+    controller.listen(
+        kind, {"joint_state": "/target_joint", "forward": "/cell/forward_command"}[output]
+    )
+    driver = connected(controller, output=output)
+    controller.until(lambda: driver._publisher.get_subscription_count() > 0)
+    for ticks in range(12):  # the arm follows 0.15 rad behind
+        q = Q + 0.05 * ticks * np.eye(7)[0]
+        driver._reading = replace(driver._reading, q=q)
+        driver.send(q + 0.15 * np.eye(7)[0])
+        controller.until(lambda ticks=ticks: len(controller.heard) > ticks)
+    driver.stop()
+    controller.until(lambda: standing(controller.heard))
+    sent = [m.position[0] if output == "joint_state" else m.data[0] for m in controller.heard]
+    assert (np.diff(sent) >= -1e-12).all(), "never against the motion"
+    assert np.diff(sent).max() <= SETTINGS.limits.velocity[0] / SETTINGS.rate + 1e-9
+
+
 def test_states_that_are_old_by_their_own_header_are_old(controller):
     driver = connected(controller)
     message = JointState(name=list(FR3_JOINTS), position=Q.tolist())
@@ -202,5 +249,24 @@ def test_the_watchdog_passes_commands_on_and_holds_the_last_target_when_they_sto
     controller.until(lambda: len(controller.heard) >= 4)
     assert np.allclose(controller.heard[0].data, Q + 0.3)
     assert all(np.allclose(each.data, Q + 0.3) for each in controller.heard[1:])
+    controller.executor.remove_node(watchdog)
+    watchdog.destroy_node()
+
+
+def test_the_watchdog_passes_nothing_on_while_another_node_commands_its_controller(controller):
+    topic = "/forward_position_controller/commands"
+    controller.listen(Float64MultiArray, topic)
+    watchdog = ForwardWatchdog(context=controller.context)
+    controller.executor.add_node(watchdog)
+    rival = controller.node.create_publisher(Float64MultiArray, topic, 1)
+    controller.until(lambda: watchdog._rivals)
+    assert topic in watchdog._rivals[0]
+    watchdog._command(Float64MultiArray(data=Q.tolist()))
+    assert not watchdog._left, "dropped: it is not held later, either"
+    controller.node.destroy_publisher(rival)
+    controller.until(lambda: not watchdog._rivals)
+    controller.until(lambda: watchdog._out.get_subscription_count() > 0)
+    watchdog._command(Float64MultiArray(data=Q.tolist()))
+    controller.until(lambda: controller.heard)
     controller.executor.remove_node(watchdog)
     watchdog.destroy_node()

@@ -6,9 +6,9 @@ import math
 import threading
 
 import pytest
-from patience import PATIENCE
+from patience import PATIENCE, eventually
 
-from vla_sae_ros.robot.drivers.gripper import GripperThread
+from vla_sae_ros.robot.drivers.gripper import STUCK, GripperThread
 
 
 class SlowGripper:
@@ -122,3 +122,96 @@ def test_the_opening_of_a_gripper_that_was_lost_is_unknown() -> None:
     assert slow.looks.acquire(timeout=PATIENCE)
     thread.close()
     assert math.isnan(thread.opening)
+
+
+class Hand:
+    """Refuses what it is told to, and never blocks long."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals, self.width = refusals, 1.0
+        self.moves: list[float] = []
+        self.moved = threading.Semaphore(0)
+
+    def move(self, closing: float) -> None:
+        self.moves.append(closing)
+        self.moved.release()
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError("Command failed!")
+        self.width = 1.0 - closing
+
+    def opening(self) -> float:
+        return self.width
+
+    def close(self) -> None:
+        """Nothing to disconnect from."""
+
+
+def test_a_grasp_that_failed_is_tried_again_when_it_is_asked_for_again() -> None:
+    now = [50.0]
+    hand = Hand(refusals=2)
+    thread = GripperThread(hand, retry=1.0, clock=lambda: now[0])
+    for attempt in range(3):
+        eventually(lambda: thread.request(1.0) or hand.moved.acquire(blocking=False))
+        if attempt < 2:
+            eventually(lambda attempt=attempt: thread.failed == attempt + 1)
+        for _ in range(5):
+            thread.request(1.0)
+        assert len(hand.moves) == attempt + 1, "not at every tick"
+        now[0] += 1.01
+    eventually(lambda: thread.opening == 0.0)
+    for _ in range(5):
+        thread.request(1.0)
+    thread.close()
+    assert hand.moves == [1.0] * 3 and thread.failed == 2
+
+
+class Jammed:
+    """Its fingers do not move; a move ends when it is broken off."""
+
+    def __init__(self) -> None:
+        self.began, self.broken_off = threading.Semaphore(0), threading.Semaphore(0)
+        self.moves = 0
+
+    def move(self, closing: float) -> None:
+        self.moves += 1
+        self.began.release()
+        assert self.broken_off.acquire(timeout=PATIENCE)
+        raise OSError("Command aborted")
+
+    def opening(self) -> float:
+        return 0.6
+
+    def stop(self) -> None:
+        self.broken_off.release()
+
+    def close(self) -> None:
+        """Nothing to disconnect from."""
+
+
+def test_a_move_that_gets_nowhere_is_broken_off_and_tried_again_when_asked() -> None:
+    now = [50.0]
+    jammed = Jammed()
+    thread = GripperThread(jammed, retry=1.0, clock=lambda: now[0])
+    thread.request(1.0)
+    assert jammed.began.acquire(timeout=PATIENCE)
+    thread.request(1.0)
+    assert jammed.moves == 1
+    now[0] += STUCK + 0.1
+    eventually(lambda: thread.failed >= 2)
+    now[0] += 1.1
+    eventually(lambda: thread.request(1.0) or jammed.began.acquire(blocking=False))
+    thread.stop()
+    thread.close()
+    assert jammed.moves == 2
+
+
+def test_the_opening_is_told_while_a_move_blocks() -> None:
+    slow = SlowGripper()
+    thread = GripperThread(slow)
+    thread.request(1.0)
+    assert slow.began.acquire(timeout=PATIENCE)
+    slow.width = 0.4
+    eventually(lambda: thread.opening == 0.4)
+    slow.go_on.release()
+    thread.close()

@@ -12,12 +12,12 @@ from arm_rig import Rig, action
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.robot.loop.audit import AuditLog
-from vla_sae_ros.robot.outcome import Outcome
+from vla_sae_ros.robot.outcome import TickOutcome
 from vla_sae_ros.robot.reasons import Stop
 from vla_sae_ros.robot.report import LoopState, Report
 
 
-def report_of(rig: Rig, outcome: Outcome | None, event: str = "") -> Report:
+def report_of(rig: Rig, outcome: TickOutcome | None, event: str = "") -> Report:
     state = LoopState(rig.envelope.state(), "recording", "panda", 0, 0, 0, 0.0, 0, "")
     return Report(state, rig.cycle.reading, outcome, event)
 
@@ -69,7 +69,7 @@ def test_a_full_disk_loses_lines_that_are_counted_and_told(rig: Rig, tmp_path: P
     real = log._file
 
     class Full:
-        """A file on a disk that is full for three lines; the first one is cut half way."""
+        """A file on a disk that is full for three writes; the first one is cut half way."""
 
         left = 3
 
@@ -90,5 +90,53 @@ def test_a_full_disk_loses_lines_that_are_counted_and_told(rig: Rig, tmp_path: P
         log(report_of(rig, None, f"event {number}"))
     log.close()
     kept = lines(tmp_path / "audit.jsonl")
-    assert [line["event"] for line in kept] == ["before", "event 3", "event 4"]
-    assert log.lost == 3 and kept[1]["lost_lines"] == 3 and "lost_lines" not in kept[2]
+    assert [line["event"] for line in kept] == ["before", "event 2", "event 3", "event 4"]
+    assert log.lost == 2 and kept[1]["lost_lines"] == 2 and "lost_lines" not in kept[2]
+
+
+def test_a_new_file_that_cannot_be_begun_loses_lines_and_no_old_file(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = AuditLog(tmp_path, largest=1000, kept=3)
+    for number in range(12):
+        log(report_of(rig, None, f"event {number}"))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    log.size = 1000
+    real = Path.open
+
+    def full(path: Path, *arguments: Any, **more: Any) -> Any:
+        if path.name == "audit.jsonl" and full.left > 0:
+            full.left -= 1
+            raise OSError(28, "No space left on device")
+        return real(path, *arguments, **more)
+
+    full.left = 4
+    monkeypatch.setattr(Path, "open", full)
+    for number in range(6):
+        log(report_of(rig, None, f"late {number}"))
+    log.close()
+    assert log.lost == 4
+    late = lines(tmp_path / "audit.jsonl")
+    assert [line["event"] for line in late] == ["late 4", "late 5"]
+    assert late[0]["lost_lines"] == 4
+    assert (tmp_path / "audit.1.jsonl").read_bytes() == before["audit.jsonl"]
+    assert (tmp_path / "audit.2.jsonl").read_bytes() == before["audit.1.jsonl"]
+
+
+def test_half_a_line_of_a_process_that_was_killed_is_taken_off(rig: Rig, tmp_path: Path) -> None:
+    first = AuditLog(tmp_path)
+    first(report_of(rig, None, "before"))
+    first.close()
+    with (tmp_path / "audit.jsonl").open("ab") as file:
+        file.write(b'{"wall": 1.5, "sta')
+    log = AuditLog(tmp_path)
+    log(report_of(rig, None, "after"))
+    log.close()
+    assert [line["event"] for line in lines(tmp_path / "audit.jsonl")] == ["before", "after"]
+
+
+def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "audit.jsonl").write_text("my notes")
+    with pytest.raises(ConfigurationError, match="no file of JSON lines"):
+        AuditLog(tmp_path)
+    assert (tmp_path / "audit.jsonl").read_text() == "my notes"

@@ -4,7 +4,8 @@ The bridge publishes on `forward_command`; this node passes on what comes. When 
 `timeout` it repeats the last target `repeats` times: the arm ends there, at rest. It never steps
 back to where the arm is measured: that would be a jump of the target, and would take away the error
 that carries the arm. It runs as a process of its own, best on the robot's computer: it must live
-when the bridge does not.
+when the bridge does not. While another node publishes where the controller listens, nothing is
+passed on: two that command one arm pull it back and forth.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from std_msgs.msg import Float64MultiArray
 from vla_sae_ros.core.parameters import parameter
 from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.base.running import run_node
+from vla_sae_ros.nodes.robot.rivals import other_publishers
 from vla_sae_ros.nodes.robot.topic_driver import FR3_JOINTS
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.steady import steady_timer
@@ -41,6 +43,7 @@ class WatchdogParameters:
 
 
 LOOK_PERIOD = 0.02  # [s]
+RIVALS_PERIOD = 0.5  # [s]
 
 
 class ForwardWatchdog(Node):
@@ -58,7 +61,9 @@ class ForwardWatchdog(Node):
         self._last: np.ndarray | None = None
         self._out = self.create_publisher(Float64MultiArray, values.controller_topic, qos.COMMAND)
         self.create_subscription(Float64MultiArray, "forward_command", self._command, qos.COMMAND)
+        self._rivals: tuple[str, ...] = ()
         steady_timer(self, LOOK_PERIOD, self._look)
+        steady_timer(self, RIVALS_PERIOD, self._look_for_rivals)
 
     def _command(self, message: Float64MultiArray) -> None:
         values = np.array(message.data)
@@ -67,9 +72,19 @@ class ForwardWatchdog(Node):
                 "a command that is no joint position was dropped", throttle_duration_sec=1.0
             )
             return
+        if self._rivals:
+            self.get_logger().error(
+                f"{', '.join(self._rivals)}: another node commands this arm. End it; nothing is "
+                "passed on meanwhile",
+                throttle_duration_sec=1.0,
+            )
+            return
         self._heard, self._left, self._hold = time.monotonic(), self._repeats, None
         self._last = values
         self._out.publish(message)
+
+    def _look_for_rivals(self) -> None:
+        self._rivals = other_publishers(self, self._out.topic_name)
 
     def _look(self) -> None:
         if not self._left or time.monotonic() - self._heard < self._timeout:

@@ -23,7 +23,11 @@ CHANGED = 0.05
 RETRY = 1.0
 """[s] after which a goal that was refused, lost or broken off is sent again when asked again."""
 LOST = 3.0
-"""[s] without a word about a goal after which it counts as lost."""
+"""[s] without an answer to a goal after which it counts as lost."""
+UNFINISHED = 10.0
+"""[s] without a result after which a goal that was accepted counts as lost: its server has gone."""
+HOLDS = 0.5
+"""Closing above this is a grasp: a gripper that stalls then holds something."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ class ActionGripper:
     """Sends the newest request as a goal, which replaces the one before; never waits.
 
     A goal that is refused, lost or broken off is sent again when the same is asked again: a policy
-    asks at every tick. So is one from before a stop.
+    asks at every tick. So is one from before a stop. A grasp that ends because the fingers stall
+    has an object between them, whatever status the server gives it.
 
     Raises:
         ConfigurationError: control_msgs is not installed.
@@ -87,13 +92,15 @@ class ActionGripper:
         self._asked = float("nan")
         self._again_at: float | None = None
         self._handle: Any = None
-        self._number = 0
+        self._number, self._stopped = 0, 0
         self.failed = 0
         """Goals that were refused, lost or broken off."""
 
     def move(self, closing: float) -> None:
         """Ask for 0 = open ... 1 = closed."""
         now = self._clock()
+        if self._handle is not None and self._again_at is not None and now >= self._again_at:
+            self.failed += 1
         same = abs(closing - self._asked) < CHANGED
         due = self._again_at is not None and now >= self._again_at
         if (same and not due) or not self._client.server_is_ready():
@@ -113,6 +120,7 @@ class ActionGripper:
         A gripper that has reached its goal keeps what it holds.
         """
         handle, self._handle = self._handle, None
+        self._stopped = self._number
         self._number += 1  # what is still said of older goals is of no interest
         self._asked, self._again_at = float("nan"), None
         if handle is not None:
@@ -120,22 +128,25 @@ class ActionGripper:
 
     def _answered(self, future: Any, number: int) -> None:
         """Hear whether the server takes a goal; on the executor's thread."""
-        if number != self._number:
-            return
         handle = future.result() if future.exception() is None else None
+        if number != self._number:
+            if handle is not None and handle.accepted and number == self._stopped:
+                handle.cancel_goal_async()  # a stop has overtaken it on its way
+            return
         if handle is None or not handle.accepted:
             self._fail()
             return
-        self._handle, self._again_at = handle, None
+        self._handle, self._again_at = handle, self._clock() + UNFINISHED
         result = handle.get_result_async()
         result.add_done_callback(lambda done: self._ended(done, number))
 
     def _ended(self, future: Any, number: int) -> None:
         if number != self._number:
             return
-        self._handle = None
+        self._handle, self._again_at = None, None
         answer = future.result() if future.exception() is None else None
-        if answer is None or answer.status not in _FINE:
+        holds = answer is not None and answer.result.stalled and self._asked > HOLDS
+        if answer is None or (answer.status not in _FINE and not holds):
             self._fail()
 
     def _fail(self) -> None:

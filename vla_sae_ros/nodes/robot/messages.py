@@ -15,7 +15,7 @@ from vla_sae_ros.core.commander import Commander
 from vla_sae_ros.msg import RobotCommand, RobotState
 from vla_sae_ros.robot.driver import Joints, RobotReading
 from vla_sae_ros.robot.kinematics import FrankaKinematics
-from vla_sae_ros.robot.outcome import Outcome
+from vla_sae_ros.robot.outcome import TickOutcome
 from vla_sae_ros.robot.reasons import Status
 from vla_sae_ros.robot.report import LoopState
 from vla_sae_ros.wire.conversions import to_header, to_joint_state, to_pose
@@ -55,7 +55,7 @@ def to_robot_state(state: LoopState, stamp_ns: int) -> RobotState:
     )
 
 
-def to_robot_command(outcome: Outcome, ticks: int, stamp_ns: int) -> RobotCommand:
+def to_robot_command(outcome: TickOutcome, ticks: int, stamp_ns: int) -> RobotCommand:
     """Return one line of the audit log; a stop between ticks is told with the number of ticks."""
     message = RobotCommand(
         header=to_header(stamp_ns),

@@ -86,7 +86,13 @@ class RobotPublisher:
     def state(self, state: LoopState) -> None:
         """Publish the robot's state at a change and once a second."""
         envelope, now_ns = state.envelope, time.time_ns()
-        essence = (envelope.status, envelope.reason, envelope.owner, envelope.stops)
+        essence = (
+            envelope.status,
+            envelope.reason,
+            envelope.detail,
+            envelope.owner,
+            envelope.stops,
+        )
         if essence != self._told or not 0 <= now_ns - self._told_ns < STATE_PERIOD_NS:
             self._told, self._told_ns = essence, now_ns
             self._states.publish(to_robot_state(state, now_ns))

@@ -20,7 +20,7 @@ from vla_sae_ros.nodes.episode.episode import (
     Request,
 )
 from vla_sae_ros.nodes.robot.episode import OUTSIDE, EpisodeTick
-from vla_sae_ros.robot.outcome import Outcome
+from vla_sae_ros.robot.outcome import TickOutcome
 
 
 class RobotRun:
@@ -44,7 +44,7 @@ class RobotRun:
         """The last tick before the step limit has been told."""
         return self._step >= self._goal.max_steps
 
-    def take(self, outcome: Outcome, stamp_ns: int, output: EpisodeOutput) -> None:
+    def take(self, outcome: TickOutcome, stamp_ns: int, output: EpisodeOutput) -> None:
         """Tell one tick; stamp_ns is that of the joints measured at it."""
         tick = outcome.command
         if not isinstance(tick, EpisodeTick) or tick.step == OUTSIDE or tick.action is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -16,10 +17,10 @@ class TargetBrake:
     """Remembers the motion of the targets; `begin` brings it to rest, on a thread of its own.
 
     Args:
-        publish: sends one target (N,) rad to the controller.
+        publish: sends one target (N,) rad to the controller, given the one before it.
     """
 
-    def __init__(self, settings: RobotSettings, publish: Callable[[Joints], None]) -> None:
+    def __init__(self, settings: RobotSettings, publish: Callable[[Joints, Joints], None]) -> None:
         self._publish = publish
         self._period = settings.period
         self._acceleration, self._fastest = settings.limits.acceleration, settings.limits.velocity
@@ -44,19 +45,18 @@ class TargetBrake:
             self._ended = threading.Event()
         if last is None:
             return
-        way = braking(last, self._velocity, self._acceleration, self._period)
-        self._publish(way[0] if way else last)
-        rest = way[1:]
-        if rest:
+        way = braking(last, self._velocity, self._acceleration, self._period) or [last]
+        self._publish(way[0], last)
+        if len(way) > 1:
             threading.Thread(
-                target=self._go_on, args=(rest, self._ended), name="target-brake", daemon=True
+                target=self._go_on, args=(way, self._ended), name="target-brake", daemon=True
             ).start()
 
     def _go_on(self, way: list[Joints], ended: threading.Event) -> None:
-        for target in way:
+        for before, target in pairwise(way):
             if ended.wait(self._period):
                 return
             with self._lock:
                 if ended.is_set():
                     return
-                self._publish(target)
+                self._publish(target, before)

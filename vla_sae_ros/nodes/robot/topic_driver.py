@@ -14,6 +14,7 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.nodes.robot.controller_outputs import TOPICS, output_for
 from vla_sae_ros.nodes.robot.gripper_action import ActionGripper, TopicGripper, stroke_of
 from vla_sae_ros.nodes.robot.parameters import RobotBridgeParameters, with_defaults
+from vla_sae_ros.nodes.robot.rivals import other_publishers
 from vla_sae_ros.nodes.robot.target_brake import TargetBrake
 from vla_sae_ros.robot.driver import Joints, RobotReading, RobotUnreachable
 from vla_sae_ros.robot.settings import RobotSettings
@@ -85,16 +86,7 @@ class TopicDriver:
 
     def rivals(self) -> tuple[str, ...]:
         """Name the other nodes that publish on the controller's topic, whatever their namespace."""
-        node, topic = self._node, self._publisher.topic_name
-        own = (node.get_name(), node.get_namespace())
-        infos = node.get_publishers_info_by_topic(topic)
-        others = [each for each in infos if (each.node_name, each.node_namespace) != own]
-        if len(infos) - len(others) > 1:
-            others.append(infos[0])  # a second node of our own name
-        return tuple(
-            f"{each.node_namespace.rstrip('/')}/{each.node_name} publishes on {topic}"
-            for each in others
-        )
+        return other_publishers(self._node, self._publisher.topic_name)
 
     def connect(self) -> None:
         """Find joint states; raises RobotUnreachable while there are none."""
@@ -116,8 +108,9 @@ class TopicDriver:
         if not self._publisher.get_subscription_count():
             raise RobotUnreachable(f"no controller listens to {self._publisher.topic_name}")
         self._following = True
-        self._brake.sent(target, self._reading.q if self._reading is not None else target)
-        self._publish(target)
+        measured = self._reading.q if self._reading is not None else target
+        self._brake.sent(target, measured)
+        self._publish(target, measured)
 
     def gripper(self, closing: float) -> None:
         """Ask for 0 = open ... 1 = closed."""
@@ -128,16 +121,15 @@ class TopicDriver:
         """Brake from the last target within our limits, if the arm was moved.
 
         A step back to where the arm is measured would be a jump of the target, and would take away
-        the error that carries it. A trajectory has its way to rest in it already.
+        the error that carries it. A twist slows down with the target, to none at all. A trajectory
+        has its way to rest in it already.
         """
         if self._hand is not None:
             self._hand.stop()
         if not self._following:
             return
         self._following = False
-        if self._kind == "twist" and self._reading is not None:
-            self._publish(self._reading.q)  # no velocity at all
-        elif self._kind != "joint_trajectory":
+        if self._kind != "joint_trajectory":
             self._brake.begin()
         _, self._make = self._new_make()
 
@@ -157,9 +149,8 @@ class TopicDriver:
         stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
         return abs(self._now_ns() - stamp_ns) / 1e9 if stamp_ns else 0.0
 
-    def _publish(self, target: Joints) -> None:
-        assert self._reading is not None
-        self._publisher.publish(self._make(target, self._reading.q, time.time_ns()))
+    def _publish(self, target: Joints, here: Joints) -> None:
+        self._publisher.publish(self._make(target, here, time.time_ns()))
 
     def _heard(self, message: JointState) -> None:
         """Take joint states, on the executor's thread; those of other joints are none of ours."""

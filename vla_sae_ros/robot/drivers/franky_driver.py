@@ -34,6 +34,9 @@ _CLEAR = 0.5
 _SILENT = 3.0
 """[s] without a new state after which nobody is there. libfranka says so itself after 1 s, but not
 when the robot dies while a motion is about to start: then it waits for the answer for ever."""
+_ATTEMPTS, _PAUSE = 10, 0.25
+"""Attempts of a recovery to connect, and [s] between two of them: a robot refuses until it has
+noticed that its last client is gone, which takes it up to two seconds."""
 _LOST = (franky.NetworkException, franky.ProtocolException, franky.IncompatibleVersionException)
 _QUOTED = re.compile(r'"([a-z_]+)"')
 OTHER_SYSTEM = (
@@ -54,6 +57,10 @@ _BLOCKED = {
 }
 """Modes in which a robot cannot be moved though nothing is wrong with it."""
 _log = logging.getLogger(__name__)
+
+
+class OtherSystem(RobotUnreachable):
+    """The robot is there, and speaks another version than this franky: asking again is in vain."""
 
 
 class FrankyDriver:
@@ -106,7 +113,7 @@ class FrankyDriver:
             if attempt == self._attempt:
                 self._robot = robot
         except franky.IncompatibleVersionException as error:
-            raise RobotUnreachable(f"{_said(error)} {OTHER_SYSTEM}") from _bare(error)
+            raise OtherSystem(f"{_said(error)} {OTHER_SYSTEM}") from _bare(error)
         except (franky.Exception, RuntimeError) as error:
             raise RobotUnreachable(
                 f"No Franka at {self._host}: {_said(error)} Is it on, is "
@@ -126,6 +133,7 @@ class FrankyDriver:
     def read(self) -> RobotReading:
         """Return the newest state; its stamp is when its robot time was first seen."""
         try:
+            self._let_go()
             state, in_control = self._alive().state, self._alive().is_in_control
         except (*_LOST, RuntimeError) as error:  # a closed socket comes as a bare RuntimeError
             raise self._gone(error) from _bare(error)
@@ -177,7 +185,7 @@ class FrankyDriver:
     def recover(self) -> None:
         """Clear reflexes, or connect anew."""
         if self._robot is None:
-            self.connect()
+            self._connect_anew()
             return
         self._wait_for_rest()
         try:
@@ -189,9 +197,26 @@ class FrankyDriver:
             if blocked:
                 raise RobotFault(blocked, ())
         except (*_LOST, RuntimeError):
-            self.connect()
+            self._connect_anew()
         except franky.Exception as error:
             raise self._refused(error) from _bare(error)
+
+    def _connect_anew(self) -> None:
+        """Connect; a robot that refuses is asked again for a while."""
+        attempt = self._attempt + 1
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                self.connect()
+            except OtherSystem:
+                raise
+            except RobotUnreachable as error:
+                if not left or self._attempt != attempt:
+                    raise
+                _log.info("%s Trying again.", error)
+                time.sleep(_PAUSE)
+                attempt += 1
+            else:
+                return
 
     def close(self) -> None:
         """Stop and disconnect."""
@@ -245,10 +270,21 @@ class FrankyDriver:
                 raise RobotFault("The robot could not clear its errors.", _flags(state))
             time.sleep(0.005)
 
-    def _wait_for_rest(self) -> None:
+    def _let_go(self) -> bool:
+        """Let go of an arm that has come to rest after a stop; True: it is let go of."""
         try:
+            return self._following or self._mode.let_go(self._alive(), self._clock())
+        except (franky.ControlException, franky.CommandException) as error:
+            _log.info("the robot had let go by itself: %s", error)
+            return True
+
+    def _wait_for_rest(self) -> None:
+        until = time.monotonic() + _REST
+        try:
+            while not self._let_go() and time.monotonic() < until:
+                time.sleep(0.005)
             self._alive().join_motion(timeout=_REST)
-        except franky.Exception as error:  # why a motion ended has been said when it did
+        except (franky.Exception, RuntimeError) as error:  # why a motion ended has been said
             _log.info("the last motion ended with: %s", error)
 
 

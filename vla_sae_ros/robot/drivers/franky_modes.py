@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -10,6 +11,8 @@ import numpy as np
 
 from vla_sae_ros.robot.driver import Joints
 from vla_sae_ros.robot.settings import RobotSettings
+
+_log = logging.getLogger(__name__)
 
 STIFFNESS = np.array([40.0, 30.0, 50.0, 25.0, 35.0, 25.0, 10.0])
 """(7,) [Nm/rad] DROID's Kq: github.com/droid-dataset/droid, config/panda/franka_hardware.yaml."""
@@ -36,10 +39,21 @@ joints move much faster than the tool."""
 _TOOL_VELOCITY = 0.99 * np.repeat(
     [TOOL_LIMITS["translation_velocity_limit"], TOOL_LIMITS["rotation_velocity_limit"]], 3
 )
-STOP_DAMPING = 3.0 * DAMPING
-"""(7,) [Nm s/rad] of a stop from joint impedance."""
-STOP_RAMP = 0.05
-"""[s] from the spring's torque to damping alone."""
+STOP_STIFFNESS, STOP_TOOL_STIFFNESS = 4.0 * STIFFNESS, 4.0 * TOOL_STIFFNESS
+"""(7,) [Nm/rad] and (6,) [N/m, Nm/rad] of a stop from joint impedance. Damping alone would let the
+arm sink under a load that the robot does not know of: 150 mm with half a kilogram."""
+STOP_DAMPING, STOP_TOOL_DAMPING = 2.0 * np.sqrt(STOP_STIFFNESS), 2.0 * np.sqrt(STOP_TOOL_STIFFNESS)
+"""(7,) [Nm s/rad] and (6,) [Ns/m, Nms/rad] of the same."""
+STOP_LEAD = 0.06
+"""[s] of its velocity that a stopped arm goes on."""
+STANDING = 0.01
+"""[rad/s] below which every joint stands, so that the robot's own brake can take over."""
+STANDS_FOR = 0.1
+"""[s] for which it has to."""
+LONGEST_STOP = 1.5
+"""[s] after which the robot's own brake takes over in any case."""
+_PREEMPTED = 0.05
+"""[s] within which a motion that was told to end has ended."""
 HOLD_MS = 200
 """[ms] for which a velocity is held without a new one: a watchdog in the robot's own thread."""
 _LATENCY = 0.02
@@ -59,36 +73,80 @@ class FollowMode(Protocol):
         """Come to rest and let go of control; returns at once."""
         ...
 
+    def let_go(self, robot: franky.Robot, now: float) -> bool:
+        """Let go of an arm that has braked; asked at every look, `now` in s. True: it has."""
+        ...
+
 
 class JointImpedance:
     """As DROID does it: a spring to the target, in joints and at the tool, at 1 kHz."""
 
     def __init__(self, settings: RobotSettings) -> None:
-        self._limits = settings.published
+        self._limits, self._place = settings.published, settings.place
         self._motion: franky.JointImpedanceTrackingMotion | None = None
+        self._braking = False
+        self._brakes_since: float | None = None
+        self._stands_since: float | None = None
 
     def follow(self, robot: franky.Robot, target: Joints) -> None:
         """Move the spring's other end to (7,) rad."""
+        self._braking = False
         reference = franky.JointReference(q=target)
         if self._motion is not None and robot.is_in_control:
             self._motion.set_reference(reference)
             return
-        self._motion = franky.JointImpedanceTrackingMotion(
-            stiffness=STIFFNESS,
-            damping=DAMPING,
-            cartesian_stiffness=TOOL_STIFFNESS,
-            cartesian_damping=TOOL_DAMPING,
-            lower_joint_limits=self._limits.lower,
-            upper_joint_limits=self._limits.upper,
-        )
+        self._motion = self._spring(STIFFNESS, DAMPING, TOOL_STIFFNESS, TOOL_DAMPING)
         self._motion.set_reference(reference)
         robot.move(self._motion, asynchronous=True)
 
     def brake(self, robot: franky.Robot) -> None:
-        """Let the spring go and damp."""
-        self._motion = None
-        stop = franky.TorqueStopMotion(damping=STOP_DAMPING, ramp_duration=STOP_RAMP)
+        """Draw the arm to where it comes to rest, with a stiffer spring, and hold it there."""
+        if self._braking:
+            return
+        self._motion, self._braking = None, True
+        self._brakes_since = self._stands_since = None
+        stop = self._spring(STOP_STIFFNESS, STOP_DAMPING, STOP_TOOL_STIFFNESS, STOP_TOOL_DAMPING)
+        stop.set_reference(franky.JointReference(q=self._rest(robot)))
         robot.move(stop, asynchronous=True)
+
+    def let_go(self, robot: franky.Robot, now: float) -> bool:
+        """Hand an arm that stands over to the robot's own brake."""
+        if not self._braking:
+            return True
+        if self._brakes_since is None:
+            self._brakes_since = now
+        if np.abs(np.asarray(robot.current_joint_velocities, float)).max() > STANDING:
+            self._stands_since = None
+        elif self._stands_since is None:
+            self._stands_since = now
+        stands = self._stands_since is not None and now - self._stands_since >= STANDS_FOR
+        if robot.is_in_control and not stands and now - self._brakes_since < LONGEST_STOP:
+            return False
+        self._braking = False
+        if robot.is_in_control:
+            _preempt(robot)
+        return True
+
+    def _rest(self, robot: franky.Robot) -> Joints:
+        """Return where to come to rest, (7,) rad: not further out than the arm is."""
+        q = np.asarray(robot.current_joint_positions, float)
+        ahead = q + STOP_LEAD * np.asarray(robot.current_joint_velocities, float)
+        if self._place is None:
+            return ahead
+        here, there = self._place.workspace.outside(self._place.kinematics.points([q, ahead]))
+        return q if there > max(0.0, here) else ahead
+
+    def _spring(
+        self, stiffness: Joints, damping: Joints, tool_stiffness: Joints, tool_damping: Joints
+    ) -> franky.JointImpedanceTrackingMotion:
+        return franky.JointImpedanceTrackingMotion(
+            stiffness=stiffness,
+            damping=damping,
+            cartesian_stiffness=tool_stiffness,
+            cartesian_damping=tool_damping,
+            lower_joint_limits=self._limits.lower,
+            upper_joint_limits=self._limits.upper,
+        )
 
 
 class JointVelocity:
@@ -108,6 +166,10 @@ class JointVelocity:
     def brake(self, robot: franky.Robot) -> None:
         """Slow down within the limits."""
         robot.move(franky.JointVelocityStopMotion(), asynchronous=True)
+
+    def let_go(self, robot: franky.Robot, now: float) -> bool:
+        """Do nothing: the motion that slows it down ends by itself."""
+        return True
 
     def _velocity(self, robot: franky.Robot, target: Joints) -> Joints:
         """Return the targets' own velocity, corrected for where the arm really is."""
@@ -137,6 +199,16 @@ class CartesianVelocity(JointVelocity):
     def brake(self, robot: franky.Robot) -> None:
         """Slow down within the limits."""
         robot.move(franky.CartesianVelocityStopMotion(), asynchronous=True)
+
+
+def _preempt(robot: franky.Robot) -> None:
+    """End a motion that does not end by itself, and take the exception with which franky says so:
+    it would be raised by the next motion."""
+    robot.stop()
+    try:
+        robot.join_motion(timeout=_PREEMPTED)
+    except franky.ControlException as error:
+        _log.debug("the stop has ended: %s", error)
 
 
 MODES: dict[str, Callable[[RobotSettings], FollowMode]] = {

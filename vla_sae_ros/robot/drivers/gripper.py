@@ -20,6 +20,10 @@ RETRY = 1.0
 before a request that has failed is carried out again, when it is asked for again."""
 LOOK = 0.1
 """[s] between two looks at the opening while it moves."""
+STUCK = 3.0
+"""[s] without a change of the opening after which a move that blocks is broken off."""
+_PROGRESS = 0.005
+"""Of the stroke."""
 
 
 class BlockingGripper(Protocol):
@@ -64,6 +68,7 @@ class GripperThread:
         self._moving = self._stopping = False
         self._closing = False
         self._opening = float("nan")
+        self._progress = 0.0, float("nan")  # when the opening changed last in a move, and to what
         self.replaced = 0
         """Requests that a later one overtook."""
         self.failed = 0
@@ -134,6 +139,7 @@ class GripperThread:
             if self._closing or request is None:
                 return None
             self._moving = True
+            self._progress = self._clock(), self._opening
             self._wanted.notify_all()
             return request
 
@@ -152,6 +158,23 @@ class GripperThread:
                 self._break_off()
             if moving:
                 self._look()
+                self._note_progress()
+
+    def _note_progress(self) -> None:
+        """Break off a move that gets nowhere; it is tried again when it is asked for again."""
+        since, opening = self._progress
+        if math.isnan(opening) or not abs(self._opening - opening) <= _PROGRESS:
+            self._progress = self._clock(), self._opening
+            return
+        if self._clock() - since <= STUCK:
+            return
+        with self._wanted:
+            if not self._moving:
+                return
+            self._progress = self._clock(), self._opening
+            self._again_at = self._clock() + self._retry
+        self._note("gets nowhere", TimeoutError(f"no motion for {STUCK:g} s"))
+        self._break_off()
 
     def _break_off(self) -> None:
         stop = getattr(self._gripper, "stop", None)

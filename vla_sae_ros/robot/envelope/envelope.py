@@ -21,7 +21,7 @@ from vla_sae_ros.robot.envelope.reading_guard import Problem, fault_of, problem_
 from vla_sae_ros.robot.envelope.shaping import Shaping
 from vla_sae_ros.robot.machine.events import Action, Event, Kind, Verdict
 from vla_sae_ros.robot.machine.states import State
-from vla_sae_ros.robot.outcome import EnvelopeState, Outcome
+from vla_sae_ros.robot.outcome import EnvelopeState, TickOutcome
 from vla_sae_ros.robot.reasons import Limit, Refused, Status, Stop
 from vla_sae_ros.robot.settings import RobotSettings
 
@@ -57,7 +57,7 @@ class SafetyEnvelope:
     """Disabled until enabled; a stop latches until `recover`, then `enable`.
 
     One thread owns it: the control thread, which alone calls anything but `state`. It commands
-    nobody: what it decides is in the Outcome or the Verdict, and the control loop obeys.
+    nobody: what it decides is in the TickOutcome or the Verdict, and the control loop obeys.
 
     Args:
         clock: monotonic [s]; stamps of readings and commands are on it.
@@ -196,7 +196,7 @@ class SafetyEnvelope:
         self._kept = EnvelopeState(
             self._admission.status,
             memory.reason,
-            memory.detail or self._waits_for(),
+            self._detail(),
             self._revision,
             memory.owner,
             self._admission.lease_left,
@@ -210,20 +210,23 @@ class SafetyEnvelope:
             self._measured.sag,
         )
 
-    def _waits_for(self) -> str:
-        """Say why an arm is offline, empty when it is not."""
-        offline = self._admission.status is Status.OFFLINE
-        return self._admission.offline_words if offline else ""
+    def _detail(self) -> str:
+        """Say why an arm is stopped or offline, and that it recovers; empty when it is neither."""
+        memory = self._admission.memory
+        if memory.state is State.RECOVERING:
+            return f"{memory.detail}; recovering"
+        offline = memory.state is State.OFFLINE
+        return memory.detail or (self._admission.offline_words if offline else "")
 
-    def watch(self, reading: RobotReading | None) -> Outcome | None:
-        """Look at the robot between ticks; an Outcome when that latched a stop."""
+    def watch(self, reading: RobotReading | None) -> TickOutcome | None:
+        """Look at the robot between ticks; a TickOutcome when that latched a stop."""
         outcome = self._watched(-1, reading, None)
         self._keep()
         return outcome
 
     def tick(
         self, number: int, reading: RobotReading | None, command: ArmCommand | None
-    ) -> Outcome:
+    ) -> TickOutcome:
         """Decide about one control tick.
 
         Args:
@@ -237,7 +240,7 @@ class SafetyEnvelope:
 
     def _decide(
         self, number: int, reading: RobotReading | None, command: ArmCommand | None
-    ) -> Outcome:
+    ) -> TickOutcome:
         stopped = self._watched(number, reading, command)
         if stopped is not None:
             return stopped
@@ -273,7 +276,7 @@ class SafetyEnvelope:
 
     def _watched(
         self, number: int, reading: RobotReading | None, command: ArmCommand | None
-    ) -> Outcome | None:
+    ) -> TickOutcome | None:
         problem = self._problem(reading)
         here = reading is not None and (problem is None or problem[0] is not Stop.STALE_READING)
         self._reading = reading if here else None
@@ -331,13 +334,13 @@ class SafetyEnvelope:
 
     def _latch(
         self, number: int, reading: RobotReading | None, command: ArmCommand | None, why: Problem
-    ) -> Outcome:
+    ) -> TickOutcome:
         reason, detail = why
         self._admission.handle(Event(Kind.TROUBLE, reason=reason, detail=detail))
         if command is not None:
             self._revision = command.steering_revision
         measured = None if reading is None else reading.q
-        return Outcome(
+        return TickOutcome(
             number,
             self._clock(),
             Status.STOPPED,
@@ -350,11 +353,11 @@ class SafetyEnvelope:
 
     def _idle(
         self, number: int, reading: RobotReading | None, command: ArmCommand | None
-    ) -> Outcome:
+    ) -> TickOutcome:
         status = self._admission.status
         measured = None if reading is None else reading.q
         wanted = command is not None and command.values is not None
-        return Outcome(
+        return TickOutcome(
             number,
             self._clock(),
             status,
@@ -365,7 +368,7 @@ class SafetyEnvelope:
 
     def _moving(
         self, number: int, reading: RobotReading, command: ArmCommand | None, now: float
-    ) -> Outcome:
+    ) -> TickOutcome:
         if not self._started:
             self._started = True
             self._shaping.start(reading.q)
@@ -382,7 +385,7 @@ class SafetyEnvelope:
         if shaped is None:
             why = Stop.WORKSPACE, "braking within the limits would leave the workspace"
             return self._latch(number, reading, command, why)
-        return Outcome(
+        return TickOutcome(
             number,
             now,
             Status.ENABLED,
@@ -406,7 +409,7 @@ class SafetyEnvelope:
 
     def _going_back(
         self, number: int, reading: RobotReading, command: ArmCommand | None, now: float
-    ) -> Outcome:
+    ) -> TickOutcome:
         """Move slowly towards the joints' ranges, whatever the source asks for; then hold still."""
         limits, margin = self._settings.limits, self._settings.margin + WELL_INSIDE
         goal = np.clip(reading.q, limits.lower + margin, limits.upper - margin)
@@ -419,22 +422,24 @@ class SafetyEnvelope:
         if sent is None:
             why = Stop.WORKSPACE, "the way back would leave the workspace"
             return self._latch(number, reading, command, why)
-        return Outcome(number, now, Status.ENABLED, None, reading.q, goal, sent, limits=names)
+        return TickOutcome(number, now, Status.ENABLED, None, reading.q, goal, sent, limits=names)
 
     def _shape(self, command: ArmCommand | None, reading: RobotReading) -> _Shaped | None:
         """Return what to send; None: nothing that can be sent is safe."""
         nan = float("nan")
         if command is not None and command.values is not None:
             target = self._space.target(np.asarray(command.values, float), reading.q)
+            self._measured.asked(reading.q, target.q)
             sent, limits = self._shaping.follow(target.q, reading.q, command.steering_revision)
             closing = nan if command.leaves_gripper else target.closing
             return None if sent is None else _Shaped(target.q, sent, closing, limits)
         if self._fed is None:
             return _Shaped(None, None, nan, ())  # nobody has commanded it yet: it just stands
+        self._measured.asked(reading.q, None)
         sent, limits = self._shaping.hold()
         return None if sent is None else _Shaped(None, sent, nan, limits)
 
-    def _count(self, outcome: Outcome) -> Outcome:
+    def _count(self, outcome: TickOutcome) -> TickOutcome:
         count = self._counts
         count["sent"] += outcome.sent is not None
         count["limited"] += outcome.sent is not None and bool(outcome.limits)

@@ -26,6 +26,9 @@ SAG = 0.03
 """[rad] between a resting target and the arm; more is the weight of a load nobody named."""
 _RESTING = 1.0
 """[s] for which a target has to rest before the arm is expected to be there."""
+NOTHING = 0.005
+"""[rad] of lead up to which an action asks for no motion."""
+NAME_IT = "name the load (payload in the robot's file)"
 
 
 class MeasuredGuard:
@@ -42,8 +45,33 @@ class MeasuredGuard:
         self._same_since: RobotReading | None = None
         self._stuck: tuple[float, int, float] | None = None  # since, joint, where it was
         self._resting: tuple[float, Joints] | None = None
-        self.sag = ""
-        """In words, how far the arm hangs below a target that rests; empty: it does not."""
+        self._idle: Joints | None = None  # where it was when nothing was asked of it any more
+        self._hangs = self._sinks = ""
+        self._innermost = np.inf  # [m] outside: least far that the arm was measured
+
+    @property
+    def sag(self) -> str:
+        """Return in words how far the arm hangs below a target that rests, or sinks while no
+        motion is asked for; empty: it does not."""
+        return self._hangs or self._sinks
+
+    def asked(self, q: Joints, target: Joints | None) -> None:
+        """Note what an action asks for, (N,) rad, while (N,) rad is measured; None: to hold.
+
+        A target that follows the measured arm, as DROID's do, sinks with it.
+        """
+        if target is None or np.abs(target - q).max() > NOTHING:
+            self._idle, self._sinks = None, ""
+            return
+        if self._idle is None:
+            self._idle = q.copy()
+        moved = np.abs(q - self._idle)
+        joint = int(np.argmax(moved))
+        if moved[joint] > SAG:
+            self._sinks = (
+                f"joint {joint + 1} has moved by {moved[joint]:.3f} rad while no motion was asked "
+                f"for: {NAME_IT}"
+            )
 
     def problem(self, reading: RobotReading) -> Problem | None:
         """Return why the arm has to be stopped, or None; call it only once it is commanded."""
@@ -68,7 +96,9 @@ class MeasuredGuard:
                 "margin"
             )
         outside = self._shaping.outside(q)
-        allowed = self._shaping.edge + BREACH
+        # What is sent moves in first and the arm follows: it may be as far out as it last was.
+        self._innermost = min(self._innermost, self._shaping.began_outside, outside)
+        allowed = max(self._shaping.edge, self._innermost) + BREACH
         if outside <= allowed:
             return None
         return Stop.WORKSPACE, (
@@ -124,13 +154,13 @@ class MeasuredGuard:
     def _note_sag(self, reading: RobotReading, commanded: Joints, lead: Joints) -> None:
         resting = self._resting
         if resting is None or np.abs(resting[1] - commanded).max() > _PROGRESS:
-            self._resting, self.sag = (reading.stamp, commanded.copy()), ""
+            self._resting, self._hangs = (reading.stamp, commanded.copy()), ""
             return
         joint = int(np.argmax(np.abs(lead)))
         if reading.stamp - resting[0] > _RESTING:
             told = abs(lead[joint]) > SAG
             words = (
                 f"joint {joint + 1} rests {abs(lead[joint]):.3f} rad from where it is told to be: "
-                "name the load (payload in the robot's file)"
+                f"{NAME_IT}"
             )
-            self.sag = words if told else ""
+            self._hangs = words if told else ""

@@ -29,6 +29,7 @@ class Shaping:
         )
         self._motion: Motion | None = None
         self._beyond: Joints = np.zeros(settings.joints)
+        self._began_outside = 0.0
 
     def start(self, q: Joints) -> None:
         """Begin at rest at the measured joints (N,) rad."""
@@ -38,6 +39,12 @@ class Shaping:
         self._beyond = np.maximum(0.0, deeper)
         if self._place is not None:
             self._place.start(q)
+        self._began_outside = self.edge
+
+    @property
+    def began_outside(self) -> float:
+        """Return how far outside its workspace the arm stood at the start [m]; 0: it did not."""
+        return self._began_outside
 
     def hand_over(self) -> None:
         """Let the next target be another commander's: from where the arm was sent last."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import errno
-import json
 import logging
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from vla_sae_ros.core.commander import Commander
-from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.errors import ConfigurationError, RecordingError
+from vla_sae_ros.core.journal import Journal
 from vla_sae_ros.robot.driver import Joints
-from vla_sae_ros.robot.outcome import Outcome
+from vla_sae_ros.robot.outcome import TickOutcome
 from vla_sae_ros.robot.report import Report
 
 LARGEST = 64 * 1024 * 1024
@@ -26,19 +25,19 @@ _DIGITS = 5
 _log = logging.getLogger(__name__)
 
 
-class AuditLog:
+class AuditLog(Journal):
     """A sink for SinkThread: it may be slow, the control loop does not wait for it.
 
-    Files are `audit.jsonl`, `audit.1.jsonl` (the one before), and so on. Every line is flushed: a
-    killed process loses what its sink thread had not yet been handed, at most. A line that cannot
-    be written, on a full disk, is counted; the next one that can says how many were lost before it.
+    Files are `audit.jsonl`, `audit.1.jsonl` (the one before), and so on. A killed process loses
+    what its sink thread had not yet been handed, at most. A line that cannot be written, on a full
+    disk, is counted; the next one that can says how many were lost before it.
 
     Args:
         folder: is made when it is missing.
         clock: wall clock [s].
 
     Raises:
-        ConfigurationError: the folder cannot be written to.
+        ConfigurationError: the folder cannot be written to, or holds another kind of file.
     """
 
     def __init__(
@@ -49,52 +48,40 @@ class AuditLog:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder, self._largest, self._kept, self._clock = folder, largest, kept, clock
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file: BinaryIO = self._path(0).open("ab", buffering=0)
-        except OSError as error:
-            raise ConfigurationError(f"The audit log cannot be written: {error}") from error
         self.lost = 0
         """Lines that could not be written."""
         self._told = 0
+        try:
+            super().__init__(self._of_age(0))
+        except (OSError, RecordingError) as error:
+            raise ConfigurationError(f"The audit log cannot be written: {error}") from error
 
     def __call__(self, report: Report) -> None:
         """Write one report; raises nothing of the disk."""
         record = record_of(report, self._clock())
         if self.lost > self._told:
             record["lost_lines"] = self.lost - self._told
-        line = json.dumps(record, allow_nan=False).encode() + b"\n"
         try:
-            self._write(line)
-            self._told = self.lost
-            if self._file.tell() >= self._largest:
+            if self.size >= self._largest:
                 self._rotate()
-        except OSError as error:
+            self.add(record)
+            self._told = self.lost
+        except (OSError, RecordingError) as error:
             if self.lost == self._told:
                 _log.error("a line of the audit log is lost, and perhaps more: %s", error)
             self.lost += 1
 
-    def _write(self, line: bytes) -> None:
-        """Write a line whole or not at all."""
-        begin = self._file.tell()
-        written = self._file.write(line)
-        if written != len(line):
-            self._file.truncate(begin)
-            raise OSError(errno.ENOSPC, "the line did not fit")
-
-    def close(self) -> None:
-        """Close the file; calling it twice is harmless."""
-        self._file.close()
-
-    def _path(self, age: int) -> Path:
+    def _of_age(self, age: int) -> Path:
         return self._folder / ("audit.jsonl" if age == 0 else f"audit.{age}.jsonl")
 
     def _rotate(self) -> None:
-        self._file.close()
-        for age in range(self._kept - 2, -1, -1):
-            if self._path(age).exists():
-                self._path(age).replace(self._path(age + 1))
-        self._file = self._path(0).open("ab", buffering=0)
+        """Begin a new file; where that fails the next line tries again."""
+        self.close()
+        if self._of_age(0).exists():
+            for age in range(self._kept - 2, -1, -1):
+                if self._of_age(age).exists():
+                    self._of_age(age).replace(self._of_age(age + 1))
+        super().__init__(self._of_age(0))
 
 
 def record_of(report: Report, wall: float) -> dict[str, Any]:
@@ -116,7 +103,7 @@ def record_of(report: Report, wall: float) -> dict[str, Any]:
     return record
 
 
-def _of_outcome(outcome: Outcome) -> dict[str, Any]:
+def _of_outcome(outcome: TickOutcome) -> dict[str, Any]:
     command = outcome.command
     record: dict[str, Any] = {
         "tick": outcome.tick,

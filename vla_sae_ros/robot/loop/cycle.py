@@ -15,7 +15,7 @@ from vla_sae_ros.robot.driver import Driver, RobotReading, RobotUnreachable
 from vla_sae_ros.robot.envelope.envelope import SafetyEnvelope
 from vla_sae_ros.robot.faults import stop_for_error
 from vla_sae_ros.robot.machine.events import Action, Event, Kind, Verdict
-from vla_sae_ros.robot.outcome import Outcome
+from vla_sae_ros.robot.outcome import TickOutcome
 from vla_sae_ros.robot.reasons import Refused, Status, Stop
 
 REST = 2.0
@@ -80,7 +80,7 @@ class ControlCycle:
             self.brake()
         return verdict
 
-    def tick(self, number: int, now: float) -> Outcome:
+    def tick(self, number: int, now: float) -> TickOutcome:
         """Read, ask the source, decide and obey; never raises."""
         self._now = now
         self._read()
@@ -88,8 +88,8 @@ class ControlCycle:
         outcome = self._envelope.tick(number, self.reading, command)
         return self._obey(outcome)
 
-    def look(self, now: float | None = None) -> Outcome | None:
-        """Read between ticks; an Outcome when that stopped the arm. Never raises."""
+    def look(self, now: float | None = None) -> TickOutcome | None:
+        """Read between ticks; a TickOutcome when that stopped the arm. Never raises."""
         self._now = self._now if now is None else now
         self._read()
         outcome = self._envelope.watch(self.reading)
@@ -184,7 +184,7 @@ class ControlCycle:
             self._stop(Stop.SOURCE_ERROR, repr(error))
             return None
 
-    def _obey(self, outcome: Outcome) -> Outcome:
+    def _obey(self, outcome: TickOutcome) -> TickOutcome:
         if outcome.sent is None:
             self.let_go()
             return outcome

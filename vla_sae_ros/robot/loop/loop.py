@@ -23,7 +23,7 @@ from vla_sae_ros.robot.loop.realtime import become_realtime
 from vla_sae_ros.robot.loop.sinks import Sink, SinkThread
 from vla_sae_ros.robot.loop.stopper import Stopper
 from vla_sae_ros.robot.machine.events import Action, Event, Kind, Verdict
-from vla_sae_ros.robot.outcome import EnvelopeState, Outcome
+from vla_sae_ros.robot.outcome import EnvelopeState, TickOutcome
 from vla_sae_ros.robot.reasons import Status, Stop
 from vla_sae_ros.robot.report import LoopState, Report
 
@@ -392,7 +392,7 @@ class ControlLoop:
             if not request.answer.done():
                 request.answer.set_exception(RobotError("The control loop has ended."))
 
-    def _report(self, outcome: Outcome | None) -> None:
+    def _report(self, outcome: TickOutcome | None) -> None:
         if outcome is not None:
             self._sinks.put(Report(self.state(), self._cycle.reading, outcome))
 

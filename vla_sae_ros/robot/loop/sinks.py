@@ -23,6 +23,7 @@ class SinkThread:
         self._sinks = list(sinks)
         self._queue: queue.Queue[Report | None] = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._run, name="robot-sinks", daemon=True)
+        self._last_error = ""
         self.dropped = 0
 
     def start(self) -> None:
@@ -47,12 +48,13 @@ class SinkThread:
 
     def _run(self) -> None:
         while (report := self._queue.get()) is not None:
-            for sink in list(self._sinks):
+            for sink in self._sinks:
                 self._hand(sink, report)
 
     def _hand(self, sink: Sink, report: Report) -> None:
         try:
             sink(report)
-        except Exception:  # one broken listener must not silence the others
-            _log.exception("a sink of the control loop failed and is no longer called")
-            self._sinks.remove(sink)
+        except Exception as error:  # one broken listener must not silence the others, nor itself
+            if repr(error) != self._last_error:
+                _log.exception("a sink of the control loop failed; it is called again")
+            self._last_error = repr(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import franky_sim
@@ -44,7 +45,10 @@ class Arm:
         )
         self._model.inertias[flange.parentJoint] += flange.placement.act(_HAND)
         self._model.armature = np.full(7, _ROTOR)
-        self._data = self._model.createData()
+        self._flange, self._wrist = flange.placement, flange.parentJoint
+        self._unloaded = self._model.inertias[self._wrist].copy()
+        self._hanging = self._model.copy()  # what the arm is; the model is what it takes itself for
+        self._data, self._true_data = self._model.createData(), self._hanging.createData()
         self._braking = limits.acceleration * TICK
         self.q, self.dq = q.astype(float), np.zeros(7)
         self.tau = np.zeros(7)
@@ -63,12 +67,21 @@ class Arm:
         self._advance()
 
     def push(self, tau: Joints) -> None:
-        """Take commanded torques (7,) Nm, to which the robot adds gravity, for a tick."""
+        """Take commanded torques (7,) Nm, to which the robot adds gravity, for a tick.
+
+        The gravity of what it knows of: a load that nobody named pulls it down.
+        """
         gravity = pin.computeGeneralizedGravity(self._model, self._data, self.q)
         self.tau = np.clip(tau, -TORQUE, TORQUE) + gravity
         forces = self.tau - _FRICTION * self.dq
-        self.dq += TICK * pin.aba(self._model, self._data, self.q, self.dq, forces)
+        self.dq += TICK * pin.aba(self._hanging, self._true_data, self.q, self.dq, forces)
         self._advance()
+
+    def hang(self, mass: float, centre: Joints) -> None:
+        """Hang a load [kg] on the flange, its centre (3,) [m] in the flange's frame; 0: none."""
+        self._hanging.inertias[self._wrist] = self._with(
+            pin.Inertia(mass, centre, np.zeros((3, 3)))
+        )
 
     def pose(self) -> np.ndarray:
         """Return the tool's pose (16,), column by column, in the base frame."""
@@ -94,14 +107,26 @@ class Arm:
         reach = self._hand_speed * elapsed
         self.hand_width += float(np.clip(self._hand_goal - self.hand_width, -reach, reach))
 
-    def set_load(self, load_mass: float, F_x_Cload: object, load_inertia: object) -> None:
-        """Accept a load and carry none: nothing hangs on this arm."""
+    def set_load(
+        self, load_mass: float, F_x_Cload: Sequence[float], load_inertia: Sequence[float]
+    ) -> None:
+        """Carry what a client names, (3,) [m] in the flange's frame and (9,) [kg m^2], from now on.
+
+        The gravity of a load that does not hang there lifts the arm.
+        """
+        inertia = np.array(load_inertia, float).reshape(3, 3)
+        load = pin.Inertia(float(load_mass), np.array(F_x_Cload, float), inertia)
+        self._model.inertias[self._wrist] = self._with(load)
 
     def set_NE_T_EE(self, ne_t_ee: object) -> None:
         """Accept a tool; the pose reported stays that of Franka's hand."""
 
     def set_EE_T_K(self, ee_t_k: object) -> None:
         """Accept a stiffness frame; no external force is simulated."""
+
+    def _with(self, load: pin.Inertia) -> pin.Inertia:
+        """Return the inertia of the last link with a load on the flange."""
+        return self._unloaded + self._flange.act(load) if load.mass > 0 else self._unloaded
 
     def _advance(self) -> None:
         self.q = self.q + TICK * self.dq

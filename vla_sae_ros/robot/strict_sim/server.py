@@ -25,6 +25,7 @@ _PORT = 1337
 _PROTOCOL = 10
 _LOOK = 0.0002
 """[s] between two looks for a late command."""
+_MODES = {"other": RobotMode.kOther, "guiding": RobotMode.kGuiding}
 _COMMANDS = {
     protocol.RobotCommand.kMove: Move,
     protocol.RobotCommand.kStopMove: StopMove,
@@ -97,6 +98,7 @@ class StrictRobotServer(FrankaServer):
         """
         cut = self.injected.cut_for > 0
         self.injected.cut_for -= cut
+        self.injected.repeat_for -= self.injected.repeat_for > 0
         self._arrived, self._lost = None, False
         if not cut:
             self._turn_away()
@@ -111,7 +113,7 @@ class StrictRobotServer(FrankaServer):
 
     def begin_motion(self, command: protocol.MoveCommand) -> MoveStatus:
         """Start a motion unless an error, the user stop or another motion forbids it."""
-        if self.injected.user_stop:
+        if self.injected.user_stop or self.injected.mode:
             return MoveStatus.kCommandRejectedDueToActivatedSafetyFunctions
         if self.errors or self._motion is not None:
             return MoveStatus.kCommandNotPossibleRejected
@@ -146,6 +148,12 @@ class StrictRobotServer(FrankaServer):
         """Press or release the user stop."""
         self.injected.user_stop = pressed
         if pressed:
+            self.end_motion(MoveStatus.kPreemptedDueToActivatedSafetyFunctions)
+
+    def enter_mode(self, mode: str) -> None:
+        """Be in somebody's hands ("guiding"), with closed brakes ("other"), or ready ("")."""
+        self.injected.mode = mode
+        if mode:
             self.end_motion(MoveStatus.kPreemptedDueToActivatedSafetyFunctions)
 
     def try_recovery(self) -> protocol.AutomaticErrorRecoveryStatus:
@@ -218,8 +226,9 @@ class StrictRobotServer(FrankaServer):
 
     def _get_state_bytes(self) -> bytes:
         packet, arm, motion = self._packet, self._arm, self._motion
-        packet["q"][:] = packet["theta"][:] = arm.q
-        packet["dq"][:] = packet["dtheta"][:] = arm.dq
+        if self.injected.repeat_for <= 0:
+            packet["q"][:] = packet["theta"][:] = arm.q
+            packet["dq"][:] = packet["dtheta"][:] = arm.dq
         packet["q_d"][:] = arm.q
         packet["dq_d"][:] = arm.dq if motion is None else motion.dq_d
         packet["ddq_d"][:] = 0.0 if motion is None else motion.ddq_d
@@ -240,6 +249,8 @@ class StrictRobotServer(FrankaServer):
             return RobotMode.kUserStopped
         if self.errors:
             return RobotMode.kReflex
+        if self.injected.mode:
+            return _MODES[self.injected.mode]
         return RobotMode.kIdle if self._motion is None else RobotMode.kMove
 
     def _flags(self) -> list[bool]:

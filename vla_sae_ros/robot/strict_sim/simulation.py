@@ -6,6 +6,8 @@ import os
 import time
 from typing import Any
 
+import numpy as np
+
 from vla_sae_ros.core.errors import ConfigurationError, SimulationError, complaint
 from vla_sae_ros.robot.driver import Joints
 from vla_sae_ros.robot.drivers.error_flags import ERROR_FLAGS
@@ -20,13 +22,18 @@ _HAND_EVERY = 4
 """Ticks between two of the hand."""
 _ORDERS_EVERY = 5
 """Ticks between two looks for orders."""
+MODES = ("", "other", "guiding")
+_IN_THE_HAND = np.array([0.0, 0.0, 0.1])
+"""(3,) [m] from the flange to the centre of a load that is ordered."""
 
 
 class StrictSimulation:
     """Bind, then `run`.
 
-    Orders (`do`): status; user_stop (pressed); reflex (flag); drop (commands); cut (seconds);
-    freeze (seconds: the whole process stands still); kill (the process ends at once).
+    Orders (`do`): status; user_stop (pressed); mode (mode: "other", "guiding" or ""); reflex
+    (flag); drop (commands); cut (seconds); repeat (seconds: its states tell the same joints);
+    freeze (seconds: the whole process stands still); load (kilograms: hangs them on the hand, and
+    the robot does not know); kill (the process ends at once).
 
     Args:
         host: address to be the robot at.
@@ -89,6 +96,10 @@ class StrictSimulation:
         do = order.get("do")
         if do == "user_stop":
             self._server.press_user_stop(bool(order["pressed"]))
+        elif do == "mode":
+            self._server.enter_mode(_mode(order["mode"]))
+        elif do == "repeat":
+            injected.repeat_for = int(float(order["seconds"]) / TICK)
         elif do == "reflex":
             injected.reflex = _flag(order["flag"])
         elif do == "drop":
@@ -97,12 +108,14 @@ class StrictSimulation:
             injected.cut_for = int(float(order["seconds"]) / TICK)
         elif do == "freeze":
             time.sleep(float(order["seconds"]))
+        elif do == "load":
+            self._arm.hang(float(order["kilograms"]), _IN_THE_HAND)
         elif do == "kill":
             os._exit(1)
         elif do == "end":
             self._running = False
         elif do != "status":
-            allowed = "status, user_stop, reflex, drop, cut, freeze, kill, end"
+            allowed = "status, user_stop, mode, reflex, drop, cut, repeat, freeze, load, kill, end"
             raise SimulationError(complaint("Unknown order", do, allowed))
         return self._status()
 
@@ -122,6 +135,12 @@ class StrictSimulation:
             "q": arm.q.tolist(),
             "dq": arm.dq.tolist(),
         }
+
+
+def _mode(mode: str) -> str:
+    if mode not in MODES:
+        raise SimulationError(complaint("Unknown mode", mode, "other, guiding, or nothing"))
+    return mode
 
 
 def _flag(flag: str) -> str:
