@@ -10,8 +10,10 @@ a subscriber of robot_state sees it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -111,6 +113,76 @@ def stop_amid_recovery(rig: Rig) -> None:
     kind, client = rig._services["recover"]
     client.call_async(kind.Request())
     rig.call("stop")
+
+
+def expect(refused: bool, name: str, rig: Rig, **fields: object) -> None:
+    answer = rig.call(name, **fields)
+    if answer.success is refused:
+        raise SimulationError(f"{name} was answered {answer.success}: {answer.message}")
+
+
+def disable_then_enable(rig: Rig) -> None:
+    """The enable has to wait until the arm stands."""
+    expect(False, "enable", rig, data=False)
+    expect(False, "enable", rig, data=True)
+
+
+def enable_while_stopped(rig: Rig) -> None:
+    rig.call("stop")
+    expect(True, "enable", rig, data=True)
+
+
+def many_stops(rig: Rig) -> None:
+    kind, client = rig._services["stop"]
+    for _ in range(20):
+        client.call_async(kind.Request())
+
+
+def then(*steps: Callable[[Rig], object]) -> Callable[[Rig], object]:
+    def inject(rig: Rig) -> None:
+        for step in steps:
+            step(rig)
+
+    return inject
+
+
+def hold(rig: Rig) -> object:
+    return rig.call("enable", data=False)
+
+
+def stop(rig: Rig) -> object:
+    return rig.call("stop")
+
+
+def recover_in_the_background(rig: Rig) -> None:
+    kind, client = rig._services["recover"]
+    client.call_async(kind.Request())
+
+
+def flood_of_heartbeats(rig: Rig) -> None:
+    """More clients than a bridge keeps, each heard of once, and a name that is none."""
+    for number in range(150):
+        rig._beats.publish(SteeringLease(owner=f"client {number}", duration=0.5))
+    for duration in (NAN, -math.inf, math.inf):
+        rig._beats.publish(SteeringLease(owner="", duration=duration))
+
+
+def another_program(rig: Rig) -> None:
+    """Connect to the robot while the bridge has it."""
+    with socket.create_connection((rig.host, 1337), timeout=5.0) as other:
+        other.settimeout(5.0)
+        with contextlib.suppress(OSError):
+            other.recv(1)
+
+
+def freeze_bridge(rig: Rig) -> None:
+    rig.signal("bridge", signal.SIGSTOP)
+    time.sleep(1.0)
+    rig.signal("bridge", signal.SIGCONT)
+
+
+def wait(seconds: float) -> Callable[[Rig], object]:
+    return lambda rig: time.sleep(seconds)
 
 
 def _beat_as_other(rig: Rig) -> None:
@@ -227,6 +299,67 @@ FAULTS = (
         lambda rig: rig.restart_robot(),
         ("disconnected", "stale_reading", "control_lost", "comm_loss"),
     ),
+    Fault("twenty stops at once", many_stops, ("operator_stop",)),
+    Fault("enable while stopped", enable_while_stopped, ("operator_stop",)),
+    Fault("hold, then enable at once", disable_then_enable, ("enabled",), rest=False),
+    Fault("stop while it brakes", then(hold, stop), ("operator_stop",)),
+    Fault(
+        "collision while it brakes",
+        then(hold, order("reflex", flag="joint_reflex")),
+        ("collision_reflex",),
+    ),
+    Fault(
+        "user stop during a recovery",
+        then(stop, recover_in_the_background, order("user_stop", pressed=True)),
+        ("operator_stop", "user_stop"),
+        mend=order("user_stop", pressed=False),
+    ),
+    Fault("heartbeats of 150 clients", flood_of_heartbeats, ("enabled",), rest=False),
+    Fault("another program connects to the robot", another_program, ("enabled",), rest=False),
+    Fault("infinite action", joint(0, math.inf), ("stale_command",)),
+    Fault("action of 1e30", joint(0, 1e30), ("stale_command",)),
+    Fault(
+        "robot is guided by hand",
+        order("mode", mode="guiding"),
+        ("reflex", "control_lost"),
+        mend=order("mode", mode=""),
+    ),
+    Fault(
+        "robot's brakes close (mode Other)",
+        order("mode", mode="other"),
+        ("reflex", "control_lost"),
+        mend=order("mode", mode=""),
+    ),
+    Fault(
+        "joint states repeat themselves",
+        order("repeat", seconds=2.0),
+        ("stale_reading",),
+        mend=wait(2.0),
+    ),
+    Fault(
+        "half a kilogram that nobody named",
+        order("load", kilograms=0.5),
+        ("enabled", "workspace"),
+        rest=False,
+        mend=order("load", kilograms=0.0),
+    ),
+    Fault(
+        "stop under a load that nobody named",
+        then(order("load", kilograms=0.5), wait(1.0), stop),
+        ("operator_stop", "workspace"),
+        mend=order("load", kilograms=0.0),
+    ),
+    Fault(
+        "bridge frozen for 1 s",
+        freeze_bridge,
+        ("comm_loss", "late_tick", "control_lost", "stale_reading", "lease_expired", "reflex"),
+    ),
+    Fault(
+        "bridge told to end (SIGINT)",
+        lambda rig: rig.signal("bridge", signal.SIGINT),
+        ("gone",),
+        mend=restart_bridge,
+    ),
     Fault("bridge killed", kill("bridge"), ("gone",), mend=restart_bridge),
     Fault(
         "bridge frozen",
@@ -238,7 +371,7 @@ FAULTS = (
 
 
 @dataclass
-class Outcome:
+class FaultOutcome:
     """What came of a fault."""
 
     name: str
@@ -250,7 +383,7 @@ class Outcome:
     safe: bool
 
 
-def run(rig: Rig, fault: Fault) -> Outcome:
+def run(rig: Rig, fault: Fault) -> FaultOutcome:
     rig.ready()
     rig.stopped_at, rig.resets = 0.0, 0
     rig.commands.clear()
@@ -262,7 +395,7 @@ def run(rig: Rig, fault: Fault) -> Outcome:
     to_stop = rig.stopped_at - began if rig.stopped_at > began else NAN
     at_rest = not math.isnan(to_rest) or not fault.rest
     safe = final in fault.final and at_rest and (not fault.limit or fault.limit in limits)
-    outcome = Outcome(fault.name, to_rest, to_stop, final, rig.resets, ", ".join(limits), safe)
+    outcome = FaultOutcome(fault.name, to_rest, to_stop, final, rig.resets, ", ".join(limits), safe)
     fault.mend(rig)
     return outcome
 
@@ -270,7 +403,8 @@ def run(rig: Rig, fault: Fault) -> Outcome:
 def watch(rig: Rig, began: float, fault: Fault) -> float:
     """Return after how long the arm stood for good, NaN if it did not [s]."""
     stood: float = NAN
-    while (now := time.monotonic()) < began + WATCHED:
+    end = max(began, time.monotonic() - WATCHED / 2) + WATCHED  # injecting may itself take long
+    while (now := time.monotonic()) < end:
         speed = rig.speed()
         if speed >= REST:
             stood = NAN
@@ -288,7 +422,7 @@ def final_of(rig: Rig) -> str:
     return rig.state.reason or NAMES[rig.state.status]
 
 
-def table(outcomes: list[Outcome]) -> str:
+def table(outcomes: list[FaultOutcome]) -> str:
     lines = [
         "| fault | to rest [s] | to the latched stop [s] | final state | steering reset | "
         "limits named | safe |",
@@ -321,7 +455,7 @@ def main() -> int:
             try:
                 outcomes.append(run(rig, fault))
             except SimulationError as error:
-                outcomes.append(Outcome(f"{fault.name}: {error}", NAN, NAN, "", 0, "", False))
+                outcomes.append(FaultOutcome(f"{fault.name}: {error}", NAN, NAN, "", 0, "", False))
             print(outcomes[-1], flush=True)
     finally:
         rig.close()

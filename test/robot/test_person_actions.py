@@ -16,7 +16,7 @@ from vla_sae_ros.robot.driver import RobotReading
 from vla_sae_ros.robot.droid import DroidActions
 from vla_sae_ros.robot.envelope.envelope import SafetyEnvelope
 from vla_sae_ros.robot.machine.events import Event, Kind
-from vla_sae_ros.robot.outcome import Outcome
+from vla_sae_ros.robot.outcome import TickOutcome
 from vla_sae_ros.robot.person_actions import PersonActions
 from vla_sae_ros.robot.reasons import Refused, Status
 from vla_sae_ros.robot.settings import RobotSettings
@@ -61,11 +61,13 @@ class Scene:
         assert not self.envelope.request(Event(kind, self.envelope.ticket(), "test")).refusal
         self.person.note(self.envelope.takeover)
 
-    def by_hand(self) -> Outcome:
+    def by_hand(self) -> TickOutcome:
         asked = self.actions.action(self.reading(), 0.0)
         return self.tick(asked.values, Commander.PERSON)
 
-    def tick(self, values: np.ndarray | None, commander: Commander = Commander.POLICY) -> Outcome:
+    def tick(
+        self, values: np.ndarray | None, commander: Commander = Commander.POLICY
+    ) -> TickOutcome:
         command = ArmCommand(self.now, values, commander=commander)
         outcome = self.envelope.tick(self.ticks, self.reading(), command)
         self.ticks += 1

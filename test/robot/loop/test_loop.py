@@ -409,3 +409,44 @@ def test_a_recovery_that_is_under_way_is_told(start: Start, settings: RobotSetti
     arm.may_go.set()
     thread.join(PATIENCE)
     assert loop.state().envelope.detail == ""
+
+
+class SilentAtFirst(SimulatedDriver):
+    """Its first attempt to connect never returns: a peer that accepts and then says nothing."""
+
+    def __init__(self, settings: RobotSettings) -> None:
+        super().__init__(settings.published, settings.reset_pose)
+        self.attempts, self.may_go = 0, threading.Event()
+
+    def connect(self) -> None:
+        self.attempts += 1
+        if self.attempts == 1:
+            self.may_go.wait(PATIENCE)
+
+
+def test_a_peer_that_accepts_and_says_nothing_is_told_and_a_good_robot_found_later(
+    start: Start, settings: RobotSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vla_sae_ros.robot.loop.loop.CONNECTING", 0.2)
+    monkeypatch.setattr("vla_sae_ros.robot.loop.loop.RECONNECT", 0.05)
+    listener, driver = Listener(), SilentAtFirst(settings)
+    loop = start(listener, driver=driver)
+    told = listener.wait_for(lambda r: "Nothing answers" in r.event)
+    assert told.state.envelope.status is Status.OFFLINE
+    listener.wait_for_ready()
+    assert driver.attempts == 2
+    driver.may_go.set()
+    loop.enable("panel", 1.0)
+
+
+def test_the_end_does_not_wait_for_a_peer_that_says_nothing(
+    start: Start, settings: RobotSettings
+) -> None:
+    listener, driver = Listener(), SilentAtFirst(settings)
+    loop = start(listener, driver=driver)
+    listener.wait_for_ticks(2)
+    with pytest.raises(EnableRefused, match="offline"):
+        loop.enable("panel", 1.0)
+    loop.close()
+    assert not loop._thread.is_alive()
+    driver.may_go.set()

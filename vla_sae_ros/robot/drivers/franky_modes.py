@@ -133,7 +133,9 @@ class JointImpedance:
         ahead = q + STOP_LEAD * np.asarray(robot.current_joint_velocities, float)
         if self._place is None:
             return ahead
-        here, there = self._place.workspace.outside(self._place.kinematics.points([q, ahead]))
+        here, there = self._place.workspace.outside(
+            self._place.kinematics.points(np.array([q, ahead]))
+        )
         return q if there > max(0.0, here) else ahead
 
     def _spring(
