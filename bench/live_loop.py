@@ -1,12 +1,12 @@
 """The live loop in realtime: control rate kept, deadlines missed, age of the pictures, steering
 calls while inferring.
 
-    python bench/live_loop.py [--episodes 3]
+    python bench/live_loop.py [--seconds 60]
 
-Brings up policy, LIBERO bridge and recorder, runs episodes in realtime and, in one more, changes
-one feature as fast as the service answers. Rates, counts, ages and lateness are the bridge's own.
-Processor time is that of the episodes without steering calls; where other programs run, it and the
-ratios are what can be compared.
+Brings up policy, LIBERO bridge and recorder, runs episodes in realtime, one after the other, until
+their ticks fill the seconds, and changes one feature in one more as fast as the service answers.
+Rates, counts, ages and lateness are the bridge's own. Processor time is that of the episodes
+without steering calls; where other programs run, it and the ratios are what can be compared.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import trange
+from tqdm import tqdm
 
 from vla_sae_ros.environment import prepare
 
@@ -32,6 +32,7 @@ from rclpy.context import Context  # noqa: E402
 
 from vla_sae_ros.action import RunEpisode  # noqa: E402
 from vla_sae_ros.clients.client import Client  # noqa: E402
+from vla_sae_ros.core.picture_record import QUALITIES  # noqa: E402
 from vla_sae_ros.core.steering import Edit, Mode, Unit  # noqa: E402
 from vla_sae_ros.live.demo_settings import read_demo_settings  # noqa: E402
 from vla_sae_ros.live.driving import drive  # noqa: E402
@@ -124,8 +125,10 @@ def processor_seconds() -> dict[str, float]:
 def main() -> None:
     """Print the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--episodes", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=60.0, help="of ticks, at least")
+    parser.add_argument("--steps", type=int, default=280, help="control steps per episode at most")
+    parser.add_argument("--render-quality", choices=QUALITIES, default="full")
+    parser.add_argument("--policy", default="", help="default: the demonstration policy")
     arguments = parser.parse_args()
     settings = read_demo_settings(resource("config", "demo.yaml"))
     edit = settings.steering.edits[0]
@@ -135,18 +138,29 @@ def main() -> None:
         _episode(client, 20, 0)  # builds the scene, starts what is started once
         with Ticks() as ticks:
             before = processor_seconds()
-            episodes = [
-                _episode(client, arguments.steps, seed) for seed in trange(arguments.episodes)
-            ]
+            episodes: list[Episode] = []
+            with tqdm(total=arguments.seconds, unit="s") as bar:
+                while sum(episode.seconds for episode in episodes) < arguments.seconds:
+                    episodes.append(_episode(client, arguments.steps, len(episodes)))
+                    bar.update(episodes[-1].seconds)
             used = {
                 name: seconds - before.get(name, 0.0)
                 for name, seconds in processor_seconds().items()
             }
         with SteeringLoad(edit.site, edit.feature) as load:
             steered = _episode(client, arguments.steps, 0)
-        return _figures(episodes, ticks.lateness, used) | _steered(steered, load.milliseconds)
+        pictures = {"pictures": arguments.render_quality}
+        figures = _figures(episodes, ticks.lateness, used)
+        return pictures | figures | _steered(steered, load.milliseconds)
 
-    system = simulation_system({"clock": "realtime", "autorun": False})
+    system = simulation_system(
+        {
+            "clock": "realtime",
+            "autorun": False,
+            "render_quality": arguments.render_quality,
+            "policy": arguments.policy,
+        }
+    )
     with tempfile.TemporaryDirectory() as folder:
         print(json.dumps(drive(system, Path(folder), "bench", script), indent=2))
 
@@ -189,11 +203,16 @@ def _figures(
         "control rate wanted [Hz]": round(1 / TICK),
         "control rate kept [Hz]": round(ticks / seconds, 2),
         "ticks": ticks,
+        "seconds": round(seconds, 1),
+        "episodes": len(episodes),
         "missed deadlines": sum(episode.result.missed_deadlines for episode in episodes),
         "held ticks": sum(episode.result.held_ticks for episode in episodes),
         "tick begins late, p50, p99, most [ms]": [
             round(float(value), 2) for value in (*np.percentile(late, (50, 99)), late.max())
         ],
+        "jitter: change of that from tick to tick, p99 [ms]": round(
+            float(np.percentile(np.abs(np.diff(late)), 99)), 2
+        ),
         "observations [Hz]": round(sum(e.observations for e in episodes) / seconds, 2),
         "age of an observation, p50, p99 [ms]": [
             round(float(value)) for value in np.percentile(ages * 1e3, (50, 99))

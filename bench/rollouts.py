@@ -6,7 +6,7 @@ All arms drive the same policy in the same LIBERO scene from the same initial st
 another in an order that changes; processor time is measured, so that a busy machine matters little.
 "lerobot's" is lerobot_eval's rollout over a Gymnasium environment that gives both pictures at every
 step, as lerobot's own LIBERO environment does; "plain" is the loop of `vla-sae rollout`, which
-renders only where the policy looks and writes nothing down.
+renders only where the policy looks and writes nothing down. Several at a time: side_by_side.py.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ prepare()
 
 import gymnasium  # noqa: E402  (the environment has to be prepared first)
 import torch  # noqa: E402
+from gym_libero import GymLibero  # noqa: E402
 from lerobot.processor import PolicyProcessorPipeline  # noqa: E402
 from lerobot.scripts.lerobot_eval import rollout  # noqa: E402
 
@@ -33,57 +34,16 @@ from vla_sae_ros.live.demo_settings import read_demo_settings  # noqa: E402
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy  # noqa: E402
 from vla_sae_ros.policy.loading import load_policy  # noqa: E402
 from vla_sae_ros.resources import resource  # noqa: E402
-from vla_sae_ros.sim.conventions import libero_state  # noqa: E402
-from vla_sae_ros.sim.environment import Observation, TaskSpec  # noqa: E402
-from vla_sae_ros.sim.libero import LiberoEnvironment  # noqa: E402
+from vla_sae_ros.sim.environment import TaskSpec  # noqa: E402
 from vla_sae_ros.sim.suites import find_task  # noqa: E402
 from vla_sae_ros.study.experiment.design.settings import Change, Pair, RunSettings  # noqa: E402
+from vla_sae_ros.study.experiment.run.hooks import OwnSetup  # noqa: E402
 from vla_sae_ros.study.experiment.run.libero_setup import LiberoSetup, LiberoSetupSpec  # noqa: E402
 from vla_sae_ros.study.experiment.run.rollouts import run_rollout  # noqa: E402
-from vla_sae_ros.study.rollouts.playing import PolicyRunner  # noqa: E402
+from vla_sae_ros.study.rollouts.policy_runner import PolicyRunner  # noqa: E402
 
 _EDIT = read_demo_settings(resource("config", "demo.yaml")).steering.edits[0]
 SITE, FEATURE = _EDIT.site, _EDIT.feature
-
-
-class GymLibero(gymnasium.Env):
-    """The same scene as lerobot expects it: pictures and state at every step."""
-
-    metadata = {"render_fps": 20}  # noqa: RUF012  (Gymnasium's own convention)
-
-    def __init__(self, scene: LiberoEnvironment, task: TaskSpec, init_state: int, steps: int):
-        self._scene, self._task, self._init_state = scene, task, init_state
-        self._max_episode_steps, self.task_description = steps, task.instruction
-        picture = gymnasium.spaces.Box(0, 255, (256, 256, 3), np.uint8)
-        self.observation_space = gymnasium.spaces.Dict(
-            {
-                "pixels": gymnasium.spaces.Dict(dict.fromkeys(scene.cameras, picture)),
-                "agent_pos": gymnasium.spaces.Box(-np.inf, np.inf, (8,), np.float64),
-            }
-        )
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (7,), np.float32)
-        self.steps = 0
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
-        super().reset(seed=seed)
-        return self._seen(self._scene.reset(self._task, self._init_state, seed or 0)), {}
-
-    def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
-        self.steps += 1
-        result = self._scene.step(np.clip(action, -1.0, 1.0).astype(np.float64))
-        return (
-            self._seen(result.observation),
-            0.0,
-            result.success,
-            False,
-            {"is_success": result.success},
-        )
-
-    def _seen(self, observation: Observation) -> dict[str, Any]:
-        return {
-            "pixels": {name: self._scene.render(name) for name in self._scene.cameras},
-            "agent_pos": libero_state(observation),
-        }
 
 
 def main() -> None:
@@ -137,7 +97,7 @@ def _ours(
         1.5,
         **hooks,
     )
-    return run_rollout(setup, settings, task).outcome.steps
+    return run_rollout(OwnSetup(setup), settings, task).outcome.steps
 
 
 def _plain(
@@ -157,7 +117,7 @@ def _plain(
 def _lerobot(
     loaded: LoadedPolicy, scene: Any, task: TaskSpec, seed: int, arguments: argparse.Namespace
 ) -> int:
-    wrapped = GymLibero(scene, task, 40, arguments.steps)
+    wrapped = GymLibero(lambda: scene, task, 40, arguments.steps)
     make: Callable[[], gymnasium.Env] = lambda: wrapped  # noqa: E731
     envs = gymnasium.vector.SyncVectorEnv([make])
     nothing: PolicyProcessorPipeline = PolicyProcessorPipeline(steps=[])

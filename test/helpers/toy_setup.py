@@ -32,7 +32,9 @@ from vla_sae_ros.sim.environment import Layout, Observation, StepResult, TaskSpe
 from vla_sae_ros.study.experiment.design.plan import NamedTask, PlannedRun, StudyInputs
 from vla_sae_ros.study.experiment.design.study_file import Study
 from vla_sae_ros.study.experiment.records.outcome import Result
-from vla_sae_ros.study.experiment.run.worker_pool import Worker, WorkerPool
+from vla_sae_ros.study.experiment.run.hooks import OwnSetup
+from vla_sae_ros.study.experiment.run.worker import Worker
+from vla_sae_ros.study.experiment.run.worker_pool import WorkerPool
 
 UP, TO_X, TO_Y, SILENT = 0, 1, 2, 3
 WIDTH, ROWS, TOKENS, CHUNK, STEPS = 64, 40, 3, 6, 25
@@ -203,7 +205,7 @@ class InProcess(WorkerPool):
     count = 1
 
     def __init__(self, spec: ToySetupSpec, folder: Path) -> None:
-        self._worker = Worker(spec, folder)
+        self._worker = Worker(OwnSetup(spec.open()), folder)
         self._run: PlannedRun | None = None
 
     def give(self, worker: int, run: PlannedRun) -> None:
@@ -211,7 +213,8 @@ class InProcess(WorkerPool):
 
     def wait(self) -> list[tuple[int, Result | str]]:
         assert self._run is not None
-        return [(0, self._worker.run(self._run))]
+        run = self._run
+        return [(0, self._worker.run(run.settings, run.task, run.filmed))]
 
     def close(self) -> None:
         self._worker.close()

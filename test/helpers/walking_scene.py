@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vla_sae_ros.core.errors import SimulationError
+from vla_sae_ros.core.errors import ConfigurationError, SimulationError
 from vla_sae_ros.sim.environment import Layout, Observation, StepResult, TaskSpec
 
 
@@ -56,3 +56,8 @@ class DyingScene(WalkingScene):
     def step(self, action: np.ndarray) -> StepResult:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
+
+
+class UnmadeScene(WalkingScene):
+    def __init__(self) -> None:
+        raise ConfigurationError("no such scene")

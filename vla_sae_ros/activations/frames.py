@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from vla_sae_ros.activations.archive import read_archived
-from vla_sae_ros.policy.taps.heatmap import side_by_side
+from vla_sae_ros.core.side_by_side import side_by_side
 
 FRAMES_FOLDER = "frames"
 _QUALITY = 80

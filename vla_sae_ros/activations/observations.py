@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image
 
 from vla_sae_ros.activations.archive import (
-    EpisodeArchive,
     archive_path,
     archived_names,
     read_archived,
@@ -24,21 +23,18 @@ _ASKED = "asked.json"
 _PNG_EFFORT = 3
 
 
-def add_observation(archive: EpisodeArchive, moment: PolicyQuery) -> int:
-    """Write what the policy was asked; return how many bytes that took."""
-    vectors, size = {}, 0
+def observation_files(moment: PolicyQuery) -> list[tuple[str, bytes]]:
+    """Return what the policy was asked as files, (name, content), of an episode's archive."""
+    vectors, files = {}, []
     for name, value in moment.frame.items():
         if value.ndim == 3:
-            picture = _png(value)
-            archive.add(_name(moment.step, name + ".png"), picture)
-            size += len(picture)
+            files.append((_name(moment.step, name + ".png"), _png(value)))
         else:
             vectors[name] = np.asarray(value, np.float64).tolist()  # exact for float32
     asked = {"instruction": moment.instruction, "seed": moment.seed, "vectors": vectors}
     asked["pictures"] = [name for name, value in moment.frame.items() if value.ndim == 3]
-    text = json.dumps(asked).encode()
-    archive.add(_name(moment.step, _ASKED), text)
-    return size + len(text)
+    files.append((_name(moment.step, _ASKED), json.dumps(asked).encode()))
+    return files
 
 
 def observed_steps(folder: Path, episode_id: str) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.steering import Snapshot
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.families.adapter import Detachable
 from vla_sae_ros.policy.inference import NO_STEERING, Inference
-from vla_sae_ros.policy.taps.row_taps import RowEdits, RowTaps
+from vla_sae_ros.policy.taps.probe import Probe
+from vla_sae_ros.policy.taps.row_taps import RowReaders, SiteRows
+from vla_sae_ros.policy.taps.tap import Tap
 from vla_sae_ros.policy.taps.tokens import TokenMemory, Tokens
 from vla_sae_ros.sae import SaeBundle
 
@@ -37,35 +38,28 @@ class Row:
     noise: Tensor
     """(1, H, A_max) float32, see `PolicyAdapter.noise_shape`."""
     steering: Snapshot = NO_STEERING
+    taps: Sequence[Tap] = ()
+    """The row's own, of `BatchEngine.taps`: no other row of the batch may have them."""
+    probes: Sequence[Probe] = ()
+    """The row's own, of `BatchEngine.probe`."""
 
 
 class BatchEngine:
-    """A loaded policy with a tap for every row on each bundle's site; used by one thread.
+    """A loaded policy that infers for many rows, each with taps, edits and noise of its own.
 
     A row gives what it gives alone up to the rounding of larger matrix products. Rows whose inputs
     have other shapes, as instructions of other lengths where a family does not pad them, are
-    inferred one group after the other.
-
-    Raises:
-        ConfigurationError: a family that does not infer in batches, or a bundle that does not fit.
+    inferred one group after the other; those of a family that is not among BATCHED_FAMILIES one
+    after the other, to the bit as alone. Used by one thread.
     """
 
-    def __init__(self, loaded: LoadedPolicy, bundles: Sequence[SaeBundle] = ()) -> None:
-        if loaded.policy.name not in BATCHED_FAMILIES:
-            raise ConfigurationError(
-                complaint(
-                    "This policy does not infer in batches",
-                    loaded.policy.name,
-                    ", ".join(BATCHED_FAMILIES),
-                    "Use --policy-batch 1.",
-                )
-            )
+    def __init__(self, loaded: LoadedPolicy) -> None:
+        self.together = loaded.policy.name in BATCHED_FAMILIES
+        """Whether rows are inferred together at all."""
         self._engine = PolicyEngine(loaded)
-        self._taps = {bundle.card.site: self._row_taps(bundle) for bundle in bundles}
         self._memories: defaultdict[tuple[str, int], TokenMemory] = defaultdict(TokenMemory)
-        self._handles: list[Detachable] = [
-            self.adapter.attach(site, taps) for site, taps in self._taps.items()
-        ]
+        self._attached: dict[str, SiteRows] = {}
+        self._handles: list[Detachable] = []
 
     @property
     def adapter(self) -> Any:
@@ -75,10 +69,35 @@ class BatchEngine:
     def policy_id(self) -> str:
         return self._engine.policy_id
 
+    @property
+    def policy_name(self) -> str:
+        return self._engine.policy_name
+
     def close(self) -> None:
         """Take every hook off the policy."""
+        self._attached.clear()
         while self._handles:
             self._handles.pop().remove()
+
+    def taps(self, bundles: Iterable[SaeBundle]) -> tuple[Tap, ...]:
+        """Return taps for the rows of one episode.
+
+        Raises:
+            ConfigurationError: a bundle does not fit the policy.
+        """
+        return tuple(self._engine.make_tap(bundle) for bundle in bundles)
+
+    def probe(self, site: str, pooled: bool, sink: Callable[[Tensor, float], None]) -> Probe:
+        """Return a probe for the rows of one episode; see `PolicyEngine.attach_probe`.
+
+        Raises:
+            ConfigurationError: no such site.
+        """
+        return self._engine.make_probe(site, pooled, sink)
+
+    def noise(self, seed: tuple[int, int]) -> Tensor:
+        """Return the noise (1, H, A_max) of (episode seed, control step)."""
+        return self._engine.noise(seed)
 
     def infer(self, rows: Sequence[Row]) -> list[Inference]:
         """Compute one action chunk for every row, in their order.
@@ -90,7 +109,8 @@ class BatchEngine:
         inferences: dict[int, Inference] = {}
         with torch.inference_mode():
             inputs = [self._engine.inputs(row.frame, row.instruction) for row in rows]
-            for group in _alike(inputs):
+            groups = _alike(inputs) if self.together else [[number] for number in range(len(rows))]
+            for group in groups:
                 given = [dict(inputs[number]) for number in group]
                 some = [rows[number] for number in group]
                 for number, inference in zip(
@@ -102,26 +122,27 @@ class BatchEngine:
     def _infer_group(
         self, rows: Sequence[Row], inputs: list[dict[str, Any]], started: float
     ) -> list[Inference]:
-        for site, taps in self._taps.items():
-            taps.begin(
+        for row in rows:
+            self._attach([tap.site.name for tap in row.taps])
+            self._attach([probe.site.name for probe in row.probes])
+        for site, readers in self._attached.items():
+            readers.begin(
                 [
-                    RowEdits(
-                        self._tokens(site, number, inputs[number]),
-                        tuple(row.steering.edits.get(site, ())),
-                        row.steering.cap,
-                    )
+                    self._readers(site, row, number, inputs[number])
                     for number, row in enumerate(rows)
                 ]
             )
         noise = torch.cat([row.noise for row in rows]).to(self._engine.device)
         chunk = self.adapter.predict(_together(inputs), noise)
+        for row in rows:
+            for probe in row.probes:
+                probe.end()
         actions = [self._engine.actions(chunk[number : number + 1]) for number in range(len(rows))]
-        readings = [taps.readings() for taps in self._taps.values()]
         milliseconds = (time.perf_counter() - started) * 1e3
         return [
             Inference(
                 actions[number],
-                partial(self._engine.read_out, [of_site[number] for of_site in readings]),
+                partial(self._engine.read_out, [tap.reading() for tap in row.taps]),
                 row.steering.revision,
                 row.steering.bypass,
                 milliseconds,
@@ -129,12 +150,22 @@ class BatchEngine:
             for number, row in enumerate(rows)
         ]
 
-    def _tokens(self, site: str, number: int, inputs: Mapping[str, Any]) -> Tokens:
-        memory = self._memories[self.adapter.sites[site].stack, number]
-        return Tokens(partial(self.adapter.token_masks, site, inputs), memory)
+    def _attach(self, sites: Iterable[str]) -> None:
+        for site in sites:
+            if site in self._attached:
+                continue
+            self._attached[site] = SiteRows()
+            self._handles.append(self.adapter.attach(site, self._attached[site]))
 
-    def _row_taps(self, bundle: SaeBundle) -> RowTaps:
-        return RowTaps(partial(self._engine.make_tap, bundle))
+    def _readers(self, site: str, row: Row, number: int, inputs: Mapping[str, Any]) -> RowReaders:
+        memory = self._memories[self.adapter.sites[site].stack, number]
+        return RowReaders(
+            Tokens(partial(self.adapter.token_masks, site, inputs), memory),
+            tuple(tap for tap in row.taps if tap.site.name == site),
+            tuple(probe for probe in row.probes if probe.site.name == site),
+            tuple(row.steering.edits.get(site, ())),
+            row.steering.cap,
+        )
 
 
 def _alike(inputs: Sequence[Mapping[str, Any]]) -> list[list[int]]:

@@ -105,11 +105,19 @@ class PolicyEngine:
         Raises:
             ConfigurationError: no such site.
         """
-        place = self._site(site)
-        probe = Probe(place, pooled, place.token_groups, sink)
+        probe = self.make_probe(site, pooled, sink)
         self._probes.append(probe)
-        self._handles.append(self.adapter.attach(place.name, probe))
-        return place
+        self._handles.append(self.adapter.attach(probe.site.name, probe))
+        return probe.site
+
+    def make_probe(self, site: str, pooled: bool, sink: Callable[[Tensor, float], None]) -> Probe:
+        """Return a probe that is not attached.
+
+        Raises:
+            ConfigurationError: no such site.
+        """
+        place = self._site(site)
+        return Probe(place, pooled, place.token_groups, sink)
 
     def attach_substitution(self, bundle: SaeBundle) -> Substitution:
         """Return a switch that puts the bundle's reconstruction into the stream, off at first.
@@ -152,7 +160,7 @@ class PolicyEngine:
         Raises:
             ObservationError: a feature the policy needs is missing, of a wrong shape or not finite.
         """
-        return self.infer_from(frame, instruction, self._noise(noise_seed), steering)
+        return self.infer_from(frame, instruction, self.noise(noise_seed), steering)
 
     def infer_from(
         self,
@@ -254,7 +262,8 @@ class PolicyEngine:
             )
         return self.adapter.sites[name]
 
-    def _noise(self, seed: tuple[int, int]) -> Tensor:
+    def noise(self, seed: tuple[int, int]) -> Tensor:
+        """Return the noise (1, H, A_max) of (episode seed, control step)."""
         generator = torch.Generator().manual_seed(noise_state(seed))
         return torch.randn(1, *self.adapter.noise_shape, generator=generator)
 

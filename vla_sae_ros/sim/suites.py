@@ -15,12 +15,6 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sim.environment import LIBERO, FloatArray, TaskSpec
 from vla_sae_ros.sim.quiet import prepare_simulator_imports
 
-prepare_simulator_imports()
-
-from libero.libero import get_libero_path  # noqa: E402
-from libero.libero.benchmark import task_maps  # noqa: E402
-from libero.libero.envs.bddl_utils import robosuite_parse_problem  # noqa: E402
-
 STEP_LIMITS = {
     "libero_spatial": 220,
     "libero_object": 280,
@@ -39,13 +33,22 @@ UNNUMBERED_SCENE = re.compile(r"[A-Z_]*SCENE_")
 """Such names LIBERO cuts as if a number stood there, and an instruction loses its first letter."""
 
 
+def task_maps() -> dict[str, dict[str, Any]]:
+    """Return LIBERO's suites, each with its tasks by name."""
+    # Importing LIBERO takes seconds: whoever plans no task of it does not wait for that.
+    prepare_simulator_imports()
+    from libero.libero.benchmark import task_maps as maps
+
+    return dict(maps)
+
+
 @cache
 def suite_names() -> tuple[str, ...]:
     """Return the suites whose problem files and init states are all installed, sorted.
 
     Several suites (the `_env` ones among them) are registered by LIBERO-PRO without files.
     """
-    return tuple(sorted(name for name in task_maps if _is_complete(name)))
+    return tuple(sorted(name for name in task_maps() if _is_complete(name)))
 
 
 STANDARD_SUITES = (
@@ -66,7 +69,7 @@ def suite_tasks(suite: str) -> tuple[TaskSpec, ...]:
     ConfigurationError naming the installed suites when there is no such suite.
     """
     if suite not in suite_names():
-        registered = " (registered without files)" if suite in task_maps else ""
+        registered = " (registered without files)" if suite in task_maps() else ""
         near = difflib.get_close_matches(suite, suite_names(), n=3)
         more = len(suite_names()) - len(STANDARD_SUITES)
         raise ConfigurationError(
@@ -78,7 +81,7 @@ def suite_tasks(suite: str) -> tuple[TaskSpec, ...]:
             )
         )
     tasks = (
-        _task_spec(suite, index, entry) for index, entry in enumerate(task_maps[suite].values())
+        _task_spec(suite, index, entry) for index, entry in enumerate(task_maps()[suite].values())
     )
     return tuple(task for task in tasks if len(_init_states(task.init_states_file)))
 
@@ -98,7 +101,7 @@ def retarget(task: TaskSpec, target: str) -> TaskSpec:
     `target` is an object of the scene, for example "butter_1". The instruction is worded
     as the benchmark words it and success is the benchmark's `in` predicate for that object.
     """
-    problem = robosuite_parse_problem(str(task.problem_file))
+    problem = _problem(task.problem_file)
     objects = _objects(task)
     goal = problem["goal_state"]
     if len(goal) != 1 or goal[0][0] != "in" or target not in objects - {"basket_1"}:
@@ -143,7 +146,7 @@ def other_targets(task: TaskSpec) -> tuple[str, ...]:
 
 
 def _objects(task: TaskSpec) -> set[str]:
-    problem = robosuite_parse_problem(str(task.problem_file))
+    problem = _problem(task.problem_file)
     return {name for names in problem["objects"].values() for name in names}
 
 
@@ -151,7 +154,7 @@ def goal_predicates(task: TaskSpec) -> tuple[tuple[str, ...], ...]:
     """Return the predicates that make the task a success."""
     if task.goal:
         return task.goal
-    problem = robosuite_parse_problem(str(task.problem_file))
+    problem = _problem(task.problem_file)
     return tuple(tuple(str(word) for word in state) for state in problem["goal_state"])
 
 
@@ -182,7 +185,7 @@ def _task_spec(suite: str, index: int, entry: Any) -> TaskSpec:
     problem_file = _problem_file(entry)
     instruction = entry.language
     if suite.endswith(PERTURBED_LANGUAGE) or UNNUMBERED_SCENE.match(entry.name):
-        words = robosuite_parse_problem(str(problem_file))["language_instruction"]
+        words = _problem(problem_file)["language_instruction"]
         instruction = words if isinstance(words, str) else " ".join(words)
     return TaskSpec(
         suite,
@@ -201,16 +204,32 @@ def _step_limit(suite: str) -> int:
 
 
 def _problem_file(entry: Any) -> Path:
-    return Path(get_libero_path("bddl_files")).resolve() / entry.problem_folder / entry.bddl_file
+    return _folder("bddl_files") / entry.problem_folder / entry.bddl_file
 
 
 def _init_states_file(entry: Any) -> Path:
-    folder = Path(get_libero_path("init_states")).resolve() / entry.problem_folder
+    folder = _folder("init_states") / entry.problem_folder
     return folder / f"{entry.init_states_file}.npz"
 
 
+def _folder(kind: str) -> Path:
+    prepare_simulator_imports()
+    from libero.libero import get_libero_path
+
+    return Path(get_libero_path(kind)).resolve()
+
+
+def _problem(file: Path) -> dict[str, Any]:
+    """Return what LIBERO reads in a problem file."""
+    prepare_simulator_imports()
+    from libero.libero.envs.bddl_utils import robosuite_parse_problem
+
+    problem: dict[str, Any] = robosuite_parse_problem(str(file))
+    return problem
+
+
 def _is_complete(suite: str) -> bool:
-    entries = task_maps[suite].values()
+    entries = task_maps()[suite].values()
     return bool(entries) and all(
         _problem_file(entry).is_file() and _init_states_file(entry).is_file() for entry in entries
     )

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from vla_sae_ros.core.catalogue import Catalogue
+from vla_sae_ros.core.side_by_side import side_by_side
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.families.patches import CameraPatches, padded_left_top
 from vla_sae_ros.policy.taps.colour_map import colours, table, to_oklab
-from vla_sae_ros.policy.taps.heatmap import overlay, side_by_side, with_scale
+from vla_sae_ros.policy.taps.heatmap import overlay, with_scale
 from vla_sae_ros.sae import SaeBundle, TopKSAE
 from vla_sae_ros.sae.bundle import BundleCard
 

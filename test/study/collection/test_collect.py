@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from counting_scene import TASKS, CountingScene
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from served_bag import ServedBag
 
@@ -22,7 +23,6 @@ from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sae import SaeBundle
-from vla_sae_ros.sim.environment import Layout, Observation, StepResult, TaskSpec
 from vla_sae_ros.study.collection import activation_collection
 from vla_sae_ros.study.collection.activation_collection import ActivationCollection, Tally
 from vla_sae_ros.study.collection.bag_source import BagSource
@@ -30,37 +30,6 @@ from vla_sae_ros.study.collection.dataset_source import DatasetSource
 from vla_sae_ros.study.collection.simulated_source import SimulatedSource, plan_collection
 
 SITES = ("backbone.1", "expert.0")
-TASKS = [TaskSpec("fake", n, f"task {n}", f"do {n}", 10, Path("p"), Path("i")) for n in range(2)]
-
-
-class FakeEnvironment:
-    """Ten steps of pictures that tell the step; succeeds at once where the seed is even."""
-
-    cameras = ("agentview", "wrist")
-    control_rate_hz = 20.0
-
-    def reset(
-        self, task: TaskSpec, init_state: int, seed: int, layout: Layout | None = None
-    ) -> Observation:
-        self.seed, self.steps = seed, 0
-        return self._observe()
-
-    def step(self, action: np.ndarray) -> StepResult:
-        self.steps += 1
-        return StepResult(self._observe(), self.seed % 2 == 0 and self.steps >= 6)
-
-    def render(self, camera: str) -> np.ndarray:
-        return np.full((64, 96, 3), 20 * self.steps, np.uint8)
-
-    def object_positions(self) -> dict[str, np.ndarray]:
-        return {"can": np.array([0.1, 0.2, 0.01 * self.steps])}
-
-    def close(self) -> None:
-        self.closed = True
-
-    def _observe(self) -> Observation:
-        at = np.array([0.1, 0.0, 0.02 * self.steps])
-        return Observation(np.zeros(7), at, np.array([0.0, 0.0, 0.0, 1.0]), np.array([0.04, -0.04]))
 
 
 def collect(
@@ -80,7 +49,7 @@ def collect(
 
 
 def simulation(episodes: int = 2) -> SimulatedSource:
-    return SimulatedSource(FakeEnvironment(), plan_collection(TASKS, episodes, 7), 3)
+    return SimulatedSource(CountingScene(), plan_collection(TASKS, episodes, 7), 3)
 
 
 def test_a_simulation_is_collected_with_everything_that_is_known_of_it(

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from toy_setup import InProcess, ToyScene
+from pictured_scene import PicturedScene, pictured
+from toy_setup import InProcess
 
 from vla_sae_ros.activations.format import CollectedSite, Collection
 from vla_sae_ros.activations.writer import ActivationWriter
@@ -19,18 +20,12 @@ from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.experiment import command
 from vla_sae_ros.study.experiment.design.study_parts import MeanDifference
+from vla_sae_ros.study.experiment.records.files import Trajectory
 from vla_sae_ros.study.experiment.records.table import read_table
 from vla_sae_ros.study.experiment.run import libero_setup
 from vla_sae_ros.study.experiment.run.inputs import content_id, mean_difference
 
 SITE = "expert.0"
-
-
-class PicturedScene(ToyScene):
-    cameras = ("agentview", "wrist")
-
-    def render(self, camera: str) -> np.ndarray:
-        return np.full((256, 256, 3), int(self._hand[2] * 200) % 256, np.uint8)
 
 
 @pytest.fixture
@@ -105,6 +100,41 @@ def test_a_study_is_planned_made_checked_and_written(
     for dose in {row.dose for row in rows if row.arm == "feature"}:
         ratio = {row.arm: row.edit_ratio for row in rows if row.dose == dose}
         assert ratio["feature"] == pytest.approx(ratio["gaussian"], rel=0.2)
+    assert main(arguments) == 0
+    assert "0 runs made" in capsys.readouterr().out
+
+
+def test_a_batched_study_has_runs_of_its_own_that_say_so_and_agree_with_those_alone(
+    study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    keys = {
+        "protocols": ["P1", "P2", "P5"],
+        "observations": {"count": 2, "every": 5},
+        "latency": 10,
+    }
+    study_file.write_text(yaml.safe_dump(yaml.safe_load(study_file.read_text()) | keys))
+    monkeypatch.setattr(command, "scene_of", pictured)
+    out = tmp_path / "out"
+    assert main(["evaluate", str(study_file), "--out", str(out)]) == 0
+    alone = read_table(out)
+    arguments = ["evaluate", str(study_file), "--out", str(out), "--policy-batch", "2"]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "their neighbours decide how they round" in said
+    assert "NOT identical" not in said
+    batched = read_table(out)
+    key = lambda row: (row.protocol, row.arm_name, row.pair)  # noqa: E731
+    wanted = {key(row): row for row in alone}
+    assert {key(row) for row in batched} == wanted.keys()
+    for row in batched:
+        other = wanted[key(row)]
+        assert row.policy_batch == (1 if row.kind == "latency" else 2)
+        assert row.run_id != other.run_id
+        assert (row.steps, row.success) == (other.steps, other.success)
+        assert row.edit_ratio == pytest.approx(other.edit_ratio, rel=1e-3, abs=1e-6)
+        if row.kind == "rollout":
+            ours, theirs = (Trajectory.load(out / one.file) for one in (row, other))
+            np.testing.assert_allclose(ours.actions, theirs.actions, atol=1e-3)
     assert main(arguments) == 0
     assert "0 runs made" in capsys.readouterr().out
 

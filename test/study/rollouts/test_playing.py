@@ -16,7 +16,7 @@ from vla_sae_ros.policy.tiny.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
 from vla_sae_ros.policy.tiny.tiny_xvla import build_tiny_xvla, save_tiny_xvla
 from vla_sae_ros.sim.conventions import libero_state
 from vla_sae_ros.sim.environment import Observation
-from vla_sae_ros.study.rollouts.playing import PolicyRunner
+from vla_sae_ros.study.rollouts.policy_runner import PolicyRunner
 
 OBSERVATION = Observation(
     np.zeros(7), np.array([0.1, 0.2, 0.3]), np.array([0.0, 0.0, 0.0, 1.0]), np.array([0.04, -0.04])

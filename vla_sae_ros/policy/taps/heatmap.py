@@ -21,13 +21,12 @@ import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from vla_sae_ros.core.side_by_side import Picture, side_by_side
 from vla_sae_ros.policy.families.patches import CameraPatches
 from vla_sae_ros.policy.taps.colour_map import colours, table
 from vla_sae_ros.policy.taps.reading import Reading
 from vla_sae_ros.policy.taps.shapes import TokenValues
 
-Picture = npt.NDArray[np.uint8]
-"""(H, W, 3) RGB."""
 Grid = npt.NDArray[np.float32]
 """(rows, columns) of patches."""
 
@@ -114,17 +113,6 @@ def overlay(picture: Picture, heat: Grid, place: CameraPatches) -> Picture:
             seen = drawn[box.slices()]
             seen += opacity * (tints[row, column] - seen)
     return np.round(drawn).astype(np.uint8)
-
-
-def side_by_side(pictures: Sequence[Picture]) -> Picture:
-    """Return the pictures in one row, black under those that are lower than the highest."""
-    height = max(picture.shape[0] for picture in pictures)
-    row = np.zeros((height, sum(picture.shape[1] for picture in pictures), 3), np.uint8)
-    left = 0
-    for picture in pictures:
-        row[: picture.shape[0], left : left + picture.shape[1]] = picture
-        left += picture.shape[1]
-    return row
 
 
 def with_scale(picture: Picture, top: float) -> Picture:

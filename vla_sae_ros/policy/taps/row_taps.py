@@ -1,50 +1,62 @@
-"""Taps on one site for a batch in which every row has edits of its own."""
+"""What reads and edits one site in a batch in which every row is on its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from vla_sae_ros.core.steering import AppliedEdit
-from vla_sae_ros.policy.taps.reading import Reading
+from vla_sae_ros.policy.taps.probe import Probe
 from vla_sae_ros.policy.taps.tap import Tap
 from vla_sae_ros.policy.taps.tokens import Tokens
 
 
 @dataclass(frozen=True)
-class RowEdits:
-    """What `Tap.begin` takes, of one row."""
+class RowReaders:
+    """What sits on a site in one row: nothing, taps, probes.
+
+    edits and cap are what `Tap.begin` takes.
+    """
 
     tokens: Tokens
-    edits: tuple[AppliedEdit, ...]
-    cap: float
+    taps: tuple[Tap, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    edits: tuple[AppliedEdit, ...] = ()
+    cap: float = float("inf")
+
+    def begin(self) -> None:
+        """Prepare for one inference."""
+        for probe in self.probes:
+            probe.begin(self.tokens)
+        for tap in self.taps:
+            tap.begin(self.tokens, self.edits, self.cap)
+
+    def see(self, x: Tensor) -> Tensor | None:
+        """See the row's residual stream x (1, T, d); return what to add to it, or None."""
+        for probe in self.probes:
+            probe(x)
+        deltas = [delta for tap in self.taps if (delta := tap(x)) is not None]
+        return sum(deltas[1:], deltas[0]) if deltas else None
 
 
-class RowTaps:
-    """One tap per row of a batch: each sees its own row and nothing else.
+class SiteRows:
+    """The readers of one site, row by row: each sees its own row and nothing else.
 
     So a row is read and edited by the very arithmetic of an inference of its own, and a row without
     edits does not notice its neighbours'.
-
-    Args:
-        make: returns a tap of the site.
     """
 
-    def __init__(self, make: Callable[[], Tap]) -> None:
-        self._make = make
-        self._taps: list[Tap] = []
-        self._rows = 0
+    def __init__(self) -> None:
+        self._rows: Sequence[RowReaders] = ()
 
-    def begin(self, rows: Sequence[RowEdits]) -> None:
+    def begin(self, rows: Sequence[RowReaders]) -> None:
         """Prepare for one inference of so many rows."""
-        self._rows = len(rows)
-        while len(self._taps) < self._rows:
-            self._taps.append(self._make())
-        for tap, row in zip(self._taps, rows, strict=False):
-            tap.begin(row.tokens, row.edits, row.cap)
+        self._rows = rows
+        for row in rows:
+            row.begin()
 
     def __call__(self, x: Tensor) -> Tensor | None:
         """See the residual stream x (B, T, d) of all rows; return what to add to it, or None.
@@ -52,10 +64,12 @@ class RowTaps:
         Raises:
             RuntimeError: the policy did not run as many rows as it was given.
         """
-        if len(x) != self._rows:
-            raise RuntimeError(f"the policy ran {len(x)} rows of a batch of {self._rows}")
+        if not any(row.taps or row.probes for row in self._rows):
+            return None
+        if len(x) != len(self._rows):
+            raise RuntimeError(f"the policy ran {len(x)} rows of a batch of {len(self._rows)}")
         rows = list(x.split(1))
-        deltas = [tap(row) for tap, row in zip(self._taps, rows, strict=False)]
+        deltas = [readers.see(row) for readers, row in zip(self._rows, rows, strict=True)]
         if all(delta is None for delta in deltas):
             return None
         # Minus zero is what leaves every number, zeros of both signs too, as it is.
@@ -65,7 +79,3 @@ class RowTaps:
                 for row, delta in zip(rows, deltas, strict=True)
             ]
         )
-
-    def readings(self) -> list[Reading]:
-        """Return what the inference leaves to be read out, row by row."""
-        return [tap.reading() for tap in self._taps[: self._rows]]

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -145,16 +146,7 @@ class ActivationCollection:
     def _infer(self, episode: SourceEpisode, query: PolicyQuery) -> np.ndarray:
         seed = (query.seed, query.step)
         actions = self._engine.infer(query.frame, query.instruction, seed).actions
-        context = {
-            "episode_id": episode.episode_id,
-            "step": query.step,
-            "task": episode.task,
-            "instruction": query.instruction,
-            "seed": query.seed,
-            "state": query.frame.get("observation.state"),
-            "action": actions[0],
-            "object_positions": dict(query.object_positions),
-        }
+        context = context_of(episode.episode_id, episode.task, query, actions)
         for name, (read, norm) in self._probes.take().items():
             rows = read.cpu().numpy()
             self._rows_seen[name] = len(np.atleast_2d(rows))
@@ -164,14 +156,38 @@ class ActivationCollection:
     def _check_disk(self, inferences_left: int) -> None:
         each = self.bytes_per_inference()
         assert each is not None  # one inference was made
-        needed, free = each * inferences_left, shutil.disk_usage(self._folder).free
-        if needed > free - _KEPT_FREE:
-            raise CollectionError(
-                f"The episodes that are left need up to {needed / 1e9:.1f} GB at "
-                f"{each / 1e3:.1f} kB per inference, and {self._folder} has {free / 1e9:.1f} GB "
-                "free. Make room, collect fewer episodes or sites, pool the tokens, or do not keep "
-                "the observations; what is collected already stays."
-            )
+        check_disk(self._folder, each, inferences_left)
+
+
+def context_of(
+    episode_id: str, task: str, query: PolicyQuery, actions: np.ndarray
+) -> dict[str, Any]:
+    """Return what an `ActivationWriter` is told of one inference; actions (H, A)."""
+    return {
+        "episode_id": episode_id,
+        "step": query.step,
+        "task": task,
+        "instruction": query.instruction,
+        "seed": query.seed,
+        "state": query.frame.get("observation.state"),
+        "action": actions[0],
+        "object_positions": dict(query.object_positions),
+    }
+
+
+def check_disk(folder: Path, each: float, inferences_left: int) -> None:
+    """Raise CollectionError where the disk will not hold the rest.
+
+    each: bytes of an inference. inferences_left: at most.
+    """
+    needed, free = each * inferences_left, shutil.disk_usage(folder).free
+    if needed > free - _KEPT_FREE:
+        raise CollectionError(
+            f"The episodes that are left need up to {needed / 1e9:.1f} GB at "
+            f"{each / 1e3:.1f} kB per inference, and {folder} has {free / 1e9:.1f} GB "
+            "free. Make room, collect fewer episodes or sites, pool the tokens, or do not keep "
+            "the observations; what is collected already stays."
+        )
 
 
 def check_sites(sites: Sequence[str], known: Sequence[str]) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 
@@ -12,15 +15,32 @@ from vla_sae_ros.activations.format import POOLINGS
 from vla_sae_ros.activations.source import EpisodeSource, SourceEpisode
 from vla_sae_ros.core.contract import load_contract
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.core.picture_record import installed_record, write_picture_record
+from vla_sae_ros.core.picture_record import Quality, installed_record, write_picture_record
 from vla_sae_ros.core.progress import CommandProgress
+from vla_sae_ros.policy.batch_engine import BatchEngine
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
-from vla_sae_ros.sim.benchmark import DEFAULT_SUITE, benchmark_named
+from vla_sae_ros.sim.benchmark import DEFAULT_SUITE, Benchmark, benchmark_named
 from vla_sae_ros.sim.environment import LIBERO
-from vla_sae_ros.study.collection.activation_collection import ActivationCollection, check_sites
+from vla_sae_ros.study.batches.policies import AnsweringPolicy, PolicySpec
+from vla_sae_ros.study.batches.side_by_side import players, said_batch
+from vla_sae_ros.study.batches.sizes import add_batch_arguments, batch_on
+from vla_sae_ros.study.collection.activation_collection import (
+    ActivationCollection,
+    Tally,
+    check_sites,
+)
+from vla_sae_ros.study.collection.batched_collection import BatchedCollection
+from vla_sae_ros.study.collection.simulated_source import (
+    PlannedEpisode,
+    SimulatedSource,
+    plan_collection,
+)
 from vla_sae_ros.study.rollouts.picture_options import add_picture_arguments, told_pictures
+from vla_sae_ros.study.rollouts.rollout_job import environment_of
+from vla_sae_ros.study.rollouts.trials import Trial, parse_range, parse_tasks
 
 _EPISODES = 40  # per task of a simulation
 
@@ -62,6 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--every", type=int, default=5, help="control steps per inference; default %(default)s"
     )
     add_picture_arguments(parser)
+    add_batch_arguments(parser)
     parser.add_argument(
         "--contract", type=Path, help="of --bag; default: LIBERO's; or of another --env"
     )
@@ -84,12 +105,21 @@ def run(args: argparse.Namespace) -> int:
     for name in ("episodes", "every", "threads"):
         if (value := getattr(args, name)) is not None and value < 1:
             raise ConfigurationError(complaint(f"--{name}", getattr(args, name), "1 or more"))
+    batch = batch_on(args.policy_batch, args.ray)
+    side_by_side = batch > 1 or bool(args.ray)
     torch.set_num_threads(args.threads)
     policy = args.policy or resource("models", "demo", "policy")
-    in_libero = args.dataset is None and args.bag is None and _env_and_suite(args)[0] == LIBERO
+    simulated = args.dataset is None and args.bag is None
+    in_libero = simulated and _env_and_suite(args)[0] == LIBERO
     if in_libero:
         print(told_pictures(policy, args.render_quality, args.allow_other_pictures))
+    if side_by_side and not simulated:
+        raise ConfigurationError(
+            complaint("--policy-batch or --ray without a simulation", batch, "--env")
+        )
     loaded = load_policy(policy, args.device)
+    if side_by_side:
+        return _run_side_by_side(args, policy, loaded, batch)
     engine = PolicyEngine(loaded)
     check_sites(args.sites, list(engine.adapter.sites))
     source = _source(args, sorted(engine.input_features))
@@ -106,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             if in_libero:
                 write_picture_record(args.folder, installed_record(args.render_quality))
-            _collect(collection, args.folder)
+            _collect(collection, collection.run, args.folder)
         finally:
             collection.close()
     finally:
@@ -115,7 +145,55 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _collect(collection: ActivationCollection, folder: Path) -> None:
+def _run_side_by_side(
+    args: argparse.Namespace, policy: Path, loaded: LoadedPolicy, batch: int
+) -> int:
+    spec = PolicySpec(policy.absolute(), args.device, args.threads)
+    engine = BatchEngine(loaded)
+    check_sites(args.sites, list(engine.adapter.sites))
+    said_batch(engine, batch)
+    quality: Quality = args.render_quality
+    benchmark, suite = _benchmark(args)
+    episodes = [PlannedEpisode(trial, args.every) for trial in _trials(args, benchmark, suite)]
+    collection = BatchedCollection(
+        engine,
+        args.folder,
+        args.sites,
+        args.pooling,
+        episodes,
+        benchmark.contract(suite).fps,
+        args.frame_height,
+        args.keep_observations,
+    )
+    try:
+        if benchmark.env == LIBERO:
+            write_picture_record(args.folder, installed_record(quality))
+        answering = AnsweringPolicy(engine)
+        make = partial(environment_of, benchmark.env, suite, str(args.contract or ""), quality)
+        most = len(collection.waiting())
+        with players(args.ray, spec, answering, make, batch, most) as side:
+
+            def run(episodes: Sequence[Any], finished: Callable[[Any], None]) -> Tally:
+                return collection.run(side, episodes, finished)
+
+            _collect(collection, run, args.folder)
+    finally:
+        collection.close()
+        engine.close()
+    return 0
+
+
+class _Waiting(Protocol):
+    def waiting(self) -> Sequence[Any]: ...
+
+    def bytes_per_inference(self) -> float | None: ...
+
+
+def _collect(
+    collection: _Waiting,
+    run: Callable[[Sequence[Any], Callable[[SourceEpisode], None]], Tally],
+    folder: Path,
+) -> None:
     episodes = collection.waiting()
     if not episodes:
         print(f"{folder} holds every planned episode already.")
@@ -131,7 +209,7 @@ def _collect(collection: ActivationCollection, folder: Path) -> None:
             note = f"up to {left} inferences, {left * each / 1e6:.0f} MB to come"
             progress.update(bar, advance=1, description=episode.episode_id, note=note)
 
-        tally = collection.run(episodes, finished)
+        tally = run(episodes, finished)
     print(
         f"{tally.collected} episodes collected in {folder}, {tally.successes} of them successes; "
         f"{tally.skipped} were there already."
@@ -153,19 +231,25 @@ def _source(args: argparse.Namespace, features: list[str]) -> EpisodeSource:
 
         contract = load_contract(args.contract or resource("config", "contracts", "libero.yaml"))
         return BagSource(args.bag, contract)
-    from vla_sae_ros.study.collection.simulated_source import SimulatedSource, plan_collection
-    from vla_sae_ros.study.rollouts.trials import parse_range, parse_tasks
+    benchmark, suite = _benchmark(args)
+    trials = _trials(args, benchmark, suite)
+    return SimulatedSource(benchmark.environment(suite), trials, args.every)
 
+
+def _benchmark(args: argparse.Namespace) -> tuple[Benchmark, str]:
+    """Return what the options name, and its suite."""
     env, suite = _env_and_suite(args)
-    benchmark = benchmark_named(env, args.contract or "", args.render_quality)
-    trials = plan_collection(
+    return benchmark_named(env, args.contract or "", args.render_quality), suite
+
+
+def _trials(args: argparse.Namespace, benchmark: Benchmark, suite: str) -> list[Trial]:
+    return plan_collection(
         parse_tasks(suite, args.tasks, benchmark),
         args.episodes or _EPISODES,
         args.seed,
         args.max_steps,
         parse_range(benchmark.training_states),
     )
-    return SimulatedSource(benchmark.environment(suite), trials, args.every)
 
 
 def _env_and_suite(args: argparse.Namespace) -> tuple[str, str]:

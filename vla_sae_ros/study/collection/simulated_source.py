@@ -31,10 +31,9 @@ def plan_collection(
 
 
 @dataclass(frozen=True)
-class SimulatedEpisode:
-    """One planned episode in an environment."""
+class PlannedEpisode:
+    """One episode that is to be collected."""
 
-    environment: Environment
     trial: Trial
     execute_steps: int
 
@@ -51,6 +50,13 @@ class SimulatedEpisode:
     @property
     def inferences(self) -> int:
         return -(-self.trial.step_limit // self.execute_steps)
+
+
+@dataclass(frozen=True)
+class SimulatedEpisode(PlannedEpisode):
+    """One planned episode in an environment."""
+
+    environment: Environment
 
     def play(self, answer: Answer) -> bool:
         return play_trial(self.environment, self.trial, self.execute_steps, answer)
@@ -75,7 +81,7 @@ class SimulatedSource:
 
     def episodes(self) -> Iterator[SimulatedEpisode]:
         for trial in self._trials:
-            yield SimulatedEpisode(self._environment, trial, self._execute_steps)
+            yield SimulatedEpisode(trial, self._execute_steps, self._environment)
 
     def close(self) -> None:
         self._environment.close()

@@ -27,7 +27,7 @@ from vla_sae_ros.study.demonstrations.scripted import (
     demonstrate,
     task_of,
 )
-from vla_sae_ros.study.rollouts.playing import PolicyRunner
+from vla_sae_ros.study.rollouts.policy_runner import PolicyRunner
 
 POLICY_STEPS = (5, 26)
 """Least and one more than the most steps of a policy's turn."""

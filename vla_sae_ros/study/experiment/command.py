@@ -6,6 +6,8 @@ import argparse
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -14,11 +16,15 @@ from rich.table import Table
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.sim.environment import LIBERO
+from vla_sae_ros.study.batches.side_by_side import players, said_batch
+from vla_sae_ros.study.batches.sizes import add_batch_arguments, batch_on
 from vla_sae_ros.study.experiment.design.plan import Plan, make_plan
 from vla_sae_ros.study.experiment.design.study_file import load_study
 from vla_sae_ros.study.experiment.measure.checks import hook_at_zero, unread_sites
 from vla_sae_ros.study.experiment.records.table import TABLE_FILE
 from vla_sae_ros.study.experiment.report.study_report import write_study_report
+from vla_sae_ros.study.experiment.run.answering import AnsweringSetup, AnsweringSetupSpec
+from vla_sae_ros.study.experiment.run.batched_runs import BatchedRuns, RunPlayer, scene_of
 from vla_sae_ros.study.experiment.run.evaluation import (
     Tally,
     all_cores,
@@ -28,9 +34,9 @@ from vla_sae_ros.study.experiment.run.evaluation import (
 )
 from vla_sae_ros.study.experiment.run.forecast import forecast
 from vla_sae_ros.study.experiment.run.inputs import inputs_of, policy_of
+from vla_sae_ros.study.experiment.run.libero_setup import LiberoSetupSpec
 from vla_sae_ros.study.experiment.run.processes import Processes
 from vla_sae_ros.study.experiment.run.rows import rows_of
-from vla_sae_ros.study.experiment.run.setup import SetupSpec
 from vla_sae_ros.study.experiment.run.store import LOST, Store
 from vla_sae_ros.study.experiment.run.worker_pool import WorkerPool
 from vla_sae_ros.study.rollouts.picture_options import add_picture_arguments, told_pictures
@@ -50,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=0, help="default: one per core")
     parser.add_argument("--limit", type=int, default=0, help="make so many runs at most")
     add_picture_arguments(parser)
-    parser.add_argument("--ray", metavar="ADDRESS", help='on a Ray cluster: "auto" or host:port')
+    add_batch_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,6 +64,11 @@ def run(args: argparse.Namespace) -> int:
     for name in ("workers", "limit"):
         if getattr(args, name) < 0:
             raise ConfigurationError(complaint(f"--{name}", getattr(args, name), "0 or more"))
+    batch = batch_on(args.policy_batch, args.ray)
+    if batch > 1 and args.workers and not args.ray:
+        raise ConfigurationError(
+            complaint("--workers beside --policy-batch", args.workers, "one of the two")
+        )
     study = load_study(args.study)
     pictures = (
         told_pictures(policy_of(study), args.render_quality, args.allow_other_pictures)
@@ -65,17 +76,20 @@ def run(args: argparse.Namespace) -> int:
         else f"environment: {study.env}"
     )
     inputs, spec = inputs_of(study, args.render_quality)
+    shared = AnsweringSetupSpec(spec).open() if batch > 1 else None
+    if shared is not None:
+        inputs = replace(inputs, policy_batch=said_batch(shared.engine, batch))
     plan = make_plan(study, inputs)
     console = Console(stderr=True)
     console.print(pictures, highlight=False)
     with Store(args.out or study_folder(study.name)) as store:
         shutil.copyfile(args.study, store.folder / "study.yaml")
-        workers = args.workers or all_cores()
+        workers = args.workers or (batch if shared and not args.ray else all_cores())
         _say_plan(console, plan, store, workers)
         tally = Tally()
         if not args.plan and missing(plan, store):
-            with _pool(args, workers, spec, store.folder) as pool:
-                tally = _evaluate(plan, store, pool, args.limit, console)
+            with _pools(args, workers, spec, store.folder, shared, batch) as pools:
+                tally = _evaluate(plan, store, *pools, args.limit, console)
         if args.plan:
             return 0
         unread = [name for name, site in inputs.sites.items() if not site.can_steer]
@@ -85,7 +99,14 @@ def run(args: argparse.Namespace) -> int:
         return status
 
 
-def _evaluate(plan: Plan, store: Store, pool: WorkerPool, limit: int, console: Console) -> Tally:
+def _evaluate(
+    plan: Plan,
+    store: Store,
+    pool: WorkerPool,
+    alone: WorkerPool | None,
+    limit: int,
+    console: Console,
+) -> Tally:
     total = len(missing(plan, store)[: limit or None])
     with CommandProgress(console=console) as progress:
         bar = progress.add_task("runs", total=total)
@@ -96,22 +117,42 @@ def _evaluate(plan: Plan, store: Store, pool: WorkerPool, limit: int, console: C
             limit,
             progress.console.print,
             lambda run: progress.update(bar, advance=1, note=run.arms[0].name if run.arms else ""),
+            alone,
         )
 
 
 @contextmanager
-def _pool(
-    args: argparse.Namespace, workers: int, spec: SetupSpec, folder: Path
-) -> Iterator[WorkerPool]:
+def _pools(
+    args: argparse.Namespace,
+    workers: int,
+    spec: LiberoSetupSpec,
+    folder: Path,
+    shared: AnsweringSetup | None,
+    batch: int,
+) -> Iterator[tuple[WorkerPool, WorkerPool | None]]:
+    """Yield who makes runs, and who makes those that are timed where that shares a policy."""
+    folder = folder.resolve()
     pool: WorkerPool
+    if shared is not None:
+        scene = partial(scene_of, spec.env, spec.suite, spec.contract, spec.render_quality)
+        make = partial(RunPlayer, scene, folder)
+        most = args.workers or (10**6 if args.ray else workers)
+        placed = AnsweringSetupSpec(spec)
+        alone = Processes(1, spec, folder)
+        try:
+            with players(args.ray, placed, shared, make, batch, most) as found:
+                yield BatchedRuns(found), alone
+        finally:
+            alone.close()
+        return
     if args.ray:
         from vla_sae_ros.study.experiment.run.ray_actors import RayActors  # only where it is wanted
 
-        pool = RayActors(args.ray, args.workers, spec, folder.resolve())
+        pool = RayActors(args.ray, args.workers, spec, folder)
     else:
-        pool = Processes(workers, spec, folder.resolve())
+        pool = Processes(workers, spec, folder)
     try:
-        yield pool
+        yield pool, None
     finally:
         pool.close()
 
@@ -135,6 +176,8 @@ def _say_results(plan: Plan, store: Store, tally: Tally, unread: list[str]) -> i
     for what, found in checks.items():
         if found.compared:
             print(found.in_words(what))
+    if any(row.policy_batch > 1 and row.arm == "zero" for row in rows):
+        print("Batched runs are not compared bit by bit: their neighbours decide how they round.")
     lost = f", {tally.lost} workers lost" if tally.lost else ""
     lost += f", {tally.given_up} runs given up (why: {LOST})" if tally.given_up else ""
     print(

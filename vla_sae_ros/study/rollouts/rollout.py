@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.picture_record import Quality
-from vla_sae_ros.policy.batch_engine import BatchEngine
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sim.benchmark import DEFAULT_SUITE, Benchmark, benchmark_named
 from vla_sae_ros.sim.environment import LIBERO, Environment, FloatArray, Layout, Observation
@@ -22,11 +21,16 @@ from vla_sae_ros.sim.libero import LiberoEnvironment
 from vla_sae_ros.sim.own_contract import instruction_of
 from vla_sae_ros.sim.splits import EVALUATION_SEED, EVALUATION_STATES_TEXT
 from vla_sae_ros.sim.suites import target_and_goal
-from vla_sae_ros.study.rollouts.batched import BatchedRollouts, batch_size
+from vla_sae_ros.study.batches.jobs import Players
+from vla_sae_ros.study.batches.playing import results
+from vla_sae_ros.study.batches.policies import PolicySpec
+from vla_sae_ros.study.batches.side_by_side import players, said_batch
+from vla_sae_ros.study.batches.sizes import add_batch_arguments, batch_on
 from vla_sae_ros.study.rollouts.outcomes import EpisodeOutcome, OutcomeFile, table, to_come
 from vla_sae_ros.study.rollouts.picture_options import add_picture_arguments, told_pictures
-from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS, PolicyRunner
-from vla_sae_ros.study.rollouts.sim_worker import environment_of
+from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS
+from vla_sae_ros.study.rollouts.policy_runner import PolicyRunner
+from vla_sae_ros.study.rollouts.rollout_job import RolloutJob, environment_of
 from vla_sae_ros.study.rollouts.simulated import objects_in_basket
 from vla_sae_ros.study.rollouts.trials import Trial, parse_range, parse_suites, plan_trials
 
@@ -120,7 +124,7 @@ def evaluate(
 
 
 def evaluate_batched(
-    rollouts: BatchedRollouts,
+    players: Players,
     planned: Sequence[tuple[Trial, EpisodeOutcome]],
     file: OutcomeFile | None = None,
 ) -> list[EpisodeOutcome]:
@@ -128,13 +132,15 @@ def evaluate_batched(
     done = {id(trial): file.done(plan) for trial, plan in planned} if file else {}
     found = {key: outcome for key, outcome in done.items() if outcome is not None}
     plans = {id(trial): plan for trial, plan in planned}
-    missing = [trial for trial, _ in planned if id(trial) not in found]
+    missing = [
+        RolloutJob(trial, plan.execute_steps) for trial, plan in planned if id(trial) not in found
+    ]
     with tqdm(total=len(planned), initial=len(found), desc="rollouts", unit="episode") as bar:
-        for trial, played in rollouts.play(missing):
-            outcome = replace(plans[id(trial)], **vars(played))
+        for job, played in results(players, missing):
+            outcome = replace(plans[id(job.trial)], **vars(played))
             if file:
                 file.add(outcome)
-            found[id(trial)] = outcome
+            found[id(job.trial)] = outcome
             bar.update()
             bar.set_postfix(solved=f"{sum(one.success for one in found.values())}/{len(found)}")
     return [found[id(trial)] for trial, _ in planned]
@@ -193,13 +199,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "and count as success when that one is brought",
     )
     parser.add_argument("--execute-steps", type=int, default=EXECUTE_STEPS)
-    parser.add_argument(
-        "--policy-batch",
-        default="1",
-        metavar="N",
-        help="so many simulators side by side, in processes of their own, and one policy that "
-        "infers for all of them; auto: one for every core; default: one after the other",
-    )
+    add_batch_arguments(parser)
     add_picture_arguments(parser)
     parser.add_argument(
         "--out",
@@ -256,9 +256,9 @@ def run(args: argparse.Namespace) -> int:
     if benchmark.env == LIBERO:
         print(told_pictures(shown_to, args.render_quality, args.allow_other_pictures))
     file = OutcomeFile(args.out) if args.out else None
-    count = batch_size(args.policy_batch)
-    if count > 1:
-        print(table(_run_batched(args, trials, file, count)))
+    count = batch_on(args.policy_batch, args.ray)
+    if count > 1 or args.ray:
+        print(table(_run_side_by_side(args, trials, file, count)))
         return 0
     with _opened(benchmark.environment(trials[0].task.suite)) as environment:
         actor = (
@@ -272,30 +272,26 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _run_batched(
+def _run_side_by_side(
     args: argparse.Namespace, trials: Sequence[Trial], file: OutcomeFile | None, count: int
 ) -> list[EpisodeOutcome]:
     if args.policy == EXPERT:
         raise ConfigurationError(
-            complaint("--policy-batch of the expert, which is no policy", count, "1")
+            complaint("--policy-batch or --ray of the expert, which is no policy", count, "neither")
         )
-    engine = BatchEngine(load_policy(Path(args.policy)))
+    spec = PolicySpec(Path(args.policy).absolute())
+    answering = spec.open()
+    batch = said_batch(answering.engine, count)
+    engine, quality = answering.engine, args.render_quality
     planned = [
-        (
-            trial,
-            to_come(trial, engine.policy_id, args.execute_steps, args.render_quality, count),
-        )
+        (trial, to_come(trial, engine.policy_id, args.execute_steps, quality, batch))
         for trial in trials
     ]
     make = partial(
-        environment_of,
-        args.env,
-        trials[0].task.suite,
-        str(args.contract or ""),
-        args.render_quality,
+        environment_of, args.env, trials[0].task.suite, str(args.contract or ""), quality
     )
-    with BatchedRollouts(engine, min(count, len(trials)), args.execute_steps, make) as rollouts:
-        return evaluate_batched(rollouts, planned, file)
+    with players(args.ray, spec, answering, make, count, len(trials)) as side:
+        return evaluate_batched(side, planned, file)
 
 
 def _pair(text: str | None) -> tuple[str, str] | None:

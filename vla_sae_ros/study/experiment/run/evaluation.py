@@ -40,6 +40,7 @@ def evaluate(
     limit: int = 0,
     said: Callable[[str], None] = print,
     finished: Callable[[PlannedRun], None] = lambda run: None,
+    alone: WorkerPool | None = None,
 ) -> Tally:
     """Make what is missing, keep each run as it ends, and write the table.
 
@@ -50,6 +51,7 @@ def evaluate(
         limit: make so many runs at most; 0: all.
         said: told about every worker that is lost.
         finished: told about every run that is kept.
+        alone: makes the latency runs, where `pool`'s share a policy; the caller closes it.
 
     Raises:
         RecordingError: observations that the rest needs could not be made.
@@ -61,6 +63,10 @@ def evaluate(
         _make(first, plan, store, pool, tally, said, finished)
         later = [run for run in runs if run.settings.kind != "observations"]
         _check_sources(later, store)
+        if alone is not None:
+            timed = [run for run in later if run.settings.kind == "latency"]
+            _make(timed, plan, store, alone, tally, said, finished)
+            later = [run for run in later if run.settings.kind != "latency"]
         _make(later, plan, store, pool, tally, said, finished)
     finally:
         write_table(store.folder, rows_of(plan, store))

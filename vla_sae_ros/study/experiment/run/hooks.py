@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot
+from vla_sae_ros.policy.inference import Inference
 from vla_sae_ros.policy.taps.directions import (
     Vector,
     direction_bundle,
@@ -14,14 +17,14 @@ from vla_sae_ros.policy.taps.directions import (
 )
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.experiment.design.settings import Change, RunSettings
-from vla_sae_ros.study.experiment.run.setup import HookedPolicy, Setup
+from vla_sae_ros.study.experiment.run.setup import HookedPolicy, Scene, Setup
 
 
 @dataclass(frozen=True)
-class Hooked:
-    """A policy hooked for a run, and the edits of an inference in which its changes act."""
+class Wanted:
+    """What a run hooks onto a policy, and the edits of an inference in which its changes act."""
 
-    policy: HookedPolicy
+    bundles: tuple[SaeBundle, ...]
     edits: Mapping[str, tuple[AppliedEdit, ...]]
     cap: float
 
@@ -30,22 +33,59 @@ class Hooked:
         return Snapshot(edits=self.edits if acting else {}, cap=self.cap)
 
 
-def hooked(setup: Setup, settings: RunSettings) -> Hooked:
-    """Hook what a run needs onto the policy. A site that is only measured (P4) is not refused."""
-    wanted = {site: setup.bundles[site] for site, _ in settings.taps}
+def wanted(setup: Setup, settings: RunSettings) -> Wanted:
+    """Return what a run needs on the policy. A site that is only measured (P4) is not refused."""
+    bundles = {site: setup.bundles[site] for site, _ in settings.taps}
     edits: dict[str, tuple[AppliedEdit, ...]] = {}
     for change in settings.changes:
         if change.unit == "token_norm":
-            wanted[change.site] = _bare(setup, change)
+            bundles[change.site] = _bare(setup, change)
             feature = 0
         else:
             feature = _carrying(change)
-            wanted[change.site] = _aimed(wanted[change.site], change, feature, setup.vectors)
-        value = _value(change, wanted[change.site], feature)
+            bundles[change.site] = _aimed(bundles[change.site], change, feature, setup.vectors)
+        value = _value(change, bundles[change.site], feature)
         edit = AppliedEdit(feature, Mode[change.mode.upper()], value, 1.0)
         if not edit.is_neutral:
             edits[change.site] = (*edits.get(change.site, ()), edit)
-    return Hooked(setup.hook(tuple(wanted.values())), edits, settings.cap)
+    return Wanted(tuple(bundles.values()), edits, settings.cap)
+
+
+@dataclass(frozen=True)
+class Hooked:
+    """See `setup.RunPolicy`: a policy of this process."""
+
+    policy: HookedPolicy
+    wanted: Wanted
+
+    def infer(
+        self,
+        frame: Mapping[str, np.ndarray],
+        instruction: str,
+        noise_seed: tuple[int, int],
+        acting: bool,
+    ) -> Inference:
+        return self.policy.infer(frame, instruction, noise_seed, self.wanted.snapshot(acting))
+
+    def close(self) -> None:
+        self.policy.close()
+
+
+class OwnSetup:
+    """See `setup.RunSetup`: world and policy are both of this process."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+
+    def scene(self) -> Scene:
+        return self._setup.scene()
+
+    def hooked(self, settings: RunSettings) -> Hooked:
+        found = wanted(self._setup, settings)
+        return Hooked(self._setup.hook(found.bundles), found)
+
+    def close(self) -> None:
+        self._setup.close()
 
 
 def _carrying(change: Change) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from vla_sae_ros.core.picture_record import Quality
+from vla_sae_ros.policy.batch_engine import BatchEngine
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.families.site import Site
@@ -66,6 +67,10 @@ class LiberoSetup:
 
     def hook(self, bundles: Sequence[SaeBundle]) -> PolicyEngine:
         return PolicyEngine(self._loaded, bundles)
+
+    def row_engine(self) -> BatchEngine:
+        """Return the policy as one that infers for many rows at once."""
+        return BatchEngine(self._loaded)
 
     def close(self) -> None:
         if self._scene is not None:

@@ -18,7 +18,7 @@ from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.records.timing import Timed
 from vla_sae_ros.study.experiment.run.recorder import actions_sha256
 from vla_sae_ros.study.experiment.run.rollouts import trial_of
-from vla_sae_ros.study.experiment.run.setup import Setup
+from vla_sae_ros.study.experiment.run.setup import RunSetup
 from vla_sae_ros.study.rollouts.playing import play_trial
 
 
@@ -78,10 +78,10 @@ class Look:
     step: int
 
 
-def run_observations(setup: Setup, settings: RunSettings, task: TaskSpec) -> Result:
+def run_observations(setup: RunSetup, settings: RunSettings, task: TaskSpec) -> Result:
     """Play a plain rollout and keep what the policy saw every `settings.every` steps."""
     timed = Timed()
-    policy = setup.hook(())
+    policy = setup.hooked(settings)
     kept: list[PolicyQuery] = []
     actions: list[np.ndarray] = []
 
@@ -90,7 +90,7 @@ def run_observations(setup: Setup, settings: RunSettings, task: TaskSpec) -> Res
             kept.append(query)
         seed = (settings.noise_seeds[0], query.step)
         told = settings.instruction or query.instruction
-        chunk = policy.infer(query.frame, told, seed).actions
+        chunk = policy.infer(query.frame, told, seed, acting=False).actions
         actions.append(chunk)
         return chunk
 

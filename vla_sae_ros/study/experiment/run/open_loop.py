@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,32 +13,28 @@ from vla_sae_ros.study.experiment.design.settings import RunSettings
 from vla_sae_ros.study.experiment.records.files import Latency, Responses
 from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.records.timing import Timed
-from vla_sae_ros.study.experiment.run.hooks import Hooked, hooked
 from vla_sae_ros.study.experiment.run.observing import Look
 from vla_sae_ros.study.experiment.run.recorder import HookTraces, actions_sha256
-from vla_sae_ros.study.experiment.run.setup import Setup
+from vla_sae_ros.study.experiment.run.setup import RunPolicy, RunSetup
 
 WARM_UP = 3
 
 
-def run_open_loop(setup: Setup, settings: RunSettings, looked: Sequence[Look]) -> Result:
+def run_open_loop(setup: RunSetup, settings: RunSettings, looked: Sequence[Look]) -> Result:
     """Answer every observation once from every noise seed."""
     timed = Timed()
-    hooks, traces = hooked(setup, settings), HookTraces(settings.traced)
+    policy, traces = setup.hooked(settings), HookTraces(settings.traced)
     asked = [(look, seed) for look in looked for seed in settings.noise_seeds]
     chunks = []
     try:
         for look, seed in asked:
-            inference = hooks.policy.infer(
-                look.frame,
-                settings.instruction or look.instruction,
-                (seed, look.step),
-                hooks.snapshot(acting=True),
+            inference = policy.infer(
+                look.frame, settings.instruction or look.instruction, (seed, look.step), acting=True
             )
             traces.add(look.step, inference)
             chunks.append(inference.actions)
     finally:
-        hooks.policy.close()
+        policy.close()
     actions = np.array(chunks, np.float32)
     responses = Responses(
         observation=np.array([look.name for look, _ in asked], str),
@@ -50,32 +47,30 @@ def run_open_loop(setup: Setup, settings: RunSettings, looked: Sequence[Look]) -
     return Result(outcome, responses.to_bytes())
 
 
-def run_latency(setup: Setup, settings: RunSettings, looked: Sequence[Look]) -> Result:
+def run_latency(setup: RunSetup, settings: RunSettings, looked: Sequence[Look]) -> Result:
     """Time every answer; change the edit in the middle and take it back at the end."""
     timed = Timed()
-    plain = setup.hook(())
+    plain = setup.hooked(replace(settings, changes=(), taps=(), traced=()))
     try:
-        wanted = [
-            _ask(Hooked(plain, {}, settings.cap), look, settings, False).actions for look in looked
-        ]
+        wanted = [_ask(plain, look, settings, False).actions for look in looked]
     finally:
         plain.close()
-    hooks, traces = hooked(setup, settings), HookTraces(settings.traced)
+    policy, traces = setup.hooked(settings), HookTraces(settings.traced)
     milliseconds, read_out, answers = [], [], []
     try:
         for number in range(WARM_UP):
-            _ask(hooks, looked[number % len(looked)], settings, False)
+            _ask(policy, looked[number % len(looked)], settings, False)
         for number in range(settings.steps):
             look = looked[number % len(looked)]
-            inference = _ask(hooks, look, settings, True)
+            inference = _ask(policy, look, settings, True)
             milliseconds.append(inference.milliseconds)
             started = time.perf_counter()
             traces.add(look.step, inference)
             read_out.append((time.perf_counter() - started) * 1e3)
             answers.append(inference.actions)
-        released = [_ask(hooks, look, settings, False).actions for look in looked]
+        released = [_ask(policy, look, settings, False).actions for look in looked]
     finally:
-        hooks.policy.close()
+        policy.close()
     changed = [
         not np.array_equal(one, wanted[number % len(looked)]) for number, one in enumerate(answers)
     ]
@@ -90,10 +85,10 @@ def run_latency(setup: Setup, settings: RunSettings, looked: Sequence[Look]) -> 
     return Result(outcome, latency.to_bytes())
 
 
-def _ask(hooks: Hooked, look: Look, settings: RunSettings, acting: bool) -> Inference:
-    return hooks.policy.infer(
+def _ask(policy: RunPolicy, look: Look, settings: RunSettings, acting: bool) -> Inference:
+    return policy.infer(
         look.frame,
         settings.instruction or look.instruction,
         (settings.noise_seeds[0], look.step),
-        hooks.snapshot(acting),
+        acting,
     )

@@ -13,8 +13,9 @@ from pathlib import Path
 from vla_sae_ros.core.errors import ConfigurationError, SimulationError, VlaSaeError
 from vla_sae_ros.study.experiment.design.plan import PlannedRun
 from vla_sae_ros.study.experiment.records.outcome import Result
+from vla_sae_ros.study.experiment.run.hooks import OwnSetup
 from vla_sae_ros.study.experiment.run.setup import SetupSpec
-from vla_sae_ros.study.experiment.run.worker_pool import Worker
+from vla_sae_ros.study.experiment.run.worker import Worker
 
 _SPAWN = multiprocessing.get_context("spawn")  # OpenGL and torch do not survive a fork
 _CLOSING = 5.0  # [s]
@@ -105,7 +106,7 @@ def _serve(pipe: Connection, spec: SetupSpec, folder: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        worker = Worker(spec, folder)
+        worker = Worker(OwnSetup(spec.open()), folder)
     except VlaSaeError as error:
         pipe.send(_Unfit(str(error)))
         return
@@ -125,7 +126,7 @@ def _serve(pipe: Connection, spec: SetupSpec, folder: Path) -> None:
 
 def _made(worker: Worker, run: PlannedRun) -> Result | _Failed:
     try:
-        return worker.run(run)
+        return worker.run(run.settings, run.task, run.filmed)
     except Exception as error:  # said to the parent, who counts it
         # After a refusal everything is as before; after anything else nobody knows.
         usable = isinstance(error, VlaSaeError) and not isinstance(error, SimulationError)

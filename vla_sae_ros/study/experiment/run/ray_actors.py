@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from pathlib import Path
 from typing import Any
 
-from vla_sae_ros.core.errors import ConfigurationError, complaint
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.study.batches.ray_cluster import join_cluster
 from vla_sae_ros.study.experiment.design.plan import PlannedRun
 from vla_sae_ros.study.experiment.records.outcome import Result
+from vla_sae_ros.study.experiment.run.hooks import OwnSetup
 from vla_sae_ros.study.experiment.run.setup import SetupSpec
-from vla_sae_ros.study.experiment.run.worker_pool import Worker
-
-try:
-    import ray
-    from ray.exceptions import RayActorError, RayTaskError
-except ImportError as error:
-    raise ConfigurationError(
-        "Ray is not installed. Install the extra: pip install vla_sae_ros[ray], or run without "
-        "--ray on this machine's cores."
-    ) from error
-
-_HANDED_ON = ("MUJOCO_GL", "HF_HUB_OFFLINE", "PYTHONPATH")
+from vla_sae_ros.study.experiment.run.worker import Worker
 
 
 class RayActors:
@@ -37,23 +29,7 @@ class RayActors:
     """
 
     def __init__(self, address: str, count: int, spec: SetupSpec, folder: Path) -> None:
-        try:
-            environment = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
-            ray.init(
-                address,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                runtime_env={"env_vars": environment | {"OMP_NUM_THREADS": "1"}},
-            )
-        except ConnectionError as error:
-            raise ConfigurationError(
-                complaint(
-                    "no Ray cluster",
-                    address,
-                    "a running one",
-                    "Start one: ray start --head, and ray start --address=HOST:6379 elsewhere.",
-                )
-            ) from error
+        join_cluster(address)
         self.count = count or max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._spec, self._folder = spec, folder
         self._actors: dict[int, Any] = {}
@@ -107,8 +83,8 @@ class _RemoteWorker:
 
     def run(self, run: PlannedRun) -> Result:
         if self._worker is None:
-            self._worker = Worker(self._spec, self._folder)
-        return self._worker.run(run)
+            self._worker = Worker(OwnSetup(self._spec.open()), self._folder)
+        return self._worker.run(run.settings, run.task, run.filmed)
 
 
 _Actor: Any = ray.remote(num_cpus=1, max_restarts=0)(_RemoteWorker)

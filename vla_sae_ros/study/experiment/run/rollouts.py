@@ -14,16 +14,15 @@ from vla_sae_ros.sim.environment import Layout, TaskSpec
 from vla_sae_ros.study.experiment.design.settings import RunSettings
 from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.records.timing import Timed
-from vla_sae_ros.study.experiment.run.hooks import hooked
 from vla_sae_ros.study.experiment.run.recorder import HookTraces, Recorder, actions_sha256
-from vla_sae_ros.study.experiment.run.setup import Setup
+from vla_sae_ros.study.experiment.run.setup import RunSetup
 from vla_sae_ros.study.plots.mp4 import write_mp4
 from vla_sae_ros.study.rollouts.playing import play_trial
 from vla_sae_ros.study.rollouts.trials import Trial
 
 
 def run_rollout(
-    setup: Setup, settings: RunSettings, task: TaskSpec, filmed: bool = False
+    setup: RunSetup, settings: RunSettings, task: TaskSpec, filmed: bool = False
 ) -> Result:
     """Play one episode.
 
@@ -33,13 +32,13 @@ def run_rollout(
     timed = Timed()
     scene = setup.scene()
     recorder, traces = Recorder(scene, filmed), HookTraces(settings.traced)
-    hooks = hooked(setup, settings)
+    policy = setup.hooked(settings)
 
     def answer(query: PolicyQuery) -> np.ndarray:
-        snapshot = hooks.snapshot(recorder.inside(settings.window, query.step))
+        acting = recorder.inside(settings.window, query.step)
         seed = (settings.noise_seeds[0], query.step)
         told = settings.instruction or query.instruction
-        inference = hooks.policy.infer(query.frame, told, seed, snapshot)
+        inference = policy.infer(query.frame, told, seed, acting)
         traces.add(query.step, inference)
         return inference.actions
 
@@ -52,7 +51,7 @@ def run_rollout(
             recorder.watch,
         )
     finally:
-        hooks.policy.close()
+        policy.close()
     outcome = timed.outcome(
         success, len(recorder.actions), actions_sha256(recorder.actions), **traces.strength
     )

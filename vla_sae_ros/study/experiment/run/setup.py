@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
 from vla_sae_ros.core.steering import Snapshot
 from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.inference import Inference
-from vla_sae_ros.policy.taps.directions import Vector
-from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim.environment import Environment
+from vla_sae_ros.study.experiment.design.settings import RunSettings
+
+if TYPE_CHECKING:  # where only simulators run there is no PyTorch
+    from vla_sae_ros.policy.taps.directions import Vector
+    from vla_sae_ros.sae import SaeBundle
 
 
 @runtime_checkable
@@ -69,6 +72,38 @@ class Setup(Protocol):
 
     def hook(self, bundles: Sequence[SaeBundle]) -> HookedPolicy:
         """Return the policy with exactly these SAEs on it."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class RunPolicy(Protocol):
+    """A policy with what a run hooks onto it."""
+
+    def infer(
+        self,
+        frame: Mapping[str, np.ndarray],
+        instruction: str,
+        noise_seed: tuple[int, int],
+        acting: bool,
+    ) -> Inference:
+        """Compute one action chunk. acting: the run's changes act in it."""
+        ...
+
+    def close(self) -> None:
+        """Take the hooks off."""
+        ...
+
+
+class RunSetup(Protocol):
+    """What a run asks of its process: a world, and a policy that may be in another one."""
+
+    def scene(self) -> Scene:
+        """Return the environment, made when it is first asked for."""
+        ...
+
+    def hooked(self, settings: RunSettings) -> RunPolicy:
+        """Return the policy with what these settings hook onto it."""
         ...
 
     def close(self) -> None: ...

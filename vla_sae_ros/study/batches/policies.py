@@ -1,0 +1,37 @@
+"""A policy that answers players, and nothing beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from vla_sae_ros.policy.batch_engine import BatchEngine
+from vla_sae_ros.policy.loading import load_policy
+
+
+@dataclass(frozen=True)
+class AnsweringPolicy:
+    """See `jobs.Answering`."""
+
+    engine: BatchEngine
+
+
+@dataclass(frozen=True)
+class PolicySpec:
+    """A policy folder; every machine needs it at this path. threads: of torch."""
+
+    folder: Path
+    device: str = "cpu"
+    threads: int = 1
+
+    def open(self) -> AnsweringPolicy:
+        """Load the policy."""
+        torch.set_num_threads(self.threads)
+        return AnsweringPolicy(BatchEngine(load_policy(self.folder, self.device)))
+
+    @property
+    def gpus(self) -> float:
+        """How many GPUs a policy has for itself."""
+        return 1.0 if self.device.startswith("cuda") else 0.0

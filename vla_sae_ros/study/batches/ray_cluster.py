@@ -1,0 +1,71 @@
+"""A Ray cluster: joining it, and what machines it has."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+
+try:
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+except ImportError as error:
+    raise ConfigurationError(
+        "Ray is not installed. Install the extra: pip install vla_sae_ros[ray], or run without "
+        "--ray on this machine's cores."
+    ) from error
+
+_HANDED_ON = ("MUJOCO_GL", "HF_HUB_OFFLINE", "PYTHONPATH")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A node of the cluster."""
+
+    node_id: str
+    cpus: int
+
+    @property
+    def strategy(self) -> Any:
+        """Return what places an actor on it, or elsewhere when it is gone."""
+        return NodeAffinitySchedulingStrategy(self.node_id, soft=True)
+
+
+def join_cluster(address: str) -> None:
+    """Join a cluster; leave it with `ray.shutdown`.
+
+    Args:
+        address: "auto" for the cluster this machine belongs to, or "host:port".
+
+    Raises:
+        ConfigurationError: no cluster there.
+    """
+    environment = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
+    try:
+        ray.init(
+            address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": environment | {"OMP_NUM_THREADS": "1"}},
+        )
+    except ConnectionError as error:
+        raise ConfigurationError(
+            complaint(
+                "no Ray cluster",
+                address,
+                "a running one",
+                "Start one: ray start --head, and ray start --address=HOST:6379 elsewhere.",
+            )
+        ) from error
+
+
+def machines() -> list[Machine]:
+    """Return the machines of the cluster that are there and have a CPU."""
+    return [
+        Machine(node["NodeID"], int(node["Resources"]["CPU"]))
+        for node in ray.nodes()
+        if node["Alive"] and node["Resources"].get("CPU", 0) >= 1
+    ]

@@ -1,0 +1,54 @@
+"""A policy that drives an environment step by step."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.sim.environment import Environment, FloatArray, Observation
+from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS
+from vla_sae_ros.study.rollouts.simulated import executable, policy_frame
+
+
+class PolicyRunner:
+    """Answers each control step from an action chunk, asking for a new one every few steps.
+
+    The noise of an episode's chunks is drawn one after another from the episode's seed, so that an
+    episode can be repeated, whatever the policy's family.
+    """
+
+    def __init__(
+        self, policy: LoadedPolicy, environment: Environment, execute_steps: int = EXECUTE_STEPS
+    ) -> None:
+        self._engine, self._environment = PolicyEngine(policy), environment
+        self._execute_steps = execute_steps
+        self._chunk: np.ndarray = np.empty((0, 0))
+        self.start("", 0)
+
+    def start(self, instruction: str, seed: int) -> None:
+        """Forget the chunk under way and begin an episode."""
+        self._instruction = instruction
+        self._generator = torch.Generator().manual_seed(seed)
+        self.drop_chunk()
+
+    def drop_chunk(self) -> None:
+        """Ask for a new chunk at the next step: somebody else moved the robot meanwhile."""
+        self._next = self._execute_steps
+
+    def act(self, observation: Observation) -> FloatArray:
+        """Return the action (A,), within the environment's bounds, for this step.
+
+        Raises ObservationError where the policy reads what the environment does not show.
+        """
+        if self._next >= self._execute_steps:
+            self._chunk, self._next = self._infer(observation), 0
+        self._next += 1
+        return executable(self._environment, self._chunk[self._next - 1])
+
+    def _infer(self, observation: Observation) -> np.ndarray:
+        frame = policy_frame(self._environment, observation)
+        shape = (1, *self._engine.adapter.noise_shape)
+        noise = torch.randn(shape, generator=self._generator)
+        return self._engine.infer_from(frame, self._instruction, noise).actions
