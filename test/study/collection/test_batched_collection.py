@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,7 +19,7 @@ from vla_sae_ros.policy.batch_engine import BatchEngine
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.study.batches.jobs import Players
-from vla_sae_ros.study.batches.policies import AnsweringPolicy, PolicySpec
+from vla_sae_ros.study.batches.policies import AnsweringPolicy
 from vla_sae_ros.study.batches.processes import PlayerProcesses
 from vla_sae_ros.study.collection import activation_collection
 from vla_sae_ros.study.collection.activation_collection import ActivationCollection, Tally
@@ -35,7 +32,6 @@ from vla_sae_ros.study.collection.simulated_source import (
 
 SITES = ("backbone.1", "expert.0")
 EVERY = 3
-STORE = 80 * 2**20  # [bytes], the least that Ray takes
 
 
 def planned() -> list[PlannedEpisode]:
@@ -125,35 +121,3 @@ def test_where_no_episode_can_be_played_the_reason_is_said(
     ):
         collected(players, engine, tmp_path / "a", planned()[:1])
     engine.close()
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Address of a node with two CPUs and one with one."""
-    ray = pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    nodes = Cluster()
-    for cpus in (2, 1):
-        nodes.add_node(num_cpus=cpus, object_store_memory=STORE, include_dashboard=False)
-    yield nodes.address
-    ray.shutdown()
-    nodes.shutdown()
-
-
-@pytest.mark.slow
-def test_two_nodes_collect_what_one_process_collects(
-    cluster: str, loaded: LoadedPolicy, tiny_policy_folder: Path, tmp_path: Path
-) -> None:
-    from vla_sae_ros.study.batches.ray_players import RayPlayers
-
-    one_by_one(loaded, tmp_path / "alone")
-    engine = BatchEngine(loaded)
-    with RayPlayers(cluster, PolicySpec(tiny_policy_folder), CountingScene, 2) as players:
-        assert (players.count, players.machines) == (3, 2)
-        tally = collected(players, engine, tmp_path / "cluster", planned())
-    engine.close()
-    assert (tally.collected, tally.broken) == (6, ())
-    assert_the_same(tmp_path / "cluster", tmp_path / "alone")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from local_cluster import local_cluster
 from toy_setup import InProcess, ToySetupSpec, toy_inputs, toy_study
 
 from vla_sae_ros.core.errors import ConfigurationError
@@ -17,10 +16,7 @@ from vla_sae_ros.study.experiment.records.table import Row, read_table
 from vla_sae_ros.study.experiment.run.evaluation import evaluate
 from vla_sae_ros.study.experiment.run.store import Store
 
-ray = pytest.importorskip("ray")
-from ray.cluster_utils import Cluster  # noqa: E402  (after the skip)
-
-STORE = 80 * 2**20  # [bytes], the least that Ray takes
+pytest.importorskip("ray")
 
 pytestmark = pytest.mark.slow
 
@@ -28,14 +24,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Address of two nodes with a CPU each."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    nodes = Cluster()
-    for _ in range(2):
-        nodes.add_node(num_cpus=1, object_store_memory=STORE, include_dashboard=False)
-    yield nodes.address
-    ray.shutdown()
-    nodes.shutdown()
+    with local_cluster((1, 1), monkeypatch) as address:
+        yield address
 
 
 def without_clock(rows: list[Row]) -> list[Row]:
