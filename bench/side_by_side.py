@@ -43,7 +43,7 @@ from vla_sae_ros.study.experiment.design.settings import Pair, RunSettings  # no
 from vla_sae_ros.study.experiment.run.libero_setup import LiberoSetupSpec  # noqa: E402
 from vla_sae_ros.study.experiment.run.processes import Processes  # noqa: E402
 from vla_sae_ros.study.experiment.run.worker_pool import made_by  # noqa: E402
-from vla_sae_ros.study.rollouts.rollout_job import RolloutJob, libero  # noqa: E402
+from vla_sae_ros.study.rollouts.rollout_job import RolloutJob, environment_of  # noqa: E402
 from vla_sae_ros.study.rollouts.trials import Trial  # noqa: E402
 
 POLICY = resource("models", "demo", "policy")
@@ -95,7 +95,7 @@ def lerobot(count: int, measure: Callable[[Play], dict[str, float]]) -> dict[str
     loaded = load_policy(POLICY)
     nothing: PolicyProcessorPipeline = PolicyProcessorPipeline(steps=[])
     task = find_task("libero_object", 0)
-    makes = [partial(GymLibero, partial(libero, "full"), task, INIT_STATE)] * count
+    makes = [partial(GymLibero, partial(environment_of, "libero"), task, INIT_STATE)] * count
     envs = gymnasium.vector.AsyncVectorEnv(makes, context="spawn")
 
     def play(episodes: int, steps: int) -> int:
@@ -124,7 +124,9 @@ def lerobot(count: int, measure: Callable[[Play], dict[str, float]]) -> dict[str
 def batched(count: int, measure: Callable[[Play], dict[str, float]]) -> dict[str, float]:
     """Return the figures of --policy-batch."""
     engine = BatchEngine(load_policy(POLICY))
-    with PlayerProcesses(AnsweringPolicy(engine), count, partial(libero, "full")) as players:
+    with PlayerProcesses(
+        AnsweringPolicy(engine), count, partial(environment_of, "libero")
+    ) as players:
 
         def play(episodes: int, steps: int) -> int:
             task = find_task("libero_object", 0)
