@@ -11,12 +11,16 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 
 try:
     import ray
+    from ray.exceptions import RayActorError, RayTaskError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ImportError as error:
     raise ConfigurationError(
         "Ray is not installed. Install the extra: pip install vla_sae_ros[ray], or run without "
         "--ray on this machine's cores."
     ) from error
+
+__all__ = ["Machine", "RayActorError", "RayTaskError", "join_cluster", "machines", "ray"]
+"""Ray's own names, too: from here a missing Ray is named with its remedy."""
 
 _HANDED_ON = ("MUJOCO_GL", "HF_HUB_OFFLINE", "PYTHONPATH")
 

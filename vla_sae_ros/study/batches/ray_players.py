@@ -5,9 +5,6 @@ from __future__ import annotations
 import threading
 from typing import Any, Self
 
-import ray
-from ray.exceptions import RayActorError, RayTaskError
-
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError
 from vla_sae_ros.study.batches.batcher import Batcher
 from vla_sae_ros.study.batches.jobs import (
@@ -20,7 +17,14 @@ from vla_sae_ros.study.batches.jobs import (
     Session,
 )
 from vla_sae_ros.study.batches.player_process import played
-from vla_sae_ros.study.batches.ray_cluster import Machine, join_cluster, machines
+from vla_sae_ros.study.batches.ray_cluster import (
+    Machine,
+    RayActorError,
+    RayTaskError,
+    join_cluster,
+    machines,
+    ray,
+)
 
 POLICY_RESTARTS = 3
 """Times that a policy whose process ended is loaded anew."""

@@ -5,11 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import ray
-from ray.exceptions import RayActorError, RayTaskError
-
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.study.batches.ray_cluster import join_cluster
+from vla_sae_ros.study.batches.ray_cluster import RayActorError, RayTaskError, join_cluster, ray
 from vla_sae_ros.study.experiment.design.plan import PlannedRun
 from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.run.hooks import OwnSetup
