@@ -19,12 +19,13 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from second_domain import SECOND_DOMAIN
 from sensor_msgs.msg import Image, JointState
+from std_srvs.srv import SetBool
 
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.picture_record import PictureRecord
-from vla_sae_ros.msg import EpisodeState, ExecutedAction
+from vla_sae_ros.msg import EpisodeState, ExecutedAction, SteeringLease, TakeoverState
 from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.base.running import spin_until
 from vla_sae_ros.nodes.base.told_pictures import picture_facts
@@ -34,6 +35,7 @@ from vla_sae_ros.study.rollouts.simulated import policy_frame
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.action_client import ActionClient
 from vla_sae_ros.wire.conversions import to_floats, to_ns
+from vla_sae_ros.wire.person_topics import PersonPublisher
 
 
 class Graph:
@@ -439,3 +441,84 @@ def test_an_environment_with_its_own_contract_is_shown_live_as_it_is_offline(fak
     live = system.policy.frames[0]
     assert live.keys() == offline.keys()
     assert all(np.array_equal(live[key], offline[key]) for key in live)
+
+
+class Person:
+    """A client with a heartbeat that takes over, and a tool that publishes twists."""
+
+    def __init__(self, system: Graph, name: str = "hand") -> None:
+        self._system, self.name, self.beating, self.linear = system, name, True, None
+        self._beats = system.node.create_publisher(SteeringLease, "bridge/heartbeat", qos.HEARTBEAT)
+        self._service = system.node.create_client(SetBool, "bridge/takeover")
+        self.publisher = PersonPublisher(system.node)
+        system.node.create_timer(0.05, self._tick)
+        assert self._service.wait_for_service(PATIENCE)
+
+    def _tick(self) -> None:
+        if self.beating:
+            self._beats.publish(SteeringLease(owner=self.name, duration=1.0))
+        if self.linear is not None:
+            self.publisher.twist(self.linear, (0.0, 0.0, 0.0))
+
+    def take_over(self, on: bool) -> SetBool.Response:
+        return answer_of(self._service.call_async(SetBool.Request(data=on)))
+
+
+@pytest.fixture
+def takeovers() -> list[TakeoverState]:
+    return []
+
+
+@pytest.mark.parametrize("clock", ["lockstep", "realtime"])
+def test_a_person_takes_over_a_simulated_hand_and_hands_back(graph, takeovers, clock):
+    system = graph(teleop_timeout=2.0)
+    system._listen(TakeoverState, "bridge/takeover_state", qos.LATCHED, takeovers.append)
+    person = Person(system)
+    handle = system.send(max_steps=100_000, clock=clock)
+    system.until(lambda: any(each.source == ExecutedAction.POLICY for each in system.executed))
+    assert person.take_over(True).message == "taken over by hand"
+    system.until(lambda: takeovers and takeovers[-1].silent)
+    person.linear = (0.0, 0.0, 0.125)
+    moved = lambda: [e for e in system.executed if e.source == 1 and not e.held]  # noqa: E731
+    system.until(lambda: len(moved()) > 5)
+    assert all(each.action[2] == pytest.approx(0.5) for each in moved())
+    assert person.take_over(False).message == "handed back by hand"
+    last = max(each.step for each in moved())
+    system.until(lambda: [e for e in system.executed if e.step > last + 1 and e.source == 0])
+    back = next(e for e in system.executed if e.step > last and e.source == 0)
+    assert back.step - back.chunk_index > last
+    assert takeovers[-1].takeovers == 1
+    answer_of(handle.cancel_goal_async())
+
+
+def test_who_is_not_heard_of_moves_nothing_and_another_may_then_hand_back(graph, takeovers):
+    system = graph(teleop_timeout=2.0)
+    system._listen(TakeoverState, "bridge/takeover_state", qos.LATCHED, takeovers.append)
+    person = Person(system)
+    handle = system.send(max_steps=100_000, clock="realtime")
+    assert person.take_over(True).success
+    person.linear = (0.1, 0.0, 0.0)
+    system.until(lambda: any(e.source == 1 and not e.held for e in system.executed))
+    person.beating = False
+    system.until(lambda: system.executed[-1].source == 1 and system.executed[-1].held)
+    refused = person.take_over(False)
+    assert not refused.success and "heartbeat" in refused.message
+    other = Person(system, "other")
+    assert other.take_over(False).message == "handed back by other"
+    system.until(lambda: not takeovers[-1].taken_over)
+    answer_of(handle.cancel_goal_async())
+
+
+def test_two_who_are_heard_of_are_told_apart_or_refused(graph):
+    system = graph()
+    person, other = Person(system), Person(system, "other")
+    answers: list[SetBool.Response] = []
+
+    def refused() -> bool:  # once both have been heard
+        answers.append(person.take_over(True))
+        return not answers[-1].success
+
+    eventually(refused)
+    assert "'hand', 'other'" in answers[-1].message
+    other.beating = False
+    assert person.take_over(True).success
