@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -54,6 +55,17 @@ def test_a_policy_family_of_ones_own_is_read_and_steered() -> None:
     assert "bit-identical without an edit: True" in said
     plain, steered = re.search(r"plain +(\[.*?\])\nsteered (\[.*?\])", said, re.DOTALL).groups()
     assert plain != steered
+
+
+def test_an_untrained_policy_has_the_widths_of_its_environment(tmp_path: Path) -> None:
+    pytest.importorskip("metaworld", reason='pip install "metaworld==3.1.1"')
+    said = run("untrained_policy.py", tmp_path, "--env", "metaworld", "--suite", "reach-v3")
+    policy, bundle = map(Path, said.splitlines()[-2:])  # lerobot says something before
+    config = json.loads((policy / "config.json").read_text())
+    shapes = {key: one["shape"] for key, one in config["input_features"].items()}
+    assert shapes == {"observation.image": [3, 480, 480], "observation.state": [4]}
+    assert config["output_features"]["action"]["shape"] == [4]
+    assert (bundle / "bundle.yaml").is_file()
 
 
 def test_a_bags_features_are_correlated_with_the_height(synthetic_bag: Path) -> None:
