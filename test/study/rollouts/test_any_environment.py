@@ -20,6 +20,7 @@ from vla_sae_ros.study.experiment.design.plan import make_plan
 from vla_sae_ros.study.experiment.design.study_file import load_study
 from vla_sae_ros.study.experiment.measure.effects import Seen, pair_effects
 from vla_sae_ros.study.experiment.records.files import Trajectory
+from vla_sae_ros.study.experiment.run.hooks import OwnSetup
 from vla_sae_ros.study.experiment.run.inputs import inputs_of
 from vla_sae_ros.study.experiment.run.rollouts import run_rollout
 from vla_sae_ros.study.features.task_objects import TaskObjects
@@ -83,7 +84,8 @@ def test_a_study_compares_success_and_steps_where_the_hand_is_not_known(
     runs = {run.arms[0].arm: run for run in make_plan(load_study(file), inputs).runs}
     setup = spec.open()
     try:
-        made = {arm: run_rollout(setup, run.settings, run.task) for arm, run in runs.items()}
+        own = OwnSetup(setup)
+        made = {arm: run_rollout(own, run.settings, run.task) for arm, run in runs.items()}
     finally:
         setup.close()
     # Without an edit the hook changes nothing, and an edit does change the actions.
