@@ -275,3 +275,18 @@ def test_the_types_of_the_wire_are_those_that_the_recorder_records() -> None:
 
     recorded = {topic.name: topic.msgtype for topic in CONTRACT_TOPICS}
     assert WIRE_TYPES.items() <= recorded.items()
+
+
+def test_metadata_that_names_other_folders_opens_no_file_there(make_bag, tmp_path: Path) -> None:
+    bag, other = make_bag(tmp_path / "mine"), make_bag(tmp_path / "secret")
+    (own,) = bag.glob("*.mcap")
+    (secret,) = other.glob("*.mcap")
+    own.unlink()
+    text = (bag / "metadata.yaml").read_text()
+    for place in (str(secret), f"../secret/{secret.name}", f"../../{tmp_path.name}/{secret.name}"):
+        (bag / "metadata.yaml").write_text(text.replace(own.name, place))
+        try:
+            with open_bag(bag) as opened:
+                assert opened.message_count == 0
+        except RecordingError as refusal:
+            assert str(bag) in str(refusal)

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import rclpy
+from lifecycle_msgs.srv import GetState
+from patience import PATIENCE
 from rclpy.executors import SingleThreadedExecutor
 from std_srvs.srv import SetBool, Trigger
 
 from vla_sae_ros import cli
-from vla_sae_ros.clients import steer, steer_client
+from vla_sae_ros.clients import client, steer, steer_client
 from vla_sae_ros.core.errors import SteeringRefused
 from vla_sae_ros.core.steering import Mode, Unit, parse_preset
 from vla_sae_ros.msg import FeatureCatalogue, SteeringEdit, SteeringEditState, SteeringState
@@ -269,3 +271,69 @@ def test_wrong_options_are_refused_before_a_node_is_made(words: tuple[str, ...])
 )
 def test_durations_are_read_in_seconds(text: str, value: float) -> None:
     assert steer.seconds(text) == value
+
+
+@pytest.fixture
+def two_policies(policy: FakePolicy, ros_context) -> Iterator[list[FakePolicy]]:
+    """Two of one name: both act on every request."""
+    other = FakePolicy(ros_context)
+    executor = SingleThreadedExecutor(context=ros_context)
+    executor.add_node(other.node)
+    thread = threading.Thread(target=executor.spin)
+    thread.start()
+    yield [policy, other]
+    executor.shutdown()
+    thread.join()
+    other.node.destroy_node()
+
+
+@pytest.mark.parametrize("words", [("set", "5", "--clamp", "1", "--hold"), ("bypass", "off")])
+def test_two_policies_of_one_name_are_said_and_neither_is_changed(
+    two_policies: list[FakePolicy], capsys, words: tuple[str, ...]
+) -> None:
+    assert cli.main(["steer", *words]) == 1
+    assert "2 policies are steered by the same name" in capsys.readouterr().out
+    assert [each._state.revision for each in two_policies] == [1, 1]
+
+
+@pytest.mark.parametrize("words", [("reset",), ("bypass", "on")])
+def test_what_takes_edits_away_is_done_first_and_two_policies_are_said_afterwards(
+    two_policies: list[FakePolicy], capsys, words: tuple[str, ...]
+) -> None:
+    for each in two_policies:
+        each._state.edits = [SteeringEditState()]
+    assert cli.main(["steer", *words]) == 1
+    assert "at least one of them" in capsys.readouterr().out
+    assert any(each._state.bypass or not each._state.edits for each in two_policies)
+
+
+def test_an_inactive_policy_is_said(ros_context, monkeypatch, capsys) -> None:
+    node = rclpy.create_node("policy", context=ros_context)
+
+    def tell(_request: GetState.Request, response: GetState.Response) -> GetState.Response:
+        response.current_state.label = "inactive"
+        return response
+
+    node.create_service(GetState, "policy/get_state", tell)
+    executor = SingleThreadedExecutor(context=ros_context)
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin)
+    thread.start()
+    monkeypatch.setattr(client, "SERVICE_TIMEOUT", 0.1)
+    monkeypatch.setattr(client, "STATE_TIMEOUT", PATIENCE)
+    assert cli.main(["steer", "reset"]) == 1
+    assert "The policy node is inactive" in capsys.readouterr().err
+    executor.shutdown()
+    thread.join()
+    node.destroy_node()
+
+
+@pytest.mark.parametrize("domain", ["abc", "-1", "233", "1.5"])
+@pytest.mark.parametrize("words", [("steer", "list"), ("record", "stop"), ("run",), ("up", "sim")])
+def test_a_domain_that_is_none_is_refused_in_a_sentence(
+    monkeypatch, capsys, words: tuple[str, ...], domain: str
+) -> None:
+    monkeypatch.setenv("ROS_DOMAIN_ID", domain)
+    assert cli.main(list(words)) == 2
+    said = capsys.readouterr().err
+    assert f"got '{domain}'" in said and "0 to 232" in said and "Traceback" not in said

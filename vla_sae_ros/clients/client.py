@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import rclpy
 from action_msgs.msg import GoalStatus
+from lifecycle_msgs.srv import GetState
 from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
 from rclpy.parameter import Parameter
@@ -31,6 +32,7 @@ from vla_sae_ros.core.errors import (
     VlaSaeError,
 )
 from vla_sae_ros.core.steering import Edit, Preset, format_preset
+from vla_sae_ros.environment import check_domain
 from vla_sae_ros.msg import EpisodeState, SteeringEdit, SteeringLease
 from vla_sae_ros.robot.admission import EnableRefused
 from vla_sae_ros.srv import ApplyPreset, SetSteering, StartRecording
@@ -43,6 +45,10 @@ from vla_sae_ros.wire.steady import steady_timer
 from vla_sae_ros.wire.steering_messages import from_edit
 
 SERVICE_TIMEOUT = 10.0  # [s]
+SETTLING = 2.0
+"""[s] that a client waits after its start before it first steers. A second policy of the same name
+is discovered within that time; the first one that answers says nothing about others."""
+STATE_TIMEOUT = 2.0  # [s] for a lifecycle node that is there to tell its state
 CHECK_PERIOD = 0.2  # [s]
 LEASE = 5.0  # [s]
 ROBOT_LEASE = 1.0  # [s]
@@ -77,11 +83,15 @@ class Client:
         name: node name, and the owner of the edits set through this client. While the client lives,
             its heartbeat keeps them; when it is gone they ramp back to natural.
         check: called now and then while a call waits; whatever it raises ends the wait.
+
+    Raises:
+        ConfigurationError: ROS_DOMAIN_ID is no domain.
     """
 
     def __init__(self, name: str, check: Callable[[], None] = lambda: None) -> None:
         self.name = name
         self._check = check
+        check_domain()
         self._context = Context()
         rclpy.init(context=self._context)
         self._node = rclpy.create_node(name, context=self._context)
@@ -100,6 +110,8 @@ class Client:
         steady_timer(self._node, ROBOT_LEASE / 5, self._beat_for_robot)
         self._holds_robot = False
         self._person: PersonPublisher | None = None
+        self._policy_state = self._node.create_client(GetState, "policy/get_state")
+        self._settled_at = time.monotonic() + SETTLING
         self._executor = GuardedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = threading.Thread(
@@ -146,7 +158,10 @@ class Client:
         while missing := sorted(name for name, is_ready in wanted.items() if not is_ready()):
             self._check()
             if time.monotonic() > deadline:
-                raise NoAnswer(f"after {timeout:.0f} s nobody offers {', '.join(missing)}. {HINT}")
+                raise NoAnswer(
+                    f"after {timeout:.0f} s nobody offers {', '.join(missing)}. "
+                    f"{self._hint(missing[-1])}"
+                )
             pause.wait(CHECK_PERIOD)
 
     def run_episode(
@@ -300,12 +315,24 @@ class Client:
         return self._steer("steering/preset", request)
 
     def bypass(self, on: bool) -> None:
-        """Let no edit act, or all again."""
+        """Let no edit act, or all again.
+
+        Raises:
+            SteeringRefused: two policies have this service; switched on is at least one of them.
+        """
+        if not on:  # what makes edits act is done to one policy or to none
+            self._refuse_two_policies("nothing was changed by this request")
         self._call("steering/bypass", SetBool.Request(data=on))
+        self._refuse_two_policies("at least one of them was switched")
 
     def reset_steering(self) -> None:
-        """Let every edit ramp back to natural."""
+        """Let every edit ramp back to natural.
+
+        Raises:
+            SteeringRefused: two policies have this service; at least one of them was reset.
+        """
         self._call("steering/reset", Trigger.Request())
+        self._refuse_two_policies("at least one of them was reset")
 
     def start_recording(
         self, uri: str = "", images: bool = True, topics: Sequence[str] = ()
@@ -349,6 +376,7 @@ class Client:
 
     def _steer(self, name: str, request: Any) -> int:
         self._services[name].wait_for_service(SERVICE_TIMEOUT)
+        threading.Event().wait(max(0.0, self._settled_at - time.monotonic()))
         self._refuse_two_policies("nothing was changed by this request")
         response = self._call(name, request)
         if not response.accepted:
@@ -358,7 +386,10 @@ class Client:
 
     def _refuse_two_policies(self, so_far: str) -> None:
         """Two services of one name both act, and one of the answers is heard."""
-        policies = self._node.count_publishers("steering/state")
+        policies = max(
+            self._node.count_publishers("steering/state"),
+            self._node.count_services("steering/set"),
+        )
         if policies > 1:
             raise SteeringRefused(
                 f"{policies} policies are steered by the same name, "
@@ -369,8 +400,24 @@ class Client:
     def _call(self, name: str, request: Any) -> Any:
         client = self._services[name]
         if not client.wait_for_service(SERVICE_TIMEOUT):
-            raise NoAnswer(f"nobody offers {name}. {HINT}")
+            raise NoAnswer(f"nobody offers {name}. {self._hint(name)}")
         return self._wait(client.call_async(request), SERVICE_TIMEOUT, name)
+
+    def _hint(self, missing: str) -> str:
+        """Return what to do where a service is missing: a policy that is inactive offers none."""
+        if not missing.startswith("steering/"):
+            return HINT
+        if not self._policy_state.wait_for_service(STATE_TIMEOUT):
+            return HINT
+        try:
+            asked = self._policy_state.call_async(GetState.Request())
+            state = self._wait(asked, STATE_TIMEOUT, "policy/get_state").current_state.label
+        except NoAnswer:
+            return HINT
+        return (
+            f"The policy node is {state}: it serves once it is active "
+            "(ros2 lifecycle set /policy activate, after configure)."
+        )
 
     def _wait(self, future: Future, timeout: float, name: str) -> Any:
         done = threading.Event()

@@ -22,6 +22,7 @@ from vla_sae_ros.clients.client import Client
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.core.steering import format_preset
+from vla_sae_ros.environment import keep_to_this_machine
 from vla_sae_ros.live.demo_settings import DemoSettings, read_demo_settings
 from vla_sae_ros.live.driving import drive
 from vla_sae_ros.resources import resource
@@ -101,6 +102,7 @@ def _roll_out(
         client.stop_recording()
         return Rollouts(plain, steered)
 
+    keep_to_this_machine()
     return drive(system, output / LOGS, "demo", script)
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from vla_sae_ros.core.parameters import Parameter
+from vla_sae_ros.environment import check_domain, keep_to_this_machine
 from vla_sae_ros.supervision.supervisor import Supervisor, dated_log_folder
 from vla_sae_ros.systems.robots import SYSTEMS
 
@@ -22,7 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the system until Ctrl-C; return an exit status."""
+    check_domain()
     kind = SYSTEMS[args.system]
+    if keep_to_this_machine() == "LOCALHOST":
+        print("on this machine only; others: ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET", flush=True)
     given = {
         argument.name: value
         for argument in kind.arguments

@@ -14,13 +14,18 @@ from types import TracebackType
 from PyQt5.QtCore import QSettings
 from PyQt5.QtWidgets import QApplication
 
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.environment import check_domain
 from vla_sae_ros.panel.frame.window import PanelWidget
 from vla_sae_ros.panel.ros.ros_thread import RosThread
+from vla_sae_ros.panel.screen import why_no_screen
 from vla_sae_ros.panel.widgets.guard import MISHAPS
 from vla_sae_ros.panel.widgets.inks import SYSTEM, THEMES, use_theme
 
 NO_SCREEN = 3
 """Exit status where there is no screen."""
+REFUSED = 2
+"""Exit status where the environment is refused."""
 
 _SMALLEST, _LARGEST = 100, 200  # [%]
 
@@ -62,16 +67,14 @@ def main(args: list[str] | None = None) -> int:
 def open_window(theme: str, scale: int, ros_arguments: list[str]) -> int:
     """Show the panel; return when it is closed or on SIGINT or SIGTERM."""
     logging.basicConfig(format="[panel] %(levelname)s %(message)s")
-    if not (
-        os.environ.get("DISPLAY")
-        or os.environ.get("WAYLAND_DISPLAY")
-        or os.environ.get("QT_QPA_PLATFORM")
-    ):
-        print(
-            "The panel needs a screen: DISPLAY is not set. Everything else runs without it.",
-            file=sys.stderr,
-        )
+    if why := why_no_screen(os.environ):
+        print(f"The panel needs a screen: {why} Everything else runs without it.", file=sys.stderr)
         return NO_SCREEN
+    try:
+        check_domain()
+    except ConfigurationError as refusal:
+        print(refusal, file=sys.stderr)
+        return REFUSED
     sys.excepthook = _note_uncaught
     if scale != _SMALLEST:
         os.environ["QT_SCALE_FACTOR"] = str(scale / 100)

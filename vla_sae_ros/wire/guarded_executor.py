@@ -12,6 +12,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.service import Service
 
 from vla_sae_ros.core.errors import bounded
@@ -99,6 +100,8 @@ class GuardedExecutor(SingleThreadedExecutor):
 
         async def answer(request: Any, response: Any) -> Any:
             kind = type(response)
+            if why := _unreadable_parameter(request):
+                return _refusal(kind(), request, why)
             try:
                 given = callback(request, response)
                 if inspect.isawaitable(given):
@@ -133,8 +136,13 @@ class GuardedExecutor(SingleThreadedExecutor):
 
 def failures_of(node: Node) -> int:
     """Return how many callbacks of a node's executor have raised."""
+    return sum(failures_by_place(node).values())
+
+
+def failures_by_place(node: Node) -> dict[str, int]:
+    """Return how many callbacks of a node's executor have raised, by place and class."""
     executor = node.executor
-    return executor.failures.total() if isinstance(executor, GuardedExecutor) else 0
+    return dict(executor.failures) if isinstance(executor, GuardedExecutor) else {}
 
 
 def _and_those_behind(
@@ -154,6 +162,22 @@ def _and_those_behind(
             )
 
     return answer_several
+
+
+def _unreadable_parameter(request: Any) -> str:
+    """Return why a request to set parameters cannot be taken, or an empty text.
+
+    rclpy would raise at the first that is of no known type, when those before it are set already,
+    and takes one without a name for a declared one.
+    """
+    for each in getattr(request, "parameters", ()):
+        try:
+            Parameter.from_parameter_msg(each)
+        except Exception as error:  # of rclpy, enum and array, as the case may be
+            return bounded(f"parameter {each.name!r} cannot be read, none was set: {error}")
+        if not each.name:
+            return "a parameter without a name was given, none was set"
+    return ""
 
 
 def _refusal(response: Any, request: Any, reason: str) -> Any:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from patience import PATIENCE
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from patience import PATIENCE, PATIENCE_MS
 from PyQt5.QtCore import QEvent, QPoint, QRectF, Qt
 from PyQt5.QtGui import QMouseEvent
 from PyQt5.QtTest import QTest
@@ -70,6 +70,7 @@ class FakePolicy:
         self.resets = 0
         self.leases: list[SteeringLease] = []
         self.silent = False
+        self.inactive = False
         self.edits: list[SteeringEditState] = []
         self.catalogue.publish(
             FeatureCatalogue(
@@ -146,8 +147,9 @@ class FakePolicy:
                 applied=to_floats([1.0]),
             )
         )
+        state = [KeyValue(key="lifecycle", value="inactive")] if self.inactive else []
         self.diagnostics.publish(
-            DiagnosticArray(status=[DiagnosticStatus(name="policy: inference")])
+            DiagnosticArray(status=[DiagnosticStatus(name="policy: inference", values=state)])
         )
 
 
@@ -292,3 +294,32 @@ def test_without_a_screen_the_program_says_so() -> None:
         timeout=PATIENCE,
     )
     assert done.returncode == 3 and "DISPLAY" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "status", "words"),
+    [("DISPLAY", ":77", 3, "DISPLAY=:77"), ("ROS_DOMAIN_ID", "abc", 2, "got 'abc'")],
+)
+def test_a_stale_display_and_a_wrong_domain_are_said_in_a_sentence(
+    name: str, value: str, status: int, words: str
+) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "WAYLAND_DISPLAY"} | {name: value}
+    if name == "DISPLAY":
+        del environment["QT_QPA_PLATFORM"]
+    done = subprocess.run(
+        [sys.executable, "-m", "vla_sae_ros.panel"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == status
+    assert words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_inactive_policy_is_shown_as_such(qtbot, panel, policy) -> None:
+    policy.inactive = True
+    shown = panel.status.link_line
+    qtbot.waitUntil(lambda: "INACTIVE" in shown.text(), timeout=PATIENCE_MS)
+    policy.inactive = False
+    qtbot.waitUntil(lambda: "Connected" in shown.text(), timeout=PATIENCE_MS)

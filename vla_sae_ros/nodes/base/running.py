@@ -18,6 +18,8 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
 from vla_sae_ros.core.errors import VlaSaeError
+from vla_sae_ros.environment import check_domain
+from vla_sae_ros.nodes.base.callback_report import CallbackReport
 from vla_sae_ros.wire.guarded_executor import GuardedExecutor
 
 FAILED = 1
@@ -39,6 +41,11 @@ def run_node(make_node: Callable[[], Node], args: list[str] | None = None) -> in
     stop = threading.Event()
     # rclpy's own handlers would invalidate the context before the node could say its last words
     # (a latched state, the end of a bag).
+    try:
+        check_domain()
+    except VlaSaeError as error:
+        print(error, file=sys.stderr, flush=True)
+        return REFUSED
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -49,9 +56,11 @@ def run_node(make_node: Callable[[], Node], args: list[str] | None = None) -> in
         print(error, file=sys.stderr, flush=True)
         try_shutdown()
         return REFUSED
+    report = CallbackReport(node)
     try:
         return spin_until(node, stop)
     finally:
+        report.destroy()
         node.destroy_node()
         try_shutdown()
 

@@ -9,7 +9,7 @@ from rclpy.task import Future
 
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.wire.action_client import ActionClient
-from vla_sae_ros.wire.steady import steady_timer
+from vla_sae_ros.wire.steady import follows_sim_time, steady_timer
 
 LOOK_PERIOD = 0.25
 """Seconds between looks whether there is a policy yet."""
@@ -27,7 +27,10 @@ class Autorun:
         self._is_ready = is_ready
         self._client = ActionClient(node, RunEpisode, "run_episode")
         self._timer = steady_timer(node, LOOK_PERIOD, self._look)
-        node.get_logger().info("the first episode starts as soon as there is a policy")
+        words = "the first episode starts as soon as there is a policy"
+        if follows_sim_time(node):
+            words += "; it does not wait for /clock: this bridge keeps the simulation's time itself"
+        node.get_logger().info(words)
 
     def destroy(self) -> None:
         """Take the client off the node."""

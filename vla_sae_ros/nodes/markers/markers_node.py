@@ -74,13 +74,21 @@ class MarkersNode(Node):
         self._publish(message)
 
     def _felt(self, message: FeatureActivations) -> None:
+        if not len(message.index) == len(message.applied) == len(message.natural):
+            self.get_logger().warning(
+                f"features of {message.site!r} are not drawn: {len(message.index)} ids, "
+                f"{len(message.natural)} and {len(message.applied)} values",
+                throttle_duration_sec=2.0,
+            )
+            return
         self._newest[message.site] = message
         chosen = self._chosen()
         if chosen is not None and chosen[0] == message.site:
             self._redraw()
 
     def _planned(self, message: ActionChunk) -> None:
-        if len(message.actions) != message.horizon * message.action_dim or message.action_dim < 3:
+        fits = len(message.actions) == message.horizon * message.action_dim > 0
+        if not fits or message.action_dim < 3:
             self.get_logger().warning(
                 f"chunk {message.chunk_id} is not drawn: {len(message.actions)} numbers for "
                 f"{message.horizon} x {message.action_dim} actions",

@@ -19,6 +19,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from vla_sae_ros.core.errors import SimulationError
 from vla_sae_ros.core.parameters import parameter
+from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.base.running import exit_at_once, run_node
 from vla_sae_ros.robot.droid import RESET_POSE
@@ -41,11 +42,13 @@ class SceneParameters:
         maximum=1920,
     )
     height: int = parameter(180, "of the pictures", unit="pixels", minimum=16, maximum=1080)
-    rate: float = parameter(15.0, "pictures of every camera", unit="Hz", minimum=0.5, maximum=60.0)
+    rate: float = parameter(
+        15.0, "pictures of every camera", unit="Hz", minimum=0.5, maximum=60.0, live=True
+    )
     images: str = parameter(
         "raw", "what is published of each picture", choices=("raw", "compressed", "both")
     )
-    jpeg_quality: int = parameter(90, "of compressed pictures", minimum=1, maximum=100)
+    jpeg_quality: int = parameter(90, "of compressed pictures", minimum=1, maximum=100, live=True)
     render_quality: str = parameter(
         "quick", "quick: fewer triangles and no shadows; full: all", choices=("quick", "full")
     )
@@ -67,7 +70,7 @@ class DroidSceneNode(Node):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("cameras", **node_options)
-        self._values = declare_parameters(self, SceneParameters)
+        self._values = declare_parameters(self, SceneParameters, self._changed)
         kinds = {
             "raw": (Image,),
             "compressed": (CompressedImage,),
@@ -88,6 +91,7 @@ class DroidSceneNode(Node):
         self.create_subscription(JointState, "gripper", self._gripper, qos.SENSOR)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         steady_timer(self, 1.0, self._diagnose)
+        self._description = DescriptionPublisher(self, {"cameras": list(CAMERAS)})
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scene", daemon=True)
         self._thread.start()
@@ -97,6 +101,9 @@ class DroidSceneNode(Node):
         self._closing.set()
         self._thread.join(2.0)
         super().destroy_node()
+
+    def _changed(self, values: SceneParameters) -> None:
+        self._values = values
 
     def _joints(self, message: JointState) -> None:
         q = np.array(message.position, dtype=np.float64)
@@ -128,9 +135,9 @@ class DroidSceneNode(Node):
             self.get_logger().error(f"no more pictures: {error}")
 
     def _film(self, world: Any) -> None:
-        period = 1.0 / self._values.rate
         due = before = time.monotonic()
         while not self._closing.wait(max(0.0, due - time.monotonic())):
+            period = 1.0 / self._values.rate
             now = time.monotonic()
             self._late += now - due > period
             due = max(due + period, now)  # what was missed is not made up for

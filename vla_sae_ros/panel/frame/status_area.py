@@ -72,8 +72,9 @@ class StatusArea(QWidget):
             self._rate(now, incoming.feature_messages),
             store.catalogue.policy_id,
             self._policies,
+            incoming.inactive,
         )
-        mixed = state.link is Link.LIVE and self._policies > 1
+        mixed = state.link is Link.LIVE and (self._policies > 1 or bool(incoming.inactive))
         self.link_line.setToolTip(text)
         set_plainly(self.link_line, text, _STYLES[Link.LOST if mixed else state.link])
         self.episode_line.show_text(episode_text(store.episode))

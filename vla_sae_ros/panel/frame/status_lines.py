@@ -10,14 +10,24 @@ _SLOWEST = 0.05
 """[1/s] a lower rate would be shown as none, and is none: diagnostics alone are heard."""
 
 
-def link_text(state: LinkState, rate: float, policy: str, policies: int = 1) -> str:
-    """Return the connection in words; `rate` is feature messages per second."""
+def link_text(
+    state: LinkState, rate: float, policy: str, policies: int = 1, inactive: str = ""
+) -> str:
+    """Return the connection in words; `rate` is feature messages per second.
+
+    inactive: lifecycle state of a policy node that serves nothing.
+    """
     if state.link is Link.WAITING:
         return "Waiting for a policy node. Is the system running?"
     if state.link is Link.LOST:
         return (
             f"CONNECTION LOST: the policy has been silent for {state.age:.0f} s. "
             "Values below are old; this panel's edits end with their lease."
+        )
+    if inactive:
+        return (
+            f"The policy node is {inactive.upper()}: no inference, no edits. "
+            "It serves once it is active (ros2 lifecycle set /policy activate)."
         )
     name = f" to policy {policy[:12]}" if policy else ""
     pace = f"{rate:.1f} feature messages/s" if rate >= _SLOWEST else "no inference at present"

@@ -128,5 +128,9 @@ class RosClient:
     @guarded()
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         # The policy names its status "<node>: inference".
-        if any(status.name.endswith(": inference") for status in message.status):
-            self.incoming.heard()
+        for status in message.status:
+            if status.name.endswith(": inference"):
+                self.incoming.heard()
+                self.incoming.inactive = next(
+                    (each.value for each in status.values if each.key == "lifecycle"), ""
+                )

@@ -41,6 +41,8 @@ class Incoming:
     last_heard: float | None = None
     """Monotonic [s], of anything the policy says."""
     feature_messages: int = 0
+    inactive: str = ""
+    """Why a policy that is there serves nothing: its lifecycle state; empty while it serves."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def heard(self, features: bool = False) -> None:
