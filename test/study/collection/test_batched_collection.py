@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from counting_scene import TASKS, CountingScene
+from local_cluster import local_cluster
 from walking_scene import FailingScene
 
 from vla_sae_ros.activations.dataset import ActivationDataset
@@ -19,7 +21,7 @@ from vla_sae_ros.policy.batch_engine import BatchEngine
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.study.batches.jobs import Players
-from vla_sae_ros.study.batches.policies import AnsweringPolicy
+from vla_sae_ros.study.batches.policies import AnsweringPolicy, PolicySpec
 from vla_sae_ros.study.batches.processes import PlayerProcesses
 from vla_sae_ros.study.collection import activation_collection
 from vla_sae_ros.study.collection.activation_collection import ActivationCollection, Tally
@@ -121,3 +123,27 @@ def test_where_no_episode_can_be_played_the_reason_is_said(
     ):
         collected(players, engine, tmp_path / "a", planned()[:1])
     engine.close()
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Address of a node with two CPUs and one with one."""
+    pytest.importorskip("ray")
+    with local_cluster((2, 1), monkeypatch) as address:
+        yield address
+
+
+@pytest.mark.slow
+def test_two_nodes_collect_what_one_process_collects(
+    cluster: str, loaded: LoadedPolicy, tiny_policy_folder: Path, tmp_path: Path
+) -> None:
+    from vla_sae_ros.study.batches.ray_players import RayPlayers
+
+    one_by_one(loaded, tmp_path / "alone")
+    engine = BatchEngine(loaded)
+    with RayPlayers(cluster, PolicySpec(tiny_policy_folder), CountingScene, 2) as players:
+        assert (players.count, players.machines) == (3, 2)
+        tally = collected(players, engine, tmp_path / "cluster", planned())
+    engine.close()
+    assert (tally.collected, tally.broken) == (6, ())
+    assert_the_same(tmp_path / "cluster", tmp_path / "alone")
