@@ -174,7 +174,7 @@ def _unreadable_parameter(request: Any) -> str:
         try:
             Parameter.from_parameter_msg(each)
         except Exception as error:  # of rclpy, enum and array, as the case may be
-            return bounded(f"parameter {each.name!r} cannot be read, none was set: {error}")
+            return bounded(f"none was set: {error}, of parameter {each.name!r}", 300)
         if not each.name:
             return "a parameter without a name was given, none was set"
     return ""
