@@ -20,7 +20,7 @@ Frame = Mapping[str, npt.NDArray[Any]]
 LATEST = 2_000_000_000  # [ns] after a chunk that a part of its observation may still be recorded
 
 
-class Moment(Protocol):
+class FrameTime(Protocol):
     """When a frame was wanted."""
 
     @property
@@ -60,7 +60,9 @@ class RecordedFrames:
         self.lossy = self._has_jpeg()
         """Pictures were compressed with a loss, so that they are not those the policy saw."""
 
-    def of[M: Moment](self, moments: Sequence[M]) -> Iterator[tuple[M, Frame | ObservationError]]:
+    def of[M: FrameTime](
+        self, moments: Sequence[M]
+    ) -> Iterator[tuple[M, Frame | ObservationError]]:
         """Yield each moment, e.g. an inference, with its frame, or with why there is none.
 
         Every call reads the bag from its beginning.
@@ -107,7 +109,7 @@ class RecordedFrames:
         return False
 
 
-def _frame(builder: FrameBuilder, moment: Moment) -> Frame | ObservationError:
+def _frame(builder: FrameBuilder, moment: FrameTime) -> Frame | ObservationError:
     try:
         return builder.frame(moment.stamp_ns).values
     except ObservationError as error:

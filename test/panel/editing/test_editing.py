@@ -14,7 +14,7 @@ from vla_sae_ros.panel.editing.preset_diff import differences
 from vla_sae_ros.panel.state.incoming import Incoming
 from vla_sae_ros.panel.state.slider import Activation, axis_limit, make_slider
 from vla_sae_ros.panel.state.store import Store
-from vla_sae_ros.panel.state.values import Outcome
+from vla_sae_ros.panel.state.values import RequestResult
 
 pytestmark = pytest.mark.usefixtures("qapp")
 
@@ -75,7 +75,7 @@ def test_a_refused_edit_leaves_no_step_and_no_wish(desk) -> None:
     desk.confirm((*NAME, 2.0))
     desk.editing.commit(ROW, 50.0)
     sent = len(desk.client.requests)
-    desk.editing.take_outcome(Outcome(False, "over the limit", ticket=sent))
+    desk.editing.take_outcome(RequestResult(False, "over the limit", ticket=sent))
     assert desk.editing.stack.count() == 1
     assert desk.store.columns.slider(ROW).commanded == 2.0
     assert len(desk.client.requests) == sent  # nothing has to be taken back from the policy

@@ -32,7 +32,7 @@ from vla_sae_ros.panel.frame.shortcuts import SHORTCUTS
 from vla_sae_ros.panel.frame.window import PanelWidget
 from vla_sae_ros.panel.ros.from_messages import catalogue_view
 from vla_sae_ros.panel.ros.ros_client import RosClient
-from vla_sae_ros.panel.state.values import FeatureName, Outcome, TakeoverView
+from vla_sae_ros.panel.state.values import FeatureName, RequestResult, TakeoverView
 from vla_sae_ros.panel.table.delegates import x_of
 from vla_sae_ros.panel.table.table_columns import Column
 from vla_sae_ros.panel.table.table_model import Filter
@@ -176,7 +176,7 @@ def test_a_refusal_is_shown_and_the_slider_returns_to_the_truth(
     client.incoming.steering.put(make_steering(("backbone.1", 1, 0.5)))
     panel.tick()
     panel.table.committed.emit(row, 4.0)
-    client.incoming.outcomes.put(Outcome(False, "steering REFUSED: over the limit"))
+    client.incoming.outcomes.put(RequestResult(False, "steering REFUSED: over the limit"))
     panel.tick()
     assert panel.note_line.text == "steering REFUSED: over the limit"
     assert panel.note_line.warning

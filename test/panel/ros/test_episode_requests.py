@@ -17,7 +17,7 @@ from rclpy.node import Node
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.panel.ros.episode_requests import EpisodeRequests
 from vla_sae_ros.panel.state.mailbox import Inbox
-from vla_sae_ros.panel.state.values import EpisodeGoal, Outcome
+from vla_sae_ros.panel.state.values import EpisodeGoal, RequestResult
 
 GOAL = EpisodeGoal("libero_object", 2, 41, 7, "pick up the soup", 100, "lockstep")
 
@@ -76,9 +76,9 @@ def bridge() -> Iterator[FakeBridge]:
     made.close()
 
 
-def heard(outcomes: Inbox[Outcome], words: str) -> Outcome:
+def heard(outcomes: Inbox[RequestResult], words: str) -> RequestResult:
     """Wait for an outcome that contains `words`."""
-    found: list[Outcome] = []
+    found: list[RequestResult] = []
 
     def done() -> bool:
         found.extend(each for each in outcomes.take() if words in each.text)
@@ -112,7 +112,7 @@ def test_an_episode_of_another_panel_can_be_canceled(bridge) -> None:
 
 
 def test_canceling_nothing_says_so(bridge) -> None:
-    outcomes: Inbox[Outcome] = Inbox()
+    outcomes: Inbox[RequestResult] = Inbox()
     panel = EpisodeRequests(bridge.node, outcomes)
     bridge.offer()
     eventually(lambda: panel.offered)
@@ -121,7 +121,7 @@ def test_canceling_nothing_says_so(bridge) -> None:
 
 
 def test_without_a_bridge_nothing_is_sent(bridge) -> None:
-    outcomes: Inbox[Outcome] = Inbox()
+    outcomes: Inbox[RequestResult] = Inbox()
     panel = EpisodeRequests(bridge.node, outcomes)
     assert not panel.run(GOAL) and not panel.cancel()
     assert [each.accepted for each in outcomes.take()] == [False, False]

@@ -14,7 +14,7 @@ from vla_sae_ros.core.steering import Edit, Mode, Preset, Unit, format_preset
 from vla_sae_ros.panel.editing.outbox import Outbox
 from vla_sae_ros.panel.ros.commands import Commands
 from vla_sae_ros.panel.state.store import Store
-from vla_sae_ros.panel.state.values import FeatureName, Outcome
+from vla_sae_ros.panel.state.values import FeatureName, RequestResult
 
 State = Mapping[FeatureName, Edit | None]
 """Edits by feature; None = no edit."""
@@ -120,7 +120,7 @@ class Editing(QObject):
         self._before.clear()
         self.stack.clear()
 
-    def take_outcome(self, outcome: Outcome) -> None:
+    def take_outcome(self, outcome: RequestResult) -> None:
         """A refused request is shown as what the policy says, and leaves no step to undo."""
         if outcome.accepted:
             return

@@ -10,7 +10,7 @@ from rclpy.node import Node
 
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.panel.state.mailbox import Inbox
-from vla_sae_ros.panel.state.values import EpisodeGoal, Outcome
+from vla_sae_ros.panel.state.values import EpisodeGoal, RequestResult
 from vla_sae_ros.panel.widgets.guard import guarded
 from vla_sae_ros.wire.action_client import ActionClient
 
@@ -18,7 +18,7 @@ from vla_sae_ros.wire.action_client import ActionClient
 class EpisodeRequests:
     """One goal at a time; how it ends comes as an outcome."""
 
-    def __init__(self, node: Node, outcomes: Inbox[Outcome]) -> None:
+    def __init__(self, node: Node, outcomes: Inbox[RequestResult]) -> None:
         """Create the action client on `node`."""
         self._node, self._outcomes = node, outcomes
         self._client = ActionClient(node, RunEpisode, "run_episode")
@@ -32,7 +32,7 @@ class EpisodeRequests:
     def run(self, goal: EpisodeGoal) -> bool:
         """Send the goal; False if nobody offers the action."""
         if not self.offered:
-            self._outcomes.put(Outcome(False, "episode: not started, no bridge offers it"))
+            self._outcomes.put(RequestResult(False, "episode: not started, no bridge offers it"))
             return False
         request = RunEpisode.Goal(
             suite=goal.suite,
@@ -49,7 +49,7 @@ class EpisodeRequests:
     def cancel(self) -> bool:
         """Cancel the episode that runs, whoever started it; False if nobody offers the action."""
         if not self.offered:
-            self._outcomes.put(Outcome(False, "cancel: not sent, no bridge offers episodes"))
+            self._outcomes.put(RequestResult(False, "cancel: not sent, no bridge offers episodes"))
             return False
         # A request without a goal and a time means every goal (CancelGoal.srv).
         self._cancel.call_async(CancelGoal.Request()).add_done_callback(self._canceled)
@@ -64,22 +64,26 @@ class EpisodeRequests:
     def _answered(self, future: Any) -> None:
         handle = future.result()
         if not handle.accepted:
-            self._outcomes.put(Outcome(False, "episode REFUSED by the bridge; its log says why"))
+            self._outcomes.put(
+                RequestResult(False, "episode REFUSED by the bridge; its log says why")
+            )
             return
         handle.get_result_async().add_done_callback(self._ended)
 
     @guarded()
     def _canceled(self, future: Any) -> None:
         if future.result().goals_canceling:
-            self._outcomes.put(Outcome(True, "cancel: accepted"))
+            self._outcomes.put(RequestResult(True, "cancel: accepted"))
         else:
-            self._outcomes.put(Outcome(False, "cancel: the bridge has nothing to cancel"))
+            self._outcomes.put(RequestResult(False, "cancel: the bridge has nothing to cancel"))
 
     @guarded()
     def _ended(self, future: Any) -> None:
         answer = future.result()
         if answer.status == GoalStatus.STATUS_SUCCEEDED:
             words = "success" if answer.result.success else "no success"
-            self._outcomes.put(Outcome(True, f"episode: {words} after {answer.result.steps} steps"))
+            self._outcomes.put(
+                RequestResult(True, f"episode: {words} after {answer.result.steps} steps")
+            )
         else:
-            self._outcomes.put(Outcome(False, f"episode broke off: {answer.result.message}"))
+            self._outcomes.put(RequestResult(False, f"episode broke off: {answer.result.message}"))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vla_sae_ros.panel.state.mailbox import Inbox
-from vla_sae_ros.panel.state.values import Outcome
+from vla_sae_ros.panel.state.values import RequestResult
 from vla_sae_ros.panel.widgets.guard import guarded
 
 ANSWER_LIMIT = 2.0
@@ -25,7 +25,7 @@ Judge = Callable[[Any], tuple[bool, str]]
 class Requests:
     """Sends on any thread, hears answers on the ROS thread, gives up late ones."""
 
-    def __init__(self, outcomes: Inbox[Outcome]) -> None:
+    def __init__(self, outcomes: Inbox[RequestResult]) -> None:
         """Put every outcome into `outcomes`."""
         self._outcomes = outcomes
         self._lock = threading.Lock()
@@ -47,7 +47,7 @@ class Requests:
             limit: [s] after which the answer counts as missing.
         """
         if not client.service_is_ready():
-            self._outcomes.put(Outcome(False, f"{words}: not sent, no node offers it"))
+            self._outcomes.put(RequestResult(False, f"{words}: not sent, no node offers it"))
             return NOT_SENT
         ticket = next(self._tickets)
         future = client.call_async(request)
@@ -70,7 +70,7 @@ class Requests:
                 del self._pending[future]
         for _, forget, words, ticket in late.values():
             forget()
-            self._outcomes.put(Outcome(False, f"{words}: no answer in time", ticket))
+            self._outcomes.put(RequestResult(False, f"{words}: no answer in time", ticket))
 
     @guarded()
     def _answered(self, future: Any, words: str, judge: Judge, ticket: int) -> None:
@@ -82,4 +82,4 @@ class Requests:
             text = f"{words}: {reason}" if reason else f"{words}: accepted"
         else:
             text = f"{words} REFUSED: {reason}"
-        self._outcomes.put(Outcome(accepted, text, ticket))
+        self._outcomes.put(RequestResult(accepted, text, ticket))

@@ -13,9 +13,9 @@ from vla_sae_ros.panel.state.values import (
     CatalogueView,
     EpisodeView,
     EventView,
-    Outcome,
     Picture,
     RecordingView,
+    RequestResult,
     RobotView,
     TakeoverView,
 )
@@ -37,7 +37,7 @@ class Incoming:
     """By camera; the heatmap under HEATMAP."""
     broken_pictures: dict[str, int] = field(default_factory=dict)
     """By camera: compressed pictures that could not be decoded."""
-    outcomes: Inbox[Outcome] = field(default_factory=Inbox)
+    outcomes: Inbox[RequestResult] = field(default_factory=Inbox)
     last_heard: float | None = None
     """Monotonic [s], of anything the policy says."""
     feature_messages: int = 0

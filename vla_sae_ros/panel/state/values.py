@@ -241,7 +241,7 @@ class EpisodeGoal:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RequestResult:
     """How a request ended, in words."""
 
     accepted: bool
