@@ -73,6 +73,12 @@ class BatchEngine:
     def policy_name(self) -> str:
         return self._engine.policy_name
 
+    def observe(
+        self, offered: Mapping[str, tuple[int, ...] | None], given: Mapping[str, str] = {}
+    ) -> None:
+        """Take frames that bear these names from now on; see `match_features`."""
+        self._engine.observe(offered, given)
+
     def close(self) -> None:
         """Take every hook off the policy."""
         self._attached.clear()

@@ -15,10 +15,11 @@ from torch import Tensor
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.core.steering import Snapshot, SteeringSite
-from vla_sae_ros.policy.checkpoints.input_features import observed_features
+from vla_sae_ros.policy.checkpoints.feature_match import Feed, match_features
+from vla_sae_ros.policy.checkpoints.input_features import inputs_of
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.families.adapter import Detachable
-from vla_sae_ros.policy.families.registry import adapter_for
+from vla_sae_ros.policy.families.registry import adapter_for, require_family
 from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.inference import NO_STEERING, WARM_UPS, Inference, noise_state
 from vla_sae_ros.policy.observation import require_features, require_picture, require_vector
@@ -45,6 +46,8 @@ class PolicyEngine:
         self.bundles = tuple(bundles)
         self.adapter = adapter_for(loaded.policy.name, loaded.policy)
         self.device = next(loaded.policy.parameters()).device
+        self._inputs = inputs_of(loaded, require_family(loaded.policy.name).masks_cameras)
+        self._feeds: tuple[Feed, ...] = self._inputs.as_they_are()
         self._taps = [self.make_tap(bundle) for bundle in self.bundles]
         names = [tap.site.name for tap in self._taps]
         if len(set(names)) != len(names):
@@ -68,7 +71,21 @@ class PolicyEngine:
 
     @property
     def input_features(self) -> frozenset[str]:
-        return frozenset(observed_features(self.loaded.policy.config))
+        return frozenset(feed.offered for feed in self._feeds)
+
+    def observe(
+        self, offered: Mapping[str, tuple[int, ...] | None], given: Mapping[str, str] = {}
+    ) -> None:
+        """Take frames that bear these names from now on; see `match_features`.
+
+        Raises:
+            ConfigurationError: they do not hold what the policy reads; nothing is changed.
+        """
+        self._feeds = match_features(self._inputs, offered, given)
+
+    def own_names(self, frame: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return what the policy reads of a frame, under the policy's own names."""
+        return {feed.feature: frame[feed.offered] for feed in self._feeds}
 
     def close(self) -> None:
         """Take every hook off the policy."""
@@ -131,16 +148,20 @@ class PolicyEngine:
         self._handles.append(self.adapter.attach(tap.site.name, substitution))
         return substitution
 
-    def warm_up(self) -> None:
-        """Infer on blank pictures, so that the first real inference is not the slow one."""
+    def warm_up(self) -> tuple[int, int]:
+        """Infer on blank pictures, so that the first real inference is not the slow one; return
+        the shape (H, A) of a chunk."""
         frame: dict[str, np.ndarray] = {}
-        for key, feature in observed_features(self.loaded.policy.config).items():
-            if feature.type.name == "VISUAL":
-                frame[key] = np.zeros((256, 256, 3), np.uint8)
+        for feed in self._feeds:
+            feature = self._inputs.features[feed.feature]
+            if feature.is_picture:
+                frame[feed.offered] = np.zeros((256, 256, 3), np.uint8)
             else:
-                frame[key] = np.zeros(feature.shape, np.float32)
+                frame[feed.offered] = np.zeros(feature.shape, np.float32)
         for _ in range(WARM_UPS):
-            self.infer(frame, "warm up", (0, 0))
+            inference = self.infer(frame, "warm up", (0, 0))
+        height, width = inference.actions.shape
+        return height, width
 
     def infer(
         self,
@@ -152,7 +173,7 @@ class PolicyEngine:
         """Compute one action chunk.
 
         Args:
-            frame: policy feature -> (H, W, 3) uint8 picture or (n,) float vector.
+            frame: one of `input_features` -> (H, W, 3) uint8 picture or (n,) float vector.
             instruction: what the policy is told to do.
             noise_seed: (episode seed, control step); the same pair gives the same noise.
             steering: what to apply.
@@ -177,6 +198,7 @@ class PolicyEngine:
         started = time.perf_counter()
         with torch.inference_mode():
             batch = self.inputs(frame, instruction)
+            frame = self.own_names(frame)
             given = dict(batch)  # a copy: policies may put things into theirs
             tokens = self._tokens(given)
             for watcher in self._watchers:
@@ -268,12 +290,12 @@ class PolicyEngine:
         return torch.randn(1, *self.adapter.noise_shape, generator=generator)
 
     def _to_batch(self, frame: Mapping[str, np.ndarray], instruction: str) -> dict[str, object]:
-        features = observed_features(self.loaded.policy.config)
-        require_features(frame, features)
+        require_features(frame, self.input_features)
         batch: dict[str, object] = {"task": instruction}
-        for key, feature in features.items():
-            batch[key] = _to_tensor(
-                key, frame[key], feature.type.name == "VISUAL", tuple(feature.shape)
+        for feed in self._feeds:
+            feature = self._inputs.features[feed.feature]
+            batch[feed.key] = _to_tensor(
+                feed.offered, frame[feed.offered], feature.is_picture, feature.shape
             )
         return batch
 

@@ -90,7 +90,12 @@ class Engine(Protocol):
 
     @property
     def input_features(self) -> frozenset[str]:
-        """Policy features that every frame must hold."""
+        """What every frame must hold: the policy's own names, or those of `observe`."""
+
+    def observe(
+        self, offered: Mapping[str, tuple[int, ...] | None], given: Mapping[str, str] = {}
+    ) -> None:
+        """Take frames that bear these names from now on; see `match_features`."""
 
     @property
     def bundles(self) -> Sequence[Bundle]:
@@ -102,8 +107,12 @@ class Engine(Protocol):
     def why_no_heatmap(self, site: str, feature: int) -> str:
         """Return why this feature cannot be drawn over the pictures, or an empty text."""
 
-    def warm_up(self) -> None:
-        """Infer on blank pictures, so that the first real inference is not the slow one."""
+    def warm_up(self) -> tuple[int, int]:
+        """Infer on blank pictures, so that the first real inference is not the slow one.
+
+        Returns:
+            (H, A), the shape of a chunk.
+        """
 
     def infer(
         self,

@@ -11,6 +11,7 @@ from vla_sae_ros.core.parameters import Parameter, Value
 from vla_sae_ros.resources import resource
 from vla_sae_ros.systems.arguments import values_of
 from vla_sae_ros.systems.simulation import (
+    MAP,
     PARAMS_FILE,
     SERVING,
     SIMULATION_ARGUMENTS,
@@ -57,6 +58,7 @@ _COMMON = (
     Parameter("device", "cpu", "device of the policy, e.g. cpu or cuda:0"),
     Parameter("threads", 1, "threads the policy computes with on a CPU", minimum=1),
     Parameter("bundles", (), "folders of SAE bundles; empty = every bundle beside the policy"),
+    MAP,
     Parameter("record", True, "record a bag from the start"),
     Parameter("images", False, "with record: the camera pictures, too"),
     Parameter(

@@ -86,6 +86,13 @@ PARAMS_FILE = Parameter(
     "params_file", "", "ROS parameter file for the nodes; what it says counts over the arguments"
 )
 
+MAP = Parameter(
+    "map",
+    "",
+    "what the policy calls an observation of the contract, where the names differ: "
+    "agentview=observation.images.image,wrist=observation.images.image2",
+)
+
 SIMULATION_ARGUMENTS = (
     Parameter(
         "env",
@@ -115,6 +122,7 @@ SIMULATION_ARGUMENTS = (
     ),
     Parameter("policy", "", "folder of the policy; empty = the demonstration policy"),
     Parameter("bundles", (), "folders of SAE bundles; empty = every bundle beside the policy"),
+    MAP,
     Parameter(
         "backend",
         "torch",
@@ -236,6 +244,8 @@ def policy_spec(policy: Path, bundles: tuple[str, ...], values: Mapping[str, Val
     """Return the policy node."""
     parameters: dict[str, Value] = {"policy": str(policy)}
     parameters |= {name: values[name] for name in ("backend", "device", "threads")}
+    if values["map"]:
+        parameters["map"] = values["map"]
     if bundles:  # rcl knows no type for an empty list
         parameters["bundles"] = bundles
     # Without its policy the bridge holds still, so there is time to start it again.

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_families import statistics
 
-from vla_sae_ros.core.errors import ObservationError
+from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.policy.tiny.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
@@ -100,7 +100,16 @@ def test_a_dropped_chunk_is_asked_for_anew(loaded: LoadedPolicy) -> None:
 
 
 def test_a_policy_of_other_cameras_is_refused_and_never_runs_blind(loaded: LoadedPolicy) -> None:
-    runner = PolicyRunner(loaded, FakeEnvironment(("image", "image2")))  # type: ignore[arg-type]
+    environment = FakeEnvironment(("front", "side"))
+    with pytest.raises(ConfigurationError, match=r"observation\.images\.agentview"):
+        PolicyRunner(loaded, environment)  # type: ignore[arg-type]
+
+
+def test_a_policy_that_calls_the_cameras_otherwise_acts_as_if_it_did_not(
+    loaded: LoadedPolicy,
+) -> None:
+    names = {"front": "agentview", "side": "wrist"}
+    environment = FakeEnvironment(("front", "side"))
+    runner = PolicyRunner(loaded, environment, names=names)  # type: ignore[arg-type]
     runner.start(TASK, 7)
-    with pytest.raises(ObservationError, match=r"observation\.images\.agentview"):
-        runner.act(OBSERVATION)
+    np.testing.assert_array_equal(runner.act(OBSERVATION), driven(loaded, 7, 1)[0])

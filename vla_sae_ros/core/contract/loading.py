@@ -41,6 +41,7 @@ def parse_contract(document: object) -> Contract:
         _task(key, value, top.path(f"tasks.{key}"))
         for key, value in top.section("tasks", {}).items()
     )
+    names = _names(top.section("map", {}))
     top.done()
     if len(actions) != 1:
         raise ContractError(
@@ -50,7 +51,15 @@ def parse_contract(document: object) -> Contract:
                 "exactly one entry; a list under it splits the vector",
             )
         )
-    return Contract(robot_type, fps, observations, actions, tasks)
+    return Contract(robot_type, fps, observations, actions, tasks, names)
+
+
+def _names(section: Fields) -> dict[str, str]:
+    names = section.items()
+    for key, name in names:
+        if not isinstance(name, str) or not name:
+            raise ContractError(complaint(section.path(key), name, "what the policy calls it"))
+    return dict(names)
 
 
 def _entries(section: Fields, is_action: bool) -> tuple[Entry, ...]:

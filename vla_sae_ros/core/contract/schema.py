@@ -5,8 +5,8 @@ The names of the keys are those of the rosetta contract format (https://github.c
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from vla_sae_ros.core.alignment import Align
@@ -108,6 +108,15 @@ class Contract:
     observations: tuple[Entry, ...]
     actions: tuple[Entry, ...]
     tasks: tuple[Task, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Observation -> what the policy calls it, where that is another name; `map` in the file."""
+
+    @property
+    def offered(self) -> dict[str, tuple[int, ...] | None]:
+        """Return every observation with its shape, None for a picture's."""
+        return {
+            entry.key: None if entry.is_image else (entry.width,) for entry in self.observations
+        }
 
     @property
     def period_ns(self) -> int:

@@ -25,6 +25,11 @@ class PolicyParameters:
         "environment whose contract counts without a file: libero, or one of lerobot's with its "
         "settings, e.g. metaworld:task=push-v3",
     )
+    map: str = parameter(
+        "",
+        "what the policy calls an observation of the contract, where the names differ: "
+        "agentview=observation.images.image,wrist=observation.images.image2",
+    )
     backend: str = parameter(
         "torch",
         "what computes the policy: torch, or onnx for an exported one (vla-sae export)",

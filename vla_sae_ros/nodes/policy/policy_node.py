@@ -23,6 +23,7 @@ from vla_sae_ros.nodes.policy.heatmap_publisher import first_choice
 from vla_sae_ros.nodes.policy.messages import facts
 from vla_sae_ros.nodes.policy.parameters import PolicyParameters, steering_limits
 from vla_sae_ros.nodes.policy.server import PolicyServer, ServingOptions
+from vla_sae_ros.policy.checkpoints.feature_match import read_map
 from vla_sae_ros.policy.inference import Engine
 from vla_sae_ros.sim.benchmark import benchmark_named
 
@@ -134,24 +135,27 @@ class PolicyNode(LifecycleNode):
         )
         self._engine = make_engine(values)
         self._narrow_contract()
-        self._engine.warm_up()
+        self._require_actions(self._engine.warm_up()[1])
         self._collector = make_collector(self._engine, values, self._contract.fps)
 
     def _narrow_contract(self) -> None:
         """Keep of the contract what the policy needs; raises ConfigurationError without that."""
         assert self._engine is not None
-        offered = {entry.key for entry in self._contract.observations}
-        wanted = self._engine.input_features
-        if not wanted <= offered:
+        given = dict(self._contract.names) | read_map(self._values.map)
+        self._engine.observe(self._contract.offered, given)
+        self._contract = self._contract.observing(self._engine.input_features)
+
+    def _require_actions(self, width: int) -> None:
+        wanted = self._contract.action.width
+        if width != wanted:
             raise ConfigurationError(
                 complaint(
-                    "the contract does not offer what the policy needs",
-                    sorted(offered),
-                    sorted(wanted),
-                    "Add the missing observations to the contract.",
+                    "numbers in an action of the policy",
+                    width,
+                    f"{wanted}, as {self._contract.robot_type}'s contract has it",
+                    "Use the contract of the robot that the policy was trained for.",
                 )
             )
-        self._contract = self._contract.observing(wanted)
 
     def _stop_serving(self) -> None:
         if self._server is not None:

@@ -50,11 +50,6 @@ def require_known_steps(loaded: LoadedPolicy) -> None:
             raise ConfigurationError(
                 complaint("processor step of a policy to export", type(step).__name__, allowed)
             )
-        renamed = isinstance(step, RenameObservationsProcessorStep) and step.rename_map
-        if renamed:
-            raise ConfigurationError(
-                complaint("rename_map of a policy to export", step.rename_map, "none")
-            )
         if isinstance(step, _RELATIVE) and step.enabled:
             raise ConfigurationError(
                 complaint(f"{type(step).__name__} of a policy to export", "enabled", "not enabled")

@@ -15,6 +15,7 @@ import torch
 
 from vla_sae_ros.core.catalogue import CATALOGUE_FILE
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.policy.checkpoints.input_features import inputs_of
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.export.graph_tap import GraphTap
 from vla_sae_ros.policy.export.graphs import WORDS, write_prefix, write_step
@@ -147,6 +148,7 @@ def _describe(
             for tap, bundle, path in zip(taps, source.bundles, source.folders, strict=True)
         ),
         made_with={name: version(name) for name in ("lerobot", "torch", "onnx", "onnxscript")},
+        renamed=dict(inputs_of(loaded, masks_cameras=False).renamed),
     )
 
 

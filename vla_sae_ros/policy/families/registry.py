@@ -19,11 +19,14 @@ class Family:
         module, function: of the adapter.
         tiny: module that builds small models, with `shrunken_as_saved`, where lerobot's own
             configuration cannot say how small they are.
+        masks_cameras: a camera of its configuration may be missing: lerobot fills its slot and
+            masks it. Others would leave the slot out, and read what they were not trained on.
     """
 
     module: str
     function: str
     tiny: str = ""
+    masks_cameras: bool = False
 
     def adapter(self, policy: object) -> PolicyAdapter:
         made: PolicyAdapter = getattr(importlib.import_module(self.module), self.function)(policy)
@@ -39,7 +42,9 @@ class Family:
         return context
 
 
-PI = Family("vla_sae_ros.policy.families.pi0", "pi0_adapter", "vla_sae_ros.policy.tiny.tiny_pi")
+PI = Family(
+    "vla_sae_ros.policy.families.pi0", "pi0_adapter", "vla_sae_ros.policy.tiny.tiny_pi", True
+)
 FAMILIES = {
     "smolvla": Family("vla_sae_ros.policy.families.smolvla", "smolvla_adapter"),
     "pi0": PI,
@@ -48,6 +53,7 @@ FAMILIES = {
         "vla_sae_ros.policy.families.pi0_fast",
         "pi0_fast_adapter",
         "vla_sae_ros.policy.tiny.tiny_pi",
+        True,
     ),
     "groot": Family("vla_sae_ros.policy.families.groot", "groot_adapter"),
     "xvla": Family("vla_sae_ros.policy.families.xvla", "xvla_adapter"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.policy.checkpoints.checkpoint_files import WEIGHTS
+from vla_sae_ros.policy.checkpoints.feature_match import InputFeature, Inputs
 from vla_sae_ros.policy.checkpoints.policy_id import policy_id_of
 from vla_sae_ros.policy.onnx.names import DESCRIPTION, EXPORT_FOLDER, FORMAT
 
@@ -117,6 +118,7 @@ class Description:
         prompt: the rule.
         sites: tapped sites in the order of their read-outs.
         made_with: versions of the libraries that exported it.
+        renamed: name in the data set -> policy feature, as the policy's preprocessor had it.
     """
 
     policy_id: str
@@ -138,6 +140,14 @@ class Description:
     prompt: PromptRule
     sites: tuple[ExportedSite, ...]
     made_with: dict[str, str]
+    renamed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> Inputs:
+        """What the policy reads. Every camera has its place in the graph: none may be missing."""
+        pictures = dict.fromkeys(self.cameras, InputFeature(True, (3, *self.picture_size)))
+        state = {self.state: InputFeature(False, (self.state_size,))}
+        return Inputs(pictures | state, self.renamed, masks_cameras=False)
 
     def save(self, folder: Path) -> None:
         """Write exported.json; an export without it is not one, so it is written last."""

@@ -10,6 +10,7 @@ import numpy as np
 from onnxruntime import OrtValue
 
 from vla_sae_ros.core.steering import Snapshot, SteeringSite
+from vla_sae_ros.policy.checkpoints.feature_match import Feed, match_features
 from vla_sae_ros.policy.inference import NO_STEERING, WARM_UPS, Inference, noise_state
 from vla_sae_ros.policy.observation import require_features, require_picture, require_vector
 from vla_sae_ros.policy.onnx.bundle import OnnxBundle, decoder_rows, exported_bundles
@@ -58,6 +59,8 @@ class OnnxEngine:
         self.description = Description.load(folder)
         sites = self.description.sites
         self.bundles: tuple[OnnxBundle, ...] = exported_bundles(folder, sites, bundles)
+        self._inputs = self.description.inputs
+        self._feeds: tuple[Feed, ...] = self._inputs.as_they_are()
         self._prompt = Prompt(folder, self.description.prompt)
         self._prefix, self._step, self._tapped_step = (
             Graph(folder / name, device, threads) for name in (PREFIX, STEP, TAPPED_STEP)
@@ -77,7 +80,17 @@ class OnnxEngine:
 
     @property
     def input_features(self) -> frozenset[str]:
-        return frozenset((*self.description.cameras, self.description.state))
+        return frozenset(feed.offered for feed in self._feeds)
+
+    def observe(
+        self, offered: Mapping[str, tuple[int, ...] | None], given: Mapping[str, str] = {}
+    ) -> None:
+        """Take frames that bear these names from now on; see `match_features`.
+
+        Raises:
+            ConfigurationError: they do not hold what the policy reads; nothing is changed.
+        """
+        self._feeds = match_features(self._inputs, offered, given)
 
     def close(self) -> None:
         """Nothing outlives the engine."""
@@ -90,14 +103,20 @@ class OnnxEngine:
         """Return why no feature can be drawn over the pictures."""
         return "an exported policy keeps no codes of single camera tokens; serve it with torch"
 
-    def warm_up(self) -> None:
-        """Infer on blank pictures, so that the first real inference is not the slow one."""
-        frame: dict[str, np.ndarray] = {
-            key: np.zeros((256, 256, 3), np.uint8) for key in self.description.cameras
-        }
-        frame[self.description.state] = np.zeros(self.description.state_size, np.float32)
+    def warm_up(self) -> tuple[int, int]:
+        """Infer on blank pictures, so that the first real inference is not the slow one; return
+        the shape (H, A) of a chunk."""
+        frame: dict[str, np.ndarray] = {}
+        for feed in self._feeds:
+            feature = self._inputs.features[feed.feature]
+            if feature.is_picture:
+                frame[feed.offered] = np.zeros((256, 256, 3), np.uint8)
+            else:
+                frame[feed.offered] = np.zeros(feature.shape, np.float32)
         for _ in range(WARM_UPS):
-            self.infer(frame, "warm up", (0, 0))
+            inference = self.infer(frame, "warm up", (0, 0))
+        height, width = inference.actions.shape
+        return height, width
 
     def infer(
         self,
@@ -149,6 +168,7 @@ class OnnxEngine:
     def _observed(self, frame: Mapping[str, np.ndarray], instruction: str) -> dict[str, np.ndarray]:
         description = self.description
         require_features(frame, self.input_features)
+        frame = {feed.feature: frame[feed.offered] for feed in self._feeds}
         feeds: dict[str, np.ndarray] = {}
         for key in description.cameras:
             require_picture(key, frame[key])

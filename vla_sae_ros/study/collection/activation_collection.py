@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,8 @@ class ActivationCollection:
         def answer(query: PolicyQuery) -> np.ndarray:
             nonlocal checked
             actions = self._infer(episode, query)
-            self._picture_bytes = max(self._picture_bytes, pictures.add(query))
+            seen = replace(query, frame=self._engine.own_names(query.frame))
+            self._picture_bytes = max(self._picture_bytes, pictures.add(seen))
             if not checked:
                 self._check_disk(inferences_left)
                 checked = True

@@ -19,6 +19,7 @@ from vla_sae_ros.core.picture_record import Quality, installed_record, write_pic
 from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.policy.batch_engine import BatchEngine
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.checkpoints.feature_match import MAP_HELP, read_map
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
@@ -40,6 +41,7 @@ from vla_sae_ros.study.collection.simulated_source import (
 )
 from vla_sae_ros.study.rollouts.picture_options import add_picture_arguments, told_pictures
 from vla_sae_ros.study.rollouts.rollout_job import environment_of
+from vla_sae_ros.study.rollouts.simulated import offered_features
 from vla_sae_ros.study.rollouts.trials import Trial, parse_range, parse_tasks
 
 _EPISODES = 40  # per task of a simulation
@@ -52,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sites", nargs="+", required=True, help="e.g. backbone.1 expert.1")
     parser.add_argument("--policy", type=Path, help="default: the demonstration policy")
+    parser.add_argument("--map", default="", metavar="OFFERED=POLICY,...", help=MAP_HELP)
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--env",
@@ -122,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
         return _run_side_by_side(args, policy, loaded, batch)
     engine = PolicyEngine(loaded)
     check_sites(args.sites, list(engine.adapter.sites))
-    source = _source(args, sorted(engine.input_features))
+    source = _source(args, engine)
     try:
         collection = ActivationCollection(
             engine,
@@ -220,20 +223,27 @@ def _collect(
             print(f"  {words}", file=sys.stderr)
 
 
-def _source(args: argparse.Namespace, features: list[str]) -> EpisodeSource:
+def _source(args: argparse.Namespace, engine: PolicyEngine) -> EpisodeSource:
+    """Return what the arguments name, once the engine takes its frames."""
     # A source's libraries are needed by its user only.
+    given = read_map(args.map)
     if args.dataset is not None:
-        from vla_sae_ros.study.collection.dataset_source import DatasetSource
+        from vla_sae_ros.study.collection import dataset_source
 
-        return DatasetSource(args.dataset, features, args.every, args.episodes)
+        engine.observe(dataset_source.offered_features(args.dataset), given)
+        features = sorted(engine.input_features)
+        return dataset_source.DatasetSource(args.dataset, features, args.every, args.episodes)
     if args.bag is not None:
         from vla_sae_ros.study.collection.bag_source import BagSource
 
         contract = load_contract(args.contract or resource("config", "contracts", "libero.yaml"))
-        return BagSource(args.bag, contract)
+        engine.observe(contract.offered, dict(contract.names) | given)
+        return BagSource(args.bag, contract.observing(engine.input_features))
     benchmark, suite = _benchmark(args)
     trials = _trials(args, benchmark, suite)
-    return SimulatedSource(benchmark.environment(suite), trials, args.every)
+    environment = benchmark.environment(suite)
+    engine.observe(offered_features(environment), given)
+    return SimulatedSource(environment, trials, args.every)
 
 
 def _benchmark(args: argparse.Namespace) -> tuple[Benchmark, str]:

@@ -52,29 +52,39 @@ class DatasetEpisode:
         return bool(last[SUCCESS].any()) if SUCCESS in last else None
 
 
+def offered_features(folder: Path) -> dict[str, tuple[int, ...] | None]:
+    """Return the observations of a data set with their shapes, None for pictures.
+
+    Raises:
+        ConfigurationError: no such data set, or one of a version that lerobot does not read.
+    """
+    features = _description(folder)["features"]
+    return {
+        name: None if feature["dtype"] in ("image", "video") else tuple(feature["shape"])
+        for name, feature in features.items()
+        if name.startswith("observation.")
+    }
+
+
 class DatasetSource:
     """Every episode of a data set that is on this machine, or the first `episodes`.
 
+    Args:
+        folder: of the data set.
+        features: those of its observations that the policy reads.
+        every: rows per inference.
+        episodes: how many; None means all.
+
     Raises:
-        ConfigurationError: no such data set, or one without what the policy reads.
+        ConfigurationError: no such data set, or one of a version that lerobot does not read.
     """
 
     def __init__(
         self, folder: Path, features: Sequence[str], every: int, episodes: int | None = None
     ) -> None:
-        _check_version(folder)
+        _description(folder)
         self._dataset = LeRobotDataset(folder.name, root=folder)
         _index_tasks_by_text(self._dataset.meta)
-        missing = sorted(set(features) - set(self._dataset.features))
-        if missing:
-            raise ConfigurationError(
-                complaint(
-                    f"features of {folder} that the policy reads",
-                    sorted(self._dataset.features),
-                    sorted(features),
-                    "Rename the data set's features, or use the policy it was made for.",
-                )
-            )
         self._features, self._every = tuple(features), every
         self._count = min(self._dataset.num_episodes, episodes or self._dataset.num_episodes)
         self._identity = f"data set {_content_id(self._dataset)}, every {every}"
@@ -100,15 +110,16 @@ class DatasetSource:
         """Nothing is held open."""
 
 
-def _check_version(folder: Path) -> None:
-    """Raise ConfigurationError: no data set, or one of a version that lerobot does not read."""
+def _description(folder: Path) -> dict[str, Any]:
+    """Return info.json; raises ConfigurationError for a version that lerobot does not read."""
     path = folder / "meta" / "info.json"
     if not path.is_file():
         raise ConfigurationError(
             complaint("LeRobotDataset", str(folder), "a folder with meta/info.json")
         )
     try:
-        version = json.loads(path.read_text(encoding="utf-8"))["codebase_version"]
+        description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version, _ = description["codebase_version"], description["features"]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
             f"{path} is no description of a data set ({type(error).__name__}: {error}). Copy the "
@@ -124,6 +135,7 @@ def _check_version(folder: Path) -> None:
                 "lerobot.scripts.convert_dataset_v21_to_v30 --repo-id OWNER/NAME (or --root).",
             )
         )
+    return description
 
 
 def _index_tasks_by_text(meta: Any) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from vla_sae_ros.core.contract import Contract, load_contract
 from vla_sae_ros.policy.checkpoints.device import usable_device
+from vla_sae_ros.policy.checkpoints.feature_match import MAP_HELP, read_map
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource, share_folder
@@ -31,6 +32,7 @@ def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
         help="SAE bundles; default: every bundle beside the policy, in sae/",
     )
     parser.add_argument("--contract", type=Path, help="contract file; default: LIBERO's")
+    parser.add_argument("--map", metavar="OFFERED=POLICY,...", help=MAP_HELP)
     parser.add_argument("--device", default="", help="torch device; default: the recorded one")
 
 
@@ -46,7 +48,11 @@ def engine_for(args: argparse.Namespace, recorded: Facts) -> PolicyEngine:
         path.parent for path in (folder.parent / "sae").glob("*/bundle.yaml")
     )
     loaded = load_policy(folder, device)
-    return PolicyEngine(loaded, [SaeBundle.load(bundle, device) for bundle in bundles])
+    engine = PolicyEngine(loaded, [SaeBundle.load(bundle, device) for bundle in bundles])
+    contract = contract_for(args)
+    given = recorded.get("parameter.map", "") if args.map is None else args.map
+    engine.observe(contract.offered, dict(contract.names) | read_map(given))
+    return engine
 
 
 def contract_for(args: argparse.Namespace) -> Contract:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
@@ -9,7 +11,7 @@ from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.sim.environment import Environment, FloatArray, Observation
 from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS
-from vla_sae_ros.study.rollouts.simulated import executable, policy_frame
+from vla_sae_ros.study.rollouts.simulated import executable, offered_features, policy_frame
 
 
 class PolicyRunner:
@@ -17,12 +19,21 @@ class PolicyRunner:
 
     The noise of an episode's chunks is drawn one after another from the episode's seed, so that an
     episode can be repeated, whatever the policy's family.
+
+    Raises:
+        ConfigurationError: the policy reads what the environment does not show; `names` may say
+            what it calls it (`--map`).
     """
 
     def __init__(
-        self, policy: LoadedPolicy, environment: Environment, execute_steps: int = EXECUTE_STEPS
+        self,
+        policy: LoadedPolicy,
+        environment: Environment,
+        execute_steps: int = EXECUTE_STEPS,
+        names: Mapping[str, str] = {},
     ) -> None:
         self._engine, self._environment = PolicyEngine(policy), environment
+        self._engine.observe(offered_features(environment), names)
         self._execute_steps = execute_steps
         self._chunk: np.ndarray = np.empty((0, 0))
         self.start("", 0)
@@ -38,10 +49,7 @@ class PolicyRunner:
         self._next = self._execute_steps
 
     def act(self, observation: Observation) -> FloatArray:
-        """Return the action (A,), within the environment's bounds, for this step.
-
-        Raises ObservationError where the policy reads what the environment does not show.
-        """
+        """Return the action (A,), within the environment's bounds, for this step."""
         if self._next >= self._execute_steps:
             self._chunk, self._next = self._infer(observation), 0
         self._next += 1

@@ -12,6 +12,16 @@ from vla_sae_ros.sim.own_contract import OwnContract, frame_of
 IN_BASKET_M = 0.09
 
 
+def offered_features(environment: Environment) -> dict[str, tuple[int, ...] | None]:
+    """Return the keys of `policy_frame` with their shapes, None for pictures."""
+    if isinstance(environment, OwnContract):
+        return environment.contract.offered
+    offered: dict[str, tuple[int, ...] | None] = {
+        f"observation.images.{camera}": None for camera in environment.cameras
+    }
+    return {**offered, "observation.state": (8,)}
+
+
 def policy_frame(environment: Environment, observation: Observation) -> dict[str, np.ndarray]:
     """Return what a policy sees: pictures (H, W, 3) uint8 and float32 vectors, by feature.
 
