@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from counting_scene import TASKS, CountingScene
+from lerobot.configs.types import FeatureType, PolicyFeature
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from served_bag import ServedBag
+from tiny_families import statistics
 
 from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.activations.format import CollectionError
 from vla_sae_ros.activations.frames import read_frame
-from vla_sae_ros.activations.source import EpisodeSource, SourceEpisode
+from vla_sae_ros.activations.observations import read_observation
+from vla_sae_ros.activations.source import EpisodeSource, PolicyQuery, SourceEpisode
 from vla_sae_ros.cli import main
 from vla_sae_ros.core.contract import load_contract
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.policy.inference import noise_state
+from vla_sae_ros.policy.loading import load_policy
+from vla_sae_ros.policy.tiny.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.collection import activation_collection
 from vla_sae_ros.study.collection.activation_collection import ActivationCollection, Tally
 from vla_sae_ros.study.collection.bag_source import BagSource
-from vla_sae_ros.study.collection.dataset_source import DatasetSource
+from vla_sae_ros.study.collection.dataset_source import DatasetSource, offered_features
 from vla_sae_ros.study.collection.simulated_source import SimulatedSource, plan_collection
 
 SITES = ("backbone.1", "expert.0")
@@ -147,11 +155,81 @@ def test_a_lerobot_data_set_is_collected_episode_by_episode(
     assert all(one.rows == 6 for one in data.steps)  # one per action of the chunk
 
 
-def test_a_data_set_without_what_the_policy_reads_is_refused(data_set: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"observation\.images\.third"):
-        DatasetSource(data_set, ["observation.images.third"], 1)
+def test_a_data_set_offers_its_observations_by_their_names_and_shapes(
+    loaded: LoadedPolicy, data_set: Path
+) -> None:
+    offered = offered_features(data_set)
+    assert offered["observation.state"] == (8,)
+    cameras = [name for name, shape in offered.items() if shape is None]
+    assert cameras and all(name.startswith("observation.images.") for name in cameras)
+    PolicyEngine(loaded).observe(offered)
+
+
+def test_a_folder_that_is_no_data_set_is_refused(data_set: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"info\.json"):
         DatasetSource(data_set.parent, [], 1)
+    with pytest.raises(ConfigurationError, match=r"info\.json"):
+        offered_features(data_set.parent)
+
+
+def renaming_policy(folder: Path) -> LoadedPolicy:
+    """As `lerobot-train --rename_map` saves it; it has a third camera, which no robot had."""
+    theirs = [f"observation.images.{one}_0_rgb" for one in ("base", "left_wrist", "right_wrist")]
+    picture, state = PolicyFeature(FeatureType.VISUAL, (3, 64, 96)), FeatureType.STATE
+    inputs = dict.fromkeys(theirs, picture) | {"observation.state": PolicyFeature(state, (8,))}
+    policy = build_tiny_pi("pi05", PiSize(), input_features=inputs)
+    save_tiny_pi(policy, PiSize(), statistics(), folder)
+    file = folder / "policy_preprocessor.json"
+    pipeline = json.loads(file.read_text())
+    ours = [f"observation.images.{one}" for one in ("agentview", "wrist")]
+    for step in pipeline["steps"]:
+        if step.get("registry_name") == "rename_observations_processor":
+            step["config"]["rename_map"] = dict(zip(ours, theirs, strict=False))
+    file.write_text(json.dumps(pipeline))
+    return load_policy(folder)
+
+
+def test_a_policy_that_renames_the_data_sets_cameras_answers_as_in_lerobot(
+    data_set: Path, tmp_path: Path
+) -> None:
+    loaded = renaming_policy(tmp_path / "policy")
+    engine = PolicyEngine(loaded)
+    engine.observe(offered_features(data_set))
+    source = DatasetSource(data_set, sorted(engine.input_features), 5)
+    chunks = []
+
+    def answer(query: PolicyQuery) -> np.ndarray:
+        seed = (query.seed, query.step)
+        chunks.append(engine.infer(query.frame, query.instruction, seed).actions)
+        return chunks[-1]
+
+    next(iter(source.episodes())).play(answer)
+    item = LeRobotDataset("d", root=data_set)[0]
+    batch = {key: value for key, value in item.items() if key.startswith("observation.")}
+    generator = torch.Generator().manual_seed(noise_state((0, 0)))
+    noise = torch.randn(1, *engine.adapter.noise_shape, generator=generator)
+    with torch.inference_mode():
+        prepared = loaded.preprocessor({**batch, "task": item["task"]})
+        chunk = loaded.policy.predict_action_chunk(prepared, noise=noise)
+    np.testing.assert_allclose(chunks[0], loaded.postprocessor(chunk)[0].numpy(), atol=1e-5)
+
+
+def test_observations_are_kept_under_the_policys_own_names(data_set: Path, tmp_path: Path) -> None:
+    engine = PolicyEngine(renaming_policy(tmp_path / "policy"))
+    engine.observe(offered_features(data_set))
+    source = DatasetSource(data_set, sorted(engine.input_features), 5)
+    folder = tmp_path / "a"
+    collection = ActivationCollection(engine, folder, ["expert.1"], "mean", source, 0, True)
+    collection.run(collection.waiting(), lambda episode: None)
+    collection.close()
+    first = ActivationDataset.open(folder).episodes[0]
+    kept = read_observation(folder, first.episode_id, 0)
+    assert kept is not None
+    assert sorted(kept.frame) == [
+        "observation.images.base_0_rgb",
+        "observation.images.left_wrist_0_rgb",
+        "observation.state",
+    ]
 
 
 @pytest.fixture

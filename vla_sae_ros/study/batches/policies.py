@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -20,16 +21,20 @@ class AnsweringPolicy:
 
 @dataclass(frozen=True)
 class PolicySpec:
-    """A policy folder; every machine needs it at this path. threads: of torch."""
+    """A policy folder; every machine needs it at this path.
+
+    threads: of torch. names: what the policy calls an observation, as in `--map`.
+    """
 
     folder: Path
     device: str = "cpu"
     threads: int = 1
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def open(self) -> AnsweringPolicy:
         """Load the policy."""
         torch.set_num_threads(self.threads)
-        return AnsweringPolicy(BatchEngine(load_policy(self.folder, self.device)))
+        return AnsweringPolicy(BatchEngine(load_policy(self.folder, self.device), self.names))
 
     @property
     def gpus(self) -> float:

@@ -18,8 +18,8 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.picture_record import Quality, installed_record, write_picture_record
 from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.policy.batch_engine import BatchEngine
-from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.checkpoints.feature_match import MAP_HELP, read_map
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ class DatasetSource:
         self, folder: Path, features: Sequence[str], every: int, episodes: int | None = None
     ) -> None:
         _description(folder)
-        self._dataset = LeRobotDataset(folder.name, root=folder)
+        self._dataset = LeRobotDataset(folder.name, root=folder, video_backend=_video_backend())
         _index_tasks_by_text(self._dataset.meta)
         self._features, self._every = tuple(features), every
         self._count = min(self._dataset.num_episodes, episodes or self._dataset.num_episodes)
@@ -136,6 +137,15 @@ def _description(folder: Path) -> dict[str, Any]:
             )
         )
     return description
+
+
+def _video_backend() -> str:
+    """Return what decodes videos. lerobot chooses the same, and logs 110 lines about why."""
+    try:
+        importlib.import_module("torchcodec")
+    except (ImportError, OSError, RuntimeError):  # no FFmpeg that it was built for
+        return "pyav"
+    return "torchcodec"
 
 
 def _index_tasks_by_text(meta: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.picture_record import Quality
+from vla_sae_ros.policy.checkpoints.feature_match import MAP_HELP, read_map
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sim.benchmark import DEFAULT_SUITE, Benchmark, benchmark_named
 from vla_sae_ros.sim.environment import LIBERO, Environment, FloatArray, Layout, Observation
@@ -55,10 +56,11 @@ def policy_actor(
     environment: Environment,
     execute_steps: int,
     render_quality: Quality = "full",
+    names: Mapping[str, str] = {},
 ) -> Actor:
-    """Load a policy to drive with."""
+    """Load a policy to drive with; `names` as in `--map`."""
     policy = load_policy(folder)
-    runner = PolicyRunner(policy, environment, execute_steps)
+    runner = PolicyRunner(policy, environment, execute_steps, names)
 
     def begin(trial: Trial) -> Act:
         runner.start(instruction_of(environment, trial.task.instruction), trial.seed)
@@ -172,6 +174,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the layouts and of the policy's noise, one more for each episode; "
         "default %(default)s; less than 1000000 may have been used for training",
     )
+    parser.add_argument("--map", default="", metavar="OFFERED=POLICY,...", help=MAP_HELP)
     parser.add_argument(
         "--move",
         type=float,
@@ -265,7 +268,11 @@ def run(args: argparse.Namespace) -> int:
             expert_actor(environment)
             if isinstance(environment, LiberoEnvironment) and args.policy == EXPERT
             else policy_actor(
-                Path(args.policy), environment, args.execute_steps, args.render_quality
+                Path(args.policy),
+                environment,
+                args.execute_steps,
+                args.render_quality,
+                read_map(args.map),
             )
         )
         print(table(evaluate(environment, actor, trials, file)))
@@ -279,7 +286,7 @@ def _run_side_by_side(
         raise ConfigurationError(
             complaint("--policy-batch or --ray of the expert, which is no policy", count, "neither")
         )
-    spec = PolicySpec(Path(args.policy).absolute())
+    spec = PolicySpec(Path(args.policy).absolute(), names=read_map(args.map))
     answering = spec.open()
     batch = said_batch(answering.engine, count)
     engine, quality = answering.engine, args.render_quality
