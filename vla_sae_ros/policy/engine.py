@@ -18,6 +18,7 @@ from vla_sae_ros.core.steering import Snapshot, SteeringSite
 from vla_sae_ros.policy.checkpoints.feature_match import Feed, match_features
 from vla_sae_ros.policy.checkpoints.input_features import inputs_of
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.checkpoints.statistics import require_statistics
 from vla_sae_ros.policy.families.adapter import Detachable
 from vla_sae_ros.policy.families.registry import adapter_for, require_family
 from vla_sae_ros.policy.families.site import Site
@@ -79,9 +80,12 @@ class PolicyEngine:
         """Take frames that bear these names from now on; see `match_features`.
 
         Raises:
-            ConfigurationError: they do not hold what the policy reads; nothing is changed.
+            ConfigurationError: they do not hold what the policy reads, or the policy lacks the
+                statistics to normalise it by; nothing is changed.
         """
-        self._feeds = match_features(self._inputs, offered, given)
+        feeds = match_features(self._inputs, offered, given)
+        require_statistics(self.loaded, [feed.feature for feed in feeds])
+        self._feeds = feeds
 
     def own_names(self, frame: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return what the policy reads of a frame, under the policy's own names."""
