@@ -53,10 +53,10 @@ class BatchEngine:
     after the other, to the bit as alone. Used by one thread.
     """
 
-    def __init__(self, loaded: LoadedPolicy) -> None:
+    def __init__(self, loaded: LoadedPolicy, names: Mapping[str, str] = {}) -> None:
         self.together = loaded.policy.name in BATCHED_FAMILIES
         """Whether rows are inferred together at all."""
-        self._engine = PolicyEngine(loaded)
+        self._engine = PolicyEngine(loaded, names=names)
         self._memories: defaultdict[tuple[str, int], TokenMemory] = defaultdict(TokenMemory)
         self._attached: dict[str, SiteRows] = {}
         self._handles: list[Detachable] = []

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.errors import ConfigurationError, ObservationError, complaint
 from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.core.steering import Snapshot, SteeringSite
 from vla_sae_ros.policy.checkpoints.feature_match import Feed, match_features
@@ -36,24 +36,31 @@ from vla_sae_ros.sae import SaeBundle
 class PolicyEngine:
     """A loaded policy with an SAE tap on each bundle's site.
 
-    Not thread-safe: one thread infers. Hooks stay on the policy until `close`.
+    Not thread-safe: one thread infers. Hooks stay on the policy until `close`. The first frame
+    says what the frames' features are called, unless `observe` did: `names` are the user's pairs.
 
     Raises:
         ConfigurationError: a bundle that does not fit the policy, or two on one site.
     """
 
-    def __init__(self, loaded: LoadedPolicy, bundles: Sequence[SaeBundle] = ()) -> None:
+    def __init__(
+        self,
+        loaded: LoadedPolicy,
+        bundles: Sequence[SaeBundle] = (),
+        names: Mapping[str, str] = {},
+    ) -> None:
         self.loaded = loaded
         self.bundles = tuple(bundles)
         self.adapter = adapter_for(loaded.policy.name, loaded.policy)
         self.device = next(loaded.policy.parameters()).device
         self._inputs = inputs_of(loaded, require_family(loaded.policy.name).masks_cameras)
         self._feeds: tuple[Feed, ...] = self._inputs.as_they_are()
+        self._names, self._observed = dict(names), False
         self._taps = [self.make_tap(bundle) for bundle in self.bundles]
-        names = [tap.site.name for tap in self._taps]
-        if len(set(names)) != len(names):
+        sites = [tap.site.name for tap in self._taps]
+        if len(set(sites)) != len(sites):
             raise ConfigurationError(
-                complaint("two bundles on one site", names, "one bundle per site")
+                complaint("two bundles on one site", sites, "one bundle per site")
             )
         self._memories: defaultdict[str, TokenMemory] = defaultdict(TokenMemory)
         self._probes: list[Probe] = []
@@ -85,7 +92,7 @@ class PolicyEngine:
         """
         feeds = match_features(self._inputs, offered, given)
         require_statistics(self.loaded, [feed.feature for feed in feeds])
-        self._feeds = feeds
+        self._feeds, self._observed = feeds, True
 
     def own_names(self, frame: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return what the policy reads of a frame, under the policy's own names."""
@@ -156,6 +163,7 @@ class PolicyEngine:
         """Infer on blank pictures, so that the first real inference is not the slow one; return
         the shape (H, A) of a chunk."""
         frame: dict[str, np.ndarray] = {}
+        observed = self._observed
         for feed in self._feeds:
             feature = self._inputs.features[feed.feature]
             if feature.is_picture:
@@ -164,6 +172,7 @@ class PolicyEngine:
                 frame[feed.offered] = np.zeros(feature.shape, np.float32)
         for _ in range(WARM_UPS):
             inference = self.infer(frame, "warm up", (0, 0))
+        self._observed = observed
         height, width = inference.actions.shape
         return height, width
 
@@ -231,6 +240,8 @@ class PolicyEngine:
         Raises:
             ObservationError: a feature the policy needs is missing, of a wrong shape or not finite.
         """
+        if not self._observed:
+            self._observe_first(frame)
         prepared: dict[str, Any] = self.loaded.preprocessor(self._to_batch(frame, instruction))
         return prepared
 
@@ -292,6 +303,13 @@ class PolicyEngine:
         """Return the noise (1, H, A_max) of (episode seed, control step)."""
         generator = torch.Generator().manual_seed(noise_state(seed))
         return torch.randn(1, *self.adapter.noise_shape, generator=generator)
+
+    def _observe_first(self, frame: Mapping[str, np.ndarray]) -> None:
+        try:
+            self._feeds = match_features(self._inputs, dict.fromkeys(frame), self._names)
+        except ConfigurationError as error:
+            raise ObservationError(str(error)) from error
+        self._observed = True
 
     def _to_batch(self, frame: Mapping[str, np.ndarray], instruction: str) -> dict[str, object]:
         require_features(frame, self.input_features)

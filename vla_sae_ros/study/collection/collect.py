@@ -151,8 +151,9 @@ def run(args: argparse.Namespace) -> int:
 def _run_side_by_side(
     args: argparse.Namespace, policy: Path, loaded: LoadedPolicy, batch: int
 ) -> int:
-    spec = PolicySpec(policy.absolute(), args.device, args.threads)
-    engine = BatchEngine(loaded)
+    names = read_map(args.map)
+    spec = PolicySpec(policy.absolute(), args.device, args.threads, names)
+    engine = BatchEngine(loaded, names)
     check_sites(args.sites, list(engine.adapter.sites))
     said_batch(engine, batch)
     quality: Quality = args.render_quality

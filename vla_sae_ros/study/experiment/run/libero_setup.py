@@ -9,14 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vla_sae_ros.core.contract import load_contract
 from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.policy.batch_engine import BatchEngine
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.loading import load_policy
-from vla_sae_ros.resources import resource
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim.benchmark import benchmark_named
 from vla_sae_ros.sim.environment import LIBERO
@@ -49,9 +47,7 @@ class LiberoSetup:
     def __init__(self, spec: LiberoSetupSpec) -> None:
         self._loaded: LoadedPolicy = load_policy(spec.policy, spec.device)
         bundles = [SaeBundle.load(folder, spec.device) for folder in spec.bundles]
-        self._offered = load_contract(resource("config", "contracts", "libero.yaml")).offered
         engine = PolicyEngine(self._loaded, bundles)  # refuses what does not fit
-        engine.observe(self._offered)
         self.sites: Mapping[str, Site] = engine.adapter.sites
         engine.close()
         self.bundles: Mapping[str, SaeBundle] = {one.card.site: one for one in bundles}
@@ -70,9 +66,7 @@ class LiberoSetup:
         return self._scene
 
     def hook(self, bundles: Sequence[SaeBundle]) -> PolicyEngine:
-        engine = PolicyEngine(self._loaded, bundles)
-        engine.observe(self._offered)
-        return engine
+        return PolicyEngine(self._loaded, bundles)
 
     def row_engine(self) -> BatchEngine:
         """Return the policy as one that infers for many rows at once."""
