@@ -116,12 +116,24 @@ class _Walk:
             # The record before may have claimed too many bytes: look again within it.
             again = previous < offset and data[previous] != Opcode.CHUNK
             found = next_record(data, (previous if again else offset) + 1, end, self.channels)
-            yield Damage(
-                self.chunk if self.chunk >= 0 else offset,
-                max(found - offset, 0),
-                _reason(data, offset, stop, found, end),
-            )
+            at = self.chunk if self.chunk >= 0 else offset
+            if stop is None and found < end and self._is_message(offset, found):
+                yield Damage(at, 0, "a message's length is damaged: it is read to the next record")
+                yield self._message(offset, found)
+            else:
+                reason = _reason(data, offset, stop, found, end)
+                yield Damage(at, max(found - offset, 0), reason)
             previous = offset = found
+
+    def _is_message(self, offset: int, stop: int) -> bool:
+        """Say whether a message of a known channel may fill these bytes."""
+        fits = stop - offset >= HEAD + MESSAGE_HEAD and self.data[offset] == Opcode.MESSAGE
+        return fits and _MESSAGE.unpack_from(self.data, offset + HEAD)[0] in self.channels
+
+    def _message(self, offset: int, stop: int) -> MessagePlace:
+        channel, _, time = _MESSAGE.unpack_from(self.data, offset + HEAD)
+        begin = offset + HEAD + MESSAGE_HEAD
+        return MessagePlace(channel, time, self.chunk, begin, stop - begin)
 
     def _pieces(self, offset: int, stop: int, inside: bool) -> Iterator[Piece] | None:
         """Return what one complete record holds; None when it cannot be a record of this kind."""
@@ -129,9 +141,7 @@ class _Walk:
         if opcode == Opcode.MESSAGE:
             if size < MESSAGE_HEAD:
                 return None
-            channel, _, time = _MESSAGE.unpack_from(self.data, offset + HEAD)
-            begin = offset + HEAD + MESSAGE_HEAD
-            return iter([MessagePlace(channel, time, self.chunk, begin, stop - begin)])
+            return iter([self._message(offset, stop)])
         if opcode in _PARSED:
             return self._parsed(offset, stop)
         if inside:

@@ -41,7 +41,7 @@ def inputs_of(loaded: LoadedPolicy, masks_cameras: bool) -> Inputs:
         for key, feature in observed_features(loaded.policy.config).items()
     }
     renamed: dict[str, str] = {}
-    for step in loaded.preprocessor.steps:
+    for step in getattr(loaded.preprocessor, "steps", ()):
         renamed |= getattr(step, "rename_map", {})  # lerobot's RenameObservationsProcessorStep
     return Inputs(
         features,

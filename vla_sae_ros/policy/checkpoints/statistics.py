@@ -31,8 +31,8 @@ def require_statistics(loaded: LoadedPolicy, inputs: Collection[str]) -> None:
         ConfigurationError: naming what is missing and what is there.
     """
     outputs = loaded.policy.config.output_features
-    for steps, keys in ((loaded.preprocessor.steps, inputs), (loaded.postprocessor.steps, outputs)):
-        for step in steps:
+    for processor, keys in ((loaded.preprocessor, inputs), (loaded.postprocessor, outputs)):
+        for step in getattr(processor, "steps", ()):  # an own family may have functions
             missing = sorted(_missing(step, keys))
             if missing:
                 there = sorted(f"{key}.{name}" for key, one in step.stats.items() for name in one)
