@@ -162,14 +162,7 @@ class PolicyEngine:
     def warm_up(self) -> tuple[int, int]:
         """Infer on blank pictures, so that the first real inference is not the slow one; return
         the shape (H, A) of a chunk."""
-        frame: dict[str, np.ndarray] = {}
-        observed = self._observed
-        for feed in self._feeds:
-            feature = self._inputs.features[feed.feature]
-            if feature.is_picture:
-                frame[feed.offered] = np.zeros((256, 256, 3), np.uint8)
-            else:
-                frame[feed.offered] = np.zeros(feature.shape, np.float32)
+        frame, observed = self._inputs.blank_frame(self._feeds), self._observed
         for _ in range(WARM_UPS):
             inference = self.infer(frame, "warm up", (0, 0))
         self._observed = observed

@@ -7,8 +7,10 @@ preprocessor (`lerobot-train --rename_map`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 
@@ -73,6 +75,17 @@ class Inputs:
     def as_they_are(self) -> tuple[Feed, ...]:
         """Return the feeds of frames that bear the policy's own names."""
         return tuple(Feed(name, name, name) for name in self.features)
+
+    def blank_frame(self, feeds: Sequence[Feed]) -> dict[str, np.ndarray]:
+        """Return black pictures (256, 256, 3) uint8 and float32 zeros, to warm up with."""
+        frame: dict[str, np.ndarray] = {}
+        for feed in feeds:
+            feature = self.features[feed.feature]
+            if feature.is_picture:
+                frame[feed.offered] = np.zeros((256, 256, 3), np.uint8)
+            else:
+                frame[feed.offered] = np.zeros(feature.shape, np.float32)
+        return frame
 
 
 def read_map(text: str) -> dict[str, str]:
