@@ -70,6 +70,11 @@ COMMANDS = (
     ),
     Command("evaluate", "vla_sae_ros.study.experiment.command", "steering experiments"),
     Command(
+        "verdicts",
+        "vla_sae_ros.study.experiment.verdicts_command",
+        "what a study found about features, and into which bundle to write it",
+    ),
+    Command(
         "report",
         "vla_sae_ros.study.reports.report",
         "one HTML page about a bundle and its features",

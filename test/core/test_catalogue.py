@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vla_sae_ros.core.catalogue import CATALOGUE_FILE, FEATURE_CLASSES, Catalogue, FeatureEntry
+from vla_sae_ros.core.catalogue import (
+    CATALOGUE_FILE,
+    FEATURE_CLASSES,
+    TEST_OUTCOMES,
+    Catalogue,
+    FeatureEntry,
+    FeatureTest,
+)
 from vla_sae_ros.core.errors import ConfigurationError
 
 SHARES = st.one_of(st.just(math.nan), st.floats(0, 1))
@@ -27,6 +35,17 @@ ENTRIES = st.builds(
     relative_run_length=SHARES,
     general_probability=SHARES,
     notes=st.text(max_size=10),
+    tests=st.lists(
+        st.builds(
+            FeatureTest,
+            study=st.text(max_size=5),
+            protocol=st.sampled_from(("P1", "P2")),
+            label=st.text(max_size=5),
+            outcome=st.sampled_from(TEST_OUTCOMES),
+            words=st.text(max_size=10),
+        ),
+        max_size=2,
+    ).map(tuple),
 )
 
 
@@ -123,3 +142,32 @@ def test_a_file_that_is_no_catalogue_is_refused(tmp_path: Path, text: str) -> No
         Catalogue.load(path)
     with pytest.raises(ConfigurationError, match="Cannot read"):
         Catalogue.load(tmp_path / "absent.json")
+
+
+def test_a_study_replaces_its_own_earlier_test_and_no_others() -> None:
+    first = FeatureTest("demo", "P2", "hand up", "not shown", "n = 5")
+    open_loop, other = replace(first, protocol="P1"), replace(first, study="dose")
+    again = replace(first, outcome="as named", words="n = 60")
+    entry = FeatureEntry(3)
+    for test in (first, open_loop, other, again):
+        entry = entry.with_test(test)
+    assert entry.tests == (open_loop, other, again)
+
+
+@pytest.mark.parametrize(
+    ("tests", "named"),
+    [
+        ("causal", "tests"),
+        ([{"outcome": "causal"}], "all of"),
+        ([{**asdict(FeatureTest("s", "P2", "", "causal", "")), "outcome": "proven"}], "proven"),
+        ([{**asdict(FeatureTest("s", "P2", "", "causal", "")), "words": 3}], "words"),
+    ],
+)
+def test_a_damaged_test_is_refused_with_its_entry(
+    tmp_path: Path, tests: object, named: str
+) -> None:
+    path = tmp_path / CATALOGUE_FILE
+    row = {"feature": 2, "tests": tests}
+    path.write_text(json.dumps({"format": 1, "site": "expert.0", "features": [row]}))
+    with pytest.raises(ConfigurationError, match=named):
+        Catalogue.load(path)

@@ -193,6 +193,8 @@ def make_catalogue() -> Callable[..., CatalogueView]:
             classes=tuple(("general", "memorized")[row % 2] for row in range(count)),
             descriptions=("",) * count,
             label_sources=("",) * count,
+            tests=("",) * count,
+            outcomes=("",) * count,
             notes=("",) * count,
             listed=largest > 0,
             observed_max=largest,

@@ -11,7 +11,7 @@ from vla_sae_ros.bags.episode_trace import Annotation, EpisodeTrace
 from vla_sae_ros.bags.opened_bag import OpenedBag, messages, open_bag
 from vla_sae_ros.bags.storage.findings import Findings
 from vla_sae_ros.bags.timeline import Tick, Timeline, stamp_of
-from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry
+from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry, FeatureTest
 from vla_sae_ros.core.errors import VlaSaeError
 
 
@@ -123,4 +123,10 @@ def _catalogues(bag: OpenedBag) -> dict[str, Catalogue]:
 def _entry(info: Any) -> FeatureEntry:
     """Return a FeatureInfo of today, or of an older bag that lacks some of its fields."""
     known = [each.name for each in fields(FeatureEntry) if hasattr(info, each.name)]
-    return FeatureEntry(**{name: getattr(info, name) for name in known})
+    values = {name: getattr(info, name) for name in known}
+    names = [each.name for each in fields(FeatureTest)]
+    tests = tuple(
+        FeatureTest(**{name: getattr(test, name) for name in names})
+        for test in values.get("tests", ())
+    )
+    return FeatureEntry(**{**values, "tests": tests})

@@ -128,6 +128,7 @@ def _set(client: SteerClient, args: argparse.Namespace) -> None:
     edit = edit_from(args)
     revision = client.set_steering([edit])
     print(f"accepted: feature {edit.feature}, revision {revision}")
+    print(_known(client, edit))
     if edit.hold:
         return
     if edit.duration:
@@ -144,6 +145,17 @@ def _set(client: SteerClient, args: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         client.release(edit)
         print(f"released feature {edit.feature}")
+
+
+def _known(client: SteerClient, edit: Edit) -> str:
+    """Return the feature's name, and whether a study has tested it or it only correlates."""
+    info = client.known(edit.site, edit.feature)
+    if info is None:
+        return "The policy's catalogue does not list it."
+    name = f"“{info.label}”" if info.label else "not named"
+    if not info.tests:
+        return f"{name}, not tested by steering yet"
+    return "\n".join([name, *(f"  {test.outcome}: {test.words}" for test in info.tests)])
 
 
 def _list(client: SteerClient, _args: argparse.Namespace) -> None:

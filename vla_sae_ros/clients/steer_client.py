@@ -7,7 +7,7 @@ import threading
 
 from vla_sae_ros.clients.client import Client, NoAnswer
 from vla_sae_ros.core.steering import Edit
-from vla_sae_ros.msg import FeatureCatalogue, SteeringState
+from vla_sae_ros.msg import FeatureCatalogue, FeatureInfo, SteeringState
 from vla_sae_ros.wire import qos
 
 STATE_TIMEOUT = 10.0  # [s] for the latched steering state; discovery takes 2 to 3
@@ -35,14 +35,31 @@ class SteerClient(Client):
 
     def bundles(self) -> dict[str, str]:
         """Return site -> content id of the SAE bundles that serve; NoAnswer when nobody says."""
-        self._node.create_subscription(
-            FeatureCatalogue, "policy/catalogue", self._receive_catalogue, qos.LATCHED
-        )
+        if self._catalogue is None:
+            self._node.create_subscription(
+                FeatureCatalogue, "policy/catalogue", self._receive_catalogue, qos.LATCHED
+            )
         with self._changed:
             if not self._changed.wait_for(lambda: self._catalogue is not None, STATE_TIMEOUT):
                 raise NoAnswer("nobody publishes policy/catalogue. Is a policy running?")
             assert self._catalogue is not None
             return dict(zip(self._catalogue.sites, self._catalogue.bundle_ids, strict=True))
+
+    def known(self, site: str, feature: int) -> FeatureInfo | None:
+        """Return what the policy says about a feature, or None; `site` may be empty if only one.
+
+        Raises NoAnswer when no policy says anything.
+        """
+        self.bundles()
+        assert self._catalogue is not None
+        steerable = [
+            name
+            for name, can in zip(self._catalogue.sites, self._catalogue.can_steer, strict=True)
+            if can
+        ]
+        site = site or (steerable[0] if len(steerable) == 1 else "")
+        features = self._catalogue.features
+        return next((one for one in features if (one.site, one.feature) == (site, feature)), None)
 
     def wait_until_gone(self, revision: int) -> None:
         """Wait until this client's edits, set at `revision`, have left the state but for `hold`."""

@@ -19,9 +19,38 @@ from vla_sae_ros.core.whole_file import write_whole
 CATALOGUE_FILE = "catalogue.json"
 FEATURE_CLASSES = ("", "general", "memorized", "dead")
 LABEL_SOURCES = ("", "person", "evidence")
+TEST_OUTCOMES = ("as named", "opposite", "causal", "not shown", "cannot tell")
 _FORMAT = 1
 _SHARES = ("coverage", "density", "relative_run_length", "general_probability")
 _MAY_BE_UNKNOWN = (*_SHARES, "onset_count")  # NaN here, null in the file
+
+
+@dataclass(frozen=True)
+class FeatureTest:
+    """What a steering study found out about a feature: more than a correlation.
+
+    study: the study's name. protocol: "P2" in closed loop, "P1" in open loop.
+    label: the feature's name when it was tested; it may have been renamed since.
+    outcome: one of TEST_OUTCOMES. "causal": it acts, but its name predicts nothing that was
+    measured, or not that. "cannot tell": too few pairs, or no random row to compare with.
+    words: dose, effect, bar of the random rows, p, success plain and steered, in one line.
+    """
+
+    study: str
+    protocol: str
+    label: str
+    outcome: str
+    words: str
+
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError naming the first field that cannot be."""
+        for name, value in asdict(self).items():
+            if not isinstance(value, str):
+                raise ConfigurationError(complaint(f"{name} of a feature's test", value, "text"))
+        if self.outcome not in TEST_OUTCOMES:
+            raise ConfigurationError(
+                complaint("outcome of a feature's test", self.outcome, TEST_OUTCOMES)
+            )
 
 
 @dataclass(frozen=True)
@@ -38,6 +67,7 @@ class FeatureEntry:
     general_probability: of the generality classifier, 0 to 1; NaN when not classified.
     label_source: who gave the label, one of LABEL_SOURCES; empty when there is none or nobody said.
     notes: what people wrote about it.
+    tests: what steering studies found, at most one per study and protocol.
     """
 
     feature: int
@@ -52,6 +82,7 @@ class FeatureEntry:
     general_probability: float = math.nan
     label_source: str = ""
     notes: str = ""
+    tests: tuple[FeatureTest, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError naming the first field that cannot be."""
@@ -83,6 +114,12 @@ class FeatureEntry:
             return replace(self, description=description)
         source = "evidence" if label else ""
         return replace(self, label=label, description=description, label_source=source)
+
+    def with_test(self, test: FeatureTest) -> FeatureEntry:
+        """Return the entry with a test in the place of the same study's earlier one."""
+        key = test.study, test.protocol
+        others = [one for one in self.tests if (one.study, one.protocol) != key]
+        return replace(self, tests=(*others, test))
 
 
 class Catalogue:
@@ -131,6 +168,8 @@ class Catalogue:
         rows = [asdict(entry) for entry in self.entries]
         for row in rows:
             row |= {name: None for name in _MAY_BE_UNKNOWN if math.isnan(row[name])}
+            if not row["tests"]:
+                del row["tests"]
         lines = ",\n".join(json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows)
         head = json.dumps({"format": _FORMAT, "site": self.site})[:-1]
         return f'{head}, "features": [\n{lines}\n]}}\n'
@@ -166,9 +205,19 @@ def _entry(row: Any, number: int, path: Path) -> FeatureEntry:
         )
     row = row | {name: math.nan for name in _MAY_BE_UNKNOWN if row.get(name, 0) is None}
     try:
-        return FeatureEntry(**row)
+        return FeatureEntry(**{**row, "tests": _tests(row.get("tests", []))})
     except ConfigurationError as error:
         raise ConfigurationError(f"Entry {number} of {path}: {error}") from error
+
+
+def _tests(rows: Any) -> tuple[FeatureTest, ...]:
+    known = {field.name for field in fields(FeatureTest)}
+    if not isinstance(rows, list):
+        raise ConfigurationError(complaint("`tests`", rows, "a list"))
+    for row in rows:
+        if not isinstance(row, dict) or set(row) != known:
+            raise ConfigurationError(complaint("a feature's test", row, f"all of {sorted(known)}"))
+    return tuple(FeatureTest(**row) for row in rows)
 
 
 def _is_number(value: object) -> bool:

@@ -163,6 +163,20 @@ def test_filters_narrow_together(model, make_steering, filters, count) -> None:
     assert model.rowCount() == count
 
 
+def test_a_tested_name_is_marked_and_can_be_chosen_apart_from_mere_correlations(
+    model, make_catalogue
+) -> None:
+    found = ("as named", "opposite", "causal", "not shown", "", "", "", "")
+    catalogue = replace(make_catalogue(), outcomes=found, tests=("n = 60",) * 4 + ("",) * 4)
+    show(model, catalogue)
+    labels = [model._text(row, Column.LABEL) for row in range(5)]
+    plain = catalogue.labels
+    assert labels == [f"✓ {plain[0]}", f"✗ {plain[1]}", f"● {plain[2]}", plain[3], plain[4]]
+    assert "n = 60" in model._tooltip(0)
+    model.set_filter(Filter.TESTED, True)
+    assert model.rowCount() == 4
+
+
 def test_pinned_features_come_after_edited_ones_and_before_the_rest(model, make_steering) -> None:
     model._store.pinned = [("expert.0", 3)]
     model.columns.set_steering(make_steering(("expert.0", 1, 1.0)))

@@ -51,6 +51,17 @@ def labels_with(store, name, label: str) -> tuple[str, ...]:
     return (*store.catalogue.labels[:row], label, *store.catalogue.labels[row + 1 :])
 
 
+def test_what_a_study_found_is_told_apart_from_what_only_correlates(view, store, client) -> None:
+    row = store.columns.row_of(FIRST)
+    tests = [""] * store.catalogue.size
+    tests[row] = "as named “hand up”: add +0.25 ‖x‖: height +31 mm"
+    publish(store, client, tests=tuple(tests))
+    select(view, store, FIRST)
+    assert "Tested by steering" in view.tests.text() and "+31 mm" in view.tests.text()
+    select(view, store, SECOND)
+    assert view.tests.text() == "Not tested by steering yet."
+
+
 def test_the_selected_feature_is_described(view, store, client) -> None:
     publish(
         store,

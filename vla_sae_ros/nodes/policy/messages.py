@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry
 from vla_sae_ros.core.readout import SiteReadout
-from vla_sae_ros.msg import ActionChunk, FeatureActivations, FeatureCatalogue, FeatureInfo
+from vla_sae_ros.msg import (
+    ActionChunk,
+    FeatureActivations,
+    FeatureCatalogue,
+    FeatureInfo,
+    FeatureTest,
+)
 from vla_sae_ros.nodes.policy.inference_worker import Job
 from vla_sae_ros.policy.checkpoints.versions import numeric_versions
 from vla_sae_ros.policy.inference import Engine, Inference
@@ -112,6 +119,7 @@ def to_feature_info(site: str, entry: FeatureEntry) -> FeatureInfo:
         general_probability=entry.general_probability,
         label_source=entry.label_source,
         notes=entry.notes,
+        tests=[FeatureTest(**asdict(test)) for test in entry.tests],
     )
 
 
@@ -120,5 +128,5 @@ def _infos(site: str, entries: Sequence[FeatureEntry]) -> list[FeatureInfo]:
     return [
         to_feature_info(site, entry)
         for entry in entries
-        if entry.observed_max > 0.0 or entry.label or entry.notes
+        if entry.observed_max > 0.0 or entry.label or entry.notes or entry.tests
     ]

@@ -18,6 +18,7 @@ from vla_sae_ros.msg import (
     FeatureActivations,
     FeatureCatalogue,
     FeatureInfo,
+    FeatureTest,
     RecordingState,
     RobotState,
     SteeringEvent,
@@ -78,6 +79,8 @@ def catalogue_view(message: FeatureCatalogue) -> CatalogueView:
         classes=rows.texts(lambda info: one_line(info.feature_class)),
         descriptions=rows.texts(lambda info: info.description[:_LONGEST_TEXT]),
         label_sources=rows.texts(lambda info: one_line(info.label_source)),
+        tests=rows.texts(lambda info: "\n".join(map(_test_words, info.tests))),
+        outcomes=rows.texts(lambda info: one_line(info.tests[-1].outcome) if info.tests else ""),
         notes=rows.texts(lambda info: info.notes[:_LONGEST_TEXT]),
         listed=rows.listed,
         observed_max=np.maximum(rows.numbers("observed_max", 0.0), 0.0),
@@ -276,6 +279,11 @@ def one_line(text: str) -> str:
     if not cut.isprintable():
         cut = "".join(c if c.isprintable() else " " for c in cut)
     return " ".join(cut.split())
+
+
+def _test_words(test: FeatureTest) -> str:
+    name = f" “{test.label}”" if test.label else ""
+    return one_line(f"{test.outcome}{name}: {test.words} ({test.study}, {test.protocol})")
 
 
 def _examples(info: FeatureInfo) -> tuple[Example, ...]:

@@ -51,6 +51,10 @@ class CatalogueView:
     classes: tuple[str, ...]
     descriptions: tuple[str, ...]
     label_sources: tuple[str, ...]
+    tests: tuple[str, ...]
+    """What steering studies found, a line each; the first words are the outcome."""
+    outcomes: tuple[str, ...]
+    """Of the newest test, one of core.catalogue.TEST_OUTCOMES; empty where nobody tested it."""
     notes: tuple[str, ...]
     listed: npt.NDArray[np.bool_]
     """(R,) the policy's catalogue knows the feature."""

@@ -31,7 +31,11 @@ class Filter(Enum):
     GENERAL = "general"
     PINNED = "pinned"
     EDITED = "edited"
+    TESTED = "tested"
 
+
+TEST_MARKS = {"as named": "✓", "opposite": "✗", "causal": "●"}
+"""Before the label of a feature that a steering study found to act."""
 
 _ROLES = frozenset(
     {
@@ -201,7 +205,8 @@ class FeatureTableModel(QAbstractTableModel):
         if column == Column.FEATURE:
             return f"#{self.columns.feature[row]}"
         if column == Column.LABEL:
-            return catalogue.labels[row]
+            mark = TEST_MARKS.get(catalogue.outcomes[row], "")
+            return f"{mark} {catalogue.labels[row]}" if mark else catalogue.labels[row]
         if column == Column.CLASS:
             return catalogue.classes[row]
         if column == Column.COVERAGE:
@@ -218,6 +223,7 @@ class FeatureTableModel(QAbstractTableModel):
         lines = [
             f"{site} #{feature}  {catalogue.labels[row]}",
             catalogue.descriptions[row],
+            catalogue.tests[row],
             f"natural {columns.natural[row]:.3f}, applied {columns.applied[row]:.3f}, "
             f"observed maximum {catalogue.observed_max[row]:.3f} (SAE units)",
         ]
@@ -249,6 +255,8 @@ class FeatureTableModel(QAbstractTableModel):
             shown &= pinned
         if Filter.EDITED in self.filters:
             shown &= edited
+        if Filter.TESTED in self.filters:
+            shown &= np.array([bool(one) for one in self._store.catalogue.outcomes], np.bool_)
         values = (
             self._store.history.change(SPARK_SECONDS)
             if self._key is SortKey.CHANGE

@@ -16,7 +16,7 @@ from PyQt5.QtWidgets import (
 
 from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.state.values import CatalogueView, FeatureName
-from vla_sae_ros.panel.views.details_words import METRICS, metrics, source_words
+from vla_sae_ros.panel.views.details_words import METRICS, metrics, source_words, test_words
 from vla_sae_ros.panel.views.examples import Examples
 from vla_sae_ros.panel.views.notes import Drafts, Writing
 from vla_sae_ros.panel.views.notes_edit import NotesEdit
@@ -40,6 +40,7 @@ class DetailsView(QScrollArea):
         self._known = Writing("", "")
         self._drafts = Drafts()
         self.title, self.source, self.description, self.state = (PlainLabel() for _ in range(4))
+        self.tests = PlainLabel()
         self.label, self.notes, self.examples = QLineEdit(), NotesEdit(), Examples()
         self.metrics: dict[str, QLabel] = {}
         self._build()
@@ -95,6 +96,7 @@ class DetailsView(QScrollArea):
         self.title.setText(f"{name[0]} #{name[1]}")
         self.source.setText(source_words(catalogue.label_sources[row]))
         self.description.setText(catalogue.descriptions[row] or "No description.")
+        self.tests.setText(test_words(catalogue.tests[row]))
         for words, value in metrics(catalogue, row).items():
             self.metrics[words].setText(value)
         if other:
@@ -108,7 +110,7 @@ class DetailsView(QScrollArea):
         title = self.title.font()
         title.setBold(True)
         self.title.setFont(title)
-        for words in (self.title, self.source, self.description, self.state):
+        for words in (self.title, self.source, self.description, self.tests, self.state):
             words.setWordWrap(True)
             words.setTextFormat(Qt.TextFormat.PlainText)
             words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -116,7 +118,8 @@ class DetailsView(QScrollArea):
         inner.setContentsMargins(0, 0, 0, 0)
         self.label.setPlaceholderText("Name the feature")
         self.label.setAccessibleName("Label of the feature")
-        for part in (self.label, self.source, self.description, self.notes, self.state):
+        written = (self.label, self.source, self.description, self.tests, self.notes, self.state)
+        for part in written:
             inner.addWidget(part)
         inner.addLayout(self._make_facts())
         inner.addWidget(self.examples)

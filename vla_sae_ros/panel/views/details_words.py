@@ -43,6 +43,11 @@ def number(value: float) -> str:
     return UNKNOWN if math.isnan(value) else f"{value:.3g}"
 
 
+def test_words(tests: str) -> str:
+    """Return what steering studies found, or that none has tested the feature."""
+    return f"Tested by steering:\n{tests}" if tests else "Not tested by steering yet."
+
+
 def source_words(source: str) -> str:
     """Return who named the feature."""
     return {

@@ -5,6 +5,7 @@ const KEEP = {
   all: () => true,
   alive: row => row.alive,
   labelled: row => row.label !== "",
+  tested: row => row.tests.length > 0,
   general: row => row.class === "general",
   memorized: row => row.class === "memorized",
 };
@@ -50,6 +51,8 @@ function cell(row, column) {
     made.prepend(element("span", "", `key ${value}`));
   if (column === "r" && value !== null) made.textContent = (value > 0 ? "+" : "") + value.toFixed(2);
   if (column === "label" && row.source === "person") made.append(element("span", " by a person", "note"));
+  if (column === "label" && row.tests.length)
+    made.append(element("span", ` tested: ${row.tests.at(-1).outcome}`, "note"));
   return made;
 }
 
@@ -76,7 +79,10 @@ function sheet(row) {
 function details(row) {
   const made = element("tr", undefined, "details"), wide = element("td");
   wide.colSpan = COLUMNS.length + 1;
-  for (const text of [row.text, row.notes && `Notes: ${row.notes}`]) if (text) wide.append(element("p", text));
+  const tests = row.tests.map(test =>
+    `Tested by steering (${test.study}): ${test.outcome}${test.label && ` “${test.label}”`}: ${test.words}`);
+  for (const text of [row.text, ...tests, row.notes && `Notes: ${row.notes}`])
+    if (text) wide.append(element("p", text));
   if (row.trace) {
     wide.append(element("p", "Mean activation from the beginning to the end of an episode", "note"));
     wide.append(drawTrace(row.trace, 600, 70));

@@ -105,6 +105,10 @@ def _datum(row: FeatureRow, frames: ContactFrames | None) -> dict[str, Any]:
         "stability": _short(float(np.mean(stability)) if stability else math.nan),
         "text": entry.description,
         "notes": entry.notes,
+        "tests": [
+            {"outcome": one.outcome, "label": one.label, "words": one.words, "study": one.study}
+            for one in entry.tests
+        ],
         "top": [_shown(entry.feature, one, frames) for one in row.top],
         "trace": percent(row.trace) if row.trace is not None else None,
     }
