@@ -17,6 +17,7 @@ from patience import PATIENCE, answer_of, eventually
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
 from second_domain import SECOND_DOMAIN
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import SetBool
@@ -25,7 +26,13 @@ from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.picture_record import PictureRecord
-from vla_sae_ros.msg import EpisodeState, ExecutedAction, SteeringLease, TakeoverState
+from vla_sae_ros.msg import (
+    EpisodeState,
+    ExecutedAction,
+    NodeDescription,
+    SteeringLease,
+    TakeoverState,
+)
 from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.base.running import spin_until
 from vla_sae_ros.nodes.base.told_pictures import picture_facts
@@ -34,7 +41,7 @@ from vla_sae_ros.sim.lerobot_envs.benchmark import LerobotBenchmark
 from vla_sae_ros.study.rollouts.simulated import policy_frame
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.action_client import ActionClient
-from vla_sae_ros.wire.conversions import to_floats, to_ns
+from vla_sae_ros.wire.conversions import to_floats, to_ns, to_time
 from vla_sae_ros.wire.person_topics import PersonPublisher
 
 
@@ -522,3 +529,49 @@ def test_two_who_are_heard_of_are_told_apart_or_refused(graph):
     assert "'hand', 'other'" in answers[-1].message
     other.beating = False
     assert person.take_over(True).success
+
+
+def test_the_picture_rate_changes_in_the_middle_of_an_episode_and_the_bag_is_told(
+    graph, environment
+):
+    made = graph(execute_steps=4)
+    told: list[NodeDescription] = []
+    made._listen(NodeDescription, "description", qos.DESCRIPTION, told.append)
+
+    def change() -> None:
+        if len(environment.actions) == 6:
+            made.bridge.set_parameters([Parameter("image_rate", value=20.0)])
+
+    environment.on_step = change
+    status, _ = made.run(max_steps=12)
+    assert status == GoalStatus.STATUS_SUCCEEDED
+    # Asked for after 0, 4 and 8 ticks, the end after 12; from the seventh on one after each, too.
+    assert environment.rendered // len(environment.cameras) == 4 + 5
+    made.until(
+        lambda: any(
+            dict(zip(one.names, one.values, strict=True))["parameter.image_rate"] == "20.0"
+            for one in told
+        )
+    )
+    (refused,) = made.bridge.set_parameters([Parameter("image_rate", value=1000.0)])
+    assert not refused.successful and made.bridge.get_parameter("image_rate").value == 20.0
+
+
+@pytest.mark.parametrize("seconds", [None, 5])
+def test_a_bridge_keeps_its_own_time_whatever_the_clock_says(graph, seconds):
+    made = graph(use_sim_time=True)
+    if seconds is not None:  # a clock that stands
+        publisher = made.node.create_publisher(Clock, "/clock", 10)
+        eventually(publisher.get_subscription_count, "nobody follows the clock")
+        publisher.publish(Clock(clock=to_time(seconds * 1_000_000_000)))
+    status, result = made.run(max_steps=8)
+    assert (status, result.steps) == (GoalStatus.STATUS_SUCCEEDED, 8)
+    made.until(lambda: len(made.executed) == 8)
+    stamps = [to_ns(each.header.stamp) for each in made.executed]
+    assert set(np.diff(stamps)) == {50_000_000}, "a control period of 20 Hz"
+
+
+def test_autorun_says_that_it_does_not_wait_for_a_clock(graph, capfd):
+    made = graph(use_sim_time=True, autorun=True)
+    made.until(lambda: any(state.status == EpisodeState.FAILED for state in made.states))
+    assert "does not wait for /clock" in capfd.readouterr().err

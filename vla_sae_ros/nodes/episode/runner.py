@@ -72,6 +72,8 @@ class EpisodeRunner:
         self._environment = environment
         self._action = action
         self._pacing = pacing
+        self.image_rate = pacing.image_rate
+        """[Hz] of pictures between requests; any thread may change it."""
         self._mailbox = mailbox
         self._output = output
         self._time = time
@@ -264,7 +266,7 @@ class EpisodeRunner:
 
     def _picture(self) -> None:
         """Publish an observation between requests when image_rate says so."""
-        rate = self._pacing.image_rate
+        rate = self.image_rate
         due = rate > 0 and self._stamp_ns - self._pictured_ns >= 1e9 / rate
         if due and not self._is_over() and not self._look(asks=False):
             self._counts.skipped_pictures += 1

@@ -75,18 +75,17 @@ class InferenceWorker:
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Infer from this job next, unless one from a newer observation waits already."""
+        """Infer from this job next; a replan only where no other job waits."""
         with self._condition:
             if self._is_running(job):
                 return
             waiting = self._waiting
             if waiting is not None:
                 self.superseded += 1
-                # A waiting job takes the steering as it is when it starts, so a replan from the
-                # same or an older observation has nothing to add to it.
-                if waiting.stamp_ns > job.stamp_ns or (
-                    job.replan and waiting.stamp_ns == job.stamp_ns
-                ):
+                # What was asked for last counts, not what is stamped last: a clock may jump back.
+                # A waiting job takes the steering as it is when it starts, so a replan, from the
+                # observation that was asked for last, has nothing to add to it.
+                if job.replan:
                     return
             self._waiting = job
             self._condition.notify()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from vla_sae_ros.core.contract import load_contract
@@ -26,6 +27,9 @@ from vla_sae_ros.nodes.policy.server import PolicyServer, ServingOptions
 from vla_sae_ros.policy.checkpoints.feature_match import read_map
 from vla_sae_ros.policy.inference import Engine
 from vla_sae_ros.sim.benchmark import benchmark_named
+from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.conversions import to_header
+from vla_sae_ros.wire.steady import steady_timer
 
 if TYPE_CHECKING:
     from vla_sae_ros.nodes.policy.activation_collector import ActivationCollector
@@ -45,6 +49,8 @@ class PolicyNode(LifecycleNode):
         self._description: DescriptionPublisher | None = None
         self._collector: ActivationCollector | None = None
         self._failure: Exception | None = None
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
+        steady_timer(self, 1.0, self._say_inactive)
 
     def _changed(self, values: PolicyParameters) -> None:
         self._values = values
@@ -88,6 +94,20 @@ class PolicyNode(LifecycleNode):
         self._stop_serving()
         self._unload()
         super().destroy_node()
+
+    def _say_inactive(self) -> None:
+        """Say that nothing is served; while something is, the server says how it goes."""
+        if self._server is not None:
+            return
+        state = "inactive" if self._engine is not None else "unconfigured"
+        status = DiagnosticStatus(
+            level=DiagnosticStatus.WARN,
+            name=f"{self.get_name()}: inference",
+            message=f"{state}: no inference, no steering",
+            values=[KeyValue(key="lifecycle", value=state)],
+        )
+        header = to_header(self.get_clock().now().nanoseconds)
+        self._diagnostics.publish(DiagnosticArray(header=header, status=[status]))
 
     def _attempt(self, transition: Callable[[], None]) -> TransitionCallbackReturn:
         """Make a transition. rclpy drops what a transition raises, so it is kept and told here."""

@@ -66,7 +66,7 @@ class RobotBridge(Node):
 
     def __init__(self, make_driver: MakeDriver, **node_options: Any) -> None:
         super().__init__("bridge", **node_options)
-        values = declare_parameters(self, RobotBridgeParameters)
+        values = declare_parameters(self, RobotBridgeParameters, self._changed)
         contract = load_contract(values.contract or share_folder() / DROID_CONTRACT)
         self._values = values = with_contract(values, contract)
         settings = load_robot(values.robot)
@@ -115,6 +115,10 @@ class RobotBridge(Node):
         self._output.on_state = self._server.feed_back
         self._output.progress(RobotRun.idle())
         self._loop.start()
+
+    def _changed(self, values: RobotBridgeParameters) -> None:
+        """Take what can change while the node runs."""
+        self._source.policy_timeout = values.policy_timeout
 
     def before_end(self) -> None:
         """End the episode, so that the arm holds, and give its goal its result."""
@@ -228,6 +232,11 @@ class RobotBridge(Node):
                 complaint(
                     "instruction", request.instruction, "what the policy is told to do, in words"
                 )
+            )
+        if not self._output.stamp_ns():
+            raise ConfigurationError(
+                "use_sim_time is set and no /clock has been heard: observations would have no "
+                "time. Start the simulator that publishes /clock, or set use_sim_time to false."
             )
         envelope = self._loop.state().envelope
         if envelope.status is not Status.ENABLED:

@@ -67,7 +67,8 @@ class EpisodeSource:
         outside: Callable[[npt.NDArray[np.float64]], str],
     ) -> None:
         self._action, self._pacing, self._outside = action, pacing, outside
-        self._policy_timeout = policy_timeout
+        self.policy_timeout = policy_timeout
+        """[s]; may change at any time, on any thread."""
         self._lock = threading.Lock()
         self._queue = ChunkQueue(action.width, pacing.control_rate, longest_chunk)
         self._goal: EpisodeGoal | None = None
@@ -127,7 +128,7 @@ class EpisodeSource:
             if planned is not None:
                 return self._row(goal, planned, due, now)
             waited = 0.0 if self._unanswered_since is None else now - self._unanswered_since
-            self._lost = waited > self._policy_timeout
+            self._lost = waited > self.policy_timeout
             if self._lost:
                 return None
             self._last = safe_action(self._action, self._last)

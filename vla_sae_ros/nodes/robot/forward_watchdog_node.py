@@ -20,6 +20,7 @@ from rclpy.node import Node
 from std_msgs.msg import Float64MultiArray
 
 from vla_sae_ros.core.parameters import parameter
+from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.base.running import run_node
 from vla_sae_ros.nodes.robot.rivals import other_publishers
@@ -37,7 +38,12 @@ class WatchdogParameters:
         (), "the arm's joint names; empty = fr3_joint1 to fr3_joint7"
     )
     timeout: float = parameter(
-        0.2, "silence after which the arm is held where it is", unit="s", minimum=0.05, maximum=2.0
+        0.2,
+        "silence after which the arm is held where it is",
+        unit="s",
+        minimum=0.05,
+        maximum=2.0,
+        live=True,
     )
     repeats: int = parameter(5, "hold commands sent then", minimum=1, maximum=1000)
 
@@ -51,7 +57,7 @@ class ForwardWatchdog(Node):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("forward_watchdog", **node_options)
-        values = declare_parameters(self, WatchdogParameters)
+        values = declare_parameters(self, WatchdogParameters, self._changed)
         self._names = values.hardware_joints or FR3_JOINTS
         self._timeout = values.timeout
         self._repeats = values.repeats
@@ -64,6 +70,10 @@ class ForwardWatchdog(Node):
         self._rivals: tuple[str, ...] = ()
         steady_timer(self, LOOK_PERIOD, self._look)
         steady_timer(self, RIVALS_PERIOD, self._look_for_rivals)
+        self._description = DescriptionPublisher(self, {})
+
+    def _changed(self, values: WatchdogParameters) -> None:
+        self._timeout = values.timeout
 
     def _command(self, message: Float64MultiArray) -> None:
         values = np.array(message.data)

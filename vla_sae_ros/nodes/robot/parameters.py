@@ -113,6 +113,7 @@ class RobotBridgeParameters(PersonParameters):
         unit="s",
         minimum=0.2,
         maximum=120.0,
+        live=True,
     )
     max_steps: int = parameter(
         600,

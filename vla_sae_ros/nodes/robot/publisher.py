@@ -24,6 +24,7 @@ from vla_sae_ros.robot.driver import RobotReading
 from vla_sae_ros.robot.kinematics import FrankaKinematics
 from vla_sae_ros.robot.report import LoopState, Report
 from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.steady import follows_sim_time
 
 STATE_PERIOD_NS = 1_000_000_000
 
@@ -50,6 +51,7 @@ class RobotPublisher:
         control_rate: float,
     ) -> None:
         self._names, self._kinematics, self._control_rate = joint_names, kinematics, control_rate
+        self._node = node
         self._joints = node.create_publisher(JointState, "joint_states", qos.SENSOR)
         self._gripper = node.create_publisher(JointState, "gripper", qos.SENSOR)
         self._pose = node.create_publisher(PoseStamped, "ee_pose", qos.SENSOR)
@@ -63,12 +65,22 @@ class RobotPublisher:
         self.on_state: Callable[[EpisodeState], None] | None = None
         """Also called with every state of an episode, on the thread that reports it."""
 
+    def stamp_ns(self, monotonic: float | None = None) -> int:
+        """Return the stamp [ns] of a moment of the monotonic clock [s]; None = now.
+
+        Under use_sim_time it is what /clock says now, 0 before it has said anything: a clock that
+        stands or jumps has no past to reckon back to.
+        """
+        if follows_sim_time(self._node):
+            return int(self._node.get_clock().now().nanoseconds)
+        return wall_ns(time.monotonic() if monotonic is None else monotonic)
+
     def reading(self, reading: RobotReading) -> int:
         """Publish the joints, the gripper and the tool; return the stamp they carry [ns].
 
         A gripper that does not know its opening says nothing: the policy waits for it by name.
         """
-        stamp_ns = wall_ns(reading.stamp)
+        stamp_ns = self.stamp_ns(reading.stamp)
         self._joints.publish(to_joints(reading, self._names, stamp_ns))
         if not math.isnan(reading.opening):
             self._gripper.publish(to_gripper(reading, stamp_ns))
@@ -79,13 +91,13 @@ class RobotPublisher:
     def report(self, report: Report) -> None:
         """Publish the audit line of a tick or a stop, and the state when it differs."""
         if report.outcome is not None:
-            stamp_ns = wall_ns(report.outcome.stamp)
+            stamp_ns = self.stamp_ns(report.outcome.stamp)
             self._commands.publish(to_robot_command(report.outcome, report.state.ticks, stamp_ns))
         self.state(report.state)
 
     def state(self, state: LoopState) -> None:
         """Publish the robot's state at a change and once a second."""
-        envelope, now_ns = state.envelope, time.time_ns()
+        envelope, now_ns = state.envelope, time.monotonic_ns()
         essence = (
             envelope.status,
             envelope.reason,
@@ -93,9 +105,9 @@ class RobotPublisher:
             envelope.owner,
             envelope.stops,
         )
-        if essence != self._told or not 0 <= now_ns - self._told_ns < STATE_PERIOD_NS:
+        if essence != self._told or now_ns - self._told_ns >= STATE_PERIOD_NS:
             self._told, self._told_ns = essence, now_ns
-            self._states.publish(to_robot_state(state, now_ns))
+            self._states.publish(to_robot_state(state, self.stamp_ns()))
 
     def request(self, request: Request) -> None:
         """Ask for a chunk; its joints were published before."""

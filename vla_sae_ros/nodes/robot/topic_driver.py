@@ -150,7 +150,7 @@ class TopicDriver:
         return abs(self._now_ns() - stamp_ns) / 1e9 if stamp_ns else 0.0
 
     def _publish(self, target: Joints, here: Joints) -> None:
-        self._publisher.publish(self._make(target, here, time.time_ns()))
+        self._publisher.publish(self._make(target, here, self._now_ns()))
 
     def _heard(self, message: JointState) -> None:
         """Take joint states, on the executor's thread; those of other joints are none of ours."""

@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -72,7 +73,8 @@ class SimBridge(Node):
         **node_options: Any,
     ) -> None:
         super().__init__("bridge", **node_options)
-        self._values = declare_parameters(self, SimBridgeParameters)
+        self._values = declare_parameters(self, SimBridgeParameters, self._changed)
+        self._runner: EpisodeRunner | None = None
         self._find_task = find_task
         given = load_contract(self._values.contract) if self._values.contract else None
         self._environment = make_environment(self._values)
@@ -138,6 +140,13 @@ class SimBridge(Node):
         self._server.destroy()
         super().destroy_node()
 
+    def _changed(self, values: SimBridgeParameters) -> None:
+        """Take what can change while the node runs, the episode that runs included."""
+        self._values = values
+        self._pacing = replace(self._pacing, image_rate=values.image_rate)
+        if self._runner is not None:
+            self._runner.image_rate = values.image_rate
+
     def _start(self, goal: EpisodeGoal, finished: Future) -> None:
         self._mailbox = mailbox = ChunkMailbox()
         finished.add_done_callback(lambda _: self._ended(mailbox))
@@ -158,7 +167,7 @@ class SimBridge(Node):
 
     def _run(self, goal: EpisodeGoal, mailbox: ChunkMailbox, finished: Future) -> None:
         next_ns = self._output.latest.stamp_ns + round(self._pacing.period * 1e9)
-        runner = EpisodeRunner(
+        runner = self._runner = EpisodeRunner(
             goal,
             self._environment,
             self._action,

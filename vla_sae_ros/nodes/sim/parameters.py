@@ -83,6 +83,7 @@ class SimBridgeParameters(PersonParameters):
         unit="Hz",
         minimum=0.0,
         maximum=100.0,
+        live=True,
     )
     render_quality: Literal["quick", "full"] = parameter(
         "full",
