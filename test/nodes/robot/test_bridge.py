@@ -372,7 +372,7 @@ def test_several_clients_that_are_heard_of_get_no_enable_and_are_named(bench):
     robot = bench(lease=1.0)
     beats = robot.node.create_publisher(SteeringLease, "bridge/heartbeat", qos.HEARTBEAT)
     robot.node.create_timer(0.1, lambda: beats.publish(SteeringLease(owner="other", duration=2.0)))
-    robot.until(lambda: "other" in robot.bridge._admission._owners)
+    robot.until(lambda: "other" in robot.bridge._admission.heard.names())
     answer = robot.call("enable", data=True)
     assert not answer.success and "'other'" in answer.message and "'tester'" in answer.message
     assert robot.robot[-1].status == RobotState.DISABLED

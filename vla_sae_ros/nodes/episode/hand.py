@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from typing import Protocol
 
 import numpy.typing as npt
 from numpy import float32
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
-from rclpy.task import Future
 from std_srvs.srv import SetBool
 
 from vla_sae_ros.core.errors import VlaSaeError
 from vla_sae_ros.core.person import PersonInput
-from vla_sae_ros.core.steering.lease import LeaseBook
-from vla_sae_ros.msg import SteeringLease
+from vla_sae_ros.nodes.base.heard_clients import HeardClients, said_several
 from vla_sae_ros.nodes.episode.person import InCharge
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.robot_words import handed_back_by, taken_over_by
-from vla_sae_ros.wire.steady import steady_timer
 
-PATIENCE = 1.0
-"""[s] that a request waits for the first heartbeat of who asks, and for the last of others."""
 LONGEST = 1.0
 """[s] that one heartbeat is good for, at most."""
-_LOOK = 0.1
-_MOST = 100
-"""Clients that are heard of at once."""
 
 NO_HEARTBEAT = (
     "Nobody sends a heartbeat on bridge/heartbeat (SteeringLease): it says who takes over. Use the "
@@ -71,12 +62,9 @@ class Takeover:
 
     def __init__(self, node: Node, person: PersonInput, why_not: str = "") -> None:
         self._node, self._person, self._why_not = node, person, why_not
-        self._heard = LeaseBook(time.monotonic)
-        self._clients: set[str] = set()
-        self._waiting: list[tuple[float, Future]] = []
+        self._clients = HeardClients(node, LONGEST)
         self.in_charge = InCharge()
         """Who commands."""
-        node.create_subscription(SteeringLease, "bridge/heartbeat", self._beat, qos.HEARTBEAT)
         node.create_service(
             SetBool,
             "bridge/takeover",
@@ -84,19 +72,11 @@ class Takeover:
             callback_group=ReentrantCallbackGroup(),
             qos_profile=qos.SERVICE,
         )
-        steady_timer(node, _LOOK, self._wake)
 
     @property
     def heard(self) -> bool:
         """Tell whether who has taken over is still heard of."""
-        return self._heard.remaining(self.in_charge.owner) > 0
-
-    def _beat(self, message: SteeringLease) -> None:
-        known = message.owner in self._clients or len(self._clients) < _MOST
-        if message.owner.strip() and message.duration > 0 and known:
-            self._clients.add(message.owner)
-            self._heard.renew(message.owner, min(message.duration, LONGEST))
-            self._wake()
+        return self._clients.remaining(self.in_charge.owner) > 0
 
     async def _switch(
         self, request: SetBool.Request, response: SetBool.Response
@@ -124,29 +104,9 @@ class Takeover:
 
     async def _client(self) -> str:
         """Return who alone is heard of; waits for that."""
-        if len(self._alive()) != 1:
-            heard = Future(executor=self._node.executor)
-            self._waiting.append((time.monotonic() + PATIENCE + _LOOK, heard))
-            await heard
-        alive = self._alive()
+        alive = await self._clients.settled()
         if not alive:
             raise TakeoverRefused(NO_HEARTBEAT)
         if len(alive) > 1:
-            names = ", ".join(repr(name) for name in alive)
-            raise TakeoverRefused(
-                f"Several clients send heartbeats for this arm: {names}. It cannot be told which "
-                "of them asks. End all but one, wait a second and ask again."
-            )
+            raise TakeoverRefused(said_several(alive))
         return alive[0]
-
-    def _alive(self) -> list[str]:
-        for name in [each for each in self._clients if self._heard.remaining(each) <= 0]:
-            self._clients.discard(name)
-        return sorted(self._clients)
-
-    def _wake(self) -> None:
-        heard, now = len(self._alive()) == 1, time.monotonic()
-        for waiting in list(self._waiting):
-            if heard or now > waiting[0]:
-                self._waiting.remove(waiting)
-                waiting[1].set_result(None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -12,8 +11,7 @@ from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
 from vla_sae_ros.core.errors import VlaSaeError
-from vla_sae_ros.core.steering.lease import LeaseBook
-from vla_sae_ros.msg import SteeringLease
+from vla_sae_ros.nodes.base.heard_clients import HeardClients, said_several
 from vla_sae_ros.robot.admission import EnableRefused
 from vla_sae_ros.robot.loop.loop import ControlLoop
 from vla_sae_ros.robot.machine.events import Kind
@@ -24,13 +22,7 @@ from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.robot_words import enabled_for, handed_back_by, taken_over_by
 from vla_sae_ros.wire.steady import steady_timer
 
-PATIENCE = 1.0
-"""[s] that an enable waits for the first heartbeat of who asked for it."""
 CHECK_PERIOD = 0.1  # [s]
-LONGEST_NAME = 256
-"""Characters of a client's name."""
-MOST_OWNERS = 100
-"""Clients that may be heard of at once; more are a fault, and must not fill the memory."""
 
 NO_HEARTBEAT = (
     "Nobody sends a heartbeat on bridge/heartbeat (SteeringLease): an arm moves only while who "
@@ -61,10 +53,7 @@ class RobotAdmission:
     ) -> None:
         self._node, self._loop, self._longest, self._on_hold = node, loop, longest, on_hold
         self._rivals = rivals
-        self._heard = LeaseBook(time.monotonic)
-        self._owners: set[str] = set()
-        self._waiting: list[tuple[float, Future]] = []
-        node.create_subscription(SteeringLease, "bridge/heartbeat", self._beat, qos.HEARTBEAT)
+        self.heard = HeardClients(node, longest, self._beat)
         # Two of them wait; in the node's own group nothing else would be served meanwhile.
         group = ReentrantCallbackGroup()
         for kind, name, answer in (
@@ -77,20 +66,12 @@ class RobotAdmission:
             node.create_service(kind, name, answer, callback_group=group, qos_profile=qos.SERVICE)
         steady_timer(node, CHECK_PERIOD, self._look)
 
-    def _beat(self, message: SteeringLease) -> None:
-        duration = min(message.duration, self._longest)
-        if not message.owner.strip() or not duration > 0 or len(message.owner) > LONGEST_NAME:
-            return
-        if message.owner not in self._owners and len(self._owners) >= MOST_OWNERS:
-            return
-        self._heard.renew(message.owner, duration)
-        self._owners.add(message.owner)
-        if self._loop.state().envelope.owner == message.owner:
+    def _beat(self, client: str, duration: float) -> None:
+        if self._loop.state().envelope.owner == client:
             try:
-                self._loop.renew(message.owner, duration)
+                self._loop.renew(client, duration)
             except EnableRefused as refusal:  # stopped in this very moment
                 self._node.get_logger().info(f"heartbeat came too late: {refusal}")
-        self._wake()
 
     async def _enable(
         self, request: SetBool.Request, response: SetBool.Response
@@ -114,7 +95,7 @@ class RobotAdmission:
         try:
             owner = await self._owner()
             self._refuse_rivals()
-            lease = min(self._longest, self._heard.remaining(owner))
+            lease = min(self._longest, self.heard.remaining(owner))
             self._loop.enable(owner, lease, asked, way_back)
         except VlaSaeError as refusal:
             response.message = str(refusal)
@@ -174,12 +155,9 @@ class RobotAdmission:
 
         Raises EnableRefused.
         """
-        if len(self._alive()) != 1 and self._loop.state().envelope.status is Status.DISABLED:
-            heard = Future(executor=self._node.executor)
-            patience = self._longest + CHECK_PERIOD if self._alive() else PATIENCE
-            self._waiting.append((time.monotonic() + patience, heard))
-            await heard
-        alive, state = self._alive(), self._loop.state().envelope
+        disabled = self._loop.state().envelope.status is Status.DISABLED
+        alive = await self.heard.settled() if disabled else self.heard.names()
+        state = self._loop.state().envelope
         owner = state.owner
         if not alive:
             raise EnableRefused(NO_HEARTBEAT)
@@ -189,35 +167,14 @@ class RobotAdmission:
             why = f"{state.reason}: {state.detail}"
             raise EnableRefused(REFUSALS[State.STOPPED, Kind.ENABLE].format(reason=why))
         if len(alive) > 1:
-            names = ", ".join(repr(name) for name in alive)
-            raise EnableRefused(
-                f"Several clients send heartbeats for this arm: {names}. It cannot be told which "
-                "of them asks. End all but one, wait a second and ask again."
-            )
+            raise EnableRefused(said_several(alive))
         return alive[0]
-
-    def _alive(self) -> list[str]:
-        """Return the clients that are heard of; those that are not are forgotten."""
-        for owner in [name for name in self._owners if self._heard.remaining(name) <= 0]:
-            self._owners.discard(owner)
-            self._heard.forget(owner)
-        return sorted(self._owners)
 
     def _look(self) -> None:
         if self._loop.state().envelope.owner:
             rivals = self._commanders()
             if rivals:
                 self._loop.stop("the bridge", rivals)
-        self._wake()
-
-    def _wake(self) -> None:
-        if not self._waiting:
-            return
-        heard, now = len(self._alive()) == 1, time.monotonic()
-        for waiting in list(self._waiting):
-            if heard or now > waiting[0]:
-                self._waiting.remove(waiting)
-                waiting[1].set_result(None)
 
     def _refuse_rivals(self) -> None:
         rivals = self._commanders()

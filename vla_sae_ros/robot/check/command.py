@@ -13,7 +13,7 @@ from rich.table import Table
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
 from vla_sae_ros.robot.check import steps
 from vla_sae_ros.robot.check.rehearsal import SLOW, Rehearsal
-from vla_sae_ros.robot.check.steps import Finding
+from vla_sae_ros.robot.check.steps import StepResult
 from vla_sae_ros.robot.driver import Driver
 from vla_sae_ros.robot.drivers.simulated_driver import SimulatedDriver
 from vla_sae_ros.robot.loop.realtime import become_realtime
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     console = Console()
     console.print(f"At most {SLOW:.0%} of your velocity limits. Keep a hand on the stop button.")
     ask: Ask = (lambda _: True) if args.yes else _asked
-    findings: list[Finding] = []
+    findings: list[StepResult] = []
     failure = ""
     try:
         with Rehearsal(driver, settings) as rehearsal:
@@ -86,23 +86,23 @@ def _driver(args: argparse.Namespace, settings: RobotSettings) -> Driver:
 
 def _check(
     rehearsal: Rehearsal, settings: RobotSettings, ask: Ask, not_realtime: str
-) -> Iterator[Finding]:
+) -> Iterator[StepResult]:
     yield steps.connection(rehearsal, not_realtime)
     standing = steps.place(rehearsal)
     yield standing
     if not (standing.ok and ask("Is that where the arm and its tool are?")):
-        yield Finding("jogs", False, "not taken")
+        yield StepResult("jogs", False, "not taken")
         return
     jogs = []
     for joint in range(settings.joints):
         if not ask(f"Jog joint {joint + 1} by {steps.JOG} rad and back?"):
-            yield Finding(f"joint {joint + 1}", False, "not taken")
+            yield StepResult(f"joint {joint + 1}", False, "not taken")
             continue
         jogs.append(steps.jog(rehearsal, joint))
         yield jogs[-1]
     yield steps.latency(jogs)
     if not ask("Move joint 1 and stop it on the way?"):
-        yield Finding("stop", False, "not taken")
+        yield StepResult("stop", False, "not taken")
         return
     yield steps.stop_distance(rehearsal)
 
@@ -111,7 +111,7 @@ def _asked(question: str) -> bool:
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
-def _show(console: Console, findings: list[Finding], failure: str) -> None:
+def _show(console: Console, findings: list[StepResult], failure: str) -> None:
     table = Table("step", "", "found")
     for finding in findings:
         table.add_row(finding.step, "ok" if finding.ok else "[red]NO[/red]", finding.detail)
@@ -120,7 +120,7 @@ def _show(console: Console, findings: list[Finding], failure: str) -> None:
     console.print(table)
 
 
-def _write(path: Path, settings: RobotSettings, findings: list[Finding], failure: str) -> None:
+def _write(path: Path, settings: RobotSettings, findings: list[StepResult], failure: str) -> None:
     record = {
         "robot": settings.robot,
         "ok": not failure and all(finding.ok for finding in findings),

@@ -27,7 +27,7 @@ BINS = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5)
 
 
 @dataclass(frozen=True)
-class Finding:
+class StepResult:
     """One line of the table."""
 
     step: str
@@ -37,7 +37,7 @@ class Finding:
     """Numbers for the JSON file, SI units."""
 
 
-def connection(rehearsal: Rehearsal, not_realtime: str) -> Finding:
+def connection(rehearsal: Rehearsal, not_realtime: str) -> StepResult:
     """Watch the state for a while; nothing moves."""
     samples = rehearsal.watch(_WATCHED)
     drift = float(np.abs(samples[-1].q - samples[0].q).max())
@@ -53,10 +53,10 @@ def connection(rehearsal: Rehearsal, not_realtime: str) -> Finding:
         "fault": fault,
         "not_realtime": not_realtime,
     }
-    return Finding("connection", not fault and drift < 0.01, detail, values)
+    return StepResult("connection", not fault and drift < 0.01, detail, values)
 
 
-def place(rehearsal: Rehearsal) -> Finding:
+def place(rehearsal: Rehearsal) -> StepResult:
     """Say where the arm stands: a lab compares it with what it sees."""
     settings, q = rehearsal.settings, rehearsal.reading.q
     free = np.minimum(q - settings.limits.lower, settings.limits.upper - q)
@@ -71,10 +71,10 @@ def place(rehearsal: Rehearsal) -> Finding:
         detail += f"; tool at x {x:.3f}, y {y:.3f}, z {z:.3f} m, {inside:.3f} m inside the box"
         ok = ok and inside > 0
         values |= {"tool": points[-1].tolist(), "inside": inside}
-    return Finding("limits", ok, detail, values)
+    return StepResult("limits", ok, detail, values)
 
 
-def jog(rehearsal: Rehearsal, joint: int) -> Finding:
+def jog(rehearsal: Rehearsal, joint: int) -> StepResult:
     """Move one joint (from 0) away from its nearer end and back."""
     settings, start = rehearsal.settings, rehearsal.reading.q
     middle = (settings.limits.lower + settings.limits.upper) / 2
@@ -88,7 +88,7 @@ def jog(rehearsal: Rehearsal, joint: int) -> Finding:
         moved = rehearsal.reading.q - start
         detail = f"asked {wanted[joint]:+.3f} rad, moved {moved[joint]:+.3f}: {stop}"
         found: dict[str, object] = {"asked": float(wanted[joint]), "moved": float(moved[joint])}
-        return Finding(f"joint {joint + 1}", False, detail, found)
+        return StepResult(f"joint {joint + 1}", False, detail, found)
     asked = rehearsal.asked_at
     rehearsal.go(start, _PATIENCE, _NEAR * JOG, _STILL)
     moved = samples[-1].q - start
@@ -106,10 +106,10 @@ def jog(rehearsal: Rehearsal, joint: int) -> Finding:
         "others": others,
         "latency": latency,
     }
-    return Finding(f"joint {joint + 1}", ok, detail, values)
+    return StepResult(f"joint {joint + 1}", ok, detail, values)
 
 
-def stop_distance(rehearsal: Rehearsal) -> Finding:
+def stop_distance(rehearsal: Rehearsal) -> StepResult:
     """Stop the first joint in the middle of a motion."""
     settings, start = rehearsal.settings, rehearsal.reading.q
     target = start.copy()
@@ -131,17 +131,17 @@ def stop_distance(rehearsal: Rehearsal) -> Finding:
         way = float(np.linalg.norm(tool[1] - tool[0]))
         values["tool"] = way
         detail += f", {way * 1e3:.0f} mm at the tool"
-    return Finding("stop", bool(np.abs(rest.dq).max() < _STILL), detail, values)
+    return StepResult("stop", bool(np.abs(rest.dq).max() < _STILL), detail, values)
 
 
-def latency(jogs: list[Finding]) -> Finding:
+def latency(jogs: list[StepResult]) -> StepResult:
     """Count the jogs' latencies per bin."""
     known = [jog.values["latency"] for jog in jogs if jog.values.get("latency") is not None]
     counts, _ = np.histogram(np.array(known, float), BINS)
     edges = [f"{low * 1e3:g}-{high * 1e3:g} ms" for low, high in pairwise(BINS)]
     found = {edge: int(count) for edge, count in zip(edges, counts, strict=True)}
     shown = ", ".join(f"{edge}: {count}" for edge, count in found.items() if count)
-    return Finding("latency", bool(known), shown or "no joint has moved", {"counts": found})
+    return StepResult("latency", bool(known), shown or "no joint has moved", {"counts": found})
 
 
 def _latency(samples: list[Sample], joint: int, asked: float) -> float | None:
