@@ -52,6 +52,7 @@ class FakeSource:
     control_rate: float = 20.0
 
     identity = ""
+    state_names = ()
 
     def episodes(self) -> Iterator[FakeEpisode]:
         return map(FakeEpisode, self.numbers)

@@ -12,7 +12,7 @@ import torch
 from same_inference import assert_alike
 from tiny_families import statistics
 
-from vla_sae_ros.core.errors import ObservationError
+from vla_sae_ros.core.errors import ConfigurationError, ObservationError
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot
 from vla_sae_ros.policy.batch_engine import BatchEngine, Row
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
@@ -200,3 +200,16 @@ def test_rows_of_a_family_that_was_not_shown_to_batch_are_those_alone_to_the_bit
     alone = [engine.infer([one])[0].actions for one in rows]
     engine.close()
     np.testing.assert_array_equal(together, alone)
+
+
+def test_a_batch_without_the_statistics_to_normalise_by_is_refused(
+    loaded: LoadedPolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (step,) = [one for one in loaded.preprocessor.steps if hasattr(one, "norm_map")]
+    monkeypatch.setattr(step, "stats", {})
+    engine = BatchEngine(loaded)
+    with pytest.raises(ObservationError, match="statistics"):
+        engine.infer([row(engine, 1)])
+    with pytest.raises(ConfigurationError, match="statistics"):
+        engine.observe({key: getattr(value, "shape", None) for key, value in frame(1).items()})
+    engine.close()

@@ -60,7 +60,8 @@ class Collection:
     """What a folder holds: the content of collection.json.
 
     control_rate: [Hz] of the control steps that `StepRecord.step` counts. source: which recorded
-    episodes it is of and how often they are asked about; empty where nobody said.
+    episodes it is of and how often they are asked about; empty where nobody said. state_names: what
+    the numbers of `StepRecord.state` are, in their order; empty where nobody said.
     """
 
     policy_id: str
@@ -68,6 +69,7 @@ class Collection:
     sites: dict[str, CollectedSite]
     control_rate: float
     source: str = ""
+    state_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError naming the first field that cannot be."""
@@ -102,7 +104,8 @@ class Collection:
                 name: CollectedSite(**{**site, "token_groups": tuple(site["token_groups"])})
                 for name, site in content.pop("sites").items()
             }
-            return cls(**content, sites=sites)
+            names = tuple(content.pop("state_names", ()))
+            return cls(**content, sites=sites, state_names=names)
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigurationError(f"{path} has a missing or unknown field: {error}.") from error
 

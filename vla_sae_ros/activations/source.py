@@ -64,6 +64,10 @@ class EpisodeSource(Protocol):
     def control_rate(self) -> float:
         """[Hz] of the control steps."""
 
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """What the numbers of observation.state are, in their order; empty where nobody knows."""
+
     def episodes(self) -> Iterator[SourceEpisode]: ...
 
     def close(self) -> None:

@@ -195,6 +195,8 @@ def _prepare(folder: Path, collection: Collection) -> tuple[set[str], int]:
     stored = Collection.load(folder)
     if not stored.source:  # of a version that did not say it
         collection = replace(collection, source="")
+    if not stored.state_names:
+        collection = replace(collection, state_names=())
     if stored != collection:
         differing = [
             f"{name} ({getattr(stored, name)!r} there, {getattr(collection, name)!r} now)"

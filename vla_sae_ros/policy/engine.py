@@ -298,11 +298,11 @@ class PolicyEngine:
         return torch.randn(1, *self.adapter.noise_shape, generator=generator)
 
     def _observe_first(self, frame: Mapping[str, np.ndarray]) -> None:
+        shapes = {key: None if value.ndim > 1 else value.shape for key, value in frame.items()}
         try:
-            self._feeds = match_features(self._inputs, dict.fromkeys(frame), self._names)
+            self.observe(shapes, self._names)
         except ConfigurationError as error:
             raise ObservationError(str(error)) from error
-        self._observed = True
 
     def _to_batch(self, frame: Mapping[str, np.ndarray], instruction: str) -> dict[str, object]:
         require_features(frame, self.input_features)

@@ -23,8 +23,16 @@ from vla_sae_ros.policy.checkpoints.checkpoint_files import (
     TOKENIZER_STEP,
     WEIGHTS,
 )
+from vla_sae_ros.policy.checkpoints.foreign import refuse_foreign
 from vla_sae_ros.policy.checkpoints.hub import is_hub_error, policy_folder
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.checkpoints.lora import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    base_of,
+    is_adapter,
+    merged,
+)
 from vla_sae_ros.policy.checkpoints.policy_id import policy_id_of
 from vla_sae_ros.policy.families.registry import FAMILIES, require_family, why_not_read
 
@@ -52,7 +60,7 @@ def load_policy(folder: Path | str, device: str = "cpu") -> LoadedPolicy:
         config.device = device
         _name_absolutely(folder, config)
         _leave_uncompiled(config, name)
-        policy = _load_weights(policy_type, folder, config)
+        policy = _load_policy(policy_type, folder, config)
         overrides = {"device_processor": {"device": device}} | _own_tokenizer(folder, config)
         preprocessor, postprocessor = make_pre_post_processors(
             config, pretrained_path=str(folder), preprocessor_overrides=overrides
@@ -69,7 +77,7 @@ def load_policy(folder: Path | str, device: str = "cpu") -> LoadedPolicy:
         preprocessor,
         postprocessor,
         f"{policy_type} from {Path(name).resolve().name}",
-        policy_id_of(folder),
+        _content_id(folder),
         config,
     )
 
@@ -82,6 +90,18 @@ def _leave_uncompiled(config: PreTrainedConfig, name: str) -> None:
             "served uncompiled, as with compile_model: false, and infers more slowly.",
             name,
         )
+
+
+def _load_policy(policy_type: str, folder: Path, config: PreTrainedConfig) -> PreTrainedPolicy:
+    if not is_adapter(folder):
+        return _load_weights(policy_type, folder, config)
+    return merged(_load_weights(policy_type, policy_folder(base_of(folder)), config), folder)
+
+
+def _content_id(folder: Path) -> str:
+    if not is_adapter(folder):
+        return policy_id_of(folder)
+    return policy_id_of(folder / ADAPTER_WEIGHTS, policy_folder(base_of(folder)))
 
 
 def _load_weights(policy_type: str, folder: Path, config: PreTrainedConfig) -> PreTrainedPolicy:
@@ -114,7 +134,10 @@ def _require_files(folder: Path) -> None:
             f"There is no policy folder {folder}. Name a folder that holds {CONFIG}, {WEIGHTS} and "
             "the processor files of a lerobot checkpoint."
         )
-    for name in (CONFIG, WEIGHTS):
+    refuse_foreign(folder)
+    if is_adapter(folder):
+        _require_base(folder)
+    for name in (CONFIG, ADAPTER_WEIGHTS if is_adapter(folder) else WEIGHTS):
         if not (folder / name).is_file():
             raise ConfigurationError(
                 f"{folder} is no lerobot checkpoint: {name} is missing. If this is a training "
@@ -127,6 +150,15 @@ def _require_files(folder: Path) -> None:
             "keep their normalisation inside the weights. Convert the checkpoint with lerobot's "
             "own migration first (python -m "
             "lerobot.processor.migrate_policy_normalization --pretrained-path <folder>)."
+        )
+
+
+def _require_base(folder: Path) -> None:
+    base = policy_folder(base_of(folder))
+    if not (base / WEIGHTS).is_file():
+        raise ConfigurationError(
+            f"{folder} is a LoRA adapter of {base}, where there is no {WEIGHTS}. Copy the base "
+            f"policy there, or name it in {folder / ADAPTER_CONFIG}."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -170,6 +171,80 @@ def test_a_folder_that_is_no_data_set_is_refused(data_set: Path) -> None:
         DatasetSource(data_set.parent, [], 1)
     with pytest.raises(ConfigurationError, match=r"info\.json"):
         offered_features(data_set.parent)
+
+
+@pytest.mark.parametrize(
+    ("said", "names"),
+    [
+        ({"motors": [f"j{n}" for n in range(8)]}, tuple(f"j{n}" for n in range(8))),
+        ([f"j{n}" for n in range(8)], tuple(f"j{n}" for n in range(8))),
+        (["state"], ()),
+        (None, ()),
+    ],
+)
+def test_the_states_numbers_are_called_as_the_data_set_calls_them(
+    loaded: LoadedPolicy, data_set: Path, tmp_path: Path, said: object, names: tuple[str, ...]
+) -> None:
+    copied = copy_of(data_set, tmp_path / "set")
+    info = copied / "meta" / "info.json"
+    described = json.loads(info.read_text())
+    described["features"]["observation.state"]["names"] = said
+    info.write_text(json.dumps(described))
+    source = DatasetSource(copied, ["observation.state"], 1)
+    assert source.state_names == names
+    collected = tmp_path / "a"
+    features = sorted(PolicyEngine(loaded).input_features)
+    collect(loaded, DatasetSource(copied, features, 5), collected)
+    assert ActivationDataset.open(collected).collection.state_names == names
+
+
+def copy_of(folder: Path, copied: Path) -> Path:
+    shutil.copytree(folder, copied)
+    return copied
+
+
+def test_a_data_set_without_its_data_is_refused_in_a_sentence(
+    data_set: Path, tmp_path: Path
+) -> None:
+    copied = copy_of(data_set, tmp_path / "set")
+    shutil.rmtree(copied / "data")
+    with pytest.raises(ConfigurationError, match="lerobot cannot open the data set"):
+        DatasetSource(copied, [], 1)
+
+
+def test_a_row_that_cannot_be_read_is_named_and_its_episode_passed_over(
+    loaded: LoadedPolicy, data_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = DatasetSource(data_set, sorted(PolicyEngine(loaded).input_features), 2)
+    whole = LeRobotDataset.__getitem__
+
+    def torn(dataset: LeRobotDataset, row: int) -> dict:
+        if row == 2:
+            raise RuntimeError("Could not push packet to decoder: Invalid data\nFFmpeg says\nmore")
+        return whole(dataset, row)
+
+    monkeypatch.setattr(LeRobotDataset, "__getitem__", torn)
+    tally = collect(loaded, source, tmp_path / "a")
+    assert tally.collected == 1
+    (words,) = tally.broken
+    assert words.startswith("episode-000000: row 2 cannot be read (RuntimeError: Could not push")
+    assert "FFmpeg" not in words
+    assert [one.episode_id for one in ActivationDataset.open(tmp_path / "a").episodes] == [
+        "episode-000001"
+    ]
+
+
+def test_a_source_of_which_nothing_can_be_collected_is_refused_with_the_reason(
+    loaded: LoadedPolicy, data_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = DatasetSource(data_set, sorted(PolicyEngine(loaded).input_features), 2)
+
+    def torn(dataset: LeRobotDataset, row: int) -> dict:
+        raise OSError("no such video")
+
+    monkeypatch.setattr(LeRobotDataset, "__getitem__", torn)
+    with pytest.raises(ConfigurationError, match=r"No episode could be collected.*no such video"):
+        collect(loaded, source, tmp_path / "a")
 
 
 def renaming_policy(folder: Path) -> LoadedPolicy:

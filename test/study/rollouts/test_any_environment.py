@@ -14,6 +14,7 @@ import pytest
 
 from vla_sae_ros import cli
 from vla_sae_ros.activations.dataset import ActivationDataset
+from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.tiny.untrained import SITE, write_untrained_policy
 from vla_sae_ros.sim.lerobot_envs.benchmark import LerobotBenchmark
 from vla_sae_ros.study.experiment.design.plan import make_plan
@@ -82,6 +83,8 @@ def test_a_study_compares_success_and_steps_where_the_hand_is_not_known(
     file.write_text(STUDY.format(env=json.dumps(ENV), policy=policy))
     inputs, spec = inputs_of(load_study(file))
     runs = {run.arms[0].arm: run for run in make_plan(load_study(file), inputs).runs}
+    with pytest.raises(ConfigurationError, match="map names what is not offered"):
+        inputs_of(load_study(file), names={"nobody": "observation.state"})
     setup = spec.open()
     try:
         own = OwnSetup(setup)

@@ -21,5 +21,5 @@ class LoadedPolicy:
     name: str
     """The policy's type and folder, for people."""
     policy_id: str
-    """First 16 hex digits of the SHA-256 of the weights file: which policy this is."""
+    """First 16 hex digits of the SHA-256 of the weights: which policy this is."""
     config: PreTrainedConfig

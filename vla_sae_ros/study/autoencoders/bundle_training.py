@@ -49,6 +49,7 @@ def train_bundle(
         dataset.load(site, training_episodes),
         dataset.load(site, held_out_episodes),
         dataset.collection.control_rate,
+        dataset.collection.state_names,
     )
     trained = _train(training.data.rows, settings, device, progress, run_folder, processes)
     sae = trained.sae.to("cpu")

@@ -45,6 +45,7 @@ class ActivationCollection:
         source: of the episodes.
         frame_height: [pixels] of the small pictures; 0 = none.
         observations: keep whole observations too, for `vla-sae heatmaps`.
+        state_names: what the state's numbers are, where the source does not know.
 
     Raises:
         ConfigurationError: an unknown site, or a folder that holds something else.
@@ -59,6 +60,7 @@ class ActivationCollection:
         source: EpisodeSource,
         frame_height: int,
         observations: bool = False,
+        state_names: Sequence[str] = (),
     ) -> None:
         self._engine, self._folder, self._source = engine, folder, source
         self._frame_height, self._observations = frame_height, observations
@@ -74,6 +76,7 @@ class ActivationCollection:
                 collected,
                 source.control_rate,
                 source.identity,
+                tuple(state_names) or source.state_names,
             ),
         )
 
@@ -94,6 +97,8 @@ class ActivationCollection:
         An episode with an observation that the policy cannot be asked about is passed over.
 
         Raises:
+            ConfigurationError: the folder holds no episode, and not one could be collected; it
+                says why the last one could not.
             CollectionError: the disk will not hold the rest, or cannot be written.
         """
         left = sum(one.inferences for one in episodes)
@@ -109,6 +114,8 @@ class ActivationCollection:
             finished(episode)
         self._writer.flush()
         collected = len(episodes) - len(broken)
+        if broken and not self._writer.completed_episodes:
+            raise ConfigurationError(f"No episode could be collected: {broken[-1]}")
         skipped = len(self._writer.completed_episodes) - collected
         return Tally(collected, skipped, successes, tuple(broken))
 

@@ -82,6 +82,10 @@ class BagSource:
     def control_rate(self) -> float:
         return self._contract.fps
 
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        return ()
+
     def episodes(self) -> Iterator[BagEpisode]:
         for episode_id in dict.fromkeys(one.episode_id for one in self._inferences):
             first_of_step: dict[int, RecordedInference] = {}

@@ -29,6 +29,7 @@ class BatchedCollection:
         control_rate: [Hz] of the simulation.
         frame_height: [pixels] of the small pictures; 0 = none.
         observations: keep whole observations too.
+        state_names: what the state's numbers are, where that was said.
 
     Raises:
         ConfigurationError: a folder that holds something else.
@@ -44,6 +45,7 @@ class BatchedCollection:
         control_rate: float,
         frame_height: int,
         observations: bool = False,
+        state_names: Sequence[str] = (),
     ) -> None:
         self._folder, self._episodes = folder, tuple(episodes)
         self._sites, self._pooling = tuple(sites), pooling
@@ -56,7 +58,13 @@ class BatchedCollection:
         }
         self._writer = ActivationWriter(
             folder,
-            Collection(engine.policy_id, engine.policy_name, collected, control_rate),
+            Collection(
+                engine.policy_id,
+                engine.policy_name,
+                collected,
+                control_rate,
+                state_names=tuple(state_names),
+            ),
         )
 
     def close(self) -> None:

@@ -41,7 +41,7 @@ from vla_sae_ros.study.collection.simulated_source import (
 )
 from vla_sae_ros.study.rollouts.picture_options import add_picture_arguments, told_pictures
 from vla_sae_ros.study.rollouts.rollout_job import environment_of
-from vla_sae_ros.study.rollouts.simulated import offered_features
+from vla_sae_ros.study.rollouts.simulated import offered_features, own_names
 from vla_sae_ros.study.rollouts.trials import Trial, parse_range, parse_tasks
 
 _EPISODES = 40  # per task of a simulation
@@ -89,6 +89,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--contract", type=Path, help="of --bag; default: LIBERO's; or of another --env"
     )
+    parser.add_argument(
+        "--state-names",
+        default="",
+        metavar="NAME,...",
+        help="what the numbers of the state are, where neither the data set's info.json nor the "
+        "environment says so: x,y,z (of the hand, in metres) and finger_1,finger_2 become its "
+        "height, speed and opening, any other name a variable of its own",
+    )
     parser.add_argument("--pooling", choices=POOLINGS, default="mean")
     parser.add_argument(
         "--frame-height", type=int, default=96, help="[pixels] of the pictures kept; 0 = none"
@@ -135,6 +143,7 @@ def run(args: argparse.Namespace) -> int:
             source,
             args.frame_height,
             args.keep_observations,
+            _state_names(args),
         )
         try:
             if in_libero:
@@ -151,13 +160,15 @@ def run(args: argparse.Namespace) -> int:
 def _run_side_by_side(
     args: argparse.Namespace, policy: Path, loaded: LoadedPolicy, batch: int
 ) -> int:
-    names = read_map(args.map)
+    benchmark, suite = _benchmark(args)
+    contract = benchmark.contract(suite)
+    names = dict(contract.names) | read_map(args.map)
     spec = PolicySpec(policy.absolute(), args.device, args.threads, names)
     engine = BatchEngine(loaded, names)
+    engine.observe(contract.offered, names)
     check_sites(args.sites, list(engine.adapter.sites))
     said_batch(engine, batch)
     quality: Quality = args.render_quality
-    benchmark, suite = _benchmark(args)
     episodes = [PlannedEpisode(trial, args.every) for trial in _trials(args, benchmark, suite)]
     collection = BatchedCollection(
         engine,
@@ -165,9 +176,10 @@ def _run_side_by_side(
         args.sites,
         args.pooling,
         episodes,
-        benchmark.contract(suite).fps,
+        contract.fps,
         args.frame_height,
         args.keep_observations,
+        _state_names(args),
     )
     try:
         if benchmark.env == LIBERO:
@@ -224,6 +236,16 @@ def _collect(
             print(f"  {words}", file=sys.stderr)
 
 
+def _state_names(args: argparse.Namespace) -> tuple[str, ...]:
+    """Return what the user says of the state; empty where the source is to be asked."""
+    names = tuple(name.strip() for name in args.state_names.split(",")) if args.state_names else ()
+    if not all(names):
+        raise ConfigurationError(
+            complaint("--state-names", args.state_names, "a name for each number, with commas")
+        )
+    return names
+
+
 def _source(args: argparse.Namespace, engine: PolicyEngine) -> EpisodeSource:
     """Return what the arguments name, once the engine takes its frames."""
     # A source's libraries are needed by its user only.
@@ -243,7 +265,7 @@ def _source(args: argparse.Namespace, engine: PolicyEngine) -> EpisodeSource:
     benchmark, suite = _benchmark(args)
     trials = _trials(args, benchmark, suite)
     environment = benchmark.environment(suite)
-    engine.observe(offered_features(environment), given)
+    engine.observe(offered_features(environment), own_names(environment) | given)
     return SimulatedSource(environment, trials, args.every)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ import numpy as np
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 from vla_sae_ros.activations.source import Answer, PolicyQuery
-from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.errors import ConfigurationError, ObservationError, complaint
 
-SUCCESS = "next.success"
+STATE, SUCCESS = "observation.state", "next.success"
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,30 @@ class DatasetEpisode:
         return -(-(self.end - self.first) // self.every)
 
     def play(self, answer: Answer) -> bool | None:
-        """Ask at every chosen row; the answers go nowhere."""
-        item: Mapping[str, Any] = {}
+        """Ask at every chosen row; the answers go nowhere.
+
+        Raises ObservationError for a row that lerobot cannot read.
+        """
         for row in range(self.first, self.end, self.every):
-            item = self.dataset[row]
-            frame = {name: _as_frame(item[name].numpy()) for name in self.features}
-            answer(PolicyQuery(frame, str(item["task"]), self.number, row - self.first))
-        last = self.dataset[self.end - 1]
-        return bool(last[SUCCESS].any()) if SUCCESS in last else None
+            with self._reading(row):
+                item = self.dataset[row]
+                frame = {name: _as_frame(item[name].numpy()) for name in self.features}
+                instruction = str(item["task"])
+            answer(PolicyQuery(frame, instruction, self.number, row - self.first))
+        if SUCCESS not in self.dataset.features:
+            return None
+        with self._reading(self.end - 1):
+            return bool(np.any(self.dataset.hf_dataset[self.end - 1][SUCCESS]))
+
+    @contextmanager
+    def _reading(self, row: int) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # lerobot, av and torchcodec raise anything
+            raise ObservationError(
+                f"row {row - self.first} cannot be read ({type(error).__name__}: "
+                f"{_first_line(error)}). Copy the data set again, or leave the episode out."
+            ) from error
 
 
 def offered_features(folder: Path) -> dict[str, tuple[int, ...] | None]:
@@ -67,6 +84,23 @@ def offered_features(folder: Path) -> dict[str, tuple[int, ...] | None]:
     }
 
 
+def state_names(folder: Path) -> tuple[str, ...]:
+    """Return what a data set calls the numbers of its state, in their order; empty where it does
+    not name each.
+
+    Raises:
+        ConfigurationError: no such data set, or one of a version that lerobot does not read.
+    """
+    feature = _description(folder)["features"].get(STATE, {})
+    names = feature.get("names")
+    if isinstance(names, dict):  # {"motors": [...]}
+        lists = [one for one in names.values() if isinstance(one, list)]
+        names = [name for one in lists for name in one]
+    if not isinstance(names, list) or [len(names)] != list(feature.get("shape", ())):
+        return ()
+    return tuple(str(name) for name in names)
+
+
 class DatasetSource:
     """Every episode of a data set that is on this machine, or the first `episodes`.
 
@@ -77,15 +111,22 @@ class DatasetSource:
         episodes: how many; None means all.
 
     Raises:
-        ConfigurationError: no such data set, or one of a version that lerobot does not read.
+        ConfigurationError: no such data set, one of a version that lerobot does not read, or one
+            that lerobot cannot open.
     """
 
     def __init__(
         self, folder: Path, features: Sequence[str], every: int, episodes: int | None = None
     ) -> None:
-        _description(folder)
-        self._dataset = LeRobotDataset(folder.name, root=folder, video_backend=_video_backend())
-        _index_tasks_by_text(self._dataset.meta)
+        self._names = state_names(folder)
+        try:
+            self._dataset = LeRobotDataset(folder.name, root=folder, video_backend=_video_backend())
+            _index_tasks_by_text(self._dataset.meta)
+        except Exception as error:  # lerobot raises anything, from KeyError to the hub's errors
+            raise ConfigurationError(
+                f"lerobot cannot open the data set in {folder} ({type(error).__name__}: "
+                f"{_first_line(error)}). Copy it again with its data, videos and meta folders."
+            ) from error
         self._features, self._every = tuple(features), every
         self._count = min(self._dataset.num_episodes, episodes or self._dataset.num_episodes)
         self._identity = f"data set {_content_id(self._dataset)}, every {every}"
@@ -97,6 +138,10 @@ class DatasetSource:
     @property
     def control_rate(self) -> float:
         return float(self._dataset.fps)
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        return self._names
 
     def episodes(self) -> Iterator[DatasetEpisode]:
         first = 0
@@ -166,6 +211,12 @@ def _content_id(dataset: LeRobotDataset) -> str:
         for name in numbers:
             digest.update(np.asarray(item[name], np.float32).tobytes())
     return digest.hexdigest()[:16]
+
+
+def _first_line(error: Exception) -> str:
+    """Return what an error says, without the pages that torchcodec says about FFmpeg."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next(filter(None, lines), "no reason given").rstrip(".")
 
 
 def _as_frame(value: np.ndarray) -> np.ndarray:

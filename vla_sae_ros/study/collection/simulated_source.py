@@ -79,6 +79,10 @@ class SimulatedSource:
     def control_rate(self) -> float:
         return self._environment.control_rate_hz
 
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        return ()
+
     def episodes(self) -> Iterator[SimulatedEpisode]:
         for trial in self._trials:
             yield SimulatedEpisode(trial, self._execute_steps, self._environment)

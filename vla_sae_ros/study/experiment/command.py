@@ -15,6 +15,7 @@ from rich.table import Table
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.progress import CommandProgress
+from vla_sae_ros.policy.checkpoints.feature_match import MAP_HELP, read_map
 from vla_sae_ros.sim.environment import LIBERO
 from vla_sae_ros.study.batches.side_by_side import players, said_batch
 from vla_sae_ros.study.batches.sizes import add_batch_arguments, batch_on
@@ -52,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="folder; default: out/studies/NAME; what is there already is not made again",
     )
+    parser.add_argument("--map", default="", metavar="OFFERED=POLICY,...", help=MAP_HELP)
     parser.add_argument("--plan", action="store_true", help="say what would be made, and stop")
     parser.add_argument("--workers", type=int, default=0, help="default: one per core")
     parser.add_argument("--limit", type=int, default=0, help="make so many runs at most")
@@ -75,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         if study.env == LIBERO
         else f"environment: {study.env}"
     )
-    inputs, spec = inputs_of(study, args.render_quality)
+    inputs, spec = inputs_of(study, args.render_quality, read_map(args.map))
     shared = AnsweringSetupSpec(spec).open() if batch > 1 else None
     if shared is not None:
         inputs = replace(inputs, policy_batch=said_batch(shared.engine, batch))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,7 +26,10 @@ class SplitPart:
 
 
 def with_variables(
-    training: SiteActivations, validation: SiteActivations, control_rate: float
+    training: SiteActivations,
+    validation: SiteActivations,
+    control_rate: float,
+    state_names: Sequence[str] = (),
 ) -> tuple[SplitPart, SplitPart]:
     """Compute the variables over both parts at once, so that both have the same ones."""
     first = int(training.episode.max(initial=-1)) + 1
@@ -33,6 +37,7 @@ def with_variables(
         training.steps + validation.steps,
         np.concatenate([training.episode, validation.episode + first]),
         control_rate,
+        state_names,
     )
     cut = len(training.steps)
     return (

@@ -7,23 +7,39 @@ from collections.abc import Sequence
 import numpy as np
 
 from vla_sae_ros.activations.format import StepRecord
+from vla_sae_ros.study.features.state_layout import state_layout
 from vla_sae_ros.study.features.state_variable import StateVariable, indicator
 from vla_sae_ros.study.features.task_variables import task_variables
 
-_LIBERO_STATE = 8
+_LIBERO_STATE = (
+    "x",
+    "y",
+    "z",
+    "axis_angle_1",
+    "axis_angle_2",
+    "axis_angle_3",
+    "finger_1",
+    "finger_2",
+)
 _LIBERO_SUITES = "libero_"
+_UNKNOWN = (np.nan,)
 
 MOVING_FINGERS = 0.02
 """[m/s] from which on a change of the gripper's opening is an event."""
 
 
 def state_variables(
-    steps: Sequence[StepRecord], episode: np.ndarray, control_rate: float
+    steps: Sequence[StepRecord],
+    episode: np.ndarray,
+    control_rate: float,
+    state_names: Sequence[str] = (),
 ) -> list[StateVariable]:
     """Return the variables known for these steps; `episode` (n,) tells the steps' episodes apart.
 
-    From a state of an episode in LIBERO (8: end-effector position [m], axis-angle [rad], two finger
-    positions [m]):
+    What the numbers of a state mean is said by `state_names`; without them it is known of episodes
+    in LIBERO only, and a state's length says nothing.
+
+    From the hand's position x, y, z [m] and two fingers [m], as far as they are among the names:
     - gripper opening [m], the distance between the fingers,
     - end-effector height [m], the z coordinate of its position,
     - end-effector speed and vertical speed [m/s], from the position at the previous inference of
@@ -32,12 +48,15 @@ def state_variables(
       `MOVING_FINGERS`,
     - distance to <object> [m], for each object in `object_positions`, and what
       `task_variables` makes of the instruction's object and goal.
+    Every other number that has a name: itself, under that name.
     For any episodes:
     - episode progress, the step over the episode's last step,
     - task and instruction, 1 where it is the step's own, when there are several.
     A variable that no step has is left out.
     """
-    position, opening = _libero_state(steps)
+    states = _states(steps, state_names)
+    layout = state_layout(state_names or _LIBERO_STATE)
+    position, opening = layout.position(states), layout.opening(states)
     step = np.array([one.step for one in steps], np.float64)
     velocity = _rate(position, step, episode, control_rate)
     fingers = _rate(opening, step, episode, control_rate)
@@ -60,6 +79,7 @@ def state_variables(
         indicator(
             "gripper reopening", fingers > MOVING_FINGERS, np.isfinite(fingers), "gripper reopening"
         ),
+        *(layout.others(states) if state_names else ()),
         *_distances(steps, position),
         *task_variables(steps, episode, position, opening),
         StateVariable(
@@ -71,20 +91,21 @@ def state_variables(
     return [one for one in found if np.isfinite(one.values).any()]
 
 
-def _libero_state(steps: Sequence[StepRecord]) -> tuple[np.ndarray, np.ndarray]:
-    """Return position (n, 3) and gripper opening (n,), NaN where a state has another layout."""
-    unknown = (np.nan,) * _LIBERO_STATE
-    states = np.array(
-        [one.state if one.state is not None and _is_libero(one) else unknown for one in steps],
-        np.float64,
-    ).reshape(-1, _LIBERO_STATE)
-    return states[:, :3], np.abs(states[:, 6] - states[:, 7])
+def _states(steps: Sequence[StepRecord], names: Sequence[str]) -> np.ndarray:
+    """Return the states (n, d) float64, NaN where a step has none that the names are about."""
+    width = len(names or _LIBERO_STATE)
+    rows = [
+        one.state
+        if one.state is not None and len(one.state) == width and (names or _is_libero(one))
+        else _UNKNOWN * width
+        for one in steps
+    ]
+    return np.array(rows, np.float64).reshape(-1, width)
 
 
 def _is_libero(step: StepRecord) -> bool:
     """Whether a state has LIBERO's layout: its episode says so; eight numbers alone say nothing."""
-    known = step.task.startswith(_LIBERO_SUITES) or bool(step.object_positions)
-    return known and step.state is not None and len(step.state) == _LIBERO_STATE
+    return step.task.startswith(_LIBERO_SUITES) or bool(step.object_positions)
 
 
 def _rate(

@@ -11,7 +11,12 @@ from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.sim.environment import Environment, FloatArray, Observation
 from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS
-from vla_sae_ros.study.rollouts.simulated import executable, offered_features, policy_frame
+from vla_sae_ros.study.rollouts.simulated import (
+    executable,
+    offered_features,
+    own_names,
+    policy_frame,
+)
 
 
 class PolicyRunner:
@@ -33,7 +38,7 @@ class PolicyRunner:
         names: Mapping[str, str] = {},
     ) -> None:
         self._engine, self._environment = PolicyEngine(policy), environment
-        self._engine.observe(offered_features(environment), names)
+        self._engine.observe(offered_features(environment), own_names(environment) | dict(names))
         self._execute_steps = execute_steps
         self._chunk: np.ndarray = np.empty((0, 0))
         self.start("", 0)

@@ -286,17 +286,19 @@ def _run_side_by_side(
         raise ConfigurationError(
             complaint("--policy-batch or --ray of the expert, which is no policy", count, "neither")
         )
-    spec = PolicySpec(Path(args.policy).absolute(), names=read_map(args.map))
+    suite = trials[0].task.suite
+    contract = benchmark_named(args.env, args.contract or "", args.render_quality).contract(suite)
+    names = dict(contract.names) | read_map(args.map)
+    spec = PolicySpec(Path(args.policy).absolute(), names=names)
     answering = spec.open()
+    answering.engine.observe(contract.offered, names)
     batch = said_batch(answering.engine, count)
     engine, quality = answering.engine, args.render_quality
     planned = [
         (trial, to_come(trial, engine.policy_id, args.execute_steps, quality, batch))
         for trial in trials
     ]
-    make = partial(
-        environment_of, args.env, trials[0].task.suite, str(args.contract or ""), quality
-    )
+    make = partial(environment_of, args.env, suite, str(args.contract or ""), quality)
     with players(args.ray, spec, answering, make, count, len(trials)) as side:
         return evaluate_batched(side, planned, file)
 

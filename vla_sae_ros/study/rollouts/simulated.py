@@ -22,6 +22,11 @@ def offered_features(environment: Environment) -> dict[str, tuple[int, ...] | No
     return {**offered, "observation.state": (8,)}
 
 
+def own_names(environment: Environment) -> dict[str, str]:
+    """Return what a policy calls the environment's observations, by its contract's `map`."""
+    return dict(environment.contract.names) if isinstance(environment, OwnContract) else {}
+
+
 def policy_frame(environment: Environment, observation: Observation) -> dict[str, np.ndarray]:
     """Return what a policy sees: pictures (H, W, 3) uint8 and float32 vectors, by feature.
 

@@ -183,7 +183,7 @@ def test_twenty_thousand_rollouts_are_planned_without_surprises() -> None:
     assert seconds < 60  # a few, in truth; a quadratic planner would take hours
 
 
-def test_runs_keep_the_ids_that_they_had_before_batches_and_qualities_were_settings() -> None:
+def test_runs_keep_the_ids_that_they_had_before_later_settings_were_there() -> None:
     pair = Pair("libero_object", "0", 40, 7)
     rollout = RunSettings("rollout", "p", pair, "bring it", (7,), 100, 5, 1.5)
     looking = RunSettings("open_loop", "p", None, "", (0, 1), 8, 5, 1.5, sources=("a", "b"))
@@ -191,7 +191,8 @@ def test_runs_keep_the_ids_that_they_had_before_batches_and_qualities_were_setti
     batched = replace(rollout, policy_batch=2)
     others = {rollout, batched, replace(rollout, policy_batch=4)}
     others.add(replace(rollout, render_quality="quick"))
-    assert len({one.run_id for one in others}) == 4
+    others.add(replace(rollout, names=(("agentview", "camera1"),)))
+    assert len({one.run_id for one in others}) == 5
 
 
 def test_a_batch_and_a_quality_are_part_of_every_run_but_latency_is_measured_alone() -> None:

@@ -41,7 +41,7 @@ class StudyInputs:
     """The inputs of a plan: the policy, its SAEs and the tasks of each task set.
 
     bundles: by site. tasks, init_states: one entry per place of the study. mean_differences: site
-    -> content id of its direction. render_quality, policy_batch: see RunSettings.
+    -> content id of its direction. render_quality, policy_batch, names: see RunSettings.
     """
 
     policy_id: str
@@ -52,6 +52,7 @@ class StudyInputs:
     mean_differences: Mapping[str, str]
     render_quality: Quality = "full"
     policy_batch: int = 1
+    names: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,7 @@ class _Planner:
             study.cap,
             render_quality=self._inputs.render_quality,
             policy_batch=self._inputs.policy_batch,
+            names=self._inputs.names,
             **self._hooks(arm),
         )
         filmed = arm.arm in study.keep.videos and start.round < study.keep.pairs
@@ -183,6 +185,7 @@ class _Planner:
                 every=wanted.every,
                 render_quality=self._inputs.render_quality,
                 policy_batch=self._inputs.policy_batch,
+                names=self._inputs.names,
             )
             yield PlannedRun(settings.run_id, settings, start.task, ())
 
@@ -207,6 +210,7 @@ class _Planner:
                 sources=sources,
                 render_quality=self._inputs.render_quality,
                 policy_batch=self._inputs.policy_batch if kind == "open_loop" else 1,
+                names=self._inputs.names,
                 **self._hooks(arm),
             )
             yield PlannedRun(settings.run_id, settings, None, (arm,))

@@ -11,7 +11,7 @@ from vla_sae_ros.study.experiment.design.study_parts import WHOLE_EPISODE, Windo
 
 _FORMAT = 1
 """Raise it when the same settings come to give other results."""
-_LATER = {"render_quality": "full", "policy_batch": 1}
+_LATER = {"render_quality": "full", "policy_batch": 1, "names": ()}
 """What runs were before these were settings: left out, so that ids stay what they were."""
 
 
@@ -65,7 +65,7 @@ class RunSettings:
     loop; how many inferences in a latency run. every: control steps between kept observations.
     sources: run ids of the observations that open loop and latency look at.
     render_quality: of the pictures. policy_batch: of how many simulations the policy infers for at
-    once at most; a batch rounds otherwise than an inference alone.
+    once at most; a batch rounds otherwise than an inference alone. names: pairs of `--map`.
     """
 
     kind: str
@@ -84,6 +84,7 @@ class RunSettings:
     sources: tuple[str, ...] = ()
     render_quality: Quality = "full"
     policy_batch: int = 1
+    names: tuple[tuple[str, str], ...] = ()
 
     @property
     def run_id(self) -> str:

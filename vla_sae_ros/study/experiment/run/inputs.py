@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,9 @@ from vla_sae_ros.study.rollouts.trials import parse_range, parse_tasks
 
 
 def inputs_of(
-    study: Study, render_quality: Quality = "full"
+    study: Study, render_quality: Quality = "full", names: Mapping[str, str] = {}
 ) -> tuple[StudyInputs, LiberoSetupSpec]:
-    """Load the policy and its SAEs once, and look up the tasks.
+    """Load the policy and its SAEs once, and look up the tasks; `names` as in `--map`.
 
     Raises:
         ConfigurationError: anything that the study names is missing or does not fit.
@@ -35,7 +36,19 @@ def inputs_of(
     beside = sorted(path.parent for path in (policy.parent / "sae").glob("*/bundle.yaml"))
     folders = study.bundles or tuple(beside)
     benchmark = benchmark_named(study.env, study.contract or "", render_quality)
-    setup = LiberoSetupSpec(policy, folders).open()
+    suite = study.places[0].suite
+    contract = benchmark.contract(suite)
+    first = LiberoSetupSpec(
+        policy,
+        folders,
+        render_quality=render_quality,
+        env=study.env,
+        suite=suite,
+        contract=str(study.contract or ""),
+        names=tuple((dict(contract.names) | dict(names)).items()),
+    )
+    setup = first.open()
+    setup.check(contract)
     vectors: dict[str, Vector] = {}
     if study.mean_difference is not None:
         sites = dict.fromkeys(features.site for features in study.features)
@@ -55,17 +68,10 @@ def inputs_of(
         [parse_range(place.init_states or benchmark.init_states) for place in study.places],
         ids,
         render_quality,
+        names=tuple(sorted(names.items())),
     )
     by_id = {ids[site]: tuple(map(float, vector)) for site, vector in vectors.items()}
-    return inputs, LiberoSetupSpec(
-        policy,
-        folders,
-        by_id,
-        render_quality=render_quality,
-        env=study.env,
-        suite=study.places[0].suite,
-        contract=str(study.contract or ""),
-    )
+    return inputs, replace(first, vectors=by_id)
 
 
 def policy_of(study: Study) -> Path:

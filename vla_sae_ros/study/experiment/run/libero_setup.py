@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vla_sae_ros.core.contract import Contract
 from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.policy.batch_engine import BatchEngine
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
@@ -34,6 +35,8 @@ class LiberoSetupSpec:
     suite: str = ""
     contract: str = ""
     """See `sim.benchmark.benchmark_named`; the suite of the environment that is made first."""
+    names: tuple[tuple[str, str], ...] = ()
+    """What the policy calls an observation, as in `--map`."""
 
     def open(self) -> LiberoSetup:
         """Load the policy, on one thread: there is a process per core."""
@@ -47,7 +50,8 @@ class LiberoSetup:
     def __init__(self, spec: LiberoSetupSpec) -> None:
         self._loaded: LoadedPolicy = load_policy(spec.policy, spec.device)
         bundles = [SaeBundle.load(folder, spec.device) for folder in spec.bundles]
-        engine = PolicyEngine(self._loaded, bundles)  # refuses what does not fit
+        self._names = dict(spec.names)
+        engine = PolicyEngine(self._loaded, bundles, self._names)  # refuses what does not fit
         self.sites: Mapping[str, Site] = engine.adapter.sites
         engine.close()
         self.bundles: Mapping[str, SaeBundle] = {one.card.site: one for one in bundles}
@@ -66,11 +70,17 @@ class LiberoSetup:
         return self._scene
 
     def hook(self, bundles: Sequence[SaeBundle]) -> PolicyEngine:
-        return PolicyEngine(self._loaded, bundles)
+        return PolicyEngine(self._loaded, bundles, self._names)
+
+    def check(self, contract: Contract) -> None:
+        """Raise ConfigurationError where an environment does not show what the policy reads."""
+        engine = PolicyEngine(self._loaded)
+        engine.observe(contract.offered, self._names)
+        engine.close()
 
     def row_engine(self) -> BatchEngine:
         """Return the policy as one that infers for many rows at once."""
-        return BatchEngine(self._loaded)
+        return BatchEngine(self._loaded, self._names)
 
     def close(self) -> None:
         if self._scene is not None:

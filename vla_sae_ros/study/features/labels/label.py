@@ -123,9 +123,12 @@ def _split(bundle: SaeBundle, dataset: ActivationDataset, share: float) -> _Spli
 
 
 def _measure(bundle: SaeBundle, dataset: ActivationDataset, split: _Split) -> _Parts:
-    site, rate = bundle.card.site, dataset.collection.control_rate
+    site, collected = bundle.card.site, dataset.collection
     parts = with_variables(
-        dataset.load(site, split.training), dataset.load(site, split.held_out), rate
+        dataset.load(site, split.training),
+        dataset.load(site, split.held_out),
+        collected.control_rate,
+        collected.state_names,
     )
     training, held_out = (
         feature_statistics(bundle.sae, part.data, part.variables) for part in parts
