@@ -21,6 +21,7 @@ COMMANDS = (
     Command("panel", "vla_sae_ros.panel.app", "open the slider panel for a running system"),
     Command("run", "vla_sae_ros.clients.run", "run one episode in a running system"),
     Command("steer", "vla_sae_ros.clients.steer", "change features of a running system"),
+    Command("tell", "vla_sae_ros.clients.tell", "another instruction in the middle of an episode"),
     Command("record", "vla_sae_ros.clients.record", "start or stop a bag in a running system"),
     Command("robot", "vla_sae_ros.robot.check.robot_command", "an arm without a policy: check it"),
     Command(
@@ -48,6 +49,11 @@ COMMANDS = (
     Command("collect", "vla_sae_ros.study.collection.collect", "collect a policy's activations"),
     Command("train-sae", "vla_sae_ros.study.autoencoders.train_sae", "train a sparse autoencoder"),
     Command(
+        "direct",
+        "vla_sae_ros.study.directions.command",
+        "mean differences and probes, to be steered like features",
+    ),
+    Command(
         "substitute",
         "vla_sae_ros.study.autoencoders.substitute",
         "success with an SAE's reconstruction",
@@ -68,6 +74,7 @@ COMMANDS = (
         "vla_sae_ros.study.features.heatmaps",
         "where in the pictures features are active",
     ),
+    Command("screen", "vla_sae_ros.study.screen.command", "which feature does that to the actions"),
     Command("evaluate", "vla_sae_ros.study.experiment.command", "steering experiments"),
     Command(
         "verdicts",

@@ -49,7 +49,7 @@ def coded_episodes(
     check_collected_for(bundle, dataset)
     chosen = dataset.episodes if episodes is None else episodes
     for episode in chosen:
-        data = dataset.load(bundle.card.site, [episode])
+        data = dataset.load(bundle.card.policy_site, [episode])
         codes = _largest_codes(bundle, data, unit_length)
         yield CodedEpisode(episode, np.array([one.step for one in data.steps]), codes)
 
@@ -93,11 +93,11 @@ def _codes(bundle: SaeBundle, rows: np.ndarray, unit_length: bool) -> np.ndarray
 def check_collected_for(bundle: SaeBundle, dataset: ActivationDataset) -> None:
     """Raise ConfigurationError: activations of another policy, site, pooling or width."""
     card, collection = bundle.card, dataset.collection
-    site = collection.sites.get(card.site)
+    site = collection.sites.get(card.policy_site)
     if site is None:
         raise ConfigurationError(
-            f"{dataset.folder} has no activations at {card.site}, which the bundle was trained on; "
-            f"it has {sorted(collection.sites)}. Collect that site."
+            f"{dataset.folder} has no activations at {card.policy_site}, which the bundle was "
+            f"trained on; it has {sorted(collection.sites)}. Collect that site."
         )
     said = {"policy id": card.policy_id, "pooling": card.pooling, "width": card.d_in}
     found = {"policy id": collection.policy_id, "pooling": site.pooling, "width": site.width}

@@ -169,7 +169,7 @@ class BatchEngine:
             Tokens(partial(self.adapter.token_masks, site, inputs), memory),
             tuple(tap for tap in row.taps if tap.site.name == site),
             tuple(probe for probe in row.probes if probe.site.name == site),
-            tuple(row.steering.edits.get(site, ())),
+            row.steering.edits,
             row.steering.cap,
         )
 

@@ -25,6 +25,7 @@ from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.inference import NO_STEERING, WARM_UPS, Inference, noise_state
 from vla_sae_ros.policy.observation import require_features, require_picture, require_vector
 from vla_sae_ros.policy.taps.heatmap import draw_heatmap
+from vla_sae_ros.policy.taps.joint import joint_change
 from vla_sae_ros.policy.taps.probe import Probe
 from vla_sae_ros.policy.taps.reading import Reading
 from vla_sae_ros.policy.taps.substitution import Substitution
@@ -57,16 +58,19 @@ class PolicyEngine:
         self._feeds: tuple[Feed, ...] = self._inputs.as_they_are()
         self._names, self._observed = dict(names), False
         self._taps = [self.make_tap(bundle) for bundle in self.bundles]
-        sites = [tap.site.name for tap in self._taps]
-        if len(set(sites)) != len(sites):
-            raise ConfigurationError(
-                complaint("two bundles on one site", sites, "one bundle per site")
-            )
+        read = [tap.name for tap in self._taps]
+        if len(set(read)) != len(read):
+            allowed = "one SAE and one bundle of directions per site"
+            raise ConfigurationError(complaint("two bundles on one site", read, allowed))
         self._memories: defaultdict[str, TokenMemory] = defaultdict(TokenMemory)
         self._probes: list[Probe] = []
         self._substitutions: list[Substitution] = []
+        of_site: defaultdict[str, list[Tap]] = defaultdict(list)
+        for tap in self._taps:
+            of_site[tap.site.name].append(tap)
         self._handles: list[Detachable] = [
-            self.adapter.attach(tap.site.name, tap) for tap in self._taps
+            self.adapter.attach(site, taps[0] if len(taps) == 1 else partial(joint_change, taps))
+            for site, taps in of_site.items()
         ]
 
     @property
@@ -112,7 +116,7 @@ class PolicyEngine:
 
     def why_no_heatmap(self, site: str, feature: int) -> str:
         """Return why this feature cannot be drawn over the pictures, or an empty text."""
-        taps = {tap.site.name: tap for tap in self._taps if "camera" in tap.token_groups}
+        taps = {tap.name: tap for tap in self._taps if "camera" in tap.token_groups}
         if site not in taps:
             return complaint(
                 "no SAE reads picture tokens here, so there is nothing to draw over the pictures",
@@ -210,7 +214,7 @@ class PolicyEngine:
             for watcher in self._watchers:
                 watcher.begin(tokens[watcher.site.stack])
             for tap in self._taps:
-                edits = tuple(steering.edits.get(tap.site.name, ()))
+                edits = tuple(steering.edits.get(tap.name, ()))
                 tap.begin(tokens[tap.site.stack], edits, steering.cap)
             chunk = self.adapter.predict(batch, noise.to(self.device))
             for probe in self._probes:
@@ -224,7 +228,7 @@ class PolicyEngine:
             steering.revision,
             steering.bypass,
             milliseconds,
-            partial(self._draw, {reading.site.name: reading for reading in readings}, given, frame),
+            partial(self._draw, {reading.name: reading for reading in readings}, given, frame),
         )
 
     def inputs(self, frame: Mapping[str, np.ndarray], instruction: str) -> dict[str, Any]:
@@ -254,10 +258,11 @@ class PolicyEngine:
         Raises:
             ConfigurationError: the bundle does not fit the policy.
         """
-        site = self._site(bundle.card.site)
+        site = self._site(bundle.card.policy_site)
         bundle.check_fits(self.loaded.policy_id, site.name, site.width)
         sae = bundle.sae.to(self.device)
-        return Tap(site, sae, bundle.card.pooling == "mean", bundle.card.token_groups)
+        card = bundle.card
+        return Tap(site, sae, card.pooling == "mean", card.token_groups, card.site)
 
     def _draw(
         self,
@@ -269,7 +274,7 @@ class PolicyEngine:
         height: int | None = None,
     ) -> np.ndarray:
         with torch.inference_mode():
-            patches = self.adapter.camera_patches(site, batch)
+            patches = self.adapter.camera_patches(readings[site].site.name, batch)
             return draw_heatmap(readings[site], feature, patches, frame, height)
 
     def _tokens(self, batch: dict[str, Any]) -> dict[str, Tokens]:
@@ -326,7 +331,7 @@ def _to_tensor(key: str, value: np.ndarray, is_picture: bool, shape: tuple[int, 
 
 def _steering_site(tap: Tap, bundle: SaeBundle) -> SteeringSite:
     return SteeringSite(
-        tap.site.name,
+        tap.name,
         bundle.observed_max,
         bundle.residual_norm_activation,
         tap.site.token_groups,

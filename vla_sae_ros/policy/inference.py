@@ -63,6 +63,9 @@ class Card(Protocol):
     @property
     def mean_residual_norm(self) -> float: ...
 
+    @property
+    def kind(self) -> str: ...
+
 
 class Bundle(Protocol):
     """An SAE that an engine has on a site."""

@@ -26,6 +26,9 @@ from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
 
 BUNDLE_FILE = "bundle.yaml"
 POOLINGS = ("mean", "token")
+KINDS = ("sae", "directions")
+BESIDE_THE_SAE = ".directions"
+"""What the name of a site bears where directions are read, beside an SAE of the same site."""
 _FORMAT = 1
 # The fields that decide where a code belongs; together with the weights they are the content id.
 _IDENTITY = ("policy_id", "site", "pooling", "token_groups", "normalization", "k")
@@ -35,13 +38,15 @@ _IDENTITY = ("policy_id", "site", "pooling", "token_groups", "normalization", "k
 class BundleCard:
     """The content of bundle.yaml.
 
-    policy_id: content id of the policy the samples came from. site: e.g. "backbone.1".
+    policy_id: content id of the policy the samples came from. site: e.g. "backbone.1", or
+    "backbone.1.directions" of directions, under which they are read and edited.
     pooling: "mean" (one vector per inference) or "token". token_groups: the groups of tokens that
     were read, e.g. camera, language, state, action.
     mean_residual_norm: mean ||x|| in the data; over tokens where the data tell, see `data`; NaN
     where a foreign SAE came without data. mean_scale: mean over the data of the normalisation's
     scale; 1 without one, NaN where unknown.
     data: where the samples came from. metrics: fvu, l0, dead_share and others, floats.
+    kind: "sae", or "directions": rows that are no SAE's.
     """
 
     policy_id: str
@@ -57,6 +62,7 @@ class BundleCard:
     mean_scale: float
     data: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
+    kind: str = "sae"
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError naming the first field that cannot be."""
@@ -66,6 +72,10 @@ class BundleCard:
         for name in ("d_in", "dictionary_size", "k"):
             value = getattr(self, name)
             _require(name, value, type(value) is int and value >= 1, "an integer from 1 on")
+        _require("kind", self.kind, self.kind in KINDS, KINDS)
+        beside = self.site.endswith(BESIDE_THE_SAE)
+        fine = beside == (self.kind == "directions")
+        _require("site", self.site, fine, f"a name with {BESIDE_THE_SAE!r} for directions alone")
         _require("pooling", self.pooling, self.pooling in POOLINGS, POOLINGS)
         groups = self.token_groups
         fine = bool(groups) and all(isinstance(group, str) and group for group in groups)
@@ -76,6 +86,11 @@ class BundleCard:
             _require(name, value, fine, "a number with a decimal point above 0, or .nan: unknown")
         for name in ("data", "metrics"):
             _require(name, getattr(self, name), isinstance(getattr(self, name), dict), "a mapping")
+
+    @property
+    def policy_site(self) -> str:
+        """The policy's own name of the site that is read."""
+        return self.site.removesuffix(BESIDE_THE_SAE)
 
     def save(self, folder: Path) -> None:
         """Write bundle.yaml in a bundle's folder, replacing it whole."""
@@ -100,6 +115,10 @@ class SaeBundle:
                 raise ConfigurationError(
                     complaint(f"{name} in {BUNDLE_FILE}", said, f"{is_!r}, as the weights say")
                 )
+        if self.card.kind != self._kind:
+            raise ConfigurationError(
+                complaint(f"kind in {BUNDLE_FILE}", self.card.kind, f"{self._kind!r}")
+            )
         if self.catalogue.site != self.card.site:
             raise ConfigurationError(
                 complaint(f"site in {CATALOGUE_FILE}", self.catalogue.site, repr(self.card.site))
@@ -116,6 +135,10 @@ class SaeBundle:
                     "The catalogue belongs to another bundle.",
                 )
             )
+
+    @property
+    def _kind(self) -> str:
+        return "directions" if self.sae.architecture == "directions" else "sae"
 
     @property
     def bundle_id(self) -> str:
@@ -151,7 +174,8 @@ class SaeBundle:
     def check_fits(self, policy_id: str, site: str, width: int) -> None:
         """Raise ConfigurationError naming everything in which this bundle is for another use."""
         wanted = {"policy id": policy_id, "site": site, "width": width}
-        has = {"policy id": self.card.policy_id, "site": self.card.site, "width": self.card.d_in}
+        card = self.card
+        has = {"policy id": card.policy_id, "site": card.policy_site, "width": card.d_in}
         differing = [
             f"{name} (bundle {has[name]!r}, policy {wanted[name]!r})"
             for name in wanted

@@ -33,6 +33,7 @@ def to_chunk(
         steering_revision=inference.revision,
         observation_step=job.step,
         replan=job.replan,
+        instruction_revision=job.instruction_revision,
         control_rate=control_rate,
         horizon=horizon,
         action_dim=action_dim,
@@ -92,6 +93,7 @@ def to_catalogue(
         bundle_ids=[bundle.bundle_id for bundle in engine.bundles],
         dictionary_sizes=to_unsigned([site.dictionary_size for site in sites]),
         can_steer=[site.can_steer for site in sites],
+        kinds=[bundle.card.kind for bundle in engine.bundles],
         mean_residual_norms=to_floats(
             [bundle.card.mean_residual_norm for bundle in engine.bundles]
         ),

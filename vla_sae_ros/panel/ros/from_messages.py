@@ -65,9 +65,13 @@ _LONGEST_TEXT, _LONGEST_LINE = 2000, 300
 def catalogue_view(message: FeatureCatalogue) -> CatalogueView:
     """Return rows for all features of all sites; entries of unlisted sites are counted as stray."""
     sites = tuple(
-        Site(name, int(size), bool(steerable))
-        for name, size, steerable in zip(
-            message.sites, message.dictionary_sizes, message.can_steer, strict=True
+        Site(name, int(size), bool(steerable), one_line(kind))
+        for name, size, steerable, kind in zip(
+            message.sites,
+            message.dictionary_sizes,
+            message.can_steer,
+            message.kinds or ["sae"] * len(message.sites),  # older policy nodes do not tell
+            strict=True,
         )
     )
     rows = _Rows(sites, message.features)

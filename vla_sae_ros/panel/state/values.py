@@ -19,11 +19,12 @@ IndexArray = npt.NDArray[np.uint32]
 
 @dataclass(frozen=True)
 class Site:
-    """One site of the policy with an SAE."""
+    """One site of the policy with an SAE, or with directions (kind: "directions")."""
 
     name: str
     dictionary_size: int
     can_steer: bool
+    kind: str = "sae"
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,14 @@ class CatalogueView:
     def size(self) -> int:
         """R."""
         return sum(site.dictionary_size for site in self.sites)
+
+    def site_of(self, row: int) -> Site:
+        """Return the site of a row."""
+        for site in self.sites:
+            if row < site.dictionary_size:
+                return site
+            row -= site.dictionary_size
+        raise IndexError(f"row {row} beyond the last of {self.size}")
 
     def same_features(self, other: CatalogueView) -> bool:
         """Whether rows mean the same features: only what people wrote about them may differ."""

@@ -7,6 +7,7 @@ import math
 from vla_sae_ros.panel.state.values import CatalogueView
 
 UNKNOWN = "unknown"
+DIRECTION = "direction: a signed projection, in its own spread"
 
 METRICS = {
     "Class": "general: fires across episodes; memorized: in few of them; dead: never",
@@ -22,8 +23,9 @@ METRICS = {
 
 def metrics(catalogue: CatalogueView, row: int) -> dict[str, str]:
     """Return the value of every metric of a row."""
+    is_direction = catalogue.site_of(row).kind == "directions"
     return {
-        "Class": catalogue.classes[row] or "not classified",
+        "Class": DIRECTION if is_direction else catalogue.classes[row] or "not classified",
         "General with probability": share(float(catalogue.general_probability[row])),
         "Coverage": share(float(catalogue.coverage[row])),
         "Density": share(float(catalogue.density[row])),

@@ -106,6 +106,15 @@ def write_export(source: Source, folder: Path, tell: Tell = lambda text: None) -
 
 def _tap(loaded: LoadedPolicy, adapter: PolicyAdapter, bundle: SaeBundle) -> GraphTap:
     name = bundle.card.site
+    if bundle.card.kind != "sae":
+        raise ConfigurationError(
+            complaint(
+                f"kind of the bundle for {name}",
+                bundle.card.kind,
+                "sae",
+                "Directions are served with backend:=torch; leave the bundle out of the export.",
+            )
+        )
     if name not in adapter.sites:
         raise ConfigurationError(complaint("not a site of this policy", name, list(adapter.sites)))
     site = adapter.sites[name]

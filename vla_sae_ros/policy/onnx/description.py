@@ -96,6 +96,11 @@ class ExportedSite:
     mean_residual_norm: float
     residual_norm_activation: float
 
+    @property
+    def kind(self) -> str:
+        """See `sae.bundle.BundleCard`; directions are not exported."""
+        return "sae"
+
 
 @dataclass(frozen=True)
 class Description:

@@ -57,7 +57,7 @@ class Reading:
     """What one tap saw in one inference; tensors stay on their device.
 
     Attributes:
-        site, sae, pooled, token_groups: the tap's.
+        name, site, sae, pooled, token_groups: the tap's.
         tokens: of the inference.
         last: the site's last run; None where it did not run, as it may.
         strengths: one per run in which edits acted.
@@ -65,6 +65,7 @@ class Reading:
         milliseconds: [ms] spent in the tap while the policy inferred.
     """
 
+    name: str
     site: Site
     sae: SparseAutoencoder
     pooled: bool
@@ -76,18 +77,20 @@ class Reading:
     milliseconds: float
 
     def readout(self) -> SiteReadout:
-        """Return the active and the edited features; z is the largest over the samples."""
+        """Return the active and the edited features; z is the largest over the samples.
+
+        Of directions every one is active, and the largest is the one farthest from 0.
+        """
         if self.last is None:
             return self._nothing_passed()
         stream = self.last.stream.to(torch.float32)
         normalised, code = self._encoded(stream, self.last.code)
-        dense = np.zeros(self.sae.dictionary_size, np.float32)
-        np.maximum.at(dense, _flat(code.index), _flat(code.value))
+        dense = self._largest(code)
         features, natural, reached = self._edited(code, self.last.plan)
         dense[features] = natural
         applied = dense.copy()
         applied[features] = reached
-        shown = dense > 0
+        shown = dense > 0 if not self.sae.signed else np.ones(len(dense), np.bool_)
         shown[features] = True
         if self.last.plan is not None:
             shown[list(self.last.plan.projected)] = True
@@ -96,7 +99,7 @@ class Reading:
         weights = self.tokens.mean_weights(self.token_groups)
         norm = weighted_mean(torch.linalg.vector_norm(stream, dim=-1, keepdim=True), weights).mean()
         return SiteReadout(
-            self.site.name,
+            self.name,
             index.astype(np.uint32),
             dense[index],
             applied[index],
@@ -108,10 +111,18 @@ class Reading:
             code.unlisted(torch.from_numpy(index).to(stream.device)),
         )
 
+    def _largest(self, code: ActiveCode) -> np.ndarray:
+        if self.sae.signed:
+            assert code.dense is not None
+            return _farthest(code.dense.cpu().numpy()).copy()
+        dense = np.zeros(self.sae.dictionary_size, np.float32)
+        np.maximum.at(dense, _flat(code.index), _flat(code.value))
+        return dense
+
     def _nothing_passed(self) -> SiteReadout:
         none = np.zeros(0, np.float32)
         return SiteReadout(
-            self.site.name,
+            self.name,
             none.astype(np.uint32),
             none,
             none,
@@ -154,6 +165,8 @@ class Reading:
         reached = natural.copy()
         # Two edits of one feature, one fading out and one fading in, add up.
         np.add.at(reached.T, place, change.cpu().numpy().T)
+        if self.sae.signed:
+            return features, _farthest(natural), _farthest(reached)
         return features, natural.max(0), reached.max(0)
 
     def _strength(self) -> tuple[float, bool]:
@@ -167,6 +180,12 @@ class Reading:
                 largest = max(largest, float(ratio.clamp_max(self.cap).mean()))
                 capped = capped or bool((ratio > self.cap).any())
         return largest, capped
+
+
+def _farthest(values: np.ndarray) -> np.ndarray:
+    """Return (n,), of the samples (N, n) each column's value farthest from 0."""
+    farthest: np.ndarray = values[np.abs(values).argmax(axis=0), np.arange(values.shape[1])]
+    return farthest
 
 
 def _flat(tensor: Tensor) -> np.ndarray:

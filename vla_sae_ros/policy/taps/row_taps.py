@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from vla_sae_ros.core.steering import AppliedEdit
+from vla_sae_ros.policy.taps.joint import joint_change
 from vla_sae_ros.policy.taps.probe import Probe
 from vla_sae_ros.policy.taps.tap import Tap
 from vla_sae_ros.policy.taps.tokens import Tokens
@@ -18,13 +19,13 @@ from vla_sae_ros.policy.taps.tokens import Tokens
 class RowReaders:
     """What sits on a site in one row: nothing, taps, probes.
 
-    edits and cap are what `Tap.begin` takes.
+    edits, by the taps' names, and cap are what `Tap.begin` takes.
     """
 
     tokens: Tokens
     taps: tuple[Tap, ...] = ()
     probes: tuple[Probe, ...] = ()
-    edits: tuple[AppliedEdit, ...] = ()
+    edits: Mapping[str, tuple[AppliedEdit, ...]] = field(default_factory=dict)
     cap: float = float("inf")
 
     def begin(self) -> None:
@@ -32,14 +33,13 @@ class RowReaders:
         for probe in self.probes:
             probe.begin(self.tokens)
         for tap in self.taps:
-            tap.begin(self.tokens, self.edits, self.cap)
+            tap.begin(self.tokens, tuple(self.edits.get(tap.name, ())), self.cap)
 
     def see(self, x: Tensor) -> Tensor | None:
         """See the row's residual stream x (1, T, d); return what to add to it, or None."""
         for probe in self.probes:
             probe(x)
-        deltas = [delta for tap in self.taps if (delta := tap(x)) is not None]
-        return sum(deltas[1:], deltas[0]) if deltas else None
+        return joint_change(self.taps, x)
 
 
 class SiteRows:

@@ -34,12 +34,18 @@ class Tap:
         pooled: True: z comes from the mean over the tokens and the same difference goes to every
             token in scope. False: every token has its own z.
         token_groups: tokens the SAE reads; empty = all of the site.
+        name: under which it is read and edited; empty = the site's own.
     """
 
     def __init__(
-        self, site: Site, sae: SparseAutoencoder, pooled: bool, token_groups: Groups = ()
+        self,
+        site: Site,
+        sae: SparseAutoencoder,
+        pooled: bool,
+        token_groups: Groups = (),
+        name: str = "",
     ) -> None:
-        self.site = site
+        self.site, self.name = site, name or site.name
         self.sae = sae.without_input_bias()
         self.pooled = pooled
         self.token_groups = token_groups or site.token_groups
@@ -82,6 +88,30 @@ class Tap:
         self._seconds += time.perf_counter() - started
         return delta
 
+    def scale(self, x: Tensor, tokens: Tokens) -> Tensor:
+        """Return by what a change of the code times its row is multiplied in a stream x (B, T, d).
+
+        (B, 1, 1) pooled, else (B, T, 1): the scale of the SAE's normalisation.
+        """
+        stream = float32(x)
+        if not self.pooled:
+            return self.sae.normalize(stream)[1]
+        read = weighted_mean(stream, tokens.mean_weights(self.token_groups))
+        return self.sae.normalize(read)[1].unsqueeze(1)
+
+    def count_jointly(self, change_norm: Tensor, norm: Tensor) -> None:
+        """Let the last run's strength be that of all taps of its layer together.
+
+        change_norm, norm: (B, T, 1), ||dx|| before their common cap and ||x||.
+        """
+        scopes = self._strengths[-1].scopes
+        self._strengths[-1] = Strength(change_norm, self._one, norm, scopes)
+
+    @property
+    def cap(self) -> float:
+        """Largest ||dx|| / ||x|| per token in this inference."""
+        return self._cap
+
     def reading(self) -> Reading:
         """Return what this inference leaves to be read out; valid as long as it is kept.
 
@@ -93,6 +123,7 @@ class Tap:
                 f"{self.site.name} ran {self._step} times, not {self.site.runs_per_inference}"
             )
         return Reading(
+            self.name,
             self.site,
             self.sae,
             self.pooled,

@@ -26,6 +26,7 @@ from vla_sae_ros.sae.formats.saelens_config import (
     settle_activation,
     without_nulls,
 )
+from vla_sae_ros.sae.kinds.directions import Directions
 from vla_sae_ros.sae.kinds.folding import fold_decoder_norm, fold_scaling
 from vla_sae_ros.sae.kinds.jumprelu import JumpReLUSAE
 from vla_sae_ros.sae.kinds.normalization import NORMALIZATIONS
@@ -38,7 +39,7 @@ SCALER_FILE = "activation_scaler.json"
 
 _AVERAGE_NORM = "expected_average_only_in"
 _THRESHOLD = {"jumprelu": "threshold", "batchtopk": "topk_threshold"}
-_ARCHITECTURES = ("topk", "standard", "jumprelu", "batchtopk")
+_ARCHITECTURES = ("topk", "standard", "jumprelu", "batchtopk", "directions")
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -93,6 +94,8 @@ def _build(config: dict[str, Any], weights: dict[str, Tensor]) -> SparseAutoenco
         return TopKSAE(**{**options, "k": field(config, "k", int, CONFIG_FILE)})
     if architecture == "standard":
         return ReLUSAE(**options)
+    if architecture == "directions":
+        return Directions(**{**options, "k": weights["W_enc"].shape[1]})
     threshold = options.pop(_THRESHOLD[architecture])
     return JumpReLUSAE(threshold=threshold.expand(weights["b_enc"].shape), **options)
 

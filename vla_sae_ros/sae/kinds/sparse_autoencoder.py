@@ -39,6 +39,8 @@ class SparseAutoencoder(nn.Module, ABC):
     architecture: ClassVar[str]
     extra_weights: ClassVar[tuple[str, ...]] = ()
     """Names of (F,) weights that a kind has besides the four common ones."""
+    signed: ClassVar[bool] = False
+    """Whether a code may be negative, so that 0 means nothing."""
 
     W_enc: nn.Parameter
     b_enc: nn.Parameter

@@ -37,7 +37,7 @@ def seed_stability(bundle: SaeBundle, other: SaeBundle) -> npt.NDArray[np.float3
             f"Bundle {other.bundle_id} is the one to be compared. Give SAEs of other seeds."
         )
     card = bundle.card
-    other.check_fits(card.policy_id, card.site, card.d_in)
+    other.check_fits(card.policy_id, card.policy_site, card.d_in)
     return largest_cosine(_decoder(bundle), _decoder(other))
 
 

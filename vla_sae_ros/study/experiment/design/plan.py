@@ -271,8 +271,9 @@ def _check(study: Study, inputs: StudyInputs) -> None:
         if site not in inputs.bundles:
             allowed = ", ".join(sorted(inputs.bundles)) or "none: name bundles"
             raise ConfigurationError(complaint("site without an SAE", site, allowed))
-        if not inputs.sites[site].can_steer:
-            why = inputs.sites[site].why_not
+        place = inputs.sites[inputs.bundles[site].card.policy_site]
+        if not place.can_steer:
+            why = place.why_not
             allowed = ", ".join(name for name, one in inputs.sites.items() if one.can_steer)
             raise ConfigurationError(
                 complaint(f"site that cannot be steered ({why})", site, allowed)

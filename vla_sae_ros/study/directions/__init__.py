@@ -1,0 +1,1 @@
+"""Directions that are no SAE features, found in collected activations: `vla-sae direct`."""
