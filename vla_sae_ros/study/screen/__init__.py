@@ -1,0 +1,1 @@
+"""Which feature does that? Open-loop effects of all features of a site: `vla-sae screen`."""
