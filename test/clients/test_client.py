@@ -15,9 +15,9 @@ from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
 from vla_sae_ros.action import RunEpisode
-from vla_sae_ros.clients.client import Client, NoAnswer
+from vla_sae_ros.clients.client import Client, InstructionRefused, NoAnswer
 from vla_sae_ros.core.errors import SimulationError
-from vla_sae_ros.srv import SetSteering, StartRecording
+from vla_sae_ros.srv import SetInstruction, SetSteering, StartRecording
 
 
 @pytest.fixture
@@ -93,3 +93,25 @@ def test_an_episode_can_be_asked_for_before_the_bridge_was_discovered(fake_bridg
 def test_an_episode_that_breaks_off_raises_the_bridges_reason(fake_bridge: Node) -> None:
     with Client("test_client") as client, pytest.raises(SimulationError, match="Unknown suite"):
         client.run_episode("unknown", 0)
+
+
+def test_another_instruction_is_told_and_a_refusal_raises_the_bridges_reason(
+    fake_bridge: Node,
+) -> None:
+    heard: list[SetInstruction.Request] = []
+
+    def answer(
+        request: SetInstruction.Request, response: SetInstruction.Response
+    ) -> SetInstruction.Response:
+        heard.append(request)
+        response.accepted = request.instruction != "nonsense"
+        response.reason, response.revision = "no episode runs", 3
+        return response
+
+    fake_bridge.create_service(SetInstruction, "instruction/set", answer)
+    with Client("test_client") as client:
+        assert client.tell("wave", "e7") == 3
+        with pytest.raises(InstructionRefused, match="no episode runs"):
+            client.tell("nonsense")
+    assert (heard[0].instruction, heard[0].episode_id) == ("wave", "e7")
+    assert heard[0].owner == "test_client"

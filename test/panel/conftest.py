@@ -89,6 +89,9 @@ class FakeCommands:
     def reset(self) -> int:
         return self._note("reset", None)
 
+    def tell(self, instruction: str, episode_id: str) -> int:
+        return self._note("tell", (instruction, episode_id))
+
     def run_episode(self, goal: EpisodeGoal) -> bool:
         return bool(self._note("run", goal))
 

@@ -96,6 +96,7 @@ class Drafts:
             suite=span.suite,
             task=span.task,
             instruction=span.instruction,
+            instructions=span.instructions,
             init_state=span.init_state,
             seed=span.seed,
             control_rate=span.control_rate,

@@ -220,6 +220,8 @@ class EpisodeTrace:
     steering: tuple[SteeringSnapshot, ...] = ()
     notes: tuple[SteeringNote, ...] = ()
     annotations: tuple[Annotation, ...] = ()
+    instructions: tuple[tuple[int, str], ...] = ()
+    """What the policy was told, from which step on; `instruction` is the last of it."""
     heatmaps: Mapping[int, Picture] = field(default_factory=dict)
     """Step -> (H, W, 3) RGB: the chosen feature over the camera pictures."""
 

@@ -81,7 +81,7 @@ def recorded_inferences(bag: OpenedBag) -> RecordedInferences:
         messages(bag, "policy/action_chunk"),
         key=lambda each: (each[1].policy_start, each[1].chunk_id),
     )
-    requests = {(m.episode_id, m.step): m for _, m in messages(bag, "policy/request")}
+    requests = {_asked(m, m.step): m for _, m in messages(bag, "policy/request")}
     readouts = _readouts(bag)
     snapshots = _matched(
         [_state_key(chunk) for _, chunk in chunks],
@@ -89,11 +89,19 @@ def recorded_inferences(bag: OpenedBag) -> RecordedInferences:
     )
     made = []
     for (received, chunk), snapshot in zip(chunks, snapshots, strict=True):
-        request = requests.get((chunk.episode_id, chunk.observation_step))
+        request = requests.get(_asked(chunk, chunk.observation_step))
         if request is not None:
             sites = readouts[chunk.chunk_id, stamp_of(chunk)]
             made.append(_inference(received, chunk, request, sites, snapshot))
     return RecordedInferences(tuple(made), len(chunks) - len(made))
+
+
+def _asked(message: Any, step: int) -> tuple[str, int, int]:
+    """Return what tells which request a chunk answers: episode, step, instruction's revision.
+
+    Another instruction may ask once more from the same step; older bags know of none.
+    """
+    return message.episode_id, int(step), int(getattr(message, "instruction_revision", 0))
 
 
 StateKey = tuple[int, int]

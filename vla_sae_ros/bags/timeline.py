@@ -41,6 +41,13 @@ class Span:
     dropped_chunks: int = 0
     told: bool = False
     """An EpisodeState of it was recorded."""
+    instructions: tuple[tuple[int, str], ...] = ()
+    """What the policy was told, from which executed control tick on; the first from 0."""
+
+    def instruction_at(self, step: int) -> str:
+        """Return what the policy was told at a control tick."""
+        said = [text for since, text in self.instructions if since <= step]
+        return said[-1] if said else self.instruction
 
 
 class Tick(NamedTuple):
@@ -123,7 +130,17 @@ class Timeline:
             int(state.held_ticks),
             int(state.dropped_chunks),
             told=True,
+            instructions=_told(known.instructions if known else (), state),
         )
+
+
+def _told(before: tuple[tuple[int, str], ...], state: Any) -> tuple[tuple[int, str], ...]:
+    """Return the instructions so far with a state's; what is said before tick 1 is the first."""
+    if before and before[-1][1] == state.instruction:
+        return before
+    if not before or (int(state.step) <= 0 and not getattr(state, "instruction_revision", 0)):
+        return ((0, state.instruction),)
+    return (*before, (int(state.step), state.instruction))
 
 
 def _outside(span: Span, received: int) -> int:

@@ -35,7 +35,7 @@ from vla_sae_ros.core.steering import Edit, Preset, format_preset
 from vla_sae_ros.environment import check_domain
 from vla_sae_ros.msg import EpisodeState, SteeringEdit, SteeringLease
 from vla_sae_ros.robot.admission import EnableRefused
-from vla_sae_ros.srv import ApplyPreset, SetSteering, StartRecording
+from vla_sae_ros.srv import ApplyPreset, SetInstruction, SetSteering, StartRecording
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.action_client import ActionClient
 from vla_sae_ros.wire.guarded_executor import GuardedExecutor
@@ -58,6 +58,7 @@ SERVICES: dict[str, Any] = {
     "steering/preset": ApplyPreset,
     "steering/bypass": SetBool,
     "steering/reset": Trigger,
+    "instruction/set": SetInstruction,
     "bridge/enable": SetBool,
     "bridge/takeover": SetBool,
     "bridge/recover": Trigger,
@@ -70,6 +71,10 @@ HINT = "Is a system running (vla-sae up sim), in this ROS_DOMAIN_ID?"
 
 class NoAnswer(VlaSaeError):
     """A service or action of the system did not answer in time."""
+
+
+class InstructionRefused(VlaSaeError):
+    """The bridge did not take another instruction; the message says why."""
 
 
 class RecoverRefused(VlaSaeError):
@@ -213,6 +218,26 @@ class Client:
         if answer.status != GoalStatus.STATUS_SUCCEEDED:
             raise SimulationError(f"no episode, or not to its end: {answer.result.message}")
         return answer.result
+
+    def tell(self, instruction: str, episode_id: str = "") -> int:
+        """Tell the policy something else in the middle of an episode; return the revision.
+
+        The next inference hears it; the episode's task and its success predicate stay.
+
+        Args:
+            instruction: what the policy is told from now on.
+            episode_id: the episode that is meant; empty: the one that runs.
+
+        Raises:
+            InstructionRefused: with the bridge's reason, e.g. that no episode runs.
+        """
+        request = SetInstruction.Request(
+            instruction=instruction, episode_id=episode_id, owner=self.name
+        )
+        response = self._call("instruction/set", request)
+        if not response.accepted:
+            raise InstructionRefused(response.reason)
+        return int(response.revision)
 
     def enable_robot(self) -> None:
         """Let a robot's bridge move; it stops when this client is no longer heard of.

@@ -23,6 +23,7 @@ from vla_sae_ros.nodes.episode.episode import (
     Pacing,
     Progress,
     Request,
+    Told,
 )
 from vla_sae_ros.nodes.episode.runner import EpisodeRunner
 from vla_sae_ros.sim.environment import Observation
@@ -568,3 +569,29 @@ def test_an_episode_in_which_nobody_takes_over_is_the_same_to_the_bit(world, run
     world.ticks.clear()
     FakePolicy(world)
     assert run(hand=FakeHand(world, range(0))).actions_sha256 == first.actions_sha256
+
+
+@pytest.mark.parametrize("clock", ["lockstep", "realtime"])
+def test_another_instruction_is_heard_at_the_next_tick_and_the_task_stays(
+    world, environment, task, clock
+):
+    FakePolicy(world)
+    goal = EpisodeGoal("e1", task, 0, 7, "reach", task.max_steps, EpisodeClock(clock))
+    runner = EpisodeRunner(goal, environment, ACTION, Pacing(20.0), world, world, world)
+
+    def executed(tick: ExecutedTick) -> None:
+        world.ticks.append(tick)
+        if tick.step == 6:
+            runner.tell(Told("wave", 1))
+            runner.tell(Told("rest", 2))
+
+    world.executed = executed
+    result = runner.run()
+    said = [(r.step, r.goal.instruction, r.goal.instruction_revision) for r in world.requests]
+    assert said[:3] == [(0, "reach", 0), (5, "reach", 0), (7, "rest", 2)]
+    assert {instruction for _, instruction, _ in said[2:]} == {"rest"}
+    assert all(request.goal.task is task for request in world.requests)
+    told = [one.goal.instruction for one in world.told if one.step >= 7]
+    assert told[-1] == "rest" and result.progress.goal.instruction_revision == 2
+    assert [tick.planned.chunk_id for tick in world.ticks[:8]] == [1] * 5 + [2] * 2 + [3]
+    assert [tick.step for tick in world.ticks] == list(range(task.max_steps))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -122,3 +123,17 @@ def test_a_job_that_waited_while_the_steering_changed_takes_the_change_along(ben
     bench.wait(bench.done)
     assert [steering.revision for steering in bench.engine.steering] == [0, revision]
     assert bench.worker.superseded == 1
+
+
+def test_an_observation_is_inferred_from_again_when_the_instruction_is_another(
+    bench: Bench,
+) -> None:
+    bench.worker.submit(job(1))
+    assert bench.engine.started.acquire(timeout=PATIENCE)
+    bench.worker.submit(job(1))  # asked again while it runs: nothing new
+    bench.worker.submit(replace(job(1), instruction="another", instruction_revision=1))
+    for _ in range(2):
+        bench.engine.go.release()
+    for _ in range(2):
+        assert bench.done.acquire(timeout=PATIENCE)
+    assert len(bench.engine.steering) == 2

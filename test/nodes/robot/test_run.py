@@ -9,7 +9,7 @@ import numpy as np
 from vla_sae_ros.core.chunk_queue import Chunk
 from vla_sae_ros.core.contract import load_contract
 from vla_sae_ros.core.episode_status import EpisodeStatus
-from vla_sae_ros.nodes.episode.episode import EpisodeClock, EpisodeGoal, Pacing
+from vla_sae_ros.nodes.episode.episode import EpisodeClock, EpisodeGoal, Pacing, Told
 from vla_sae_ros.nodes.robot.episode import EpisodeSource, EpisodeTick
 from vla_sae_ros.nodes.robot.run import RobotRun
 from vla_sae_ros.robot.driver import RobotReading
@@ -123,3 +123,17 @@ def test_what_the_envelope_refused_is_not_told_as_executed():
     tell(run, made.next(READING, 0.0), kept, Refused.RANGE)
     assert not kept.told
     assert run.finish("stopped").progress.step == 1
+
+
+def test_another_instruction_is_asked_for_at_the_next_tick():
+    made, run, kept = source(), RobotRun(GOAL), Kept()
+    tell(run, made.next(READING, 0.0), kept)
+    made.push(chunk(0))
+    tell(run, made.next(READING, TICK), kept)
+    run.tell(Told("rest", 4))
+    made.ask_anew()
+    tell(run, made.next(READING, 2 * TICK), kept)
+    said = [(r.step, r.goal.instruction, r.goal.instruction_revision) for r in kept.requests]
+    assert said == [(0, "wave", 0), (2, "rest", 4)]
+    assert kept.told[-1].planned.chunk_id == 1  # the old chunk goes on until the new one is there
+    assert run.progress.goal.instruction == "rest"

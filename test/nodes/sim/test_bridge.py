@@ -27,8 +27,10 @@ from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.picture_record import PictureRecord
 from vla_sae_ros.msg import (
+    ChunkRequest,
     EpisodeState,
     ExecutedAction,
+    InstructionChange,
     NodeDescription,
     SteeringLease,
     TakeoverState,
@@ -38,6 +40,7 @@ from vla_sae_ros.nodes.base.running import spin_until
 from vla_sae_ros.nodes.base.told_pictures import picture_facts
 from vla_sae_ros.nodes.sim.bridge import SimBridge
 from vla_sae_ros.sim.lerobot_envs.benchmark import LerobotBenchmark
+from vla_sae_ros.srv import SetInstruction
 from vla_sae_ros.study.rollouts.simulated import policy_frame
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.action_client import ActionClient
@@ -575,3 +578,50 @@ def test_autorun_says_that_it_does_not_wait_for_a_clock(graph, capfd):
     made = graph(use_sim_time=True, autorun=True)
     made.until(lambda: any(state.status == EpisodeState.FAILED for state in made.states))
     assert "does not wait for /clock" in capfd.readouterr().err
+
+
+def test_another_instruction_in_the_middle_of_an_episode(graph, environment):
+    system = graph()
+    told: list[InstructionChange] = []
+    system._listen(InstructionChange, "instruction", qos.EVENTS, told.append)
+    requests: list[ChunkRequest] = []
+    system._listen(ChunkRequest, "policy/request", qos.EVENTS, requests.append)
+    client = system.node.create_client(SetInstruction, "instruction/set", qos_profile=qos.SERVICE)
+    eventually(client.service_is_ready)
+    eventually(lambda: system.bridge.count_subscribers("instruction") > 0)
+
+    def ask(**fields: str) -> SetInstruction.Response:
+        return answer_of(client.call_async(SetInstruction.Request(owner="me", **fields)))
+
+    assert "No episode runs" in ask(instruction="wave").reason
+    answers: list[SetInstruction.Response] = []
+
+    def say() -> None:
+        if len(environment.actions) == 6:
+            answers.extend(
+                [
+                    ask(instruction=" \n"),
+                    ask(instruction="x" * 501),
+                    ask(instruction="wave", episode_id="another"),
+                    ask(instruction=" wave\tslowly  now "),
+                ]
+            )
+
+    environment.on_step = say
+    _, result = system.run(instruction="reach")
+    assert [answer.accepted for answer in answers] == [False, False, False, True]
+    assert [answer.revision for answer in answers] == [0, 0, 0, 1]
+    assert all(answer.reason for answer in answers[:3])
+    system.until(lambda: len(told) == 1 and len(requests) >= 3)
+    (change,) = told
+    assert (change.instruction, change.previous) == ("wave slowly now", "reach")
+    assert (change.owner, change.episode_id, change.revision) == ("me", result.episode_id, 1)
+    said = [(r.step, r.instruction, r.instruction_revision) for r in requests]
+    assert said[:3] == [(0, "reach", 0), (5, "reach", 0), (7, "wave slowly now", 1)]
+    system.until(lambda: system.states[-1].status == EpisodeState.FAILED)
+    last = system.states[-1]
+    assert (last.instruction, last.instruction_revision) == ("wave slowly now", 1)
+    environment.on_step = lambda: None
+    system.run(instruction="reach")
+    system.until(lambda: system.states[-1].status == EpisodeState.FAILED)
+    assert (system.states[-1].instruction, system.states[-1].instruction_revision) == ("reach", 0)

@@ -285,3 +285,18 @@ def test_clock(seconds: float, words: str) -> None:
 )
 def test_size(count: int, words: str) -> None:
     assert size(count) == words
+
+
+def test_another_instruction_can_be_typed_only_while_an_episode_runs(
+    pane, store, client, make_episode
+) -> None:
+    pane.refresh(store, 0.0)
+    assert not pane.telling.isEnabled() and not pane.tell.isEnabled()
+    store.episode = make_episode()
+    pane.refresh(store, 0.0)
+    assert pane.telling.isEnabled()
+    pane.tell.click()
+    QTest.keyClicks(pane.telling, "pick up the butter")
+    QTest.keyClick(pane.telling, Qt.Key.Key_Return)
+    assert client.requests == [("tell", ("pick up the butter", store.episode.episode_id))]
+    assert pane.telling.text() == ""

@@ -258,3 +258,22 @@ def test_a_preset_that_cannot_be_used_is_refused_before_the_run(
         path.write_text(preset)
     assert replay(bag, replay_options, "--edits", str(path)) == 2
     assert says in capsys.readouterr().err
+
+
+def test_what_if_tells_another_instruction_from_a_step_on(
+    serve: Serve, policy_options: Options
+) -> None:
+    bag = serve("png")
+    assert replay(bag, policy_options, "--instruction", "zzz", "--from-step", "10") == 0
+    rows = what_if(bag)
+    moved = [float(row["da_norm"]) > 0.0 for row in rows]
+    assert moved == [int(row["step"]) >= 10 for row in rows] and any(moved) and not all(moved)
+
+
+def test_a_step_without_an_instruction_is_refused(
+    serve: Serve, policy_options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bag = serve("png")
+    assert replay(bag, policy_options, "--from-step", "10") == 2
+    assert "only with --instruction" in capsys.readouterr().err
+    assert replay(bag, policy_options, "--instruction", " ") == 2

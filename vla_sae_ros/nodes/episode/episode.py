@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -39,6 +39,21 @@ class EpisodeGoal:
     instruction: str
     max_steps: int
     clock: EpisodeClock
+    instruction_revision: int = 0
+    """Of the change that `instruction` is from; 0: the episode began with it."""
+
+    def telling(self, told: Told) -> EpisodeGoal:
+        """Return the goal with what the policy is told from now on; its task stays."""
+        return replace(self, instruction=told.instruction, instruction_revision=told.revision)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the policy is told from now on."""
+
+    instruction: str
+    revision: int
+    """Of the change; grows by one with each."""
 
 
 @dataclass(frozen=True)

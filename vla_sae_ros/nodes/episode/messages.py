@@ -47,6 +47,7 @@ def to_request(request: Request) -> ChunkRequest:
         seed=request.goal.seed,
         step=request.step,
         observation_age=request.age,
+        instruction_revision=request.goal.instruction_revision,
     )
 
 
@@ -89,6 +90,7 @@ def to_state(progress: Progress, control_rate: float) -> EpisodeState:
     )
     if goal is not None:
         message.episode_id, message.instruction = goal.episode_id, goal.instruction
+        message.instruction_revision = goal.instruction_revision
         if goal.task is not None:
             message.suite, message.task = goal.task.suite, goal.task.task_index
         message.init_state, message.seed = goal.init_state, goal.seed

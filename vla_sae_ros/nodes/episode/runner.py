@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from copy import copy
 from dataclasses import replace
 
@@ -29,6 +30,7 @@ from vla_sae_ros.nodes.episode.episode import (
     Progress,
     SimulatedEpisodeOutput,
     TimeSource,
+    Told,
 )
 from vla_sae_ros.nodes.episode.hand import Hand
 from vla_sae_ros.nodes.episode.mailbox import Mailbox
@@ -79,6 +81,7 @@ class EpisodeRunner:
         self._time = time
         self._no_earlier_than_ns = no_earlier_than_ns
         self._hand, self._by_hand = hand, False
+        self._told: deque[Told] = deque()
         self._queue = ChunkQueue(action.width, pacing.control_rate)
         self._queue.reset(goal.episode_id)
         self._counts = Counts()
@@ -92,6 +95,10 @@ class EpisodeRunner:
         )
         self._last: npt.NDArray[np.float32] | None = None
         self._hash = hashlib.sha256()
+
+    def tell(self, told: Told) -> None:
+        """Let the next inference hear another instruction; any thread may. The task stays."""
+        self._told.append(told)
 
     def run(self) -> EpisodeResult:
         """Run the episode to its end.
@@ -147,6 +154,7 @@ class EpisodeRunner:
         """Execute execute_steps ticks of each chunk; no tick passes while a chunk is awaited."""
         while not self._is_over():
             self._note_commander()
+            self._note_instruction()
             if self._requests.is_used_up(self._step, self._queue.newest, lead=0):
                 self._look(asks=True)
                 self._await_chunk()
@@ -172,6 +180,7 @@ class EpisodeRunner:
             deadline += self._pacing.period
             self._note_commander()
             self._tick()
+            self._note_instruction()
             self._ask_in_realtime()
 
     def _note_commander(self) -> None:
@@ -181,6 +190,15 @@ class EpisodeRunner:
             self._queue.restart(self._step)
             self._requests.anew()
         self._by_hand = by_hand
+
+    def _note_instruction(self) -> None:
+        """Take what the policy is told from now on, and let it infer from here."""
+        if not self._told:
+            return
+        while self._told:
+            self._goal = self._views.goal = self._goal.telling(self._told.popleft())
+        self._requests.anew()
+        self._report()
 
     def _choose(
         self, planned: PlannedAction | None

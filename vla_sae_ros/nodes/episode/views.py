@@ -31,7 +31,7 @@ class Views:
     """Publishes states with their pictures, and then asks for chunks; on the episode's thread.
 
     Args:
-        goal, start_ns: of the episode.
+        goal, start_ns: of the episode; `goal` may be replaced while it runs.
         environment: draws on demand while it stands still.
         renderer: draws while the environment goes on; None: the environment does, at once.
         output: where observations and requests go.
@@ -49,7 +49,7 @@ class Views:
         counts: Counts,
         now: Callable[[], float] | None,
     ) -> None:
-        self._goal, self._start_ns = goal, start_ns
+        self.goal, self._start_ns = goal, start_ns
         self._environment, self._renderer, self._output = environment, renderer, output
         self._counts, self._now = counts, now
         self._under_way: View | None = None
@@ -109,4 +109,4 @@ class Views:
         self._counts.observation_age = age
         self._counts.worst_observation_age = max(self._counts.worst_observation_age, age)
         if view.asks:
-            self._output.request(Request(self._goal, view.stamp_ns, self._start_ns, view.step, age))
+            self._output.request(Request(self.goal, view.stamp_ns, self._start_ns, view.step, age))

@@ -27,6 +27,7 @@ class Job:
         seed: of the episode.
         step: control ticks executed when the observation was made.
         replan: asked for by a steering change, not by the bridge.
+        instruction_revision: of the change that the instruction is from; 0: of none.
     """
 
     frame: Mapping[str, np.ndarray]
@@ -37,6 +38,7 @@ class Job:
     seed: int
     step: int
     replan: bool = False
+    instruction_revision: int = 0
 
 
 class InferenceWorker:
@@ -119,7 +121,8 @@ class InferenceWorker:
         if self._running is None:
             return False
         running, revision = self._running
-        return running.stamp_ns == job.stamp_ns and revision == self._steering.revision
+        same = (running.stamp_ns, running.instruction) == (job.stamp_ns, job.instruction)
+        return same and revision == self._steering.revision
 
     def _infer(self, job: Job) -> None:
         snapshot = self._begin(job.stamp_ns / NANOSECONDS, job.start_ns / NANOSECONDS)

@@ -154,4 +154,5 @@ def _to_job(request: ChunkRequest, frame: dict) -> Job:
         to_ns(request.start),
         request.seed,
         request.step,
+        instruction_revision=request.instruction_revision,
     )

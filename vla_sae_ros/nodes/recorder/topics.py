@@ -38,6 +38,7 @@ class ContractTopic:
 # `record/state`: how a recording went stands in the bag's own metadata.
 CONTRACT_TOPICS = (
     ContractTopic("episode", "vla_sae_ros/msg/EpisodeState", qos.LATCHED),
+    ContractTopic("instruction", "vla_sae_ros/msg/InstructionChange", qos.EVENTS),
     ContractTopic("executed_action", "vla_sae_ros/msg/ExecutedAction", qos.EXECUTED),
     ContractTopic("joint_states", "sensor_msgs/msg/JointState", qos.SENSOR),
     ContractTopic("gripper", "sensor_msgs/msg/JointState", qos.SENSOR),

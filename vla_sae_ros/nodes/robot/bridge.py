@@ -22,7 +22,8 @@ from vla_sae_ros.core.person import PersonInput
 from vla_sae_ros.msg import ActionChunk
 from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.base.parameters import declare_parameters
-from vla_sae_ros.nodes.episode.episode import EpisodeClock, EpisodeGoal
+from vla_sae_ros.nodes.episode.episode import EpisodeClock, EpisodeGoal, Progress, Told
+from vla_sae_ros.nodes.episode.instruction import InstructionService
 from vla_sae_ros.nodes.episode.messages import from_chunk
 from vla_sae_ros.nodes.episode.person import InCharge, PersonTopics
 from vla_sae_ros.nodes.episode.person_parameters import person_limits
@@ -113,6 +114,7 @@ class RobotBridge(Node):
         )
         self._server = EpisodeServer(self, self._plan, self._start, self._cancel)
         self._output.on_state = self._server.feed_back
+        self._instruction = InstructionService(self, self._progress, self._tell)
         self._output.progress(RobotRun.idle())
         self._loop.start()
 
@@ -218,6 +220,21 @@ class RobotBridge(Node):
 
     def _cancel(self) -> None:
         self._end("canceled", canceled=True)
+
+    def _progress(self) -> Progress:
+        with self._lock:
+            return RobotRun.idle() if self._run is None else self._run.progress
+
+    def _tell(self, episode_id: str, told: Told) -> bool:
+        """Let the running episode's policy hear another instruction; False: it runs no more."""
+        with self._lock:
+            run = self._run
+            goal = None if run is None else run.progress.goal
+            if run is None or goal is None or goal.episode_id != episode_id:
+                return False
+            run.tell(told)
+            self._source.ask_anew()
+            return True
 
     def _plan(self, request: RunEpisode.Goal) -> EpisodeGoal:
         """Return what to run; raises ConfigurationError with the reason why not."""

@@ -99,6 +99,11 @@ class EpisodeSource:
             self._clear(goal.episode_id)
             self._goal = goal
 
+    def ask_anew(self) -> None:
+        """Ask for a chunk at the next tick, whatever was asked for before."""
+        with self._lock:
+            self._requests.anew()
+
     def end(self) -> None:
         """Hold from now on; what is left of the chunks is thrown away."""
         with self._lock:

@@ -18,6 +18,7 @@ from vla_sae_ros.nodes.episode.episode import (
     ExecutedTick,
     Progress,
     Request,
+    Told,
 )
 from vla_sae_ros.nodes.robot.episode import OUTSIDE, EpisodeTick
 from vla_sae_ros.robot.outcome import TickOutcome
@@ -79,7 +80,11 @@ class RobotRun:
             self._detail = BY_PERSON_SILENT if held else BY_PERSON
         elif held:
             self._status, self._detail = EpisodeStatus.HOLDING, WAITING
-        output.progress(self._progress())
+        output.progress(self.progress)
+
+    def tell(self, told: Told) -> None:
+        """Let what is asked for from now on bear another instruction."""
+        self._goal = self._goal.telling(told)
 
     def note_dropped(self, count: int, refusal: str) -> None:
         """Note how many chunks were refused so far, and why the last one was."""
@@ -94,9 +99,11 @@ class RobotRun:
         else:
             self._status = EpisodeStatus.CANCELED if canceled else EpisodeStatus.ERROR
             self._detail = f"{why}, at step {self._step}"
-        return EpisodeResult(self._progress(), self._hash.hexdigest())
+        return EpisodeResult(self.progress, self._hash.hexdigest())
 
-    def _progress(self) -> Progress:
+    @property
+    def progress(self) -> Progress:
+        """How far the episode has come."""
         return Progress(
             self._goal,
             self._status,

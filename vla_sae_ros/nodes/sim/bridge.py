@@ -23,8 +23,9 @@ from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.base.told_pictures import ToldPictures, picture_facts
 from vla_sae_ros.nodes.episode.autorun import Autorun
-from vla_sae_ros.nodes.episode.episode import EpisodeClock, EpisodeGoal
+from vla_sae_ros.nodes.episode.episode import EpisodeClock, EpisodeGoal, Told
 from vla_sae_ros.nodes.episode.hand import Takeover
+from vla_sae_ros.nodes.episode.instruction import InstructionService
 from vla_sae_ros.nodes.episode.mailbox import ChunkMailbox
 from vla_sae_ros.nodes.episode.messages import from_chunk, to_diagnostic
 from vla_sae_ros.nodes.episode.person import PersonTopics
@@ -94,6 +95,7 @@ class SimBridge(Node):
         self._takeover = Takeover(self, self._person, OWN_ACTIONS if vectors is not None else "")
         self._hand = SimHand(self._person, self._takeover)
         self._person_topics = PersonTopics(self, self._person, lambda: self._takeover.in_charge)
+        self._runner: EpisodeRunner | None = None
         self._mailbox: ChunkMailbox | None = None  # there is one exactly while an episode runs
         # Kept beyond that: an executor that is shut down drops the coroutine that awaits the end.
         self._episode: tuple[threading.Thread, ChunkMailbox] | None = None
@@ -114,6 +116,7 @@ class SimBridge(Node):
         )
         self._server = EpisodeServer(self, self._plan, self._start, self._cancel)
         self._output.on_state = self._server.feed_back
+        self._instruction = InstructionService(self, lambda: self._output.latest, self._tell)
         self._autorun: Autorun | None = None
         if self._values.autorun:
             self._autorun = Autorun(self, self._own_goal(), self._output.has_policy)
@@ -163,7 +166,17 @@ class SimBridge(Node):
 
     def _ended(self, mailbox: ChunkMailbox) -> None:
         if self._mailbox is mailbox:  # the next episode may have begun already
-            self._mailbox = None
+            self._mailbox = self._runner = None
+
+    def _tell(self, episode_id: str, told: Told) -> bool:
+        """Let the running episode's policy hear another instruction; False: it runs no more."""
+        runner = self._runner
+        if runner is None or self._output.latest.goal is None:
+            return False
+        if self._output.latest.goal.episode_id != episode_id:
+            return False
+        runner.tell(told)
+        return True
 
     def _run(self, goal: EpisodeGoal, mailbox: ChunkMailbox, finished: Future) -> None:
         next_ns = self._output.latest.stamp_ns + round(self._pacing.period * 1e9)

@@ -6,6 +6,7 @@ from PyQt5.QtCore import Qt
 from PyQt5.QtWidgets import (
     QFrame,
     QHBoxLayout,
+    QLineEdit,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -37,7 +38,10 @@ class EpisodePane(QScrollArea):
         self.run = QPushButton("&Run  [Ctrl+R]")
         self.cancel = QPushButton("Cancel")
         self.progress, self.words = QProgressBar(), PlainLabel()
+        self.telling, self.tell = QLineEdit(), QPushButton("&Tell")
         self._build()
+        self.telling.returnPressed.connect(self._tell)
+        self.tell.clicked.connect(lambda _checked: self._tell())
         self.run.clicked.connect(lambda _checked: self.start())
         self.cancel.clicked.connect(lambda _checked: self._cancel())
 
@@ -50,6 +54,8 @@ class EpisodePane(QScrollArea):
             (self.run, offered and not running),
             (self.cancel, running),
             (self.form, offered and not running),
+            (self.telling, running),
+            (self.tell, running),
         ):
             if widget.isEnabled() != enabled:
                 widget.setEnabled(enabled)
@@ -70,6 +76,14 @@ class EpisodePane(QScrollArea):
         self._commands.run_episode(self.form.goal())
 
     @guarded()
+    def _tell(self) -> None:
+        """Tell the policy of the episode that runs what the line says."""
+        episode, text = self._store.episode, self.telling.text().strip()
+        if episode is not None and episode.running and text:
+            self._commands.tell(text, episode.episode_id)
+            self.telling.clear()
+
+    @guarded()
     def _cancel(self) -> None:
         self._commands.cancel_episode()
 
@@ -81,6 +95,15 @@ class EpisodePane(QScrollArea):
             self.progress.setValue(min(step, most))
             self.progress.setFormat(f"step {step} of {most}" if most else f"step {step}")
         self.progress.setTextVisible(episode is not None and bool(episode.episode_id))
+
+    def _make_line(self) -> QHBoxLayout:
+        self.telling.setPlaceholderText("another instruction, while it runs")
+        self.telling.setAccessibleName("Another instruction")
+        self.tell.setToolTip("The next inference hears it; the task's own success stays")
+        line = QHBoxLayout()
+        line.addWidget(self.telling, 1)
+        line.addWidget(self.tell)
+        return line
 
     def _build(self) -> None:
         self.setWidgetResizable(True)
@@ -98,6 +121,7 @@ class EpisodePane(QScrollArea):
         column.addWidget(self.robot)
         column.addWidget(self.form)
         column.addLayout(buttons)
+        column.addLayout(self._make_line())
         column.addWidget(self.progress)
         column.addWidget(self.words)
         column.addStretch(1)

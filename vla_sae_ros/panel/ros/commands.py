@@ -28,6 +28,7 @@ from vla_sae_ros.srv import (
     AnnotateFeature,
     ApplyPreset,
     SelectHeatmap,
+    SetInstruction,
     SetSteering,
     StartRecording,
 )
@@ -60,6 +61,7 @@ _SERVICES = {
     "steering/reset": Trigger,
     "record/start": StartRecording,
     "record/stop": Trigger,
+    "instruction/set": SetInstruction,
     "policy/select_heatmap": SelectHeatmap,
     "policy/annotate_feature": AnnotateFeature,
     "bridge/enable": SetBool,
@@ -158,6 +160,13 @@ class Commands:
     def cancel_episode(self) -> bool:
         """Cancel the episode that runs, whoever started it; False if no bridge is there."""
         return self._episodes.cancel()
+
+    def tell(self, instruction: str, episode_id: str) -> int:
+        """Tell the policy something else in the middle of this episode."""
+        request = SetInstruction.Request(
+            instruction=instruction, episode_id=episode_id, owner=self.owner
+        )
+        return self._ask("instruction/set", request, "instruction", _accepted)
 
     def start_recording(self, uri: str = "", images: bool = True) -> int:
         """Start a bag; an empty uri leaves its name to the recorder."""

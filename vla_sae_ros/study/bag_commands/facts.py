@@ -58,6 +58,8 @@ class EpisodeFacts:
     """[s] since the bag's first message."""
     end: float
     """[s] since the bag's first message."""
+    instructions: tuple[tuple[int, str], ...] = ()
+    """What the policy was told, from which step on."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ def _episode(span: Span, start: int) -> EpisodeFacts:
         span.dropped_chunks,
         (span.first_received - start) * 1e-9,
         (span.last_received - start) * 1e-9,
+        span.instructions,
     )
 
 

@@ -68,10 +68,12 @@ def _episode(each: EpisodeFacts) -> str:
         "dropped chunks": each.dropped_chunks,
     }
     troubles = "".join(f", {count} {name}" for name, count in counts.items() if count)
+    told = "".join(f", from step {since} “{text}”" for since, text in each.instructions[1:])
+    first = each.instructions[0][1] if each.instructions else each.instruction
     return (
         f"{each.episode_id}: {each.status} after {each.steps} steps{troubles}; {where}seed "
         f"{each.seed}, {each.clock}, {each.begin:.1f} to {each.end:.1f} s: "
-        f"“{each.instruction}”"
+        f"“{first}”{told}"
     )
 
 

@@ -113,7 +113,7 @@ def _write(
         if episode and name != episode:
             dataset.save_episode()
         episode = name
-        task = timeline.spans[name].instruction
+        task = timeline.spans[name].instruction_at(tick.action.step)
         dataset.add_frame(_entry(frame, tick) | {"task": task})
     if dataset is None:
         raise RecordingError(f"nothing can be exported: {why}")

@@ -14,11 +14,23 @@ from vla_sae_ros.bags.bag_argument import add_bag, tell
 from vla_sae_ros.bags.opened_bag import open_bag
 from vla_sae_ros.bags.recorded_frames import RecordedFrames
 from vla_sae_ros.bags.recorded_inferences import RecordedInference, recorded_inferences
-from vla_sae_ros.core.errors import RecordingError, complaint
+from vla_sae_ros.core.errors import ConfigurationError, RecordingError, complaint
 from vla_sae_ros.study.replay.provenance import deviations, present_facts, recorded_facts
-from vla_sae_ros.study.replay.replay import Comparison, Replayed, recorded_steering, replay
+from vla_sae_ros.study.replay.replay import (
+    Comparison,
+    InstructionOf,
+    Replayed,
+    recorded_instruction,
+    recorded_steering,
+    replay,
+)
 from vla_sae_ros.study.replay.replay_engine import add_policy_arguments, contract_for, engine_for
-from vla_sae_ros.study.replay.what_if import WhatIf, other_steering, read_edits
+from vla_sae_ros.study.replay.what_if import (
+    WhatIf,
+    other_instruction,
+    other_steering,
+    read_edits,
+)
 from vla_sae_ros.study.replay.what_if_report import print_what_if, write_what_if
 
 REPORT = "replay.json"
@@ -37,6 +49,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what if: this preset's edits instead of the recorded steering",
     )
     steering.add_argument("--no-steering", action="store_true", help="what if: no steering at all")
+    parser.add_argument(
+        "--instruction", metavar="TEXT", help="what if: the policy had been told this instead"
+    )
+    parser.add_argument(
+        "--from-step",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of --instruction: from this control step on; default %(default)s",
+    )
     parser.add_argument("--output", type=Path, help="folder for the report, table and plot")
 
 
@@ -53,12 +75,14 @@ def run(args: argparse.Namespace) -> int:
         apart = deviations(facts, present_facts(engine))
         _tell_before(console, chosen, recorded.unasked, frames.lossy, apart)
         engine.warm_up()
-        asks = preset is not None or args.no_steering
+        other = preset is not None or args.no_steering
         steering_of = (
-            other_steering(engine.steering_sites(), preset, chosen) if asks else recorded_steering
+            other_steering(engine.steering_sites(), preset, chosen) if other else recorded_steering
         )
+        instructed = instruction_of(args)
+        asks = other or instructed is not recorded_instruction
         replayed = track(
-            replay(engine, frames, chosen, steering_of),
+            replay(engine, frames, chosen, steering_of, instructed),
             "replaying",
             len(chosen),
             console=Console(stderr=True),
@@ -70,6 +94,21 @@ def run(args: argparse.Namespace) -> int:
             status = _compare(console, replayed, apart, args.output)
         told = tell(bag.findings)
         return status or told
+
+
+def instruction_of(args: argparse.Namespace) -> InstructionOf:
+    """Return what the policy is told. Raises ConfigurationError for arguments that mean nothing."""
+    if args.from_step < 0:
+        raise ConfigurationError(complaint("--from-step", args.from_step, "0 or more"))
+    if args.instruction is None:
+        if args.from_step:
+            raise ConfigurationError(
+                complaint("--from-step", args.from_step, "only with --instruction")
+            )
+        return recorded_instruction
+    if not args.instruction.strip():
+        raise ConfigurationError(complaint("--instruction", args.instruction, "words"))
+    return other_instruction(args.instruction.strip(), args.from_step)
 
 
 def _chosen(

@@ -19,6 +19,9 @@ from vla_sae_ros.policy.inference import Engine, Inference
 SteeringOf = Callable[[RecordedInference], Snapshot | None]
 """Gives the steering of an inference; None when it is not known."""
 
+InstructionOf = Callable[[RecordedInference], str]
+"""Gives what the policy is told in an inference."""
+
 _NUMBERS = ("fvu", "residual_norm", "edit_norm_ratio", "capped")
 
 
@@ -57,11 +60,17 @@ def recorded_steering(recorded: RecordedInference) -> Snapshot | None:
     return recorded.snapshot
 
 
+def recorded_instruction(recorded: RecordedInference) -> str:
+    """Return what the policy was told when the inference was recorded."""
+    return recorded.instruction
+
+
 def replay(
     engine: Engine,
     frames: RecordedFrames,
     inferences: Sequence[RecordedInference],
     steering_of: SteeringOf = recorded_steering,
+    instruction_of: InstructionOf = recorded_instruction,
 ) -> Iterator[Replayed]:
     """Infer again from every recorded observation, in the recorded order."""
     for recorded, frame in frames.of(inferences):
@@ -77,7 +86,8 @@ def replay(
             )
         else:
             seed = recorded.seed, recorded.step
-            yield Replayed(recorded, engine.infer(frame, recorded.instruction, seed, snapshot))
+            told = instruction_of(recorded)
+            yield Replayed(recorded, engine.infer(frame, told, seed, snapshot))
 
 
 @dataclass

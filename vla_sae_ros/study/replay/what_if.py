@@ -23,7 +23,7 @@ from vla_sae_ros.core.steering import (
     SteeringSite,
     read_preset,
 )
-from vla_sae_ros.study.replay.replay import Replayed, SteeringOf
+from vla_sae_ros.study.replay.replay import InstructionOf, Replayed, SteeringOf
 
 OWNER = "what if"
 
@@ -113,6 +113,15 @@ def other_steering(
     def of(recorded: RecordedInference) -> Snapshot:
         steering = running.setdefault(recorded.episode_id, begin())
         return steering.begin_inference(recorded.stamp_ns / SECOND, recorded.start_ns / SECOND)
+
+    return of
+
+
+def other_instruction(text: str, from_step: int) -> InstructionOf:
+    """Return what tells `text` from a control step of each episode on, the recorded one before."""
+
+    def of(recorded: RecordedInference) -> str:
+        return text if recorded.step >= from_step else recorded.instruction
 
     return of
 
