@@ -95,7 +95,6 @@ class SimBridge(Node):
         self._takeover = Takeover(self, self._person, OWN_ACTIONS if vectors is not None else "")
         self._hand = SimHand(self._person, self._takeover)
         self._person_topics = PersonTopics(self, self._person, lambda: self._takeover.in_charge)
-        self._runner: EpisodeRunner | None = None
         self._mailbox: ChunkMailbox | None = None  # there is one exactly while an episode runs
         # Kept beyond that: an executor that is shut down drops the coroutine that awaits the end.
         self._episode: tuple[threading.Thread, ChunkMailbox] | None = None
