@@ -36,7 +36,9 @@ class FakePolicy:
         self._publisher = self.node.create_publisher(SteeringState, "steering/state", qos.LATCHED)
         self._publisher.publish(self._state)
         self.node.create_service(SetSteering, "steering/set", self._set)
-        catalogue = FeatureCatalogue(sites=["expert.1", "backbone.1"], bundle_ids=["e1", "b1"])
+        catalogue = FeatureCatalogue(
+            sites=["expert.1", "backbone.1"], bundle_ids=["e1", "b1"], can_steer=[True, True]
+        )
         self._catalogue = self.node.create_publisher(
             FeatureCatalogue, "policy/catalogue", qos.LATCHED
         )

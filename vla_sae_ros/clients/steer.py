@@ -11,6 +11,8 @@ from vla_sae_ros.clients.steer_client import SteerClient
 from vla_sae_ros.core.errors import SteeringRefused
 from vla_sae_ros.core.steering import Edit, Mode, Unit
 from vla_sae_ros.core.steering.edit import TOKEN_GROUPS
+from vla_sae_ros.core.steering.preset import condition_entries, parse_condition
+from vla_sae_ros.core.steering.reading import to_condition
 from vla_sae_ros.msg import SteeringEditState
 
 UNITS = {"natural": Unit.NATURAL, "max": Unit.OBSERVED_MAX, "norm": Unit.RESIDUAL_NORM}
@@ -85,6 +87,7 @@ def edit_from(args: argparse.Namespace) -> Edit:
         ramp=args.ramp,
         duration=args.duration,
         hold=args.hold,
+        when=None if args.when is None else parse_condition(args.when),
     )
 
 
@@ -120,6 +123,12 @@ def _add_set_arguments(parser: argparse.ArgumentParser) -> None:
         dest="duration",
         metavar="TIME",
         help="let go after this time of the robot's clock, e.g. 3s",
+    )
+    parser.add_argument(
+        "--when",
+        metavar="CONDITION",
+        help="act only while this holds, as a preset says it, e.g. "
+        '"{site: backbone.1, feature: 93, above: 0.5, for: 0.2}", or "{reading: step, above: 40}"',
     )
     parser.add_argument("--hold", action="store_true", help="leave the edit standing and return")
 
@@ -175,8 +184,16 @@ def _one_line(standing: SteeringEditState) -> str:
     return (
         f"{edit.site} {edit.feature}: {mode.name.lower()}{value}{unit}, "
         f"{PHASES[standing.phase]} at {standing.weight:.0%} of {standing.commanded:g}, "
-        f"by {standing.owner}{' (hold)' if edit.hold else ''}"
+        f"by {standing.owner}{' (hold)' if edit.hold else ''}{_when(standing)}"
     )
+
+
+def _when(standing: SteeringEditState) -> str:
+    when = to_condition(standing.edit.when)
+    if when is None:
+        return ""
+    said = ", ".join(f"{key} {value}" for key, value in condition_entries(when).items())
+    return f", when {said} (reads {standing.condition_reading:.3g})"
 
 
 def _bypass(client: SteerClient, args: argparse.Namespace) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 
 from std_msgs.msg import Header
 
 from vla_sae_ros.core.errors import bounded
-from vla_sae_ros.core.steering import Edit, Event, StandingEdit, StateView
-from vla_sae_ros.msg import SteeringEdit, SteeringEditState, SteeringEvent, SteeringState
+from vla_sae_ros.core.steering import Condition, Edit, Event, StandingEdit, StateView
+from vla_sae_ros.core.steering.condition import FEATURE
+from vla_sae_ros.msg import (
+    SteeringCondition,
+    SteeringEdit,
+    SteeringEditState,
+    SteeringEvent,
+    SteeringState,
+)
 from vla_sae_ros.wire.conversions import NANOSECONDS, to_header
 
 LONGEST_NAME = 200
@@ -30,6 +38,21 @@ def from_edit(edit: Edit) -> SteeringEdit:
         window_start=edit.window[0],
         window_end=edit.window[1],
         hold=edit.hold,
+        when=_from_condition(edit.when),
+    )
+
+
+def _from_condition(when: Condition | None) -> SteeringCondition:
+    if when is None:
+        return SteeringCondition()
+    return SteeringCondition(
+        reading=when.reading,
+        site=when.site,
+        index=when.feature if when.reading == FEATURE else when.number,
+        below=when.above is None,
+        threshold=when.threshold,
+        hysteresis=when.hysteresis,
+        hold=when.hold,
     )
 
 
@@ -62,6 +85,7 @@ def from_event(event: Event, header: Header) -> SteeringEvent:
 
 
 def _from_standing(standing: StandingEdit) -> SteeringEditState:
+    read = standing.condition_reading
     return SteeringEditState(
         edit=from_edit(standing.edit),
         owner=standing.owner,
@@ -70,4 +94,5 @@ def _from_standing(standing: StandingEdit) -> SteeringEditState:
         applied=standing.applied,
         weight=standing.weight,
         lease_remaining=standing.lease_remaining,
+        condition_reading=math.nan if read is None else read,
     )

@@ -11,7 +11,15 @@ import pytest
 from patience import PATIENCE
 
 from vla_sae_ros.core.readout import SiteReadout
-from vla_sae_ros.core.steering import Edit, EventKind, Mode, Snapshot, Steering, SteeringSite
+from vla_sae_ros.core.steering import (
+    Condition,
+    Edit,
+    EventKind,
+    Mode,
+    Snapshot,
+    Steering,
+    SteeringSite,
+)
 from vla_sae_ros.nodes.policy.inference_worker import InferenceWorker, Job
 from vla_sae_ros.policy.inference import Inference
 
@@ -54,6 +62,7 @@ class Bench:
             lambda _job, _inference: self.said.append("actions"),
             self._done,
             lambda _job, error: self.said.append(str(error)),
+            lambda job: {("step", "", 0): float(job.step)},
         )
 
     def _done(self, _job: Job, _inference: Inference) -> None:
@@ -137,3 +146,19 @@ def test_an_observation_is_inferred_from_again_when_the_instruction_is_another(
     for _ in range(2):
         assert bench.done.acquire(timeout=PATIENCE)
     assert len(bench.engine.steering) == 2
+
+
+def test_a_condition_reads_the_inference_before_and_the_step_of_its_own(bench: Bench) -> None:
+    silent = Condition(site="expert.0", feature=1, below=0.5)  # the fake engine lists nothing
+    late = Condition("step", above=1.0)
+    edits = [Edit(1, Mode.ADD, 1.0, when=silent), Edit(2, Mode.ADD, 1.0, when=late)]
+    bench.steering.set(edits, "me", lease=10.0)
+    for step in (1, 2):
+        bench.worker.submit(job(step))
+        bench.engine.go.release()
+        bench.wait(bench.done)
+    acting = [
+        {edit.feature for edits in snapshot.edits.values() for edit in edits}
+        for snapshot in bench.engine.steering
+    ]
+    assert acting == [set(), {1, 2}]

@@ -6,9 +6,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from PyQt5.QtWidgets import QWidget
 
-from vla_sae_ros.core.steering import Edit, Mode, Preset, Unit, format_preset, parse_preset
+from vla_sae_ros.core.steering import (
+    Condition,
+    Edit,
+    Mode,
+    Preset,
+    Unit,
+    format_preset,
+    parse_preset,
+)
+from vla_sae_ros.core.steering.preset import parse_condition
 from vla_sae_ros.panel.editing.bypass_key import TAP_SECONDS, BypassKey
+from vla_sae_ros.panel.editing.condition_line import ConditionLine
 from vla_sae_ros.panel.editing.editing import Editing
 from vla_sae_ros.panel.editing.preset_diff import differences
 from vla_sae_ros.panel.state.incoming import Incoming
@@ -207,3 +218,34 @@ def test_a_comparison_ends_when_the_window_loses_the_keyboard() -> None:
     key.interrupt()
     key.release(11.0)
     assert got == [False, True]
+
+
+def test_a_condition_is_one_step_and_the_value_stays(desk) -> None:
+    desk.confirm((*NAME, 1.5))
+    when = Condition("step", above=40.0)
+    desk.editing.set_condition(ROW, when)
+    (edit,), _ = desk.client.requests[-1][1]
+    assert (edit.when, edit.value) == (when, 1.5)
+    desk.editing.stack.undo()
+    (edit,), _ = desk.client.requests[-1][1]
+    assert edit.when is None
+
+
+def test_a_condition_of_a_feature_without_an_edit_begins_one_that_changes_nothing(desk) -> None:
+    desk.editing.set_condition(ROW, Condition("step", above=40.0))
+    (edit,), _ = desk.client.requests[-1][1]
+    assert edit.key == NAME and edit.value == desk.store.columns.natural_value(ROW, edit)
+
+
+def test_a_condition_is_typed_as_presets_say_it_and_nonsense_is_refused(qtbot) -> None:
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    chosen: list[Condition | None] = []
+    refused: list[str] = []
+    when = Condition(site="backbone.1", feature=93, above=0.5, hold=0.25)
+    line = ConditionLine(parent, "backbone.1 #1", when, chosen.append, refused.append)
+    assert parse_condition(line.textValue()) == when
+    for text in (line.textValue(), "", "{above: 1, below: 2}", "nonsense"):
+        line.textValueSelected.emit(text)
+    assert chosen == [when, None]
+    assert len(refused) == 2 and "above" in refused[0]

@@ -1,5 +1,6 @@
 """The steering core: pure Python, no ROS and no torch."""
 
+from vla_sae_ros.core.steering.condition import Condition
 from vla_sae_ros.core.steering.edit import TOKEN_GROUPS, AppliedEdit, Edit, Mode, Unit
 from vla_sae_ros.core.steering.event import Event, EventKind
 from vla_sae_ros.core.steering.limits import SteeringLimits
@@ -21,6 +22,7 @@ from vla_sae_ros.core.steering.validation import check_size
 __all__ = [
     "TOKEN_GROUPS",
     "AppliedEdit",
+    "Condition",
     "Edit",
     "Event",
     "EventKind",

@@ -6,6 +6,8 @@ import enum
 import math
 from dataclasses import dataclass
 
+from vla_sae_ros.core.steering.condition import Condition
+
 
 class Mode(enum.IntEnum):
     """How an edit changes the activation z. Values equal the wire's (SteeringEdit.msg)."""
@@ -44,6 +46,7 @@ class Edit:
         window: [s] since the episode's first observation between which the edit acts;
             an end of 0 leaves it open.
         hold: the edit outlives its owner's lease.
+        when: the edit acts only while this holds; None = always.
     """
 
     feature: int
@@ -57,6 +60,7 @@ class Edit:
     duration: float = 0.0
     window: tuple[float, float] = (0.0, 0.0)
     hold: bool = False
+    when: Condition | None = None
 
     @property
     def key(self) -> tuple[str, int]:

@@ -5,18 +5,21 @@ name: lift higher
 bundles: {backbone.1: 0123456789abcdef}   # may be left out: then it is not checked
 edits:
   - {site: backbone.1, feature: 12, mode: clamp, value: 4.0, unit: observed_max, ramp: 0.5}
+  - {site: backbone.1, feature: 7, mode: project_out,
+     when: {site: backbone.1, feature: 93, above: 0.5, for: 0.2, hysteresis: 0.1}}
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import yaml
 
 from vla_sae_ros.core.errors import ConfigurationError, SteeringRefused, complaint
-from vla_sae_ros.core.settings import read_settings
+from vla_sae_ros.core.settings import key_of, read_settings
+from vla_sae_ros.core.steering.condition import Condition
 from vla_sae_ros.core.steering.edit import Edit
 from vla_sae_ros.core.steering.slot import Phase
 from vla_sae_ros.core.steering.snapshot import StateView
@@ -116,6 +119,22 @@ def preset_of(name: str, view: StateView, bundles: Mapping[str, str]) -> Preset:
     return Preset(name, edits, {site: bundles[site] for site in sites if site in bundles})
 
 
+def condition_entries(when: Condition) -> dict[str, object]:
+    """Return the keys of a condition as files and the command line say them; the usual left out."""
+    found = {key_of(one): getattr(when, one.name) for one in fields(when)}
+    usual = {key_of(one): one.default for one in fields(when)}
+    return {key: value for key, value in found.items() if value != usual[key]}
+
+
+def parse_condition(text: str) -> Condition:
+    """Return the condition in a line of YAML, e.g. "{site: backbone.1, feature: 93, above: 0.5}".
+
+    Raises:
+        ConfigurationError: naming the key at fault.
+    """
+    return read_settings(Condition, parse_yaml(text), "the condition")
+
+
 def format_preset(
     name: str, edits: Sequence[Edit], bundles: Mapping[str, str] | None = None
 ) -> str:
@@ -134,6 +153,7 @@ def format_preset(
             "window": list(edit.window),
             "hold": edit.hold,
         }
+        | ({} if edit.when is None else {"when": condition_entries(edit.when)})
         for edit in edits
     ]
     said = {"bundles": dict(bundles)} if bundles else {}

@@ -6,10 +6,12 @@ and nothing here imports ROS.
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 from typing import Any
 
-from vla_sae_ros.core.errors import SteeringRefused, complaint
+from vla_sae_ros.core.errors import ConfigurationError, SteeringRefused, complaint
+from vla_sae_ros.core.steering.condition import FEATURE, Condition
 from vla_sae_ros.core.steering.edit import Edit, Mode, Unit
 from vla_sae_ros.core.steering.slot import Phase
 from vla_sae_ros.core.steering.snapshot import StandingEdit, StateView
@@ -21,7 +23,7 @@ def to_edit(message: Any) -> Edit:
     """Return the edit in a SteeringEdit.
 
     Raises:
-        SteeringRefused: a mode or unit that does not exist.
+        SteeringRefused: a mode or unit that does not exist, or a condition that cannot be.
     """
     return Edit(
         feature=int(message.feature),
@@ -35,7 +37,32 @@ def to_edit(message: Any) -> Edit:
         duration=float(message.duration),
         window=(float(message.window_start), float(message.window_end)),
         hold=bool(message.hold),
+        when=to_condition(getattr(message, "when", None)),
     )
+
+
+def to_condition(message: Any) -> Condition | None:
+    """Return the condition of an edit; none where nothing is read, and in older bags.
+
+    Raises:
+        SteeringRefused: one that cannot be.
+    """
+    if message is None or not message.reading:
+        return None
+    is_feature, threshold = message.reading == FEATURE, float(message.threshold)
+    try:
+        return Condition(
+            message.reading,
+            message.site,
+            int(message.index) if is_feature else 0,
+            0 if is_feature else int(message.index),
+            None if message.below else threshold,
+            threshold if message.below else None,
+            float(message.hysteresis),
+            float(message.hold),
+        )
+    except ConfigurationError as error:
+        raise SteeringRefused(str(error)) from error
 
 
 def to_view(message: Any) -> StateView:
@@ -56,6 +83,7 @@ def to_view(message: Any) -> StateView:
 
 
 def _standing(message: Any) -> StandingEdit:
+    read = float(getattr(message, "condition_reading", math.nan))
     return StandingEdit(
         to_edit(message.edit),
         message.owner,
@@ -64,6 +92,7 @@ def _standing(message: Any) -> StandingEdit:
         float(message.applied),
         float(message.weight),
         float(message.lease_remaining),
+        None if math.isnan(read) else read,
     )
 
 

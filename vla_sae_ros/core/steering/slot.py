@@ -5,11 +5,13 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from vla_sae_ros.core.steering.condition import Gate, Readings
 from vla_sae_ros.core.steering.edit import Edit
 
 # An accepted change acts from the very next inference on, even one made from the same observation:
 # its first step is at least one control period of a 20 Hz robot.
 FIRST_STEP = 0.05
+NO_READINGS: Readings = {}
 
 
 class Phase(enum.IntEnum):
@@ -18,7 +20,7 @@ class Phase(enum.IntEnum):
     RAMPING_IN = 0
     HOLDING = 1
     RELEASING = 2
-    WAITING = 3  # outside its window
+    WAITING = 3  # outside its window, or its condition does not hold
 
 
 @dataclass
@@ -40,6 +42,7 @@ class Slot:
     age: float = 0.0  # [s] of observation time since it was set
     releasing: bool = False
     inside: bool = True
+    gate: Gate | None = None  # of an edit that acts only while a condition holds
     changed: bool = True  # set, given another value or released since the last inference
 
     def release(self, ramp: float) -> None:
@@ -47,12 +50,15 @@ class Slot:
         self.ramp = ramp
         self.releasing = self.changed = True
 
-    def advance(self, seconds: float, episode_time: float) -> None:
-        """Move value and weight on by this much observation time."""
+    def advance(
+        self, seconds: float, episode_time: float, readings: Readings = NO_READINGS
+    ) -> None:
+        """Move value and weight on by this much observation time; readings: see `Gate`."""
+        is_open = self.gate is None or self.gate.update(readings, seconds)
         if self.changed:
             seconds, self.changed = max(seconds, FIRST_STEP), False
         self.age += seconds
-        self.inside = self.edit.inside_window(episode_time)
+        self.inside = self.edit.inside_window(episode_time) and is_open
         moving = seconds if self.releasing else self._since_edge(seconds, episode_time)
         if self.releasing or not self.inside:
             # The value stands still meanwhile: both together would move faster than the limit.

@@ -41,6 +41,7 @@ class StandingEdit:
             that a recorded state gives the very edit that was applied.
         weight: 0 natural to 1 fully applied.
         lease_remaining: [s]; infinite for a held edit.
+        condition_reading: what its condition read; None without one, or where it is not known.
     """
 
     edit: Edit
@@ -50,6 +51,7 @@ class StandingEdit:
     applied: float
     weight: float
     lease_remaining: float
+    condition_reading: float | None = None
 
     @property
     def key(self) -> tuple[str, int]:

@@ -17,12 +17,13 @@ from dataclasses import fields, replace
 import numpy as np
 
 from vla_sae_ros.core.errors import SteeringRefused, complaint
+from vla_sae_ros.core.steering.condition import FEATURE, STEP, Gate, Readings
 from vla_sae_ros.core.steering.edit import Edit, Mode
 from vla_sae_ros.core.steering.event import Event, EventKind
 from vla_sae_ros.core.steering.lease import LeaseBook
 from vla_sae_ros.core.steering.limits import SteeringLimits
 from vla_sae_ros.core.steering.site import SteeringSite
-from vla_sae_ros.core.steering.slot import Slot
+from vla_sae_ros.core.steering.slot import NO_READINGS, Slot
 from vla_sae_ros.core.steering.snapshot import Snapshot, StandingEdit, StateView, snapshot_of
 from vla_sae_ros.core.steering.validation import (
     check_owner,
@@ -31,6 +32,9 @@ from vla_sae_ros.core.steering.validation import (
     resolve_edit,
     resolve_site,
 )
+
+STALE = 2.0
+"""[s] of observation time after which what the inference before read is not known any more."""
 
 
 class Steering:
@@ -41,6 +45,7 @@ class Steering:
         limits: what requests are held to.
         clock: monotonic wall time [s], for leases.
         revision: to count on from, where another state of the same process has counted before.
+        known_readings: kinds of readings that conditions may use here, see `Condition`.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class Steering:
         limits: SteeringLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
         revision: int = 0,
+        known_readings: Iterable[str] = (FEATURE, STEP),
     ) -> None:
         self.sites = {site.name: site for site in sites}
         self.limits = limits or SteeringLimits()
@@ -60,6 +66,9 @@ class Steering:
         self._bypass = False
         self._now: float | None = None
         self._capped: set[str] = set()
+        self._known_readings = frozenset(known_readings)
+        self._episode_start: float | None = None
+        self._features: tuple[float, Readings] = (-math.inf, {})
 
     @property
     def revision(self) -> int:
@@ -95,7 +104,7 @@ class Steering:
                 raise SteeringRefused("the request names no edit to set and none to release.")
             if release_ramp is not None:
                 check_ramp(release_ramp, self.limits)
-            resolved = [resolve_edit(edit, self.sites, self.limits) for edit in edits]
+            resolved = [self._resolved(edit) for edit in edits]
             leaving = [self._standing_key(key) for key in release]
             self._check_together(resolved, leaving)
             self._leases.renew(owner, lease)
@@ -110,7 +119,7 @@ class Steering:
         with self._lock, self._refusals_logged(owner):
             lease = self._check_owner(owner, lease)
             check_size(len(edits), "edits", self.limits)
-            resolved = [resolve_edit(edit, self.sites, self.limits) for edit in edits]
+            resolved = [self._resolved(edit) for edit in edits]
             wanted = {edit.key for edit in resolved}
             leaving = [
                 s.edit.key
@@ -193,23 +202,58 @@ class Steering:
             return True
 
     def begin_inference(
-        self, observation_time: float, episode_start: float | None = None
+        self,
+        observation_time: float,
+        episode_start: float | None = None,
+        readings: Readings = NO_READINGS,
     ) -> Snapshot:
         """Move ramps on to this observation's time and return what the inference applies.
 
         Args:
             observation_time: [s] stamp of the observation. Time that runs backwards moves nothing.
             episode_start: [s] stamp of the episode's first observation; None = this one.
+            readings: of this observation, for conditions; features are told by `read_out`.
         """
         with self._lock:
             seconds = 0.0 if self._now is None else max(0.0, observation_time - self._now)
             self._now = observation_time
             start = observation_time if episode_start is None else episode_start
+            known = {**self._fresh_features(observation_time, start), **readings}
             for slot in self._slots:
-                slot.advance(seconds, observation_time - start)
+                slot.advance(seconds, observation_time - start, known)
             self._release_due()
             self._remove_spent()
             return snapshot_of(self.view())
+
+    def read_out(self, observation_time: float, features: Readings) -> None:
+        """Tell what conditions read in an inference: the newest counts in the next one.
+
+        Args:
+            observation_time: [s] stamp of the inference's observation.
+            features: of `wanted_features`, those whose site was read out.
+        """
+        with self._lock:
+            self._features = observation_time, dict(features)
+
+    @property
+    def wanted_features(self) -> frozenset[tuple[str, int]]:
+        """(site, feature) that the conditions of the standing edits read."""
+        with self._lock:
+            whens = [slot.edit.when for slot in self._slots]
+            return frozenset(
+                (when.site, when.feature) for when in whens if when and when.reading == FEATURE
+            )
+
+    def _fresh_features(self, observation_time: float, episode_start: float) -> Readings:
+        """Return what the inference before read; nothing in another episode, or if it is old."""
+        if episode_start != self._episode_start:
+            self._episode_start, self._features = episode_start, (-math.inf, {})
+            for slot in self._slots:
+                if slot.gate is not None:
+                    slot.gate.close()
+        told_at, features = self._features
+        is_fresh = 0.0 <= observation_time - told_at <= STALE
+        return features if is_fresh else {}
 
     def report_capped(self, site: str, capped: bool) -> None:
         """Tell that this inference's edit of a site was, or was not, scaled down to the cap."""
@@ -245,6 +289,9 @@ class Steering:
                 tuple(self._standing_edit(slot) for slot in self._slots),
             )
 
+    def _resolved(self, edit: Edit) -> Edit:
+        return resolve_edit(edit, self.sites, self.limits, self._known_readings)
+
     def _standing(self) -> list[Slot]:
         return [slot for slot in self._slots if not slot.releasing]
 
@@ -258,6 +305,7 @@ class Steering:
             float(np.float32(slot.value)),
             float(np.float32(slot.weight)),
             remaining,
+            None if slot.gate is None else slot.gate.reading,
         )
 
     def _check_owner(self, owner: str, lease: float) -> float:
@@ -324,7 +372,7 @@ class Steering:
             if old is not None:
                 self._replace(old)
             ramp = max(edit.ramp, self._slew_time(edit, target))
-            new = Slot(edit, owner, target, target, 0.0, ramp, ramp)
+            new = Slot(edit, owner, target, target, 0.0, ramp, ramp, gate=_gate_of(edit))
             self._slots.append(new)
         self._log(
             EventKind.SET,
@@ -375,6 +423,7 @@ class Steering:
             ramp=max(edit.ramp, farthest),
             rise=seconds / missing if missing > 0.0 else max(edit.ramp, farthest),
             age=0.0,
+            gate=old.gate if edit.when == old.edit.when else _gate_of(edit),
             changed=True,
         )
 
@@ -441,3 +490,7 @@ class Steering:
         except SteeringRefused as refusal:
             self._log(EventKind.REFUSED, owner, reason=str(refusal))
             raise
+
+
+def _gate_of(edit: Edit) -> Gate | None:
+    return None if edit.when is None else Gate(edit.when)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from vla_sae_ros.core.errors import SteeringRefused, complaint
+from vla_sae_ros.core.steering.condition import FEATURE, STEP, Condition
 from vla_sae_ros.core.steering.edit import Edit, Mode
 from vla_sae_ros.core.steering.limits import SteeringLimits
 from vla_sae_ros.core.steering.site import SteeringSite
@@ -56,8 +57,15 @@ def resolve_site(name: str, sites: Mapping[str, SteeringSite]) -> SteeringSite:
     return site
 
 
-def resolve_edit(edit: Edit, sites: Mapping[str, SteeringSite], limits: SteeringLimits) -> Edit:
+def resolve_edit(
+    edit: Edit,
+    sites: Mapping[str, SteeringSite],
+    limits: SteeringLimits,
+    known_readings: Collection[str] = (FEATURE, STEP),
+) -> Edit:
     """Return the edit with its site filled in, or refuse it.
+
+    known_readings: kinds of readings that its condition may use.
 
     Raises:
         SteeringRefused: with what was wrong, the value got and what is allowed.
@@ -66,7 +74,8 @@ def resolve_edit(edit: Edit, sites: Mapping[str, SteeringSite], limits: Steering
     _check_feature(edit.feature, site)
     _check_numbers(edit, limits)
     _check_scope(edit, site)
-    resolved = replace(edit, site=site.name)
+    when = None if edit.when is None else _resolved_condition(edit.when, sites, known_readings)
+    resolved = replace(edit, site=site.name, when=when)
     _check_strength(resolved, site, limits)
     return resolved
 
@@ -75,6 +84,28 @@ def check_ramp(ramp: float, limits: SteeringLimits) -> None:
     """Refuse a ramp [s] that is NaN, negative or too long."""
     if not 0.0 <= ramp <= limits.max_ramp:
         raise SteeringRefused(complaint("bad ramp [s]", ramp, f"0 to {limits.max_ramp}"))
+
+
+def _resolved_condition(
+    when: Condition, sites: Mapping[str, SteeringSite], known_readings: Collection[str]
+) -> Condition:
+    if when.reading not in known_readings:
+        allowed = ", ".join(sorted(known_readings))
+        raise SteeringRefused(complaint("reading of `when` not known here", when.reading, allowed))
+    if not all(abs(one) <= LARGEST for one in (when.threshold, when.hysteresis, when.hold)):
+        raise SteeringRefused(complaint("numbers of `when`", when, "finite numbers of 32 bits"))
+    if when.number < 0:
+        raise SteeringRefused(complaint("number of `when`", when.number, "0 or more"))
+    if when.reading != FEATURE:
+        return when
+    # A site that cannot be steered can be read.
+    named = list(sites.values()) if not when.site else [s for s in [sites.get(when.site)] if s]
+    if len(named) != 1:
+        raise SteeringRefused(
+            complaint("site of `when`", when.site, sorted(sites), "Name one of these.")
+        )
+    _check_feature(when.feature, named[0])
+    return replace(when, site=named[0].name)
 
 
 def _check_feature(feature: int, site: SteeringSite) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from vla_sae_ros.core.errors import ObservationError
 from vla_sae_ros.core.steering import Snapshot, Steering
+from vla_sae_ros.core.steering.condition import Readings, feature_readings
 from vla_sae_ros.policy.inference import Engine, Inference
 
 NANOSECONDS = 1e9
@@ -47,25 +48,28 @@ class InferenceWorker:
     Args:
         engine: used by this thread only.
         steering: told which sites were capped.
-        begin: gives the snapshot for (observation time, episode's start) [s] when a job starts, so
-            that the newest change always counts.
+        begin: gives the snapshot for (observation time, episode's start) [s] and the readings of
+            the observation when a job starts, so that the newest change always counts.
         on_actions: called on the worker's thread with the job and its inference, whose actions a
             robot waits for; nothing has been read out yet.
         on_done: called on the worker's thread after that, read out.
         on_refused: called on the worker's thread when the observation was refused.
+        readings: what conditions of edits can read of a job's observation.
     """
 
     def __init__(
         self,
         engine: Engine,
         steering: Steering,
-        begin: Callable[[float, float], Snapshot],
+        begin: Callable[[float, float, Readings], Snapshot],
         on_actions: Callable[[Job, Inference], None],
         on_done: Callable[[Job, Inference], None],
         on_refused: Callable[[Job, ObservationError], None],
+        readings: Callable[[Job], Readings] = lambda _job: {},
     ) -> None:
         self._engine, self._steering, self._begin = engine, steering, begin
         self._on_actions, self._on_done, self._on_refused = on_actions, on_done, on_refused
+        self._readings = readings
         self._condition = threading.Condition()
         self._waiting: Job | None = None
         self._running: tuple[Job, int] | None = None  # with the steering revision it started with
@@ -125,7 +129,9 @@ class InferenceWorker:
         return same and revision == self._steering.revision
 
     def _infer(self, job: Job) -> None:
-        snapshot = self._begin(job.stamp_ns / NANOSECONDS, job.start_ns / NANOSECONDS)
+        snapshot = self._begin(
+            job.stamp_ns / NANOSECONDS, job.start_ns / NANOSECONDS, self._readings(job)
+        )
         self._running = (job, snapshot.revision)
         try:
             self._work(job, snapshot)
@@ -143,4 +149,8 @@ class InferenceWorker:
         self._on_actions(job, inference)
         for site in inference.sites:
             self._steering.report_capped(site.site, site.capped)
+        self._steering.read_out(
+            job.stamp_ns / NANOSECONDS,
+            feature_readings(inference.sites, self._steering.wanted_features),
+        )
         self._on_done(job, inference)

@@ -20,6 +20,7 @@ from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.base.running import exit_at_once, run_node
 from vla_sae_ros.nodes.base.told_pictures import ToldPictures, picture_facts
 from vla_sae_ros.nodes.policy.backend import bundle_folders, make_collector, make_engine
+from vla_sae_ros.nodes.policy.condition_readings import known_readings
 from vla_sae_ros.nodes.policy.heatmap_publisher import first_choice
 from vla_sae_ros.nodes.policy.messages import facts
 from vla_sae_ros.nodes.policy.parameters import PolicyParameters, steering_limits
@@ -126,7 +127,10 @@ class PolicyNode(LifecycleNode):
     def _serve(self) -> None:
         assert self._engine is not None
         self._steering = steering = Steering(
-            self._engine.steering_sites(), steering_limits(self._values), revision=self._revision
+            self._engine.steering_sites(),
+            steering_limits(self._values),
+            revision=self._revision,
+            known_readings=known_readings(self._contract),
         )
         trained = read_picture_record(Path(self._values.policy))
         pictures = ToldPictures(self, "trained on", trained, self._values.allow_other_pictures)

@@ -18,6 +18,7 @@ from vla_sae_ros.core.steering import Steering, SteeringLimits
 from vla_sae_ros.msg import ActionChunk, EpisodeState, FeatureActivations
 from vla_sae_ros.nodes.base.told_pictures import ToldPictures
 from vla_sae_ros.nodes.policy.catalogue_service import CatalogueService
+from vla_sae_ros.nodes.policy.condition_readings import known_readings, observation_readings
 from vla_sae_ros.nodes.policy.heatmap_publisher import HeatmapPublisher
 from vla_sae_ros.nodes.policy.inference_worker import InferenceWorker, Job
 from vla_sae_ros.nodes.policy.messages import to_chunk, to_features
@@ -100,6 +101,7 @@ class PolicyServer:
             if collector is not None
             else None
         )
+        kinds = known_readings(contract)
         self._worker = InferenceWorker(
             engine,
             steering,
@@ -107,6 +109,7 @@ class PolicyServer:
             self._hand_over,
             self._done,
             self._refuse,
+            lambda job: observation_readings(job.frame, job.step, kinds),
         )
         self._pictures = pictures
         self._intake = ObservationIntake(node, contract, self._submit)

@@ -21,6 +21,7 @@ from vla_sae_ros.core.steering import (
     parse_preset,
     to_edit,
 )
+from vla_sae_ros.core.steering.condition import Readings
 from vla_sae_ros.msg import SteeringEvent, SteeringLease, SteeringState
 from vla_sae_ros.srv import ApplyPreset, SetSteering
 from vla_sae_ros.wire import qos
@@ -93,14 +94,16 @@ class SteeringService:
         with self._publishing:
             self._publish(self._steering.view())
 
-    def begin_inference(self, observation_time: float, episode_start: float) -> Snapshot:
+    def begin_inference(
+        self, observation_time: float, episode_start: float, readings: Readings
+    ) -> Snapshot:
         """Return what an inference applies, see `Steering.begin_inference`.
 
         Publishes the state wherever it differs from the one published last, so that a bag tells
         exactly what every inference applied.
         """
         with self._publishing:
-            snapshot = self._steering.begin_inference(observation_time, episode_start)
+            snapshot = self._steering.begin_inference(observation_time, episode_start, readings)
             assert snapshot.view is not None
             if self._published is None or not self._published.says_the_same(snapshot.view):
                 self._publish(snapshot.view)

@@ -12,6 +12,7 @@ from PyQt5.QtWidgets import QShortcut, QVBoxLayout, QWidget
 
 from vla_sae_ros.core.steering import Mode, Phase, Preset, Unit
 from vla_sae_ros.panel.editing.bypass_key import BypassKey
+from vla_sae_ros.panel.editing.condition_line import ConditionLine
 from vla_sae_ros.panel.editing.editing import Editing
 from vla_sae_ros.panel.editing.hand_keys import HandKeys
 from vla_sae_ros.panel.editing.preset_files import PresetFiles
@@ -283,6 +284,7 @@ class PanelWidget(QWidget):
         table.dragged.connect(self._on_dragged)
         table.committed.connect(self._on_committed)
         table.mode_chosen.connect(self._on_mode)
+        table.condition_asked.connect(self._on_condition)
         table.released.connect(self._on_released)
         table.immovable.connect(self._on_immovable)
         table.pin_toggled.connect(self._on_pin)
@@ -336,6 +338,17 @@ class PanelWidget(QWidget):
     @guarded()
     def _on_mode(self, row: int, mode: Mode, unit: Unit) -> None:
         self.editing.set_mode(row, mode, unit)
+
+    @guarded()
+    def _on_condition(self, row: int) -> None:
+        site, feature = self.store.columns.name_of(row)
+        ConditionLine(
+            self,
+            f"{site} #{feature}",
+            self.store.columns.edit_to_begin(row).when,
+            lambda when: self.editing.set_condition(row, when),
+            lambda why: self.tell(why, True),
+        )
 
     @guarded()
     def _on_released(self, row: int) -> None:

@@ -63,6 +63,8 @@ class FeatureTable(QTableView):
     """(row, value), when the mouse or key is released or a number was typed."""
     mode_chosen = pyqtSignal(int, object, object)
     """(row, Mode, Unit)."""
+    condition_asked = pyqtSignal(int)
+    """(row): somebody wants to say when its edit acts."""
     released = pyqtSignal(int)
     """(row): the edit is to be released."""
     immovable = pyqtSignal(int)
@@ -288,6 +290,7 @@ class FeatureTable(QTableView):
             modes.addAction(
                 mode_words(mode, unit), lambda m=mode, u=unit: self.mode_chosen.emit(row, m, u)
             )
+        menu.addAction("Act only when ...", lambda: self.condition_asked.emit(row))
         menu.popup(event.globalPos())
 
     @guarded()

@@ -10,6 +10,7 @@ import numpy as np
 from PyQt5.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
 
 from vla_sae_ros.core.steering import Mode
+from vla_sae_ros.panel.editing.condition_line import condition_text
 from vla_sae_ros.panel.state.feature_columns import FeatureColumns, IntArray, SortKey
 from vla_sae_ros.panel.state.slider import Slider
 from vla_sae_ros.panel.state.store import Store
@@ -233,6 +234,9 @@ class FeatureTableModel(QAbstractTableModel):
                 f"edit of {edit.owner}: {edit.phase.name.lower().replace('_', ' ')}, "
                 f"{edit.weight:.0%} applied"
             )
+            if edit.edit.when is not None:
+                read = "nothing" if edit.condition_reading is None else edit.condition_reading
+                lines.append(f"acts only when {condition_text(edit.edit.when)}; reads {read}")
         if not catalogue.listed[row]:
             lines.append("not in the policy's catalogue: dead or unknown in the SAE's data")
         if why_not := columns.why_not(row):

@@ -23,6 +23,7 @@ from vla_sae_ros.core.steering import (
     SteeringSite,
     read_preset,
 )
+from vla_sae_ros.core.steering.condition import STEP, feature_readings
 from vla_sae_ros.study.replay.replay import InstructionOf, Replayed, SteeringOf
 
 OWNER = "what if"
@@ -112,7 +113,12 @@ def other_steering(
 
     def of(recorded: RecordedInference) -> Snapshot:
         steering = running.setdefault(recorded.episode_id, begin())
-        return steering.begin_inference(recorded.stamp_ns / SECOND, recorded.start_ns / SECOND)
+        now, start = recorded.stamp_ns / SECOND, recorded.start_ns / SECOND
+        snapshot = steering.begin_inference(now, start, {(STEP, "", 0): float(recorded.step)})
+        # Conditions read what was recorded, z before the edits.
+        sites = tuple(recorded.sites.values())
+        steering.read_out(now, feature_readings(sites, steering.wanted_features))
+        return snapshot
 
     return of
 

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dose",
         type=float,
-        default=0.1,
+        default=0.02,
         help="of those edits, in mean residual norms; default %(default)s",
     )
     parser.add_argument("--top", type=int, default=10, help="features shown; default %(default)s")
