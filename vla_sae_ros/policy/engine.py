@@ -25,6 +25,7 @@ from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.inference import NO_STEERING, WARM_UPS, Inference, noise_state
 from vla_sae_ros.policy.observation import require_features, require_picture, require_vector
 from vla_sae_ros.policy.taps.heatmap import draw_heatmap
+from vla_sae_ros.policy.taps.injection import Injection, check_groups
 from vla_sae_ros.policy.taps.joint import joint_change
 from vla_sae_ros.policy.taps.probe import Probe
 from vla_sae_ros.policy.taps.reading import Reading
@@ -64,7 +65,7 @@ class PolicyEngine:
             raise ConfigurationError(complaint("two bundles on one site", read, allowed))
         self._memories: defaultdict[str, TokenMemory] = defaultdict(TokenMemory)
         self._probes: list[Probe] = []
-        self._substitutions: list[Substitution] = []
+        self._substitutions: list[Substitution | Injection] = []
         of_site: defaultdict[str, list[Tap]] = defaultdict(list)
         for tap in self._taps:
             of_site[tap.site.name].append(tap)
@@ -162,6 +163,18 @@ class PolicyEngine:
         self._substitutions.append(substitution)
         self._handles.append(self.adapter.attach(tap.site.name, substitution))
         return substitution
+
+    def attach_injection(self, site: str, groups: Sequence[str] = ()) -> Injection:
+        """Return what keeps a site's stream and can put another in its place; see `Injection`.
+
+        Raises:
+            ConfigurationError: no such site, or a group of tokens that does not pass it.
+        """
+        place = self._site(site)
+        injection = Injection(place, check_groups(place, groups))
+        self._substitutions.append(injection)
+        self._handles.append(self.adapter.attach(site, injection))
+        return injection
 
     def warm_up(self) -> tuple[int, int]:
         """Infer on blank pictures, so that the first real inference is not the slow one; return
@@ -287,7 +300,7 @@ class PolicyEngine:
         }
 
     @property
-    def _watchers(self) -> list[Probe | Substitution]:
+    def _watchers(self) -> list[Probe | Substitution | Injection]:
         return [*self._probes, *self._substitutions]
 
     def _site(self, name: str) -> Site:

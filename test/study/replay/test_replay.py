@@ -18,6 +18,7 @@ from vla_sae_ros.cli import main
 from vla_sae_ros.core.contract import load_contract
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.resources import resource
+from vla_sae_ros.study.replay.injection import Injected
 
 Options = list[str]
 Serve = Callable[..., Path]
@@ -277,3 +278,26 @@ def test_a_step_without_an_instruction_is_refused(
     assert replay(bag, policy_options, "--from-step", "10") == 2
     assert "only with --instruction" in capsys.readouterr().err
     assert replay(bag, policy_options, "--instruction", " ") == 2
+
+
+def test_an_episodes_stream_is_played_into_another_ones_observations(
+    serve: Serve, policy_options: Options, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    bag = serve("png", episodes=2)
+    given = ["bag", "inject", str(bag), *policy_options, "--site", "expert.1"]
+    assert main([*given, "--into-episode", "2", "--output", str(tmp_path / "out")]) == 0
+    assert "share of the way" in capsys.readouterr().out
+    rows = list(csv.DictReader((tmp_path / "out" / "inject.csv").open()))
+    assert rows and all(float(row["moved"]) > 0.0 for row in rows)
+    assert main([*given, "--output", str(tmp_path / "same")]) == 0
+    rows = list(csv.DictReader((tmp_path / "same" / "inject.csv").open()))
+    assert {(row["moved"], row["apart"], row["share"]) for row in rows} == {("0", "0", "nan")}
+    assert main([*given, "--into-episode", "7"]) == 1
+    assert "no such episode" in capsys.readouterr().err
+
+
+def test_the_share_is_the_way_from_ones_own_chunk_to_the_donors() -> None:
+    plain, donor = np.zeros((2, 3), np.float32), np.ones((2, 3), np.float32)
+    one = Injected(0, 0, plain, 0.25 * donor, donor)
+    assert one.share == pytest.approx(0.25)
+    assert one.moved + one.left == pytest.approx(one.apart)

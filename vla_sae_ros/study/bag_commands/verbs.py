@@ -8,6 +8,11 @@ COMMANDS = (
     Command("info", "vla_sae_ros.study.bag_commands.info", "what a bag holds, and what it lacks"),
     Command("replay", "vla_sae_ros.study.replay.command", "infer again, to the bit or what-if"),
     Command(
+        "inject",
+        "vla_sae_ros.study.replay.inject_command",
+        "another episode's stream at a site played in",
+    ),
+    Command(
         "plot", "vla_sae_ros.study.bag_commands.plot", "feature traces as PNG and interactive HTML"
     ),
     Command(

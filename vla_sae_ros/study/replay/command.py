@@ -14,7 +14,8 @@ from vla_sae_ros.bags.bag_argument import add_bag, tell
 from vla_sae_ros.bags.opened_bag import open_bag
 from vla_sae_ros.bags.recorded_frames import RecordedFrames
 from vla_sae_ros.bags.recorded_inferences import RecordedInference, recorded_inferences
-from vla_sae_ros.core.errors import ConfigurationError, RecordingError, complaint
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.study.replay.episode_choice import chosen_episode
 from vla_sae_ros.study.replay.provenance import deviations, present_facts, recorded_facts
 from vla_sae_ros.study.replay.replay import (
     Comparison,
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     with open_bag(args.bag, args.namespace) as bag:
         recorded = recorded_inferences(bag)
         frames = RecordedFrames(bag, contract_for(args))
-        chosen = _chosen(recorded.inferences, args.episode, args.bag)
+        chosen = chosen_episode(recorded.inferences, args.episode, args.bag)
         facts = recorded_facts(bag)
         engine = engine_for(args, facts)
         apart = deviations(facts, present_facts(engine))
@@ -109,32 +110,6 @@ def instruction_of(args: argparse.Namespace) -> InstructionOf:
     if not args.instruction.strip():
         raise ConfigurationError(complaint("--instruction", args.instruction, "words"))
     return other_instruction(args.instruction.strip(), args.from_step)
-
-
-def _chosen(
-    inferences: tuple[RecordedInference, ...], wanted: str | None, bag: Path
-) -> list[RecordedInference]:
-    episodes = list(dict.fromkeys(each.episode_id for each in inferences))
-    if not episodes:
-        raise RecordingError(
-            complaint(
-                "nothing to replay",
-                str(bag),
-                "a bag with policy/request and policy/action_chunk",
-                "Record the whole wire contract (without --topics).",
-            )
-        )
-    if wanted is None:
-        return list(inferences)
-    numbered = {str(number): episode for number, episode in enumerate(episodes, 1)}
-    episode = numbered.get(wanted, wanted)
-    if episode not in episodes:
-        raise RecordingError(
-            complaint(
-                "no such episode in the bag", wanted, f"1 to {len(episodes)}, or one of {episodes}"
-            )
-        )
-    return [each for each in inferences if each.episode_id == episode]
 
 
 def _tell_before(
