@@ -90,11 +90,13 @@ class BundleCard:
     @property
     def policy_site(self) -> str:
         """The policy's own name of the site that is read."""
-        return self.site.removesuffix(BESIDE_THE_SAE)
+        return policy_site(self.site)
 
     def save(self, folder: Path) -> None:
         """Write bundle.yaml in a bundle's folder, replacing it whole."""
         content = {"format": _FORMAT, **asdict(self), "token_groups": list(self.token_groups)}
+        if self.kind == "sae":  # older versions read these, too
+            del content["kind"]
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         write_whole(folder / BUNDLE_FILE, text.encode())
 
@@ -211,6 +213,11 @@ class SaeBundle:
         card = _read_card(folder / BUNDLE_FILE)
         catalogue = Catalogue.load(folder / CATALOGUE_FILE)
         return cls(load_sae(folder, device), card, catalogue)
+
+
+def policy_site(name: str) -> str:
+    """Return the policy's own name of the site that an SAE or directions of this name read."""
+    return name.removesuffix(BESIDE_THE_SAE)
 
 
 def refuse_existing(folder: Path) -> None:

@@ -6,12 +6,17 @@ import time
 from dataclasses import replace
 
 import pytest
+import torch
 import toy_setup
 from toy_setup import LAST, SILENT, SITE, UP, toy_inputs, toy_study
 
+from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.sae import Directions, SaeBundle
+from vla_sae_ros.sae.bundle import BundleCard
 from vla_sae_ros.study.experiment.design.plan import Plan, PlannedRun, make_plan
 from vla_sae_ros.study.experiment.design.settings import Pair, RunSettings
+from vla_sae_ros.study.experiment.run.hooks import wanted
 
 
 def plan_of(**keys: object) -> Plan:
@@ -166,6 +171,44 @@ def test_a_site_that_nothing_reads_is_refused_for_steering() -> None:
     )
     with pytest.raises(ConfigurationError, match=r"nothing reads it.*toy.0"):
         make_plan(study, unread)
+
+
+def test_directions_are_planned_and_steered_like_features_under_their_own_name() -> None:
+    beside = SITE + ".directions"
+    rows = torch.eye(toy_setup.WIDTH)[:2]
+    sae = Directions.of_rows(rows, torch.zeros(2), torch.full((2,), 0.5))
+    card = BundleCard(
+        *toy_setup.POLICY,
+        beside,
+        toy_setup.WIDTH,
+        2,
+        2,
+        "mean",
+        ("action",),
+        "none",
+        3.0,
+        1.0,
+        kind="directions",
+    )
+    entries = [FeatureEntry(0, label="probe: height", observed_max=2.0), FeatureEntry(1)]
+    bundle = SaeBundle(sae, card, Catalogue(beside, entries))
+    study = toy_study(
+        features=[{"site": beside, "ids": [0]}],
+        arms=["none", "feature", "gaussian"],
+        controls={"rows": 0, "gaussian": 2, "alive": 0},
+    )
+    inputs = toy_inputs(study)
+    plan = make_plan(study, replace(inputs, bundles={**inputs.bundles, beside: bundle}))
+    assert plan.counts() == {("P2", "none"): 2, ("P2", "feature"): 2, ("P2", "gaussian"): 4}
+    steered = arms_of(plan, "feature")[0]
+    assert steered.arms[0].label == "probe: height"
+    setup = toy_setup.ToySetup(toy_setup.ToySetupSpec())
+    setup.bundles = {**setup.bundles, beside: bundle}
+    found = wanted(setup, steered.settings)
+    (edit,) = found.edits[beside]
+    # 0.5 mean residual norms of 3 along a row of length 0.5 are 3 spreads.
+    assert (edit.feature, edit.value) == (0, pytest.approx(3.0))
+    assert [one.card.site for one in found.bundles] == [beside]
 
 
 def test_twenty_thousand_rollouts_are_planned_without_surprises() -> None:

@@ -11,6 +11,7 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.sae.bundle import policy_site
 from vla_sae_ros.sim.environment import LIBERO, TaskSpec
 from vla_sae_ros.study.experiment.design.arms import (
     EPISODES,
@@ -271,7 +272,7 @@ def _check(study: Study, inputs: StudyInputs) -> None:
         if site not in inputs.bundles:
             allowed = ", ".join(sorted(inputs.bundles)) or "none: name bundles"
             raise ConfigurationError(complaint("site without an SAE", site, allowed))
-        place = inputs.sites[inputs.bundles[site].card.policy_site]
+        place = inputs.sites[policy_site(site)]
         if not place.can_steer:
             why = place.why_not
             allowed = ", ".join(name for name, one in inputs.sites.items() if one.can_steer)
