@@ -30,9 +30,10 @@ def require_statistics(loaded: LoadedPolicy, inputs: Collection[str]) -> None:
     Raises:
         ConfigurationError: naming what is missing and what is there.
     """
-    outputs = loaded.policy.config.output_features
+    # An own family's configuration may say nothing of its outputs, and its processors be functions.
+    outputs = getattr(loaded.policy.config, "output_features", ())
     for processor, keys in ((loaded.preprocessor, inputs), (loaded.postprocessor, outputs)):
-        for step in getattr(processor, "steps", ()):  # an own family may have functions
+        for step in getattr(processor, "steps", ()):
             missing = sorted(_missing(step, keys))
             if missing:
                 there = sorted(f"{key}.{name}" for key, one in step.stats.items() for name in one)
