@@ -96,7 +96,7 @@ def test_a_screen_ranks_every_row_and_its_edits_agree_with_the_gradient(
     assert len(beyond) < 0.25 * size
     check = site["checked"]
     assert len(check["features"]) == 6 and check["correlation"] > 0.98
-    assert check["same_sign"] == 1.0
+    assert check["same_sign"] == 1.0 and check["mean_correlation"] > 0.98
     planned = load_study(study)
     assert planned.features[0].site == SITE
     assert set(planned.features[0].ids) == {int(row["feature"]) for row in rows[:10]}

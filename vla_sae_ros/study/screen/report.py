@@ -57,8 +57,10 @@ def words(screen: SiteScreen, check: Checked | None) -> list[str]:
     if check is not None:
         lines.append(
             f"  {len(check.features)} features x {check.edit.shape[1]} observations edited by "
-            f"{check.dose:g} x mean residual norm: r {check.correlation:.3f} with the gradient, "
-            f"{check.same_sign:.0%} of the features have the same sign."
+            f"{check.dose:g} x mean residual norm: with the gradient r "
+            f"{check.mean_correlation:.2f} over the features' means, {check.correlation:.2f} over "
+            "single observations; "
+            f"{check.same_sign:.0%} of the means have the same sign."
         )
     return lines
 
@@ -135,12 +137,17 @@ def _facts(screen: SiteScreen, check: Checked | None) -> dict[str, Any]:
             "features": list(check.features),
             "dose": check.dose,
             "observations": check.edit.shape[1],
-            "correlation": None if np.isnan(check.correlation) else check.correlation,
+            "correlation": _known(check.correlation),
+            "mean_correlation": _known(check.mean_correlation),
             "same_sign": check.same_sign,
             "by_gradient": check.gradient.mean(1).tolist(),
             "by_edit": check.edit.mean(1).tolist(),
         }
     return found
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value
 
 
 def _label(screen: SiteScreen, feature: int) -> str:

@@ -58,16 +58,25 @@ class Checked:
     @property
     def correlation(self) -> float:
         """Pearson's r of the two over features and observations; NaN where either is constant."""
-        both = np.stack([self.gradient.ravel(), self.edit.ravel()])
-        if both.shape[1] < 2 or not (both.std(axis=1) > 0.0).all():
-            return float("nan")
-        return float(np.corrcoef(both)[0, 1])
+        return _correlation(self.gradient.ravel(), self.edit.ravel())
+
+    @property
+    def mean_correlation(self) -> float:
+        """The same of the features' means over the observations."""
+        return _correlation(self.gradient.mean(1), self.edit.mean(1))
 
     @property
     def same_sign(self) -> float:
         """Share of the features whose mean effects have the same sign."""
         means = np.sign(self.gradient.mean(1)), np.sign(self.edit.mean(1))
         return float((means[0] == means[1]).mean())
+
+
+def _correlation(one: Floats, other: Floats) -> float:
+    both = np.stack([one, other])
+    if both.shape[1] < 2 or not (both.std(axis=1) > 0.0).all():
+        return float("nan")
+    return float(np.corrcoef(both)[0, 1])
 
 
 def screened(
