@@ -173,7 +173,7 @@ def test_token_groups_cover_the_real_stream_once_and_leave_padding_out(
 
 def test_two_bundles_on_one_site_are_refused(loaded: LoadedPolicy, make_bundle: MakeBundle) -> None:
     bundle = make_bundle(loaded, "expert.0")
-    with pytest.raises(ConfigurationError, match="one bundle per site"):
+    with pytest.raises(ConfigurationError, match="one SAE and one bundle of directions per site"):
         PolicyEngine(loaded, [bundle, bundle])
 
 
