@@ -35,26 +35,22 @@ prepare()
 import rclpy  # noqa: E402  (the environment has to be prepared first)
 import torch  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
+from tapped_policy import EDITS, edits, frame_of, random_bundles, random_pi05  # noqa: E402
 from tqdm import trange  # noqa: E402
 
-from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry  # noqa: E402
-from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot  # noqa: E402
+from vla_sae_ros.core.steering import Snapshot  # noqa: E402
 from vla_sae_ros.msg import ActionChunk, FeatureActivations  # noqa: E402
 from vla_sae_ros.nodes.policy.inference_worker import Job  # noqa: E402
 from vla_sae_ros.nodes.policy.messages import to_chunk, to_features  # noqa: E402
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy  # noqa: E402
 from vla_sae_ros.policy.engine import PolicyEngine  # noqa: E402
-from vla_sae_ros.policy.families.site import Site  # noqa: E402
 from vla_sae_ros.policy.inference import Inference  # noqa: E402
 from vla_sae_ros.policy.loading import load_policy  # noqa: E402
-from vla_sae_ros.policy.tiny.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi  # noqa: E402
 from vla_sae_ros.resources import resource  # noqa: E402
-from vla_sae_ros.sae import SaeBundle, TopKSAE  # noqa: E402
-from vla_sae_ros.sae.bundle import BundleCard  # noqa: E402
+from vla_sae_ros.sae import SaeBundle  # noqa: E402
 from vla_sae_ros.wire import qos  # noqa: E402
 from vla_sae_ros.wire.conversions import to_header, to_image  # noqa: E402
 
-EDITS = 16
 TOLD = "pick up the butter and place it in the basket"
 
 
@@ -85,7 +81,7 @@ def main() -> None:
         policy, bundles = arguments.policy, [SaeBundle.load(one) for one in arguments.bundles]
         if arguments.pi05:
             policy = Path(folder)
-            bundles = _random_pi05(policy, arguments.pi05)
+            bundles = random_pi05(policy, arguments.pi05)
         loaded = load_policy(policy)
     arms = _arms(loaded, bundles)
     publish = _publisher()
@@ -99,10 +95,10 @@ def main() -> None:
 
 def _arms(loaded: LoadedPolicy, given: list[SaeBundle]) -> dict[str, Arm]:
     engine = PolicyEngine(loaded)
-    bundles = [*given, *_random_bundles(engine, given)]
+    bundles = [*given, *random_bundles(engine, given)]
     known = [(bundle.card.site, bundle.card.d_in) for bundle in bundles]
     engine = PolicyEngine(loaded, bundles)
-    edited = Snapshot(1, _edits(engine), cap=1.5)
+    edited = Snapshot(1, edits(engine), cap=1.5)
     pictured = next(name for name in edited.edits if not engine.why_no_heatmap(name, 0))
     engine.close()
     return {
@@ -132,7 +128,7 @@ def _hooked(loaded: LoadedPolicy, arm: Arm) -> Iterator[PolicyEngine]:
 
 def _turn(loaded: LoadedPolicy, arm: Arm, publish: Callable[..., tuple[float, float]]) -> Times:
     with _hooked(loaded, arm) as engine:
-        frame = _frame(engine)
+        frame = frame_of(engine)
         engine.infer(frame, TOLD, (0, 0), arm.snapshot)
         started, processor = time.perf_counter(), time.thread_time()
         inference = engine.infer(frame, TOLD, (0, 0), arm.snapshot)
@@ -166,97 +162,6 @@ def _publisher() -> Callable[..., tuple[float, float]]:
 
 def _add_known(vector: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return vector.expand_as(x)
-
-
-def _random_pi05(folder: Path, width: int) -> list[SaeBundle]:
-    """Write a random pi0.5 of this width; return a random SAE of its backbone, and its expert."""
-    size = PiSize(
-        image_size=112,
-        patch_size=14,
-        vision_width=width,
-        backbone_width=width,
-        expert_width=width // 2,
-        layers=8,
-        head_width=width // 8,
-        mlp_width=4 * width,
-        chunk=10,
-        denoising_steps=10,
-    )
-    values = {"mean": 0.0, "std": 1.0, "q01": -9.0, "q99": 9.0}
-    stats = {
-        key: {name: torch.full((count,), value) for name, value in values.items()}
-        for key, count in (("observation.state", 8), ("action", 7))
-    }
-    save_tiny_pi(build_tiny_pi("pi05", size), size, stats, folder)
-    engine = PolicyEngine(load_policy(folder))
-    return [
-        _random_bundle(engine, engine.adapter.sites[name], 2048, 64, number)
-        for number, name in enumerate(("backbone.3", "expert.3"))
-    ]
-
-
-def _random_bundle(engine: PolicyEngine, site: Site, size: int, k: int, seed: int) -> SaeBundle:
-    generator = torch.Generator().manual_seed(seed)
-    rows = torch.nn.functional.normalize(torch.randn(size, site.width, generator=generator))
-    sae = TopKSAE(rows.T, torch.zeros(size), rows, torch.zeros(site.width), k, "layer_norm")
-    card = BundleCard(
-        engine.policy_id,
-        engine.policy_name,
-        site.name,
-        site.width,
-        size,
-        k,
-        "mean",
-        site.token_groups,
-        "layer_norm",
-        3.0,
-        1.0,
-    )
-    entries = [FeatureEntry(feature, observed_max=2.0) for feature in range(size)]
-    return SaeBundle(sae, card, Catalogue(site.name, entries))
-
-
-def _random_bundles(engine: PolicyEngine, given: list[SaeBundle]) -> list[SaeBundle]:
-    """Return, for each bundle, a random one of its size on another site of the same stack."""
-    taken = {bundle.card.site for bundle in given}
-    bundles = []
-    for bundle in given:
-        stack = bundle.card.site.split(".")[0]
-        free = [site for site in engine.adapter.sites.values() if site.name.startswith(stack)]
-        site = next(site.name for site in free if site.can_steer and site.name not in taken)
-        taken.add(site)
-        random_one = _random_bundle(
-            engine,
-            engine.adapter.sites[site],
-            bundle.sae.dictionary_size,
-            bundle.card.k,
-            len(bundles),
-        )
-        bundles.append(random_one)
-    return bundles
-
-
-def _edits(engine: PolicyEngine) -> dict[str, tuple[AppliedEdit, ...]]:
-    sites = [site for site in engine.steering_sites() if site.can_steer]
-    each = EDITS // len(sites)
-    edits = {}
-    for site in sites:
-        alive = np.argsort(site.observed_max)[::-1][:each]
-        edits[site.name] = tuple(
-            AppliedEdit(int(f), Mode.CLAMP, float(site.observed_max[f]), 1.0) for f in alive
-        )
-    return edits
-
-
-def _frame(engine: PolicyEngine) -> dict[str, np.ndarray]:
-    random_numbers = np.random.default_rng(0)
-    frame = {}
-    for key, feature in engine.loaded.policy.config.input_features.items():
-        if feature.type.name == "VISUAL":
-            frame[key] = random_numbers.integers(0, 256, (256, 256, 3), dtype=np.uint8)
-        else:
-            frame[key] = random_numbers.normal(size=feature.shape).astype(np.float32)
-    return frame
 
 
 def _table(timings: dict[str, list[Times]]) -> dict[str, dict[str, float]]:

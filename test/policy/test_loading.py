@@ -200,7 +200,7 @@ def test_a_policy_that_would_compile_itself_is_loaded_uncompiled_and_that_is_sai
     config |= {"compile_model": True, "gradient_checkpointing": True}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     loaded = load_policy(tmp_path)
-    assert "served uncompiled" in caplog.text and str(tmp_path) in caplog.text
+    assert "compile:=always" in caplog.text and str(tmp_path) in caplog.text
     adapter = adapter_for(family, loaded.policy)
     noise = torch.zeros(1, *adapter.noise_shape)
     plain = adapter.predict(loaded.preprocessor(frame()), noise)

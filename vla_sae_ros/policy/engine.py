@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -33,6 +33,8 @@ from vla_sae_ros.policy.taps.substitution import Substitution
 from vla_sae_ros.policy.taps.tap import Tap
 from vla_sae_ros.policy.taps.tokens import TokenMemory, Tokens
 from vla_sae_ros.sae import SaeBundle
+
+SomeTap = TypeVar("SomeTap", bound=Tap)
 
 
 class PolicyEngine:
@@ -271,11 +273,14 @@ class PolicyEngine:
         Raises:
             ConfigurationError: the bundle does not fit the policy.
         """
-        site = self._site(bundle.card.policy_site)
+        return self._tap(Tap, bundle)
+
+    def _tap(self, kind: type[SomeTap], bundle: SaeBundle) -> SomeTap:
+        card = bundle.card
+        site = self._site(card.policy_site)
         bundle.check_fits(self.loaded.policy_id, site.name, site.width)
         sae = bundle.sae.to(self.device)
-        card = bundle.card
-        return Tap(site, sae, card.pooling == "mean", card.token_groups, card.site)
+        return kind(site, sae, card.pooling == "mean", card.token_groups, card.site)
 
     def _draw(
         self,

@@ -10,11 +10,16 @@ from typing import Protocol
 import numpy as np
 
 from vla_sae_ros.core.catalogue import Catalogue
+from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.core.steering import Snapshot, SteeringSite
 
 NO_STEERING = Snapshot()
 WARM_UPS = 2
+
+
+class NotCompiled(ConfigurationError):
+    """The policy cannot be compiled; it can be served without."""
 
 
 class Draw(Protocol):

@@ -87,7 +87,8 @@ def _leave_uncompiled(config: PreTrainedConfig, name: str) -> None:
         config.compile_model = False
         _log.warning(
             "%s asks for torch.compile (compile_model: true), whose graph calls no taps: it is "
-            "served uncompiled, as with compile_model: false, and infers more slowly.",
+            "loaded as with compile_model: false, and infers more slowly. The policy node compiles "
+            "it with its taps where its parameter says compile:=always.",
             name,
         )
 

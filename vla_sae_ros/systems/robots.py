@@ -11,6 +11,7 @@ from vla_sae_ros.core.parameters import Parameter, Value
 from vla_sae_ros.resources import resource
 from vla_sae_ros.systems.arguments import values_of
 from vla_sae_ros.systems.simulation import (
+    COMPILE,
     MAP,
     PARAMS_FILE,
     SERVING,
@@ -55,6 +56,7 @@ _COMMON = (
         "what computes the policy; onnx: what `vla-sae export` wrote",
         choices=("torch", "onnx"),
     ),
+    COMPILE,
     Parameter("device", "cpu", "device of the policy, e.g. cpu or cuda:0"),
     Parameter("threads", 1, "threads the policy computes with on a CPU", minimum=1),
     Parameter("bundles", (), "folders of SAE bundles; empty = every bundle beside the policy"),

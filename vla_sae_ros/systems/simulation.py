@@ -93,6 +93,14 @@ MAP = Parameter(
     "agentview=observation.images.image,wrist=observation.images.image2",
 )
 
+COMPILE = Parameter(
+    "compile",
+    "never",
+    "compile the policy with its taps, minutes the first time, to infer faster; if_possible goes "
+    "on without where it cannot be",
+    choices=("never", "always", "if_possible"),
+)
+
 SIMULATION_ARGUMENTS = (
     Parameter(
         "env",
@@ -129,6 +137,7 @@ SIMULATION_ARGUMENTS = (
         "what computes the policy; onnx: what `vla-sae export` wrote",
         choices=("torch", "onnx"),
     ),
+    COMPILE,
     Parameter("device", "cpu", "device of the policy, e.g. cpu or cuda:0"),
     Parameter("threads", 1, "threads the policy computes with on a CPU", minimum=1),
     Parameter("record", False, "record a bag from the start"),
@@ -243,7 +252,7 @@ def watching_specs(values: Mapping[str, Value]) -> list[NodeSpec]:
 def policy_spec(policy: Path, bundles: tuple[str, ...], values: Mapping[str, Value]) -> NodeSpec:
     """Return the policy node."""
     parameters: dict[str, Value] = {"policy": str(policy)}
-    parameters |= {name: values[name] for name in ("backend", "device", "threads")}
+    parameters |= {name: values[name] for name in ("backend", "compile", "device", "threads")}
     if values["map"]:
         parameters["map"] = values["map"]
     if bundles:  # rcl knows no type for an empty list

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from vla_sae_ros.nodes.policy.activation_collector import ActivationCollector
 
 
-def make_engine(values: PolicyParameters) -> Engine:
-    """Return the engine that the node's parameters ask for.
+def make_engine(values: PolicyParameters, tell: Callable[[str], None]) -> Engine:
+    """Return the engine that the node's parameters ask for; `tell` is told what takes long.
 
     Raises:
         ConfigurationError: what is wrong with them, or with what they name.
@@ -23,11 +24,24 @@ def make_engine(values: PolicyParameters) -> Engine:
         raise ConfigurationError(
             complaint("no policy named", values.policy, "a folder", "Set the parameter `policy`.")
         )
+    if values.compile != "never" and values.activations_folder:
+        raise ConfigurationError(
+            complaint(
+                "compile where activations are collected",
+                values.compile,
+                "never",
+                "A compiled policy has no other taps than its SAEs'.",
+            )
+        )
     if values.backend == "onnx":
+        if values.compile == "always":
+            raise ConfigurationError(
+                complaint("compile of an exported policy", values.compile, "never: it is compiled")
+            )
         return _make_onnx_engine(values)
     from vla_sae_ros.nodes.policy.torch_backend import make_torch_engine
 
-    return make_torch_engine(values)
+    return make_torch_engine(values, tell)
 
 
 def bundle_folders(engine: Engine, values: PolicyParameters) -> tuple[Path, ...]:

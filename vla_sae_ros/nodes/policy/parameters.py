@@ -36,6 +36,12 @@ class PolicyParameters:
         choices=("torch", "onnx"),
     )
     device: str = parameter("cpu", "device the policy runs on, e.g. cpu or cuda:0")
+    compile: str = parameter(
+        "never",
+        "compile the policy with its taps by torch.compile, in minutes, to infer faster: never, "
+        "always, or if_possible, which goes on without where it cannot be",
+        choices=("never", "always", "if_possible"),
+    )
     threads: int = parameter(1, "threads the policy computes with on a CPU", minimum=1, maximum=256)
     autostart: bool = parameter(True, "configure and activate without being asked to")
     frame_timeout: float = parameter(

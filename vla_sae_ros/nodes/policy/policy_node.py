@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from vla_sae_ros.nodes.policy.messages import facts
 from vla_sae_ros.nodes.policy.parameters import PolicyParameters, steering_limits
 from vla_sae_ros.nodes.policy.server import PolicyServer, ServingOptions
 from vla_sae_ros.policy.checkpoints.feature_match import read_map
-from vla_sae_ros.policy.inference import Engine
+from vla_sae_ros.policy.inference import Engine, NotCompiled
 from vla_sae_ros.sim.benchmark import benchmark_named
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header
@@ -157,7 +158,17 @@ class PolicyNode(LifecycleNode):
             if values.contract
             else benchmark_named(values.env).contract()
         )
-        self._engine = make_engine(values)
+        try:
+            self._load(values)
+        except NotCompiled as refusal:
+            if values.compile != "if_possible":
+                raise
+            self.get_logger().warning(f"{refusal} Going on without, as compile says: slower.")
+            self._unload()
+            self._load(replace(values, compile="never"))
+
+    def _load(self, values: PolicyParameters) -> None:
+        self._engine = make_engine(values, self.get_logger().info)
         self._narrow_contract()
         self._require_actions(self._engine.warm_up()[1])
         self._collector = make_collector(self._engine, values, self._contract.fps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,17 +16,22 @@ from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sae import SaeBundle
 
 
-def make_torch_engine(values: PolicyParameters) -> PolicyEngine:
-    """Load the policy and its bundles.
+def make_torch_engine(values: PolicyParameters, tell: Callable[[str], None]) -> PolicyEngine:
+    """Load the policy and its bundles; `tell` is told how far compiling it is.
 
     Raises:
+        NotCompiled: it is to be compiled and cannot be.
         ConfigurationError: what is wrong with the policy, a bundle or the device.
     """
     torch.set_num_threads(values.threads)
     device = usable_device(values.device)
     loaded = load_policy(Path(values.policy), device)
     bundles = [SaeBundle.load(folder, device) for folder in values.bundles]
-    return PolicyEngine(loaded, bundles)
+    if values.compile == "never":
+        return PolicyEngine(loaded, bundles)
+    from vla_sae_ros.policy.compiled.engine import CompiledEngine
+
+    return CompiledEngine(loaded, bundles, progress=tell)
 
 
 def make_torch_collector(

@@ -38,7 +38,9 @@ def layer_norm(x: Residuals, pre_bias: PerDimension) -> Normalized:
     """
     scale, shift = torch.std_mean(x, dim=-1, keepdim=True)
     centred = x - shift
-    return centred.div_(scale + _LAYER_NORM_EPSILON), scale, shift
+    # In a compiled graph a number is part of a kernel, and a tensor of the CPU one more input.
+    epsilon = 1e-5 if torch.compiler.is_compiling() else _LAYER_NORM_EPSILON
+    return centred.div_(scale + epsilon), scale, shift
 
 
 def constant_norm_rescale(x: Residuals, pre_bias: PerDimension) -> Normalized:

@@ -14,7 +14,14 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sae.kinds.active_code import ActiveCode
 from vla_sae_ros.sae.kinds.normalization import NORMALIZATIONS, Normalized, normalize
 from vla_sae_ros.sae.kinds.saving import write_saelens, write_sparsify
-from vla_sae_ros.sae.shapes import Codes, Features, PerDimension, PerSample, Residuals
+from vla_sae_ros.sae.shapes import (
+    ChosenCodes,
+    Codes,
+    Features,
+    PerDimension,
+    PerSample,
+    Residuals,
+)
 
 _FOLDABLE = 1e5  # float32 has seven digits
 LISTED_FEATURES = 128
@@ -158,6 +165,10 @@ class SparseAutoencoder(nn.Module, ABC):
         """Return the pre-activation (...) of one feature for the normalised x_n (..., d)."""
         rows = x_n - self.b_dec if self.apply_b_dec_to_input else x_n
         return rows @ self.W_enc[:, feature] + self.b_enc[feature]
+
+    def codes_of(self, x_n: Residuals, features: Features) -> ChosenCodes:
+        """Return the code (..., n) of `features` (n,), in operations that a graph can hold."""
+        return self.activate(self.hidden(x_n)).index_select(-1, features)
 
     def encode_normalized(self, x_n: Residuals) -> ActiveCode:
         """Encode what `normalize` returned, for a caller that needs its scale as well."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from vla_sae_ros.sae.kinds.active_code import ActiveCode
 from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
 from vla_sae_ros.sae.shapes import (
+    ChosenCodes,
     Codes,
     Encoder,
     FeatureRows,
@@ -48,6 +49,16 @@ class TopKSAE(SparseAutoencoder):
         """Return the dense code (..., F) >= 0 of the pre-activations (..., F)."""
         value, index = hidden.topk(self.k, dim=-1, sorted=False)
         return torch.zeros_like(hidden).scatter_(-1, index, value.relu_())
+
+    def codes_of(self, x_n: Residuals, features: Features) -> ChosenCodes:
+        """Return the code (..., n) of `features` (n,) by their ranks: sorting fuses with nothing.
+
+        Features that tie with the k-th largest are all active, where `activate` picks one.
+        """
+        hidden = self.hidden(x_n)
+        chosen = hidden.index_select(-1, features)
+        larger = (hidden.unsqueeze(-2) > chosen.unsqueeze(-1)).sum(-1)
+        return torch.where(larger < self.k, chosen.relu(), 0.0)
 
     def encode_normalized(self, x_n: Residuals) -> ActiveCode:
         """Encode what `normalize` returned; the lists say everything, so no dense code is made."""

@@ -1,0 +1,1 @@
+"""Policies compiled with torch.compile, with their taps inside the graph."""
