@@ -9,6 +9,7 @@ import pytest
 from tiny_families import statistics
 
 from vla_sae_ros.cli import main
+from vla_sae_ros.core.user_notes import notes_file, write_note
 from vla_sae_ros.policy.tiny.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
 
 
@@ -26,6 +27,24 @@ def test_the_table_shows_every_site_and_why_one_cannot_steer(
     assert all(f"{kind}.{layer}" in shown for kind in ("backbone", "expert") for layer in range(3))
     assert "no (1)" in shown
     assert "(1) the action expert reads only keys and values" in shown
+
+
+def test_labels_and_notes_of_the_users_own_are_told(
+    tiny_policy_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    for feature in (3, 9):
+        write_note("expert.1", "abc", feature, "[red]hand opens[/]", "")
+    write_note("elsewhere.7", "def", 1, "of another policy", "")
+    notes_file("cut").write_text("{")
+    unread, note = described(tiny_policy_folder, capsys)["notes"][::-1]
+    assert note == {"site": "expert.1", "bundle_id": "abc", "features": 2}
+    assert unread["bundle_id"] == "cut" and "not JSON" in unread["problem"]
+    assert main(["sites", str(tiny_policy_folder)]) == 0
+    assert "2 feature(s) of bundle abc" in " ".join(capsys.readouterr().out.split())
 
 
 def test_programs_get_the_same_as_json(

@@ -19,6 +19,8 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from vla_sae_ros.core.terminal import plain_console
+
 PERIOD = 30.0  # [s] between plain lines
 SPEED_OVER = 600.0  # [s] of which the time left is told; steps may take minutes
 
@@ -71,7 +73,7 @@ class CommandProgress(Progress):
             RateColumn(),
             TimeRemainingColumn(table_column=Column(no_wrap=True)),
             WordsColumn(lambda task: task.fields["note"]),
-            console=console or Console(stderr=True),
+            console=console or plain_console(stderr=True),
             get_time=clock,
             speed_estimate_period=SPEED_OVER,
             disable=not shown,

@@ -25,6 +25,11 @@ def notes_file(bundle_id: str) -> Path:
     return notes_folder() / f"{bundle_id}.json"
 
 
+def notes_files() -> list[Path]:
+    """Return the file of every bundle that has notes; the file's stem is the bundle's id."""
+    return sorted(notes_folder().glob("*.json"))
+
+
 def overlaid(catalogue: Catalogue, bundle_id: str) -> Catalogue:
     """Return a bundle's catalogue with the user's labels and notes.
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.console import Console
 from rich.progress import Progress
 
 from vla_sae_ros.action import RunEpisode
@@ -22,6 +21,7 @@ from vla_sae_ros.clients.client import Client
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.core.steering import format_preset
+from vla_sae_ros.core.terminal import plain_console
 from vla_sae_ros.environment import keep_to_this_machine
 from vla_sae_ros.live.demo_settings import DemoSettings, read_demo_settings
 from vla_sae_ros.live.driving import drive
@@ -183,10 +183,10 @@ def _figures(result: RunEpisode.Result) -> dict[str, Any]:
 
 
 def _explain(settings: DemoSettings, summary: dict[str, Any], output: Path) -> None:
-    console = Console()
+    console = plain_console()
     plain, steered = summary["plain"], summary["steered"]
     console.print(
-        f"\n[bold]{summary['instruction']}[/bold] ({settings.suite} task {settings.task})"
+        f"\n{summary['instruction']} ({settings.suite} task {settings.task})", style="bold"
     )
     for name, figures in (("plain", plain), ("steered", steered)):
         outcome = "success" if figures["success"] else "no success"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -12,6 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from vla_sae_ros.core.catalogue import Catalogue
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.terminal import plain_console
+from vla_sae_ros.core.user_notes import notes_files
 from vla_sae_ros.policy.checkpoints.input_features import observed_features
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.families.adapter import PolicyAdapter
@@ -33,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(described, indent=2))
     else:
-        _show(described, Console())
+        _show(described, plain_console())
     return 0
 
 
@@ -64,7 +68,25 @@ def describe(loaded: LoadedPolicy, instruction: str) -> dict[str, Any]:
             }
             for site in adapter.sites.values()
         ],
+        "notes": _notes(adapter.sites),
     }
+
+
+def _notes(sites: Collection[str]) -> list[dict[str, Any]]:
+    """Return what the user wrote about features of sites of these names, by bundle; of a file that
+    cannot be read, why."""
+    found: list[dict[str, Any]] = []
+    for path in notes_files():
+        try:
+            notes = Catalogue.load(path)
+        except ConfigurationError as error:
+            found.append({"bundle_id": path.stem, "problem": str(error)})
+            continue
+        if notes.site in sites:
+            found.append(
+                {"site": notes.site, "bundle_id": path.stem, "features": len(notes.entries)}
+            )
+    return found
 
 
 def _cameras(adapter: PolicyAdapter, batch: Mapping[str, Tensor]) -> list[dict[str, Any]]:
@@ -86,7 +108,7 @@ def _runs(site: Mapping[str, Any]) -> str:
 
 
 def _show(described: Mapping[str, Any], console: Console) -> None:
-    console.print(f"[bold]{described['policy']}[/bold]  id {described['policy_id']}")
+    console.print(f"{described['policy']}  id {described['policy_id']}", style="bold")
     for camera in described["cameras"]:
         console.print(f"  {camera['camera']}: {camera['rows']} x {camera['columns']} patches")
     table = Table("site", "width", "tokens", "runs per inference", "can steer")
@@ -100,3 +122,11 @@ def _show(described: Mapping[str, Any], console: Console) -> None:
     console.print(table)
     for reason, number in reasons.items():
         console.print(f"({number}) {reason}")
+    for note in described["notes"]:
+        if "problem" in note:
+            console.print(note["problem"])
+            continue
+        console.print(
+            f"{note['site']}: your labels and notes on {note['features']} feature(s) of bundle "
+            f"{note['bundle_id']} (vla-sae notes lists them and writes them into a bundle)"
+        )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.core.user_notes import notes_file, notes_folder, overlaid
+from vla_sae_ros.core.one_line import one_line
+from vla_sae_ros.core.user_notes import notes_file, notes_files, notes_folder, overlaid
 from vla_sae_ros.sae.bundle import SaeBundle
 
 
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     """List every note, or write those of the bundles named into them."""
     if not args.into:
         print(f"in {notes_folder()}:")
-        for path in sorted(notes_folder().glob("*.json")):
+        for path in notes_files():
             _list(path)
         return 0
     for folder in args.into:
@@ -38,8 +39,9 @@ def run(args: argparse.Namespace) -> int:
 def _list(path: Path) -> None:
     catalogue = Catalogue.load(path)
     for entry in catalogue.entries:
-        notes = f"  ({' '.join(entry.notes.split())})" if entry.notes else ""
-        print(f"{catalogue.site} #{entry.feature}  {entry.label}{notes}   bundle {path.stem}")
+        notes = f"  ({one_line(entry.notes)})" if entry.notes else ""
+        label = one_line(entry.label)
+        print(f"{catalogue.site} #{entry.feature}  {label}{notes}   bundle {path.stem}")
 
 
 def _export(folder: Path) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
+from vla_sae_ros.core.terminal import plain_console
 from vla_sae_ros.robot.check import steps
 from vla_sae_ros.robot.check.rehearsal import SLOW, Rehearsal
 from vla_sae_ros.robot.check.steps import StepResult
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         )
     settings = load_robot(args.robot)
     driver = _driver(args, settings)
-    console = Console()
+    console = plain_console()
     console.print(f"At most {SLOW:.0%} of your velocity limits. Keep a hand on the stop button.")
     ask: Ask = (lambda _: True) if args.yes else _asked
     findings: list[StepResult] = []
@@ -112,11 +114,11 @@ def _asked(question: str) -> bool:
 
 
 def _show(console: Console, findings: list[StepResult], failure: str) -> None:
-    table = Table("step", "", "found")
+    table, no = Table("step", "", "found"), Text("NO", style="red")
     for finding in findings:
-        table.add_row(finding.step, "ok" if finding.ok else "[red]NO[/red]", finding.detail)
+        table.add_row(finding.step, "ok" if finding.ok else no, finding.detail)
     if failure:
-        table.add_row("ended", "[red]NO[/red]", failure)
+        table.add_row("ended", no, failure)
     console.print(table)
 
 

@@ -7,11 +7,11 @@ import math
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.terminal import plain_console
 from vla_sae_ros.policy.families.registry import adapter_for
 from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.loading import load_policy
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         bundle = measured(bundle, dataset, args.max_fvu)
     bundle.save(args.output)
     check_round_trip(bundle, args.output)
-    Console().print(summary(bundle))
+    plain_console().print(summary(bundle))
     print(f"{args.output}: reads back with the same codes to the bit.")
     for line in unknowns(bundle):
         print(line)

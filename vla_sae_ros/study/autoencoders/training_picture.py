@@ -37,7 +37,7 @@ def write_training_picture(
         figure = Figure(figsize=(13, 8.5), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(2, 2)
-        figure.suptitle(title)
+        figure.suptitle(title, parse_math=False)
         _fvu_curve(axes[0, 0], curve, fvu)
         _l0_curve(axes[0, 1], curve)
         _densities(axes[1, 0], density)
@@ -80,6 +80,7 @@ def _tasks(axes: Axes, fvu_by_task: Mapping[str, float], fvu: float) -> None:
             va="center",
             fontsize=10,
             clip_on=True,
+            parse_math=False,  # an instruction is other people's text
             transform=axes.get_yaxis_transform(),
         )
     axes.axvline(fvu, color=colours.VERMILION, linestyle="--")

@@ -13,6 +13,7 @@ from vla_sae_ros.bags.bag_argument import add_namespace, tell
 from vla_sae_ros.bags.episode_trace import EpisodeTrace
 from vla_sae_ros.bags.reading import read_bag
 from vla_sae_ros.core.errors import RecordingError, complaint
+from vla_sae_ros.core.terminal import plain_console
 from vla_sae_ros.study.bag_commands.choice import (
     add_features_argument,
     check_features,
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     catalogues = first.catalogues | second.catalogues
     features = args.features or chosen_features(b, catalogues, 2)
     names = _names(a, b)
-    _print(Console(markup=False), effect, names)
+    _print(plain_console(), effect, names)
     write_paired_plot(args.output / "compare.png", effect, names, catalogues, features)
     write_paired_page(args.output / "compare.html", effect, names)
     report = {

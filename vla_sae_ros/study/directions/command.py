@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from vla_sae_ros.activations.codes import check_collected_for
 from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.terminal import plain_console
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sae.bundle import refuse_existing
 from vla_sae_ros.study.directions.bundle_making import (
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     }
     bundle = directions_bundle(fitted, parts, dataset, site, data)
     bundle.save(args.out)
-    Console().print(_table(bundle, fitted))
+    plain_console().print(_table(bundle, fitted))
     print(
         f"directions {bundle.bundle_id} of {bundle.card.policy_name} {site}: {args.out}\n"
         f"They are read and edited as site {bundle.card.site}, beside an SAE of {site}."

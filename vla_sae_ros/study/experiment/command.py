@@ -15,6 +15,7 @@ from rich.table import Table
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.progress import CommandProgress
+from vla_sae_ros.core.terminal import plain_console
 from vla_sae_ros.policy.checkpoints.feature_match import MAP_HELP, read_map
 from vla_sae_ros.sim.environment import LIBERO
 from vla_sae_ros.study.batches.side_by_side import players, said_batch
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     if shared is not None:
         inputs = replace(inputs, policy_batch=said_batch(shared.engine, batch))
     plan = make_plan(study, inputs)
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     console.print(pictures, highlight=False)
     with Store(args.out or study_folder(study.name)) as store:
         shutil.copyfile(args.study, store.folder / "study.yaml")

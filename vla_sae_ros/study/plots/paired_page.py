@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ HEIGHT = 1000
 
 def write_paired_page(path: Path, effect: PairedEffect, names: tuple[str, str]) -> None:
     """Write the page, with plotly's own code inside."""
+    names = escape(names[0]), escape(names[1])
     panels = PANELS[:2]
     rows = len(panels) + 1
     figure = make_subplots(
@@ -90,4 +92,5 @@ def write_paired_page(path: Path, effect: PairedEffect, names: tuple[str, str]) 
     figure.update_scenes(
         xaxis_title="x [m]", yaxis_title="y [m]", zaxis_title="height [m]", aspectmode="data"
     )
-    write_page(path, figure, f"“{effect.a.instruction}”: {names[0]} and {names[1]}", HEIGHT)
+    title = f"“{escape(effect.a.instruction)}”: {names[0]} and {names[1]}"
+    write_page(path, figure, title, HEIGHT)

@@ -15,6 +15,7 @@ from vla_sae_ros.bags.opened_bag import open_bag
 from vla_sae_ros.bags.recorded_frames import RecordedFrames
 from vla_sae_ros.bags.recorded_inferences import RecordedInference, recorded_inferences
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.terminal import plain_console
 from vla_sae_ros.study.replay.episode_choice import chosen_episode
 from vla_sae_ros.study.replay.provenance import deviations, present_facts, recorded_facts
 from vla_sae_ros.study.replay.replay import (
@@ -65,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay; status 0 when all is equal to the bit or the what-if question is answered."""
-    console = Console(markup=False)  # reasons and ids are other people's text
+    console = plain_console()
     preset = read_edits(args.edits) if args.edits else None
     with open_bag(args.bag, args.namespace) as bag:
         recorded = recorded_inferences(bag)
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
             replay(engine, frames, chosen, steering_of, instructed),
             "replaying",
             len(chosen),
-            console=Console(stderr=True),
+            console=plain_console(stderr=True),
             transient=True,
         )
         if asks:

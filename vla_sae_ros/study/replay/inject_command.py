@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.progress import track
 
 from vla_sae_ros.bags.bag_argument import add_bag
@@ -16,6 +15,7 @@ from vla_sae_ros.bags.opened_bag import open_bag
 from vla_sae_ros.bags.recorded_frames import RecordedFrames
 from vla_sae_ros.bags.recorded_inferences import recorded_inferences
 from vla_sae_ros.core.errors import RecordingError, complaint
+from vla_sae_ros.core.terminal import plain_console
 from vla_sae_ros.study.replay.episode_choice import chosen_episode
 from vla_sae_ros.study.replay.injection import Injected, given_streams, injected
 from vla_sae_ros.study.replay.provenance import recorded_facts
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
                 frames = RecordedFrames(other, contract_for(args))
                 moments = injected(engine, injection, frames, receiver, donor)
                 total = min(len(receiver), len(donor))
-                found = list(track(moments, "injecting", total, console=Console(stderr=True)))
+                found = list(track(moments, "injecting", total, console=plain_console(stderr=True)))
         finally:
             engine.close()
     if not found:

@@ -7,11 +7,11 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import track
 
 from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.terminal import plain_console
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sae import SaeBundle
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         else None
         for one in screens
     ]
-    console = Console()
+    console = plain_console()
     for one, check in zip(screens, checks, strict=True):
         console.print(table(one, effect, args.top))
         print("\n".join(words(one, check)))
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _tracked(what: str) -> Callable[[Sequence[Looked]], Iterable[Looked]]:
     def over(looked: Sequence[Looked]) -> Iterable[Looked]:
-        return track(looked, what, console=Console(stderr=True), transient=True)
+        return track(looked, what, console=plain_console(stderr=True), transient=True)
 
     return over
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from vla_sae_ros.activations.codes import episode_codes
 from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue, FeatureEntry
+from vla_sae_ros.core.terminal import plain_console
 from vla_sae_ros.core.whole_file import write_whole
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.features.generality.generality import TAU, EpisodeStatistics, FeatureMetrics
@@ -84,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Classify, write the catalogue and print the shares; return the exit status."""
-    console = Console()
+    console = plain_console()
     measured = Measured.of(args.bundle, args.activations, args.tau)
     given = _given_labels(args, measured.bundle)
     said = read_labels(args.bundle, measured.bundle.bundle_id) | given

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from vla_sae_ros.activations.codes import check_collected_for, coded_episodes
 from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.activations.format import EpisodeRecord
 from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue, FeatureEntry
+from vla_sae_ros.core.terminal import plain_console
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.features.feature_statistics import FeatureStatistics, feature_statistics
 from vla_sae_ros.study.features.labels.evidence_file import EVIDENCE_FILE, Evidence, FeatureEvidence
@@ -76,7 +75,7 @@ class _Parts:
 
 def run(args: argparse.Namespace) -> int:
     """Name the features, write evidence and catalogue, print a table; return the exit status."""
-    console = Console()
+    console = plain_console()
     bundle = SaeBundle.load(args.bundle)
     dataset = ActivationDataset.open(args.activations)
     check_collected_for(bundle, dataset)
@@ -185,9 +184,9 @@ def _table(catalogue: Catalogue, evidence: Evidence) -> Table:
         entry = catalogue.get(one.feature)
         assert entry is not None
         by = " (by a person)" if entry.label_source == "person" else ""
-        row = [str(one.feature), escape(entry.label) + by, f"{one.r_held_out:+.2f}"]
+        row = [str(one.feature), entry.label + by, f"{one.r_held_out:+.2f}"]
         stability = [f"{np.mean(list(one.stability.values())):.2f}"] if one.stability else []
-        table.add_row(*row, escape(one.variable), *stability)
+        table.add_row(*row, one.variable, *stability)
     return table
 
 
