@@ -38,8 +38,8 @@ from vla_sae_ros.sim.environment import TaskSpec  # noqa: E402
 from vla_sae_ros.sim.suites import find_task  # noqa: E402
 from vla_sae_ros.study.experiment.design.settings import Change, Pair, RunSettings  # noqa: E402
 from vla_sae_ros.study.experiment.run.hooks import OwnSetup  # noqa: E402
-from vla_sae_ros.study.experiment.run.libero_setup import LiberoSetup, LiberoSetupSpec  # noqa: E402
 from vla_sae_ros.study.experiment.run.rollouts import run_rollout  # noqa: E402
+from vla_sae_ros.study.experiment.run.simulated_setup import SimulatedSetup, SimulatedSetupSpec  # noqa: E402
 from vla_sae_ros.study.rollouts.policy_runner import PolicyRunner  # noqa: E402
 
 _EDIT = read_demo_settings(resource("config", "demo.yaml")).steering.edits[0]
@@ -51,7 +51,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     torch.set_num_threads(1)
     policy = resource("models", "demo", "policy")
-    setup = LiberoSetupSpec(policy, (resource("models", "demo", "sae", SITE),)).open()
+    setup = SimulatedSetupSpec(policy, (resource("models", "demo", "sae", SITE),)).open()
     loaded, scene = load_policy(policy), setup.scene()
     task = find_task("libero_object", 0)
     arms = {
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def _ours(
-    setup: LiberoSetup,
+    setup: SimulatedSetup,
     task: TaskSpec,
     seed: int,
     arguments: argparse.Namespace,

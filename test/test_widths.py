@@ -41,15 +41,26 @@ def fixed_widths(source: str) -> list[int]:
             looked_at = list(node.args) if node.func.attr in SHAPING else []
         elif isinstance(node, ast.Compare) and "shape" in ast.unparse(node.left):
             looked_at = list(node.comparators)
+        elif isinstance(node, ast.Tuple) and len(node.elts) == 1:
+            looked_at = list(node.elts)
+        elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple):
+            looked_at = [one for one in node.slice.elts if isinstance(one, ast.Constant)]
         numbers = (inner for part in looked_at for inner in ast.walk(part))
         if any(isinstance(one, ast.Constant) and one.value in WIDTHS for one in numbers):
             found.append(node.lineno)
-    return found
+    return sorted(set(found))
 
 
 @pytest.mark.parametrize(
     "line",
-    ["np.zeros(7)", "np.empty((0, 7))", "rows.reshape(-1, 8)", "assert action.shape == (7,)"],
+    [
+        "np.zeros(7)",
+        "np.empty((0, 7))",
+        "rows.reshape(-1, 8)",
+        "assert action.shape == (7,)",
+        "(8,)",
+        "x[:, 7]",
+    ],
 )
 def test_a_fixed_width_is_noticed(line: str) -> None:
     assert fixed_widths(line) == [1]

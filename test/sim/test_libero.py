@@ -149,10 +149,10 @@ def test_a_step_that_ends_late_is_forgotten_by_the_next_reset() -> None:
     expected = environment.step(SETTLE_ACTION).observation
     release = threading.Event()
     try:
-        environment._step_limit_s = 0.05
+        environment._episode._step_limit_s = 0.05
         with pytest.raises(SimulationError, match=r"did not look within 0\.05 s"):
-            environment._on_scene("look", lambda scene: release.wait())
-        environment._step_limit_s = 60.0
+            environment._episode.call("look", lambda scene: release.wait())
+        environment._episode._step_limit_s = 60.0
         release.set()
         with pytest.raises(SimulationError, match=r"earlier call to look.*Call reset"):
             environment.step(SETTLE_ACTION)

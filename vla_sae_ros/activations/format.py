@@ -61,7 +61,8 @@ class Collection:
 
     control_rate: [Hz] of the control steps that `StepRecord.step` counts. source: which recorded
     episodes it is of and how often they are asked about; empty where nobody said. state_names: what
-    the numbers of `StepRecord.state` are, in their order; empty where nobody said.
+    the numbers of `StepRecord.state` are, in their order; empty where nobody said. policy_batch:
+    how many environments one inference was for at most; larger matrix products round otherwise.
     """
 
     policy_id: str
@@ -70,6 +71,7 @@ class Collection:
     control_rate: float
     source: str = ""
     state_names: tuple[str, ...] = ()
+    policy_batch: int = 1
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError naming the first field that cannot be."""
@@ -79,6 +81,8 @@ class Collection:
         _require("sites of the collection", self.sites, bool(self.sites), "at least one")
         rate = self.control_rate
         _require("control rate [Hz]", rate, math.isfinite(rate) and rate > 0, "above 0")
+        batch = self.policy_batch
+        _require("policy batch", batch, type(batch) is int and batch > 0, "1 up")
 
     def to_json(self) -> str:
         """Return the text of collection.json."""

@@ -15,6 +15,12 @@ from vla_sae_ros.core.errors import complaint
 
 Value = bool | int | float | str | tuple[str, ...]
 
+MAP_HELP = (
+    "what the policy calls an observation, where the names differ, e.g. "
+    "agentview=observation.images.image,wrist=observation.images.image2"
+)
+"""Of the parameter `map`, which nodes, systems and commands have."""
+
 _LARGEST = 2**63 - 1  # ROS parameters are 64-bit signed
 _KINDS = {
     bool: "true or false",

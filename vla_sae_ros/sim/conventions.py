@@ -6,6 +6,18 @@ import numpy as np
 
 from vla_sae_ros.sim.environment import FloatArray, Observation
 
+STATE_NAMES = (
+    "x",
+    "y",
+    "z",
+    "axis_angle_1",
+    "axis_angle_2",
+    "axis_angle_3",
+    "finger_1",
+    "finger_2",
+)
+"""Of the numbers of LIBERO's state, in their order."""
+
 
 def axis_angle(quaternion: FloatArray) -> FloatArray:
     """Return the rotation vector (3,) in rad of a unit quaternion (4,) xyzw.

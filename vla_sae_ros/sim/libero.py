@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import mujoco
 import numpy as np
 
-from vla_sae_ros.core.errors import ConfigurationError, SimulationError, VlaSaeError, complaint
+from vla_sae_ros.core.errors import ConfigurationError, SimulationError, complaint
 from vla_sae_ros.core.picture_record import QUALITIES, PictureRecord, Quality
 from vla_sae_ros.sim.background_renderer import MujocoBackgroundRenderer, RenderProcess
 from vla_sae_ros.sim.environment import (
@@ -22,11 +20,11 @@ from vla_sae_ros.sim.environment import (
     StepResult,
     TaskSpec,
 )
+from vla_sae_ros.sim.episode_thread import EpisodeThread
 from vla_sae_ros.sim.expert import PrivilegedState
 from vla_sae_ros.sim.layout import rearranged
 from vla_sae_ros.sim.quiet import prepare_simulator_imports
 from vla_sae_ros.sim.suites import load_init_state
-from vla_sae_ros.sim.worker import SimulationThread, SimulatorLate
 
 prepare_simulator_imports()
 
@@ -59,11 +57,8 @@ class LiberoEnvironment:
             allowed = ", ".join(QUALITIES)
             raise ConfigurationError(complaint("Unknown render quality", quality, allowed))
         self._quality = quality
-        self._reset_limit_s = reset_limit_s
-        self._step_limit_s = step_limit_s
-        self._thread = SimulationThread()
-        self._scene: _Scene | None = None
-        self._late = ""  # a call that did not end in time: only a reset makes the state known again
+        self._reset_limit_s, self._step_limit_s = reset_limit_s, step_limit_s
+        self._episode: EpisodeThread[_Scene] = EpisodeThread("LIBERO", reset_limit_s, step_limit_s)
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -85,26 +80,14 @@ class LiberoEnvironment:
         state = load_init_state(task, init_state)
 
         def start() -> Observation:
-            if self._scene is None or self._scene.problem_file != task.problem_file:
-                self._drop_scene()
-                self._scene = _Scene(task, self._quality)
-            return self._scene.reset(task, state, seed, layout)
+            scene = self._episode.scene(
+                lambda scene: scene.problem_file == task.problem_file,
+                lambda: _Scene(task, self._quality),
+            )
+            return scene.reset(task, state, seed, layout)
 
-        what = f"reset to {task.name}"
-        try:
-            observation = self._thread.call(what, start, self._reset_limit_s)
-        except SimulatorLate:
-            self._late = what
-            raise
-        except VlaSaeError:
-            raise
-        except Exception as error:
-            raise SimulationError(
-                f"LIBERO failed to reset {task.suite} task {task.task_index} to init state "
-                f"{init_state} with seed {seed}: {type(error).__name__}: {error}"
-            ) from error
-        self._late = ""
-        return observation
+        what = f"reset {task.suite} task {task.task_index} to init state {init_state}, seed {seed}"
+        return self._episode.reset(what, start)
 
     def step(self, action: FloatArray) -> StepResult:
         """Execute one control step; raises ConfigurationError for a malformed action."""
@@ -117,13 +100,13 @@ class LiberoEnvironment:
                     "7 finite numbers in [-1, 1]",
                 )
             )
-        return self._on_scene("step", lambda scene: scene.step(values))
+        return self._episode.call("step", lambda scene: scene.step(values))
 
     def render(self, camera: str) -> ImageArray:
         """Render one camera; raises ConfigurationError for an unknown name."""
         if camera not in CAMERAS:
             raise ConfigurationError(complaint("Unknown camera", camera, ", ".join(CAMERAS)))
-        return self._on_scene(f"render {camera}", lambda scene: scene.render(CAMERAS[camera]))
+        return self._episode.call(f"render {camera}", lambda scene: scene.render(CAMERAS[camera]))
 
     def background_renderer(self, wake: Callable[[], None]) -> BackgroundRenderer:
         """Return what draws this episode; see DrawsInBackground."""
@@ -131,7 +114,7 @@ class LiberoEnvironment:
         def make(scene: _Scene) -> MujocoBackgroundRenderer:
             return scene.background_renderer(self._reset_limit_s, self._step_limit_s)
 
-        renderer: MujocoBackgroundRenderer = self._on_scene("copy the scene", make)
+        renderer: MujocoBackgroundRenderer = self._episode.call("copy the scene", make)
         renderer.begin(wake)
         return renderer
 
@@ -141,11 +124,11 @@ class LiberoEnvironment:
 
     def object_poses(self) -> dict[str, ObjectPose]:
         """Return every object's pose in the world frame."""
-        return self._on_scene("read the objects", lambda scene: scene.object_poses())
+        return self._episode.call("read the objects", lambda scene: scene.object_poses())
 
     def grasped_objects(self) -> frozenset[str]:
         """Return the objects that touch both fingers."""
-        return self._on_scene("read the contacts", lambda scene: scene.grasped_objects())
+        return self._episode.call("read the contacts", lambda scene: scene.grasped_objects())
 
     def privileged(self, observation: Observation) -> PrivilegedState:
         """Return what the scripted expert may look at: the observation and the objects."""
@@ -153,30 +136,7 @@ class LiberoEnvironment:
 
     def close(self) -> None:
         """Free the simulator."""
-        # Already closed, or stuck: nothing more can be freed from here.
-        with contextlib.suppress(SimulationError):
-            self._thread.call("close", self._drop_scene, self._step_limit_s)
-        self._thread.close()
-
-    def _on_scene(self, what: str, function: Callable[[_Scene], Any]) -> Any:
-        scene = self._scene
-        if scene is None:
-            raise SimulationError(f"Cannot {what}: no episode was started. Call reset first.")
-        if self._late:
-            raise SimulationError(
-                f"Cannot {what}: an earlier call to {self._late} did not end in time. Call reset "
-                "first."
-            )
-        try:
-            return self._thread.call(what, lambda: function(scene), self._step_limit_s)
-        except SimulatorLate:
-            self._late = what
-            raise
-
-    def _drop_scene(self) -> None:
-        if self._scene is not None:
-            self._scene.close()
-            self._scene = None
+        self._episode.close()
 
 
 class _Scene:

@@ -30,7 +30,7 @@ class PosedScene:
 
     def __init__(self, environment: LiberoEnvironment) -> None:
         self._environment = environment
-        self._on_scene: Any = environment._on_scene
+        self._on_scene: Any = environment._episode.call
         self._rest_joints = self._on_scene("read the joints", _joints)
 
     def put(self, observation: Observation, poses: dict[str, ObjectPose], held: str | None) -> bool:

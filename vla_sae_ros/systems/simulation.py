@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
-from vla_sae_ros.core.parameters import Parameter, Value
+from vla_sae_ros.core.parameters import MAP_HELP, Parameter, Value
 from vla_sae_ros.core.picture_record import (
     ALLOWED,
     QUALITIES,
@@ -86,12 +86,7 @@ PARAMS_FILE = Parameter(
     "params_file", "", "ROS parameter file for the nodes; what it says counts over the arguments"
 )
 
-MAP = Parameter(
-    "map",
-    "",
-    "what the policy calls an observation of the contract, where the names differ: "
-    "agentview=observation.images.image,wrist=observation.images.image2",
-)
+MAP = Parameter("map", "", MAP_HELP)
 
 COMPILE = Parameter(
     "compile",

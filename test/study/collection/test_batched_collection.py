@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from local_cluster import local_cluster
 from walking_scene import FailingScene
 
 from vla_sae_ros.activations.dataset import ActivationDataset
-from vla_sae_ros.activations.format import CollectionError
+from vla_sae_ros.activations.format import Collection, CollectionError
 from vla_sae_ros.activations.frames import read_frame
 from vla_sae_ros.activations.observations import observed_steps, read_observation
 from vla_sae_ros.core.errors import ConfigurationError
@@ -41,9 +42,13 @@ def planned() -> list[PlannedEpisode]:
 
 
 def collected(
-    players: Players, engine: BatchEngine, folder: Path, episodes: list[PlannedEpisode]
+    players: Players,
+    engine: BatchEngine,
+    folder: Path,
+    episodes: list[PlannedEpisode],
+    batch: int = 3,
 ) -> Tally:
-    collection = BatchedCollection(engine, folder, SITES, "mean", episodes, 20.0, 32, True)
+    collection = BatchedCollection(engine, folder, SITES, "mean", episodes, 20.0, batch, 32, True)
     try:
         return collection.run(players, collection.waiting(), lambda episode: None)
     finally:
@@ -61,7 +66,7 @@ def one_by_one(loaded: LoadedPolicy, folder: Path) -> None:
 
 def assert_the_same(found: Path, wanted: Path) -> None:
     ours, theirs = ActivationDataset.open(found), ActivationDataset.open(wanted)
-    assert ours.collection == theirs.collection
+    assert replace(ours.collection, policy_batch=1) == theirs.collection
     by_id = {one.episode_id: one for one in ours.episodes}
     assert by_id.keys() == {one.episode_id for one in theirs.episodes}
     for their in theirs.episodes:
@@ -93,7 +98,11 @@ def test_a_folder_collected_side_by_side_is_the_one_collected_alone_up_to_roundi
         first = collected(players, engine, tmp_path / "batch", planned()[:2])
         second = collected(players, engine, tmp_path / "batch", planned())
         assert max(players.batches) > 1
+        # Other batches round otherwise: they are another collection.
+        with pytest.raises(ConfigurationError, match=r"policy_batch \(3 there, 2 now\)"):
+            collected(players, engine, tmp_path / "batch", planned(), batch=2)
     engine.close()
+    assert Collection.load(tmp_path / "batch").policy_batch == 3
     assert (first.collected, second.collected, second.skipped) == (2, 4, 2)
     assert_the_same(tmp_path / "batch", tmp_path / "alone")
 

@@ -52,7 +52,7 @@ def test_hand_and_objects_are_where_they_were_put(environment, begun) -> None:
     assert posed.put(wanted, moved, None)
     for name, pose in environment.object_poses().items():
         np.testing.assert_allclose(pose.position, moved[name].position, atol=1e-6)
-    now = environment._on_scene("look", lambda scene: scene._observe())
+    now = environment._episode.call("look", lambda scene: scene._observe())
     np.testing.assert_allclose(now.ee_position, wanted.ee_position, atol=1e-3)
     np.testing.assert_allclose(now.ee_quaternion, wanted.ee_quaternion, atol=3e-3)
 

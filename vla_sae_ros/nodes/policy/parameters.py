@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vla_sae_ros.core.parameters import parameter
+from vla_sae_ros.core.parameters import MAP_HELP, parameter
 from vla_sae_ros.core.steering import SteeringLimits
 
 _LIMITS = SteeringLimits()
@@ -25,11 +25,7 @@ class PolicyParameters:
         "environment whose contract counts without a file: libero, or one of lerobot's with its "
         "settings, e.g. metaworld:task=push-v3",
     )
-    map: str = parameter(
-        "",
-        "what the policy calls an observation of the contract, where the names differ: "
-        "agentview=observation.images.image,wrist=observation.images.image2",
-    )
+    map: str = parameter("", MAP_HELP)
     backend: str = parameter(
         "torch",
         "what computes the policy: torch, or onnx for an exported one (vla-sae export)",

@@ -16,11 +16,6 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 
 IMAGES = "observation.images."
 
-MAP_HELP = (
-    "what the policy calls an observation, where the names differ, e.g. "
-    "agentview=observation.images.image,wrist=observation.images.image2"
-)
-
 ONE_CAMERA = (
     # LIBERO: this package, lerobot's environment and its published checkpoints, robosuite, openpi.
     frozenset({"agentview", "agentview_image", "image", "base_0_rgb"}),

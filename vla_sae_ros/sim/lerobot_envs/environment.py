@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Box
@@ -14,13 +13,9 @@ from lerobot.envs.factory import make_env
 from lerobot.envs.utils import NEW_ROLLOUT_OPTION, close_envs
 
 from vla_sae_ros.core.contract import Contract
-from vla_sae_ros.core.errors import (
-    ConfigurationError,
-    SimulationError,
-    VlaSaeError,
-    complaint,
-)
+from vla_sae_ros.core.errors import ConfigurationError, SimulationError, complaint
 from vla_sae_ros.sim.environment import FloatArray, ImageArray, Layout, StepResult, TaskSpec
+from vla_sae_ros.sim.episode_thread import EpisodeThread
 from vla_sae_ros.sim.lerobot_envs.config import (
     EnvName,
     config_of,
@@ -30,9 +25,6 @@ from vla_sae_ros.sim.lerobot_envs.config import (
 from vla_sae_ros.sim.lerobot_envs.frames import Processors, batch_of_one, blank_observation
 from vla_sae_ros.sim.lerobot_envs.installing import how_to_install, in_the_way
 from vla_sae_ros.sim.own_contract import VectorObservation, contract_document, topic_name
-from vla_sae_ros.sim.worker import SimulationThread, SimulatorLate
-
-T = TypeVar("T")
 
 SUCCESS_KEYS = ("is_success", "success", "succeed")
 """Of the information of a step; lerobot's own environments tell the first, plugins any of them."""
@@ -138,10 +130,9 @@ class LerobotEnvironment:
         self._name, self._facts = name, facts
         self.contract = contract
         self._processors = Processors(config_of(name))
-        self._reset_limit_s, self._step_limit_s = reset_limit_s, step_limit_s
-        self._thread = SimulationThread(name.kind)
-        self._episode: _Episode | None = None
-        self._late = ""
+        self._episode: EpisodeThread[_Episode] = EpisodeThread(
+            name.text, reset_limit_s, step_limit_s
+        )
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -166,25 +157,18 @@ class LerobotEnvironment:
             )
 
         def start() -> VectorObservation:
-            if self._episode is None or self._episode.task != task:
-                self._drop()
-                self._episode = _Episode(self._name, task, self._facts, self._processors)
-            return self._episode.reset(init_state, seed)
+            try:
+                episode = self._episode.scene(
+                    lambda episode: episode.task == task,
+                    lambda: _Episode(self._name, task, self._facts, self._processors),
+                )
+                return episode.reset(init_state, seed)
+            except ImportError as error:  # some import their simulator only now
+                raise not_installed(self._name, error) from error
 
-        what = f"reset to {task.name}"
-        try:
-            observation = self._call(what, start, self._reset_limit_s)
-        except VlaSaeError:
-            raise
-        except ImportError as error:  # some import their simulator only now
-            raise not_installed(self._name, error) from error
-        except Exception as error:
-            raise SimulationError(
-                f"{self._name.text} failed to reset {task.suite} task {task.task_index} with seed "
-                f"{seed}: {type(error).__name__}: {error}"
-            ) from error
-        self._late = ""
-        return observation
+        return self._episode.reset(
+            f"reset {task.suite} task {task.task_index} with seed {seed}", start
+        )
 
     def step(self, action: FloatArray) -> StepResult:
         """Execute one control step; raises ConfigurationError for a malformed action."""
@@ -197,18 +181,18 @@ class LerobotEnvironment:
                     f"{len(self._facts.low)} finite numbers",
                 )
             )
-        return self._on_episode("step", lambda episode: episode.step(values))
+        return self._episode.call("step", lambda episode: episode.step(values))
 
     def render(self, camera: str) -> ImageArray:
         """Return the (H, W, 3) uint8 RGB picture of a camera, as lerobot's policies see it."""
         if camera not in self.cameras:
             raise ConfigurationError(complaint("Unknown camera", camera, ", ".join(self.cameras)))
-        return self._on_episode(f"render {camera}", lambda episode: episode.pictures[camera])
+        return self._episode.call(f"render {camera}", lambda episode: episode.pictures[camera])
 
     @property
     def instruction(self) -> str:
         """See OwnContract; RoboCasa words it at each reset."""
-        return self._on_episode("read the instruction", lambda episode: episode.instruction())
+        return self._episode.call("read the instruction", lambda episode: episode.instruction())
 
     def object_positions(self) -> dict[str, FloatArray]:
         """Return nothing: lerobot's environments do not tell where objects are."""
@@ -219,40 +203,8 @@ class LerobotEnvironment:
         return frozenset()
 
     def close(self) -> None:
-        # Already closed, or stuck: nothing more can be freed from here.
-        with contextlib.suppress(SimulationError):
-            self._thread.call("close", self._drop, self._step_limit_s)
-        self._thread.close()
-
-    def _on_episode(self, what: str, function: Callable[[_Episode], T]) -> T:
-        episode = self._episode
-        if episode is None:
-            raise SimulationError(f"Cannot {what}: no episode was started. Call reset first.")
-        if self._late:
-            raise SimulationError(
-                f"Cannot {what}: an earlier call to {self._late} did not end in time. Call reset "
-                "first."
-            )
-        try:
-            return self._call(what, lambda: function(episode), self._step_limit_s)
-        except VlaSaeError:
-            raise
-        except Exception as error:
-            raise SimulationError(
-                f"{self._name.text} failed to {what}: {type(error).__name__}: {error}"
-            ) from error
-
-    def _call(self, what: str, function: Callable[[], T], limit_s: float) -> T:
-        try:
-            return self._thread.call(what, function, limit_s)
-        except SimulatorLate:
-            self._late = what
-            raise
-
-    def _drop(self) -> None:
-        if self._episode is not None:
-            self._episode.close()
-            self._episode = None
+        """Free the simulator."""
+        self._episode.close()
 
 
 class _Episode:

@@ -16,7 +16,6 @@ from vla_sae_ros.study.batches.jobs import (
     Player,
     Session,
 )
-from vla_sae_ros.study.batches.player_process import played
 from vla_sae_ros.study.batches.ray_cluster import (
     Machine,
     RayActorError,
@@ -25,6 +24,7 @@ from vla_sae_ros.study.batches.ray_cluster import (
     machines,
     ray,
 )
+from vla_sae_ros.study.batches.served import attempted
 
 POLICY_RESTARTS = 3
 """Times that a policy whose process ended is loaded anew."""
@@ -161,7 +161,8 @@ class _RemotePlayer:
             ray.get(self._policy.begin.remote(self._number, job))
         except VlaSaeError as error:
             return Failed(f"{type(error).__name__}: {error}", usable=True)
-        return played(self._player, job, self._ask)
+        player = self._player
+        return attempted(lambda: job.play(player, self._ask))
 
     def _ask(self, question: Any) -> Any:
         return ray.get(self._policy.ask.remote(self._number, question))

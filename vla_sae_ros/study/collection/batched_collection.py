@@ -27,6 +27,7 @@ class BatchedCollection:
         pooling: "mean" or "token".
         episodes: that are to be there in the end.
         control_rate: [Hz] of the simulation.
+        policy_batch: the batch size that is part of what is collected; see `said_batch`.
         frame_height: [pixels] of the small pictures; 0 = none.
         observations: keep whole observations too.
         state_names: what the state's numbers are, where that was said.
@@ -43,6 +44,7 @@ class BatchedCollection:
         pooling: str,
         episodes: Sequence[PlannedEpisode],
         control_rate: float,
+        policy_batch: int,
         frame_height: int,
         observations: bool = False,
         state_names: Sequence[str] = (),
@@ -64,6 +66,7 @@ class BatchedCollection:
                 collected,
                 control_rate,
                 state_names=tuple(state_names),
+                policy_batch=policy_batch,
             ),
         )
 

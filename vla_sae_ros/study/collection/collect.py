@@ -15,10 +15,11 @@ from vla_sae_ros.activations.format import POOLINGS
 from vla_sae_ros.activations.source import EpisodeSource, SourceEpisode
 from vla_sae_ros.core.contract import load_contract
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.parameters import MAP_HELP
 from vla_sae_ros.core.picture_record import Quality, installed_record, write_picture_record
 from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.policy.batch_engine import BatchEngine
-from vla_sae_ros.policy.checkpoints.feature_match import MAP_HELP, read_map
+from vla_sae_ros.policy.checkpoints.feature_match import read_map
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import load_policy
@@ -167,7 +168,7 @@ def _run_side_by_side(
     engine = BatchEngine(loaded, names)
     engine.observe(contract.offered, names)
     check_sites(args.sites, list(engine.adapter.sites))
-    said_batch(engine, batch)
+    said = said_batch(engine, batch)
     quality: Quality = args.render_quality
     episodes = [PlannedEpisode(trial, args.every) for trial in _trials(args, benchmark, suite)]
     collection = BatchedCollection(
@@ -177,6 +178,7 @@ def _run_side_by_side(
         args.pooling,
         episodes,
         contract.fps,
+        said,
         args.frame_height,
         args.keep_observations,
         _state_names(args),

@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.parameters import MAP_HELP
 from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.core.terminal import plain_console
-from vla_sae_ros.policy.checkpoints.feature_match import MAP_HELP, read_map
+from vla_sae_ros.policy.checkpoints.feature_match import read_map
 from vla_sae_ros.sim.environment import LIBERO
 from vla_sae_ros.study.batches.side_by_side import players, said_batch
 from vla_sae_ros.study.batches.sizes import add_batch_arguments, batch_on
@@ -36,9 +37,9 @@ from vla_sae_ros.study.experiment.run.evaluation import (
 )
 from vla_sae_ros.study.experiment.run.forecast import forecast
 from vla_sae_ros.study.experiment.run.inputs import inputs_of, policy_of
-from vla_sae_ros.study.experiment.run.libero_setup import LiberoSetupSpec
 from vla_sae_ros.study.experiment.run.processes import Processes
 from vla_sae_ros.study.experiment.run.rows import rows_of
+from vla_sae_ros.study.experiment.run.simulated_setup import SimulatedSetupSpec
 from vla_sae_ros.study.experiment.run.store import LOST, Store
 from vla_sae_ros.study.experiment.run.worker_pool import WorkerPool
 from vla_sae_ros.study.rollouts.picture_options import add_picture_arguments, told_pictures
@@ -128,7 +129,7 @@ def _evaluate(
 def _pools(
     args: argparse.Namespace,
     workers: int,
-    spec: LiberoSetupSpec,
+    spec: SimulatedSetupSpec,
     folder: Path,
     shared: AnsweringSetup | None,
     batch: int,

@@ -7,20 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from vla_sae_ros.activations.format import StepRecord
+from vla_sae_ros.sim.conventions import STATE_NAMES
 from vla_sae_ros.study.features.state_layout import state_layout
 from vla_sae_ros.study.features.state_variable import StateVariable, indicator
 from vla_sae_ros.study.features.task_variables import task_variables
 
-_LIBERO_STATE = (
-    "x",
-    "y",
-    "z",
-    "axis_angle_1",
-    "axis_angle_2",
-    "axis_angle_3",
-    "finger_1",
-    "finger_2",
-)
 _LIBERO_SUITES = "libero_"
 _UNKNOWN = (np.nan,)
 
@@ -55,7 +46,7 @@ def state_variables(
     A variable that no step has is left out.
     """
     states = _states(steps, state_names)
-    layout = state_layout(state_names or _LIBERO_STATE)
+    layout = state_layout(state_names or STATE_NAMES)
     position, opening = layout.position(states), layout.opening(states)
     step = np.array([one.step for one in steps], np.float64)
     velocity = _rate(position, step, episode, control_rate)
@@ -93,7 +84,7 @@ def state_variables(
 
 def _states(steps: Sequence[StepRecord], names: Sequence[str]) -> np.ndarray:
     """Return the states (n, d) float64, NaN where a step has none that the names are about."""
-    width = len(names or _LIBERO_STATE)
+    width = len(names or STATE_NAMES)
     rows = [
         one.state
         if one.state is not None and len(one.state) == width and (names or _is_libero(one))

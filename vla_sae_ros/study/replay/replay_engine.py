@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from vla_sae_ros.core.contract import Contract, load_contract
+from vla_sae_ros.core.parameters import MAP_HELP
 from vla_sae_ros.policy.checkpoints.device import usable_device
-from vla_sae_ros.policy.checkpoints.feature_match import MAP_HELP, read_map
+from vla_sae_ros.policy.checkpoints.feature_match import read_map
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource, share_folder

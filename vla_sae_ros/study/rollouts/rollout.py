@@ -12,8 +12,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.parameters import MAP_HELP
 from vla_sae_ros.core.picture_record import Quality
-from vla_sae_ros.policy.checkpoints.feature_match import MAP_HELP, read_map
+from vla_sae_ros.policy.checkpoints.feature_match import read_map
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sim.benchmark import DEFAULT_SUITE, Benchmark, benchmark_named
 from vla_sae_ros.sim.environment import LIBERO, Environment, FloatArray, Layout, Observation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vla_sae_ros.core.contract import bounded_action
-from vla_sae_ros.sim.conventions import libero_state
+from vla_sae_ros.sim.conventions import STATE_NAMES, libero_state
 from vla_sae_ros.sim.environment import Environment, FloatArray, Observation
 from vla_sae_ros.sim.own_contract import OwnContract, frame_of
 
@@ -19,7 +19,7 @@ def offered_features(environment: Environment) -> dict[str, tuple[int, ...] | No
     offered: dict[str, tuple[int, ...] | None] = {
         f"observation.images.{camera}": None for camera in environment.cameras
     }
-    return {**offered, "observation.state": (8,)}
+    return {**offered, "observation.state": (len(STATE_NAMES),)}
 
 
 def own_names(environment: Environment) -> dict[str, str]:

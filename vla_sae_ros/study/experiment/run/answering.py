@@ -8,15 +8,15 @@ from vla_sae_ros.policy.batch_engine import BatchEngine, Row
 from vla_sae_ros.policy.inference import Inference
 from vla_sae_ros.study.experiment.design.settings import RunSettings
 from vla_sae_ros.study.experiment.run.hooks import wanted
-from vla_sae_ros.study.experiment.run.libero_setup import LiberoSetup, LiberoSetupSpec
 from vla_sae_ros.study.experiment.run.questions import Answered, Asked
+from vla_sae_ros.study.experiment.run.simulated_setup import SimulatedSetup, SimulatedSetupSpec
 
 
 @dataclass(frozen=True)
 class AnsweringSetup:
     """See `batches.jobs.Answering`: a policy and the SAEs of a study."""
 
-    setup: LiberoSetup
+    setup: SimulatedSetup
     engine: BatchEngine
 
 
@@ -24,7 +24,7 @@ class AnsweringSetup:
 class AnsweringSetupSpec:
     """See `batches.jobs.AnsweringSpec`."""
 
-    spec: LiberoSetupSpec
+    spec: SimulatedSetupSpec
 
     def open(self) -> AnsweringSetup:
         """Load policy and SAEs."""

@@ -20,13 +20,13 @@ from vla_sae_ros.sim.environment import TaskSpec
 from vla_sae_ros.study.experiment.design.plan import NamedTask, StudyInputs
 from vla_sae_ros.study.experiment.design.study_file import Study
 from vla_sae_ros.study.experiment.design.study_parts import MeanDifference
-from vla_sae_ros.study.experiment.run.libero_setup import LiberoSetupSpec
+from vla_sae_ros.study.experiment.run.simulated_setup import SimulatedSetupSpec
 from vla_sae_ros.study.rollouts.trials import parse_range, parse_tasks
 
 
 def inputs_of(
     study: Study, render_quality: Quality = "full", names: Mapping[str, str] = {}
-) -> tuple[StudyInputs, LiberoSetupSpec]:
+) -> tuple[StudyInputs, SimulatedSetupSpec]:
     """Load the policy and its SAEs once, and look up the tasks; `names` as in `--map`.
 
     Raises:
@@ -38,7 +38,7 @@ def inputs_of(
     benchmark = benchmark_named(study.env, study.contract or "", render_quality)
     suite = study.places[0].suite
     contract = benchmark.contract(suite)
-    first = LiberoSetupSpec(
+    first = SimulatedSetupSpec(
         policy,
         folders,
         render_quality=render_quality,

@@ -23,7 +23,7 @@ from vla_sae_ros.study.experiment.run.setup import Scene
 
 
 @dataclass(frozen=True)
-class LiberoSetupSpec:
+class SimulatedSetupSpec:
     """A policy folder, SAE bundles and an environment; every machine needs them at these paths."""
 
     policy: Path
@@ -38,16 +38,16 @@ class LiberoSetupSpec:
     names: tuple[tuple[str, str], ...] = ()
     """What the policy calls an observation, as in `--map`."""
 
-    def open(self) -> LiberoSetup:
+    def open(self) -> SimulatedSetup:
         """Load the policy, on one thread: there is a process per core."""
         torch.set_num_threads(1)
-        return LiberoSetup(self)
+        return SimulatedSetup(self)
 
 
-class LiberoSetup:
+class SimulatedSetup:
     """See `Setup`."""
 
-    def __init__(self, spec: LiberoSetupSpec) -> None:
+    def __init__(self, spec: SimulatedSetupSpec) -> None:
         self._loaded: LoadedPolicy = load_policy(spec.policy, spec.device)
         bundles = [SaeBundle.load(folder, spec.device) for folder in spec.bundles]
         self._names = dict(spec.names)
