@@ -15,9 +15,7 @@ import numpy as np
 from gymnasium import spaces
 from lerobot.envs.configs import EnvConfig, LiberoPlusEnv, RoboCasaEnv
 
-from vla_sae_ros.sim.environment import Environment
 from vla_sae_ros.sim.lerobot_envs.config import known_kinds
-from vla_sae_ros.study.rollouts.rollout_job import environment_of
 
 STEPS = 6
 """After which the stand-ins' tasks are done."""
@@ -146,9 +144,3 @@ def register() -> None:
         if name not in known:
             EnvConfig.register_subclass(name)(config)
     known_kinds.cache_clear()
-
-
-def environment(*named: Any) -> Environment:
-    """Return the environment of `rollout_job.environment_of`, in a process that knows these."""
-    register()
-    return environment_of(*named)

@@ -104,37 +104,25 @@ def test_a_study_is_planned_made_checked_and_written(
     assert "0 runs made" in capsys.readouterr().out
 
 
-def verdicts_of(out: Path) -> list[tuple[str, str, str, str]]:
-    """Return protocol, site, features and outcome of every verdict of the report."""
-    found = json.loads((out / "report.json").read_text())["verdicts"]
-    return [(one["protocol"], one["site"], str(one["features"]), one["outcome"]) for one in found]
-
-
 def test_a_batched_study_has_runs_of_its_own_that_say_so_and_agree_with_those_alone(
     study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     keys = {
         "protocols": ["P1", "P2", "P5"],
-        "arms": ["none", "zero", "feature", "random_row", "gaussian"],
-        "controls": {"rows": 2, "gaussian": 1},
-        "observations": {"count": 7, "every": 1},
-        "execute_steps": 1,
+        "observations": {"count": 2, "every": 5},
         "latency": 10,
     }
     study_file.write_text(yaml.safe_dump(yaml.safe_load(study_file.read_text()) | keys))
     monkeypatch.setattr(command, "scene_of", pictured)
     out = tmp_path / "out"
     assert main(["evaluate", str(study_file), "--out", str(out)]) == 0
-    alone, judged = read_table(out), verdicts_of(out)
+    alone = read_table(out)
     arguments = ["evaluate", str(study_file), "--out", str(out), "--policy-batch", "2"]
     assert main(arguments) == 0
     said = capsys.readouterr().out
     assert "their neighbours decide how they round" in said
     assert "NOT identical" not in said
     batched = read_table(out)
-    # Seven looks in P1 are enough for a verdict, one rollout in P2 is not.
-    assert verdicts_of(out) == judged
-    assert {"cannot tell"} < {outcome for *_, outcome in judged}
     key = lambda row: (row.protocol, row.arm_name, row.pair)  # noqa: E731
     wanted = {key(row): row for row in alone}
     assert {key(row) for row in batched} == wanted.keys()

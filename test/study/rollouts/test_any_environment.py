@@ -14,11 +14,9 @@ import pytest
 
 from vla_sae_ros import cli
 from vla_sae_ros.activations.dataset import ActivationDataset
-from vla_sae_ros.activations.format import Collection
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.tiny.untrained import SITE, write_untrained_policy
 from vla_sae_ros.sim.lerobot_envs.benchmark import LerobotBenchmark
-from vla_sae_ros.study.collection import collect
 from vla_sae_ros.study.experiment.design.plan import make_plan
 from vla_sae_ros.study.experiment.design.study_file import load_study
 from vla_sae_ros.study.experiment.measure.effects import Seen, pair_effects
@@ -27,7 +25,6 @@ from vla_sae_ros.study.experiment.run.hooks import OwnSetup
 from vla_sae_ros.study.experiment.run.inputs import inputs_of
 from vla_sae_ros.study.experiment.run.rollouts import run_rollout
 from vla_sae_ros.study.features.task_objects import TaskObjects
-from vla_sae_ros.study.rollouts import rollout
 
 lerobot_stand_ins.register()
 ENV = "robocasa_stand_in:observation_height=32,observation_width=32"
@@ -77,29 +74,6 @@ def test_activations_are_collected_with_the_environments_own_state(
     assert {len(step.state) for step in steps} == {16}
     assert {len(step.action) for step in steps} == {12}
     assert {step.instruction for step in steps} <= {"close the fridge", "close the oven"}
-
-
-@pytest.mark.slow  # two processes import lerobot, twice
-def test_one_policy_answers_two_simulators_of_any_environment(
-    policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in (rollout, collect):
-        monkeypatch.setattr(module, "environment_of", lerobot_stand_ins.environment)
-    told = ["--env", ENV, "--policy", str(policy), "--episodes", "2"]
-    outcomes = []
-    for batch in ("1", "2"):
-        out = tmp_path / f"{batch}.jsonl"
-        assert cli.main(["rollout", *told, "--out", str(out), "--policy-batch", batch]) == 0
-        outcomes.append([json.loads(line) for line in out.read_text().splitlines()])
-    alone, batched = (sorted(some, key=lambda one: one["seed"]) for some in outcomes)
-    assert [one.pop("policy_batch") for one in batched] == [2, 2]
-    assert [one.pop("policy_batch") for one in alone] == [1, 1]
-    assert batched == alone
-    folder = tmp_path / "activations"
-    assert cli.main(["collect", str(folder), *told, "--sites", SITE, "--policy-batch", "2"]) == 0
-    assert Collection.load(folder).policy_batch == 2
-    steps = ActivationDataset.open(folder).load(SITE).steps
-    assert {(len(step.state), len(step.action)) for step in steps} == {(16, 12)}
 
 
 def test_a_study_compares_success_and_steps_where_the_hand_is_not_known(

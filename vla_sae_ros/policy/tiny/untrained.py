@@ -53,9 +53,6 @@ def write_untrained_policy(
         seed: of the weights.
     """
     policy, bundle = folder / "policy", folder / "sae" / SITE.replace(".", "_")
-    vlm = policy / VLM_FOLDER
-    vlm.parent.mkdir(parents=True, exist_ok=True)
-    write_vlm_folder(vlm, [*instructions, "do the task"], SIZE)
     low, high = np.maximum(low, -1.0), np.minimum(high, 1.0)
     width = shapes["observation.state"][0]
     stats = {
@@ -65,6 +62,28 @@ def write_untrained_policy(
             "std": torch.tensor((high - low) / 2 * REACH, dtype=torch.float32),
         },
     }
-    save_checkpoint(build_tiny_smolvla(vlm, SIZE, seed, shapes), stats, vlm, policy)
+    write_random_policy(policy, shapes, stats, instructions, SIZE, seed)
     random_bundle(policy_id_of(policy), SITE, SIZE.text_width, seed).save(bundle)
     return policy, bundle
+
+
+def write_random_policy(
+    policy: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    stats: dict[str, dict[str, torch.Tensor]],
+    instructions: Sequence[str],
+    size: TinySize,
+    seed: int = 0,
+) -> None:
+    """Write a SmolVLA with random weights as a checkpoint folder, to train or to try with.
+
+    Args:
+        policy: the folder.
+        shapes, instructions, seed: see `write_untrained_policy`.
+        stats: "mean" and "std" of "observation.state" (n,) and "action" (A,).
+        size: of its parts.
+    """
+    vlm = policy / VLM_FOLDER
+    vlm.parent.mkdir(parents=True, exist_ok=True)
+    write_vlm_folder(vlm, [*instructions, "do the task"], size)
+    save_checkpoint(build_tiny_smolvla(vlm, size, seed, shapes), stats, vlm, policy)
