@@ -47,6 +47,7 @@ def build_tree(with_modules: bool) -> Path:
         "--log-level=WARNING",
         f"-DCMAKE_INSTALL_PREFIX={staged}",
         f"-DINSTALL_PYTHON_MODULES={'ON' if with_modules else 'OFF'}",
+        "-DINSTALL_COMMAND=OFF",
         f"-DPython3_EXECUTABLE={sys.executable}",
         "-DPython3_FIND_VIRTUALENV=ONLY",
         "-DCMAKE_BUILD_TYPE=Release",

@@ -4,16 +4,14 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 
-from vla_sae_ros.systems.launching import as_text, node_keywords
+from vla_sae_ros.systems.launching import as_text, launch_arguments, launch_nodes
 from vla_sae_ros.systems.robots import ROBOT_ARGUMENTS, robot_system
 
 
 def start(context):
-    given = {
-        argument.name: context.launch_configurations[argument.name] for argument in ROBOT_ARGUMENTS
-    }
-    system = robot_system(given)
-    return [Node(**node_keywords(spec, system.namespace, Shutdown)) for spec in system.nodes]
+    configurations = context.launch_configurations
+    nodes = launch_nodes(robot_system, ROBOT_ARGUMENTS, configurations, Shutdown)
+    return [Node(**keywords) for keywords in nodes]
 
 
 def generate_launch_description():
@@ -25,7 +23,7 @@ def generate_launch_description():
                     default_value=as_text(argument.default),
                     description=f"{argument.description} ({argument.allowed})",
                 )
-                for argument in ROBOT_ARGUMENTS
+                for argument in launch_arguments(ROBOT_ARGUMENTS)
             ),
             OpaqueFunction(function=start),
         ]

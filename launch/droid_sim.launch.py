@@ -4,17 +4,15 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 
-from vla_sae_ros.systems.launching import as_text, node_keywords
+from vla_sae_ros.systems.launching import as_text, launch_arguments, launch_nodes
 from vla_sae_ros.systems.robots import REHEARSAL_ARGUMENTS, rehearsal_system
 
 
 def start(context):
-    given = {
-        argument.name: context.launch_configurations[argument.name]
-        for argument in REHEARSAL_ARGUMENTS
-    }
-    system = rehearsal_system(given)
-    return [Node(**node_keywords(spec, system.namespace, Shutdown)) for spec in system.nodes]
+    nodes = launch_nodes(
+        rehearsal_system, REHEARSAL_ARGUMENTS, context.launch_configurations, Shutdown
+    )
+    return [Node(**keywords) for keywords in nodes]
 
 
 def generate_launch_description():
@@ -26,7 +24,7 @@ def generate_launch_description():
                     default_value=as_text(argument.default),
                     description=f"{argument.description} ({argument.allowed})",
                 )
-                for argument in REHEARSAL_ARGUMENTS
+                for argument in launch_arguments(REHEARSAL_ARGUMENTS)
             ),
             OpaqueFunction(function=start),
         ]

@@ -80,7 +80,15 @@ FORBIDDEN = {
 }
 
 LIGHT_ROOMS = ("systems", "supervision")
-LIGHT_MODULES = ("cli", "doctor", "resources", "environment", "commands")
+LIGHT_MODULES = (
+    "cli",
+    "completion",
+    "doctor",
+    "machine_checks",
+    "resources",
+    "environment",
+    "commands",
+)
 
 
 def dotted(path: Path) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from vla_sae_ros import cli
 from vla_sae_ros.commands import Command
+from vla_sae_ros.resources import software_version
 from vla_sae_ros.robot.check import robot_command
 from vla_sae_ros.study.bag_commands import verbs as bag
 
@@ -110,3 +112,21 @@ def test_another_broken_pipe_is_not_taken_for_the_output(monkeypatch: pytest.Mon
     monkeypatch.setattr(cli, "_run", lose_a_worker)
     with pytest.raises(BrokenPipeError, match="worker"):
         cli.main([])
+
+
+def test_help_lists_every_command_once_under_a_topic(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    shown = capsys.readouterr().out
+    for topic, commands in cli.TOPICS.items():
+        part = shown.split(f"{topic}:\n")[1].split("\n\n")[0]
+        assert [line.split()[0] for line in part.splitlines()] == [c.name for c in commands]
+    for command in cli.COMMANDS:
+        assert len(re.findall(rf"^  {command.name} +\S", shown, re.MULTILINE)) == 1
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"vla-sae {software_version()}\n"

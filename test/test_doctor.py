@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vla_sae_ros import doctor
-from vla_sae_ros.doctor import Finding
+from vla_sae_ros.machine_checks import TRIAL_SECONDS, Finding
 
 
 def examine(monkeypatch: pytest.MonkeyPatch, **findings: Finding) -> int:
@@ -89,7 +89,7 @@ def test_a_trial_that_hangs_is_a_finding(monkeypatch) -> None:
         raise subprocess.TimeoutExpired("program", timeout)
 
     monkeypatch.setattr(subprocess, "run", hang)
-    assert doctor.check_graphics().detail == f"no answer within {doctor.TRIAL_SECONDS} s"
+    assert doctor.check_graphics().detail == f"no answer within {TRIAL_SECONDS} s"
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from vla_sae_ros import environment
 from vla_sae_ros.environment import missing_variables
+from vla_sae_ros.systems import pythons
 
 
 @pytest.fixture
@@ -34,3 +37,12 @@ def test_what_the_user_set_stays(wheels: Path) -> None:
 
 def test_without_wheels_no_prefix_is_invented(tmp_path: Path) -> None:
     assert "AMENT_PREFIX_PATH" not in missing_variables({}, tmp_path)
+
+
+def test_every_variable_that_the_package_reads_is_listed() -> None:
+    reading = re.compile(r"environ(?:\[|\.get\(|\.setdefault\(|\.pop\()\"([A-Z_0-9]+)\"")
+    package = Path(environment.__file__).parent
+    read = {name for path in package.rglob("*.py") for name in reading.findall(path.read_text())}
+    assert "ROS_DOMAIN_ID" in read
+    assert read <= environment.VARIABLES.keys()
+    assert {*environment.NETWORK, pythons.VARIABLE} <= environment.VARIABLES.keys()

@@ -8,85 +8,122 @@ import select
 import sys
 from collections.abc import Sequence
 
-from vla_sae_ros.commands import Command, add_commands
+from vla_sae_ros.commands import Command, add_commands, by_topic
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError
 from vla_sae_ros.environment import prepare
+from vla_sae_ros.resources import software_version
 
-COMMANDS = (
-    Command("demo", "vla_sae_ros.live.demo", "one task, plain and steered; leaves out/demo/"),
-    Command("doctor", "vla_sae_ros.doctor", "what is missing on this machine, and how to mend it"),
-    Command("sites", "vla_sae_ros.policy.sites_command", "where a policy can be read and steered"),
-    Command("notes", "vla_sae_ros.sae.notes_command", "labels and notes given in the panel"),
-    Command("up", "vla_sae_ros.live.up", "start a system and stop it with Ctrl-C"),
-    Command("panel", "vla_sae_ros.panel.app", "open the slider panel for a running system"),
-    Command("run", "vla_sae_ros.clients.run", "run one episode in a running system"),
-    Command("steer", "vla_sae_ros.clients.steer", "change features of a running system"),
-    Command("tell", "vla_sae_ros.clients.tell", "another instruction in the middle of an episode"),
-    Command("record", "vla_sae_ros.clients.record", "start or stop a bag in a running system"),
-    Command("robot", "vla_sae_ros.robot.check.robot_command", "an arm without a policy: check it"),
-    Command(
-        "bag",
-        "vla_sae_ros.study.bag_commands.verbs",
-        "what a bag holds; export, repair, plots, replay",
+TOPICS = {
+    "Start here": (
+        Command("demo", "vla_sae_ros.live.demo", "one task, plain and steered; leaves out/demo/"),
+        Command(
+            "doctor", "vla_sae_ros.doctor", "what is missing on this machine, and how to mend it"
+        ),
+        Command("completion", "vla_sae_ros.completion", "shell completion for bash and zsh"),
     ),
-    Command("export", "vla_sae_ros.policy.export.command", "a policy and SAEs for ONNX Runtime"),
-    Command(
-        "demos", "vla_sae_ros.study.demonstrations.command", "make scripted LIBERO demonstrations"
+    "A running system": (
+        Command("up", "vla_sae_ros.live.up", "start a system and stop it with Ctrl-C"),
+        Command("panel", "vla_sae_ros.panel.app", "open the slider panel for a running system"),
+        Command("run", "vla_sae_ros.clients.run", "run one episode in a running system"),
+        Command("steer", "vla_sae_ros.clients.steer", "change features of a running system"),
+        Command(
+            "tell", "vla_sae_ros.clients.tell", "another instruction in the middle of an episode"
+        ),
+        Command("record", "vla_sae_ros.clients.record", "start or stop a bag in a running system"),
+        Command(
+            "bag",
+            "vla_sae_ros.study.bag_commands.verbs",
+            "what a bag holds; export, repair, plots, replay",
+        ),
+        Command("notes", "vla_sae_ros.sae.notes_command", "labels and notes given in the panel"),
     ),
-    Command(
-        "train-policy",
-        "vla_sae_ros.study.policy_training.train_policy",
-        "train a policy from demonstrations",
+    "A robot": (
+        Command(
+            "robot", "vla_sae_ros.robot.check.robot_command", "an arm without a policy: check it"
+        ),
     ),
-    Command(
-        "rollout", "vla_sae_ros.study.rollouts.rollout", "measure a policy's success, without ROS"
+    "Policies": (
+        Command(
+            "sites", "vla_sae_ros.policy.sites_command", "where a policy can be read and steered"
+        ),
+        Command(
+            "rollout",
+            "vla_sae_ros.study.rollouts.rollout",
+            "measure a policy's success, without ROS",
+        ),
+        Command(
+            "contract",
+            "vla_sae_ros.sim.contract_command",
+            "what an environment's policies see and do, as topics",
+        ),
+        Command(
+            "demos",
+            "vla_sae_ros.study.demonstrations.command",
+            "make scripted LIBERO demonstrations",
+        ),
+        Command(
+            "train-policy",
+            "vla_sae_ros.study.policy_training.train_policy",
+            "train a policy from demonstrations",
+        ),
+        Command(
+            "export", "vla_sae_ros.policy.export.command", "a policy and SAEs for ONNX Runtime"
+        ),
     ),
-    Command(
-        "contract",
-        "vla_sae_ros.sim.contract_command",
-        "what an environment's policies see and do, as topics",
+    "Features": (
+        Command(
+            "collect", "vla_sae_ros.study.collection.collect", "collect a policy's activations"
+        ),
+        Command(
+            "train-sae", "vla_sae_ros.study.autoencoders.train_sae", "train a sparse autoencoder"
+        ),
+        Command(
+            "convert",
+            "vla_sae_ros.study.autoencoders.convert_sae",
+            "somebody else's SAE into a bundle",
+        ),
+        Command(
+            "direct",
+            "vla_sae_ros.study.directions.command",
+            "mean differences and probes, to be steered like features",
+        ),
+        Command(
+            "substitute",
+            "vla_sae_ros.study.autoencoders.substitute",
+            "success with an SAE's reconstruction",
+        ),
+        Command(
+            "classify",
+            "vla_sae_ros.study.features.generality.classify",
+            "tell general features from memorized ones",
+        ),
+        Command(
+            "label", "vla_sae_ros.study.features.labels.label", "name features by what they follow"
+        ),
+        Command(
+            "heatmaps",
+            "vla_sae_ros.study.features.heatmaps",
+            "where in the pictures features are active",
+        ),
+        Command(
+            "report",
+            "vla_sae_ros.study.reports.report",
+            "one HTML page about a bundle and its features",
+        ),
     ),
-    Command("collect", "vla_sae_ros.study.collection.collect", "collect a policy's activations"),
-    Command("train-sae", "vla_sae_ros.study.autoencoders.train_sae", "train a sparse autoencoder"),
-    Command(
-        "direct",
-        "vla_sae_ros.study.directions.command",
-        "mean differences and probes, to be steered like features",
+    "Steering experiments": (
+        Command(
+            "screen", "vla_sae_ros.study.screen.command", "which feature does that to the actions"
+        ),
+        Command("evaluate", "vla_sae_ros.study.experiment.command", "steering experiments"),
+        Command(
+            "verdicts",
+            "vla_sae_ros.study.experiment.verdicts_command",
+            "what a study found about features, and into which bundle to write it",
+        ),
     ),
-    Command(
-        "substitute",
-        "vla_sae_ros.study.autoencoders.substitute",
-        "success with an SAE's reconstruction",
-    ),
-    Command(
-        "convert", "vla_sae_ros.study.autoencoders.convert_sae", "somebody else's SAE into a bundle"
-    ),
-    Command(
-        "classify",
-        "vla_sae_ros.study.features.generality.classify",
-        "tell general features from memorized ones",
-    ),
-    Command(
-        "label", "vla_sae_ros.study.features.labels.label", "name features by what they follow"
-    ),
-    Command(
-        "heatmaps",
-        "vla_sae_ros.study.features.heatmaps",
-        "where in the pictures features are active",
-    ),
-    Command("screen", "vla_sae_ros.study.screen.command", "which feature does that to the actions"),
-    Command("evaluate", "vla_sae_ros.study.experiment.command", "steering experiments"),
-    Command(
-        "verdicts",
-        "vla_sae_ros.study.experiment.verdicts_command",
-        "what a study found about features, and into which bundle to write it",
-    ),
-    Command(
-        "report",
-        "vla_sae_ros.study.reports.report",
-        "one HTML page about a bundle and its features",
-    ),
-)
+}
+COMMANDS = tuple(command for commands in TOPICS.values() for command in commands)
 
 
 CLOSED_PIPE = 141
@@ -113,9 +150,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: Sequence[str]) -> int:
     prepare()
     parser = argparse.ArgumentParser(
-        prog="vla-sae", description="Live feature steering of vision-language-action policies."
+        prog="vla-sae",
+        description="Live feature steering of vision-language-action policies.",
+        epilog=by_topic(TOPICS),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_commands(parser, COMMANDS, given)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {software_version()}")
+    add_commands(parser, COMMANDS, given, listed=False)
     parsed = parser.parse_args(given)
     try:
         return int(parsed.run(parsed))

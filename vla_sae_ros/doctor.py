@@ -13,22 +13,27 @@ import importlib.util
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.resources import resource, share_folder
+from vla_sae_ros.machine_checks import (
+    DRAW_A_PICTURE,
+    Finding,
+    check_dds_settings,
+    check_egl,
+    check_gpu,
+    check_lock,
+    check_realtime,
+    trial,
+)
+from vla_sae_ros.resources import made_environment, resource, share_folder
 
 SETUP = "make setup"
 FREE_DISK_GB = 5
 REFERENCE_MUJOCO = "3.3.0"
 """From 3.3.3 on LIBERO's floors are drawn darker and some bowls come to rest elsewhere."""
-TRIAL_SECONDS = 60
-
-DRAW_A_PICTURE = "import mujoco; context = mujoco.GLContext(32, 32); context.make_current()"
 TALK_OVER_DDS = """
 import rclpy, time
 from rclpy.executors import SingleThreadedExecutor
@@ -48,29 +53,27 @@ assert heard.done(), "no message came back within 15 s"
 """
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What one check found. `mend` is a command or an instruction; empty when nothing is wrong.
-
-    An `optional` finding matters only for what `detail` names and leaves the exit status at 0.
-    """
-
-    detail: str
-    mend: str = ""
-    optional: bool = False
-
-    @property
-    def word(self) -> str:
-        """The first column."""
-        return "ok" if not self.mend else "optional" if self.optional else "missing"
-
-
 def check_python() -> Finding:
     """Python 3.12, the one that Jazzy's messages are built for."""
     version = platform.python_version()
     if version.startswith("3.12."):
         return Finding(version)
     return Finding(version, "make setup PYTHON=/path/to/python3.12")
+
+
+def check_environment() -> Finding:
+    """Which of the ways to install this is: docs/install.md and docs/ros.md."""
+    if (Path(sys.prefix) / "share" / "ament_index").is_dir():
+        return Finding(f"{sys.prefix}: ROS from wheels (make setup)")
+    ros = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)[-1]
+    if not ros:
+        return Finding("no ROS: neither wheels nor a sourced installation", SETUP)
+    made = made_environment()
+    if made and Path(sys.prefix) == made:
+        return Finding(f"{made}: made by make ros, beside the ROS installation in {ros}")
+    kind = "a virtual environment" if sys.prefix != sys.base_prefix else "ROS's own Python"
+    text = f"{sys.prefix}: {kind}, beside the ROS installation in {ros}"
+    return Finding(text, "" if made or kind != "ROS's own Python" else "make ros")
 
 
 def check_rclpy() -> Finding:
@@ -111,7 +114,7 @@ def stale_interfaces(source: Path, installed: Path) -> list[str]:
 
 def check_dds() -> Finding:
     """A message from one node to another on this machine."""
-    return _trial(
+    return trial(
         TALK_OVER_DDS,
         "two nodes hear each other",
         "allow UDP on the loopback interface (ip link set lo up), "
@@ -123,7 +126,7 @@ def check_graphics() -> Finding:
     """An off-screen picture with the backend that MUJOCO_GL names."""
     backend = os.environ.get("MUJOCO_GL", "osmesa")
     other = "MUJOCO_GL=osmesa" if backend != "osmesa" else "apt-get install libosmesa6"
-    return _trial(DRAW_A_PICTURE, f"MUJOCO_GL={backend} draws", other)
+    return trial(DRAW_A_PICTURE, f"MUJOCO_GL={backend} draws", other)
 
 
 def check_libero() -> Finding:
@@ -213,15 +216,21 @@ def check_models() -> Finding:
 
 CHECKS: dict[str, Callable[[], Finding]] = {
     "Python 3.12": check_python,
+    "environment": check_environment,
     "rclpy": check_rclpy,
     "messages": check_messages,
+    "versions": check_lock,
     "DDS": check_dds,
+    "DDS settings": check_dds_settings,
     "system libraries": check_libraries,
     "graphics": check_graphics,
+    "GPU": check_gpu,
+    "EGL": check_egl,
     "LIBERO": check_libero,
     "MuJoCo": check_mujoco,
     "lerobot": check_lerobot,
     "panel": check_panel,
+    "real time": check_realtime,
     "disk": check_disk,
     "demo models": check_models,
 }
@@ -258,21 +267,3 @@ def _version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return ""
-
-
-def _trial(program: str, success: str, mend: str) -> Finding:
-    """Run a small program in a process of its own."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            capture_output=True,
-            text=True,
-            timeout=TRIAL_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return Finding(f"no answer within {TRIAL_SECONDS} s", mend)
-    if done.returncode == 0:
-        return Finding(success)
-    last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
-    return Finding(last, mend)

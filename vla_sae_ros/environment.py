@@ -13,6 +13,32 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.resources import made_environment
+
+VARIABLES = {
+    "VLA_SAE_POLICY_PYTHON": "Python for nodes that import PyTorch, lerobot or LIBERO, where ROS "
+    "was installed by apt",
+    "MUJOCO_GL": "what draws the simulation: osmesa (the default), egl on a GPU, glfw in a window",
+    "PYOPENGL_PLATFORM": "as MUJOCO_GL; set from it where it is missing",
+    "HF_HUB_OFFLINE": "1 (the default): nothing is downloaded from Hugging Face; 0 allows it",
+    "AMENT_PREFIX_PATH": "prefixes of ROS packages; set by setup.bash, or here for the wheels",
+    "ROS_DOMAIN_ID": "0 to 232; only nodes of one domain hear each other",
+    "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST (the default of the wheels, `vla-sae up` and "
+    "`demo`), SUBNET, OFF",
+    "ROS_LOCALHOST_ONLY": "older form of the same",
+    "ROS_STATIC_PEERS": "addresses of other computers to find",
+    "RMW_IMPLEMENTATION": "the middleware, on a ROS installation",
+    "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4 where /dev/shm is small",
+    "VIRTUAL_ENV": "the active virtual environment",
+    "XDG_DATA_HOME": "where labels and notes from the panel are kept, in vla_sae_ros/; default "
+    "~/.local/share",
+    "DISPLAY": "with it or WAYLAND_DISPLAY, `vla-sae demo` opens the panel",
+    "WAYLAND_DISPLAY": "see DISPLAY",
+    "QT_SCALE_FACTOR": "set by `vla-sae panel --scale`",
+    "WORLD_SIZE": "set by torchrun: processes that share a training",
+    "LOCAL_RANK": "set by torchrun: which GPU is this process's",
+}
+"""Every environment variable that the package reads or sets, and its meaning."""
 
 
 def missing_variables(environment: Mapping[str, str], prefix: Path) -> dict[str, str]:
@@ -60,6 +86,17 @@ def check_domain() -> None:
         )
 
 
+ROS_PYTHON_PACKAGES = "ros-python"
+"""Folder in the environment of `make ros`: what ROS's own Python needs beside apt's packages."""
+
+
 def prepare() -> None:
-    """Set what is missing; call it before rclpy, robosuite or transformers are imported."""
+    """Set what is missing; call it before rclpy, robosuite or transformers are imported.
+
+    In ROS's own Python, what `make ros` installed for it can be imported from then on; apt's
+    packages come first.
+    """
     os.environ.update(missing_variables(os.environ, Path(sys.prefix)))
+    made = made_environment() if sys.prefix == sys.base_prefix else None
+    if made and (folder := str(made / ROS_PYTHON_PACKAGES)) not in sys.path:
+        sys.path.append(folder)

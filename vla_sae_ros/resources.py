@@ -8,6 +8,10 @@ from pathlib import Path
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 
 PACKAGE = Path(__file__).parent
+ROS_ENVIRONMENT = ".venv-ros"
+"""Made by tools/ros.sh."""
+SOURCE_NOTE = "source_folder"
+"""File in the share folder with the path of the sources; written by CMakeLists.txt."""
 
 
 def share_folder(package: Path = PACKAGE) -> Path:
@@ -46,6 +50,25 @@ def resource(*parts: str) -> Path:
     if not path.exists():
         raise ConfigurationError(f"a file of the package is missing: {path}. Install it again.")
     return path
+
+
+def source_folder(share: Path | None = None) -> Path:
+    """Return the folder of the sources, which an installed package knows by a file of CMake's.
+
+    Without that file the share folder itself, which is the sources' in a checkout.
+    """
+    share = share or share_folder()
+    note = share / SOURCE_NOTE
+    return Path(note.read_text(encoding="utf-8").strip()) if note.is_file() else share
+
+
+def made_environment(share: Path | None = None) -> Path | None:
+    """Return the virtual environment that `make ros` made beside the sources; None without one.
+
+    `make ros` may come before or after `colcon build`.
+    """
+    made = source_folder(share) / ROS_ENVIRONMENT
+    return made if (made / "bin" / "python").exists() else None
 
 
 def software_version() -> str:

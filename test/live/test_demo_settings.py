@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import pytest
 
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError
-from vla_sae_ros.live.demo_settings import read_demo_settings
+from vla_sae_ros.live import demo
+from vla_sae_ros.live.demo_settings import DemoSettings, read_demo_settings
 from vla_sae_ros.resources import resource
 
 
@@ -46,3 +48,21 @@ def test_settings_that_cannot_be_are_refused_by_key(tmp_path: Path, text: str, s
 def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nowhere\.yaml"):
         read_demo_settings(tmp_path / "nowhere.yaml")
+
+
+def test_another_task_can_be_named_on_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[DemoSettings] = []
+
+    def note(settings: DemoSettings, *_: object) -> None:
+        asked.append(settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "_roll_out", note)
+    parser = argparse.ArgumentParser()
+    demo.add_arguments(parser)
+    for words, task in (([], 0), (["--task", "3"], 3)):
+        with pytest.raises(KeyboardInterrupt):
+            demo.run(parser.parse_args([*words, "--output", str(tmp_path / "demo")]))
+        assert (asked[-1].task, asked[-1].seed) == (task, 7)

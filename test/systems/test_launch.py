@@ -12,10 +12,18 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from vla_sae_ros.systems.launching import as_text, node_keywords
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.systems.launching import as_text, launch_arguments, node_keywords
+from vla_sae_ros.systems.pythons import VARIABLE
+from vla_sae_ros.systems.robots import REHEARSAL_ARGUMENTS, ROBOT_ARGUMENTS
 from vla_sae_ros.systems.simulation import SIMULATION_ARGUMENTS, NodeSpec
 
-LAUNCH_FILE = Path(__file__).parents[2] / "launch" / "sim.launch.py"
+LAUNCH = Path(__file__).parents[2] / "launch"
+FILES = {
+    "sim.launch.py": SIMULATION_ARGUMENTS,
+    "droid.launch.py": ROBOT_ARGUMENTS,
+    "droid_sim.launch.py": REHEARSAL_ARGUMENTS,
+}
 
 
 class FakeAction(SimpleNamespace):
@@ -41,9 +49,9 @@ class FakeOpaqueFunction(FakeAction):
     pass
 
 
-@pytest.fixture
-def entities(monkeypatch: pytest.MonkeyPatch) -> list[FakeAction]:
-    """Return what the launch file describes."""
+@pytest.fixture(params=["sim.launch.py"])
+def entities(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[FakeAction]:
+    """Return what a launch file describes: sim.launch.py, unless a test asks for others."""
     fakes = {
         "launch": {"LaunchDescription": list},
         "launch.actions": {
@@ -58,7 +66,7 @@ def entities(monkeypatch: pytest.MonkeyPatch) -> list[FakeAction]:
         module = ModuleType(name)
         vars(module).update(members)
         monkeypatch.setitem(sys.modules, name, module)
-    return runpy.run_path(str(LAUNCH_FILE))["generate_launch_description"]()
+    return runpy.run_path(str(LAUNCH / request.param))["generate_launch_description"]()
 
 
 @pytest.fixture
@@ -69,16 +77,21 @@ def policy(tmp_path: Path) -> Path:
 
 def started(entities: list[FakeAction], **given: str) -> dict[str, FakeNode]:
     """Run the launch file's function with these launch arguments; return its nodes by name."""
-    defaults = {argument.name: as_text(argument.default) for argument in SIMULATION_ARGUMENTS}
+    arguments = launch_arguments(SIMULATION_ARGUMENTS)
+    defaults = {argument.name: as_text(argument.default) for argument in arguments}
     context = SimpleNamespace(launch_configurations=defaults | given)
     nodes = entities[-1].function(context)
     return {node.name: node for node in nodes}
 
 
-def test_every_argument_of_the_system_is_a_launch_argument(entities) -> None:
+@pytest.mark.parametrize(
+    ("entities", "arguments"), FILES.items(), indirect=["entities"], ids=list(FILES)
+)
+def test_every_argument_of_the_system_is_a_launch_argument(entities, arguments) -> None:
     declared = [entity for entity in entities if isinstance(entity, FakeDeclareLaunchArgument)]
     assert [entity.positional[0] for entity in declared] == [
-        argument.name for argument in SIMULATION_ARGUMENTS
+        *(argument.name for argument in arguments),
+        "policy_python",
     ]
     assert all(entity.description for entity in declared)
 
@@ -100,3 +113,23 @@ def test_a_needed_node_shuts_the_launch_down_and_another_is_respawned() -> None:
     assert mended["respawn_max_retries"] > 0, "a node that refuses its configuration must end"
     ignored = node_keywords(NodeSpec("panel", "e", "m", on_exit="ignore"), "", FakeShutdown)
     assert not {"respawn", "on_exit"} & set(ignored)
+
+
+def test_a_node_without_torch_runs_in_the_python_of_launch(entities, policy: Path) -> None:
+    nodes = started(entities, policy=str(policy), panel="true", markers="true")
+    own = {name for name, node in nodes.items() if getattr(node, "prefix", "") == sys.executable}
+    assert own == {"recorder", "panel", "markers"}
+
+
+def test_policy_python_is_handed_to_the_nodes_that_need_it(entities, policy: Path) -> None:
+    nodes = started(entities, policy=str(policy), policy_python=sys.executable)
+    told = {name: getattr(node, "additional_env", {}) for name, node in nodes.items()}
+    assert told["policy"] == told["bridge"] == {VARIABLE: sys.executable}
+    assert told["recorder"] == {}
+
+
+def test_a_policy_python_that_is_none_is_refused_before_anything_starts(
+    entities, policy: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match="argument 'policy_python'"):
+        started(entities, policy=str(policy), policy_python=str(policy / "config.json"))

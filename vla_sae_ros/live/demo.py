@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--policy", default="", help="folder of another policy, its bundles beside it in sae/"
     )
     parser.add_argument(
+        "--task", type=int, help="another task of the suite; default: the settings' own"
+    )
+    parser.add_argument(
         "--panel",
         choices=("auto", "yes", "no"),
         default="auto",
@@ -64,6 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the demonstration and return the exit status."""
     settings = read_demo_settings(args.settings or resource("config", "demo.yaml"))
+    if args.task is not None:
+        settings = replace(settings, task=args.task)
     output = _emptied(args.output)
     with CommandProgress() as progress:
         rollouts = _roll_out(settings, args, output, progress)

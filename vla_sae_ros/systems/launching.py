@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from vla_sae_ros.core.parameters import Value
-from vla_sae_ros.systems.simulation import NodeSpec
+from vla_sae_ros.core.parameters import Parameter, Value
+from vla_sae_ros.systems.pythons import POLICY_PYTHON, VARIABLE, checked_python
+from vla_sae_ros.systems.simulation import NodeSpec, System
 
 RESPAWN_DELAY = 2.0  # [s]
 RESPAWNS = 3
@@ -19,12 +22,43 @@ def as_text(value: Value) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
+def launch_arguments(arguments: Sequence[Parameter]) -> tuple[Parameter, ...]:
+    """Return the arguments of a system and those that only launch files have."""
+    return (*arguments, POLICY_PYTHON)
+
+
+def launch_nodes(
+    describe: Callable[[Mapping[str, object]], System],
+    arguments: Sequence[Parameter],
+    configurations: Mapping[str, str],
+    shutdown: Callable[..., object],
+) -> list[dict[str, Any]]:
+    """Return the keywords of every node of a system, see `node_keywords`.
+
+    Args:
+        describe: Returns the system for its arguments.
+        configurations: The launch configurations; those of other launch files may be among them.
+
+    Raises:
+        ConfigurationError: an argument is refused.
+    """
+    system = describe({argument.name: configurations[argument.name] for argument in arguments})
+    python = configurations[POLICY_PYTHON.name]
+    if python:
+        python = checked_python(python, f"argument '{POLICY_PYTHON.name}'")
+    return [node_keywords(spec, system.namespace, shutdown, python) for spec in system.nodes]
+
+
 def node_keywords(
-    spec: NodeSpec, namespace: str, shutdown: Callable[..., object]
+    spec: NodeSpec, namespace: str, shutdown: Callable[..., object], policy_python: str = ""
 ) -> dict[str, Any]:
     """Return what launch_ros.actions.Node takes.
 
+    A node that needs the environment finds it by itself (systems/pythons.py). The others are
+    started by the Python that runs launch, which is ROS's own also while an environment is active.
+
     Args:
+        policy_python: for the nodes that need the environment; "" = they look for it.
         shutdown: launch.actions.Shutdown. A node that may be restarted is respawned by launch,
             which knows no status that forbids it: hence the limit.
     """
@@ -43,6 +77,10 @@ def node_keywords(
         "remappings": list(spec.remappings),
         "output": "screen",
     }
+    if not spec.environment:
+        keywords["prefix"] = shlex.quote(sys.executable)
+    elif policy_python:
+        keywords["additional_env"] = {VARIABLE: policy_python}
     if spec.on_exit == "restart":
         keywords |= {
             "respawn": True,

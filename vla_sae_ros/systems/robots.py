@@ -192,6 +192,7 @@ def rehearsal_system(given: Mapping[str, object]) -> System:
         },
         on_exit="restart",
         ready="serves at",
+        environment=True,
     )
     cameras = NodeSpec(
         "cameras",
@@ -201,6 +202,7 @@ def rehearsal_system(given: Mapping[str, object]) -> System:
         | {"images": "both" if values["compressed"] else "raw"},
         on_exit="restart",
         ready="the scene is there",
+        environment=True,
     )
     policy = _policy(values) if values["policy"] else _random_policy(values)
     bridge = _bridge(values, {"mode": "direct", "robot_ip": host})
@@ -223,6 +225,7 @@ def _random_policy(values: Mapping[str, Value]) -> NodeSpec:
         {"contract": _contract(values), "threads": values["threads"]},
         on_exit="restart",
         ready=SERVING,
+        environment=True,
     )
 
 

@@ -57,6 +57,8 @@ class NodeSpec:
     ready: str = ""
     params_file: str = ""
     """A ROS parameter file; what it says counts over `parameters`."""
+    environment: bool = False
+    """It imports packages that a ROS installation does not have: PyTorch, lerobot, MuJoCo."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,15 @@ def policy_spec(policy: Path, bundles: tuple[str, ...], values: Mapping[str, Val
         parameters["bundles"] = bundles
     # Without its policy the bridge holds still, so there is time to start it again.
     module = "vla_sae_ros.nodes.policy.policy_node"
-    return NodeSpec("policy", "policy_node", module, parameters, on_exit="restart", ready=SERVING)
+    return NodeSpec(
+        "policy",
+        "policy_node",
+        module,
+        parameters,
+        on_exit="restart",
+        ready=SERVING,
+        environment=True,
+    )
 
 
 def _bridge_node(values: Mapping[str, Value]) -> NodeSpec:
@@ -268,6 +278,7 @@ def _bridge_node(values: Mapping[str, Value]) -> NodeSpec:
         "vla_sae_ros.nodes.sim.sim_bridge_node",
         parameters,
         ready="offers run_episode",
+        environment=True,
     )
 
 
