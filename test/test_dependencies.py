@@ -56,9 +56,10 @@ def providers() -> dict[str, list[str]]:
         name: [each.lower().replace("_", "-") for each in distributions]
         for name, distributions in importlib.metadata.packages_distributions().items()
     }
+    there = {(d.metadata["Name"] or "").lower().replace("_", "-") for d in installed()}
     for name in [*known]:
         ros = f"ros-{name.replace('_', '-')}"
-        if ros in {d.metadata["Name"].lower().replace("_", "-") for d in installed()}:
+        if ros in there:
             known[name] = [ros]
     return known | {"pinocchio": ["pin"]}  # its metadata names no modules
 
