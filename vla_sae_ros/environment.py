@@ -32,6 +32,7 @@ VARIABLES = {
     "VIRTUAL_ENV": "the active virtual environment",
     "XDG_DATA_HOME": "where labels and notes from the panel are kept, in vla_sae_ros/; default "
     "~/.local/share",
+    "XDG_CACHE_HOME": "where compiled graphs are kept; default ~/.cache",
     "DISPLAY": "with it or WAYLAND_DISPLAY, `vla-sae demo` opens the panel",
     "WAYLAND_DISPLAY": "see DISPLAY",
     "QT_SCALE_FACTOR": "set by `vla-sae panel --scale`",
