@@ -129,14 +129,14 @@ def make_bundle() -> Callable[..., SaeBundle]:
     import torch
 
     from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry
-    from vla_sae_ros.policy.families.registry import adapter_for
+    from vla_sae_ros.policy.families.registry import adapter_of
     from vla_sae_ros.sae import SaeBundle, TopKSAE
     from vla_sae_ros.sae.bundle import BundleCard
 
     def make(
         loaded: LoadedPolicy, site: str, pooling: str = "mean", policy_id: str = ""
     ) -> SaeBundle:
-        place = adapter_for(loaded.policy.name, loaded.policy).sites[site]
+        place = adapter_of(loaded).sites[site]
         width, size = place.width, 2 * place.width
         generator = torch.Generator().manual_seed(5)
         rows = torch.nn.functional.normalize(torch.randn(size, width, generator=generator), dim=-1)

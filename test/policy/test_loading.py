@@ -142,18 +142,6 @@ def test_a_missing_backbone_folder_is_named(broken: Path) -> None:
         load_policy(broken)
 
 
-def test_a_type_that_lerobot_knows_and_no_adapter_reads_is_told_what_is_read(broken: Path) -> None:
-    (broken / "config.json").write_text('{"type": "act"}', encoding="utf-8")
-    with pytest.raises(ConfigurationError, match="no adapter reads: got 'act'; allowed: smolvla"):
-        load_policy(broken)
-
-
-def test_wall_oss_is_refused_with_its_reason(broken: Path) -> None:
-    (broken / "config.json").write_text('{"type": "wall_x"}', encoding="utf-8")
-    with pytest.raises(ConfigurationError, match="WALL-OSS makes its tokens inside"):
-        load_policy(broken)
-
-
 def test_a_hub_name_that_cannot_be_had_says_how_to_fetch_it() -> None:
     with pytest.raises(ConfigurationError, match="hf download nobody/nothing"):
         load_policy("nobody/nothing")

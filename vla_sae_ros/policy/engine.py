@@ -20,7 +20,7 @@ from vla_sae_ros.policy.checkpoints.input_features import inputs_of
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.checkpoints.statistics import require_statistics
 from vla_sae_ros.policy.families.adapter import Detachable
-from vla_sae_ros.policy.families.registry import adapter_for, require_family
+from vla_sae_ros.policy.families.registry import adapter_of, family_of
 from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.inference import NO_STEERING, WARM_UPS, Inference, noise_state
 from vla_sae_ros.policy.observation import require_features, require_picture, require_vector
@@ -55,9 +55,9 @@ class PolicyEngine:
     ) -> None:
         self.loaded = loaded
         self.bundles = tuple(bundles)
-        self.adapter = adapter_for(loaded.policy.name, loaded.policy)
+        self.adapter = adapter_of(loaded)
         self.device = next(loaded.policy.parameters()).device
-        self._inputs = inputs_of(loaded, require_family(loaded.policy.name).masks_cameras)
+        self._inputs = inputs_of(loaded, family_of(loaded.policy.name).masks_cameras)
         self._feeds: tuple[Feed, ...] = self._inputs.as_they_are()
         self._names, self._observed = dict(names), False
         self._taps = [self.make_tap(bundle) for bundle in self.bundles]
@@ -119,6 +119,9 @@ class PolicyEngine:
 
     def why_no_heatmap(self, site: str, feature: int) -> str:
         """Return why this feature cannot be drawn over the pictures, or an empty text."""
+        for tap in self._taps:
+            if tap.name == site and tap.site.why_no_heatmap:
+                return f"no heatmap of {site}: {tap.site.why_no_heatmap}"
         taps = {tap.name: tap for tap in self._taps if "camera" in tap.token_groups}
         if site not in taps:
             return complaint(
@@ -127,8 +130,6 @@ class PolicyEngine:
                 sorted(taps) or "none: load a bundle of a backbone site that reads camera tokens",
                 "Choose a backbone site: action tokens, which pass the expert, see no patch.",
             )
-        if taps[site].site.why_no_heatmap:
-            return f"no heatmap of {site}: {taps[site].site.why_no_heatmap}"
         size = taps[site].sae.dictionary_size
         if not 0 <= feature < size:
             return complaint(f"unknown feature of {site}", feature, f"0 to {size - 1}")

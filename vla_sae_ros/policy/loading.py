@@ -13,6 +13,7 @@ import torch
 from lerobot.configs.policies import PreTrainedConfig
 from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 from lerobot.policies.pretrained import PreTrainedPolicy
+from lerobot.utils.import_utils import register_third_party_plugins
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.policy.checkpoints.checkpoint_files import (
@@ -34,7 +35,7 @@ from vla_sae_ros.policy.checkpoints.lora import (
     merged,
 )
 from vla_sae_ros.policy.checkpoints.policy_id import policy_id_of
-from vla_sae_ros.policy.families.registry import FAMILIES, require_family, why_not_read
+from vla_sae_ros.policy.families.registry import FAMILIES, family_of
 
 FOLDER_FIELDS = ("vlm_model_name", "tokenizer_name", "text_tokenizer_name")
 """Fields of the configuration that may name a folder inside the checkpoint."""
@@ -60,6 +61,7 @@ def load_policy(folder: Path | str, device: str = "cpu") -> LoadedPolicy:
         config.device = device
         _name_absolutely(folder, config)
         _leave_uncompiled(config, name)
+        _leave_out_downloads(config)
         policy = _load_policy(policy_type, folder, config)
         overrides = {"device_processor": {"device": device}} | _own_tokenizer(folder, config)
         preprocessor, postprocessor = make_pre_post_processors(
@@ -93,6 +95,12 @@ def _leave_uncompiled(config: PreTrainedConfig, name: str) -> None:
         )
 
 
+def _leave_out_downloads(config: PreTrainedConfig) -> None:
+    """Keep lerobot from fetching weights for a vision backbone that the checkpoint replaces."""
+    if getattr(config, "pretrained_backbone_weights", None) is not None:
+        config.pretrained_backbone_weights = None
+
+
 def _load_policy(policy_type: str, folder: Path, config: PreTrainedConfig) -> PreTrainedPolicy:
     if not is_adapter(folder):
         return _load_weights(policy_type, folder, config)
@@ -107,7 +115,7 @@ def _content_id(folder: Path) -> str:
 
 def _load_weights(policy_type: str, folder: Path, config: PreTrainedConfig) -> PreTrainedPolicy:
     said = io.StringIO()
-    with require_family(policy_type).as_saved(policy_type, folder), redirect_stdout(said):
+    with family_of(policy_type).as_saved(policy_type, folder), redirect_stdout(said):
         policy: PreTrainedPolicy = get_policy_class(policy_type).from_pretrained(
             folder, config=config, strict=True
         )
@@ -173,17 +181,23 @@ def _policy_type(folder: Path) -> str:
             'must be JSON with a field "type" such as "smolvla".'
         ) from error
     if policy_type not in FAMILIES:
-        known = policy_type in PreTrainedConfig.get_known_choices()
-        kind = "a policy type that no adapter reads" if known else "an unknown policy type"
-        raise ConfigurationError(
-            complaint(
-                f"{folder / CONFIG} names {kind}",
-                policy_type,
-                ", ".join(FAMILIES),
-                why_not_read(policy_type),
+        known = _types_of_plugins()
+        if policy_type not in known:
+            raise ConfigurationError(
+                complaint(
+                    f"{folder / CONFIG} names an unknown policy type",
+                    policy_type,
+                    ", ".join(sorted({*FAMILIES, *known})),
+                    "A plugin (lerobot_policy_*) has to be installed in this environment.",
+                )
             )
-        )
     return str(policy_type)
+
+
+def _types_of_plugins() -> list[str]:
+    """Return every policy type of lerobot's and of the plugins that are installed."""
+    register_third_party_plugins()
+    return list(PreTrainedConfig.get_known_choices())
 
 
 def _name_absolutely(folder: Path, config: PreTrainedConfig) -> None:

@@ -19,7 +19,7 @@ from vla_sae_ros.core.user_notes import notes_files
 from vla_sae_ros.policy.checkpoints.input_features import observed_features
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.families.adapter import PolicyAdapter
-from vla_sae_ros.policy.families.registry import adapter_for
+from vla_sae_ros.policy.families.registry import FAMILIES, adapter_of
 from vla_sae_ros.policy.loading import load_policy
 
 INSTRUCTION = "pick up the object and place it in the basket"
@@ -47,7 +47,7 @@ def describe(loaded: LoadedPolicy, instruction: str) -> dict[str, Any]:
     Raises:
         ConfigurationError: no adapter reads the policy.
     """
-    adapter = adapter_for(loaded.policy.name, loaded.policy)
+    adapter = adapter_of(loaded)
     batch = loaded.preprocessor(_blank_frame(loaded, instruction))
     return {
         "policy": loaded.name,
@@ -69,6 +69,7 @@ def describe(loaded: LoadedPolicy, instruction: str) -> dict[str, Any]:
             for site in adapter.sites.values()
         ],
         "notes": _notes(adapter.sites),
+        "unknown": _unknown(loaded),
     }
 
 
@@ -87,6 +88,15 @@ def _notes(sites: Collection[str]) -> list[dict[str, Any]]:
                 {"site": notes.site, "bundle_id": path.stem, "features": len(notes.entries)}
             )
     return found
+
+
+def _unknown(loaded: LoadedPolicy) -> list[str]:
+    """Return what cannot be known of a policy without an adapter of its own."""
+    if loaded.policy.name in FAMILIES:
+        return []
+    from vla_sae_ros.policy.families.modules import UNKNOWN
+
+    return list(UNKNOWN)
 
 
 def _cameras(adapter: PolicyAdapter, batch: Mapping[str, Tensor]) -> list[dict[str, Any]]:
@@ -112,6 +122,7 @@ def _show(described: Mapping[str, Any], console: Console) -> None:
     for camera in described["cameras"]:
         console.print(f"  {camera['camera']}: {camera['rows']} x {camera['columns']} patches")
     table = Table("site", "width", "tokens", "runs per inference", "can steer")
+    table.columns[0].overflow = "fold"
     reasons: dict[str, int] = {}
     for site in described["sites"]:
         tokens = ", ".join(f"{group} {count}" for group, count in site["tokens"].items())
@@ -130,3 +141,7 @@ def _show(described: Mapping[str, Any], console: Console) -> None:
             f"{note['site']}: your labels and notes on {note['features']} feature(s) of bundle "
             f"{note['bundle_id']} (vla-sae notes lists them and writes them into a bundle)"
         )
+    if described["unknown"]:
+        console.print("No adapter of its own: its modules are its sites. What nobody knows then:")
+        for words in described["unknown"]:
+            console.print(f"  - {words}", highlight=False)

@@ -11,18 +11,18 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import transformers
+from nearest_openvla import ACTIONS, LAYERS, TEXT, WIDTH, NearestOpenVLA
 from torch import Tensor, nn
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.families.chunk import PreviousChunk
-from vla_sae_ros.policy.families.openvla import EMPTY_TOKEN, OpenVLAAdapter
+from vla_sae_ros.policy.families.openvla import OpenVLAAdapter
 
 PINNED = "4.40.1"
 pytestmark = pytest.mark.skipif(
@@ -31,19 +31,8 @@ pytestmark = pytest.mark.skipif(
     "test in environments/openvla",
 )
 
-LAYERS, WIDTH, VOCABULARY, ACTIONS = 3, 32, 30000, 7
 SITES = [f"{kind}.{layer}" for kind in ("backbone", "decode") for layer in range(LAYERS)]
 STATISTICS = {"made_up": {"action": {"q01": [-1.0] * ACTIONS, "q99": [1.0] * ACTIONS}}}
-TEXT = {
-    "hidden_size": WIDTH,
-    "intermediate_size": 48,
-    "num_hidden_layers": LAYERS,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 4,
-    "vocab_size": VOCABULARY,
-    "pad_token_id": 0,
-    "eos_token_id": None,
-}
 
 
 def real_model() -> Any:
@@ -65,35 +54,6 @@ def real_model() -> Any:
     config.timm_model_ids = ["vit_tiny_patch16_224"] * 2
     config.image_sizes = [32, 32]
     return modeling.OpenVLAForActionPrediction(config)
-
-
-class NearestOpenVLA(nn.Module):
-    """Stand-in for OpenVLA's classes round a real LlamaForCausalLM: patches, prompt, decoding."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.language_model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**TEXT))
-        self.patch = nn.Conv2d(6, WIDTH, 16, 16)
-        self.projector = nn.Identity()
-        patch_embed = SimpleNamespace(patch_size=(16, 16))
-        self.vision_backbone = SimpleNamespace(featurizer=SimpleNamespace(patch_embed=patch_embed))
-
-    def get_action_dim(self, _unnorm_key: str | None = None) -> int:
-        return ACTIONS
-
-    def predict_action(self, input_ids: Tensor, pixel_values: Tensor, **_others: Any) -> np.ndarray:
-        if input_ids[0, -1] != EMPTY_TOKEN:
-            input_ids = torch.cat([input_ids, torch.tensor([[EMPTY_TOKEN]])], 1)
-        words = self.language_model.get_input_embeddings()(input_ids)
-        patches = self.projector(self.patch(pixel_values).flatten(2).transpose(1, 2))
-        run = self.language_model(
-            inputs_embeds=torch.cat([words[:, :1], patches, words[:, 1:]], 1), use_cache=True
-        )
-        tokens = [run.logits[:, -1].argmax(-1, keepdim=True)]
-        while len(tokens) < ACTIONS:
-            run = self.language_model(tokens[-1], past_key_values=run.past_key_values)
-            tokens.append(run.logits[:, -1].argmax(-1, keepdim=True))
-        return torch.cat(tokens, 1)[0].numpy() / VOCABULARY
 
 
 @pytest.fixture(scope="module", params=["nearest", "real"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from pathlib import Path
 
@@ -191,3 +192,64 @@ def test_a_topk_sae_lists_its_k_and_a_bundle_is_never_overwritten(
     (tmp_path / "out").mkdir()
     with pytest.raises(ConfigurationError, match="exists already"):
         convert(checkpoint, tiny_policy_folder, tmp_path / "out", "--pooling", "mean")
+
+
+def event_sae(folder: Path) -> Path:
+    """A folder as Event-SAE publishes them: what dictionary_learning's BatchTopK trainer writes."""
+    generator = torch.Generator().manual_seed(3)
+    rows = torch.nn.functional.normalize(torch.randn(WIDTH, WIDTH, generator=generator), dim=1)
+    tensors = {
+        "encoder.weight": rows,
+        "encoder.bias": torch.zeros(WIDTH),
+        "decoder.weight": rows.T.contiguous(),
+        "b_dec": torch.full((WIDTH,), 0.1),
+        "k": torch.tensor(8, dtype=torch.int),
+        "threshold": torch.tensor(1.5),
+    }
+    trainer = {
+        "trainer_class": "BatchTopKTrainer",
+        "dict_class": "BatchTopKSAE",
+        "lr": 1e-4,
+        "steps": 15000,
+        "auxk_alpha": 1 / 32,
+        "threshold_beta": 0.999,
+        "threshold_start_step": 1000,
+        "activation_dim": WIDTH,
+        "dict_size": WIDTH,
+        "k": 8,
+        "device": "cuda",
+        "layer": 5,
+        "lm_name": "pi05_libero",
+        "wandb_name": "BatchTopKTrainer",
+        "submodule_name": "post_mlp_residual",
+    }
+    folder.mkdir(parents=True)
+    torch.save(tensors, folder / "ae.pt")
+    (folder / "config.json").write_text(json.dumps({"trainer": trainer, "buffer": {}}))
+    return folder
+
+
+def test_event_sae_s_layout_converts_and_is_measured_with_one_command(
+    tiny_policy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], loaded
+) -> None:
+    folder = event_sae(tmp_path / "openpi" / "libero_spatial" / "paligemma_l01")
+    tokens = np.random.default_rng(0).standard_normal((6, 20, WIDTH)).astype(np.float32) * 2
+    sites = {SITE: CollectedSite(WIDTH, "token", GROUPS)}
+    collection = Collection(loaded.policy_id, "tiny", sites, 20.0)
+    with ActivationWriter(tmp_path / "act", collection) as writer:
+        for number, rows in enumerate(tokens):
+            writer(SITE, rows, {"episode_id": f"e{number}", "step": 0, "residual_norm": 9.0})
+            writer.end_episode(success=True)
+    more = ["--activations", str(tmp_path / "act"), "--max-fvu", "1e9"]
+    assert convert(folder, tiny_policy_folder, tmp_path / "out", *more) == 0
+    card = SaeBundle.load(tmp_path / "out").card
+    weights = torch.load(folder / "ae.pt", weights_only=True)
+    flat = torch.from_numpy(tokens.reshape(-1, WIDTH))
+    before = torch.relu((flat - weights["b_dec"]) @ weights["encoder.weight"].T)
+    code = before * (before > weights["threshold"])
+    left = flat - (code @ weights["decoder.weight"].T + weights["b_dec"])
+    expected = left.square().sum() / (flat - flat.mean(0)).square().sum()
+    assert card.metrics["fvu"] == pytest.approx(float(expected), rel=1e-4)
+    assert card.metrics["l0"] == pytest.approx(float((code > 0).sum(1).float().mean()), rel=1e-4)
+    assert card.pooling == "token"
+    assert "FVU" in capsys.readouterr().out

@@ -26,7 +26,8 @@ class Unit(enum.IntEnum):
     RESIDUAL_NORM = 2  # fractions of the mean residual norm
 
 
-TOKEN_GROUPS = ("camera", "language", "state", "action")
+TOKEN_GROUPS = ("camera", "language", "state", "action", "token")
+"""Kinds of tokens; "token" are all of a site whose tokens nobody can tell apart."""
 
 
 @dataclass(frozen=True)

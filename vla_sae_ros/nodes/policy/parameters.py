@@ -26,6 +26,10 @@ class PolicyParameters:
         "settings, e.g. metaworld:task=push-v3",
     )
     map: str = parameter("", MAP_HELP)
+    unnorm_key: str = parameter(
+        "",
+        "OpenVLA: data set whose statistics turn its tokens into actions; empty = its only one",
+    )
     backend: str = parameter(
         "torch",
         "what computes the policy: torch, or onnx for an exported one (vla-sae export)",

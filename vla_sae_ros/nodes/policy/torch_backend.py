@@ -7,12 +7,14 @@ from pathlib import Path
 
 import torch
 
+from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.nodes.policy.activation_collector import ActivationCollector
 from vla_sae_ros.nodes.policy.parameters import PolicyParameters
 from vla_sae_ros.policy.checkpoints.device import usable_device
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.checkpoints.openvla_folder import is_openvla, load_openvla
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.inference import Engine
-from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sae import SaeBundle
 
 
@@ -25,13 +27,27 @@ def make_torch_engine(values: PolicyParameters, tell: Callable[[str], None]) -> 
     """
     torch.set_num_threads(values.threads)
     device = usable_device(values.device)
-    loaded = load_policy(Path(values.policy), device)
+    loaded = _load(values, device)
     bundles = [SaeBundle.load(folder, device) for folder in values.bundles]
     if values.compile == "never":
         return PolicyEngine(loaded, bundles)
     from vla_sae_ros.policy.compiled.engine import CompiledEngine
 
     return CompiledEngine(loaded, bundles, progress=tell)
+
+
+def _load(values: PolicyParameters, device: str) -> LoadedPolicy:
+    """Load with lerobot, or what OpenVLA's environment has instead of it."""
+    folder = Path(values.policy)
+    if is_openvla(folder):
+        return load_openvla(folder, device, values.unnorm_key)
+    if values.unnorm_key:
+        raise ConfigurationError(
+            complaint("unnorm_key of a policy that is not OpenVLA", values.unnorm_key, "none")
+        )
+    from vla_sae_ros.policy.loading import load_policy  # not in OpenVLA's environment
+
+    return load_policy(folder, device)
 
 
 def make_torch_collector(

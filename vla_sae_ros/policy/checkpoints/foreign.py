@@ -37,6 +37,11 @@ def refuse_foreign(folder: Path) -> None:
             f"{_OPENPI_STEPS}"
         )
     config = _read(folder / CONFIG)
+    if config.get("model_type") == "openvla":
+        raise ConfigurationError(
+            f"{folder} is OpenVLA's, which lerobot does not load. The policy node serves it in its "
+            "own environment (environments/openvla); docs/families.md says how to start it there."
+        )
     if config.keys() >= _OPENPI_FIELDS and "type" not in config:
         raise ConfigurationError(
             f"{folder} is a PyTorch checkpoint of openpi, which lerobot does not load as it is; "

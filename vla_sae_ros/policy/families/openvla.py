@@ -12,13 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vla_sae_ros.policy.checkpoints.openvla_folder import CAMERA, PICTURE_SIZE, OpenVLAPolicy
+from vla_sae_ros.policy.checkpoints.openvla_processing import cropped_side
 from vla_sae_ros.policy.families.adapter import Detachable, ResidualFunction, TokenMasks, full_mask
 from vla_sae_ros.policy.families.chunk import PreviousChunk, refuse_previous
 from vla_sae_ros.policy.families.decoding import DecodingStack, decoded_token_mask, is_decode
-from vla_sae_ros.policy.families.patches import CameraPatches, stretched
+from vla_sae_ros.policy.families.patches import CameraPatches, PixelBox, Size, stretched
 from vla_sae_ros.policy.families.site import Site
 
-CAMERA = "pixel_values"
+PIXELS = "pixel_values"
 FIRST_TOKENS = 1
 """The prompt's first token stands before the patches."""
 EMPTY_TOKEN = 29871
@@ -35,10 +37,15 @@ class OpenVLAAdapter:
     Args:
         model: with `language_model`, `vision_backbone`, `config`, `predict_action`.
         unnorm_key: data set whose statistics turn tokens into actions; None = the only one.
+        camera: what the one camera is called.
+        side: share of each side of the picture that the model is shown; the centre.
     """
 
-    def __init__(self, model: Any, unnorm_key: str | None = None) -> None:
+    def __init__(
+        self, model: Any, unnorm_key: str | None = None, camera: str = PIXELS, side: float = 1.0
+    ) -> None:
         self._model, self._unnorm_key = model, unnorm_key
+        self._camera, self._side = camera, side
         self._stack = DecodingStack(
             model.language_model.model.layers,
             model.language_model.config.hidden_size,
@@ -70,23 +77,45 @@ class OpenVLAAdapter:
         return {"camera": camera, "language": ~camera}
 
     def camera_patches(self, site: str, batch: Mapping[str, Tensor]) -> tuple[CameraPatches, ...]:
-        """Return the patches of the one camera, in pixels of the model's square input.
+        """Return the patches of the one camera, in pixels of its picture.
 
-        OpenVLA's own processor stretches the picture to it, so that fractions of the sides hold.
+        The picture is stretched to the model's square input; of a batch that does not say how
+        large it was, it is taken to be as large as that.
         """
         if is_decode(site):
             return ()
-        size = (int(batch[CAMERA].shape[-2]), int(batch[CAMERA].shape[-1]))
+        size = (int(batch[PIXELS].shape[-2]), int(batch[PIXELS].shape[-1]))
         patch = self._model.vision_backbone.featurizer.patch_embed.patch_size
         rows, columns = size[0] // patch[0], size[1] // patch[1]
         stop = FIRST_TOKENS + rows * columns
-        real = stretched(size, size)
-        return (CameraPatches(CAMERA, FIRST_TOKENS, stop, rows, columns, size, size, real),)
+        picture = size
+        if PICTURE_SIZE in batch:
+            height, width = batch[PICTURE_SIZE][0].tolist()
+            picture = (height, width)
+        real, first = _whole(size, self._side), FIRST_TOKENS
+        return (CameraPatches(self._camera, first, stop, rows, columns, picture, size, real),)
 
     def predict(
         self, batch: dict[str, Tensor], noise: Tensor, previous: PreviousChunk | None = None
     ) -> Tensor:
         """Return the one action (1, 1, A), in the data set's units: the model unnormalises it."""
         refuse_previous(previous, "OpenVLA")
-        action = self._model.predict_action(**batch, unnorm_key=self._unnorm_key, do_sample=False)
+        given = {name: value for name, value in batch.items() if name != PICTURE_SIZE}
+        action = self._model.predict_action(**given, unnorm_key=self._unnorm_key, do_sample=False)
         return torch.as_tensor(action, dtype=torch.float32)[None, None]
+
+
+def _whole(size: Size, side: float) -> PixelBox:
+    """Return where the whole picture lies round a model's input that shows its centre only."""
+    if side == 1.0:
+        return stretched(size, size)
+    margin = (1 / side - 1) / 2
+    height, width = size
+    return PixelBox(-margin * height, -margin * width, (1 + margin) * height, (1 + margin) * width)
+
+
+def openvla_adapter(policy: object) -> OpenVLAAdapter:
+    """Return the adapter of a loaded OpenVLA."""
+    assert isinstance(policy, OpenVLAPolicy)
+    side = cropped_side() if policy.crops else 1.0
+    return OpenVLAAdapter(policy.model, policy.unnorm_key, CAMERA, side)

@@ -6,9 +6,13 @@ import importlib
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.policy.families.adapter import PolicyAdapter
+
+if TYPE_CHECKING:
+    from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 
 
 @dataclass(frozen=True)
@@ -57,45 +61,36 @@ FAMILIES = {
     ),
     "groot": Family("vla_sae_ros.policy.families.groot", "groot_adapter"),
     "xvla": Family("vla_sae_ros.policy.families.xvla", "xvla_adapter"),
+    "openvla": Family("vla_sae_ros.policy.families.openvla", "openvla_adapter"),
 }
 """lerobot policy type -> adapter."""
-NOT_READ = {
-    "wall_x": (
-        "WALL-OSS makes its tokens inside lerobot's predict_action_chunk, so that nobody outside "
-        "knows which of them are pictures, words or padding, and its float32 form, in which "
-        "policies run on a CPU, stops at a state embedding that is always bfloat16"
-    ),
-}
-"""lerobot policy type that has no adapter -> why."""
+OTHERS = Family("vla_sae_ros.policy.families.modules", "module_adapter")
+"""Of every type that is not among them: its modules are its sites."""
 
 
-def why_not_read(policy_type: str) -> str:
-    """Return in words why no adapter reads this type of lerobot's; empty where none is known."""
-    return NOT_READ.get(policy_type, "")
-
-
-def require_family(policy_type: str) -> Family:
-    """Return the family of a policy type.
-
-    Raises:
-        ConfigurationError: no adapter for this family.
-    """
-    if policy_type not in FAMILIES:
-        raise ConfigurationError(
-            complaint(
-                "no adapter reads policies of this type",
-                policy_type,
-                sorted(FAMILIES),
-                why_not_read(policy_type),
-            )
-        )
-    return FAMILIES[policy_type]
+def family_of(policy_type: str) -> Family:
+    """Return the family of a policy type; OTHERS where it has no adapter of its own."""
+    return FAMILIES.get(policy_type, OTHERS)
 
 
 def adapter_for(policy_type: str, policy: object) -> PolicyAdapter:
-    """Return the adapter of this policy.
+    """Return a family's own adapter of this policy.
 
     Raises:
         ConfigurationError: no adapter for this family, or the policy cannot be tapped.
     """
-    return require_family(policy_type).adapter(policy)
+    if policy_type not in FAMILIES:
+        raise ConfigurationError(
+            complaint("no adapter reads policies of this type", policy_type, sorted(FAMILIES))
+        )
+    return FAMILIES[policy_type].adapter(policy)
+
+
+def adapter_of(loaded: LoadedPolicy) -> PolicyAdapter:
+    """Return the adapter of a loaded policy: its family's own, or that of its modules.
+
+    Raises:
+        ConfigurationError: the policy cannot be tapped.
+    """
+    name = loaded.policy.name
+    return adapter_for(name, loaded.policy) if name in FAMILIES else OTHERS.adapter(loaded)

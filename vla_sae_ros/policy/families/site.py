@@ -10,13 +10,17 @@ LAST_BACKBONE_LAYER = (
 )
 
 
+MODULE = "module:"
+"""Begins the name of a site that is a module's output, by the module's path."""
+
+
 @dataclass(frozen=True)
 class Site:
     """The residual stream after one decoder layer.
 
     Attributes:
         name: "<stack>.<layer>", e.g. "backbone.1" or "expert.0"; the same tokens pass all layers
-            of a stack.
+            of a stack. Or "module:<path>", a stack by itself.
         width: d of the residual stream.
         token_groups: kinds of tokens that pass through, of `core.steering.TOKEN_GROUPS`.
         runs_per_inference: 1 for a backbone layer, the denoising steps for an expert layer, one
@@ -36,7 +40,7 @@ class Site:
 
     @property
     def stack(self) -> str:
-        return self.name.split(".")[0]
+        return self.name if self.name.startswith(MODULE) else self.name.split(".")[0]
 
     def ran_as_often_as_it_should(self, runs: int) -> bool:
         """Return whether an inference with so many runs of this site was a whole one."""

@@ -12,7 +12,7 @@ from rich.table import Table
 from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.terminal import plain_console
-from vla_sae_ros.policy.families.registry import adapter_for
+from vla_sae_ros.policy.families.registry import adapter_of
 from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sae import SaeBundle, SparseAutoencoder, TopKSAE, load
@@ -170,7 +170,7 @@ def _origin(args: argparse.Namespace, dataset: ActivationDataset | None) -> SaeO
     if args.pooling is None:
         print(f"--pooling {pooling}, as the activations in {args.activations} were collected.")
     loaded = load_policy(args.policy)
-    sites = adapter_for(loaded.policy.name, loaded.policy).sites
+    sites = adapter_of(loaded).sites
     return SaeOrigin(
         loaded.policy_id,
         loaded.name,

@@ -1,0 +1,170 @@
+"""Loading OpenVLA's own folders, in its own environment; nothing here imports lerobot."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.policy.checkpoints.checkpoint_files import CONFIG
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.checkpoints.openvla_processing import (
+    prompt_of,
+    robot_gripper,
+    shown_picture,
+)
+from vla_sae_ros.policy.checkpoints.policy_id import policy_id_of
+
+CAMERA = "observation.images.image"
+"""What OpenVLA's one picture is called: LIBERO's agentview by itself, others by `map`."""
+PICTURE_SIZE = "picture_size"
+"""Of the batch: (1, 2) height and width of the picture before it was made square."""
+STATISTICS = "dataset_statistics.json"
+_LIBERO = "libero"
+_log = logging.getLogger(__name__)
+
+
+class OpenVLAPolicy(nn.Module):
+    """OpenVLA's model with what an engine asks of a policy.
+
+    Args:
+        model: an OpenVLAForActionPrediction.
+        unnorm_key: data set whose statistics turn its tokens into actions.
+    """
+
+    name = "openvla"
+
+    def __init__(self, model: Any, unnorm_key: str) -> None:
+        super().__init__()
+        self.model, self.unnorm_key = model, unnorm_key
+        width = int(model.get_action_dim(unnorm_key))
+        self.config = SimpleNamespace(
+            input_features={CAMERA: _feature("VISUAL", (3, 224, 224))},
+            output_features={"action": _feature("ACTION", (width,))},
+        )
+
+    @property
+    def crops(self) -> bool:
+        """Whether pictures are cropped and the gripper is LIBERO's, as its own evaluation does."""
+        return self.unnorm_key.startswith(_LIBERO)
+
+
+@dataclass(frozen=True)
+class OpenVLAInputs:
+    """Turns an observation into what the model takes, a batch of one."""
+
+    processor: Any
+    policy: OpenVLAPolicy
+
+    def __call__(self, frame: Mapping[str, Any]) -> dict[str, Tensor]:
+        picture = np.rint(frame[CAMERA].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+        shown = shown_picture(picture, self.policy.crops)
+        first = next(self.policy.model.parameters())
+        made = self.processor(prompt_of(str(frame["task"])), _image(shown), return_tensors="pt")
+        batch = {name: value.to(first.device) for name, value in made.items()}
+        batch["pixel_values"] = batch["pixel_values"].to(first.dtype)
+        return batch | {PICTURE_SIZE: torch.tensor([picture.shape[:2]])}
+
+
+@dataclass(frozen=True)
+class OpenVLAActions:
+    """Turns the model's actions into the robot's."""
+
+    policy: OpenVLAPolicy
+
+    def __call__(self, chunk: Tensor) -> Tensor:
+        return robot_gripper(chunk) if self.policy.crops else chunk
+
+
+def is_openvla(folder: Path) -> bool:
+    """Return whether a folder's config.json is OpenVLA's."""
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and config.get("model_type") == "openvla"
+
+
+def load_openvla(folder: Path, device: str = "cpu", unnorm_key: str = "") -> LoadedPolicy:
+    """Load an OpenVLA folder with transformers and the code that comes with it.
+
+    Args:
+        folder: as OpenVLA's training saves it.
+        device: torch's. On a CPU the model is float32, elsewhere bfloat16.
+        unnorm_key: data set whose statistics turn tokens into actions; may be left out where there
+            is one only.
+
+    Raises:
+        ConfigurationError: it cannot be loaded, or the data set is not among its own.
+    """
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise ConfigurationError(f"{folder} is OpenVLA's, and holds no *.safetensors.")
+    model, processor = _pretrained(folder, device)
+    own = folder / STATISTICS
+    if own.is_file():  # of a policy that was fine-tuned
+        model.norm_stats = json.loads(own.read_text(encoding="utf-8"))
+    policy = OpenVLAPolicy(model, _data_set(model.norm_stats, unnorm_key, folder)).eval()
+    return LoadedPolicy(
+        policy,
+        OpenVLAInputs(processor, policy),
+        OpenVLAActions(policy),
+        f"openvla from {folder.resolve().name} ({policy.unnorm_key})",
+        policy_id_of(*weights),
+        policy.config,
+    )
+
+
+def _data_set(statistics: Mapping[str, Any], wanted: str, folder: Path) -> str:
+    known = sorted(statistics)
+    if not wanted and len(known) == 1:
+        return known[0]
+    if wanted in known:
+        return wanted
+    raise ConfigurationError(
+        complaint(
+            f"unnorm_key for {folder}",
+            wanted or "none",
+            known,
+            "It names the data set whose statistics turn the policy's tokens into actions.",
+        )
+    )
+
+
+def _pretrained(folder: Path, device: str) -> tuple[Any, Any]:
+    """Return model and processor; both run code that lies in the folder."""
+    import transformers
+
+    _log.warning("%s brings its own code (trust_remote_code), which runs in this process.", folder)
+    dtype = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
+    try:
+        model = transformers.AutoModelForVision2Seq.from_pretrained(
+            folder, torch_dtype=dtype, low_cpu_mem_usage=True, trust_remote_code=True
+        )
+        processor = transformers.AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+    except Exception as error:  # somebody else's code raises anything
+        raise ConfigurationError(
+            f"OpenVLA in {folder} could not be loaded: {type(error).__name__}: {error}. It needs "
+            "an environment of its own, with transformers 4.40.1: environments/openvla."
+        ) from error
+    return model.to(device), processor
+
+
+def _image(picture: np.ndarray) -> Any:
+    from PIL import Image
+
+    return Image.fromarray(picture)
+
+
+def _feature(kind: str, shape: tuple[int, ...]) -> SimpleNamespace:
+    """Return a feature as lerobot's configurations have them."""
+    return SimpleNamespace(type=SimpleNamespace(name=kind), shape=shape)
