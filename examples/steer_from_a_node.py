@@ -80,7 +80,7 @@ class HeightSteering(Node):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--site", default="expert.1")
-    parser.add_argument("--feature", type=int, default=59)
+    parser.add_argument("--feature", type=int, default=265)
     parser.add_argument("--value", type=float, default=4.0, help="in multiples of its maximum")
     parser.add_argument("--below", type=float, default=1.2, help="[m] height of the hand")
     args = parser.parse_args()
