@@ -9,6 +9,7 @@ from PyQt5.QtCore import Qt
 
 from vla_sae_ros.panel.views.event_model import EventColumn, EventModel
 from vla_sae_ros.panel.views.events import EventsView
+from vla_sae_ros.panel.views.traces import marks
 
 
 @pytest.fixture
@@ -79,6 +80,16 @@ def test_only_what_is_alarming_can_be_shown(view, store, client, make_event) -> 
     assert len(column(view, EventColumn.KIND)) == 4
     view.only.setChecked(False)
     assert len(column(view, EventColumn.KIND)) == 7
+
+
+def test_a_cap_is_of_a_site_and_names_no_feature(view, store, client, make_event) -> None:
+    capped = make_event("capped", feature=0)
+    hear(store, client, capped)
+    view.refresh(store, 0.0)
+    assert column(view, EventColumn.FEATURE) == ["expert.0"]
+    assert [mark.text for mark in marks([capped])] == ["CAPPED expert.0"]
+    view.table.activated.emit(view.model.index(0, 0))
+    assert store.selected is None
 
 
 def test_the_log_is_bounded_and_a_correct_model(qtmodeltester, make_event) -> None:

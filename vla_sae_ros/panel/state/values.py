@@ -137,6 +137,11 @@ class EventView:
     unit: str = ""
     """Of the values, in words; empty = natural units."""
 
+    @property
+    def of_feature(self) -> bool:
+        """Whether it concerns one edit; a cap concerns all of a site's."""
+        return bool(self.site) and self.kind != "capped"
+
 
 @dataclass(frozen=True)
 class EpisodeView:

@@ -127,14 +127,14 @@ def event_words(event: EventView) -> tuple[str, ...]:
     change = ""
     if not (math.isnan(event.from_value) and math.isnan(event.to_value)):
         change = f"{_value(event.from_value)} → {_value(event.to_value)} {event.unit}".rstrip()
-    feature = f"{event.site} #{event.feature}" if event.site else ""
+    feature = f"{event.site} #{event.feature}" if event.of_feature else event.site
     return (
         _clock(event.received),
         _clock(event.time),
         kind,
         event.owner,
         feature,
-        change if feature else "",
+        change if event.site else "",
         event.reason,
     )
 

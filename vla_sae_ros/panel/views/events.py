@@ -92,7 +92,7 @@ class EventsView(QWidget):
     @guarded()
     def _choose(self, index: QModelIndex) -> None:
         event = self.model.shown[index.row()]
-        if event.site:
+        if event.of_feature:
             self._select((event.site, event.feature))
 
     def _make_table(self) -> QTableView:

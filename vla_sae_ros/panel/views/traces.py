@@ -112,6 +112,6 @@ def marks(events: Iterable[EventView]) -> list[EventMark]:
 
 
 def _words(event: EventView) -> str:
-    feature = f" #{event.feature}" if event.site else ""
+    what = f"#{event.feature}" if event.of_feature else event.site
     kind = event.kind.upper() if event.kind in ALARMING else event.kind
-    return f"{kind}{feature}"
+    return f"{kind} {what}".rstrip()
