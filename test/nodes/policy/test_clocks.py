@@ -9,7 +9,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from fake_bridge import PERIOD, START, FakeBridge
 from node_rigs import Rig, make_rig
-from patience import eventually
+from patience import PATIENCE, eventually
 from rclpy.executors import SingleThreadedExecutor
 from rosgraph_msgs.msg import Clock
 
@@ -22,6 +22,18 @@ NEAR = 1.01 * FIRST_STEP / 20.0
 """The first inference after a change is at least one FIRST_STEP of its ramp."""
 
 Served = tuple[Rig, FakeBridge, Callable[[int], None]]
+
+
+def change(node, transition: Callable[[], object]) -> None:
+    """Change the node's lifecycle where its callbacks run, as a request over the wire does.
+
+    From another thread, what the executor is waiting for would be destroyed under it.
+    """
+    task = node.executor.create_task(transition)
+    done = threading.Event()
+    task.add_done_callback(lambda _: done.set())
+    assert done.wait(PATIENCE)
+    task.result()
 
 
 @pytest.fixture
@@ -122,10 +134,10 @@ def test_no_revision_means_two_states_before_and_after_a_deactivation(served):
     bridge.chunk(0)
     assert bridge.steer(Edit(2, Mode.ADD, 6.0, "expert.1")).revision == 1
     first = bridge.wait_for(ActionChunk, lambda m: m.steering_revision == 1)
-    rig.node.trigger_deactivate()
+    change(rig.node, rig.node.trigger_deactivate)
     dropped = bridge.wait_for(SteeringEvent, lambda m: m.kind == SteeringEvent.REMOVED)
     assert "does not serve" in dropped.reason
-    rig.node.trigger_activate()
+    change(rig.node, rig.node.trigger_activate)
     bridge.connect()
     again = bridge.chunk(1)
     assert again.steering_revision > dropped.revision > first.steering_revision
@@ -138,7 +150,7 @@ def test_no_revision_means_two_states_before_and_after_a_deactivation(served):
 
 def test_an_inactive_policy_says_so_on_diagnostics(served):
     rig, bridge, _ = served
-    rig.node.trigger_deactivate()
+    change(rig.node, rig.node.trigger_deactivate)
     message = bridge.wait_for(
         DiagnosticArray, lambda m: any("inactive" in each.message for each in m.status)
     )
