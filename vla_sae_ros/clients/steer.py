@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from vla_sae_ros.clients import steer_preset
 from vla_sae_ros.clients.steer_client import SteerClient
+from vla_sae_ros.core.catalogue import said_test
 from vla_sae_ros.core.errors import SteeringRefused
 from vla_sae_ros.core.steering import Edit, Mode, Unit
 from vla_sae_ros.core.steering.edit import TOKEN_GROUPS
@@ -164,7 +165,7 @@ def _known(client: SteerClient, edit: Edit) -> str:
     name = f"“{info.label}”" if info.label else "not named"
     if not info.tests:
         return f"{name}, not tested by steering yet"
-    return "\n".join([name, *(f"  {test.outcome}: {test.words}" for test in info.tests)])
+    return "\n".join([name, *(f"  {said_test(test)}" for test in info.tests)])
 
 
 def _list(client: SteerClient, _args: argparse.Namespace) -> None:

@@ -53,6 +53,12 @@ class FeatureTest:
             )
 
 
+def said_test(test: Any) -> str:
+    """Return a `FeatureTest`, or a message of it, in one line, without its study."""
+    name = f" “{test.label}”" if test.label else ""
+    return f"{test.outcome}{name}: {test.words}"
+
+
 @dataclass(frozen=True)
 class FeatureEntry:
     """What is known about one feature of an SAE.

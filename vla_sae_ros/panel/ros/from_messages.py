@@ -10,6 +10,7 @@ import numpy.typing as npt
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image
 
+from vla_sae_ros.core.catalogue import said_test
 from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import ObservationError, complaint
 from vla_sae_ros.core.steering import EventKind, StateView, to_view
@@ -286,8 +287,7 @@ def one_line(text: str) -> str:
 
 
 def _test_words(test: FeatureTest) -> str:
-    name = f" “{test.label}”" if test.label else ""
-    return one_line(f"{test.outcome}{name}: {test.words} ({test.study}, {test.protocol})")
+    return one_line(f"{said_test(test)} ({test.study}, {test.protocol})")
 
 
 def _examples(info: FeatureInfo) -> tuple[Example, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vla_sae_ros.core.catalogue import CATALOGUE_FILE
+from vla_sae_ros.core.catalogue import CATALOGUE_FILE, said_test
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.sae.bundle import SaeBundle
 from vla_sae_ros.study.experiment.measure.analysis import analyse
@@ -41,6 +41,5 @@ def run(args: argparse.Namespace) -> int:
         print(f"{folder}:")
         for entry in catalogue.entries:
             for test in entry.tests:
-                name = f" “{test.label}”" if test.label else ""
-                print(f"  #{entry.feature} {test.outcome}{name}: {test.words}")
+                print(f"  #{entry.feature} {said_test(test)}")
     return 0
