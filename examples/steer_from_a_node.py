@@ -1,7 +1,8 @@
 """Steer the policy from a node of your own, by what the robot does: here, while the hand is low.
 
     vla-sae up sim                          # in another terminal
-    python examples/steer_from_a_node.py    # Ctrl-C ends it; so does the end of an episode
+    python examples/steer_from_a_node.py    # Ctrl-C ends it; so does the end of the
+                                            # first episode in which it steered
 
 You see a line when the node sets its edit and when it releases it, and in between, for each
 inference, what the feature would have been and what it was made. When this program is gone, its
@@ -31,6 +32,7 @@ class HeightSteering(Node):
     def __init__(self, edit: Edit, below: float) -> None:
         super().__init__("height_steering")
         self._edit, self._below, self._steers = edit, below, False
+        self._has_steered = False
         self.done = rclpy.Future()
         self._set = self.create_client(SetSteering, "steering/set")
         self._heartbeat = self.create_publisher(SteeringLease, "steering/heartbeat", qos.HEARTBEAT)
@@ -64,10 +66,12 @@ class HeightSteering(Node):
         if message.site == self._edit.site and self._edit.feature in listed:
             at = listed.index(self._edit.feature)
             natural, applied = message.natural[at], message.applied[at]
+            self._has_steered |= applied != natural
             print(f"step {message.observation_step}: {natural:.2f} -> {applied:.2f}", flush=True)
 
     def _on_episode(self, state: EpisodeState) -> None:
-        if state.status in (EpisodeState.SUCCEEDED, EpisodeState.FAILED) and self._steers:
+        over = state.status in (EpisodeState.SUCCEEDED, EpisodeState.FAILED)
+        if over and self._has_steered and not self.done.done():
             self.done.set_result(state.step)
 
     def _beat(self) -> None:

@@ -46,12 +46,16 @@ def test_a_process_can_take_several_domains_and_another_one_gets_none_of_them() 
 
 def test_a_domain_in_which_somebody_elses_node_runs_is_not_taken() -> None:
     free = int(domain_of_another_process(*CANDIDATES))  # and given back
-    context = Context()
-    rclpy.init(context=context, domain_id=free)
-    node = Node("somebody", context=context)
+    elsewhere = int(os.environ["ROS_DOMAIN_ID"])
+    contexts = [Context() for _ in range(2)]
+    for context, domain in zip(contexts, (elsewhere, free), strict=True):
+        rclpy.init(context=context, domain_id=domain)
+    # The second participant of a process is not the first of its domain.
+    nodes = [Node("somebody", context=context) for context in contexts]
     assert "are taken" in domain_of_another_process(free)
-    node.destroy_node()
-    context.shutdown()
+    for node, context in zip(nodes, contexts, strict=True):
+        node.destroy_node()
+        context.shutdown()
 
 
 def test_a_failure_shows_the_end_of_what_the_nodes_logged_since_the_test_began(

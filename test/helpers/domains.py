@@ -40,9 +40,13 @@ def take_domain(candidates: Sequence[int] = CANDIDATES) -> int:
 
 
 def _is_silent(domain: int) -> bool:
-    """Whether no node of this machine is in the domain: its first participant's ports are free."""
+    """Whether no node of this machine is in the domain: its participants' ports are free.
+
+    A participant's number, which gives its ports, counts the participants of its process in all
+    domains: a domain's only node need not be number 0. Beyond number 31 no other finds it here.
+    """
     first = 7400 + 250 * domain  # RTPS 9.6.1: multicast, and from 10 on two for each participant
-    for port in (first, first + 10, first + 11):
+    for port in (first, *range(first + 10, first + 10 + 2 * 32)):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:
                 probe.bind(("", port))
