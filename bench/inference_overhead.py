@@ -152,7 +152,7 @@ def _publisher() -> Callable[..., tuple[float, float]]:
         chunks.publish(to_chunk(job, inference, 1, 20.0, 0))
         handed_over = time.perf_counter(), time.thread_time()
         for site in inference.sites:
-            features.publish(to_features(job, inference, site, 1))
+            features.publish(to_features(job, inference, site, 1, 0))
         if heatmap and inference.draw is not None:
             pictures.publish(to_image(inference.draw(heatmap, 0), to_header(0)))
         return handed_over

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from bag_fixtures import START, SyntheticBag
 
 from vla_sae_ros.bags.episode_trace import Annotation
 from vla_sae_ros.bags.pictures import picture_of
@@ -128,3 +129,45 @@ def test_a_folder_that_is_no_complete_bag_is_refused_by_name(
         (folder / "metadata.yaml").write_text("nonsense: 1\n")
     with pytest.raises(RecordingError, match="not_a_bag"):
         read_bag(folder)
+
+
+def test_a_policy_that_was_started_again_counts_anew_and_is_told_apart(tmp_path: Path) -> None:
+    bag = SyntheticBag(tmp_path / "bag")
+    bag.write(
+        START,
+        "/episode",
+        "vla_sae_ros/msg/EpisodeState",
+        header=bag.header(START),
+        start=bag.time(START),
+        episode_id="e",
+        status=2,
+        control_rate=20.0,
+    )
+    made = ((5, 1, 0), (5, 2, 1), (9, 1, 2), (9, 2, 3))  # policy_start, inference, step
+    for start, inference, step in made:
+        stamp = START + step * 50_000_000
+        of = {"header": bag.header(stamp), "policy_start": start}
+        bag.write(
+            stamp,
+            "/policy/features",
+            "vla_sae_ros/msg/FeatureActivations",
+            episode_id="e",
+            site="expert.1",
+            inference=inference,
+            steering_revision=inference,
+            observation_step=step,
+            **of,
+        )
+        for kind, name in (("State", "state"), ("Event", "events")):
+            bag.write(
+                stamp, f"/steering/{name}", f"vla_sae_ros/msg/Steering{kind}", revision=1, **of
+            )
+    bag.writer.close()
+    (episode,) = read_bag(tmp_path / "bag").episodes
+    stream = episode.features["expert.1"]
+    assert list(zip(stream.policy_start, stream.inference, stream.step, strict=True)) == list(made)
+    starts = [start for start, _, _ in made]
+    assert [each.policy_start for each in episode.steering] == starts
+    assert [(each.policy_start, each.revision) for each in episode.notes] == [
+        (start, 1) for start in starts
+    ]

@@ -172,10 +172,11 @@ class ServedBag:
         self._chunk_id += 1
         self._put("policy/action_chunk", to_chunk(job, inference, self._chunk_id, 20.0, START))
         for site in inference.sites:
-            self._put("policy/features", to_features(job, inference, site, self._chunk_id))
+            features = to_features(job, inference, site, self._chunk_id, START)
+            self._put("policy/features", features)
 
     def _publish_state(self, view: StateView) -> None:
-        self._put("steering/state", from_state(view))
+        self._put("steering/state", from_state(view, START))
         self._published = view
 
     def _put(self, topic: str, message: Any) -> None:

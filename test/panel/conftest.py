@@ -223,6 +223,7 @@ def make_activations() -> Callable[..., Activations]:
         time: float = 0.0,
         revision: int = 1,
         capped: bool = False,
+        policy_start_ns: int = 0,
     ) -> Activations:
         features = sorted(values)
         pairs = np.array([values[each] for each in features], np.float32).reshape(-1, 2)
@@ -240,6 +241,7 @@ def make_activations() -> Callable[..., Activations]:
             capped=capped,
             bypassed=False,
             inference_ms=140.0,
+            policy_start_ns=policy_start_ns,
         )
 
     return make
@@ -256,6 +258,7 @@ def make_steering() -> Callable[..., StateView]:
         owner: str = "panel_test",
         phase: Phase = Phase.HOLDING,
         time: float = 0.0,
+        policy_start_ns: int = 0,
     ) -> StateView:
         return StateView(
             revision,
@@ -275,6 +278,7 @@ def make_steering() -> Callable[..., StateView]:
                 )
                 for site, feature, value in edits
             ),
+            policy_start_ns,
         )
 
     return make

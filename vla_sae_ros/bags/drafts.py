@@ -31,6 +31,7 @@ from vla_sae_ros.bags.timeline import (
     stamp_of,
 )
 from vla_sae_ros.core.errors import RecordingError
+from vla_sae_ros.core.steering import policy_start_of
 
 OUTSIDE = ""
 _OWN_PLACE = {"executed_action": "step", "policy/features": "observation_step"}
@@ -269,7 +270,10 @@ def _streams(placed: Sequence[Placed]) -> dict[str, FeatureStream]:
 
 
 def _stream(site: str, placed: list[Placed]) -> FeatureStream:
-    placed = sorted(placed, key=lambda each: each.message.inference)
+    # A policy that was started again counts its inferences anew.
+    placed = sorted(
+        placed, key=lambda each: (policy_start_of(each.message), each.message.inference)
+    )
 
     def column(name: str, dtype: Any) -> Any:
         return np.array([getattr(each.message, name) for each in placed], dtype)
@@ -295,6 +299,7 @@ def _stream(site: str, placed: list[Placed]) -> FeatureStream:
         capped=column("capped", bool),
         bypassed=column("bypassed", bool),
         received=np.array([each.received for each in placed]),
+        policy_start=np.array([policy_start_of(each.message) for each in placed], np.uint64),
     )
 
 
@@ -307,7 +312,12 @@ def _snapshot(placed: Placed) -> SteeringSnapshot:
         for each in message.edits
     )
     return SteeringSnapshot(
-        placed.step, message.revision, bool(message.bypass), edits, placed.received
+        placed.step,
+        message.revision,
+        bool(message.bypass),
+        edits,
+        placed.received,
+        policy_start_of(message),
     )
 
 
@@ -327,6 +337,9 @@ def steering_note(message: Any, step: int, received: float) -> SteeringNote:
         float(message.to_value),
         message.reason,
         received,
+        int(getattr(message, "revision", 0)),
+        getattr(message, "node", ""),
+        policy_start_of(message),
     )
 
 

@@ -58,6 +58,9 @@ class FeatureStream:
     """(N,) steering was bypassed."""
     received: FloatArray
     """(N,) [s] time of reception since the bag's first message."""
+    policy_start: UintArray
+    """(N,) [ns since the epoch] when the policy began to serve; `inference` and `revision` count
+    anew with another one. 0 in older bags, which do not tell."""
 
     def dense(self, features: Sequence[int]) -> tuple[Float32Array, Float32Array]:
         """Return (natural, applied), each (N, len(features)); 0 where a feature is not listed."""
@@ -124,6 +127,8 @@ class SteeringSnapshot:
     edits: tuple[EditSnapshot, ...]
     received: float = math.nan
     """[s] time of reception since the bag's first message."""
+    policy_start: int = 0
+    """[ns since the epoch] when the policy began to serve; 0 in older bags, which do not tell."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,12 @@ class SteeringNote:
     reason: str
     received: float = math.nan
     """[s] time of reception since the bag's first message."""
+    revision: int = 0
+    """After the event."""
+    node: str = ""
+    """Full name of the node that asked, as far as the graph told; empty in older bags."""
+    policy_start: int = 0
+    """[ns since the epoch] when the policy began to serve; 0 in older bags, which do not tell."""
 
 
 @dataclass(frozen=True)

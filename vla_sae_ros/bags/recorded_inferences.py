@@ -14,7 +14,7 @@ from vla_sae_ros.bags.opened_bag import OpenedBag, messages
 from vla_sae_ros.bags.timeline import nanoseconds, stamp_of
 from vla_sae_ros.core.errors import VlaSaeError
 from vla_sae_ros.core.readout import SiteReadout
-from vla_sae_ros.core.steering import Snapshot, snapshot_of, to_view
+from vla_sae_ros.core.steering import Snapshot, policy_start_of, snapshot_of, to_view
 
 SECOND = 1e9  # [ns]
 Actions = npt.NDArray[np.float32]
@@ -91,7 +91,7 @@ def recorded_inferences(bag: OpenedBag) -> RecordedInferences:
     for (received, chunk), snapshot in zip(chunks, snapshots, strict=True):
         request = requests.get(_asked(chunk, chunk.observation_step))
         if request is not None:
-            sites = readouts[chunk.chunk_id, stamp_of(chunk)]
+            sites = _told(readouts, int(chunk.policy_start), chunk.chunk_id, stamp_of(chunk))
             made.append(_inference(received, chunk, request, sites, snapshot))
     return RecordedInferences(tuple(made), len(chunks) - len(made))
 
@@ -104,13 +104,17 @@ def _asked(message: Any, step: int) -> tuple[str, int, int]:
     return message.episode_id, int(step), int(getattr(message, "instruction_revision", 0))
 
 
-StateKey = tuple[int, int]
-"""(stamp [ns], revision) of a steering state."""
+StateKey = tuple[int, int, int]
+"""(policy_start [ns], stamp [ns], revision) of a steering state; policy_start is 0 where the bag
+does not tell, as older ones."""
+Readouts = dict[tuple[int, int, int], dict[str, SiteReadout]]
+"""(policy_start [ns] or 0, chunk id, stamp [ns]) -> site -> read-out."""
 
 
 def to_snapshot(message: Any) -> tuple[StateKey, Snapshot]:
     """Return what a SteeringState says an inference applies, with its key."""
-    return (stamp_of(message), int(message.revision)), snapshot_of(to_view(message))
+    key = policy_start_of(message), stamp_of(message), int(message.revision)
+    return key, snapshot_of(to_view(message))
 
 
 def _snapshots(bag: OpenedBag) -> Iterator[tuple[StateKey, Snapshot]]:
@@ -123,7 +127,8 @@ def _snapshots(bag: OpenedBag) -> Iterator[tuple[StateKey, Snapshot]]:
 
 def _state_key(chunk: Any) -> StateKey:
     # The steering counts in seconds: its stamps have been through a float.
-    return round(stamp_of(chunk) / SECOND * SECOND), int(chunk.steering_revision)
+    stamp = round(stamp_of(chunk) / SECOND * SECOND)
+    return int(chunk.policy_start), stamp, int(chunk.steering_revision)
 
 
 def _matched(
@@ -136,26 +141,32 @@ def _matched(
     published last before it.
     """
     own = {key: place for place, (key, _) in enumerate(states)}
-    of_revision: dict[int, list[int]] = defaultdict(list)
-    for place, ((_, revision), _) in enumerate(states):
-        of_revision[revision].append(place)
+    of_revision: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for place, ((start, _, revision), _) in enumerate(states):
+        of_revision[start, revision].append(place)
     found: list[Snapshot | None] = []
     end = len(states)
-    for key in reversed(wanted):
-        if key in own:
-            end = min(end, own[key])
-            found.append(states[own[key]][1])
+    for start, stamp, revision in reversed(wanted):
+        exact = own.get((start, stamp, revision), own.get((0, stamp, revision)))
+        if exact is not None:
+            end = min(end, exact)
+            found.append(states[exact][1])
             continue
-        earlier = [place for place in of_revision[key[1]] if place < end]
+        known = of_revision.get((start, revision)) or of_revision.get((0, revision), [])
+        earlier = [place for place in known if place < end]
         found.append(states[earlier[-1]][1] if earlier else None)
     return found[::-1]
 
 
-def _readouts(bag: OpenedBag) -> dict[tuple[int, int], dict[str, SiteReadout]]:
-    """Return (chunk id, stamp [ns]) -> site -> read-out."""
-    found: dict[tuple[int, int], dict[str, SiteReadout]] = defaultdict(dict)
+def _told(readouts: Readouts, start: int, chunk_id: int, stamp: int) -> dict[str, SiteReadout]:
+    exact = readouts.get((start, chunk_id, stamp))
+    return exact if exact is not None else readouts.get((0, chunk_id, stamp), {})
+
+
+def _readouts(bag: OpenedBag) -> Readouts:
+    found: Readouts = defaultdict(dict)
     for _, each in messages(bag, "policy/features"):
-        found[each.chunk_id, stamp_of(each)][each.site] = SiteReadout(
+        found[policy_start_of(each), each.chunk_id, stamp_of(each)][each.site] = SiteReadout(
             each.site,
             each.index,
             each.natural,

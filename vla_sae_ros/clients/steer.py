@@ -10,6 +10,7 @@ from vla_sae_ros.clients import steer_preset
 from vla_sae_ros.clients.steer_client import SteerClient
 from vla_sae_ros.core.catalogue import said_test
 from vla_sae_ros.core.errors import SteeringRefused
+from vla_sae_ros.core.one_line import one_line
 from vla_sae_ros.core.steering import Edit, Mode, Unit
 from vla_sae_ros.core.steering.edit import TOKEN_GROUPS
 from vla_sae_ros.core.steering.preset import condition_entries, parse_condition
@@ -162,10 +163,10 @@ def _known(client: SteerClient, edit: Edit) -> str:
     info = client.known(edit.site, edit.feature)
     if info is None:
         return "The policy's catalogue does not list it."
-    name = f"“{info.label}”" if info.label else "not named"
+    name = f"“{one_line(info.label)}”" if info.label else "not named"
     if not info.tests:
         return f"{name}, not tested by steering yet"
-    return "\n".join([name, *(f"  {said_test(test)}" for test in info.tests)])
+    return "\n".join([name, *(f"  {one_line(said_test(test))}" for test in info.tests)])
 
 
 def _list(client: SteerClient, _args: argparse.Namespace) -> None:
@@ -185,7 +186,7 @@ def _one_line(standing: SteeringEditState) -> str:
     return (
         f"{edit.site} {edit.feature}: {mode.name.lower()}{value}{unit}, "
         f"{PHASES[standing.phase]} at {standing.weight:.0%} of {standing.commanded:g}, "
-        f"by {standing.owner}{' (hold)' if edit.hold else ''}{_when(standing)}"
+        f"by {one_line(standing.owner)}{' (hold)' if edit.hold else ''}{_when(standing)}"
     )
 
 

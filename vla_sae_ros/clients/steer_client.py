@@ -62,16 +62,22 @@ class SteerClient(Client):
         return next((one for one in features if (one.site, one.feature) == (site, feature)), None)
 
     def wait_until_gone(self, revision: int) -> None:
-        """Wait until this client's edits, set at `revision`, have left the state but for `hold`."""
+        """Wait until this client's edits, set at `revision`, have left the state but for `hold`, or
+        the policy that they were set at was started again."""
         with self._changed:
-            self._changed.wait_for(lambda: self._gone(revision))
+            of = self._state
+            self._changed.wait_for(lambda: self._gone(revision, of))
 
     def release(self, edit: Edit) -> None:
         """Ramp an edit of this client's back to natural."""
         self.set_steering([], release=[edit.key])
 
-    def _gone(self, revision: int) -> bool:
-        if self._state is None or self._state.revision < revision:
+    def _gone(self, revision: int, of: SteeringState | None) -> bool:
+        if self._state is None:
+            return False
+        if of is not None and self._state.policy_start != of.policy_start:
+            return True
+        if self._state.revision < revision:
             return False
         return all(each.edit.hold or each.owner != self.name for each in self._state.edits)
 

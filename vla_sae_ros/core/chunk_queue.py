@@ -69,6 +69,8 @@ class PlannedAction:
     chunk_index: int
     """Row of the chunk: step - observation_step."""
     steering_revision: int
+    policy_start_ns: int
+    """Of the chunk."""
 
 
 class ChunkQueue:
@@ -154,7 +156,14 @@ class ChunkQueue:
         row = step - chunk.observation_step
         if not 0 <= row < len(chunk.actions):
             return None
-        return PlannedAction(chunk.actions[row], step, chunk.chunk_id, row, chunk.steering_revision)
+        return PlannedAction(
+            chunk.actions[row],
+            step,
+            chunk.chunk_id,
+            row,
+            chunk.steering_revision,
+            chunk.policy_start_ns,
+        )
 
     def _objection(self, chunk: Chunk) -> tuple[Refusal | None, str]:
         malformed = self._malformed(chunk)

@@ -56,7 +56,7 @@ def _from_condition(when: Condition | None) -> SteeringCondition:
     )
 
 
-def from_state(view: StateView) -> SteeringState:
+def from_state(view: StateView, policy_start_ns: int = 0) -> SteeringState:
     """Return the message of the whole state, stamped with the observation it was evaluated for."""
     stamp_ns = round(view.observation_time * NANOSECONDS)
     return SteeringState(
@@ -66,11 +66,17 @@ def from_state(view: StateView) -> SteeringState:
         cap=view.cap,
         slew_limit=view.slew_limit,
         edits=[_from_standing(edit) for edit in view.edits],
+        policy_start=policy_start_ns,
     )
 
 
-def from_event(event: Event, header: Header) -> SteeringEvent:
-    """Return the message of one line of the audit trail, its texts bounded."""
+def from_event(
+    event: Event, header: Header, policy_start_ns: int = 0, asked_by: str = ""
+) -> SteeringEvent:
+    """Return the message of one line of the audit trail, its texts bounded.
+
+    asked_by: the node that asked for the change, see `Callers`; empty = nobody did.
+    """
     return SteeringEvent(
         header=header,
         revision=event.revision,
@@ -81,6 +87,8 @@ def from_event(event: Event, header: Header) -> SteeringEvent:
         from_value=event.from_value,
         to_value=event.to_value,
         reason=bounded(event.reason),
+        policy_start=policy_start_ns,
+        node=asked_by,
     )
 
 

@@ -15,7 +15,7 @@ from rosgraph_msgs.msg import Clock
 
 from vla_sae_ros.core.steering import Edit, Mode
 from vla_sae_ros.core.steering.slot import FIRST_STEP
-from vla_sae_ros.msg import ActionChunk, SteeringEvent, SteeringState
+from vla_sae_ros.msg import ActionChunk, FeatureActivations, SteeringEvent, SteeringState
 from vla_sae_ros.wire.conversions import to_ns, to_time
 
 NEAR = 1.01 * FIRST_STEP / 20.0
@@ -142,9 +142,14 @@ def test_no_revision_means_two_states_before_and_after_a_deactivation(served):
     again = bridge.chunk(1)
     assert again.steering_revision > dropped.revision > first.steering_revision
     assert again.policy_start > first.policy_start
+    assert dropped.policy_start == first.policy_start
+    bridge.wait_for(FeatureActivations, lambda m: m.policy_start == again.policy_start)
     edited: dict[int, set[bool]] = {}
     for state in bridge.got[SteeringState]:
         edited.setdefault(state.revision, set()).add(bool(state.edits))
+    for kind in (SteeringState, FeatureActivations):
+        starts = {message.policy_start for message in bridge.got[kind]}
+        assert starts == {first.policy_start, again.policy_start}, kind
     assert all(len(each) == 1 for each in edited.values()), edited
 
 

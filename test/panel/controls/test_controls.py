@@ -238,7 +238,7 @@ def test_a_stopped_robot_says_why_and_what_to_do(pane, store, client) -> None:
         1,
     )
     pane.refresh(store, 0.0)
-    words = pane.robot.state.text()
+    words = pane.robot.state.text() + pane.robot.state.toolTip()
     for part in (
         "STOPPED",
         "lease_expired: 'panel_1' did not renew",

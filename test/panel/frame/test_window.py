@@ -32,7 +32,13 @@ from vla_sae_ros.panel.frame.shortcuts import SHORTCUTS
 from vla_sae_ros.panel.frame.window import PanelWidget
 from vla_sae_ros.panel.ros.from_messages import catalogue_view
 from vla_sae_ros.panel.ros.ros_client import RosClient
-from vla_sae_ros.panel.state.values import FeatureName, RequestResult, TakeoverView
+from vla_sae_ros.panel.state.values import (
+    FeatureName,
+    RecordingView,
+    RequestResult,
+    RobotView,
+    TakeoverView,
+)
 from vla_sae_ros.panel.table.delegates import x_of
 from vla_sae_ros.panel.table.table_columns import Column
 from vla_sae_ros.panel.table.table_model import Filter
@@ -223,6 +229,43 @@ def test_a_narrow_panel_keeps_its_sliders_and_folds_the_views_away(panel) -> Non
     assert right.isVisible()
 
 
+def test_names_and_reasons_of_others_do_not_widen_the_window(panel, client, make_steering) -> None:
+    long = "no owner: " + 40 * "<b>wide</b> "
+    client.incoming.takeovers.put("", TakeoverView(True, long, True, 3, long))
+    client.incoming.recordings.put("", RecordingView("FAILED", "/b", 0.0, 0, 0, 0, long))
+    client.incoming.steering.put(make_steering(("backbone.1", 1, 2.0), owner=long))
+    panel.tick()
+    assert not panel.status.takeover_label.isHidden() and long in panel.status.takeover_label.text()
+    panel.resize(600, 700)
+    QApplication.processEvents()
+    assert panel.width() == 600
+
+
+def test_at_1280_by_800_what_moves_or_stops_a_robot_is_reached_without_scrolling(
+    panel, client
+) -> None:
+    client.commands.offered |= {"run_episode"} | {
+        f"bridge/{name}" for name in ("enable", "stop", "recover", "takeover")
+    }
+    detail = "no chunk for 3.0 s: the policy is lost, or its machine is too slow"
+    counts = (1000, 3, 0.004, 1000, 12, 3, 7, 2)
+    client.incoming.robots.put(
+        "",
+        RobotView("STOPPED", "policy_lost", detail, "fr3", "franky", "panel_test", 0.4, *counts),
+    )
+    panel.resize(1280, 800)
+    right = next(tabs for tabs in panel.areas.tabs if tabs.accessibleName() == Area.RIGHT.value)
+    pane = panel.areas.view("Episode")
+    right.setCurrentIndex([right.tabText(i) for i in range(right.count())].index("Episode"))
+    panel.tick()
+    QApplication.processEvents()
+    assert (panel.width(), panel.height()) == (1280, 800)
+    seen = pane.viewport().rect()
+    for button in (pane.robot.enable, pane.robot.recover, pane.run, pane.cancel):
+        area = button.rect().translated(button.mapTo(pane.viewport(), QPoint(0, 0)))
+        assert button.isVisible() and seen.contains(area), button.text()
+
+
 def test_the_order_is_held_while_a_slider_is_dragged(panel, client, make_activations) -> None:
     area = cell(panel, ("backbone.1", 1))
     QTest.mousePress(panel.table.viewport(), Qt.MouseButton.LeftButton, pos=area.center())
@@ -357,7 +400,7 @@ def test_the_status_says_who_moves_the_arm_by_hand(by_hand) -> None:
     assert "BY HAND" in label.text() and "F4" in label.text()
     by_hand.tell_takeover("script", silent=True, refused=3, refusal="too fast")
     assert label.text() == "BY HAND of script, SILENT: holds still, 3 commands refused"
-    assert label.toolTip() == "too fast"
+    assert label.toolTip() == f"{label.text()}   too fast"
     by_hand.tell_takeover("", False)
     assert label.isHidden()
 

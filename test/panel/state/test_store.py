@@ -47,7 +47,8 @@ def test_inferences_that_count_from_one_again_are_a_restarted_policys(
     store, incoming, make_activations
 ) -> None:
     incoming.activations.put(make_activations("expert.0", {1: (2.0, 2.0)}, 700, time=10.0))
-    incoming.activations.put(make_activations("expert.0", {1: (4.0, 4.0)}, 1, time=12.0))
+    restarted = make_activations("expert.0", {1: (4.0, 4.0)}, 1, time=8.0, policy_start_ns=5)
+    incoming.activations.put(restarted)
     store.take(incoming)
     assert store.columns.natural[store.columns.row_of(("expert.0", 1))] == 4.0
     assert store.counters.late == 0
@@ -115,12 +116,14 @@ def test_a_restarted_policys_first_state_survives_its_catalogue(
 ) -> None:
     incoming.steering.put(make_steering(("expert.0", 1, 2.0), revision=4, time=9.0))
     store.take(incoming)
-    incoming.steering.put(make_steering(revision=0))  # latched topics come in any order
+    incoming.steering.put(
+        make_steering(revision=4, policy_start_ns=5)
+    )  # latched topics come in any order
     (notice,) = store.take(incoming).notices
     assert "restarted" in notice and "1 edits" in notice
     incoming.catalogues.put("", make_catalogue(size=6, policy="policy-b"))
     store.take(incoming)
-    assert store.steering is not None and store.steering.revision == 0
+    assert store.steering is not None and store.steering.policy_start_ns == 5
 
 
 def test_a_steering_state_that_comes_late_is_left_out_and_counted(

@@ -12,7 +12,7 @@ from vla_sae_ros.core.steering.preset import (
     preset_of,
     read_preset,
 )
-from vla_sae_ros.core.steering.reading import to_edit, to_view
+from vla_sae_ros.core.steering.reading import policy_start_of, to_edit, to_view
 from vla_sae_ros.core.steering.site import SteeringSite
 from vla_sae_ros.core.steering.slot import Phase
 from vla_sae_ros.core.steering.snapshot import Snapshot, StandingEdit, StateView, snapshot_of
@@ -40,6 +40,7 @@ __all__ = [
     "check_size",
     "format_preset",
     "parse_preset",
+    "policy_start_of",
     "preset_of",
     "read_preset",
     "snapshot_of",

@@ -79,7 +79,14 @@ def to_view(message: Any) -> StateView:
         float(message.slew_limit),
         stamp.sec + stamp.nanosec / NANOSECONDS,
         tuple(_standing(edit) for edit in message.edits),
+        policy_start_of(message),
     )
+
+
+def policy_start_of(message: Any) -> int:
+    """Return when the policy began to serve that a message is of [ns]; 0 in bags of versions that
+    did not tell."""
+    return int(getattr(message, "policy_start", 0))
 
 
 def _standing(message: Any) -> StandingEdit:

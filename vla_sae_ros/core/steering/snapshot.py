@@ -82,6 +82,9 @@ class StateView:
     observation_time: float
     """[s] stamp of the observation it was evaluated for; 0 before the first."""
     edits: tuple[StandingEdit, ...]
+    policy_start_ns: int = 0
+    """[ns since the epoch] when the policy began to serve that it is a state of; 0 = not told. With
+    another one, revisions begin anew."""
 
     def says_the_same(self, other: StateView) -> bool:
         """Whether both states act alike: equal but for the clock and the leases."""

@@ -66,6 +66,7 @@ def to_executed(tick: ExecutedTick) -> ExecutedAction:
         message.chunk_id = tick.planned.chunk_id
         message.chunk_index = tick.planned.chunk_index
         message.steering_revision = tick.planned.steering_revision
+        message.policy_start = tick.planned.policy_start_ns
     return message
 
 

@@ -42,7 +42,7 @@ def to_chunk(
 
 
 def to_features(
-    job: Job, inference: Inference, site: SiteReadout, chunk_id: int
+    job: Job, inference: Inference, site: SiteReadout, chunk_id: int, policy_start_ns: int
 ) -> FeatureActivations:
     """Return the message of one site's active features. An inference counts like its chunk."""
     return FeatureActivations(
@@ -63,6 +63,7 @@ def to_features(
         bypassed=inference.bypassed,
         inference_ms=inference.milliseconds,
         tap_ms=site.tap_ms,
+        policy_start=policy_start_ns,
     )
 
 

@@ -93,7 +93,7 @@ class PolicyServer:
         self._heatmap = HeatmapPublisher(node, engine, options.heatmap)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         bundles = {bundle.card.site: bundle.bundle_id for bundle in engine.bundles}
-        self._service = SteeringService(node, steering, self._replan, bundles)
+        self._service = SteeringService(node, steering, self._replan, bundles, self._start_ns)
         self._episode = (
             node.create_subscription(
                 EpisodeState, "episode", collector.episode_changed, qos.LATCHED
@@ -159,7 +159,9 @@ class PolicyServer:
     def _done(self, job: Job, inference: Inference) -> None:
         """Publish what was read out, on the worker's thread."""
         for site in inference.sites:
-            self._features.publish(to_features(job, inference, site, self._chunk_id))
+            self._features.publish(
+                to_features(job, inference, site, self._chunk_id, self._start_ns)
+            )
             self._unlisted += site.unlisted
         self._heatmap.publish(job, inference)
         if self._collector is not None:

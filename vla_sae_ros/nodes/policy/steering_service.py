@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
@@ -25,11 +26,24 @@ from vla_sae_ros.core.steering.condition import Readings
 from vla_sae_ros.msg import SteeringEvent, SteeringLease, SteeringState
 from vla_sae_ros.srv import ApplyPreset, SetSteering
 from vla_sae_ros.wire import qos
+from vla_sae_ros.wire.callers import Callers
 from vla_sae_ros.wire.steady import steady_timer
 from vla_sae_ros.wire.steering_messages import from_event, from_state
 
 LEASE_CHECK_PERIOD = 0.1  # [s]
 UNNAMED_OWNER = "service call"  # SetBool and Trigger carry no owner
+ASKED_FOR = frozenset(
+    {
+        EventKind.SET,
+        EventKind.REFUSED,
+        EventKind.RELEASED,
+        EventKind.BYPASS,
+        EventKind.RESET,
+        EventKind.PRESET,
+        EventKind.LIMITS,
+    }
+)
+"""Events that follow from a request, at once."""
 
 
 class SteeringService:
@@ -40,6 +54,7 @@ class SteeringService:
         steering: the state.
         on_change: called after every accepted change, so that the policy replans.
         bundles: site -> content id of its bundle, which a preset may name.
+        policy_start_ns: when the policy began to serve; None = now.
     """
 
     def __init__(
@@ -48,9 +63,12 @@ class SteeringService:
         steering: Steering,
         on_change: Callable[[], None],
         bundles: Mapping[str, str],
+        policy_start_ns: int | None = None,
     ) -> None:
         self._node, self._steering, self._on_change = node, steering, on_change
         self._bundles = bundles
+        # Tells processes apart, so never a simulation's time.
+        self._start_ns = time.time_ns() if policy_start_ns is None else policy_start_ns
         self._state = node.create_publisher(SteeringState, "steering/state", qos.LATCHED)
         self._events = node.create_publisher(SteeringEvent, "steering/events", qos.EVENTS)
         self._services = [
@@ -65,6 +83,7 @@ class SteeringService:
             SteeringLease, "steering/heartbeat", self._renew, qos.HEARTBEAT
         )
         self._timer = steady_timer(node, LEASE_CHECK_PERIOD, self._expire)
+        self._callers = Callers(node)
         self._publishing = threading.Lock()
         self._published: StateView | None = None
         self.publish()
@@ -87,7 +106,7 @@ class SteeringService:
     def set_limits(self, limits: SteeringLimits, owner: str) -> None:
         """Hold everything from now on to these limits, and say so."""
         self._steering.set_limits(limits, owner)
-        self._changed()
+        self._changed("~/set_parameters", owner)
 
     def publish(self) -> None:
         """Publish the state as it is."""
@@ -114,19 +133,22 @@ class SteeringService:
         self._publish_events()
 
     def _publish(self, view: StateView) -> None:
-        self._state.publish(from_state(view))
+        self._state.publish(from_state(view, self._start_ns))
         self._published = view
 
-    def _changed(self) -> None:
+    def _changed(self, service: str = "", owner: str = "") -> None:
         self._on_change()
-        self._publish_events()
+        self._publish_events(service, owner)
         self.publish()
 
-    def _publish_events(self) -> None:
+    def _publish_events(self, service: str = "", owner: str = "") -> None:
+        """Publish what has happened; what this owner did was asked for by this service."""
         events = self._steering.drain_events()
         header = from_state(self._steering.view()).header
         for event in events:
-            self._events.publish(from_event(event, header))
+            asked = service and event.kind in ASKED_FOR and event.owner == owner
+            node = self._callers.of(service, owner) if asked else ""
+            self._events.publish(from_event(event, header, self._start_ns, node))
             if event.kind is EventKind.REFUSED:
                 self._node.get_logger().warning(
                     f"steering of {event.owner!r} refused: {event.reason}"
@@ -145,7 +167,7 @@ class SteeringService:
             ramp = float(np.max(ramps)) if ramps else None  # one for all; NaN stays NaN, is refused
             return self._steering.set(edits, request.owner, release, request.lease, ramp)
 
-        return self._answer(apply, response)
+        return self._answer(apply, response, "steering/set", request.owner)
 
     def _preset(
         self, request: ApplyPreset.Request, response: ApplyPreset.Response
@@ -159,7 +181,7 @@ class SteeringService:
                 preset.edits, preset.name, request.owner, request.lease
             )
 
-        return self._answer(apply, response)
+        return self._answer(apply, response, "steering/preset", request.owner)
 
     @contextlib.contextmanager
     def _unreadable_logged(self, owner: str) -> Iterator[None]:
@@ -171,7 +193,7 @@ class SteeringService:
             raise
 
     def _answer(
-        self, apply: Callable[[], int], response: SetSteering.Response
+        self, apply: Callable[[], int], response: SetSteering.Response, service: str, owner: str
     ) -> SetSteering.Response:
         try:
             response.revision = apply()
@@ -179,21 +201,21 @@ class SteeringService:
         except SteeringRefused as refusal:
             response.reason = str(refusal)
             response.revision = self._steering.revision
-            self._publish_events()
+            self._publish_events(service, owner)
             return response
-        self._changed()
+        self._changed(service, owner)
         return response
 
     def _bypass(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         revision = self._steering.set_bypass(request.data, UNNAMED_OWNER)
         response.success, response.message = True, f"revision {revision}"
-        self._changed()
+        self._changed("steering/bypass", UNNAMED_OWNER)
         return response
 
     def _reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         revision = self._steering.reset(UNNAMED_OWNER)
         response.success, response.message = True, f"revision {revision}"
-        self._changed()
+        self._changed("steering/reset", UNNAMED_OWNER)
         return response
 
     def _renew(self, message: SteeringLease) -> None:

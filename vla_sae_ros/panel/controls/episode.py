@@ -118,12 +118,14 @@ class EpisodePane(QScrollArea):
         buttons.addWidget(self.cancel)
         body = QWidget()
         column = QVBoxLayout(body)
+        column.setContentsMargins(6, 4, 6, 4)
+        # What one must reach at once stands first: in a low window the rest is scrolled to.
         column.addWidget(self.robot)
-        column.addWidget(self.form)
         column.addLayout(buttons)
         column.addLayout(self._make_line())
         column.addWidget(self.progress)
         column.addWidget(self.words)
+        column.addWidget(self.form)
         column.addStretch(1)
         self.setWidget(body)
 

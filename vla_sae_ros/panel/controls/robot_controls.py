@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from PyQt5.QtCore import Qt
-from PyQt5.QtWidgets import QGroupBox, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout
+from PyQt5.QtWidgets import QGroupBox, QPushButton, QSizePolicy, QVBoxLayout
 
-from vla_sae_ros.panel.controls.robot_words import robot_words
+from vla_sae_ros.panel.controls.robot_words import robot_counts, robot_words
 from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.views.view import Context
+from vla_sae_ros.panel.widgets.flow import Flow
 from vla_sae_ros.panel.widgets.guard import guarded
 from vla_sae_ros.panel.widgets.inks import CAUTION, GOOD, NEUTRAL, WARNING
 from vla_sae_ros.panel.widgets.plain_text import PlainLabel
@@ -29,7 +30,9 @@ class RobotControls(QGroupBox):
         self.state.setTextFormat(Qt.TextFormat.PlainText)
         self.state.setWordWrap(True)
         self.state.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        column, line = QVBoxLayout(self), QHBoxLayout()
+        column, line = QVBoxLayout(self), Flow()
+        column.setContentsMargins(6, 2, 6, 2)
+        column.setSpacing(4)
         column.addWidget(self.state)
         column.addLayout(line)
         for button, slot in (
@@ -57,6 +60,7 @@ class RobotControls(QGroupBox):
         robot = store.robot
         style = _STYLES.get(robot.status, "") if robot is not None else NEUTRAL
         set_plainly(self.state, robot_words(robot), f"{style} padding: 4px;")
+        self.state.setToolTip(robot_counts(robot))
 
     @guarded()
     def _enable(self, enable: bool) -> None:

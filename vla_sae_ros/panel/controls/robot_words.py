@@ -16,6 +16,13 @@ def robot_words(robot: RobotView | None) -> str:
         lines.append(f"{robot.reason}: {robot.detail}")
     if robot.status == "STOPPED":
         lines.append("Recover, then enable, to go on.")
+    return "\n".join(lines)
+
+
+def robot_counts(robot: RobotView | None) -> str:
+    """Return what the robot's loop has counted, in two lines; empty where it said nothing."""
+    if robot is None:
+        return ""
     counts = {
         "sent": robot.sent,
         "limited": robot.limited,
@@ -23,8 +30,8 @@ def robot_words(robot: RobotView | None) -> str:
         "held": robot.held,
         "stops": robot.stops,
     }
-    lines.append(", ".join(f"{count} {name}" for name, count in counts.items()))
-    lines.append(
-        f"{robot.ticks} ticks, {robot.late_ticks} late, p99 {1000 * robot.late_p99:.1f} ms late"
+    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return (
+        f"{told}\n{robot.ticks} ticks, {robot.late_ticks} late, "
+        f"p99 {1000 * robot.late_p99:.1f} ms late"
     )
-    return "\n".join(lines)

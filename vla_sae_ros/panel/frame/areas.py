@@ -12,7 +12,7 @@ from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.views.view import Area, Context, ViewSpec
 from vla_sae_ros.panel.widgets.guard import guarded
 
-_SHARES = {"columns": [3, 1], "rows": [3, 2]}
+_SHARES = {"columns": [3, 1], "rows": [2, 1]}
 
 
 class LazyView(QWidget):

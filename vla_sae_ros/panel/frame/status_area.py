@@ -44,6 +44,8 @@ class StatusArea(QWidget):
         self.link_line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.episode_line, self.steering_line = Elided(), Elided()
         self.recording_label, self.takeover_label = PlainLabel(), PlainLabel()
+        for label in (self.recording_label, self.takeover_label):
+            label.setMinimumWidth(1)  # names and reasons of others do not widen the window
         self._arrivals: deque[tuple[float, int]] = deque(maxlen=90)
         self._policies, self._counted = 1, float("-inf")
         episode = QHBoxLayout()
@@ -87,11 +89,12 @@ class StatusArea(QWidget):
             _RECORDING if store.recording and recording.startswith("●") else "",
         )
         self.recording_label.setVisible(bool(recording))
+        self.recording_label.setToolTip(recording)
         by_hand = takeover_text(store.takeover, client.owner)
         set_plainly(self.takeover_label, by_hand, _BY_HAND if by_hand else "")
         self.takeover_label.setVisible(bool(by_hand))
         refusal = store.takeover.refusal if store.takeover is not None else ""
-        self.takeover_label.setToolTip(refusal)
+        self.takeover_label.setToolTip("   ".join(filter(None, (by_hand, refusal))))
         return state
 
     def _rate(self, now: float, count: int) -> float:

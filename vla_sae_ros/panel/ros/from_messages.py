@@ -13,6 +13,7 @@ from sensor_msgs.msg import Image
 from vla_sae_ros.core.catalogue import said_test
 from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import ObservationError, complaint
+from vla_sae_ros.core.one_line import one_line
 from vla_sae_ros.core.steering import EventKind, StateView, to_view
 from vla_sae_ros.msg import (
     EpisodeState,
@@ -60,7 +61,7 @@ _CHANNELS = {
     "bgra8": (4, [2, 1, 0]),
     "mono8": (1, [0, 0, 0]),
 }
-_LONGEST_TEXT, _LONGEST_LINE = 2000, 300
+_LONGEST_TEXT = 2000
 
 
 def catalogue_view(message: FeatureCatalogue) -> CatalogueView:
@@ -160,6 +161,7 @@ def activations(message: FeatureActivations) -> Activations:
         bypassed=message.bypassed,
         inference_ms=message.inference_ms,
         fvu=message.fvu,
+        policy_start_ns=message.policy_start,
     )
 
 
@@ -184,6 +186,7 @@ def event_view(message: SteeringEvent, received: float) -> EventView:
         reason=one_line(message.reason),
         revision=message.revision,
         received=received,
+        node=one_line(message.node),
     )
 
 
@@ -276,14 +279,6 @@ def picture(message: Image) -> Picture:
 def seconds(stamp: Time) -> float:
     """Return a stamp in seconds since the epoch."""
     return to_ns(stamp) / NANOSECONDS
-
-
-def one_line(text: str) -> str:
-    """Return odd text (line breaks, control and direction characters) as one printable line."""
-    cut = text[:_LONGEST_LINE]
-    if not cut.isprintable():
-        cut = "".join(c if c.isprintable() else " " for c in cut)
-    return " ".join(cut.split())
 
 
 def _test_words(test: FeatureTest) -> str:

@@ -174,10 +174,11 @@ class Store:
 
     def _take_steering(self, view: StateView, notices: list[str]) -> bool:
         old = self.steering
-        if old is not None and view.revision < old.revision:
-            if 0 < view.observation_time < old.observation_time:
+        if old is not None and view.policy_start_ns == old.policy_start_ns:
+            if view.revision < old.revision:
                 self.counters.late += 1
                 return False
+        elif old is not None:
             if old.edits:
                 notices.append(f"The policy was restarted: its {len(old.edits)} edits are gone.")
             self.columns.forget_wishes()
@@ -189,7 +190,8 @@ class Store:
 
     def _take_activations(self, message: Activations) -> bool:
         old = self.newest.get(message.site)
-        if old is not None and message.inference <= old.inference and message.time < old.time:
+        same = old is not None and message.policy_start_ns == old.policy_start_ns
+        if old is not None and same and message.inference < old.inference:
             self.counters.late += 1
             return False
         self.newest[message.site] = message

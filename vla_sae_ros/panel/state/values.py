@@ -114,6 +114,9 @@ class Activations:
     bypassed: bool
     inference_ms: float
     fvu: float = float("nan")
+    policy_start_ns: int = 0
+    """[ns since the epoch] when the policy began to serve; with another one `inference` and
+    `revision` count anew."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,8 @@ class EventView:
     """[s since the epoch] wall time at which the panel heard of it; 0 = not known."""
     unit: str = ""
     """Of the values, in words; empty = natural units."""
+    node: str = ""
+    """Full name of the node that asked, as far as the graph tells."""
 
     @property
     def of_feature(self) -> bool:

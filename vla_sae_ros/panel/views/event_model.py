@@ -108,7 +108,8 @@ class EventModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return event_words(event)[index.column()]
         if role == Qt.ItemDataRole.ToolTipRole:
-            return plain_tip("   ".join(filter(None, event_words(event))))
+            asked = f"asked by {event.node}" if event.node else ""
+            return plain_tip("   ".join(filter(None, (*event_words(event), asked))))
         if event.kind in ALARMING and role == Qt.ItemDataRole.ForegroundRole:
             return PlotInks.of(QApplication.palette()).alarm
         if event.kind in ALARMING and role == Qt.ItemDataRole.FontRole:

@@ -30,6 +30,13 @@ _STEP = Column(
 )
 _SITE = Column("site", pa.string(), "", "where in the policy, e.g. expert.1")
 _REVISION = Column("steering_revision", pa.uint64(), "", "steering that was applied")
+_START = Column(
+    "policy_start",
+    pa.uint64(),
+    "ns",
+    "when the policy began to serve, since the epoch; with another one revisions and inferences "
+    "count anew; 0 = an older bag",
+)
 _FEATURE = Column("feature", pa.uint32(), "", "feature id within its site")
 _INFERENCE = Column("inference", pa.uint64(), "", "counts inferences within one policy process")
 _RECEIVED = Column("received", pa.float64(), "s", "time of reception since the bag's first message")
@@ -81,6 +88,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _FEATURE,
         Column("natural", pa.float32(), "SAE's", "activation before any edit"),
         Column("applied", pa.float32(), "SAE's", "activation after the edits"),
+        _START,
     ),
     "inferences": (
         _EPISODE,
@@ -95,6 +103,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("bypassed", pa.bool_(), "", "steering was bypassed"),
         Column("inference_ms", pa.float32(), "ms", "the whole inference"),
         Column("tap_ms", pa.float32(), "ms", "of it in this site's tap"),
+        _START,
         _RECEIVED,
     ),
     "steering": (
@@ -108,6 +117,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("commanded", pa.float32(), "SAE's", "value asked for"),
         Column("applied", pa.float32(), "SAE's", "value reached so far"),
         Column("weight", pa.float32(), "", "0 natural, 1 fully applied"),
+        _START,
         _RECEIVED,
     ),
     "events": (
@@ -120,6 +130,9 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("from_value", pa.float32(), "SAE's", "NaN = natural"),
         Column("to_value", pa.float32(), "SAE's", "NaN = natural"),
         Column("reason", pa.string(), "", "in words"),
+        Column("node", pa.string(), "", "that asked, as far as the graph told"),
+        Column("revision", pa.uint64(), "", "of the steering, after the event"),
+        _START,
         _RECEIVED,
     ),
     "annotations": (
@@ -244,6 +257,7 @@ def _steering(episode: EpisodeTrace) -> Iterator[Sequence[Any]]:
                 edit.commanded,
                 edit.applied,
                 edit.weight,
+                state.policy_start,
                 state.received,
             )
 
@@ -260,6 +274,9 @@ def _events(episode: EpisodeTrace) -> Iterator[Sequence[Any]]:
             note.from_value,
             note.to_value,
             note.reason,
+            note.node,
+            note.revision,
+            note.policy_start,
             note.received,
         )
 
@@ -320,6 +337,7 @@ def _features(episode: EpisodeTrace, stream: FeatureStream) -> Columns:
         "feature": stream.index,
         "natural": stream.natural,
         "applied": stream.applied,
+        "policy_start": np.repeat(stream.policy_start, sizes),
     }
 
 
@@ -341,6 +359,7 @@ def _inferences(episode: EpisodeTrace, stream: FeatureStream) -> Columns:
         "step": stream.step,
         "steering_revision": stream.revision,
         **{name: getattr(stream, name) for name in names},
+        "policy_start": stream.policy_start,
         "received": stream.received,
     }
 
