@@ -133,16 +133,21 @@ def test_a_folder_that_is_no_complete_bag_is_refused_by_name(
 
 def test_a_policy_that_was_started_again_counts_anew_and_is_told_apart(tmp_path: Path) -> None:
     bag = SyntheticBag(tmp_path / "bag")
-    bag.write(
-        START,
-        "/episode",
-        "vla_sae_ros/msg/EpisodeState",
-        header=bag.header(START),
-        start=bag.time(START),
-        episode_id="e",
-        status=2,
-        control_rate=20.0,
-    )
+
+    def state(received: int, step: int) -> None:
+        bag.write(
+            received,
+            "/episode",
+            "vla_sae_ros/msg/EpisodeState",
+            header=bag.header(received),
+            start=bag.time(START),
+            episode_id="e",
+            step=step,
+            status=2,
+            control_rate=20.0,
+        )
+
+    state(START - 1, 0)
     made = ((5, 1, 0), (5, 2, 1), (9, 1, 2), (9, 2, 3))  # policy_start, inference, step
     for start, inference, step in made:
         stamp = START + step * 50_000_000
@@ -162,6 +167,7 @@ def test_a_policy_that_was_started_again_counts_anew_and_is_told_apart(tmp_path:
             bag.write(
                 stamp, f"/steering/{name}", f"vla_sae_ros/msg/Steering{kind}", revision=1, **of
             )
+        state(stamp + 1, step + 1)
     bag.writer.close()
     (episode,) = read_bag(tmp_path / "bag").episodes
     stream = episode.features["expert.1"]
