@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from vla_sae_ros.bags.timeline import Timeline
+from vla_sae_ros.bags.timeline import EVENT_KINDS, Timeline, name_of
+from vla_sae_ros.core.steering import EventKind
+from vla_sae_ros.msg import SteeringEvent
 
 
 def state(step: int, instruction: str, revision: int | None = 0) -> SimpleNamespace:
@@ -54,3 +56,8 @@ def test_what_was_found_out_at_the_reset_is_the_first_instruction() -> None:
 
 def test_bags_of_older_versions_have_one_instruction() -> None:
     assert span(state(0, "reach", None), state(5, "reach", None)).instructions == ((0, "reach"),)
+
+
+def test_every_kind_of_steering_event_has_its_name() -> None:
+    for kind in EventKind:
+        assert name_of(SteeringEvent(), EVENT_KINDS, getattr(SteeringEvent, kind.name)) == kind.name

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from vla_sae_ros.core.commander import Commander
 from vla_sae_ros.core.episode_status import EpisodeStatus
+from vla_sae_ros.core.steering import EventKind
 
 # Messages of different topics may be recorded in another order than they were sent.
 _DISORDER_NS = 10**9
@@ -190,14 +191,4 @@ def name_of(message: Any, names: Sequence[str], value: int) -> str:
     return f"{UNKNOWN}_{value}"
 
 
-EVENT_KINDS = (
-    "SET",
-    "REFUSED",
-    "RELEASED",
-    "LEASE_EXPIRED",
-    "BYPASS",
-    "RESET",
-    "PRESET",
-    "CAPPED",
-    "REMOVED",
-)
+EVENT_KINDS = tuple(kind.name for kind in EventKind)

@@ -44,7 +44,7 @@ class RecordingError(VlaSaeError):
 
 def complaint(what: str, got: object, allowed: object, next_step: str = "") -> str:
     """Return one sentence: what was wrong, the value got, what is allowed, what to do next."""
-    text = f"{what}: got {_SHORT.repr(got)}; allowed: {allowed}."
+    text = f"{bounded(what, 400)}: got {_SHORT.repr(got)}; allowed: {allowed}."
     return f"{text} {next_step}" if next_step else text
 
 

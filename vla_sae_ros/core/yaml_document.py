@@ -137,8 +137,8 @@ def read_yaml(path: Path) -> YamlNode:
         raise ConfigurationError(f"{path}: {error}") from error
 
 
-def parse_yaml(text: str | bytes) -> YamlNode:
-    """Return the tree of one YAML document; empty text is null.
+def parse_yaml(text: str | bytes, most_nodes: int = MOST_NODES) -> YamlNode:
+    """Return the tree of one YAML document; empty text is null. most_nodes: values it may have.
 
     Raises:
         ConfigurationError: naming the line and what is wrong there.
@@ -148,7 +148,7 @@ def parse_yaml(text: str | bytes) -> YamlNode:
             complaint("Size of the YAML text", f"over {MOST_BYTES} bytes", f"{MOST_BYTES} bytes")
         )
     try:
-        return _Composer().compose(yaml.parse(text, _LOADER))
+        return _Composer(most_nodes).compose(yaml.parse(text, _LOADER))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f"line {mark.line + 1}: " if mark else ""
@@ -178,7 +178,8 @@ class _Open:
 class _Composer:
     """Builds the tree from the parser's events; no recursion, so no text is too deep for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_nodes: int) -> None:
+        self._most_nodes = most_nodes
         self._open: list[_Open] = []
         self._anchors: dict[str, YamlNode] = {}
         self._root: YamlNode | None = None
@@ -240,8 +241,9 @@ class _Composer:
             into.key = self._key(node, into, line)
             return
         into.size += getattr(node, "size", 1)
-        if into.size > MOST_NODES:
-            refuse_at(line, "Values in the text", f"over {MOST_NODES}", f"{MOST_NODES}")
+        if into.size > self._most_nodes:
+            most = self._most_nodes
+            refuse_at(line, "Values in the text", f"over {most}", f"{most}")
         into.items.append(node)
         if into.key is not None:
             into.keys[into.key.text] = into.key

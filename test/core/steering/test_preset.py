@@ -7,6 +7,7 @@ import pytest
 
 from vla_sae_ros.core.errors import SteeringRefused
 from vla_sae_ros.core.steering import (
+    Condition,
     Edit,
     Mode,
     Preset,
@@ -96,3 +97,27 @@ def test_a_preset_of_another_bundle_is_refused_by_its_name() -> None:
 def test_a_bad_preset_is_refused_by_its_place(text: str, says: str) -> None:
     with pytest.raises(SteeringRefused, match=says):
         parse_preset(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name: " + "x" * 70_000, "length of the preset"),
+        ("edits: [" + "1, " * 12_000 + "1]", "Values in the text"),
+        ("? " + "k" * 60_000 + "\n: 1", "kkk.*cut"),
+    ],
+)
+def test_a_huge_preset_is_refused_briefly_and_before_it_is_read(text: str, says: str) -> None:
+    with pytest.raises(SteeringRefused, match=says) as refused:
+        parse_preset(text)
+    assert len(str(refused.value)) < 2000
+
+
+def test_a_preset_of_all_the_edits_that_may_stand_is_short_enough() -> None:
+    when = Condition(site="backbone.1", feature=7, above=0.123456789, hold=0.25)
+    steps, groups = tuple(range(50)), ("camera", "language", "state", "action")
+    edits = [
+        Edit(i, Mode.CLAMP, 1.23456789, "s" * 40, Unit.OBSERVED_MAX, groups, steps, when=when)
+        for i in range(64)
+    ]
+    assert parse_preset(format_preset("all", edits)).edits == tuple(edits)

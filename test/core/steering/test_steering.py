@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from vla_sae_ros.core.errors import SteeringRefused
+from vla_sae_ros.core.errors import LONGEST_REASON, SteeringRefused
 from vla_sae_ros.core.steering import (
     Edit,
     EventKind,
@@ -394,6 +394,23 @@ def test_numbers_that_the_wire_cannot_hold_are_refused(steering: Steering, chang
     fields = {"feature": 0, "mode": Mode.CLAMP, "value": 1.0, "site": "backbone.0"} | change
     with pytest.raises(SteeringRefused):
         steering.set([Edit(**fields)], "me")
+
+
+@pytest.mark.parametrize("name", ["x" * 100_000, "lift\0higher"])
+def test_a_name_that_cannot_be_told_whole_is_refused(steering: Steering, name: str) -> None:
+    for ask in (
+        lambda: steering.set([Edit(0, Mode.CLAMP, 1.0, "backbone.0")], name),
+        lambda: steering.apply_preset([], name, "me"),
+    ):
+        with pytest.raises(SteeringRefused, match="name"):
+            ask()
+    assert not steering.view().edits
+
+
+def test_a_reason_of_any_length_stands_bounded_in_the_audit_trail(steering: Steering) -> None:
+    steering.record_refusal("me", "x" * 10**6)
+    (event,) = steering.drain_events()
+    assert len(event.reason) <= LONGEST_REASON
 
 
 def test_owners_that_are_gone_are_forgotten_and_their_number_is_bounded(steering, clock) -> None:

@@ -52,6 +52,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.answered: list[Job] = []
         self.done = threading.Semaphore(0)
         self.engine = FakeEngine(self.said)
         self.steering = Steering([SITE])
@@ -65,7 +66,8 @@ class Bench:
             lambda job: {("step", "", 0): float(job.step)},
         )
 
-    def _done(self, _job: Job, _inference: Inference) -> None:
+    def _done(self, job: Job, _inference: Inference) -> None:
+        self.answered.append(job)
         self.said.append("done")
         self.done.release()
 
@@ -146,6 +148,33 @@ def test_an_observation_is_inferred_from_again_when_the_instruction_is_another(
     for _ in range(2):
         assert bench.done.acquire(timeout=PATIENCE)
     assert len(bench.engine.steering) == 2
+
+
+def test_what_was_asked_for_last_is_inferred_from_also_when_a_clock_has_jumped_back(
+    bench: Bench,
+) -> None:
+    bench.worker.submit(job(100))
+    bench.wait(bench.engine.started)
+    bench.worker.submit(job(101))
+    bench.worker.submit(replace(job(2), episode_id="e2"))  # stamped before all others
+    bench.worker.submit(job(101, replan=True))  # adds nothing to what waits
+    bench.engine.go.release(3)
+    for _ in range(2):
+        bench.wait(bench.done)
+    assert [each.step for each in bench.answered] == [100, 2]
+    assert bench.worker.superseded == 2
+
+
+def test_another_episode_is_inferred_from_also_where_a_clock_gives_it_the_same_stamp(
+    bench: Bench,
+) -> None:
+    bench.worker.submit(job(1))
+    bench.wait(bench.engine.started)
+    bench.worker.submit(replace(job(1), episode_id="e2"))
+    bench.engine.go.release(2)
+    for _ in range(2):
+        bench.wait(bench.done)
+    assert [each.episode_id for each in bench.answered] == ["e1", "e2"]
 
 
 def test_a_condition_reads_the_inference_before_and_the_step_of_its_own(bench: Bench) -> None:

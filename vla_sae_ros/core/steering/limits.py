@@ -18,7 +18,7 @@ class SteeringLimits:
         default_lease: [s] lease of a request that names none.
         max_lease: [s] longest lease.
         max_slots: edits that may be there at once, those on their way out counted.
-        longest_name: [characters] of an owner, a site or a token group.
+        longest_name: [characters] of an owner, a preset, a site or a token group.
     """
 
     cap: float = 1.5

@@ -26,6 +26,9 @@ from vla_sae_ros.core.steering.snapshot import StateView
 from vla_sae_ros.core.yaml_document import parse_yaml, read_yaml
 
 FORMAT = 1
+MOST_CHARACTERS, MOST_VALUES = 64 * 1024, 10_000
+"""Of a preset's text: what is longer holds up others until it is refused. Sixty-four edits that say
+everything have half of it."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,16 @@ def parse_preset(text: str) -> Preset:
     """Return the preset in this YAML text.
 
     Raises:
-        SteeringRefused: not YAML, an unknown or missing key or a wrong type, named by its line.
+        SteeringRefused: too long, not YAML, an unknown or missing key or a wrong type, named by its
+            line.
     """
+    if len(text) > MOST_CHARACTERS:
+        raise SteeringRefused(
+            complaint("length of the preset", f"{len(text)} characters", MOST_CHARACTERS)
+        )
     try:
-        return read_settings(PresetFile, parse_yaml(text), "the preset").preset
+        document = parse_yaml(text, MOST_VALUES)
+        return read_settings(PresetFile, document, "the preset").preset
     except ConfigurationError as error:
         raise SteeringRefused(f"the preset cannot be used: {error}") from error
 

@@ -16,7 +16,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from vla_sae_ros.core.errors import SteeringRefused, complaint
+from vla_sae_ros.core.errors import SteeringRefused, bounded, complaint
 from vla_sae_ros.core.steering.condition import FEATURE, STEP, Gate, Readings
 from vla_sae_ros.core.steering.edit import Edit, Mode
 from vla_sae_ros.core.steering.event import Event, EventKind
@@ -26,6 +26,7 @@ from vla_sae_ros.core.steering.site import SteeringSite
 from vla_sae_ros.core.steering.slot import NO_READINGS, Slot
 from vla_sae_ros.core.steering.snapshot import Snapshot, StandingEdit, StateView, snapshot_of
 from vla_sae_ros.core.steering.validation import (
+    check_name,
     check_owner,
     check_ramp,
     check_size,
@@ -118,6 +119,7 @@ class Steering:
         """
         with self._lock, self._refusals_logged(owner):
             lease = self._check_owner(owner, lease)
+            check_name(name, "name of the preset", self.limits)
             check_size(len(edits), "edits", self.limits)
             resolved = [self._resolved(edit) for edit in edits]
             wanted = {edit.key for edit in resolved}
@@ -479,8 +481,9 @@ class Steering:
         to_value: float = math.nan,
         reason: str = "",
     ) -> None:
+        said = bounded(reason)
         self._events.append(
-            Event(kind, self._revision, owner, site, feature, from_value, to_value, reason)
+            Event(kind, self._revision, owner, site, feature, from_value, to_value, said)
         )
 
     @contextlib.contextmanager

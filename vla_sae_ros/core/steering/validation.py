@@ -25,9 +25,16 @@ def check_owner(owner: str, limits: SteeringLimits) -> None:
     """Refuse an owner without a name, or with one that is none."""
     if not owner.strip():
         raise SteeringRefused(complaint("no owner named", owner, "any non-empty name"))
-    if len(owner) > limits.longest_name:
+    check_name(owner, "owner's name", limits)
+
+
+def check_name(name: str, what: str, limits: SteeringLimits) -> None:
+    """Refuse a name that is none: too long, or with what ends a text on its way."""
+    if len(name) > limits.longest_name:
         allowed = f"at most {limits.longest_name} characters"
-        raise SteeringRefused(complaint("owner's name", f"{len(owner)} characters", allowed))
+        raise SteeringRefused(complaint(what, f"{len(name)} characters", allowed))
+    if "\0" in name:
+        raise SteeringRefused(complaint(what, name, "a name without the character NUL"))
 
 
 def resolve_site(name: str, sites: Mapping[str, SteeringSite]) -> SteeringSite:

@@ -125,8 +125,7 @@ class InferenceWorker:
         if self._running is None:
             return False
         running, revision = self._running
-        same = (running.stamp_ns, running.instruction) == (job.stamp_ns, job.instruction)
-        return same and revision == self._steering.revision
+        return _asked(running) == _asked(job) and revision == self._steering.revision
 
     def _infer(self, job: Job) -> None:
         snapshot = self._begin(
@@ -154,3 +153,8 @@ class InferenceWorker:
             feature_readings(inference.sites, self._steering.wanted_features),
         )
         self._on_done(job, inference)
+
+
+def _asked(job: Job) -> tuple[str, int, int, str]:
+    """Return what a chunk is asked for; after a clock's jump back the stamp says it no more."""
+    return job.episode_id, job.step, job.stamp_ns, job.instruction

@@ -84,6 +84,7 @@ class SteeringService:
         )
         self._timer = steady_timer(node, LEASE_CHECK_PERIOD, self._expire)
         self._callers = Callers(node)
+        self._auditing = threading.RLock()  # held from a request to its events
         self._publishing = threading.Lock()
         self._published: StateView | None = None
         self.publish()
@@ -105,8 +106,9 @@ class SteeringService:
 
     def set_limits(self, limits: SteeringLimits, owner: str) -> None:
         """Hold everything from now on to these limits, and say so."""
-        self._steering.set_limits(limits, owner)
-        self._changed("~/set_parameters", owner)
+        with self._auditing:
+            self._steering.set_limits(limits, owner)
+            self._changed("~/set_parameters", owner)
 
     def publish(self) -> None:
         """Publish the state as it is."""
@@ -143,16 +145,17 @@ class SteeringService:
 
     def _publish_events(self, service: str = "", owner: str = "") -> None:
         """Publish what has happened; what this owner did was asked for by this service."""
-        events = self._steering.drain_events()
-        header = from_state(self._steering.view()).header
-        for event in events:
-            asked = service and event.kind in ASKED_FOR and event.owner == owner
-            node = self._callers.of(service, owner) if asked else ""
-            self._events.publish(from_event(event, header, self._start_ns, node))
-            if event.kind is EventKind.REFUSED:
-                self._node.get_logger().warning(
-                    f"steering of {event.owner!r} refused: {event.reason}"
-                )
+        with self._auditing:  # else the inference's thread takes a request's events as nobody's
+            events = self._steering.drain_events()
+            header = from_state(self._steering.view()).header
+            for event in events:
+                asked = service and event.kind in ASKED_FOR and event.owner == owner
+                node = self._callers.of(service, owner) if asked else ""
+                self._events.publish(from_event(event, header, self._start_ns, node))
+                if event.kind is EventKind.REFUSED:
+                    self._node.get_logger().warning(
+                        f"steering of {event.owner!r} refused: {event.reason}"
+                    )
 
     def _set(
         self, request: SetSteering.Request, response: SetSteering.Response
@@ -195,27 +198,30 @@ class SteeringService:
     def _answer(
         self, apply: Callable[[], int], response: SetSteering.Response, service: str, owner: str
     ) -> SetSteering.Response:
-        try:
-            response.revision = apply()
-            response.accepted = True
-        except SteeringRefused as refusal:
-            response.reason = str(refusal)
-            response.revision = self._steering.revision
-            self._publish_events(service, owner)
-            return response
-        self._changed(service, owner)
+        with self._auditing:
+            try:
+                response.revision = apply()
+                response.accepted = True
+            except SteeringRefused as refusal:
+                response.reason = str(refusal)
+                response.revision = self._steering.revision
+                self._publish_events(service, owner)
+                return response
+            self._changed(service, owner)
         return response
 
     def _bypass(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        revision = self._steering.set_bypass(request.data, UNNAMED_OWNER)
+        with self._auditing:
+            revision = self._steering.set_bypass(request.data, UNNAMED_OWNER)
+            self._changed("steering/bypass", UNNAMED_OWNER)
         response.success, response.message = True, f"revision {revision}"
-        self._changed("steering/bypass", UNNAMED_OWNER)
         return response
 
     def _reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        revision = self._steering.reset(UNNAMED_OWNER)
+        with self._auditing:
+            revision = self._steering.reset(UNNAMED_OWNER)
+            self._changed("steering/reset", UNNAMED_OWNER)
         response.success, response.message = True, f"revision {revision}"
-        self._changed("steering/reset", UNNAMED_OWNER)
         return response
 
     def _renew(self, message: SteeringLease) -> None:
