@@ -29,6 +29,9 @@ FEATURES = {
     84: Planted("rising", higher=0.001),
     85: Planted("late in episode", aside=0.05),
     86: Planted(""),
+    87: Planted("hand goes left", aside=0.05),
+    88: Planted("hand goes right", aside=0.05),
+    89: Planted("hand goes back", aside=0.05),
 }
 
 
@@ -56,7 +59,8 @@ def test_the_direction_that_raises_the_hand_is_found(judged: dict[int, FeatureVe
 def test_each_feature_is_causal_for_what_was_planted(judged: dict[int, FeatureVerdict]) -> None:
     assert "gripper closed" in judged[82].counting and "height" not in judged[82].counting
     assert "speed" in judged[83].counting
-    assert "displacement" in judged[85].counting and "height" not in judged[85].counting
+    assert {"displacement", "left"} <= set(judged[85].counting)
+    assert not {"height", "forward"} & set(judged[85].counting)
 
 
 def test_names_are_judged_apart_from_effects(judged: dict[int, FeatureVerdict]) -> None:
@@ -69,6 +73,9 @@ def test_names_are_judged_apart_from_effects(judged: dict[int, FeatureVerdict]) 
         84: "not shown",
         85: "not measured",
         86: "no name",
+        87: "as named",
+        88: "opposite",
+        89: "not shown",
     }
 
 

@@ -48,6 +48,10 @@ DISPLACEMENT = Effect(
     signed=False,
 )
 HEIGHT = Effect("height", "m", "change of the hand's mean height", "higher", "lower")
+FORWARD = Effect(
+    "forward", "m", "change of the hand's mean x, away from the robot's base", "forward", "back"
+)
+LEFT = Effect("left", "m", "change of the hand's mean y, to the robot's left", "left", "right")
 SPEED = Effect(
     "speed", "m/s", "change of the hand's mean speed, its path over the time", "faster", "slower"
 )
@@ -109,6 +113,8 @@ STEPS = Effect(
 EFFECTS = (
     DISPLACEMENT,
     HEIGHT,
+    FORWARD,
+    LEFT,
     SPEED,
     RISE,
     CLOSED,
@@ -194,6 +200,8 @@ def _measures(seen: Seen, steps: int, named: TaskObjects) -> dict[str, float]:
     height = motion.ee_position[: steps + 1, 2]
     found = {
         HEIGHT.name: float(height[1:].mean()),
+        FORWARD.name: float(motion.ee_position[1 : steps + 1, 0].mean()),
+        LEFT.name: float(motion.ee_position[1 : steps + 1, 1].mean()),
         SPEED.name: float(seen.path[steps - 1]) / time,
         RISE.name: float(height[-1] - height[0]) / time,
         CLOSED.name: float((motion.gripper_opening[1 : steps + 1] < OPEN).mean()),

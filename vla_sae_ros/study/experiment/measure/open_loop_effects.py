@@ -26,6 +26,10 @@ ACTION = Effect(
 UPWARD = Effect(
     "upward command", "action units", "change of the vertical command, + is up", "higher", "lower"
 )
+FORWARD = Effect(
+    "forward command", "action units", "change of the command along x", "forward", "back"
+)
+LEFT = Effect("left command", "action units", "change of the command along y", "left", "right")
 COMMANDED_SPEED = Effect(
     "commanded speed",
     "action units",
@@ -37,7 +41,7 @@ GRIPPER = Effect(
     "gripper command", "action units", "change of the gripper command, + closes", "closes", "opens"
 )
 
-OPEN_LOOP_EFFECTS = (ACTION, UPWARD, COMMANDED_SPEED, GRIPPER)
+OPEN_LOOP_EFFECTS = (ACTION, UPWARD, FORWARD, LEFT, COMMANDED_SPEED, GRIPPER)
 
 
 def open_loop_effects(plain: Responses, edited: Responses) -> dict[str, Floats]:
@@ -61,6 +65,8 @@ def open_loop_effects(plain: Responses, edited: Responses) -> dict[str, Floats]:
     per_observation = {
         ACTION.name: np.linalg.norm(change, axis=2).mean(axis=1),
         UPWARD.name: change[..., 2].mean(axis=1),
+        FORWARD.name: change[..., 0].mean(axis=1),
+        LEFT.name: change[..., 1].mean(axis=1),
         COMMANDED_SPEED.name: faster.mean(axis=1),
         GRIPPER.name: change[..., -1].mean(axis=1),
     }

@@ -44,6 +44,10 @@ _LABELS = {
     "end effector low": Prediction(closed.HEIGHT.name, opened.UPWARD.name, -1),
     "hand goes up": Prediction(closed.HEIGHT.name, opened.UPWARD.name, +1),
     "hand goes down": Prediction(closed.HEIGHT.name, opened.UPWARD.name, -1),
+    "hand goes forward": Prediction(closed.FORWARD.name, opened.FORWARD.name, +1),
+    "hand goes back": Prediction(closed.FORWARD.name, opened.FORWARD.name, -1),
+    "hand goes left": Prediction(closed.LEFT.name, opened.LEFT.name, +1),
+    "hand goes right": Prediction(closed.LEFT.name, opened.LEFT.name, -1),
     "rising": Prediction(closed.RISE.name, opened.UPWARD.name, +1),
     "lowering": Prediction(closed.RISE.name, opened.UPWARD.name, -1),
     "moving fast": Prediction(closed.SPEED.name, opened.COMMANDED_SPEED.name, +1),
@@ -60,7 +64,8 @@ _LABELS = {
     "target down": Prediction(closed.TARGET_HEIGHT.name, "", -1),
     "phase: carry": Prediction(closed.TARGET_HEIGHT.name, "", +1),
 }
-"""The labels that `vla-sae label` gives, but for those about one object; and two of people's."""
+"""The labels that `vla-sae label` gives, but for those about one object; and what people say of
+where the hand goes."""
 
 _OF_AN_OBJECT = {"near ": -1, "object: ": -1, "far from ": +1}
 
