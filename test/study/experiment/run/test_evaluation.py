@@ -18,6 +18,7 @@ from toy_setup import LAST, SITE, TO_X, UP, InProcess, ToySetupSpec, toy_inputs,
 from vla_sae_ros.core.errors import ConfigurationError, RecordingError
 from vla_sae_ros.study.experiment.design.plan import Plan, PlannedRun, make_plan
 from vla_sae_ros.study.experiment.measure.checks import hook_at_zero, unread_sites
+from vla_sae_ros.study.experiment.measure.measured import measure
 from vla_sae_ros.study.experiment.records.files import Latency, Responses, Trajectory
 from vla_sae_ros.study.experiment.records.table import TABLE_FILE, Row, read_table
 from vla_sae_ros.study.experiment.run.evaluation import Tally, evaluate, missing
@@ -131,6 +132,19 @@ def test_a_window_after_an_event_acts_from_there_on(tmp_path: Path) -> None:
             closing = np.flatnonzero(path.actions[:, 6] > 0)
             since = closing[0] + 1 if len(closing) else row.steps
             assert acted == [step for step in path.inference_steps.tolist() if step >= since]
+
+
+def test_an_edit_in_a_window_is_measured_while_its_chunks_are_executed(tmp_path: Path) -> None:
+    made(plan_of(windows=[{"from": 5, "to": 15}], arms=["none", "feature"]), tmp_path)
+    rows = read_table(tmp_path)
+    plain = {row.pair: Trajectory.load(tmp_path / row.file) for row in rows_of(tmp_path, "none")}
+    measured = {arm.row.dose: arm for arm in measure(tmp_path, rows)}
+    for dose, arm in measured.items():
+        number = [effect.name for effect in arm.effects].index("height")
+        for row, value in zip(arm.rows, arm.values[:, number], strict=True):
+            steered = Trajectory.load(tmp_path / row.file).ee_position[6:16, 2]
+            rise = steered - plain[row.pair].ee_position[6:16, 2]
+            assert value == pytest.approx(rise.mean()) and rise[-1] > rise[0] > 0, dose
 
 
 def test_an_unread_site_moves_nothing_and_a_read_one_does(tmp_path: Path) -> None:

@@ -4,11 +4,14 @@ A pair is two rollouts from the same task, layout, initial state and seed; an ef
 minus plain, so + is more of what its name says. All but success and steps are length-matched: both
 rollouts are looked at over the control steps 1 to T that both have, T = min(steps). Otherwise a
 rollout that lasts longer would have moved farther for that alone (the +27.7 % displacement of Haon
-et al. 2025 is +15.7 % when length-matched). The list is that of protocol P2.
+et al. 2025 is +15.7 % when length-matched). An edit in a window is looked at while its chunks are
+executed: afterwards a steered rollout is late at everything that it does. The list is that of
+protocol P2.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -169,21 +172,28 @@ class Seen:
 
 
 def pair_effects(
-    plain: Seen, steered: Seen, success: tuple[bool, bool], named: TaskObjects
+    plain: Seen,
+    steered: Seen,
+    success: tuple[bool, bool],
+    named: TaskObjects,
+    span: tuple[int, int] | None = None,
 ) -> PairEffects:
     """Compare two rollouts from the same start.
 
     Args:
         success: of the plain and of the steered one.
         named: target and goal of the task's own instruction.
+        span: control steps (first, end) to look at, as far as both rollouts have them; None: all.
     """
-    steps = min(plain.steps, steered.steps)
-    before, after = (_measures(one, steps, named) for one in (plain, steered))
+    first, end = span or (0, sys.maxsize)
+    end = min(end, plain.steps, steered.steps)
+    before, after = (_measures(one, first, end, named) for one in (plain, steered))
     values = {name: after[name] - before[name] for name in before if name in after}
-    apart = steered.motion.ee_position[1 : steps + 1] - plain.motion.ee_position[1 : steps + 1]
-    if steps and plain.tells_hand:
+    there = slice(first + 1, end + 1)
+    apart = steered.motion.ee_position[there] - plain.motion.ee_position[there]
+    if first < end and plain.tells_hand:
         values[DISPLACEMENT.name] = float(np.linalg.norm(apart, axis=1).mean())
-    nearest = [_nearest(one, steps, named.goal) for one in (plain, steered)]
+    nearest = [_nearest(one, first, end, named.goal) for one in (plain, steered)]
     if nearest[0] and nearest[1]:
         values[OTHER_OBJECT.name] = float(nearest[0] != nearest[1])
     values[SUCCESS.name] = float(success[1]) - float(success[0])
@@ -191,36 +201,37 @@ def pair_effects(
     return PairEffects(values, nearest[1])
 
 
-def _measures(seen: Seen, steps: int, named: TaskObjects) -> dict[str, float]:
-    """Return what is compared as a difference, over the first `steps` control steps."""
-    if not steps or not seen.tells_hand:
+def _measures(seen: Seen, first: int, end: int, named: TaskObjects) -> dict[str, float]:
+    """Return what is compared as a difference, over the control steps from `first` to `end`."""
+    if first >= end or not seen.tells_hand:
         return {}
     motion = seen.motion
-    time = steps / float(motion.control_rate)
-    height = motion.ee_position[: steps + 1, 2]
+    time = (end - first) / float(motion.control_rate)
+    hand = motion.ee_position[first : end + 1]
+    path = seen.path[end - 1] - (seen.path[first - 1] if first else 0.0)
     found = {
-        HEIGHT.name: float(height[1:].mean()),
-        FORWARD.name: float(motion.ee_position[1 : steps + 1, 0].mean()),
-        LEFT.name: float(motion.ee_position[1 : steps + 1, 1].mean()),
-        SPEED.name: float(seen.path[steps - 1]) / time,
-        RISE.name: float(height[-1] - height[0]) / time,
-        CLOSED.name: float((motion.gripper_opening[1 : steps + 1] < OPEN).mean()),
+        HEIGHT.name: float(hand[1:, 2].mean()),
+        FORWARD.name: float(hand[1:, 0].mean()),
+        LEFT.name: float(hand[1:, 1].mean()),
+        SPEED.name: float(path) / time,
+        RISE.name: float(hand[-1, 2] - hand[0, 2]) / time,
+        CLOSED.name: float((motion.gripper_opening[first + 1 : end + 1] < OPEN).mean()),
     }
-    distances = dict(zip(seen.names, seen.distances[:steps].mean(axis=0).tolist(), strict=True))
+    distances = dict(zip(seen.names, seen.distances[first:end].mean(axis=0).tolist(), strict=True))
     found |= {distance_to(name).name: value for name, value in distances.items()}
     for effect, name in ((TO_TARGET, named.target), (TO_GOAL, named.goal)):
         if name in distances:
             found[effect.name] = distances[name]
     if named.target in distances:
-        lifted = motion.object_positions[: steps + 1, seen.names.index(named.target), 2]
+        lifted = motion.object_positions[first : end + 1, seen.names.index(named.target), 2]
         found[TARGET_HEIGHT.name] = float(lifted[1:].mean() - lifted[0])
     return found
 
 
-def _nearest(seen: Seen, steps: int, goal: str) -> str:
-    """Return the object, other than the goal, that the hand comes nearest to at any step."""
+def _nearest(seen: Seen, first: int, end: int, goal: str) -> str:
+    """Return the object, other than the goal, that the hand comes nearest to in these steps."""
     things = [number for number, name in enumerate(seen.names) if name != goal]
-    if not things or not steps:
+    if not things or first >= end:
         return ""
-    closest = seen.distances[:steps, things].min(axis=0)
+    closest = seen.distances[first:end, things].min(axis=0)
     return seen.names[things[int(closest.argmin())]]

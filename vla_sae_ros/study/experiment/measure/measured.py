@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vla_sae_ros.study.experiment.design.study_parts import WHOLE_EPISODE, Window
 from vla_sae_ros.study.experiment.measure.effects import (
     EFFECTS,
     Effect,
@@ -24,7 +25,7 @@ from vla_sae_ros.study.experiment.measure.open_loop_effects import (
     open_loop_effects,
     refuse_other_noise,
 )
-from vla_sae_ros.study.experiment.records.files import Responses, TrackedPositions
+from vla_sae_ros.study.experiment.records.files import ActingSteps, Responses, TrackedPositions
 from vla_sae_ros.study.experiment.records.table import Row
 from vla_sae_ros.study.features.task_objects import task_objects
 
@@ -172,13 +173,19 @@ class _Comparisons:
             for row, twin in pairs.values():
                 named = task_objects(row.task_instruction, names)
                 self.rollouts[row.run_id, twin.run_id] = pair_effects(
-                    plain, self._seen(row), (twin.success, row.success), named
+                    plain, self._seen(row), (twin.success, row.success), named, self._span(row)
                 )
                 progress(len(self.rollouts), total)
         self.effects = (*EFFECTS, *(distance_to(name) for name in sorted(things)))
 
     def _seen(self, row: Row) -> Seen:
         return Seen(TrackedPositions.load(self._folder / row.file))
+
+    def _span(self, row: Row) -> tuple[int, int] | None:
+        window = Window(row.window_event, row.window_from, row.window_to)
+        if window == WHOLE_EPISODE:
+            return None
+        return ActingSteps.load(self._folder / row.file).span()
 
     def open_loop(self, row: Row, twin: Row) -> Floats:
         """Return (episodes, effects) of one pass over the observations."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -74,6 +75,26 @@ class TrackedPositions(Arrays):
     gripper_opening: Floats
     object_names: npt.NDArray[np.str_]
     object_positions: Floats
+
+
+@dataclass(frozen=True)
+class ActingSteps(Arrays):
+    """The part of a `Trajectory`'s file that tells when the edit acted, see there."""
+
+    edit_ratio: Floats
+    inference_steps: npt.NDArray[np.int64]
+
+    def span(self) -> tuple[int, int] | None:
+        """Return the control steps (first, end) whose chunks were edited; None without any.
+
+        The last edited chunk is executed until the next inference, or to the rollout's end.
+        """
+        acted = np.flatnonzero(self.edit_ratio > 0)
+        if not acted.size:
+            return None
+        after = self.inference_steps[acted[-1] + 1 :]
+        end = int(after[0]) if after.size else sys.maxsize
+        return int(self.inference_steps[acted[0]]), end
 
 
 @dataclass(frozen=True)
