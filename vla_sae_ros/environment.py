@@ -29,6 +29,7 @@ VARIABLES = {
     "ROS_STATIC_PEERS": "addresses of other computers to find",
     "RMW_IMPLEMENTATION": "the middleware, on a ROS installation",
     "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4 where /dev/shm is small",
+    "VLA_SAE_VISION_KEY": "key of the vision model that `vla-sae label --describe` asks",
     "VIRTUAL_ENV": "the active virtual environment",
     "XDG_DATA_HOME": "where labels and notes from the panel are kept, in vla_sae_ros/; default "
     "~/.local/share",

@@ -81,7 +81,7 @@ function details(row) {
   wide.colSpan = COLUMNS.length + 1;
   const tests = row.tests.map(test =>
     `Tested by steering (${test.study}): ${test.outcome}${test.label && ` “${test.label}”`}: ${test.words}`);
-  for (const text of [row.text, ...tests, row.notes && `Notes: ${row.notes}`])
+  for (const text of [row.text, row.proposed, ...tests, row.notes && `Notes: ${row.notes}`])
     if (text) wide.append(element("p", text));
   if (row.trace) {
     wide.append(element("p", "Mean activation from the beginning to the end of an episode", "note"));

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,24 +15,31 @@ from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.features.feature_activity import FeatureActivity
 from vla_sae_ros.study.features.generality.generality_file import read_generality
 from vla_sae_ros.study.features.labels.evidence_file import Evidence, FeatureEvidence
+from vla_sae_ros.study.features.labels.proposals import Proposal, best, read_proposals
 from vla_sae_ros.study.features.labels.top_episodes import Peak
 from vla_sae_ros.study.reports.contact_frames import ContactFrames
 
 
 @dataclass(frozen=True)
 class Known:
-    """All that is known about a bundle. generality: content of generality.json, or empty."""
+    """All that is known about a bundle.
+
+    generality: content of generality.json, or empty. proposals: a vision model's, by feature.
+    """
 
     bundle: SaeBundle
     evidence: Evidence | None
     generality: dict[str, Any]
     activity: FeatureActivity | None
+    proposals: Mapping[int, Proposal]
 
     @classmethod
     def of(cls, folder: Path, bundle: SaeBundle, activity: FeatureActivity | None) -> Known:
         """Read what lies beside the catalogue. Raises ConfigurationError for another bundle's."""
         evidence = Evidence.load(folder, bundle.bundle_id)
-        return cls(bundle, evidence, read_generality(folder, bundle.bundle_id), activity)
+        generality = read_generality(folder, bundle.bundle_id)
+        proposals = best(read_proposals(folder, bundle.bundle_id))
+        return cls(bundle, evidence, generality, activity, proposals)
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ class FeatureRow:
     evidence: FeatureEvidence | None
     top: tuple[Peak, ...]
     trace: np.ndarray | None
+    proposal: Proposal | None
 
     @property
     def weight(self) -> tuple[bool, bool, float]:
@@ -77,6 +85,7 @@ def _row(known: Known, feature: int, evidence: FeatureEvidence | None, top: int)
         evidence=evidence,
         top=peaks[:top],
         trace=activity.mean_trace[:, feature] if activity and peaks else None,
+        proposal=known.proposals.get(feature),
     )
 
 
@@ -105,6 +114,7 @@ def _datum(row: FeatureRow, frames: ContactFrames | None) -> dict[str, Any]:
         "stability": _short(float(np.mean(stability)) if stability else math.nan),
         "text": entry.description,
         "notes": entry.notes,
+        "proposed": _proposed(row.proposal) if row.proposal else "",
         "tests": [
             {"outcome": one.outcome, "label": one.label, "words": one.words, "study": one.study}
             for one in entry.tests
@@ -112,6 +122,10 @@ def _datum(row: FeatureRow, frames: ContactFrames | None) -> dict[str, Any]:
         "top": [_shown(entry.feature, one, frames) for one in row.top],
         "trace": percent(row.trace) if row.trace is not None else None,
     }
+
+
+def _proposed(one: Proposal) -> str:
+    return f"{one.model} proposes “{one.name}” ({one.score} pictures right): {one.description}"
 
 
 def _shown(feature: int, peak: Peak, frames: ContactFrames | None) -> list[Any]:

@@ -18,6 +18,7 @@ from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue, FeatureEntry
 from vla_sae_ros.core.terminal import plain_console
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.features.feature_statistics import FeatureStatistics, feature_statistics
+from vla_sae_ros.study.features.labels.describe import add_describing_arguments, propose_names
 from vla_sae_ros.study.features.labels.evidence_file import EVIDENCE_FILE, Evidence, FeatureEvidence
 from vla_sae_ros.study.features.labels.evidence_labels import (
     EvidenceLabel,
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.3,
         help="share of episodes, where the bundle's own are not in the folder; default %(default)s",
     )
+    add_describing_arguments(parser)
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,11 @@ def run(args: argparse.Namespace) -> int:
     catalogue.save(args.bundle / CATALOGUE_FILE)
     console.print(_table(catalogue, evidence))
     print("\n".join(_in_words(args.bundle, evidence)))
+    if args.describe is not None:
+        active = parts.training.inferences + parts.held_out.inferences
+        by_activity = [int(one) for one in np.argsort(-active, kind="stable") if active[one] > 0]
+        named_now = SaeBundle.load(args.bundle)
+        propose_names(args, named_now, dataset, evidence.held_out, by_activity)
     return 0
 
 
