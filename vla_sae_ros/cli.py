@@ -101,6 +101,11 @@ TOPICS = {
             "label", "vla_sae_ros.study.features.labels.label", "name features by what they follow"
         ),
         Command(
+            "relate",
+            "vla_sae_ros.study.features.relate",
+            "which features fire together, in one SAE or in two",
+        ),
+        Command(
             "heatmaps",
             "vla_sae_ros.study.features.heatmaps",
             "where in the pictures features are active",

@@ -15,6 +15,7 @@ const filter = document.getElementById("filter");
 let sorted = { column: ROWS.some(row => row.r !== null) ? "r" : "density", down: true };
 let shown = PAGE;
 let opened = new Set();
+let pinned = [];  // a feature and its relative, side by side above all others
 
 function weight(row) {
   const value = row[sorted.column];
@@ -76,6 +77,23 @@ function sheet(row) {
   return made;
 }
 
+function relatives(row) {
+  const made = element("ul");
+  for (const { where, feature, label, r, share, cosine } of row.related) {
+    const name = `${feature}${label && ` ${label}`}`, item = element("li");
+    if (where) item.append(`${name}, in ${where}`);
+    else {
+      const open = element("button", name, "open");
+      open.onclick = () => { opened.add(feature); pinned = [row.feature, feature]; draw(); body.scrollIntoView(); };
+      item.append(open);
+    }
+    item.append(`: r ${r.toFixed(2)}, fires in ${(100 * share).toFixed(0)} % of its inferences`,
+      cosine === null ? "" : `, decoder cosine ${cosine.toFixed(2)}`);
+    made.append(item);
+  }
+  return made;
+}
+
 function details(row) {
   const made = element("tr", undefined, "details"), wide = element("td");
   wide.colSpan = COLUMNS.length + 1;
@@ -88,6 +106,9 @@ function details(row) {
     wide.append(drawTrace(row.trace, 600, 70));
   }
   wide.append(row.top.length ? sheet(row) : element("p", "No episode in which it fires is known here.", "note"));
+  if (row.related.length) {
+    wide.append(element("p", "Features that fire together with it", "note"), relatives(row));
+  }
   made.append(wide);
   return made;
 }
@@ -109,7 +130,9 @@ function line(row) {
 }
 
 function draw() {
-  const found = chosen(), page = found.slice(0, shown);
+  const others = chosen().filter(row => !pinned.includes(row.feature));
+  const found = [...pinned.map(feature => ROWS.find(row => row.feature === feature)), ...others];
+  const page = found.slice(0, shown);
   body.replaceChildren(...page.flatMap(row => opened.has(row.feature) ? [line(row), details(row)] : [line(row)]));
   document.getElementById("count").textContent = `${found.length} of ${ROWS.length} features, ${page.length} shown`;
   document.getElementById("more").hidden = page.length === found.length;
@@ -119,7 +142,7 @@ function draw() {
   }
 }
 
-function restart() { shown = PAGE; draw(); }
+function restart() { shown = PAGE; pinned = []; draw(); }
 search.oninput = restart;
 filter.onchange = restart;
 document.getElementById("more").onclick = () => { shown += PAGE; draw(); };

@@ -70,7 +70,7 @@ def write_report(
         frames=frames,
         episodes=len(known.activity.instructions) if known.activity else 0,
         top=top,
-        rows=table_data(rows, frames),
+        rows=table_data(rows, frames, known.bundle.bundle_id),
     )
 
 

@@ -17,6 +17,7 @@ from vla_sae_ros.study.features.generality.generality_file import read_generalit
 from vla_sae_ros.study.features.labels.evidence_file import Evidence, FeatureEvidence
 from vla_sae_ros.study.features.labels.proposals import Proposal, best, read_proposals
 from vla_sae_ros.study.features.labels.top_episodes import Peak
+from vla_sae_ros.study.features.related_file import Relative, Relatives, read_relatives
 from vla_sae_ros.study.reports.contact_frames import ContactFrames
 
 
@@ -25,6 +26,7 @@ class Known:
     """All that is known about a bundle.
 
     generality: content of generality.json, or empty. proposals: a vision model's, by feature.
+    relatives: features that fire together with its own, in each bundle that it was related to.
     """
 
     bundle: SaeBundle
@@ -32,6 +34,7 @@ class Known:
     generality: dict[str, Any]
     activity: FeatureActivity | None
     proposals: Mapping[int, Proposal]
+    relatives: Sequence[Relatives]
 
     @classmethod
     def of(cls, folder: Path, bundle: SaeBundle, activity: FeatureActivity | None) -> Known:
@@ -39,7 +42,8 @@ class Known:
         evidence = Evidence.load(folder, bundle.bundle_id)
         generality = read_generality(folder, bundle.bundle_id)
         proposals = best(read_proposals(folder, bundle.bundle_id))
-        return cls(bundle, evidence, generality, activity, proposals)
+        relatives = read_relatives(folder, bundle.bundle_id)
+        return cls(bundle, evidence, generality, activity, proposals, relatives)
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class FeatureRow:
     top: tuple[Peak, ...]
     trace: np.ndarray | None
     proposal: Proposal | None
+    relatives: tuple[tuple[Relatives, Relative], ...]
 
     @property
     def weight(self) -> tuple[bool, bool, float]:
@@ -86,15 +91,18 @@ def _row(known: Known, feature: int, evidence: FeatureEvidence | None, top: int)
         top=peaks[:top],
         trace=activity.mean_trace[:, feature] if activity and peaks else None,
         proposal=known.proposals.get(feature),
+        relatives=tuple((one, own) for one in known.relatives for own in one.of.get(feature, ())),
     )
 
 
-def table_data(rows: Sequence[FeatureRow], frames: ContactFrames | None) -> list[dict[str, Any]]:
+def table_data(
+    rows: Sequence[FeatureRow], frames: ContactFrames | None, bundle_id: str
+) -> list[dict[str, Any]]:
     """Return the rows as small plain data for the page's script; what is unknown is null."""
-    return [_datum(row, frames) for row in rows]
+    return [_datum(row, frames, bundle_id) for row in rows]
 
 
-def _datum(row: FeatureRow, frames: ContactFrames | None) -> dict[str, Any]:
+def _datum(row: FeatureRow, frames: ContactFrames | None, bundle_id: str) -> dict[str, Any]:
     entry, evidence = row.entry, row.evidence
     stability = list(evidence.stability.values()) if evidence else []
     return {
@@ -119,6 +127,7 @@ def _datum(row: FeatureRow, frames: ContactFrames | None) -> dict[str, Any]:
             {"outcome": one.outcome, "label": one.label, "words": one.words, "study": one.study}
             for one in entry.tests
         ],
+        "related": [_related(*pair, bundle_id) for pair in row.relatives],
         "top": [_shown(entry.feature, one, frames) for one in row.top],
         "trace": percent(row.trace) if row.trace is not None else None,
     }
@@ -126,6 +135,18 @@ def _datum(row: FeatureRow, frames: ContactFrames | None) -> dict[str, Any]:
 
 def _proposed(one: Proposal) -> str:
     return f"{one.model} proposes “{one.name}” ({one.score} pictures right): {one.description}"
+
+
+def _related(where: Relatives, one: Relative, bundle_id: str) -> dict[str, Any]:
+    own = where.bundle_id == bundle_id
+    return {
+        "where": "" if own else f"{where.policy} {where.site}, bundle {where.bundle_id}",
+        "feature": one.feature,
+        "label": one.label,
+        "r": one.r,
+        "share": one.share,
+        "cosine": one.cosine,
+    }
 
 
 def _shown(feature: int, peak: Peak, frames: ContactFrames | None) -> list[Any]:
