@@ -15,7 +15,7 @@ MESSAGES = {"msg", "srv", "action"}
 
 FLOORS = (
     {"core"},
-    {"sae", "sim", "robot", "systems", "wire"},
+    {"sae", "sim", "robot", "systems", "wire", "monitors"},
     {"policy", "bags", "clients", "panel", "supervision"},
     {"activations"},
     {"study", "nodes"},
@@ -69,6 +69,7 @@ FORBIDDEN = {
     "policy": ROS | QT | SIMULATOR,
     "systems": ROS | QT | TORCH | SIMULATOR,
     "wire": QT | TORCH | SIMULATOR,
+    "monitors": ROS | QT | SIMULATOR | {"torch", "lerobot"},
     "bags": QT | TORCH | SIMULATOR,
     "clients": QT | TORCH | SIMULATOR,
     "activations": ROS | QT,

@@ -14,8 +14,9 @@ from vla_sae_ros.commands import Command
 from vla_sae_ros.resources import software_version
 from vla_sae_ros.robot.check import robot_command
 from vla_sae_ros.study.bag_commands import verbs as bag
+from vla_sae_ros.study.monitoring import verbs as monitor
 
-GROUPS = {"bag": bag.COMMANDS, "robot": robot_command.COMMANDS}
+GROUPS = {"bag": bag.COMMANDS, "monitor": monitor.COMMANDS, "robot": robot_command.COMMANDS}
 LEAVES = [leaf for command in cli.COMMANDS for leaf in GROUPS.get(command.name, (command,))]
 
 

@@ -88,6 +88,11 @@ TOPICS = {
             "mean differences and probes, to be steered like features",
         ),
         Command(
+            "monitor",
+            "vla_sae_ros.study.monitoring.verbs",
+            "an alarm with a false-alarm rate, and what it catches",
+        ),
+        Command(
             "substitute",
             "vla_sae_ros.study.autoencoders.substitute",
             "success with an SAE's reconstruction",

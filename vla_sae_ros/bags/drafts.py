@@ -300,7 +300,15 @@ def _stream(site: str, placed: list[Placed]) -> FeatureStream:
         bypassed=column("bypassed", bool),
         received=np.array([each.received for each in placed]),
         policy_start=np.array([policy_start_of(each.message) for each in placed], np.uint64),
+        pooled=_pooled(placed),
     )
+
+
+def _pooled(placed: Sequence[Placed]) -> Any:
+    """Return (N, d) float32; None where it was not published, as in older bags."""
+    rows = [np.asarray(getattr(each.message, "pooled", ()), np.float32) for each in placed]
+    widths = {len(row) for row in rows}
+    return np.stack(rows) if len(widths) == 1 and 0 not in widths else None
 
 
 def _snapshot(placed: Placed) -> SteeringSnapshot:

@@ -61,6 +61,8 @@ class FeatureStream:
     policy_start: UintArray
     """(N,) [ns since the epoch] when the policy began to serve; `inference` and `revision` count
     anew with another one. 0 in older bags, which do not tell."""
+    pooled: Float32Array | None = None
+    """(N, d) mean of the residual stream before the edits; None unless every inference told it."""
 
     def dense(self, features: Sequence[int]) -> tuple[Float32Array, Float32Array]:
         """Return (natural, applied), each (N, len(features)); 0 where a feature is not listed."""

@@ -32,11 +32,16 @@ from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.policy.tiny.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.sim.environment import Layout
 from vla_sae_ros.study.collection import activation_collection
 from vla_sae_ros.study.collection.activation_collection import ActivationCollection, Tally
 from vla_sae_ros.study.collection.bag_source import BagSource
 from vla_sae_ros.study.collection.dataset_source import DatasetSource, offered_features
-from vla_sae_ros.study.collection.simulated_source import SimulatedSource, plan_collection
+from vla_sae_ros.study.collection.simulated_source import (
+    PlannedEpisode,
+    SimulatedSource,
+    plan_collection,
+)
 
 SITES = ("backbone.1", "expert.0")
 
@@ -103,6 +108,27 @@ def test_a_longer_plan_begins_like_the_shorter_one_and_keeps_evaluation_states_o
     assert {one.init_state for one in long} == set(range(40))
     assert len({one.seed for one in long}) == 100
     assert plan_collection(TASKS, 1, 0, max_steps=4)[0].step_limit == 4
+
+
+def test_moved_and_shuffled_episodes_say_so_in_their_ids() -> None:
+    layout = Layout(0.04, shuffle=True)
+    (plain, _), (moved, _) = (
+        [PlannedEpisode(trial, 5) for trial in plan_collection(TASKS, 1, 3, layout=one)]
+        for one in (Layout(), layout)
+    )
+    assert moved.trial.layout == layout
+    assert moved.episode_id == f"shuffled-moved_0.04-{plain.episode_id}"
+
+
+def test_layouts_are_refused_where_they_cannot_be_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--sites", "backbone.0", "--env", "metaworld", "--move", "0.04"]
+    assert main(["collect", str(tmp_path / "out"), *given]) == 2
+    assert "libero only" in capsys.readouterr().err
+    given = ["--sites", "backbone.0", "--move", "-0.04"]
+    assert main(["collect", str(tmp_path / "out"), *given]) == 2
+    assert "--move" in capsys.readouterr().err
 
 
 def test_a_disk_that_will_not_hold_the_rest_is_said_before_it_is_full(

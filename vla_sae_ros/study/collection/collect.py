@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -25,7 +26,7 @@ from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sim.benchmark import DEFAULT_SUITE, Benchmark, benchmark_named
-from vla_sae_ros.sim.environment import LIBERO
+from vla_sae_ros.sim.environment import LIBERO, Layout
 from vla_sae_ros.study.batches.policies import AnsweringPolicy, PolicySpec
 from vla_sae_ros.study.batches.side_by_side import players, said_batch
 from vla_sae_ros.study.batches.sizes import add_batch_arguments, batch_on
@@ -85,6 +86,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--every", type=int, default=5, help="control steps per inference; default %(default)s"
     )
+    parser.add_argument(
+        "--move",
+        type=float,
+        default=0.0,
+        metavar="METRES",
+        help="of LIBERO: move every object by up to this far in x and y",
+    )
+    parser.add_argument(
+        "--shuffle",
+        action="store_true",
+        help="of LIBERO: let all objects but the basket change places at random",
+    )
     add_picture_arguments(parser)
     add_batch_arguments(parser)
     parser.add_argument(
@@ -123,6 +136,12 @@ def run(args: argparse.Namespace) -> int:
     policy = args.policy or resource("models", "demo", "policy")
     simulated = args.dataset is None and args.bag is None
     in_libero = simulated and _env_and_suite(args)[0] == LIBERO
+    if not 0.0 <= args.move < math.inf:
+        raise ConfigurationError(complaint("--move", args.move, "metres, 0 or more"))
+    if (args.move or args.shuffle) and not in_libero:
+        raise ConfigurationError(
+            complaint("--move or --shuffle of what is not LIBERO", args.env, f"{LIBERO} only")
+        )
     if in_libero:
         print(told_pictures(policy, args.render_quality, args.allow_other_pictures))
     if side_by_side and not simulated:
@@ -284,6 +303,7 @@ def _trials(args: argparse.Namespace, benchmark: Benchmark, suite: str) -> list[
         args.seed,
         args.max_steps,
         parse_range(benchmark.training_states),
+        Layout(args.move, shuffle=args.shuffle),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from vla_sae_ros.activations.source import Answer
-from vla_sae_ros.sim.environment import LIBERO, Environment, TaskSpec
+from vla_sae_ros.sim.environment import LIBERO, Environment, Layout, TaskSpec
 from vla_sae_ros.sim.splits import TRAINING_INIT_STATES
 from vla_sae_ros.study.rollouts.playing import play_trial
 from vla_sae_ros.study.rollouts.trials import Trial
@@ -19,6 +19,7 @@ def plan_collection(
     first_seed: int,
     max_steps: int = 0,
     states: Sequence[int] = TRAINING_INIT_STATES,
+    layout: Layout = Layout(),
 ) -> list[Trial]:
     """Return `episodes` per task, each with its own seed; a longer plan begins like a shorter."""
     planned: list[Trial] = []
@@ -26,7 +27,7 @@ def plan_collection(
         for task in tasks:
             state = states[number % len(states)]
             seed = first_seed + len(planned)
-            planned.append(Trial(task, state, seed, max_steps=max_steps))
+            planned.append(Trial(task, state, seed, layout, max_steps=max_steps))
     return planned
 
 
@@ -41,7 +42,11 @@ class PlannedEpisode:
     def episode_id(self) -> str:
         trial = self.trial
         env = "" if trial.task.env == LIBERO else re.sub(r"[^\w.]+", "_", trial.task.env) + "-"
-        return f"{env}{trial.task.suite}-{trial.task.task_index}-{trial.init_state}-{trial.seed}"
+        moved = trial.layout.move_objects_m
+        layout = "shuffled-" if trial.layout.shuffle else ""
+        layout += f"moved_{moved:g}-" if moved else ""
+        task = f"{trial.task.suite}-{trial.task.task_index}"
+        return f"{env}{layout}{task}-{trial.init_state}-{trial.seed}"
 
     @property
     def task(self) -> str:

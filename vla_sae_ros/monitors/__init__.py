@@ -1,0 +1,1 @@
+"""Monitors: scores of a policy's inferences with bands calibrated on its successful episodes."""

@@ -1,0 +1,1 @@
+"""`vla-sae monitor`: alarms calibrated on successful episodes, and what they catch."""
