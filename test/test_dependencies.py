@@ -61,7 +61,8 @@ def providers() -> dict[str, list[str]]:
         ros = f"ros-{name.replace('_', '-')}"
         if ros in there:
             known[name] = [ros]
-    return known | {"pinocchio": ["pin"]}  # its metadata names no modules
+    # Their metadata name other modules, or none.
+    return known | {"pinocchio": ["pin"], "rerun": ["rerun-sdk"]}
 
 
 @cache

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Protocol
 
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from rclpy.validate_topic_name import validate_topic_name
+from rosbags.interfaces import Qos
 
 from vla_sae_ros.bags.message_definitions import definition_of, message_class
 from vla_sae_ros.bags.picture_compressor import PictureCompressor
 from vla_sae_ros.bags.pictures import COMPRESSED, PICTURES, RAW_TYPE
-from vla_sae_ros.bags.recording import Recording
 from vla_sae_ros.core.errors import RecordingError, complaint
 from vla_sae_ros.nodes.recorder.topics import (
     CONTRACT_TOPICS,
@@ -26,6 +27,17 @@ from vla_sae_ros.nodes.recorder.topics import (
 )
 
 NUMBERS = "sensor_msgs/msg/JointState"
+
+
+class Sink(Protocol):
+    """What messages are handed to, e.g. a Recording."""
+
+    def add_topic(self, topic: str, msgtype: str, offered: Sequence[Qos], /) -> None:
+        """Announce a topic before its first message."""
+
+    def put(self, topic: str, received_ns: int, data: bytes, /) -> object:
+        """Take one serialized message at once."""
+
 
 Wanted = Mapping[str, QoSProfile | None]
 """Full topic name -> the wire contract's profile, None for a topic outside the contract."""
@@ -54,7 +66,7 @@ class RecorderSubscriptions:
     def __init__(
         self,
         node: Node,
-        recording: Recording,
+        recording: Sink,
         wanted: Wanted,
         pictures: bool,
         compressor: PictureCompressor | None = None,
@@ -70,7 +82,7 @@ class RecorderSubscriptions:
         self._compressor, self._numbers = compressor, numbers
         self._waiting = dict(wanted)
         self._made: dict[str, Subscription] = {}
-        self._sinks: dict[str, Recording | PictureCompressor] = {}
+        self._sinks: dict[str, Sink | PictureCompressor] = {}
         self._types = {node.resolve_topic_name(t.name): t.msgtype for t in CONTRACT_TOPICS}
         self._observations = node.resolve_topic_name("observation") + "/"
         self._prefix = node.resolve_topic_name(PICTURES.rstrip("/")) + "/"
@@ -140,7 +152,7 @@ class RecorderSubscriptions:
         except RecordingError as error:
             self._node.get_logger().error(f"{topic} is not recorded: {error}")
             return True
-        sink: Recording | PictureCompressor = self._recording
+        sink: Sink | PictureCompressor = self._recording
         profiles = [bag_profile(offer) for offer in offers]
         if self._compressor is not None and msgtype == RAW_TYPE:
             sink = self._compressor

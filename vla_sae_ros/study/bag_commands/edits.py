@@ -48,7 +48,7 @@ def edit_windows(states: list[tuple[int, Any]], timeline: Timeline) -> list[Edit
     closed: list[EditWindow] = []
     for received, state in states:
         place = timeline.place(stamp_of(state), received) or ("", -1)
-        acting = dict.fromkeys(_acting(state))
+        acting = dict.fromkeys(acting_edits(state))
         for key in acting.keys() - open_ones.keys():
             open_ones[key] = replace(
                 key, since_ns=received, episode_id=place[0], first_step=place[1]
@@ -60,8 +60,8 @@ def edit_windows(states: list[tuple[int, Any]], timeline: Timeline) -> list[Edit
     return sorted([*closed, *open_ones.values()], key=lambda window: window.since_ns)
 
 
-def _acting(state: Any) -> Iterator[EditWindow]:
-    """Yield everything that acts in a state, without its time."""
+def acting_edits(state: Any) -> Iterator[EditWindow]:
+    """Yield everything that acts in a SteeringState, a bypass too, without its time."""
     if state.bypass:
         yield EditWindow("", "", 0, "BYPASS", "", 0.0, since_ns=0)
     for each in state.edits:

@@ -21,6 +21,7 @@ COMMANDS = (
         "tables as Parquet or CSV; LeRobotDataset",
     ),
     Command("video", "vla_sae_ros.study.bag_commands.video", "cameras, heatmap and traces as MP4"),
+    Command("rerun", "vla_sae_ros.live.bag_rerun", "an .rrd file, or live, for the Rerun viewer"),
     Command(
         "repair", "vla_sae_ros.study.bag_commands.repair", "a readable bag from one left by a crash"
     ),

@@ -18,7 +18,7 @@ from vla_sae_ros.study.bag_commands.choice import (
 )
 from vla_sae_ros.study.plots.feature_choice import chosen_features
 from vla_sae_ros.study.plots.film import Heatmaps, write_film
-from vla_sae_ros.study.replay.replay_engine import add_policy_arguments
+from vla_sae_ros.study.replay.policy_arguments import add_policy_arguments
 from vla_sae_ros.study.replay.replayed_heatmaps import replayed_heatmaps
 
 _FEATURES = 4

@@ -17,6 +17,7 @@ from vla_sae_ros.bags.recorded_inferences import RecordedInference, recorded_inf
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.terminal import plain_console
 from vla_sae_ros.study.replay.episode_choice import chosen_episode
+from vla_sae_ros.study.replay.policy_arguments import add_policy_arguments
 from vla_sae_ros.study.replay.provenance import deviations, present_facts, recorded_facts
 from vla_sae_ros.study.replay.replay import (
     Comparison,
@@ -26,7 +27,7 @@ from vla_sae_ros.study.replay.replay import (
     recorded_steering,
     replay,
 )
-from vla_sae_ros.study.replay.replay_engine import add_policy_arguments, contract_for, engine_for
+from vla_sae_ros.study.replay.replay_engine import contract_for, engine_for
 from vla_sae_ros.study.replay.what_if import (
     WhatIf,
     other_instruction,

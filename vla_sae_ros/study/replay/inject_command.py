@@ -18,8 +18,9 @@ from vla_sae_ros.core.errors import RecordingError, complaint
 from vla_sae_ros.core.terminal import plain_console
 from vla_sae_ros.study.replay.episode_choice import chosen_episode
 from vla_sae_ros.study.replay.injection import Injected, given_streams, injected
+from vla_sae_ros.study.replay.policy_arguments import add_policy_arguments
 from vla_sae_ros.study.replay.provenance import recorded_facts
-from vla_sae_ros.study.replay.replay_engine import add_policy_arguments, contract_for, engine_for
+from vla_sae_ros.study.replay.replay_engine import contract_for, engine_for
 
 TABLE = "inject.csv"
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import torch
 
 from vla_sae_ros.core.contract import Contract, load_contract
-from vla_sae_ros.core.parameters import MAP_HELP
 from vla_sae_ros.policy.checkpoints.device import usable_device
 from vla_sae_ros.policy.checkpoints.feature_match import read_map
 from vla_sae_ros.policy.engine import PolicyEngine
@@ -18,23 +16,6 @@ from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.replay.provenance import Facts
 
 _DEMO = ("models", "demo", "policy")
-
-
-def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare which policy replays."""
-    parser.add_argument(
-        "--policy", type=Path, help="folder of the policy; default: the demonstration's"
-    )
-    parser.add_argument(
-        "--bundles",
-        type=Path,
-        nargs="+",
-        metavar="FOLDER",
-        help="SAE bundles; default: every bundle beside the policy, in sae/",
-    )
-    parser.add_argument("--contract", type=Path, help="contract file; default: LIBERO's")
-    parser.add_argument("--map", metavar="OFFERED=POLICY,...", help=MAP_HELP)
-    parser.add_argument("--device", default="", help="torch device; default: the recorded one")
 
 
 def engine_for(args: argparse.Namespace, recorded: Facts) -> PolicyEngine:

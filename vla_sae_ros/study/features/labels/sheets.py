@@ -98,7 +98,7 @@ def _sheet(
     if len(fires) >= half and len(quiet) >= half:
         tested = [(at, True) for at in _drawn(draw, fires, half)]
         tested += [(at, False) for at in _drawn(draw, quiet, half)]
-        draw.shuffle(tested)  # type: ignore[arg-type]
+        draw.shuffle(tested)
     largest = max(float(trace.max(initial=0.0)), 1e-30)
     return Sheet(
         feature,
@@ -120,5 +120,7 @@ def _of_many_episodes(ranked: Sequence[Moment], count: int) -> list[Moment]:
 
 
 def _drawn(draw: np.random.Generator, moments: Sequence[Moment], count: int) -> list[Moment]:
-    at = draw.choice(len(moments), min(count, len(moments)), replace=False) if moments else []
+    if not moments:
+        return []
+    at = draw.choice(len(moments), min(count, len(moments)), replace=False)
     return [moments[int(number)] for number in sorted(at)]
