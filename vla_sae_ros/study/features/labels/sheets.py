@@ -120,7 +120,5 @@ def _of_many_episodes(ranked: Sequence[Moment], count: int) -> list[Moment]:
 
 
 def _drawn(draw: np.random.Generator, moments: Sequence[Moment], count: int) -> list[Moment]:
-    if not moments:
-        return []
-    at = draw.choice(len(moments), min(count, len(moments)), replace=False)
-    return [moments[int(number)] for number in sorted(at)]
+    at = draw.permutation(len(moments))[:count]
+    return [moments[number] for number in sorted(at.tolist())]
