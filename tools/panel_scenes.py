@@ -1,6 +1,6 @@
 """The scenes of tools/screenshots.py: open the panel as an operator does, act, take a picture.
 
-python tools/panel_scenes.py desk | scale | lost FOLDER
+python tools/panel_scenes.py desk | scale | lost | sizes FOLDER
 """
 
 from __future__ import annotations
@@ -36,6 +36,10 @@ from vla_sae_ros.resources import resource  # noqa: E402
 _EDIT = read_demo_settings(resource("config", "demo.yaml")).steering.edits[0]
 HAND_UP: FeatureName = (_EDIT.site, _EDIT.feature)
 GOAL = EpisodeGoal("libero_object", 0, init_state=41, seed=7)
+ANSWER = 20.0
+"""[s] within which a bridge that was asked for an episode says that one runs."""
+LONGEST = 1200.0
+"""[s] for anything to happen: a busy machine takes minutes to load a policy."""
 
 
 class Operator:
@@ -50,8 +54,9 @@ class Operator:
         self.panel.show()
         QCursor.setPos(QPoint(3590, 2390))
         self.store = self.panel.store
+        self._asked = float("-inf")
 
-    def until(self, done: Callable[[], bool], what: str, limit: float = 300.0) -> None:
+    def until(self, done: Callable[[], bool], what: str, limit: float = LONGEST) -> None:
         """Let the panel run until something is so.
 
         Raises:
@@ -70,9 +75,22 @@ class Operator:
         self.until(lambda: time.monotonic() > end, "time to pass")
 
     def live(self, seconds: float) -> None:
-        """Let the panel run until so much observation time has passed."""
-        end = self.store.history.latest + seconds
-        self.until(lambda: self.store.history.latest >= end, "the episode to go on")
+        """Let the panel run until features of so much observation time have come.
+
+        An episode that ends meanwhile is followed by another, whose stamps may be earlier.
+        """
+        passed, before = 0.0, self.store.history.latest
+
+        def enough() -> bool:
+            nonlocal passed, before
+            self._start_unless_one_runs()
+            latest = self.store.history.latest
+            if latest > before:  # never where it is NaN
+                passed += latest - before
+            before = latest
+            return passed >= seconds
+
+        self.until(enough, "features of a running episode")
 
     def take(self, name: str) -> None:
         """Save a picture of the window, the edited features on top of the table."""
@@ -82,6 +100,7 @@ class Operator:
         path = self._folder / f"panel_{name}.png"
         if not self.panel.grab().save(str(path)):
             raise OSError(f"cannot write {path}")
+        print(path, file=sys.stderr, flush=True)
 
     def show_tab(self, area: Area, title: str) -> None:
         """Bring a view to the front."""
@@ -109,13 +128,19 @@ class Operator:
     def run_episode(self) -> None:
         """Start recording and the demonstration's episode, unless one runs; wait for features."""
         self.until(lambda: self.panel._client.commands.can_run_episodes, "the bridge")
-        if self.store.episode is None or not self.store.episode.running:
+        if self.store.recording is None or not self.store.recording.recording:
             self.panel.areas.view("Controls").toggle_recording()
-            episode = self.panel.areas.view("Episode")
-            episode.form.show_goal(GOAL)
-            episode.start()
-        heard = len(self.store.history)
-        self.until(lambda: len(self.store.history) > heard + 8, "features")
+        self.live(0.5)
+
+    def _start_unless_one_runs(self) -> None:
+        """Ask for the demonstration's episode; it may have ended since it was looked for last."""
+        running = self.store.episode is not None and self.store.episode.running
+        if running or time.monotonic() < self._asked + ANSWER:
+            return
+        self._asked = time.monotonic()
+        episode = self.panel.areas.view("Episode")
+        episode.form.show_goal(GOAL)
+        episode.start()
 
     def close(self) -> None:
         """Leave."""
@@ -188,7 +213,22 @@ def lost(operator: Operator) -> None:
     operator.take("lost")
 
 
-SCENES = {"desk": desk, "scale": scale, "lost": lost}
+def sizes(operator: Operator) -> None:
+    """A laptop's screen, a large one and half of one in rqt, dark and light."""
+    operator.until(lambda: operator.store.catalogue.size > 0, "the policy's catalogue")
+    operator.run_episode()
+    operator.panel.select(HAND_UP)
+    operator.steer(HAND_UP, 3.0)
+    pin_some(operator)
+    for theme in ("dark", "light"):
+        use_theme(operator.app, theme)
+        for width, height in ((1280, 800), (1920, 1080), (600, 800)):
+            operator.panel.resize(width, height)
+            operator.live(1.0)
+            operator.take(f"{width}x{height}_{theme}")
+
+
+SCENES = {"desk": desk, "scale": scale, "lost": lost, "sizes": sizes}
 
 
 def main() -> int:

@@ -4,7 +4,8 @@ panel shows them on a virtual screen.
     make screenshots            (or: .venv/bin/python tools/screenshots.py [--folder docs])
 
 It needs Xvfb and one to two minutes, more on a busy machine. Leaves panel_idle.png,
-panel_running.png, panel_light.png, panel_scale200.png and panel_lost.png.
+panel_running.png, panel_light.png, panel_scale200.png and panel_lost.png; with --sizes also
+panel_1280x800_dark.png and so on, for 1280x800, 1920x1080 and 600x800, dark and light.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ INSTALL = (
     "libxcb-xinerama0 libxcb-xkb1 libxkbcommon-x11-0 libgl1"
 )
 SCENE = Path(__file__).with_name("panel_scenes.py")
+LIMIT = 2400.0
+"""[s] for a scene: where one waits for what does not come, it says so and ends before."""
 CLI = Path(sys.executable).with_name("vla-sae")
 
 
@@ -36,7 +39,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--folder", type=Path, default=Path(__file__).parents[1] / "docs")
-    folder = parser.parse_args().folder.absolute()
+    parser.add_argument("--sizes", action="store_true", help="also at usual sizes of a screen")
+    arguments = parser.parse_args()
+    folder = arguments.folder.absolute()
     if shutil.which("Xvfb") is None:
         print(f"Xvfb is missing: the pictures need a virtual screen. {INSTALL}", file=sys.stderr)
         return 3
@@ -51,36 +56,48 @@ def main() -> int:
             "QT_LOGGING_RULES": "*.debug=false",
             "ROS_DOMAIN_ID": os.environ.get("ROS_DOMAIN_ID") or str(random.randint(100, 200)),
         }
-        return shoot(folder, Path(scratch), environment)
+        return shoot(folder, Path(scratch), environment, arguments.sizes)
 
 
-def shoot(folder: Path, scratch: Path, environment: dict[str, str]) -> int:
-    """Run the scenes; the system is stopped between the last two."""
+def shoot(folder: Path, scratch: Path, environment: dict[str, str], sizes: bool) -> int:
+    """Run the scenes; the system is stopped during the last."""
     with system(scratch, environment) as nodes:
-        first = scene("desk", folder, environment)
-        if first.wait(600) != 0:
-            return complain(scratch, "the scene of the desk")
-        if scene("scale", folder, environment).wait(400) != 0:
-            return complain(scratch, "the scene at 200 %")
-        last = scene("lost", folder, environment)
-        assert last.stdout is not None
-        last.stdout.readline()  # it has drawn a connected panel
-        stop(nodes)
-        if last.wait(60) != 0:
-            return complain(scratch, "the scene of the lost connection")
-    for picture in sorted(folder.glob("panel_*.png")):
-        print(picture)
+        for name in ("desk", "scale", *(["sizes"] if sizes else [])):
+            with scene(name, folder, environment) as playing:
+                if not ended_well(playing, LIMIT):
+                    return complain(scratch, f"the scene {name}")
+        with scene("lost", folder, environment) as last:
+            assert last.stdout is not None
+            last.stdout.readline()  # it has drawn a connected panel, or has ended
+            stop(nodes)
+            if not ended_well(last, 120):
+                return complain(scratch, "the scene lost")
     return 0
 
 
-def scene(name: str, folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
-    """Start one scene in a process of its own: a Qt scale lasts for a process's life."""
-    return subprocess.Popen(
+@contextlib.contextmanager
+def scene(name: str, folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Play one scene in a process of its own: a Qt scale lasts for a process's life."""
+    playing = subprocess.Popen(
         [sys.executable, str(SCENE), name, str(folder)],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
     )
+    try:
+        yield playing
+    finally:
+        playing.kill()  # nothing where it has ended
+        playing.wait(10)
+
+
+def ended_well(playing: subprocess.Popen[str], limit: float) -> bool:
+    """Wait for the end of a scene, `limit` [s] at most."""
+    try:
+        return playing.wait(limit) == 0
+    except subprocess.TimeoutExpired:
+        print(f"it has not ended within {limit:g} s", file=sys.stderr)
+        return False
 
 
 @contextlib.contextmanager
@@ -133,7 +150,11 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     """Stop a process as Ctrl-C does."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
-        process.wait(30)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
 
 
 def complain(scratch: Path, what: str) -> int:

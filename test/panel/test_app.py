@@ -11,6 +11,7 @@ from PyQt5.QtGui import QPalette
 
 from vla_sae_ros.panel import app
 from vla_sae_ros.panel.frame.window import PanelWidget
+from vla_sae_ros.panel.screen import why_no_screen
 from vla_sae_ros.panel.widgets import guard
 from vla_sae_ros.panel.widgets.inks import use_theme
 
@@ -80,3 +81,25 @@ def test_a_remembered_layout_comes_back_and_an_unreadable_one_is_left_aside(
     app._restore(panel, settings)
     assert panel.tools.search.text() == "gripper"
     assert mishaps.count == 1 and "remembered layout" in mishaps.last
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"QT_QPA_PLATFORM": "xcb"},
+        {"QT_QPA_PLATFORM": "xcb", "WAYLAND_DISPLAY": "wayland-0"},
+        {"DISPLAY": ":9999"},
+        {"DISPLAY": ":9999", "QT_QPA_PLATFORM": "xcb"},
+    ],
+)
+def test_an_x_server_that_is_not_there_is_said_before_qt_ends_the_process(environment) -> None:
+    assert "DISPLAY" in why_no_screen(environment)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"QT_QPA_PLATFORM": "offscreen"}, {"WAYLAND_DISPLAY": "wayland-0", "DISPLAY": ":9999"}],
+)
+def test_a_screen_that_is_no_x_servers_is_left_to_qt(environment) -> None:
+    assert why_no_screen(environment) == ""

@@ -154,6 +154,7 @@ def test_the_recorder_is_shown_with_time_size_and_what_it_dropped() -> None:
     assert recording_text(None) == ""
     view = RecordingView("recording", "/bag", 12.0, 34_500_000, 100, 2, "")
     assert recording_text(view) == "● REC 12 s, 34.5 MB, 2 DROPPED"
+    assert recording_text(view, lost=True) == "RECORDER SILENT, last heard at 12 s"
 
 
 def test_two_policies_at_once_are_said() -> None:

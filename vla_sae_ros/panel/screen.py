@@ -8,7 +8,9 @@ from collections.abc import Mapping
 
 def why_no_screen(environment: Mapping[str, str]) -> str:
     """Return why Qt would find no screen, in a sentence; empty when it will, or may."""
-    if environment.get("QT_QPA_PLATFORM") or environment.get("WAYLAND_DISPLAY"):
+    platform = environment.get("QT_QPA_PLATFORM", "")
+    is_x = platform.startswith("xcb")
+    if not is_x and (platform or environment.get("WAYLAND_DISPLAY")):
         return ""
     display = environment.get("DISPLAY")
     if not display:

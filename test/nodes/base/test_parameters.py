@@ -10,8 +10,27 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.core.parameters import parameter
+from vla_sae_ros.core.parameters import parameter, parameters_of
 from vla_sae_ros.nodes.base.parameters import declare_parameters
+from vla_sae_ros.nodes.markers.parameters import MarkersParameters
+from vla_sae_ros.nodes.policy.parameters import PolicyParameters
+from vla_sae_ros.nodes.recorder.parameters import RecorderParameters
+from vla_sae_ros.nodes.robot.forward_watchdog_node import WatchdogParameters
+from vla_sae_ros.nodes.robot.parameters import RobotBridgeParameters
+from vla_sae_ros.nodes.robot.simulated_robot_node import SimulatedRobotParameters
+from vla_sae_ros.nodes.sim.droid_scene_node import SceneParameters
+from vla_sae_ros.nodes.sim.parameters import SimBridgeParameters
+
+KINDS = (
+    MarkersParameters,
+    PolicyParameters,
+    RecorderParameters,
+    RobotBridgeParameters,
+    SceneParameters,
+    SimBridgeParameters,
+    SimulatedRobotParameters,
+    WatchdogParameters,
+)
 
 
 @dataclass(frozen=True)
@@ -105,3 +124,15 @@ def test_the_description_carries_unit_and_range(make_node):
 def test_what_is_said_for_a_group_of_nodes_ends_none_of_them(make_node):
     node = make_node(rate=50.0, camera_topic="/left", bridge_host="10.0.0.1")
     assert declare_parameters(node, Values).rate == 50.0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_parameter_of_another_node_is_taken_for_a_misspelled_one(make_node, kind):
+    own = {each.name for each in parameters_of(kind)}
+    of_others = {each.name for other in KINDS for each in parameters_of(other)} - own
+    said = ""
+    try:
+        declare_parameters(make_node(**dict.fromkeys(of_others, "x")), kind)
+    except ConfigurationError as refusal:  # of a node that needs something to be named
+        said = str(refusal)
+    assert "Unknown parameter" not in said

@@ -48,6 +48,23 @@ def test_stop_cancels_the_episode_in_simulation(bar, store, client, make_episode
     assert client.requests == [("cancel", None)]
 
 
+def test_what_stands_beside_stop_never_moves_to_where_it_was(
+    bar, store, client, make_episode
+) -> None:
+    bar.resize(1000, 40)
+    bar.show()
+    store.episode = make_episode()
+    places = set()
+    for offered in ({"bridge/stop"}, {"run_episode"}, set()):
+        client.commands.offered = offered
+        bar.refresh(store, 0.0)
+        store.episode = store.episode if offered else None
+        bar.refresh(store, 0.0)
+        QApplication.processEvents()
+        places.add((bar.stop.geometry().getRect(), bar.record.x()))
+    assert len(places) == 1
+
+
 def test_stop_without_a_bridge_warns(bar, store, told) -> None:
     bar.refresh(store, 0.0)
     assert bar.stop.isEnabled()

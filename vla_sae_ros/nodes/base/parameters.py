@@ -23,6 +23,8 @@ from vla_sae_ros.core.parameters import Parameter, parameters_of, unknown
 FOREIGN_NAMES = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 NEAR = 0.8
 """Likeness (difflib) from which on an unknown name is taken for a misspelled one."""
+ALIKE = frozenset({"site", "suite", "step_timeout"})
+"""Parameters that are like one of another node of this package, and are no misspelling of it."""
 DECIMAL_POINT = "Write it with a decimal point."
 
 
@@ -113,7 +115,7 @@ def _unknown(node: Node, names: list[str]) -> list[str]:
     for name in _overrides(node):
         if name in names or name.startswith(FOREIGN_NAMES):
             continue
-        if difflib.get_close_matches(name, names, n=1, cutoff=NEAR):
+        if name not in ALIKE and difflib.get_close_matches(name, names, n=1, cutoff=NEAR):
             objections.append(unknown("Unknown parameter", name, sorted(names)))
         else:
             node.get_logger().info(f"parameter '{name}' is none of this node's")

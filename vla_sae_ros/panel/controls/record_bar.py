@@ -6,15 +6,12 @@ from PyQt5.QtCore import Qt
 from PyQt5.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from vla_sae_ros.panel.controls.record_words import dropped_text, recording_text
+from vla_sae_ros.panel.state.connection import RecorderLink
 from vla_sae_ros.panel.state.store import Store
-from vla_sae_ros.panel.state.values import RecordingView
 from vla_sae_ros.panel.views.view import Context
 from vla_sae_ros.panel.widgets.elided import Elided
 from vla_sae_ros.panel.widgets.guard import guarded
 from vla_sae_ros.panel.widgets.plain_text import PlainLabel
-
-_SILENCE = 5.0
-"""[s] without news of a running recording, which comes once a second, after which it is lost."""
 
 _RED = "background: #a81c00; color: white; padding: 2px 6px; font-weight: bold;"
 
@@ -30,8 +27,7 @@ class RecordBar(QWidget):
             context.client.commands,
             context.tell,
         )
-        self._heard: RecordingView | None = None
-        self._heard_at = 0.0
+        self._link = RecorderLink()
         self.button = QPushButton("● Record")
         self.button.setToolTip("Start or stop writing a bag (Ctrl+Shift+R)")
         self.button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -57,10 +53,8 @@ class RecordBar(QWidget):
     def refresh(self, store: Store, now: float) -> None:
         """Show the recorder's newest word."""
         recording = store.recording
-        if recording is not self._heard:
-            self._heard, self._heard_at = recording, now
         runs = recording is not None and recording.recording
-        lost = runs and now - self._heard_at > _SILENCE
+        lost = self._link.lost(recording, now)
         failed = recording is not None and recording.status == "FAILED"
         self.words.show_text(recording_text(recording, lost), warning=lost or failed)
         text = dropped_text(recording)

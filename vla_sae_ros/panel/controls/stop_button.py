@@ -10,6 +10,8 @@ from vla_sae_ros.panel.views.view import Context
 from vla_sae_ros.panel.widgets.guard import guarded
 from vla_sae_ros.panel.widgets.inks import WARNING
 
+_ROBOT, _EPISODE, _NEITHER = "STOP ROBOT", "STOP EPISODE", "STOP"
+
 
 class StopButton(QPushButton):
     """Always there and always enabled."""
@@ -21,16 +23,22 @@ class StopButton(QPushButton):
         self.setStyleSheet(f"QPushButton {{ {WARNING} font-weight: bold; padding: 4px 12px; }}")
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setToolTip("Stops the robot at once; in simulation, cancels the episode (F12, Ctrl+.)")
-        self._show("STOP")
+        self.ensurePolished()
+        widths = []
+        for words in (_ROBOT, _EPISODE, _NEITHER):
+            self._show(words)
+            widths.append(self.sizeHint().width())
+        # Whatever it says, nothing beside it moves to where it was.
+        self.setMinimumWidth(max(widths))
         self.clicked.connect(lambda _checked: self.stop())
 
     def refresh(self, store: Store) -> None:
         """Say what would be stopped."""
         running = store.episode is not None and store.episode.running
         if self._commands.offers("bridge/stop"):
-            self._show("STOP ROBOT")
+            self._show(_ROBOT)
         else:
-            self._show("STOP EPISODE" if running else "STOP")
+            self._show(_EPISODE if running else _NEITHER)
 
     @guarded()
     def stop(self) -> None:

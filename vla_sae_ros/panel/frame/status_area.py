@@ -13,7 +13,7 @@ from vla_sae_ros.panel.frame.status_lines import (
     steering_text,
     takeover_text,
 )
-from vla_sae_ros.panel.state.connection import Link, LinkState, link_state
+from vla_sae_ros.panel.state.connection import Link, LinkState, RecorderLink, link_state
 from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.views.view import Client
 from vla_sae_ros.panel.widgets.elided import Elided
@@ -46,6 +46,7 @@ class StatusArea(QWidget):
         self.recording_label, self.takeover_label = PlainLabel(), PlainLabel()
         for label in (self.recording_label, self.takeover_label):
             label.setMinimumWidth(1)  # names and reasons of others do not widen the window
+        self._recorder = RecorderLink()
         self._arrivals: deque[tuple[float, int]] = deque(maxlen=90)
         self._policies, self._counted = 1, float("-inf")
         episode = QHBoxLayout()
@@ -82,11 +83,12 @@ class StatusArea(QWidget):
         self.episode_line.show_text(episode_text(store.episode))
         capped = any(newest.capped for newest in store.newest.values())
         self.steering_line.show_text(steering_text(store, client.owner), warning=capped)
-        recording = recording_text(store.recording)
+        lost = self._recorder.lost(store.recording, now)
+        recording = recording_text(store.recording, lost)
         set_plainly(
             self.recording_label,
             recording,
-            _RECORDING if store.recording and recording.startswith("●") else "",
+            _RECORDING if lost or recording.startswith("●") else "",
         )
         self.recording_label.setVisible(bool(recording))
         self.recording_label.setToolTip(recording)

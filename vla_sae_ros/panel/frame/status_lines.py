@@ -96,10 +96,15 @@ def steering_text(store: Store, owner: str) -> str:
     return text + "".join(f"   {count} {name}" for name, count in counts.items() if count)
 
 
-def recording_text(recording: RecordingView | None) -> str:
-    """Return what the recorder is doing; empty when it is doing nothing."""
+def recording_text(recording: RecordingView | None, lost: bool = False) -> str:
+    """Return what the recorder is doing; empty when it is doing nothing.
+
+    lost: a recording that ran is not reported any more.
+    """
     if recording is None or recording.status == "idle":
         return ""
+    if lost:
+        return f"RECORDER SILENT, last heard at {recording.elapsed:.0f} s"
     words = "● REC" if recording.recording else f"recording {recording.status}"
     text = f"{words} {recording.elapsed:.0f} s, {recording.size / 1e6:.1f} MB"
     text += f", {recording.dropped} DROPPED" if recording.dropped else ""
