@@ -11,7 +11,7 @@ from rclpy.task import Future
 
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.core.episode_status import EpisodeStatus
-from vla_sae_ros.core.errors import ConfigurationError, SimulationError, VlaSaeError
+from vla_sae_ros.core.errors import ConfigurationError, SimulationError, VlaSaeError, bounded
 from vla_sae_ros.msg import EpisodeState
 from vla_sae_ros.nodes.episode.episode import EpisodeGoal, EpisodeResult
 
@@ -76,9 +76,10 @@ class EpisodeServer:
             self._refuse_a_second()
             goal = self._plan(handle.request)
         except VlaSaeError as refusal:
-            self._node.get_logger().warning(f"goal refused: {refusal}")
+            reason = bounded(str(refusal))
+            self._node.get_logger().warning(f"goal refused: {reason}")
             handle.abort()
-            return RunEpisode.Result(message=str(refusal))
+            return RunEpisode.Result(message=reason)
         finished = Future(executor=self._node.executor)
         # rclpy looks at a waiting coroutine only when something wakes the executor: this does.
         finished.add_done_callback(lambda _: None)
@@ -88,9 +89,10 @@ class EpisodeServer:
             self._start(goal, finished)
             result: EpisodeResult = await finished
         except Exception as error:  # from outside this package: the bridge must live on
-            self._node.get_logger().error(f"episode {goal.episode_id} broke off: {error!r}")
+            reason = bounded(repr(error))
+            self._node.get_logger().error(f"episode {goal.episode_id} broke off: {reason}")
             handle.abort()
-            return RunEpisode.Result(episode_id=goal.episode_id, message=repr(error))
+            return RunEpisode.Result(episode_id=goal.episode_id, message=reason)
         finally:
             self._running = self._finished = None
             self._idle.set()
@@ -123,7 +125,7 @@ def to_result(goal: EpisodeGoal, result: EpisodeResult) -> RunEpisode.Result:
         missed_deadlines=counts.missed_deadlines,
         held_ticks=counts.held_ticks,
         dropped_chunks=counts.dropped_chunks,
-        message=progress.detail,
+        message=bounded(progress.detail),
     )
 
 
