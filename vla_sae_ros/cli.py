@@ -15,9 +15,13 @@ from vla_sae_ros.resources import software_version
 
 TOPICS = {
     "Start here": (
-        Command("demo", "vla_sae_ros.live.demo", "one task, plain and steered; leaves out/demo/"),
         Command(
-            "doctor", "vla_sae_ros.doctor", "what is missing on this machine, and how to mend it"
+            "demo",
+            "vla_sae_ros.live.demo",
+            "run one task with and without steering; writes out/demo/",
+        ),
+        Command(
+            "doctor", "vla_sae_ros.doctor", "check this machine and show how to repair problems"
         ),
         Command("completion", "vla_sae_ros.completion", "shell completion for bash and zsh"),
     ),
@@ -27,24 +31,30 @@ TOPICS = {
         Command("run", "vla_sae_ros.clients.run", "run one episode in a running system"),
         Command("steer", "vla_sae_ros.clients.steer", "change features of a running system"),
         Command(
-            "tell", "vla_sae_ros.clients.tell", "another instruction in the middle of an episode"
+            "tell",
+            "vla_sae_ros.clients.tell",
+            "give another instruction in the middle of an episode",
         ),
         Command("record", "vla_sae_ros.clients.record", "start or stop a bag in a running system"),
         Command(
             "bag",
             "vla_sae_ros.study.bag_commands.verbs",
-            "what a bag holds; export, repair, plots, replay",
+            "contents of a bag; export, repair, plots, replay",
         ),
-        Command("notes", "vla_sae_ros.sae.notes_command", "labels and notes given in the panel"),
+        Command(
+            "notes",
+            "vla_sae_ros.sae.notes_command",
+            "show labels and notes that were given in the panel",
+        ),
     ),
     "A robot": (
-        Command(
-            "robot", "vla_sae_ros.robot.check.robot_command", "an arm without a policy: check it"
-        ),
+        Command("robot", "vla_sae_ros.robot.check.robot_command", "check an arm without a policy"),
     ),
     "Policies": (
         Command(
-            "sites", "vla_sae_ros.policy.sites_command", "where a policy can be read and steered"
+            "sites",
+            "vla_sae_ros.policy.sites_command",
+            "list the sites at which a policy can be read and steered",
         ),
         Command(
             "rollout",
@@ -54,7 +64,7 @@ TOPICS = {
         Command(
             "contract",
             "vla_sae_ros.sim.contract_command",
-            "what an environment's policies see and do, as topics",
+            "print the contract of an environment: observations and actions as topics",
         ),
         Command(
             "demos",
@@ -67,7 +77,9 @@ TOPICS = {
             "train a policy from demonstrations",
         ),
         Command(
-            "export", "vla_sae_ros.policy.export.command", "a policy and SAEs for ONNX Runtime"
+            "export",
+            "vla_sae_ros.policy.export.command",
+            "export a policy with its SAEs for ONNX Runtime",
         ),
     ),
     "Features": (
@@ -80,12 +92,12 @@ TOPICS = {
         Command(
             "convert",
             "vla_sae_ros.study.autoencoders.convert_sae",
-            "somebody else's SAE into a bundle",
+            "make a bundle from an SAE of another library",
         ),
         Command(
             "direct",
             "vla_sae_ros.study.directions.command",
-            "mean differences and probes, to be steered like features",
+            "compute mean differences and probes, to steer like features",
         ),
         Command(
             "monitor",
@@ -95,15 +107,17 @@ TOPICS = {
         Command(
             "substitute",
             "vla_sae_ros.study.autoencoders.substitute",
-            "success with an SAE's reconstruction",
+            "measure success with an SAE's reconstruction",
         ),
         Command(
             "classify",
             "vla_sae_ros.study.features.generality.classify",
-            "tell general features from memorized ones",
+            "classify features as general or memorized",
         ),
         Command(
-            "label", "vla_sae_ros.study.features.labels.label", "name features by what they follow"
+            "label",
+            "vla_sae_ros.study.features.labels.label",
+            "name features by the variables that they follow",
         ),
         Command(
             "relate",
@@ -113,23 +127,25 @@ TOPICS = {
         Command(
             "heatmaps",
             "vla_sae_ros.study.features.heatmaps",
-            "where in the pictures features are active",
+            "show where in the pictures features are active",
         ),
         Command(
             "report",
             "vla_sae_ros.study.reports.report",
-            "one HTML page about a bundle and its features",
+            "write one HTML page about a bundle and its features",
         ),
     ),
     "Steering experiments": (
         Command(
-            "screen", "vla_sae_ros.study.screen.command", "which feature does that to the actions"
+            "screen",
+            "vla_sae_ros.study.screen.command",
+            "rank features by their effect on the actions",
         ),
-        Command("evaluate", "vla_sae_ros.study.experiment.command", "steering experiments"),
+        Command("evaluate", "vla_sae_ros.study.experiment.command", "run a steering experiment"),
         Command(
             "verdicts",
             "vla_sae_ros.study.experiment.verdicts_command",
-            "what a study found about features, and into which bundle to write it",
+            "show a study's verdicts on features; write them into bundles",
         ),
     ),
 }

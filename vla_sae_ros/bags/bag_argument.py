@@ -22,7 +22,8 @@ def add_namespace(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--namespace",
         metavar="NAME",
-        help="of the system in it, e.g. /left; default: the one with the most messages",
+        help="namespace of the system in the bag, e.g. /left; default: the one with "
+        "the most messages",
     )
 
 

@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folder",
         type=Path,
         nargs="?",
-        help="default: a dated name; outside the recorder's output folder only where its "
-        "parameter any_folder says so",
+        help="folder of the bag; default: a dated name; a folder outside the "
+        "recorder's output folder needs the recorder's parameter any_folder",
     )
     place.add_argument("--name", default="", help="name within the recorder's own output folder")
     start.add_argument(
@@ -32,10 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--compressed",
         choices=("none", "png", "jpeg"),
         default="",
-        help="how pictures are kept, from now on: png without loss, jpeg smaller; "
-        "none and png replay bit-identically (default: as the recorder is set)",
+        help="compression of pictures, from now on: png is lossless, jpeg is "
+        "smaller; none and png replay bit-identically (default: the recorder's "
+        "setting)",
     )
-    start.add_argument("--topics", nargs="+", default=[], help="default: the wire contract's")
+    start.add_argument(
+        "--topics",
+        nargs="+",
+        default=[],
+        help="topics to record; default: those of the wire contract",
+    )
     actions.add_parser("stop", help="close the bag")
 
 

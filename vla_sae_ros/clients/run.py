@@ -19,19 +19,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", type=int, default=0, help="index within the suite")
     parser.add_argument("--init-state", type=int, default=0, help="index of the initial state")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--instruction", default="", help="default: the task's own")
-    parser.add_argument("--max-steps", type=int, default=0, help="default: the suite's own limit")
+    parser.add_argument(
+        "--instruction", default="", help="instruction for the policy; default: the task's own"
+    )
+    parser.add_argument(
+        "--max-steps", type=int, default=0, help="step limit; default: the suite's own limit"
+    )
     parser.add_argument("--clock", default="", choices=("lockstep", "realtime", ""))
     parser.add_argument(
         "--robot",
         action="store_true",
-        help="on a robot: enable it, run --instruction, hold still; it stops when "
-        "this command does",
+        help="on a robot: enable the arm, run --instruction, hold still; the arm "
+        "stops when this command ends",
     )
     parser.add_argument(
         "--recover",
         action="store_true",
-        help="with --robot: clear a latched stop first; look at the arm before",
+        help="with --robot: clear a latched stop first; look at the arm before you use this",
     )
     parser.add_argument(
         "--timeout",

@@ -26,12 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `steer set`, `list`, `bypass`, `reset` and `preset`."""
     actions = parser.add_subparsers(dest="action", metavar="action", required=True)
     _add_set_arguments(actions.add_parser("set", help="edit one feature"))
-    actions.add_parser("list", help="show every standing edit")
-    bypass = actions.add_parser("bypass", help="let no edit act but keep all; off: let them act")
+    actions.add_parser("list", help="list the edits in place")
+    bypass = actions.add_parser(
+        "bypass", help="suspend all edits without removing them; off: resume them"
+    )
     bypass.add_argument("state", choices=("on", "off"), nargs="?", default="on")
     actions.add_parser("reset", help="ramp every edit back to natural")
     steer_preset.add_arguments(
-        actions.add_parser("preset", help="keep the standing edits in a file, or apply one")
+        actions.add_parser("preset", help="save the edits in a file, or apply such a file")
     )
 
 
@@ -104,10 +106,14 @@ def _add_set_arguments(parser: argparse.ArgumentParser) -> None:
         "--unit",
         choices=UNITS,
         default="max",
-        help="what V of --clamp and --add is measured in: the SAE's own units, the feature's "
+        help="unit of V for --clamp and --add: the SAE's own units, the feature's "
         "observed maximum (default), or the mean residual norm",
     )
-    parser.add_argument("--site", default="", help="default: the only site that can be steered")
+    parser.add_argument(
+        "--site",
+        default="",
+        help="site of the feature; default: the only site that can be steered",
+    )
     parser.add_argument(
         "--tokens",
         type=token_groups,
@@ -116,7 +122,11 @@ def _add_set_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"of {','.join(TOKEN_GROUPS)}; default: all",
     )
     parser.add_argument(
-        "--ramp", type=seconds, default=0.5, metavar="TIME", help="time to get there, default 0.5s"
+        "--ramp",
+        type=seconds,
+        default=0.5,
+        metavar="TIME",
+        help="time to reach the new value, default 0.5s",
     )
     parser.add_argument(
         "--for",
@@ -124,15 +134,16 @@ def _add_set_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         dest="duration",
         metavar="TIME",
-        help="let go after this time of the robot's clock, e.g. 3s",
+        help="release the edit after this time of the robot's clock, e.g. 3s",
     )
     parser.add_argument(
         "--when",
         metavar="CONDITION",
-        help="act only while this holds, as a preset says it, e.g. "
-        '"{site: backbone.1, feature: 93, above: 0.5, for: 0.2}", or "{reading: step, above: 40}"',
+        help="apply the edit only while this condition is true, in the format of a "
+        'preset, e.g. "{site: backbone.1, feature: 93, above: 0.5, for: 0.2}" '
+        'or "{reading: step, above: 40}"',
     )
-    parser.add_argument("--hold", action="store_true", help="leave the edit standing and return")
+    parser.add_argument("--hold", action="store_true", help="return and leave the edit in place")
 
 
 def _set(client: SteerClient, args: argparse.Namespace) -> None:

@@ -14,11 +14,11 @@ from vla_sae_ros.core.steering import format_preset, preset_of, read_preset, to_
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `preset save` and `preset load`."""
     actions = parser.add_subparsers(dest="preset_action", metavar="action", required=True)
-    save = actions.add_parser("save", help="write the standing edits and their bundles' ids")
-    save.add_argument("file", type=Path, help="new YAML file; its name names the preset")
+    save = actions.add_parser("save", help="write the edits in place and the ids of their bundles")
+    save.add_argument("file", type=Path, help="new YAML file; the preset is named after it")
     load = actions.add_parser("load", help="set the edits of a preset, all or none")
-    load.add_argument("file", type=Path, help="YAML file, as the panel saves it, too")
-    load.add_argument("--hold", action="store_true", help="leave the edits standing and return")
+    load.add_argument("file", type=Path, help="YAML file of a preset, also one saved by the panel")
+    load.add_argument("--hold", action="store_true", help="return and leave the edits in place")
 
 
 def run(client: SteerClient, args: argparse.Namespace) -> None:

@@ -10,8 +10,8 @@ from vla_sae_ros.clients.client import Client
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `tell`."""
-    parser.add_argument("instruction", help="what the policy is told from the next inference on")
-    parser.add_argument("--episode", default="", help="its id; default: the one that runs")
+    parser.add_argument("instruction", help="instruction for the policy from the next inference on")
+    parser.add_argument("--episode", default="", help="id of the episode; default: the running one")
 
 
 def run(args: argparse.Namespace) -> int:

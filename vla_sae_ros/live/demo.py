@@ -45,13 +45,13 @@ class Rollouts:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `vla-sae demo`."""
     parser.add_argument(
-        "--output", type=Path, default=Path("out/demo"), help="folder for what it shows"
+        "--output", type=Path, default=Path("out/demo"), help="folder for the results"
     )
     parser.add_argument(
         "--settings", type=Path, help="settings file; default: the package's config/demo.yaml"
     )
     parser.add_argument(
-        "--policy", default="", help="folder of another policy, its bundles beside it in sae/"
+        "--policy", default="", help="folder of another policy; its bundles are beside it in sae/"
     )
     parser.add_argument(
         "--task", type=int, help="another task of the suite; default: the settings' own"

@@ -33,20 +33,23 @@ _SMALLEST, _LARGEST = 100, 200  # [%]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `vla-sae panel`."""
     parser.add_argument(
-        "--theme", choices=THEMES, default=SYSTEM, help="colours (default: those of the desktop)"
+        "--theme",
+        choices=THEMES,
+        default=SYSTEM,
+        help="colour theme (default: that of the desktop)",
     )
     parser.add_argument(
         "--namespace",
         type=_namespace,
         metavar="NAME",
-        help="of the system it shows, e.g. /left (default: none)",
+        help="namespace of the system to show, e.g. /left (default: none)",
     )
     parser.add_argument(
         "--scale",
         type=_percent,
         default=_SMALLEST,
         metavar="PERCENT",
-        help="size of everything, 100 to 200 (default 100)",
+        help="scale of the user interface in percent, 100 to 200 (default 100)",
     )
 
 

@@ -13,7 +13,9 @@ from vla_sae_ros.sim.environment import LIBERO
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--env", default=LIBERO, metavar="NAME", help="default %(default)s")
-    parser.add_argument("--suite", default="", help="what lerobot calls `task`")
+    parser.add_argument(
+        "--suite", default="", help="task of the environment (lerobot's setting `task`)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -20,9 +20,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m vla_sae_ros.robot.strict_sim", description=__doc__
     )
-    parser.add_argument("--host", default="127.0.0.2", help="loopback address to be the robot at")
-    parser.add_argument("--orders-port", type=int, default=ORDERS_PORT, help="0: any free one")
-    parser.add_argument("--robot", choices=sorted(PUBLISHED), default="fr3", help="whose limits")
+    parser.add_argument(
+        "--host", default="127.0.0.2", help="loopback address of the simulated robot"
+    )
+    parser.add_argument(
+        "--orders-port", type=int, default=ORDERS_PORT, help="port; 0: any free port"
+    )
+    parser.add_argument(
+        "--robot", choices=sorted(PUBLISHED), default="fr3", help="model whose limits apply"
+    )
     parser.add_argument(
         "--time-scale", type=float, default=1.0, help="robot seconds per second, for slow machines"
     )
@@ -30,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--patience",
         type=float,
         default=0.0,
-        help="seconds to wait for a late command; a real robot has none",
+        help="seconds to wait for a late command; a real robot does not wait",
     )
     given = parser.parse_args(arguments)
     try:

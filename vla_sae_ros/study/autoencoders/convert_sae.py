@@ -37,24 +37,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pooling",
         choices=POOLINGS,
-        help="mean: it reads one vector per inference; token: each token; no checkpoint says "
-        "which; default: as the --activations were collected",
+        help="mean: the SAE reads one vector per inference; token: it reads each "
+        "token; checkpoints do not record this; default: the pooling of the "
+        "--activations",
     )
     parser.add_argument(
         "--token-groups",
         nargs="+",
-        help="tokens it reads; default: as the --activations were collected, or all of the site",
+        help="token groups that the SAE reads; default: those of the --activations, "
+        "or all of the site",
     )
     parser.add_argument(
         "--activations",
         type=Path,
-        help="folder of `vla-sae collect`: measures observed maxima, residual norm, FVU and L0",
+        help="folder of `vla-sae collect`, to measure observed maxima, residual norm, FVU and L0",
     )
     parser.add_argument(
         "--max-fvu",
         type=float,
         default=1.0,
-        help="refuse an SAE that explains less of the --activations; default %(default)s",
+        help="refuse an SAE whose FVU on the --activations is larger; default %(default)s",
     )
     parser.add_argument(
         "--listed-features",

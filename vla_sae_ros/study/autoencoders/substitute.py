@@ -17,13 +17,17 @@ from vla_sae_ros.study.autoencoders.substitution import (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `substitute`."""
-    parser.add_argument("bundle", type=Path, help="bundle folder; its card gets the numbers")
+    parser.add_argument(
+        "bundle", type=Path, help="bundle folder; the results are added to its card"
+    )
     parser.add_argument(
         "--env", default="libero_object", metavar="SUITE", help="LIBERO suite; default %(default)s"
     )
-    parser.add_argument("--env-tasks", default="0", help='"all", "0,6" or "0:butter_1"')
-    parser.add_argument("--env-episodes", type=int, default=10, help="per task; init states 40-49")
-    parser.add_argument("--policy", type=Path, help="default: the demonstration policy")
+    parser.add_argument("--env-tasks", default="0", help='tasks: "all", "0,6" or "0:butter_1"')
+    parser.add_argument(
+        "--env-episodes", type=int, default=10, help="episodes per task; init states 40-49"
+    )
+    parser.add_argument("--policy", type=Path, help="policy; default: the demonstration policy")
 
 
 def run(args: argparse.Namespace) -> int:

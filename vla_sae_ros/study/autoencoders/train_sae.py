@@ -42,22 +42,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sparsity",
         type=float,
-        help="penalty of jumprelu and relu beside FVU; default: the kind's",
+        help="weight of the sparsity penalty of jumprelu and relu; default: that of the kind",
     )
     parser.add_argument("--normalization", choices=NORMALIZATIONS, default=defaults.normalization)
     parser.add_argument("--batch-size", type=int, default=defaults.batch_size)
-    parser.add_argument("--epochs", type=int, help="default: about 4 million samples in all")
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        help="passes over the activations; default: about 4 million samples in all",
+    )
     parser.add_argument("--learning-rate", type=float, help="default: by dictionary size")
     parser.add_argument(
         "--dead-after",
         type=int,
         default=defaults.dead_after_steps,
         metavar="STEPS",
-        help="a feature that has not fired for so many steps is dead; default %(default)s",
+        help="number of steps without firing after which a feature counts as dead; "
+        "default %(default)s",
     )
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument(
-        "--held-out", type=float, default=0.1, help="share of episodes; default 0.1"
+        "--held-out", type=float, default=0.1, help="share of episodes to hold out; default 0.1"
     )
     parser.add_argument("--device", default="cpu", help="torch device; default %(default)s")
     effect = parser.add_mutually_exclusive_group()
@@ -66,18 +71,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="also measure on N kept observations of held-out episodes how much actions change "
-        "when the reconstruction stands in for the residual stream",
+        help="also measure, on N kept observations of held-out episodes, how much "
+        "actions change when the reconstruction replaces the residual stream",
     )
     effect.add_argument(
         "--env",
         metavar="SUITE",
-        help="also measure in this LIBERO suite what the policy does when the reconstruction "
-        "stands in for the residual stream",
+        help="also measure success in this LIBERO suite when the reconstruction "
+        "replaces the residual stream",
     )
     parser.add_argument("--env-tasks", default="0", help='tasks of --env: "all" or "0,6"')
-    parser.add_argument("--env-episodes", type=int, default=5, help="of --env, per task")
-    parser.add_argument("--policy", type=Path, help="default: the demonstration policy")
+    parser.add_argument("--env-episodes", type=int, default=5, help="episodes per task of --env")
+    parser.add_argument("--policy", type=Path, help="policy; default: the demonstration policy")
 
 
 def run(args: argparse.Namespace) -> int:

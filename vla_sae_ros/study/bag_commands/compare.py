@@ -29,7 +29,9 @@ from vla_sae_ros.study.plots.paired_plot import write_paired_plot
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the two episodes and where to write."""
     parser.add_argument("a", type=Path, help="folder of a bag")
-    parser.add_argument("b", type=Path, nargs="?", help="folder of the other; default: the same")
+    parser.add_argument(
+        "b", type=Path, nargs="?", help="folder of the other bag; default: the same bag"
+    )
     add_namespace(parser)
     parser.add_argument(
         "--episodes",

@@ -32,14 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", type=Path, help="default: <bag>_<format>; must not exist")
     parser.add_argument(
-        "--contract", type=Path, help="lerobot: what makes observations; default: LIBERO's"
+        "--contract",
+        type=Path,
+        help="lerobot: contract file that defines the observations; default: LIBERO's",
     )
     parser.add_argument(
         "--max-age",
         type=int,
         default=0,
         metavar="TICKS",
-        help="lerobot: how old the observation of a frame may be (default: 0)",
+        help="lerobot: maximum age of a frame's observation (default: 0)",
     )
 
 

@@ -17,7 +17,9 @@ from vla_sae_ros.study.bag_commands.facts import BagFacts, EpisodeFacts, read_fa
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the bag and the form of the answer."""
     add_bag(parser)
-    parser.add_argument("--json", action="store_true", help="everything, for programs")
+    parser.add_argument(
+        "--json", action="store_true", help="print everything as JSON, for programs"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -21,7 +21,9 @@ from vla_sae_ros.study.plots.traces_plot import write_traces_plot
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the bag, the features and where to write."""
     add_bag(parser)
-    parser.add_argument("--episode", help="its id, or its number from 1; default: every one")
+    parser.add_argument(
+        "--episode", help="id of an episode, or its number from 1; default: every episode"
+    )
     add_features_argument(parser, "default: the edited and the most active ones")
     parser.add_argument("--output", type=Path, default=Path("out/plots"), help="folder to write to")
 

@@ -27,14 +27,14 @@ _FEATURES = 4
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the bag, what is shown and where to write."""
     add_bag(parser, "folder of the bag, recorded with pictures")
-    parser.add_argument("--episode", default="1", help="its id, or its number from 1")
+    parser.add_argument("--episode", default="1", help="id of the episode, or its number from 1")
     add_features_argument(parser, "traces; default: the edited or most active")
     parser.add_argument(
         "--heatmap",
         type=feature_name,
         metavar="SITE:ID",
-        help="feature drawn over the pictures, computed again by the policy; "
-        "default: the recorded heatmap, if any",
+        help="feature to draw over the pictures, recomputed by the policy; default: "
+        "the recorded heatmap, if any",
     )
     add_policy_arguments(parser)
     parser.add_argument("--output", type=Path, default=Path("out/episode.mp4"), help="MP4 file")

@@ -16,10 +16,12 @@ def add_batch_arguments(parser: argparse.ArgumentParser) -> None:
         "--policy-batch",
         default="1",
         metavar="N",
-        help="so many simulators side by side, in processes of their own, and one policy that "
-        "infers for all of them; auto: one for every core; default: each with a policy of its own",
+        help="run N simulators in separate processes that share one policy; auto: "
+        "one for every core; default: each simulator has its own policy",
     )
-    parser.add_argument("--ray", metavar="ADDRESS", help='on a Ray cluster: "auto" or host:port')
+    parser.add_argument(
+        "--ray", metavar="ADDRESS", help='run on this Ray cluster: "auto" or host:port'
+    )
 
 
 def batch_size(text: str) -> int:

@@ -52,10 +52,12 @@ _EPISODES = 40  # per task of a simulation
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `vla-sae collect`."""
     parser.add_argument(
-        "folder", type=Path, help="of the activations; an existing one is continued"
+        "folder", type=Path, help="folder for the activations; an existing one is continued"
     )
-    parser.add_argument("--sites", nargs="+", required=True, help="e.g. backbone.1 expert.1")
-    parser.add_argument("--policy", type=Path, help="default: the demonstration policy")
+    parser.add_argument(
+        "--sites", nargs="+", required=True, help="sites to collect, e.g. backbone.1 expert.1"
+    )
+    parser.add_argument("--policy", type=Path, help="policy; default: the demonstration policy")
     parser.add_argument("--map", default="", metavar="OFFERED=POLICY,...", help=MAP_HELP)
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
@@ -74,15 +76,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"{DEFAULT_SUITE}, elsewhere the environment's own",
     )
     parser.add_argument(
-        "--tasks", default="0", help='of --env: "all", "0,6" or "0:butter_1"; default %(default)s'
+        "--tasks",
+        default="0",
+        help='tasks of --env: "all", "0,6" or "0:butter_1"; default %(default)s',
     )
     parser.add_argument(
         "--episodes",
         type=int,
-        help="of --env, per task, default 40; of --dataset the first so many, default all",
+        help="with --env: episodes per task, default 40; with --dataset: number of "
+        "episodes from the first on, default all",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the first episode; counts up")
-    parser.add_argument("--max-steps", type=int, default=0, help="default: the suite's own limit")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of the first episode; each further episode adds one",
+    )
+    parser.add_argument(
+        "--max-steps",
+        type=int,
+        default=0,
+        help="step limit of an episode; default: the suite's own limit",
+    )
     parser.add_argument(
         "--every", type=int, default=5, help="control steps per inference; default %(default)s"
     )
@@ -91,38 +106,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="METRES",
-        help="of LIBERO: move every object by up to this far in x and y",
+        help="LIBERO only: move every object by up to this distance in x and y",
     )
     parser.add_argument(
         "--shuffle",
         action="store_true",
-        help="of LIBERO: let all objects but the basket change places at random",
+        help="LIBERO only: exchange the places of all objects except the basket at random",
     )
     add_picture_arguments(parser)
     add_batch_arguments(parser)
     parser.add_argument(
-        "--contract", type=Path, help="of --bag; default: LIBERO's; or of another --env"
+        "--contract",
+        type=Path,
+        help="contract file for --bag (default: LIBERO's) or for another --env",
     )
     parser.add_argument(
         "--state-names",
         default="",
         metavar="NAME,...",
-        help="what the numbers of the state are, where neither the data set's info.json nor the "
-        "environment says so: x,y,z (of the hand, in metres) and finger_1,finger_2 become its "
-        "height, speed and opening, any other name a variable of its own",
+        help="names of the numbers in the state, if neither the data set's "
+        "info.json nor the environment gives them: x,y,z (of the hand, in "
+        "metres) and finger_1,finger_2 become its height, speed and opening; "
+        "any other name becomes a variable of that name",
     )
     parser.add_argument("--pooling", choices=POOLINGS, default="mean")
     parser.add_argument(
-        "--frame-height", type=int, default=96, help="[pixels] of the pictures kept; 0 = none"
+        "--frame-height",
+        type=int,
+        default=96,
+        help="height of the stored pictures [pixels]; 0 = none",
     )
     parser.add_argument(
         "--keep-observations",
         action="store_true",
-        help="also keep what the policy saw, whole and without loss, for `vla-sae heatmaps`; about "
-        "80 kB per picture of 256 x 256",
+        help="also store the complete observations without loss, for `vla-sae "
+        "heatmaps`; about 80 kB per picture of 256 x 256",
     )
     parser.add_argument("--device", default="cpu", help="torch device; default %(default)s")
-    parser.add_argument("--threads", type=int, default=1, help="of torch; default %(default)s")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="threads of torch; default %(default)s"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -53,12 +53,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        help="folder; default: out/studies/NAME; what is there already is not made again",
+        help="output folder; default: out/studies/NAME; existing runs are not repeated",
     )
     parser.add_argument("--map", default="", metavar="OFFERED=POLICY,...", help=MAP_HELP)
-    parser.add_argument("--plan", action="store_true", help="say what would be made, and stop")
-    parser.add_argument("--workers", type=int, default=0, help="default: one per core")
-    parser.add_argument("--limit", type=int, default=0, help="make so many runs at most")
+    parser.add_argument("--plan", action="store_true", help="print the plan and stop")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="number of workers; default: one per core"
+    )
+    parser.add_argument("--limit", type=int, default=0, help="maximum number of runs to make")
     add_picture_arguments(parser)
     add_batch_arguments(parser)
 

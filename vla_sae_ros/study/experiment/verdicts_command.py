@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="BUNDLE",
-        help="write the verdicts on these bundles' features into their catalogues: the panel, "
-        "reports and `steer` show them from then on",
+        help="write the verdicts on these bundles' features into their catalogues; "
+        "the panel, reports and `steer` then show them",
     )
 
 

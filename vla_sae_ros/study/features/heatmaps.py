@@ -47,14 +47,20 @@ class HeatmapTally:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `heatmaps`."""
-    parser.add_argument("bundle", type=Path, help="bundle folder, of a site that pictures pass")
-    parser.add_argument("activations", type=Path, help="collected with --keep-observations")
-    parser.add_argument("--policy", help="the bundle's; default: the demonstration policy")
+    parser.add_argument(
+        "bundle", type=Path, help="bundle folder, of a site that picture tokens pass through"
+    )
+    parser.add_argument(
+        "activations", type=Path, help="folder of activations collected with --keep-observations"
+    )
+    parser.add_argument("--policy", help="the bundle's policy; default: the demonstration policy")
     parser.add_argument(
         "--top", type=int, default=TOP, help="episodes per feature; default %(default)s"
     )
     parser.add_argument("--device", default="cpu", help="torch device; default %(default)s")
-    parser.add_argument("--threads", type=int, default=1, help="of torch; default %(default)s")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="threads of torch; default %(default)s"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

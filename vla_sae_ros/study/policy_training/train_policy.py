@@ -286,8 +286,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="folder of demonstrations; repeatable",
     )
-    parser.add_argument("--out", type=Path, required=True, help="output folder; resumed if begun")
-    parser.add_argument("--start-from", type=Path, help="policy folder to go on from")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="output folder; an interrupted training in it is resumed",
+    )
+    parser.add_argument("--start-from", type=Path, help="policy folder to start from")
     parser.add_argument("--held-out", type=Path, help="folder of stills to measure progress on")
     parser.add_argument(
         "--vision-steps",

@@ -49,18 +49,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--edits",
         type=Path,
         metavar="PRESET",
-        help="what if: this preset's edits instead of the recorded steering",
+        help="counterfactual: use this preset's edits instead of the recorded steering",
     )
-    steering.add_argument("--no-steering", action="store_true", help="what if: no steering at all")
+    steering.add_argument(
+        "--no-steering", action="store_true", help="counterfactual: no steering at all"
+    )
     parser.add_argument(
-        "--instruction", metavar="TEXT", help="what if: the policy had been told this instead"
+        "--instruction",
+        metavar="TEXT",
+        help="counterfactual: give the policy this instruction instead",
     )
     parser.add_argument(
         "--from-step",
         type=int,
         default=0,
         metavar="N",
-        help="of --instruction: from this control step on; default %(default)s",
+        help="control step from which --instruction applies; default %(default)s",
     )
     parser.add_argument("--output", type=Path, help="folder for the report, table and plot")
 

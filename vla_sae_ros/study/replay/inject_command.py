@@ -28,18 +28,24 @@ TABLE = "inject.csv"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare donor, receiver, policy and site."""
     add_bag(parser, "folder of the bag whose stream is played in, recorded with pictures")
-    parser.add_argument("--episode", default="1", help="of that bag: id or number; default 1")
-    parser.add_argument("--into", type=Path, help="bag of the receiver; default: the same")
     parser.add_argument(
-        "--into-episode", default="1", help="of that bag: id or number; default %(default)s"
+        "--episode", default="1", help="episode of that bag: id or number; default 1"
     )
-    parser.add_argument("--site", required=True, help="e.g. backbone.1")
+    parser.add_argument(
+        "--into", type=Path, help="bag of the receiving episode; default: the same bag"
+    )
+    parser.add_argument(
+        "--into-episode",
+        default="1",
+        help="episode of that bag: id or number; default %(default)s",
+    )
+    parser.add_argument("--site", required=True, help="site to replace, e.g. backbone.1")
     parser.add_argument(
         "--tokens",
         nargs="+",
         default=[],
         metavar="GROUP",
-        help="groups of tokens that are replaced; default: all of the site",
+        help="token groups to replace; default: all of the site",
     )
     add_policy_arguments(parser)
     parser.add_argument("--output", type=Path, help="folder for the table of all inferences")

@@ -23,9 +23,13 @@ TOP = 4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `report`."""
-    parser.add_argument("folder", type=Path, help="of a bundle, or of a study (vla-sae evaluate)")
     parser.add_argument(
-        "--activations", type=Path, help="for contact sheets and traces; the bundle's policy's"
+        "folder", type=Path, help="folder of a bundle, or of a study (vla-sae evaluate)"
+    )
+    parser.add_argument(
+        "--activations",
+        type=Path,
+        help="folder of activations of the bundle's policy, for contact sheets and traces",
     )
     parser.add_argument("--out", type=Path, required=True, help="HTML file to write")
     parser.add_argument(
@@ -33,16 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=MOST_FRAMES,
         metavar="MB",
-        help="limit of all pictures, or a study's videos, together; default %(default)s",
+        help="limit for all pictures, or all videos of a study, together; default %(default)s",
     )
     parser.add_argument(
         "--labelling",
         type=int,
         metavar="N",
-        help="instead: a page on which to label N random features general or memorized",
+        help="write a page instead on which you label N random features as general or memorized",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of --labelling, and of a study's intervals"
+        "--seed", type=int, default=0, help="seed for --labelling and for a study's intervals"
     )
 
 

@@ -20,13 +20,14 @@ def add_picture_arguments(parser: argparse.ArgumentParser) -> None:
         "--render-quality",
         choices=QUALITIES,
         default="full",
-        help="of the pictures; quick: without reflections and multisampling, for policies that "
-        "were trained so; default %(default)s",
+        help="render quality of the pictures; quick: without reflections and "
+        "multisampling, for policies that were trained on such pictures; "
+        "default %(default)s",
     )
     parser.add_argument(
         "--allow-other-pictures",
         action="store_true",
-        help="go on where the policy was trained on pictures of another quality",
+        help="continue although the policy was trained on pictures of another quality",
     )
 
 

@@ -161,8 +161,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="one or several, with commas: LIBERO's, LIBERO-PRO's, or what lerobot calls `task`; "
         f"default {DEFAULT_SUITE}, elsewhere the environment's own",
     )
-    parser.add_argument("--tasks", default="all", help='"all", "0,6" or "0:butter_1"')
-    parser.add_argument("--episodes", type=int, default=10, help="per task")
+    parser.add_argument("--tasks", default="all", help='tasks: "all", "0,6" or "0:butter_1"')
+    parser.add_argument("--episodes", type=int, default=10, help="episodes per task")
     parser.add_argument(
         "--init-states",
         help=f"default {EVALUATION_STATES_TEXT} in LIBERO, 0 where the seed decides the scene",
@@ -172,8 +172,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=EVALUATION_SEED,
         metavar="N",
-        help="of the layouts and of the policy's noise, one more for each episode; "
-        "default %(default)s; less than 1000000 may have been used for training",
+        help="seed of the layouts and of the policy's noise; each further episode "
+        "adds one; default %(default)s; seeds below 1000000 may have been used "
+        "for training",
     )
     parser.add_argument("--map", default="", metavar="OFFERED=POLICY,...", help=MAP_HELP)
     parser.add_argument(
@@ -181,26 +182,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="METRES",
-        help="move every object by up to this far in x and y",
+        help="move every object by up to this distance in x and y",
     )
     parser.add_argument(
         "--exchange",
         nargs="?",
         const="",
         metavar="OBJECT,OBJECT",
-        help="exchange two objects' places; without names: the task's object "
-        "with each of the scene's others in turn",
+        help="swap two objects; without names: swap the task's object with each of "
+        "the other objects in turn",
     )
     parser.add_argument(
         "--shuffle",
         action="store_true",
-        help="let all objects but the basket change places at random",
+        help="exchange the places of all objects except the basket at random",
     )
     parser.add_argument(
         "--instruction-swap",
         action="store_true",
-        help="ask for each of the scene's other objects in turn, "
-        "and count as success when that one is brought",
+        help="ask for each of the scene's other objects in turn; success means that "
+        "this object was brought",
     )
     parser.add_argument("--execute-steps", type=int, default=EXECUTE_STEPS)
     add_batch_arguments(parser)
@@ -209,7 +210,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="outcomes as JSON lines; episodes that are there are not run again",
+        help="file for the outcomes as JSON lines; episodes already in it are not repeated",
     )
 
 
@@ -226,8 +227,7 @@ def add_environment_arguments(parser: argparse.ArgumentParser) -> None:
         "--contract",
         type=Path,
         metavar="FILE",
-        help="with another --env: what the policy sees and how it acts; default: as the "
-        "environment says (vla-sae contract)",
+        help="with another --env: contract file; default: the environment's own (vla-sae contract)",
     )
 
 

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--activations",
         type=Path,
         required=True,
-        help="collected with the bundles' policy and --keep-observations",
+        help="folder of activations collected with the bundles' policy and --keep-observations",
     )
     parser.add_argument("--effect", required=True, help=f"one of {', '.join(NAMES)}")
     parser.add_argument(
@@ -44,20 +44,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=12,
         metavar="N",
-        help="features of each bundle whose edits are made, too; 0: none; default %(default)s",
+        help="number of features of each bundle whose edits are also run; 0: none; "
+        "default %(default)s",
     )
     parser.add_argument(
         "--dose",
         type=float,
         default=0.02,
-        help="of those edits, in mean residual norms; default %(default)s",
+        help="strength of those edits, in mean residual norms; default %(default)s",
     )
-    parser.add_argument("--top", type=int, default=10, help="features shown; default %(default)s")
+    parser.add_argument(
+        "--top", type=int, default=10, help="number of features to show; default %(default)s"
+    )
     parser.add_argument("--policy", type=Path, help="default: the demonstration policy")
     parser.add_argument("--device", default="cpu", help="torch device; default %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="of random rows and the check")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed for the random rows and the check"
+    )
     parser.add_argument("--out", type=Path, help="folder for the table of all features")
-    parser.add_argument("--study", type=Path, help="write a study file of the strongest")
+    parser.add_argument("--study", type=Path, help="write a study file with the strongest features")
 
 
 def run(args: argparse.Namespace) -> int:

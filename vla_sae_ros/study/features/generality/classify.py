@@ -56,22 +56,30 @@ class Measured:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `classify`."""
-    parser.add_argument("bundle", type=Path, help="bundle folder; its catalogue gets the classes")
-    parser.add_argument("activations", type=Path, help="collected with the bundle's policy")
+    parser.add_argument(
+        "bundle", type=Path, help="bundle folder; the classes are written into its catalogue"
+    )
+    parser.add_argument(
+        "activations", type=Path, help="folder of activations collected with the bundle's policy"
+    )
     parser.add_argument(
         "--classifier",
         choices=("libero", "droid"),
         default="libero",
-        help="published weights; default %(default)s",
+        help="published weights to use; default %(default)s",
     )
     parser.add_argument(
         "--labels",
         type=Path,
-        help="YAML of your own labels {bundle_id, labels: {feature: general|memorized}}: "
-        "weights are fitted to them instead, and what you said of a feature stays its class",
+        help="YAML file of your own labels {bundle_id, labels: {feature: "
+        "general|memorized}}: the weights are fitted to them, and your label "
+        "of a feature stays its class",
     )
     parser.add_argument(
-        "--tau", type=float, default=TAU, help="onset threshold of codes of unit-length samples"
+        "--tau",
+        type=float,
+        default=TAU,
+        help="onset threshold of the codes, for samples of unit length",
     )
     parser.add_argument(
         "--against",
@@ -80,7 +88,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("BUNDLE", "ACTIVATIONS"),
         help="also compare the share of general features with another policy's",
     )
-    parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap over episodes")
+    parser.add_argument(
+        "--draws", type=int, default=1000, help="number of draws of the bootstrap over episodes"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -35,21 +35,27 @@ _LISTED = 40
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `label`."""
-    parser.add_argument("bundle", type=Path, help="bundle folder; its catalogue gets the labels")
-    parser.add_argument("activations", type=Path, help="collected with the bundle's policy")
+    parser.add_argument(
+        "bundle", type=Path, help="bundle folder; the labels are written into its catalogue"
+    )
+    parser.add_argument(
+        "activations", type=Path, help="folder of activations collected with the bundle's policy"
+    )
     parser.add_argument(
         "--seeds",
         type=Path,
         nargs="+",
         default=[],
         metavar="BUNDLE",
-        help="SAEs of the same site trained from other seeds: how stable is each feature",
+        help="bundles of the same site trained from other seeds, to measure how "
+        "stable each feature is",
     )
     parser.add_argument(
         "--held-out",
         type=float,
         default=0.3,
-        help="share of episodes, where the bundle's own are not in the folder; default %(default)s",
+        help="share of episodes to hold out if the folder does not contain the "
+        "bundle's own held-out episodes; default %(default)s",
     )
     add_describing_arguments(parser)
 
