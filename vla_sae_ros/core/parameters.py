@@ -16,7 +16,7 @@ from vla_sae_ros.core.errors import complaint
 Value = bool | int | float | str | tuple[str, ...]
 
 MAP_HELP = (
-    "what the policy calls an observation, where the names differ, e.g. "
+    "the policy's names of observations, if they differ, e.g. "
     "agentview=observation.images.image,wrist=observation.images.image2"
 )
 """Of the parameter `map`, which nodes, systems and commands have."""

@@ -53,7 +53,7 @@ _COMMON = (
     Parameter(
         "backend",
         "torch",
-        "what computes the policy; onnx: what `vla-sae export` wrote",
+        "inference backend; onnx: a policy that `vla-sae export` wrote",
         choices=("torch", "onnx"),
     ),
     COMPILE,
@@ -62,11 +62,11 @@ _COMMON = (
     Parameter("bundles", (), "folders of SAE bundles; empty = every bundle beside the policy"),
     MAP,
     Parameter("record", True, "record a bag from the start"),
-    Parameter("images", False, "with record: the camera pictures, too"),
+    Parameter("images", False, "with record: also record the camera pictures"),
     Parameter(
         "image_compression",
         "none",
-        "how recorded pictures are kept",
+        "compression of recorded pictures",
         choices=("none", "png", "jpeg"),
     ),
     Parameter("record_folder", "out/bags", "folder of the bags"),
@@ -82,8 +82,8 @@ ROBOT_ARGUMENTS = (
     Parameter(
         "mode",
         "direct",
-        "who moves the arm: direct speaks to it (franky), ros2_control "
-        "publishes to a controller that runs already",
+        "who moves the arm: direct connects to it (franky), ros2_control "
+        "publishes to a controller that is already running",
         choices=("direct", "ros2_control", "simulated"),
     ),
     Parameter("robot_ip", "", "address of the robot, in mode direct"),
@@ -91,25 +91,29 @@ ROBOT_ARGUMENTS = (
     Parameter(
         "output",
         "joint_trajectory",
-        "what the controller takes, in mode ros2_control",
+        "type of the controller's commands, in mode ros2_control",
         choices=("joint_trajectory", "joint_state", "twist", "forward"),
     ),
-    Parameter("output_topic", "", "its topic; empty = the usual one"),
+    Parameter("output_topic", "", "topic of these commands; empty = the default topic"),
     Parameter(
         "gripper", "none", "gripper in mode ros2_control", choices=("none", "action", "topic")
     ),
     Parameter(
-        "actions", "droid", "what an action's numbers mean", choices=("droid", "joint_positions")
+        "actions", "droid", "meaning of an action's numbers", choices=("droid", "joint_positions")
     ),
-    Parameter("hardware_states", "/joint_states", "the arm's joint states, in mode ros2_control"),
+    Parameter(
+        "hardware_states",
+        "/joint_states",
+        "topic of the arm's joint states, in mode ros2_control",
+    ),
     Parameter(
         "exterior_1",
         "",
-        "topic of the first exterior camera's left eye; empty = "
+        "topic of the first exterior camera's left image; empty = "
         "observation/image/exterior_image_1_left",
     ),
-    Parameter("exterior_2", "", "topic of the second one's"),
-    Parameter("wrist", "", "topic of the wrist camera's left eye"),
+    Parameter("exterior_2", "", "topic of the second exterior camera's left image"),
+    Parameter("wrist", "", "topic of the wrist camera's left image"),
     *_COMMON,
 )
 
@@ -126,14 +130,16 @@ REHEARSAL_ARGUMENTS = (
     Parameter(
         "patience",
         0.2,
-        "how long the robot's time stands while a command is late; 0: as strict as a real one",
+        "how long the robot's clock pauses while a command is late; 0: as strict as a real robot",
         unit="s",
         minimum=0.0,
         maximum=10.0,
     ),
-    Parameter("width", 320, "of the pictures [pixels]", minimum=16),
-    Parameter("height", 180, "of the pictures [pixels]", minimum=16),
-    Parameter("render_quality", "quick", "of the pictures", choices=("quick", "full")),
+    Parameter("width", 320, "width of the pictures [pixels]", minimum=16),
+    Parameter("height", 180, "height of the pictures [pixels]", minimum=16),
+    Parameter(
+        "render_quality", "quick", "render quality of the pictures", choices=("quick", "full")
+    ),
     *_COMMON,
 )
 

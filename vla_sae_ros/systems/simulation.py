@@ -85,7 +85,7 @@ class System:
 
 
 PARAMS_FILE = Parameter(
-    "params_file", "", "ROS parameter file for the nodes; what it says counts over the arguments"
+    "params_file", "", "ROS parameter file for the nodes; it takes precedence over the arguments"
 )
 
 MAP = Parameter("map", "", MAP_HELP)
@@ -93,8 +93,9 @@ MAP = Parameter("map", "", MAP_HELP)
 COMPILE = Parameter(
     "compile",
     "never",
-    "compile the policy with its taps, minutes the first time, to infer faster; if_possible goes "
-    "on without where it cannot be",
+    "compile the policy with its taps for faster inference (minutes the "
+    "first time); if_possible falls back to eager mode if compiling is not "
+    "possible",
     choices=("never", "always", "if_possible"),
 )
 
@@ -108,17 +109,17 @@ SIMULATION_ARGUMENTS = (
     Parameter(
         "suite",
         "",
-        "LIBERO or LIBERO-PRO suite, or what lerobot calls `task`; empty = libero_object, or the "
-        "environment's own",
+        "LIBERO or LIBERO-PRO suite, or lerobot's setting `task`; empty = "
+        "libero_object, or the environment's own",
     ),
     Parameter(
         "contract",
         "",
-        "file that says what the policy sees and how it acts; empty = as the environment says",
+        "contract file: what the policy sees and how it acts; empty = the environment's own",
     ),
     Parameter("task", 0, "index of the task within the suite", minimum=0),
     Parameter("init_state", 0, "index of the initial state", minimum=0),
-    Parameter("seed", 0, "seeds the simulation and the policy's noise", minimum=0),
+    Parameter("seed", 0, "seed of the simulation and of the policy's noise", minimum=0),
     Parameter(
         "clock",
         "lockstep",
@@ -131,19 +132,19 @@ SIMULATION_ARGUMENTS = (
     Parameter(
         "backend",
         "torch",
-        "what computes the policy; onnx: what `vla-sae export` wrote",
+        "inference backend; onnx: a policy that `vla-sae export` wrote",
         choices=("torch", "onnx"),
     ),
     COMPILE,
     Parameter("device", "cpu", "device of the policy, e.g. cpu or cuda:0"),
     Parameter("threads", 1, "threads the policy computes with on a CPU", minimum=1),
     Parameter("record", False, "record a bag from the start"),
-    Parameter("images", False, "with record: the camera pictures, too"),
+    Parameter("images", False, "with record: also record the camera pictures"),
     Parameter(
         "image_compression",
         "none",
-        "how recorded pictures are kept: as they were sent, png "
-        "without loss, jpeg smaller and with loss",
+        "compression of recorded pictures: none = as sent, png = lossless, "
+        "jpeg = smaller and lossy",
         choices=("none", "png", "jpeg"),
     ),
     Parameter("record_folder", "out/bags", "folder of the bags"),
@@ -152,18 +153,18 @@ SIMULATION_ARGUMENTS = (
     Parameter(
         "render_quality",
         "full",
-        "of the pictures; quick: for a policy that was trained so",
+        "render quality of the pictures; quick: for a policy that was trained on such pictures",
         choices=QUALITIES,
     ),
     Parameter(
         ALLOWED,
         False,
-        "go on where the policy was trained on pictures of another render quality",
+        "continue although the policy was trained on pictures of another render quality",
     ),
     Parameter(
         "step_timeout",
         20.0,
-        "longest control step or picture of the simulator",
+        "timeout of a control step or a picture of the simulator",
         unit="s",
         minimum=0.1,
         maximum=600,
@@ -171,7 +172,7 @@ SIMULATION_ARGUMENTS = (
     Parameter(
         "reset_timeout",
         120.0,
-        "longest reset of the simulator, building the scene included",
+        "timeout of a reset of the simulator, including building the scene",
         unit="s",
         minimum=1,
         maximum=3600,

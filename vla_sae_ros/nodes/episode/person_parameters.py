@@ -17,21 +17,21 @@ class PersonParameters:
 
     teleop_timeout: float = parameter(
         0.25,
-        "a person's command is good for so long from its stamp on; then the arm holds still",
+        "how long a person's command is valid, counted from its stamp; then the arm holds still",
         unit="s",
         minimum=0.05,
         maximum=2.0,
     )
     teleop_linear: float = parameter(
         0.25,
-        "a person's twist of more tool speed is refused",
+        "largest tool speed of a person's twist; faster ones are refused",
         unit="m/s",
         minimum=0.01,
         maximum=1.0,
     )
     teleop_angular: float = parameter(
         1.0,
-        "a person's twist that turns faster is refused",
+        "largest angular speed of a person's twist; faster ones are refused",
         unit="rad/s",
         minimum=0.01,
         maximum=3.0,

@@ -23,11 +23,11 @@ class MarkersParameters:
         maximum=2**31 - 1,
         live=True,
     )
-    path_length: int = parameter(2000, "poses that the path keeps", minimum=2, maximum=100_000)
+    path_length: int = parameter(2000, "number of poses in the path", minimum=2, maximum=100_000)
     metres_per_action: float = parameter(
         0.012,
-        "how far the hand goes in one control tick for an action "
-        "of 1; LIBERO's controller aims at 0.05 and gets about a quarter of it done",
+        "distance that the hand moves in one control tick at an action of 1; "
+        "LIBERO's controller commands 0.05 and reaches about a quarter of it",
         unit="m",
         minimum=0.0,
         maximum=1.0,

@@ -22,28 +22,31 @@ class PolicyParameters:
     )
     env: str = parameter(
         "libero",
-        "environment whose contract counts without a file: libero, or one of lerobot's with its "
-        "settings, e.g. metaworld:task=push-v3",
+        "environment whose contract is used if no file is given: libero, or "
+        "one of lerobot's with its settings, e.g. metaworld:task=push-v3",
     )
     map: str = parameter("", MAP_HELP)
     unnorm_key: str = parameter(
         "",
-        "OpenVLA: data set whose statistics turn its tokens into actions; empty = its only one",
+        "OpenVLA: data set whose statistics convert tokens into actions; empty = the only one",
     )
     backend: str = parameter(
         "torch",
-        "what computes the policy: torch, or onnx for an exported one (vla-sae export)",
+        "inference backend: torch, or onnx for an exported policy (vla-sae export)",
         choices=("torch", "onnx"),
     )
     device: str = parameter("cpu", "device the policy runs on, e.g. cpu or cuda:0")
     compile: str = parameter(
         "never",
-        "compile the policy with its taps by torch.compile, in minutes, to infer faster: never, "
-        "always, or if_possible, which goes on without where it cannot be",
+        "compile the policy with its taps by torch.compile, which takes "
+        "minutes, for faster inference: never, always, or if_possible, which "
+        "falls back to eager mode if compiling is not possible",
         choices=("never", "always", "if_possible"),
     )
     threads: int = parameter(1, "threads the policy computes with on a CPU", minimum=1, maximum=256)
-    autostart: bool = parameter(True, "configure and activate without being asked to")
+    autostart: bool = parameter(
+        True, "configure and activate the node at start, without lifecycle requests"
+    )
     frame_timeout: float = parameter(
         1.0,
         "longest wait for the pictures and states of a requested observation before it is reported",
@@ -53,8 +56,8 @@ class PolicyParameters:
     )
     allow_other_pictures: bool = parameter(
         False,
-        "answer about pictures of another render quality than the policy was trained on; otherwise "
-        "such requests are refused",
+        "accept pictures of another render quality than the policy was trained "
+        "on; otherwise such requests are refused",
     )
     cap: float = parameter(
         _LIMITS.cap,
@@ -65,7 +68,7 @@ class PolicyParameters:
     )
     slew_limit: float = parameter(
         _LIMITS.slew_limit,
-        "fastest change of an edit's value",
+        "maximum rate of change of an edit's value",
         unit="observed maxima / s",
         minimum=0.01,
         maximum=1e6,
@@ -73,7 +76,7 @@ class PolicyParameters:
     )
     max_multiple: float = parameter(
         _LIMITS.max_multiple,
-        "largest value of an edit that is accepted",
+        "largest accepted value of an edit",
         unit="observed maxima",
         minimum=0.0,
         maximum=1e6,
@@ -81,25 +84,27 @@ class PolicyParameters:
     )
     default_lease: float = parameter(
         _LIMITS.default_lease,
-        "lease of a steering request that names none",
+        "lease of a steering request that gives none",
         unit="s",
         minimum=0.1,
         maximum=_LIMITS.max_lease,
         live=True,
     )
     heatmap_site: str = parameter(
-        "", "site of the feature that policy/feature_heatmap draws at first"
+        "", "site of the feature that policy/feature_heatmap shows at the start"
     )
     heatmap_feature: int = parameter(
         -1,
-        "feature that policy/feature_heatmap draws at first; -1 = none",
+        "feature that policy/feature_heatmap shows at the start; -1 = none",
         minimum=-1,
         maximum=2**31 - 1,
     )
-    activations_folder: str = parameter("", "folder to collect activations in; empty = none")
+    activations_folder: str = parameter(
+        "", "folder for collected activations; empty = do not collect"
+    )
     activations_sites: tuple[str, ...] = parameter((), "sites whose activations are collected")
     activations_pooling: str = parameter(
-        "mean", "what is collected per inference", choices=("mean", "token")
+        "mean", "pooling of the collected activations", choices=("mean", "token")
     )
 
 

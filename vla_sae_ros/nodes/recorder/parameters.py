@@ -14,34 +14,37 @@ NOT_COMPRESSED = "none"
 class RecorderParameters:
     """The recorder's."""
 
-    output_folder: str = parameter("bags", "folder below which bags are made")
+    output_folder: str = parameter("bags", "parent folder of the bags")
     any_folder: bool = parameter(
-        False, "record/start may name a folder outside output_folder: whoever may call it may write"
+        False,
+        "allow record/start to name a folder outside output_folder; everyone "
+        "who may call it can then write there",
     )
     record_on_start: bool = parameter(False, "start recording at once, under a dated name")
     record_images: bool = parameter(False, "with record_on_start: also record the camera pictures")
     image_compression: str = parameter(
         NOT_COMPRESSED,
-        "how camera pictures are kept, from the next recording on: none as they were sent, "
-        "png without loss, jpeg smaller and with loss. A bag replays bit-identically with "
-        "none and png only. Compressed pictures are on <topic>/compressed",
+        "compression of recorded camera pictures, from the next recording on: "
+        "none = as sent, png = lossless, jpeg = smaller and lossy. Only none "
+        "and png replay bit-identically. Compressed pictures are on "
+        "<topic>/compressed",
         choices=(NOT_COMPRESSED, "png", "jpeg"),
         live=True,
     )
     jpeg_quality: int = parameter(
-        90, "of jpeg, from the next recording on", minimum=1, maximum=100, live=True
+        90, "JPEG quality, from the next recording on", minimum=1, maximum=100, live=True
     )
     min_free_disk: int = parameter(
         500,
-        "a recording stops rather than leave less than this free",
+        "free disk space below which a recording stops",
         unit="MB",
         minimum=0,
         maximum=10**9,
     )
     max_queue: int = parameter(
         256,
-        "messages waiting for the disk, and as many again waiting for "
-        "compression; more are dropped and counted",
+        "size of the queue of messages for the disk, and of another one for "
+        "compression; further messages are dropped and counted",
         unit="MB",
         minimum=1,
         maximum=10**6,

@@ -33,7 +33,9 @@ from vla_sae_ros.wire.steady import steady_timer
 class WatchdogParameters:
     """The forward watchdog's."""
 
-    controller_topic: str = parameter("/forward_position_controller/commands", "where commands go")
+    controller_topic: str = parameter(
+        "/forward_position_controller/commands", "topic of the controller's commands"
+    )
     hardware_joints: tuple[str, ...] = parameter(
         (), "the arm's joint names; empty = fr3_joint1 to fr3_joint7"
     )
@@ -45,7 +47,7 @@ class WatchdogParameters:
         maximum=2.0,
         live=True,
     )
-    repeats: int = parameter(5, "hold commands sent then", minimum=1, maximum=1000)
+    repeats: int = parameter(5, "number of hold commands to send then", minimum=1, maximum=1000)
 
 
 LOOK_PERIOD = 0.02  # [s]

@@ -18,17 +18,17 @@ class RobotBridgeParameters(PersonParameters):
     """The robot bridge's."""
 
     robot: str = parameter("panda", "the arm and its limits: a name among config/robots or a file")
-    contract: str = parameter("", "contract file that says what actions are; empty = DROID's")
+    contract: str = parameter("", "contract file that defines the actions; empty = DROID's")
     actions: str = parameter(
         "droid",
-        "what an action's numbers mean: DROID's joint velocities of 0.2 "
-        "rad per tick, or joint positions in the contract's units",
+        "meaning of an action's numbers: DROID's joint velocities of 0.2 rad "
+        "per tick, or joint positions in the contract's units",
         choices=("droid", "joint_positions"),
     )
     mode: str = parameter(
         "simulated",
-        "who moves the arm: direct speaks to a Franka (franky), "
-        "ros2_control publishes to a controller, simulated moves numbers only",
+        "who moves the arm: direct connects to a Franka (franky), ros2_control "
+        "publishes to a controller, simulated only computes an arm",
         choices=("direct", "ros2_control", "simulated"),
     )
     robot_ip: str = parameter("", "mode direct: the robot's address")
@@ -39,20 +39,24 @@ class RobotBridgeParameters(PersonParameters):
     )
     hand: str = parameter(
         "franka",
-        "mode direct: the gripper; none: somebody else publishes `gripper` "
-        "and closes it by robot_command",
+        "mode direct: the gripper; none: another node publishes `gripper` and "
+        "moves it according to robot_command",
         choices=("franka", "none"),
     )
     output: str = parameter(
         "joint_trajectory",
-        "mode ros2_control: what the controller takes",
+        "mode ros2_control: type of the controller's commands",
         choices=("joint_trajectory", "joint_state", "twist", "forward"),
     )
-    output_topic: str = parameter("", "mode ros2_control: empty = the usual one of the output")
-    hardware_states: str = parameter("/joint_states", "mode ros2_control: joint states of the arm")
+    output_topic: str = parameter(
+        "", "mode ros2_control: topic of the commands; empty = the default topic of the output"
+    )
+    hardware_states: str = parameter(
+        "/joint_states", "mode ros2_control: topic of the arm's joint states"
+    )
     hardware_joints: tuple[str, ...] = parameter(
         (),
-        "mode ros2_control: the arm's joint names there, base to "
+        "mode ros2_control: the arm's joint names in hardware_states, base to "
         "flange; empty = fr3_joint1 to fr3_joint7",
     )
     twist_frame: str = parameter(
@@ -60,56 +64,65 @@ class RobotBridgeParameters(PersonParameters):
     )
     gripper: str = parameter(
         "none",
-        "mode ros2_control: how the gripper is commanded: not at all, by "
-        "the action control_msgs/GripperCommand, or by std_msgs/Float64 on gripper_command",
+        "mode ros2_control: how the gripper is commanded: none = not at all, "
+        "action = control_msgs/GripperCommand, topic = std_msgs/Float64 on "
+        "gripper_command",
         choices=("none", "action", "topic"),
     )
-    gripper_action: str = parameter("/franka_gripper/gripper_action", "name of that action")
-    gripper_joint: str = parameter("fr3_finger_joint1", "its finger joint in hardware_states")
+    gripper_action: str = parameter("/franka_gripper/gripper_action", "name of the gripper action")
+    gripper_joint: str = parameter(
+        "fr3_finger_joint1", "finger joint of the gripper in hardware_states"
+    )
     gripper_width: float = parameter(
         0.04,
-        "stroke of that joint, and of the action: Franka's hand 0.04 m, Robotiq 2F-85 0.8 rad",
+        "stroke of the finger joint and of the gripper action: Franka hand "
+        "0.04 m, Robotiq 2F-85 0.8 rad",
         unit="m or rad",
         minimum=0.001,
         maximum=3.2,
     )
     gripper_sense: str = parameter(
         "auto",
-        "position 0 of that joint: closed as Franka's hand's fingers, open as a Robotiq's "
-        "knuckle; auto: open where the joint's name says robotiq or knuckle",
+        "meaning of position 0 of the finger joint: closed (Franka hand) or "
+        "open (Robotiq knuckle); auto: open if the joint's name contains "
+        "robotiq or knuckle",
         choices=("auto", "zero_is_closed", "zero_is_open"),
     )
     gripper_effort: float = parameter(
-        40.0, "with which the action may push", unit="N", minimum=0.0, maximum=1000.0
+        40.0, "maximum force of the gripper action", unit="N", minimum=0.0, maximum=1000.0
     )
     execute_steps: int = parameter(
         8,
-        "ticks of a chunk that are executed before the next one is due: "
-        "the open-loop horizon; chunks may be longer",
+        "open-loop horizon: ticks of a chunk that are executed before the next "
+        "chunk is due; chunks may be longer",
         unit="control ticks",
         minimum=1,
         maximum=1000,
     )
     request_lead: int = parameter(
         3,
-        "the next chunk is asked for at least this long before the present one ends",
+        "the next chunk is requested at least this long before the current one ends",
         unit="control ticks",
         minimum=0,
         maximum=1000,
     )
     longest_chunk: int = parameter(
-        100, "a chunk of more rows is refused", unit="control ticks", minimum=1, maximum=1000
+        100,
+        "largest number of rows of a chunk; longer chunks are refused",
+        unit="control ticks",
+        minimum=1,
+        maximum=1000,
     )
     resend_after: float = parameter(
         0.5,
-        "a request without an answer is made again, from a newer observation, after this time",
+        "time after which an unanswered request is repeated with a newer observation",
         unit="s",
         minimum=0.05,
         maximum=60.0,
     )
     policy_timeout: float = parameter(
         3.0,
-        "a policy that answers nothing for this long is lost: the arm is stopped",
+        "time without an answer after which the policy counts as lost and the arm is stopped",
         unit="s",
         minimum=0.2,
         maximum=120.0,
@@ -117,7 +130,7 @@ class RobotBridgeParameters(PersonParameters):
     )
     max_steps: int = parameter(
         600,
-        "step limit of a goal that names none",
+        "step limit of a goal that gives none",
         unit="control ticks",
         minimum=1,
         maximum=1_000_000,

@@ -22,14 +22,14 @@ from vla_sae_ros.wire.steady import steady_timer
 class SimulatedRobotParameters:
     """The simulated robot's."""
 
-    host: str = parameter("127.0.0.2", "loopback address to be the robot at")
-    robot: str = parameter("panda", "whose limits", choices=("panda", "fr3"))
+    host: str = parameter("127.0.0.2", "loopback address of the simulated robot")
+    robot: str = parameter("panda", "robot whose limits apply", choices=("panda", "fr3"))
     time_scale: float = parameter(
         1.0, "robot seconds per second, below 1 for a slow machine", minimum=0.05, maximum=1.0
     )
     patience: float = parameter(
         0.2,
-        "how long the robot's time stands while a command is late; a real robot has none",
+        "how long the robot's clock pauses while a command is late; a real robot does not pause",
         unit="s",
         minimum=0.0,
         maximum=10.0,

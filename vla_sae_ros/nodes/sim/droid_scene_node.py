@@ -36,19 +36,21 @@ class SceneParameters:
 
     width: int = parameter(
         320,
-        "of the pictures; DROID's data set has 320 x 180",
+        "width of the pictures; DROID's data set has 320 x 180",
         unit="pixels",
         minimum=16,
         maximum=1920,
     )
-    height: int = parameter(180, "of the pictures", unit="pixels", minimum=16, maximum=1080)
+    height: int = parameter(180, "height of the pictures", unit="pixels", minimum=16, maximum=1080)
     rate: float = parameter(
-        15.0, "pictures of every camera", unit="Hz", minimum=0.5, maximum=60.0, live=True
+        15.0, "picture rate of every camera", unit="Hz", minimum=0.5, maximum=60.0, live=True
     )
     images: str = parameter(
-        "raw", "what is published of each picture", choices=("raw", "compressed", "both")
+        "raw", "form of the published pictures", choices=("raw", "compressed", "both")
     )
-    jpeg_quality: int = parameter(90, "of compressed pictures", minimum=1, maximum=100, live=True)
+    jpeg_quality: int = parameter(
+        90, "JPEG quality of compressed pictures", minimum=1, maximum=100, live=True
+    )
     render_quality: str = parameter(
         "quick", "quick: fewer triangles and no shadows; full: all", choices=("quick", "full")
     )

@@ -29,13 +29,13 @@ class SimBridgeParameters(PersonParameters):
     )
     contract: str = parameter(
         "",
-        "contract file that says how actions are bounded and what holding "
-        "still is; empty = LIBERO's, or as the environment says",
+        "contract file that defines the bounds of actions and the action for "
+        "holding still; empty = LIBERO's, or the environment's own",
     )
     suite: str = parameter(
         "", f"suite of a goal that names none; empty = {DEFAULT_SUITE}, or the environment's own"
     )
-    task: int = parameter(0, "task of a goal that names no suite", minimum=0, maximum=1000)
+    task: int = parameter(0, "task of a goal that gives no suite", minimum=0, maximum=1000)
     autorun: bool = parameter(
         False, "run an episode of this suite and task as soon as there is a policy"
     )
@@ -45,8 +45,8 @@ class SimBridgeParameters(PersonParameters):
     seed: int = parameter(0, "seed of the autorun episode", minimum=0, maximum=LARGEST_SEED)
     clock: str = parameter(
         "lockstep",
-        "clock of a goal that names none: lockstep waits for every "
-        "chunk, realtime ticks at the control rate whether or not one is there",
+        "clock of a goal that gives none: lockstep waits for every chunk, "
+        "realtime ticks at the control rate without waiting",
         choices=("lockstep", "realtime"),
     )
     execute_steps: int = parameter(
@@ -58,28 +58,28 @@ class SimBridgeParameters(PersonParameters):
     )
     request_lead: int = parameter(
         _PACING.request_lead,
-        "realtime: the next chunk is asked for at least this long before the present one ends",
+        "realtime: the next chunk is requested at least this long before the current one ends",
         unit="control ticks",
         minimum=0,
         maximum=1000,
     )
     chunk_timeout: float = parameter(
         _PACING.chunk_timeout,
-        "lockstep: longest wait for a chunk, then the episode ends with an error",
+        "lockstep: timeout of a chunk, after which the episode ends with an error",
         unit="s",
         minimum=0.1,
         maximum=3600.0,
     )
     resend_after: float = parameter(
         _PACING.resend_after,
-        "a request without an answer is sent again after this time",
+        "time after which an unanswered request is repeated",
         unit="s",
         minimum=0.05,
         maximum=600.0,
     )
     image_rate: float = parameter(
         _PACING.image_rate,
-        "pictures between requests, for people; 0 = none",
+        "rate of additional pictures between requests, for viewers; 0 = none",
         unit="Hz",
         minimum=0.0,
         maximum=100.0,
@@ -87,7 +87,7 @@ class SimBridgeParameters(PersonParameters):
     )
     render_quality: Literal["quick", "full"] = parameter(
         "full",
-        "quick renders without reflections and multisampling, full as LIBERO does",
+        "quick = without reflections and multisampling, full = as in LIBERO",
         choices=QUALITIES,
     )
     allow_other_pictures: bool = parameter(
@@ -96,10 +96,14 @@ class SimBridgeParameters(PersonParameters):
         "refused",
     )
     reset_timeout: float = parameter(
-        120.0, "longest reset, building the scene included", unit="s", minimum=1.0, maximum=3600.0
+        120.0,
+        "timeout of a reset, including building the scene",
+        unit="s",
+        minimum=1.0,
+        maximum=3600.0,
     )
     step_timeout: float = parameter(
-        20.0, "longest control step or picture", unit="s", minimum=0.1, maximum=600.0
+        20.0, "timeout of a control step or a picture", unit="s", minimum=0.1, maximum=600.0
     )
 
 
