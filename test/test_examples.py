@@ -22,6 +22,7 @@ from running_system import RunningSystem
 from vla_sae_ros.bags.reading import read_bag
 from vla_sae_ros.clients.client import Client
 from vla_sae_ros.core.errors import VlaSaeError
+from vla_sae_ros.study.bag_commands.export import export_tables
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 POLICY = "vla_sae_ros.nodes.policy.policy_node"
@@ -85,6 +86,27 @@ def test_a_bags_features_are_correlated_with_the_height(synthetic_bag: Path) -> 
     x, y = np.array(pairs, float).T
     r = np.mean((x - x.mean()) * (y - y.mean())) / (x.std() * y.std())
     assert float(told) == pytest.approx(r, abs=0.006)
+
+
+def test_exported_tables_say_in_pandas_what_the_bag_says(
+    synthetic_bag: Path, tmp_path: Path
+) -> None:
+    bag = read_bag(synthetic_bag, pictures=False)
+    export_tables(bag, tmp_path / "tables", "parquet")
+    said = run("analyse_in_pandas.py", tmp_path / "tables")
+    plain, steered = bag.episodes
+    shares = [float(each.features["backbone.1"].steered().mean()) for each in bag.episodes]
+    rows = re.findall(r"^\d+ +3 +pick up the soup +(\w+) +([\d.]+) +([\d.]+)$", said, re.MULTILINE)
+    assert rows == [("FAILED", "3.0", f"{shares[0]:.1f}"), ("SUCCEEDED", "2.0", f"{shares[1]:.1f}")]
+    natural = np.concatenate([e.features["backbone.1"].dense([3])[0][:, 0] for e in bag.episodes])
+    (mean,) = re.findall(r"^backbone\.1 3 +([\d.]+)", said, re.MULTILINE)
+    assert float(mean) == pytest.approx(natural.mean(), abs=6e-4)
+    assert re.search(r"^backbone\.1 7 +10 +25 +1\.0 +8\.0 +0\.2$", said, re.MULTILINE)
+    apart = np.linalg.norm(
+        plain.position.values[: len(steered.position.step)] - steered.position.values, axis=1
+    )
+    (told,) = re.findall(r"^apart +([\d. ]+)$", said, re.MULTILINE)
+    assert float(told.split()[0]) == pytest.approx(apart[0], abs=1e-3)
 
 
 def test_a_script_runs_an_episode_and_reads_the_features(running_system: RunningSystem) -> None:

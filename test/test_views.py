@@ -1,6 +1,6 @@
 """RViz, Foxglove and PlotJuggler views: what they name is what the wire carries.
 
-The tools cannot run here; their files are read as their formats say.
+RViz and PlotJuggler cannot run here; their files are read as their formats say.
 """
 
 from __future__ import annotations
@@ -143,3 +143,31 @@ def test_plotjuggler_plots_numbers_that_are_on_the_wire() -> None:
             assert path[0] in ("finger_joint1", "finger_joint2") and path[1] == "position"
         else:
             assert field_type(TYPES[topic], path) in NUMBERS, curve
+
+
+STYLES = {"Lines", "LinesAndDots", "Dots", "Sticks", "Steps", "StepsInv"}
+
+
+def test_plotjuggler_finds_every_element_where_its_loader_looks_for_it() -> None:
+    """The order in which PlotJuggler walks a layout; what it does not find it ignores silently."""
+    root = ElementTree.parse(resource("config", "layouts", "plotjuggler.xml")).getroot()
+    assert [each.tag for each in root] == ["tabbed_widget", "use_relative_time_offset"]
+    widget = root[0]
+    assert widget.attrib == {"name": "Main Window", "parent": "main_window"}
+    tabs = widget.findall("Tab")
+    assert len({tab.attrib["tab_name"] for tab in tabs}) == len(tabs) == len(widget) - 1
+    assert 0 <= int(widget.find("currentTabIndex").attrib["index"]) < len(tabs)
+    for tab in tabs:
+        (container,) = tab
+        assert container.tag == "Container" and tab.attrib["containers"] == "1"
+        (splitter,) = container
+        assert splitter.tag == "DockSplitter" and splitter.attrib["orientation"] in ("-", "|")
+        assert {area.tag for area in splitter} == {"DockArea"}
+        for area in splitter:
+            (plot,) = area
+            assert area.attrib["name"] and plot.tag == "plot"
+            assert plot.attrib["mode"] == "TimeSeries" and plot.attrib["style"] in STYLES
+            assert len(plot) and {curve.tag for curve in plot} == {"curve"}
+            for curve in plot:
+                assert set(curve.attrib) == {"name", "color"}
+                assert re.fullmatch("#[0-9A-F]{6}", curve.attrib["color"])

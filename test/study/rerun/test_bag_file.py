@@ -143,6 +143,29 @@ def test_times_are_seconds_since_the_first_observation_and_of_reception(
     np.testing.assert_allclose(since, trace.action_received - trace.action_received[0], atol=2e-6)
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"kind": 7, "site": "a.1", "from_value": np.nan, "to_value": np.nan}, "CAPPED a.1 by me"),
+        ({"kind": 0, "site": "a.1", "feature": 3, "from_value": np.nan, "to_value": 2.0},
+         "SET a.1 #3 natural to 2 by me"),
+        ({"kind": 5, "reason": "the finance team"}, "RESET by me the finance team"),
+    ],
+)  # fmt: skip
+def test_events_are_told_in_words(tmp_path: Path, fields: dict[str, Any], words: str) -> None:
+    from bag_fixtures import START, SyntheticBag
+
+    bag = SyntheticBag(tmp_path / "events")
+    kind = "vla_sae_ros/msg/SteeringEvent"
+    bag.write(START, "/steering/events", kind, header=bag.header(START), owner="me", **fields)
+    bag.writer.close()
+    path = tmp_path / "events.rrd"
+    assert main(["bag", "rerun", str(tmp_path / "events"), "--out", str(path)]) == 0
+    (store,) = recordings(path).values()
+    told = column(path, store, "/events/steering", "TextLog:text", "received")
+    assert list(told.values()) == [words]
+
+
 def test_one_episode_and_named_features_can_be_chosen(synthetic_bag: Path, tmp_path: Path) -> None:
     path = tmp_path / "one.rrd"
     command = ["bag", "rerun", str(synthetic_bag), "--out", str(path), "--episode", "2"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -108,11 +109,15 @@ class Scene:
 
     def _event(self, message: Any) -> None:
         note = steering_note(message, -1, 0.0)
-        what = f"{note.site} #{note.feature}" if note.site else ""
-        values = f"{note.from_value:.3g} to {note.to_value:.3g}" if note.site else ""
+        # A cap concerns a site, not one of its features.
+        feature = "" if note.kind == "CAPPED" else f" #{note.feature}"
+        what = f"{note.site}{feature}" if note.site else ""
+        ends = note.from_value, note.to_value
+        told = note.site and not all(map(math.isnan, ends))
+        values = " to ".join(map(_value, ends)) if told else ""
         parts = (note.kind, what, values, f"by {note.owner}" if note.owner else "", note.reason)
         level = rr.TextLogLevel.WARN if note.kind in _WARNINGS else rr.TextLogLevel.INFO
-        text = one_line(" ".join(part for part in parts if part)).replace("nan", "natural")
+        text = one_line(" ".join(part for part in parts if part))
         self.stream.log([EVENTS, "steering"], rr.TextLog(text, level=level))
 
     def _remark(self, message: Any) -> None:
@@ -125,3 +130,7 @@ def picture_name(topic: str) -> str:
     if not topic.startswith(PICTURES):
         return ""
     return topic.removeprefix(PICTURES).removesuffix(COMPRESSED)
+
+
+def _value(value: float) -> str:
+    return "natural" if math.isnan(value) else f"{value:.3g}"
