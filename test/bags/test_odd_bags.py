@@ -290,3 +290,63 @@ def test_metadata_that_names_other_folders_opens_no_file_there(make_bag, tmp_pat
                 assert opened.message_count == 0
         except RecordingError as refusal:
             assert str(bag) in str(refusal)
+
+
+HOSTILE = "\x1b]0;title\x07\x1b[31m [red]"
+
+
+@pytest.mark.filterwarnings("error:Glyph")  # no control character gets into a picture
+def test_no_escape_sequence_of_a_recorded_text_reaches_the_terminal(
+    made: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def more(bag: SyntheticBag) -> None:
+        bag.write(
+            START + 10**9,
+            "/episode",
+            "vla_sae_ros/msg/EpisodeState",
+            header=bag.header(START),
+            start=bag.time(START),
+            episode_id="plain",
+            suite=HOSTILE,
+            instruction=HOSTILE,
+            status=2,
+            step=10,
+            control_rate=20.0,
+        )
+        bag.write(
+            START + 10**9 + 1,
+            "/annotation",
+            "vla_sae_ros/msg/Annotation",
+            header=bag.header(START),
+            author=HOSTILE,
+            text=HOSTILE,
+        )
+
+    folder = str(made(more))
+    for verb in (["info"], ["plot", "--output", str(tmp_path / "plots")], ["repair"]):
+        assert cli.main(["bag", verb[0], folder, *verb[1:]]) == 0
+        heard = capsys.readouterr()
+        assert "\x1b" not in heard.out + heard.err and heard.out
+
+
+def test_what_no_repair_can_make_usable_is_told_by_repair(
+    made: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def more(bag: SyntheticBag) -> None:
+        bag.write(
+            START + 5,
+            "/policy/features",
+            "vla_sae_ros/msg/FeatureActivations",
+            header=bag.header(START),
+            episode_id="plain",
+            site="expert.1",
+            index=np.arange(3, dtype=np.uint32),
+        )
+
+    folder = made(more)
+    assert cli.main(["bag", "info", str(folder)]) == 3
+    capsys.readouterr()
+    assert cli.main(["bag", "repair", str(folder)]) == 3
+    heard = capsys.readouterr().out
+    assert "1 message of /policy/features" in heard and "nothing to repair" not in heard
+    assert not folder.with_name("bag_repaired").exists()

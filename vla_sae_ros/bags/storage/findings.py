@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
+from vla_sae_ros.core.one_line import printable
+
 LEFT_OUT_STATUS = 3
 """Exit status of a command that did its work on a bag of which parts could not be read."""
 
@@ -63,10 +65,10 @@ class Findings:
         yield from _counted(self._changed)
 
     def in_words(self) -> Iterator[str]:
-        """Yield everything, a line each."""
-        yield from (f"left out: {line}" for line in self.lost())
-        yield from (f"changed: {line}" for line in self.changed())
-        yield from (f"note: {line}" for line in self.notes)
+        """Yield everything, a printable line each."""
+        yield from (printable(f"left out: {line}") for line in self.lost())
+        yield from (printable(f"changed: {line}") for line in self.changed())
+        yield from (printable(f"note: {line}") for line in self.notes)
 
 
 def _counted(found: dict[tuple[str, str], set[Hashable]]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from vla_sae_ros.bags.bag_argument import add_namespace, tell
 from vla_sae_ros.bags.episode_trace import EpisodeTrace
 from vla_sae_ros.bags.reading import read_bag
 from vla_sae_ros.core.errors import RecordingError, complaint
+from vla_sae_ros.core.one_line import printable
 from vla_sae_ros.core.terminal import plain_console
 from vla_sae_ros.study.bag_commands.choice import (
     add_features_argument,
@@ -84,7 +85,7 @@ def _names(a: EpisodeTrace, b: EpisodeTrace) -> tuple[str, str]:
 
 def _print(console: Console, effect: PairedEffect, names: tuple[str, str]) -> None:
     for line in effect.unpaired:
-        console.print(f"not a pair, they differ in {line}", highlight=False)
+        console.print(f"not a pair, they differ in {printable(line)}", highlight=False)
     outcomes = Table("", *names)
     outcomes.add_row("outcome", effect.a.status.words, effect.b.status.words)
     outcomes.add_row("steps", str(effect.a.steps), str(effect.b.steps))

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vla_sae_ros.bags.bag_argument import add_bag
+from vla_sae_ros.core.one_line import printable
 from vla_sae_ros.study.bag_commands.edits import EditWindow
 from vla_sae_ros.study.bag_commands.facts import BagFacts, EpisodeFacts, read_facts
 
@@ -59,7 +60,7 @@ def in_words(facts: BagFacts) -> Iterator[str]:
 def _section(title: str, lines: list[str]) -> Iterator[str]:
     if lines:
         yield f"\n{title}"
-        yield from (f"  {line}" for line in lines)
+        yield from (f"  {printable(line)}" for line in lines)
 
 
 def _episode(each: EpisodeFacts) -> str:

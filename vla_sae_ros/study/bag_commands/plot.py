@@ -8,6 +8,7 @@ from pathlib import Path
 from vla_sae_ros.bags.bag_argument import add_bag, tell
 from vla_sae_ros.bags.reading import read_bag
 from vla_sae_ros.core.errors import RecordingError, complaint
+from vla_sae_ros.core.one_line import printable
 from vla_sae_ros.study.bag_commands.choice import (
     add_features_argument,
     check_features,
@@ -49,5 +50,5 @@ def run(args: argparse.Namespace) -> int:
         base = args.output / f"traces_{number}"
         write_traces_plot(base.with_suffix(".png"), trace, bag.catalogues, args.features)
         write_traces_page(base.with_suffix(".html"), trace, bag.catalogues, args.features)
-        print(f"episode {number} ({trace.episode_id}): {base}.png, {base}.html")
+        print(f"episode {number} ({printable(trace.episode_id)}): {base}.png, {base}.html")
     return tell(bag.findings)

@@ -11,11 +11,12 @@ from rosbags.interfaces import Connection, ConnectionExtRosbag2
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from vla_sae_ros.bags.opened_bag import ODD_TEXT, open_bag
-from vla_sae_ros.bags.storage.findings import Findings
+from vla_sae_ros.bags.storage.findings import LEFT_OUT_STATUS, Findings
 from vla_sae_ros.bags.storage.mcap_bag import McapBag
 from vla_sae_ros.bags.storage.metadata import NAME, Metadata, read_metadata
 from vla_sae_ros.bags.storage.recorded_types import RecordedType
 from vla_sae_ros.core.errors import RecordingError, complaint
+from vla_sae_ros.core.one_line import printable
 
 REPAIRED_FROM = "vla_sae_ros.repaired_from"
 """Key in the custom data of a repaired bag's metadata: the folder of the original."""
@@ -52,12 +53,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Repair and say what came of it; the status tells whether anything was lost."""
     if is_complete(args.bag):
-        print(f"{args.bag} is complete: there is nothing to repair.")
-        return 0
+        return _tell_complete(args.bag)
     output = args.output or args.bag.with_name(f"{args.bag.stem}_repaired")
     result = repair(args.bag, output)
     print(in_words(result))
     return result.findings.status
+
+
+def _tell_complete(bag: Path) -> int:
+    """Say that a bag is complete, and what of it still nobody can use; return the status."""
+    with open_bag(bag) as opened:
+        for _ in opened.decoded(opened.connections):
+            pass
+        unusable = list(opened.findings.in_words()) if not opened.findings.whole else []
+    if not unusable:
+        print(f"{bag} is complete: there is nothing to repair.")
+        return 0
+    print(f"{bag} is complete, every message is as it was sent. What cannot be used stays so:")
+    print("\n".join(unusable))
+    return LEFT_OUT_STATUS
 
 
 def is_complete(bag: Path) -> bool:
@@ -123,7 +137,7 @@ def in_words(result: Repair) -> str:
         lines.append(
             "every message in the file was complete; what its recorder still held in memory is lost"
         )
-    return "\n".join(lines)
+    return "\n".join(printable(line) for line in lines)
 
 
 def _files(bag: Path) -> list[Path]:

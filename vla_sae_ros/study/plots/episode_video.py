@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from vla_sae_ros.bags.episode_trace import EpisodeTrace
 from vla_sae_ros.core.catalogue import Catalogue
+from vla_sae_ros.core.one_line import one_line
 from vla_sae_ros.study.plots import episode_frame
 from vla_sae_ros.study.plots.episode_frame import Rollout, draw_frame, full_bar
 from vla_sae_ros.study.plots.feature_choice import FeatureName, chosen_features
@@ -67,7 +68,7 @@ def _side_by_side(sides: tuple[Rollout, Rollout], step: int) -> Image.Image:
     trace = sides[1].trace
     draw.text(
         (8, _HEADER / 2),
-        f"“{trace.instruction}”",
+        f"“{one_line(trace.instruction)}”",
         fill=(20, 20, 20),
         font=episode_frame.font(19),
         anchor="lm",

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from vla_sae_ros.bags.episode_trace import EpisodeTrace, Picture
 from vla_sae_ros.core.catalogue import Catalogue
 from vla_sae_ros.core.errors import RecordingError, complaint
+from vla_sae_ros.core.one_line import one_line
 from vla_sae_ros.study.plots.episode_frame import edit_text, font
 from vla_sae_ros.study.plots.feature_choice import FeatureName
 from vla_sae_ros.study.plots.moving_traces import MovingTraces
@@ -65,7 +66,9 @@ def _frame(
 ) -> Image.Image:
     canvas = Image.new("RGB", SIZE, _GROUND)
     draw = ImageDraw.Draw(canvas)
-    draw.text((12, _HEADER / 2), f"“{trace.instruction}”", fill=_INK, font=font(19), anchor="lm")
+    draw.text(
+        (12, _HEADER / 2), f"“{one_line(trace.instruction)}”", fill=_INK, font=font(19), anchor="lm"
+    )
     draw.text(
         (SIZE[0] - 12, _HEADER / 2),
         f"{trace.suite} task {trace.task}, seed {trace.seed}",

@@ -15,6 +15,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from vla_sae_ros.bags.episode_trace import EpisodeTrace
 from vla_sae_ros.core.catalogue import Catalogue
+from vla_sae_ros.core.one_line import one_line
 from vla_sae_ros.study.plots import colours
 from vla_sae_ros.study.plots.feature_choice import FeatureName, observed_max
 from vla_sae_ros.study.plots.paired_effect import PairedEffect, Positions
@@ -181,4 +182,4 @@ def _title(effect: PairedEffect, names: tuple[str, str]) -> str:
         f"{name}: {trace.status.words} after {trace.steps} steps"
         for (trace, _), name in zip(_sides(effect), names, strict=True)
     )
-    return f"“{effect.a.instruction}”\n{outcomes}"
+    return f"“{one_line(effect.a.instruction)}”\n{outcomes}"

@@ -16,6 +16,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from vla_sae_ros.bags.episode_trace import EpisodeTrace, Series
 from vla_sae_ros.core.catalogue import Catalogue
+from vla_sae_ros.core.one_line import one_line, printable
 from vla_sae_ros.study.plots import colours
 from vla_sae_ros.study.plots.feature_choice import FeatureName, chosen_features, observed_max
 from vla_sae_ros.study.plots.marks import Mark, marks_of
@@ -224,12 +225,13 @@ def episode_title(trace: EpisodeTrace, plain: EpisodeTrace | None = None) -> str
     outcome = f"{trace.status.words} after {trace.steps} steps"
     if plain is not None:
         outcome += f" (plain: {plain.status.words} after {plain.steps})"
-    return f"“{trace.instruction}”\n{trace.suite} {trace.task}, seed {trace.seed}: {outcome}"
+    task = f"{one_line(trace.suite)} {trace.task}, seed {trace.seed}"
+    return f"“{one_line(trace.instruction)}”\n{task}: {outcome}"
 
 
 def feature_title(catalogue: Catalogue | None, site: str, feature: int) -> str:
     """Return site, number and label of a feature, cut to what fits a legend."""
     entry = catalogue.get(feature) if catalogue else None
     label = entry.label if entry and entry.label else ""
-    shown = label if len(label) <= 40 else label[:39] + "…"
+    shown = printable(label if len(label) <= 40 else label[:39] + "…")
     return f"{site} #{feature}" + (f"  {shown}" if shown else "")
