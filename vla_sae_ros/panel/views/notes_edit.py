@@ -19,7 +19,7 @@ class NotesEdit(QPlainTextEdit):
         super().__init__()
         self.setTabChangesFocus(True)
         self.setFixedHeight(5 * self.fontMetrics().height())
-        self.setPlaceholderText("Notes, kept in your own folder")
+        self.setPlaceholderText("Notes about the feature")
         self.setAccessibleName("Notes about the feature")
 
     @guarded()
