@@ -231,3 +231,17 @@ def test_a_label_is_no_markup_in_the_table() -> None:
     from vla_sae_ros.study.rerun.features import _plain
 
     assert _plain("![x](http://a) | *b*") == r"\!\[x\]\(http\:\/\/a\) \| \*b\*"
+
+
+@pytest.mark.slow
+def test_a_heatmap_is_computed_again_and_stands_beside_the_cameras(
+    serve: Callable[..., Path], replay_options: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "heat.rrd"
+    command = ["bag", "rerun", str(serve(requests=3)), *replay_options, "--out", str(path)]
+    assert main([*command, "--heatmap", "backbone.0:2"]) == 0
+    (store,) = (each for each in recordings(path).values() if each.recording_id.endswith("e1"))
+    drawn = [each for each in entities(path, store) if each.startswith("/heatmap/")]
+    assert drawn == [r"/heatmap/backbone.0\ 2"]
+    steps = column(path, store, drawn[0], "Image:buffer")
+    assert list(steps) == [0, 3, 6]
