@@ -26,7 +26,7 @@ def test_what_is_missing_comes_with_the_command_that_mends_it(monkeypatch, capsy
     assert examine(monkeypatch, lerobot=Finding("not installed", "make setup")) == 1
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("missing  lerobot")
-    assert second.strip() == "mend it: make setup"
+    assert second.strip() == "to repair: make setup"
 
 
 def test_what_only_a_window_needs_is_no_failure(monkeypatch, capsys) -> None:

@@ -249,7 +249,7 @@ def run(args: argparse.Namespace) -> int:
         finding = check()
         print(f"{finding.word:<9}{name:<18}{finding.detail}", flush=True)
         if finding.mend:
-            print(f"{'':<27}mend it: {finding.mend}", flush=True)
+            print(f"{'':<27}to repair: {finding.mend}", flush=True)
         failed |= finding.word == "missing"
     return 1 if failed else 0
 

@@ -225,7 +225,7 @@ def test_a_preset_that_does_not_fit_is_refused(
 def test_no_edits_make_no_preset(policy: FakePolicy, tmp_path: Path, capsys) -> None:
     file = tmp_path / "none.yaml"
     assert cli.main(["steer", "preset", "save", str(file)]) == 2
-    assert "no edit stands" in capsys.readouterr().err and not file.exists()
+    assert "there is no edit" in capsys.readouterr().err and not file.exists()
 
 
 def test_without_a_system_the_next_step_is_said(monkeypatch, capsys) -> None:

@@ -210,7 +210,7 @@ def _storage(folder: Path, metadata: Metadata, findings: Findings) -> McapBag | 
             str(folder),
             f"a folder with {NAME} and an .mcap file",
             "Stop a recording (record/stop) before reading it; "
-            "what a killed recorder left is mended by `vla-sae bag repair`.",
+            "`vla-sae bag repair` repairs the bag of a killed recorder.",
         )
     )
 

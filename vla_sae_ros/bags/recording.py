@@ -161,7 +161,7 @@ class Recording:
         except Exception as error:
             reason = (
                 f"{reason or 'the bag could not be closed'} ({_in_words(error)}); "
-                "its messages are there, its index is not"
+                "its messages were written, its index was not"
             )
         with self._condition:
             self._reason = reason

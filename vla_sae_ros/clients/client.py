@@ -208,7 +208,7 @@ class Client:
         handle = self._wait(sent, SERVICE_TIMEOUT, "run_episode")
         if not handle.accepted:
             raise SimulationError(
-                f"the bridge refused {suite} task {task}, state {init_state}; its log says why."
+                f"the bridge refused {suite} task {task}, state {init_state}; see its log."
             )
         try:
             answer = self._wait(handle.get_result_async(), timeout, "run_episode")

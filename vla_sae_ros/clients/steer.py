@@ -155,8 +155,8 @@ def _set(client: SteerClient, args: argparse.Namespace) -> None:
         return
     if edit.duration:
         print(
-            f"holding it for {edit.duration:g} s of the robot's clock, which stands while no "
-            "episode runs; Ctrl-C lets go",
+            f"holding it for {edit.duration:g} s of the robot's clock, which pauses while no "
+            "episode runs; Ctrl-C releases it",
             flush=True,
         )
     else:

@@ -31,7 +31,7 @@ def _save(client: SteerClient, args: argparse.Namespace) -> None:
     view = to_view(client.state())
     preset = preset_of(file.stem, view, client.bundles())
     if not preset.edits:
-        raise ConfigurationError("no edit stands that a preset could keep; see: vla-sae steer list")
+        raise ConfigurationError("there is no edit to save in a preset; see: vla-sae steer list")
     try:
         with file.open("x", encoding="utf-8") as stream:
             stream.write(format_preset(preset.name, preset.edits, preset.bundles))
@@ -53,7 +53,7 @@ def _load(client: SteerClient, args: argparse.Namespace) -> None:
     kept = tuple(edit for edit in preset.edits if edit.hold)
     if kept == preset.edits:
         return
-    print("holding them until Ctrl-C, or as long as the preset says", flush=True)
+    print("holding them until Ctrl-C, or for the time given in the preset", flush=True)
     try:
         client.wait_until_gone(revision)
         print("every edit of the preset is natural again")

@@ -93,4 +93,4 @@ def _listens(port: int) -> bool:
 def _end_of(words: IO[bytes]) -> str:
     words.seek(0)
     lines = words.read().decode(errors="replace").strip().splitlines()
-    return " ".join(lines[-3:]) or "it said nothing."
+    return " ".join(lines[-3:]) or "it printed nothing."

@@ -88,9 +88,9 @@ def _leave_uncompiled(config: PreTrainedConfig, name: str) -> None:
     if getattr(config, "compile_model", False):
         config.compile_model = False
         _log.warning(
-            "%s asks for torch.compile (compile_model: true), whose graph calls no taps: it is "
+            "%s sets compile_model: true, but a graph of torch.compile calls no taps. It is "
             "loaded as with compile_model: false, and infers more slowly. The policy node compiles "
-            "it with its taps where its parameter says compile:=always.",
+            "it with its taps if its parameter is compile:=always.",
             name,
         )
 

@@ -142,6 +142,8 @@ def _show(described: Mapping[str, Any], console: Console) -> None:
             f"{note['bundle_id']} (vla-sae notes lists them and writes them into a bundle)"
         )
     if described["unknown"]:
-        console.print("No adapter of its own: its modules are its sites. What nobody knows then:")
+        console.print(
+            "This policy has no adapter: its modules are its sites. Unknown for such a policy:"
+        )
         for words in described["unknown"]:
             console.print(f"  - {words}", highlight=False)

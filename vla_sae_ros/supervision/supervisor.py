@@ -113,7 +113,7 @@ class Supervisor:
             status = self._ended(event)
             if status is not None:
                 return status
-        self._console.say("nothing runs any more")
+        self._console.say("all processes have ended")
         return 0
 
     def _next_event(self) -> SupervisedProcess | _StopRequest | _Works | None:

@@ -131,7 +131,7 @@ class GuardedExecutor(SingleThreadedExecutor):
         logger = node.get_logger() if node is not None else get_logger("executor")
         if first:
             trace = "".join(traceback.format_exception(error))
-            logger.error(bounded(f"{place} failed, the node goes on. {trace}", 8000))
+            logger.error(bounded(f"{place} failed, the node continues. {trace}", 8000))
 
 
 def failures_of(node: Node) -> int:

@@ -49,7 +49,7 @@ def test_every_inference_repeats_to_the_bit_while_edits_ramp_bypass_and_release(
     assert replay(bag, policy_options) == 0
     assert report(bag)["identical"] and report(bag)["replayed"] == 15
     assert report(bag)["not_the_same"] == []
-    assert "equal to the bit" in capsys.readouterr().out
+    assert "bit-identical" in capsys.readouterr().out
 
 
 def test_pictures_without_loss_repeat_to_the_bit_as_well(

@@ -60,8 +60,8 @@ class Preset:
         if differing:
             raise SteeringRefused(
                 f"The preset {self.name!r} was made with other SAE bundles: "
-                f"{', '.join(differing)}. Serve those, or make it anew; without `bundles` it is "
-                "not checked."
+                f"{', '.join(differing)}. Serve those bundles, or save the preset again; a preset "
+                "without `bundles` is not checked."
             )
 
 

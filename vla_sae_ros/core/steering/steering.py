@@ -343,8 +343,8 @@ class Steering:
         fading = sum(slot.releasing for slot in self._slots) + len(keys)
         if fading + len(staying) > self.limits.max_slots:
             raise SteeringRefused(
-                f"{fading} edits are on their way back to natural, at most "
-                f"{self.limits.max_slots} can be. Wait until they are there."
+                f"{fading} edits are still ramping back to natural; at most "
+                f"{self.limits.max_slots} are possible. Wait until the ramps end."
             )
 
     def _commit(

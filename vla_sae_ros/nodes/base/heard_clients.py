@@ -26,8 +26,8 @@ MOST = 100
 def said_several(names: Sequence[str]) -> str:
     """Return why a request of one of several clients is refused."""
     return (
-        f"Several clients send heartbeats for this arm: {', '.join(map(repr, names))}. It cannot "
-        "be told which of them asks. End all but one, wait a second and ask again."
+        f"Several clients send heartbeats for this arm: {', '.join(map(repr, names))}. A "
+        "request does not say which of them sent it. End all but one, wait a second and try again."
     )
 
 

@@ -21,8 +21,8 @@ LONGEST = 1.0
 """[s] that one heartbeat is good for, at most."""
 
 NO_HEARTBEAT = (
-    "Nobody sends a heartbeat on bridge/heartbeat (SteeringLease): it says who takes over. Use the "
-    "panel's key F4 or Client.takeover."
+    "Nobody sends a heartbeat on bridge/heartbeat (SteeringLease). It identifies who takes over. "
+    "Use the panel's key F4 or Client.takeover."
 )
 
 

@@ -58,9 +58,7 @@ class InstructionService:
         progress = self._present()
         goal = progress.goal
         if goal is None or not progress.status.under_way:
-            raise ConfigurationError(
-                "No episode runs, so nobody hears another instruction. Give it with run_episode."
-            )
+            raise ConfigurationError("No episode runs. Give the instruction with run_episode.")
         if request.episode_id not in ("", goal.episode_id):
             raise ConfigurationError(
                 complaint("episode that is meant", request.episode_id, repr(goal.episode_id))

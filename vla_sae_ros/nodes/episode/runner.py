@@ -306,8 +306,8 @@ class EpisodeRunner:
             elif self._time.monotonic() >= give_up:
                 raise NoChunk(
                     f"The policy gave no action chunk for step {self._step} within "
-                    f"{self._pacing.chunk_timeout:g} s. Check that the policy node runs and what "
-                    f"it says in its log. {self._counts.last_refusal}".strip()
+                    f"{self._pacing.chunk_timeout:g} s. Check that the policy node is running, and "
+                    f"its log. {self._counts.last_refusal}".strip()
                 )
             elif self._time.monotonic() >= resend:
                 resend += self._pacing.resend_after

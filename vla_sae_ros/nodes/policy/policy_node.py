@@ -163,7 +163,9 @@ class PolicyNode(LifecycleNode):
         except NotCompiled as refusal:
             if values.compile != "if_possible":
                 raise
-            self.get_logger().warning(f"{refusal} Going on without, as compile says: slower.")
+            self.get_logger().warning(
+                f"{refusal} compile:=if_possible: running uncompiled, slower."
+            )
             self._unload()
             self._load(replace(values, compile="never"))
 

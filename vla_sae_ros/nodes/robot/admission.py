@@ -25,8 +25,8 @@ from vla_sae_ros.wire.steady import steady_timer
 CHECK_PERIOD = 0.1  # [s]
 
 NO_HEARTBEAT = (
-    "Nobody sends a heartbeat on bridge/heartbeat (SteeringLease): an arm moves only while who "
-    "enabled it is heard of. Use the panel's Enable button or vla-sae run --robot."
+    "Nobody sends a heartbeat on bridge/heartbeat (SteeringLease). An arm moves only while the "
+    "client that enabled it sends one. Use the panel's Enable button or vla-sae run --robot."
 )
 TWO_BRIDGES = "another node publishes robot_command: two bridges command one robot. End one of them"
 

@@ -87,7 +87,7 @@ class ForwardWatchdog(Node):
         if self._rivals:
             self.get_logger().error(
                 f"{', '.join(self._rivals)}: another node commands this arm. End it; nothing is "
-                "passed on meanwhile",
+                "forwarded until then",
                 throttle_duration_sec=1.0,
             )
             return

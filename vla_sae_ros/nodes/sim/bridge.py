@@ -42,7 +42,7 @@ from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.steady import steady_timer
 
 OWN_ACTIONS = (
-    "This environment has actions of its own; a person's velocities mean something to LIBERO's arm "
+    "This environment has its own actions; a person's velocities are defined for LIBERO's arm "
     "only. Steer the policy, or cancel the episode."
 )
 SHUTDOWN_LIMIT = 0.8

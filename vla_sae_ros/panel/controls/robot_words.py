@@ -8,14 +8,14 @@ from vla_sae_ros.panel.state.values import RobotView
 def robot_words(robot: RobotView | None) -> str:
     """Return how the robot stands, in some lines."""
     if robot is None:
-        return "The bridge has not said how the robot is."
+        return "The bridge has not reported the robot's state yet."
     lines = [f"{robot.robot} ({robot.driver}): {robot.status}"]
     if robot.enabled:
         lines[0] += f" by {robot.owner}, {robot.lease_left:.1f} s left"
     if robot.reason:
         lines.append(f"{robot.reason}: {robot.detail}")
     if robot.status == "STOPPED":
-        lines.append("Recover, then enable, to go on.")
+        lines.append("Recover, then enable, to continue.")
     return "\n".join(lines)
 
 

@@ -48,7 +48,7 @@ class StopButton(QPushButton):
         elif self._commands.can_run_episodes:
             self._commands.cancel_episode()
         else:
-            self._tell("STOP: not sent, no bridge is there that could be stopped", True)
+            self._tell("STOP: not sent, there is no bridge to stop", True)
 
     def _show(self, words: str) -> None:
         text = f"■ {words}  [F12]"

@@ -18,7 +18,7 @@ from vla_sae_ros.policy.families.site import Site
 STATE_TOKENS = 1
 WHY_NO_HEATMAP = (
     "GR00T's processor crops and scales pictures before it cuts them into patches, and does not "
-    "hand over how"
+    "report how"
 )
 
 

@@ -26,17 +26,17 @@ from vla_sae_ros.policy.families.site import MODULE, Site
 GROUP = "token"
 WHY_NO_HEATMAP = "a policy without an adapter of its own does not say where its tokens look"
 UNKNOWN = (
-    "Which tokens are pictures, words, state, actions or padding: all of a module's are one group, "
-    f"`{GROUP}`, and padding counts in what is pooled.",
-    "Where tokens look: there is no heatmap.",
+    "Which tokens are pictures, words, state, actions or padding. All tokens of a module are one "
+    f"group, `{GROUP}`, and pooled values include padding.",
+    "The position of tokens in the picture: there is no heatmap.",
     "Whether a module's output is a residual stream, and whether an edit of it can change an "
-    "action: nothing is refused for having no effect.",
-    "What stands in the second axis where a module turns its own output around at its end; the "
-    "features are taken to lie where its last layer puts them.",
-    "How the picture changed: a policy that reads several observations gets the present one "
-    "repeated, as lerobot gives it at an episode's start.",
-    "How much of a chunk to execute: temporal ensembling and action queues are select_action's, "
-    "and the chunk is served whole.",
+    "action. No site is refused for having no effect.",
+    "The feature axis of a module that transposes its output at its end. The axis is assumed to be "
+    "that of its last layer.",
+    "The earlier observations. A policy that reads several observations gets the current one "
+    "repeated, as lerobot does at the start of an episode.",
+    "How much of a chunk to execute. Temporal ensembling and action queues belong to "
+    "select_action; the whole chunk is served.",
 )
 """What an adapter of modules cannot know, for people."""
 _ACTION, _IMAGES = "action", "observation.images"
@@ -59,8 +59,8 @@ class ModuleAdapter:
         self._forms = {MODULE + name: form for name, form in forms.items()}
         if not self._forms:
             raise ConfigurationError(
-                f"No module of this {policy.name} puts out tokens of one shape with features that "
-                "are known. An adapter of its own can say where they are: docs/families.md."
+                f"No module of this {policy.name} has an output of tokens with one shape and a "
+                "known feature axis. Write an adapter for it: docs/families.md."
             )
         self._tokens = {site: form.tokens for site, form in self._forms.items()}
         self._sites = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 LAST_BACKBONE_LAYER = (
     "the action expert reads only keys and values computed from each layer's input, so nothing "
-    "reads what the last backbone layer puts out"
+    "reads the output of the last backbone layer"
 )
 
 

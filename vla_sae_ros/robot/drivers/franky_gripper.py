@@ -67,7 +67,7 @@ def _stroke(hand: franky.Gripper) -> float:
     width = float(hand.max_width)
     if not width > 0.0:
         raise NotHomed(
-            "The hand says that it opens 0 m: it was not homed since it was switched on. Home it "
-            "once, with nothing between the fingers (Desk, or franky.Gripper.homing())."
+            "The hand reports an opening of 0 m: it was not homed since it was switched on. Home "
+            "it once, with nothing between the fingers (Desk, or franky.Gripper.homing())."
         )
     return width

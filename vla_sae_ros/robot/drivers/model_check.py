@@ -75,8 +75,8 @@ def misfit(model: Model, settings: RobotSettings) -> str:
         joint = int(np.nanargmax(excess))
         if excess[joint] > WIDER:
             return (
-                f"the robot calls itself {model.name!r} and tells {told[joint]:.4g} {unit} as the "
-                f"{what} of joint {joint + 1}; the limits of {settings.robot!r} say "
-                f"{allowed[joint]:.4g} {unit}. Choose its own: robot:=fr3 or panda, or your file"
+                f"the robot calls itself {model.name!r} and reports {told[joint]:.4g} {unit} as "
+                f"the {what} of joint {joint + 1}; the limits of {settings.robot!r} say "
+                f"{allowed[joint]:.4g} {unit}. Choose its file: robot:=fr3 or panda, or your own"
             )
     return ""

@@ -260,11 +260,11 @@ class SafetyEnvelope:
         beyond = np.maximum(limits.lower - q, q - limits.upper) + margin
         joint = int(np.argmax(beyond))
         if way_back and beyond[joint] <= 0:
-            return "Every joint stands within its range and margin: there is no way back to go."
+            return "Every joint is within its range and margin: no way back is needed."
         if beyond[joint] > (margin + FURTHEST if way_back else margin / 2):
             return (
-                f"Joint {joint + 1} stands at {q[joint]:.3f} rad, {beyond[joint]:.3f} rad inside "
-                "its margin. Ask for the way back (bridge/way_back), or move it away by hand first."
+                f"Joint {joint + 1} is at {q[joint]:.3f} rad, {beyond[joint]:.3f} rad inside "
+                "its margin. Call the way back (bridge/way_back), or move it away by hand first."
             )
         outside = self._shaping.outside(q)
         if outside > RETURN:

@@ -28,7 +28,7 @@ _RESTING = 1.0
 """[s] for which a target has to rest before the arm is expected to be there."""
 NOTHING = 0.005
 """[rad] of lead up to which an action asks for no motion."""
-NAME_IT = "name the load (payload in the robot's file)"
+NAME_IT = "declare the load (payload in the robot's file)"
 
 
 class MeasuredGuard:
@@ -103,7 +103,7 @@ class MeasuredGuard:
             return None
         return Stop.WORKSPACE, (
             f"the arm is measured {1000 * outside:.1f} mm outside its workspace; allowed: "
-            f"{1000 * allowed:.1f} mm. Does the hand hold a load that nobody named?"
+            f"{1000 * allowed:.1f} mm. Does the hand hold an undeclared load?"
         )
 
     def _frozen(self, reading: RobotReading, lead: Joints) -> Problem | None:
@@ -160,7 +160,7 @@ class MeasuredGuard:
         if reading.stamp - resting[0] > _RESTING:
             told = abs(lead[joint]) > SAG
             words = (
-                f"joint {joint + 1} rests {abs(lead[joint]):.3f} rad from where it is told to be: "
+                f"joint {joint + 1} rests {abs(lead[joint]):.3f} rad from its commanded position: "
                 f"{NAME_IT}"
             )
             self._hangs = words if told else ""

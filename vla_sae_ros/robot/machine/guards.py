@@ -57,7 +57,7 @@ def stands(memory: Memory, _event: Event, _longest: float) -> str:
     """A motion begins from rest."""
     if not memory.arm.braking:
         return ""
-    return "The arm is still braking. Enable it when it stands."
+    return "The arm is still braking. Enable it when it has stopped."
 
 
 def fresh(memory: Memory, _event: Event, _longest: float) -> str:

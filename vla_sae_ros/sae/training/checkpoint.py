@@ -78,12 +78,12 @@ class Checkpoint:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as error:
             raise ConfigurationError(
-                f"The checkpoint {self.path} is damaged ({error}). Delete it to begin anew."
+                f"The checkpoint {self.path} is damaged ({error}). Delete it to start again."
             ) from error
         if said.get("format") != _FORMAT or said.get("run") != self._run:
             raise ConfigurationError(
                 f"The checkpoint {self.path} is of a run with other settings or samples. "
-                "Give those again to go on with it, or delete it to begin anew."
+                "Use the same settings to continue it, or delete it to start again."
             )
         trainer.restore(TrainingState(tensors, json.loads(said["facts"])))
 

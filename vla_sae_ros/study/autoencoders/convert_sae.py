@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     bundle.save(args.output)
     check_round_trip(bundle, args.output)
     plain_console().print(summary(bundle))
-    print(f"{args.output}: reads back with the same codes to the bit.")
+    print(f"{args.output}: reads back with bit-identical codes.")
     for line in unknowns(bundle):
         print(line)
     return 0
@@ -165,9 +165,9 @@ def _origin(args: argparse.Namespace, dataset: ActivationDataset | None) -> SaeO
         pooling, groups = pooling or collected.pooling, groups or collected.token_groups
     if pooling is None:
         raise ConfigurationError(
-            "--pooling is missing, and no checkpoint says it: mean or token? Most SAEs read single "
-            "tokens, those of Dr.VLA the mean over the tokens of an inference. With --activations "
-            "it may be left out."
+            "--pooling is missing, and checkpoints do not record it: mean or token? Most SAEs read "
+            "single tokens; those of Dr.VLA read the mean over the tokens of an inference. With "
+            "--activations it may be left out."
         )
     if args.pooling is None:
         print(f"--pooling {pooling}, as the activations in {args.activations} were collected.")

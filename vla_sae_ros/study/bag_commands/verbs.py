@@ -5,12 +5,16 @@ from __future__ import annotations
 from vla_sae_ros.commands import Command
 
 COMMANDS = (
-    Command("info", "vla_sae_ros.study.bag_commands.info", "what a bag holds, and what it lacks"),
-    Command("replay", "vla_sae_ros.study.replay.command", "infer again, to the bit or what-if"),
+    Command(
+        "info", "vla_sae_ros.study.bag_commands.info", "contents of a bag, and what is missing"
+    ),
+    Command(
+        "replay", "vla_sae_ros.study.replay.command", "infer again, bit-identically or what-if"
+    ),
     Command(
         "inject",
         "vla_sae_ros.study.replay.inject_command",
-        "another episode's stream at a site played in",
+        "infer again with another episode's residual stream at a site",
     ),
     Command(
         "plot", "vla_sae_ros.study.bag_commands.plot", "feature traces as PNG and interactive HTML"

@@ -41,7 +41,7 @@ def starting_point(
     loaded = load_policy(start_from)
     if not isinstance(loaded.policy, SmolVLAPolicy):
         raise ConfigurationError(
-            complaint("Cannot go on training this policy", loaded.name, "a SmolVLA")
+            complaint("Cannot continue training this policy", loaded.name, "a SmolVLA")
         )
     vlm_folder = out / VLM_FOLDER
     if not vlm_folder.is_dir():

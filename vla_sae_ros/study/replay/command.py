@@ -144,7 +144,7 @@ def _compare(
     if comparison.identical:
         console.print(
             f"{comparison.replayed} of {comparison.total} inferences: features and "
-            "actions are equal to the bit"
+            "actions are bit-identical"
         )
     elif comparison.first is not None:
         recorded, difference = comparison.first

@@ -142,7 +142,7 @@ def test_what_a_person_said_stays_the_class_whatever_the_weights_say(
     assert classes()[SILENT] == "dead"
     p = SaeBundle.load(bundle).catalogue.entries[1].general_probability
     said = " ".join(capsys.readouterr().out.split())
-    assert p < 0.5 and "of 1 of them the weights say otherwise: [1]" in said
+    assert p < 0.5 and "for 1 of them the weights give another class: [1]" in said
     run(bundle, activations)
     assert classes()[1] == "general", "a later run with published weights keeps it"
     labels.write_text(f"{head}{{0: general, 4: general, 1: memorized, 2: memorized}}")

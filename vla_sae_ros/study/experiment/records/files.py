@@ -41,7 +41,7 @@ class Arrays:
         except (OSError, ValueError, BadZipFile) as error:
             raise RecordingError(
                 f"Cannot read {path}: {error}. Delete it and run the study again: only this run "
-                "is made anew."
+                "is repeated."
             ) from error
 
 

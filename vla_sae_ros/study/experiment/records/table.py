@@ -195,7 +195,7 @@ def read_table(folder: Path) -> list[Row]:
                 f"columns of {path}",
                 differing,
                 "those of this version",
-                "Run vla-sae evaluate again: finished runs are kept, the table is made anew.",
+                "Run vla-sae evaluate again: finished runs are kept, the table is rebuilt.",
             )
         )
     return [Row(**{**each, "features": tuple(each["features"])}) for each in table.to_pylist()]

@@ -62,6 +62,6 @@ def _uri(path: Path) -> str:
         return "data:video/mp4;base64," + base64.b64encode(path.read_bytes()).decode()
     except OSError as error:
         raise RecordingError(
-            f"Cannot read {path}: {error.strerror}. Run the study again: only what is missing is "
-            "made anew."
+            f"Cannot read {path}: {error.strerror}. Run the study again: only missing files are "
+            "made."
         ) from error

@@ -160,9 +160,9 @@ def _labels_in_words(said: Mapping[int, str], probability: np.ndarray) -> str:
         if not math.isnan(probability[feature]) and _class_of(probability[feature]) != kind
     ]
     return (
-        f"{len(said)} features have the class that a person gave them; of {len(otherwise)} of them "
-        f"the weights say otherwise{f': {sorted(otherwise)}' if otherwise else ''}. The share is "
-        "the weights'."
+        f"{len(said)} features have the class that a person gave them; for {len(otherwise)} of "
+        f"them the weights give another class{f': {sorted(otherwise)}' if otherwise else ''}. The "
+        "share is that of the weights."
     )
 
 

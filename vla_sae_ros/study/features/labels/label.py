@@ -218,7 +218,7 @@ def _in_words(folder: Path, evidence: Evidence) -> list[str]:
         + (
             "which the SAE was not trained on."
             if evidence.chosen_by == "bundle"
-            else "drawn anew: the folder has not both the bundle's held-out episodes and others. "
+            else "split anew: the folder lacks either the bundle's held-out episodes or others. "
             "The SAE may have been trained on them."
         ),
     ]
