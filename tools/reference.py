@@ -14,6 +14,7 @@ from vla_sae_ros.commands import leaves
 from vla_sae_ros.core.parameters import Parameter, parameters_of
 from vla_sae_ros.environment import VARIABLES
 from vla_sae_ros.nodes.markers.parameters import MarkersParameters
+from vla_sae_ros.nodes.monitor.parameters import MonitorParameters
 from vla_sae_ros.nodes.policy.parameters import PolicyParameters
 from vla_sae_ros.nodes.recorder.parameters import RecorderParameters
 from vla_sae_ros.nodes.robot.forward_watchdog_node import WatchdogParameters
@@ -31,6 +32,7 @@ NODES: Mapping[str, type] = {
     "robot_bridge_node": RobotBridgeParameters,
     "recorder_node": RecorderParameters,
     "markers_node": MarkersParameters,
+    "monitor_node": MonitorParameters,
     "forward_watchdog_node": WatchdogParameters,
     "simulated_robot_node": SimulatedRobotParameters,
     "droid_scene_node": SceneParameters,

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from monitored import planted_monitor
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from vla_sae_ros.nodes.markers.markers_node import MarkersNode
+from vla_sae_ros.nodes.monitor.monitor_node import MonitorNode
 from vla_sae_ros.nodes.policy.policy_node import PolicyNode
 from vla_sae_ros.nodes.recorder.recorder_node import RecorderNode
 from vla_sae_ros.nodes.robot import simulated_robot_node
@@ -69,6 +71,7 @@ NAMES = (
     "robot bridge",
     "recorder",
     "markers",
+    "monitor",
     "forward_watchdog",
     "cameras",
     "simulated robot",
@@ -107,8 +110,12 @@ def make_rig(
         monkeypatch.setattr(DroidSceneNode, "_run", lambda self: None)  # no MuJoCo
     if name == "simulated robot":
         monkeypatch.setattr(simulated_robot_node, "StrictRobotProcess", NoRobotProcess)
+    if name == "monitor":
+        planted_monitor().save(folder / "monitor")
+        parameters = {"monitor": str(folder / "monitor")} | parameters
     kinds: dict[str, Any] = {
         "markers": MarkersNode,
+        "monitor": MonitorNode,
         "forward_watchdog": ForwardWatchdog,
         "cameras": DroidSceneNode,
         "simulated robot": simulated_robot_node.SimulatedRobotNode,

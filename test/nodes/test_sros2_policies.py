@@ -31,6 +31,7 @@ ENCLAVES = {
     "robot bridge": "/vla_sae/bridge",
     "recorder": "/vla_sae/recorder",
     "markers": "/vla_sae/markers",
+    "monitor": "/vla_sae/monitor",
     "forward_watchdog": "/vla_sae/forward_watchdog",
     "cameras": "/vla_sae/cameras",
     "simulated robot": "/vla_sae/robot",
@@ -90,7 +91,7 @@ def used(asker: Node, name: str) -> set[tuple[str, str]]:
     found = set()
     for may, ask in kinds.items():
         for full, _types in ask(name, "/"):
-            found.add(as_action(may, full))
+            found.add((may, full))
     return found
 
 
@@ -102,7 +103,12 @@ def as_action(may: str, name: str) -> tuple[str, str]:
 
 
 def permits(rules: set[tuple[str, str]], wanted: tuple[str, str]) -> bool:
-    return any(may == wanted[0] and fnmatchcase(wanted[1], name) for may, name in rules)
+    """Whether it is allowed itself, or as a part of an action that is."""
+    return any(
+        may == asked and fnmatchcase(name, allowed_name)
+        for asked, name in {wanted, as_action(*wanted)}
+        for may, allowed_name in rules
+    )
 
 
 class Watcher:
@@ -181,9 +187,27 @@ def test_whatever_is_asked_for_or_heard_is_offered_by_somebody(enclaves):
     everything = set().union(*(allowed(each) for each in enclaves.values()))
     for wants, offers in (("request", "reply"), ("subscribe", "publish"), ("call", "execute")):
         offered = {name for may, name in everything if may == offers} | OTHERS
+        executed = {name for may, name in everything if may == "execute"}
         for may, name in sorted(everything):
             if may == wants and "*" not in name:
-                assert any(fnmatchcase(name, each) for each in offered), (may, name)
+                action, _, inside = name.partition("/_action/")
+                assert (inside and action in executed) or any(
+                    fnmatchcase(name, each) for each in offered
+                ), (may, name)
+
+
+def test_a_monitor_may_ask_for_less_and_start_nothing(enclaves):
+    rules = allowed(enclaves["/vla_sae/monitor"])
+    assert permits(rules, ("request", "/run_episode/_action/cancel_goal"))
+    for asked in (
+        ("request", "/run_episode/_action/send_goal"),
+        ("call", "/run_episode"),
+        ("request", "/steering/set"),
+        ("request", "/bridge/recover"),
+        ("request", "/bridge/takeover"),
+        ("publish", "/policy/action_chunk"),
+    ):
+        assert not permits(rules, asked)
 
 
 @pytest.mark.parametrize("enclave", ["recorder", "markers", "cameras", "forward_watchdog"])

@@ -9,6 +9,7 @@ import pytest
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.parameters import parameters_of
 from vla_sae_ros.core.picture_record import PictureRecord, write_picture_record
+from vla_sae_ros.nodes.monitor.parameters import MonitorParameters
 from vla_sae_ros.nodes.policy.parameters import PolicyParameters
 from vla_sae_ros.nodes.recorder.parameters import RecorderParameters
 from vla_sae_ros.nodes.sim.parameters import SimBridgeParameters
@@ -94,9 +95,21 @@ def test_a_namespace_is_taken_with_or_without_its_slash(policy: Path) -> None:
         assert system.namespace == "left/arm"
 
 
-@pytest.mark.parametrize("name", ["policy", "bridge", "recorder", "panel", "markers"])
-def test_every_executable_exists_as_module_and_script(policy: Path, name: str) -> None:
-    spec = node(simulation_system({"policy": str(policy), "panel": True, "markers": True}), name)
+@pytest.fixture
+def monitor(tmp_path: Path) -> Path:
+    """A folder that looks like a monitor's from outside."""
+    folder = tmp_path / "monitor"
+    folder.mkdir()
+    (folder / "monitor.yaml").touch()
+    return folder
+
+
+@pytest.mark.parametrize("name", ["policy", "bridge", "recorder", "panel", "markers", "monitor"])
+def test_every_executable_exists_as_module_and_script(
+    policy: Path, monitor: Path, name: str
+) -> None:
+    given = {"policy": str(policy), "panel": True, "markers": True, "monitor": str(monitor)}
+    spec = node(simulation_system(given), name)
     assert importlib.util.find_spec(spec.module) is not None
     script = Path(__file__).parents[2] / "scripts" / spec.executable
     assert f"from {spec.module} import main" in script.read_text()
@@ -109,14 +122,34 @@ def test_every_executable_exists_as_module_and_script(policy: Path, name: str) -
         ("policy", PolicyParameters),
         ("bridge", SimBridgeParameters),
         ("recorder", RecorderParameters),
+        ("monitor", MonitorParameters),
     ],
 )
-def test_every_parameter_is_one_that_its_node_declares(policy: Path, name: str, kind: type) -> None:
+def test_every_parameter_is_one_that_its_node_declares(
+    policy: Path, monitor: Path, name: str, kind: type
+) -> None:
     declared = {parameter.name: parameter for parameter in parameters_of(kind)}
-    spec = node(simulation_system({"policy": str(policy)}), name)
+    spec = node(simulation_system({"policy": str(policy), "monitor": str(monitor)}), name)
     for parameter, value in spec.parameters.items():
         assert type(value) is type(declared[parameter].default), parameter
         assert not declared[parameter].objection(value)
+
+
+def test_a_monitor_is_told_what_to_do_and_the_policy_what_it_needs(
+    policy: Path, monitor: Path, tmp_path: Path
+) -> None:
+    given = {"policy": str(policy), "monitor": str(monitor), "on_alarm": "bypass"}
+    system = simulation_system(given)
+    assert node(system, "monitor").parameters == {"monitor": str(monitor), "on_alarm": "bypass"}
+    assert node(system, "policy").parameters["publish_pooled"] is True
+    assert (
+        "publish_pooled"
+        not in node(simulation_system({"policy": str(policy)}), "policy").parameters
+    )
+    with pytest.raises(ConfigurationError, match=r"monitor\.yaml"):
+        simulation_system({"policy": str(policy), "monitor": str(tmp_path)})
+    with pytest.raises(ConfigurationError, match="'on_alarm'"):
+        simulation_system(given | {"on_alarm": "steer more"})
 
 
 def test_every_argument_says_what_it_is() -> None:

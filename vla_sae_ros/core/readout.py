@@ -25,6 +25,8 @@ class SiteReadout:
             of the policy's own graph and cannot be timed.
         unlisted: active features that are missing from `index`, because more were active than the
             SAE lists; never an edited one.
+        pooled: (d,) float32, mean of the residual stream over the tokens that the SAE reads, before
+            the edits; None where nobody kept it.
     """
 
     site: str
@@ -37,3 +39,4 @@ class SiteReadout:
     capped: bool
     tap_ms: float
     unlisted: int = 0
+    pooled: np.ndarray | None = None

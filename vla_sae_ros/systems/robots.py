@@ -13,6 +13,7 @@ from vla_sae_ros.systems.arguments import values_of
 from vla_sae_ros.systems.simulation import (
     COMPILE,
     MAP,
+    MONITOR_ARGUMENTS,
     PARAMS_FILE,
     SERVING,
     SIMULATION_ARGUMENTS,
@@ -23,6 +24,7 @@ from vla_sae_ros.systems.simulation import (
     namespace_of,
     policy_folder,
     policy_spec,
+    pooled_for_monitor,
     recorder_spec,
     simulation_system,
     watching_specs,
@@ -73,6 +75,7 @@ _COMMON = (
     Parameter("audit_folder", "out/audit", "folder of the audit log"),
     Parameter("panel", False, "open the panel"),
     Parameter("markers", False, "publish markers for RViz and Foxglove"),
+    *MONITOR_ARGUMENTS,
     Parameter("namespace", "", "namespace of every node, e.g. left"),
     PARAMS_FILE,
 )
@@ -228,7 +231,7 @@ def _random_policy(values: Mapping[str, Value]) -> NodeSpec:
         "policy",
         "rehearsal_policy_node",
         "vla_sae_ros.nodes.policy.rehearsal_policy_node",
-        {"contract": _contract(values), "threads": values["threads"]},
+        {"contract": _contract(values), "threads": values["threads"]} | pooled_for_monitor(values),
         on_exit="restart",
         ready=SERVING,
         environment=True,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.on_alarm import ON_ALARM, ON_ALARM_HELP
 from vla_sae_ros.core.parameters import MAP_HELP, Parameter, Value
 from vla_sae_ros.core.picture_record import (
     ALLOWED,
@@ -99,6 +100,11 @@ COMPILE = Parameter(
     choices=("never", "always", "if_possible"),
 )
 
+MONITOR_ARGUMENTS = (
+    Parameter("monitor", "", "folder of vla-sae monitor fit: score every inference, and alarm"),
+    Parameter("on_alarm", "log", ON_ALARM_HELP, choices=ON_ALARM),
+)
+
 SIMULATION_ARGUMENTS = (
     Parameter(
         "env",
@@ -150,6 +156,7 @@ SIMULATION_ARGUMENTS = (
     Parameter("record_folder", "out/bags", "folder of the bags"),
     Parameter("panel", False, "open the panel"),
     Parameter("markers", False, "publish markers for RViz and Foxglove"),
+    *MONITOR_ARGUMENTS,
     Parameter(
         "render_quality",
         "full",
@@ -244,7 +251,30 @@ def watching_specs(values: Mapping[str, Value]) -> list[NodeSpec]:
     if values["markers"]:
         module = "vla_sae_ros.nodes.markers.markers_node"
         nodes.append(NodeSpec("markers", "markers_node", module, on_exit="ignore"))
+    if values["monitor"]:
+        nodes.append(_monitor_spec(values))
     return nodes
+
+
+def pooled_for_monitor(values: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the policy node's parameter without which most scores are not known."""
+    wanted = bool(values["monitor"]) and values["backend"] == "torch"
+    return {"publish_pooled": True} if wanted else {}
+
+
+def _monitor_spec(values: Mapping[str, Value]) -> NodeSpec:
+    """Return the monitor node; raises ConfigurationError when the folder is none of a monitor."""
+    folder = Path(str(values["monitor"])).expanduser().absolute()
+    _folder_with(folder, "monitor.yaml", "monitor", "monitor")
+    return NodeSpec(
+        "monitor",
+        "monitor_node",
+        "vla_sae_ros.nodes.monitor.monitor_node",
+        {"monitor": str(folder), "on_alarm": values["on_alarm"]},
+        on_exit="restart",
+        ready="watching",
+        environment=True,
+    )
 
 
 def policy_spec(policy: Path, bundles: tuple[str, ...], values: Mapping[str, Value]) -> NodeSpec:
@@ -253,6 +283,7 @@ def policy_spec(policy: Path, bundles: tuple[str, ...], values: Mapping[str, Val
     parameters |= {name: values[name] for name in ("backend", "compile", "device", "threads")}
     if values["map"]:
         parameters["map"] = values["map"]
+    parameters |= pooled_for_monitor(values)
     if bundles:  # rcl knows no type for an empty list
         parameters["bundles"] = bundles
     # Without its policy the bridge holds still, so there is time to start it again.

@@ -34,6 +34,14 @@ def make_engine(values: PolicyParameters, tell: Callable[[str], None]) -> Engine
             )
         )
     if values.backend == "onnx":
+        if values.publish_pooled:
+            raise ConfigurationError(
+                complaint(
+                    "publish_pooled of an exported policy",
+                    True,
+                    "false: its graph gives no residual stream",
+                )
+            )
         if values.compile == "always":
             raise ConfigurationError(
                 complaint("compile of an exported policy", values.compile, "never: it is compiled")

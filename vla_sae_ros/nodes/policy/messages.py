@@ -42,9 +42,17 @@ def to_chunk(
 
 
 def to_features(
-    job: Job, inference: Inference, site: SiteReadout, chunk_id: int, policy_start_ns: int
+    job: Job,
+    inference: Inference,
+    site: SiteReadout,
+    chunk_id: int,
+    policy_start_ns: int,
+    with_pooled: bool = False,
 ) -> FeatureActivations:
-    """Return the message of one site's active features. An inference counts like its chunk."""
+    """Return the message of one site's active features. An inference counts like its chunk.
+
+    with_pooled: also the mean residual stream, where the read-out has it.
+    """
     return FeatureActivations(
         header=to_header(job.stamp_ns),
         episode_id=job.episode_id,
@@ -64,6 +72,7 @@ def to_features(
         inference_ms=inference.milliseconds,
         tap_ms=site.tap_ms,
         policy_start=policy_start_ns,
+        pooled=to_floats(site.pooled if with_pooled and site.pooled is not None else ()),
     )
 
 

@@ -99,6 +99,11 @@ class PolicyParameters:
         minimum=-1,
         maximum=2**31 - 1,
     )
+    publish_pooled: bool = parameter(
+        False,
+        "publish the mean residual stream of every tapped site in policy/features, too: monitors "
+        "need it, live and in bags; 4 bytes per dimension",
+    )
     activations_folder: str = parameter(
         "", "folder for collected activations; empty = do not collect"
     )

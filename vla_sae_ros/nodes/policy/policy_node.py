@@ -149,6 +149,7 @@ class PolicyNode(LifecycleNode):
             values.frame_timeout,
             bundle_folders(self._engine, values),
             first_choice(self._engine, values),
+            values.publish_pooled,
         )
 
     def _configure(self) -> None:

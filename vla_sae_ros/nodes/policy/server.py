@@ -45,11 +45,13 @@ class ServingOptions:
         frame_timeout: [s] after which a request without its observation is reported.
         bundle_folders: of the engine's bundles, in their order.
         heatmap: site and feature whose heatmap is published at first.
+        publish_pooled: publish the mean residual streams, too.
     """
 
     frame_timeout: float
     bundle_folders: tuple[Path, ...] = ()
     heatmap: tuple[str, int] | None = None
+    publish_pooled: bool = False
 
 
 class PolicyServer:
@@ -82,6 +84,7 @@ class PolicyServer:
             collector,
         )
         self._control_rate, self._frame_timeout = contract.fps, options.frame_timeout
+        self._with_pooled = options.publish_pooled
         self._chunk_id = 0
         self._start_ns = time.time_ns()  # tells processes apart, so never a simulation's time
         self._timings: deque[float] = deque(maxlen=TIMINGS_KEPT)
@@ -160,7 +163,7 @@ class PolicyServer:
         """Publish what was read out, on the worker's thread."""
         for site in inference.sites:
             self._features.publish(
-                to_features(job, inference, site, self._chunk_id, self._start_ns)
+                to_features(job, inference, site, self._chunk_id, self._start_ns, self._with_pooled)
             )
             self._unlisted += site.unlisted
         self._heatmap.publish(job, inference)

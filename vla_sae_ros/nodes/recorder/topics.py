@@ -54,6 +54,7 @@ CONTRACT_TOPICS = (
     ContractTopic("policy/action_chunk", "vla_sae_ros/msg/ActionChunk", qos.CHUNK),
     ContractTopic("policy/features", "vla_sae_ros/msg/FeatureActivations", qos.FEATURES),
     ContractTopic("policy/catalogue", "vla_sae_ros/msg/FeatureCatalogue", qos.LATCHED),
+    ContractTopic("monitor/state", "vla_sae_ros/msg/MonitorState", qos.FEATURES),
     ContractTopic("steering/state", "vla_sae_ros/msg/SteeringState", qos.LATCHED),
     ContractTopic("steering/events", "vla_sae_ros/msg/SteeringEvent", qos.EVENTS),
     ContractTopic("steering/heartbeat", "vla_sae_ros/msg/SteeringLease", qos.HEARTBEAT),

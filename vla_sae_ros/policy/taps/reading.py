@@ -109,6 +109,7 @@ class Reading:
             capped,
             self.milliseconds,
             code.unlisted(torch.from_numpy(index).to(stream.device)),
+            weighted_mean(stream, weights)[0].cpu().numpy(),
         )
 
     def _largest(self, code: ActiveCode) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""The monitor node: scores every inference, and what an alarm does."""
