@@ -32,6 +32,10 @@ def files() -> Iterator[Path]:
                 yield path
 
 
+def _is_size(text: str) -> bool:
+    return "shape" in text or text.startswith("len(")
+
+
 def fixed_widths(source: str) -> list[int]:
     """Return the lines on which an array is made or checked with a width of LIBERO's."""
     found = []
@@ -39,7 +43,7 @@ def fixed_widths(source: str) -> list[int]:
         looked_at: list[ast.AST] = []
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             looked_at = list(node.args) if node.func.attr in SHAPING else []
-        elif isinstance(node, ast.Compare) and "shape" in ast.unparse(node.left):
+        elif isinstance(node, ast.Compare) and _is_size(ast.unparse(node.left)):
             looked_at = list(node.comparators)
         elif isinstance(node, ast.Tuple) and len(node.elts) == 1:
             looked_at = list(node.elts)
@@ -59,6 +63,7 @@ def fixed_widths(source: str) -> list[int]:
         "rows.reshape(-1, 8)",
         "assert action.shape == (7,)",
         "(8,)",
+        "if len(state) == 8: pass",
         "x[:, 7]",
     ],
 )

@@ -1,4 +1,4 @@
-"""How LIBERO policies see the robot's state."""
+"""How LIBERO policies see the robot's state, and how they act."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ STATE_NAMES = (
     "finger_2",
 )
 """Of the numbers of LIBERO's state, in their order."""
+
+ACTION_NAMES = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
+"""Of the numbers of LIBERO's action: a translation, a rotation, and the gripper, + closes."""
+
+ROBOT_TYPE = "libero_panda"
+"""In LIBERO's contract."""
 
 
 def axis_angle(quaternion: FloatArray) -> FloatArray:

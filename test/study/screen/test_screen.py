@@ -141,7 +141,17 @@ def test_effects_are_those_of_their_names() -> None:
     assert of("gripper") == pytest.approx(0.0)
     assert of("speed") == pytest.approx((np.linalg.norm([3, 4, 0.5]) + 1.5) / 2)
     assert of(f"toward {THING}") == pytest.approx(2.0)  # the line is along y
-    with pytest.raises(ConfigurationError, match="numbers of an action"):
-        effect = screen_effect("height").at(step)
+    for name in ("height", "gripper", "speed"):
+        effect = screen_effect(name).at(step)
         assert effect is not None
-        effect(torch.zeros(2, 8))
+        with pytest.raises(ConfigurationError, match="numbers of an action"):
+            effect(torch.zeros(2, 8))
+
+
+def test_any_number_of_any_action_is_an_effect() -> None:
+    step = StepRecord("e", 0)
+    effect = screen_effect("action 3").at(step)
+    assert effect is not None
+    assert float(effect(torch.tensor([[0.0, 0, 0, 1], [0, 0, 0, 2]]))) == pytest.approx(1.5)
+    with pytest.raises(ConfigurationError, match="0 to 2"):
+        effect(torch.zeros(2, 3))

@@ -16,11 +16,11 @@ from vla_sae_ros.core.steering.condition import (
     ReadingKey,
     Readings,
 )
+from vla_sae_ros.sim.conventions import ROBOT_TYPE, STATE_NAMES
 
 STATE_FEATURE = "observation.state"
-LIBERO_ROBOT = "libero_panda"
-"""Whose state begins with the hand's position and ends with the two fingers'."""
-_LIBERO_STATE = 8
+_Z, *_FINGERS = (STATE_NAMES.index(name) for name in ("z", "finger_1", "finger_2"))
+"""Of LIBERO's state, whose numbers are known."""
 
 
 def known_readings(contract: Contract) -> frozenset[str]:
@@ -28,7 +28,7 @@ def known_readings(contract: Contract) -> frozenset[str]:
     kinds = {FEATURE, STEP}
     if STATE_FEATURE in contract.offered:
         kinds.add(STATE)
-        if contract.robot_type == LIBERO_ROBOT:
+        if contract.robot_type == ROBOT_TYPE:
             kinds |= {HEIGHT, GRIPPER}
     return frozenset(kinds)
 
@@ -36,16 +36,13 @@ def known_readings(contract: Contract) -> frozenset[str]:
 def observation_readings(
     frame: Mapping[str, np.ndarray], step: int, kinds: frozenset[str]
 ) -> Readings:
-    """Return the readings of one observation.
-
-    LIBERO's state: position [m] (3), axis-angle (3), two finger positions [m].
-    """
+    """Return the readings of one observation; height and gripper of LIBERO's state only."""
     found: dict[ReadingKey, float] = {(STEP, "", 0): float(step)}
     state = frame.get(STATE_FEATURE)
     if state is None or STATE not in kinds:
         return found
     found |= {(STATE, "", number): float(value) for number, value in enumerate(state)}
-    if HEIGHT in kinds and len(state) == _LIBERO_STATE:
-        found[HEIGHT, "", 0] = float(state[2])
-        found[GRIPPER, "", 0] = float(abs(state[6] - state[7]))
+    if HEIGHT in kinds and len(state) == len(STATE_NAMES):
+        found[HEIGHT, "", 0] = float(state[_Z])
+        found[GRIPPER, "", 0] = float(abs(np.subtract(*state[_FINGERS])))
     return found

@@ -75,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
     preset = read_edits(args.edits) if args.edits else None
     with open_bag(args.bag, args.namespace) as bag:
         recorded = recorded_inferences(bag)
-        frames = RecordedFrames(bag, contract_for(args))
+        contract = contract_for(args)
+        frames = RecordedFrames(bag, contract)
         chosen = chosen_episode(recorded.inferences, args.episode, args.bag)
         facts = recorded_facts(bag)
         engine = engine_for(args, facts)
@@ -96,7 +97,8 @@ def run(args: argparse.Namespace) -> int:
             transient=True,
         )
         if asks:
-            status = _answer(console, replayed, args.output)
+            robot_type = contract.robot_type
+            status = _answer(console, replayed, robot_type, args.output)
         else:
             status = _compare(console, replayed, apart, args.output)
         told = tell(bag.findings)
@@ -184,11 +186,13 @@ def _report(comparison: Comparison, apart: list[str]) -> dict[str, object]:
     }
 
 
-def _answer(console: Console, replayed: Iterable[Replayed], output: Path | None) -> int:
+def _answer(
+    console: Console, replayed: Iterable[Replayed], robot_type: str, output: Path | None
+) -> int:
     answer = WhatIf.of(replayed)
-    print_what_if(console, answer)
+    print_what_if(console, answer, robot_type)
     if output is not None:
-        write_what_if(output, answer)
+        write_what_if(output, answer, robot_type)
         console.print(f"written to {output}")
     return 0 if answer.inferences else 1
 

@@ -15,15 +15,15 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from rich.console import Console
 from rich.table import Table
 
+from vla_sae_ros.sim.conventions import ACTION_NAMES, ROBOT_TYPE
 from vla_sae_ros.study.plots import colours
 from vla_sae_ros.study.replay.what_if import ComparedInference, WhatIf
 
 TABLE, PICTURE = "what_if.csv", "what_if.png"
-LIBERO_NAMES = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
 
 
-def print_what_if(console: Console, answer: WhatIf) -> None:
-    """Print one row per episode, counted from 1."""
+def print_what_if(console: Console, answer: WhatIf, robot_type: str) -> None:
+    """Print one row per episode, counted from 1; `robot_type` as the contract has it."""
     for reason, count in answer.reasons.items():
         console.print(f"{count} not replayed: {reason}", highlight=False)
     table = Table(title="what if: actions against the recorded ones, open loop")
@@ -38,11 +38,11 @@ def print_what_if(console: Console, answer: WhatIf) -> None:
     ):
         table.add_column(name, justify="left" if name == "episode" else "right")
     for number, inferences in enumerate(answer.episodes().values(), 1):
-        table.add_row(str(number), *_figures(inferences))
+        table.add_row(str(number), *_figures(inferences, robot_type))
     console.print(table)
 
 
-def _figures(inferences: Sequence[ComparedInference]) -> tuple[str, ...]:
+def _figures(inferences: Sequence[ComparedInference], robot_type: str) -> tuple[str, ...]:
     distances = np.array([inference.distance for inference in inferences])
     worst = int(distances.argmax())
     changed = [inference for inference in inferences if inference.distance > 0]
@@ -50,7 +50,7 @@ def _figures(inferences: Sequence[ComparedInference]) -> tuple[str, ...]:
     if changed:
         mean = np.mean([inference.change for inference in changed], axis=0)
         axis = int(np.abs(mean).argmax())
-        most = f"{action_names(len(mean))[axis]} {mean[axis]:+.3f}"
+        most = f"{action_names(len(mean), robot_type)[axis]} {mean[axis]:+.3f}"
     return (
         str(len(inferences)),
         str(len(changed)),
@@ -61,13 +61,14 @@ def _figures(inferences: Sequence[ComparedInference]) -> tuple[str, ...]:
     )
 
 
-def action_names(size: int) -> tuple[str, ...]:
-    """Return names of an action's numbers: LIBERO's where it has seven, numbers elsewhere."""
-    fits = size == len(LIBERO_NAMES)
-    return LIBERO_NAMES if fits else tuple(f"a{number}" for number in range(size))
+def action_names(size: int, robot_type: str) -> tuple[str, ...]:
+    """Return names of an action's numbers: LIBERO's are known, others are a0, a1, ..."""
+    if robot_type == ROBOT_TYPE and size == len(ACTION_NAMES):
+        return ACTION_NAMES
+    return tuple(f"a{number}" for number in range(size))
 
 
-def write_what_if(folder: Path, answer: WhatIf) -> None:
+def write_what_if(folder: Path, answer: WhatIf, robot_type: str) -> None:
     """Write TABLE, one row per inference, and PICTURE into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / TABLE).open("w", newline="", encoding="utf-8") as stream:
@@ -82,7 +83,7 @@ def write_what_if(folder: Path, answer: WhatIf) -> None:
                 "was_steered",
                 "is_steered",
                 "da_norm",
-                *(f"da_{name}" for name in action_names(size)),
+                *(f"da_{name}" for name in action_names(size, robot_type)),
             ]
         )
         for inference in answer.inferences:

@@ -46,6 +46,8 @@ class EpisodeOutcome:
     """And of its pictures."""
     env: str = LIBERO
     """And where the suite is from."""
+    max_steps: int = 0
+    """And after how many steps it was broken off; 0: the benchmark's own limit."""
 
     @property
     def brought_another(self) -> bool:
@@ -77,6 +79,7 @@ def to_come(
         policy_batch=policy_batch,
         render_quality=render_quality,
         env=task.env,
+        max_steps=trial.max_steps or 0,
     )
 
 
@@ -133,6 +136,7 @@ def _plan(outcome: EpisodeOutcome) -> tuple[object, ...]:
         outcome.policy_batch,
         outcome.render_quality,
         outcome.env,
+        outcome.max_steps,
     )
 
 

@@ -176,6 +176,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "adds one; default %(default)s; seeds below 1000000 may have been used "
         "for training",
     )
+    parser.add_argument("--max-steps", type=int, default=0, help="default: the suite's own limit")
     parser.add_argument("--map", default="", metavar="OFFERED=POLICY,...", help=MAP_HELP)
     parser.add_argument(
         "--move",
@@ -246,6 +247,7 @@ def run(args: argparse.Namespace) -> int:
         args.exchange == "",
         args.instruction_swap,
         args.first_seed,
+        args.max_steps,
     )
     trials = distinct(planned)
     if len(trials) < len(planned):

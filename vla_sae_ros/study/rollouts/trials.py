@@ -44,15 +44,21 @@ def plan_trials(
     exchange: bool = False,
     swap_instruction: bool = False,
     first_seed: int = EVALUATION_SEED,
+    max_steps: int = 0,
 ) -> list[Trial]:
     """Return `episodes` trials per task, going round the init states, seeds from first_seed on.
 
     Both switches pair the task's object with the scene's others in turn: `exchange` lets the two
-    change places, `swap_instruction` asks for the other one, whose predicate then decides. Raises
-    ConfigurationError where a scene has no such others.
+    change places, `swap_instruction` asks for the other one, whose predicate then decides.
+    `max_steps` shortens episodes; 0: the benchmark's own limit. Raises ConfigurationError where a
+    scene has no such others.
     """
     if first_seed < 0:
         raise ConfigurationError(complaint("A seed cannot be used", first_seed, "0 or more"))
+    if max_steps < 0:
+        raise ConfigurationError(
+            complaint("--max-steps", max_steps, "1 or more, or 0 for the benchmark's own limit")
+        )
     if not init_states:
         raise ConfigurationError(
             complaint("No init states to evaluate on", init_states, EVALUATION_STATES_TEXT)
@@ -61,7 +67,13 @@ def plan_trials(
     for task in tasks:
         others = other_targets(task) if exchange or swap_instruction else ()
         for number in range(episodes):
-            trial = Trial(task, init_states[number % len(init_states)], first_seed + number, layout)
+            trial = Trial(
+                task,
+                init_states[number % len(init_states)],
+                first_seed + number,
+                layout,
+                max_steps=max_steps or None,
+            )
             if others:
                 other = others[number % len(others)]
                 trial = _paired(trial, other, exchange, swap_instruction)

@@ -12,11 +12,11 @@ from torch import Tensor
 from vla_sae_ros.activations.format import StepRecord
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.policy.gradient import Effect
+from vla_sae_ros.sim.conventions import ACTION_NAMES
 
 TOWARD = "toward "
-NAMES = ("height", "gripper", "speed", f'"{TOWARD}<object>"')
-_CARTESIAN = 7
-"""Numbers of an action whose first three are a translation and whose last is the gripper."""
+NUMBER = "action "
+NAMES = ("height", "gripper", "speed", f'"{TOWARD}<object>"', f'"{NUMBER}<number>"')
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,10 @@ def screen_effect(name: str) -> ScreenEffect:
         thing = name.removeprefix(TOWARD).strip()
         meaning = f"translation command towards {thing}"
         return ScreenEffect(name, meaning, lambda step: _toward(thing, step))
+    if name.startswith(NUMBER) and name.removeprefix(NUMBER).isdecimal():
+        number = int(name.removeprefix(NUMBER))
+        meaning = f"number {number} of the action, counted from 0"
+        return ScreenEffect(name, meaning, lambda _step: lambda actions: _number(actions, number))
     fixed: Mapping[str, tuple[str, Effect]] = {
         "height": ("vertical command, + is up", _height),
         "gripper": ("gripper command, + closes", _gripper),
@@ -62,7 +66,15 @@ def _speed(actions: Tensor) -> Tensor:
 
 
 def _gripper(actions: Tensor) -> Tensor:
-    return actions[:, -1].mean()
+    return _libero(actions)[:, -1].mean()
+
+
+def _number(actions: Tensor, number: int) -> Tensor:
+    if number >= actions.shape[1]:
+        raise ConfigurationError(
+            complaint(f"--effect {NUMBER}", number, f"0 to {actions.shape[1] - 1}")
+        )
+    return actions[:, number].mean()
 
 
 def _toward(thing: str, step: StepRecord) -> Effect | None:
@@ -82,13 +94,18 @@ def _toward(thing: str, step: StepRecord) -> Effect | None:
 
 
 def _translation(actions: Tensor) -> Tensor:
-    if actions.shape[1] != _CARTESIAN:
+    return _libero(actions)[:, :3]
+
+
+def _libero(actions: Tensor) -> Tensor:
+    """Return the actions if they can be LIBERO's; what others' numbers do is not known."""
+    if actions.shape[1] != len(ACTION_NAMES):
         raise ConfigurationError(
             complaint(
                 "numbers of an action",
                 actions.shape[1],
-                f"{_CARTESIAN}: a translation, a rotation and the gripper",
-                "Of other actions only the effect `gripper`, their last number, is known.",
+                f"LIBERO's {len(ACTION_NAMES)}: {', '.join(ACTION_NAMES)}",
+                f'Of other actions name a number: --effect "{NUMBER}0".',
             )
         )
-    return actions[:, :3]
+    return actions

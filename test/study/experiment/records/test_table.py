@@ -99,8 +99,8 @@ def test_a_file_comes_back_and_another_kind_or_half_of_it_is_refused(tmp_path: P
         Latency.load(tmp_path / "none.npz")
 
 
-def test_a_table_of_before_batches_and_qualities_is_read_as_what_it_was(tmp_path: Path) -> None:
+def test_a_table_of_before_batches_and_environments_is_read_as_what_it_was(tmp_path: Path) -> None:
     path = write_table(tmp_path, [ROW])
-    old = pq.read_table(path).drop_columns(["policy_batch", "render_quality"])
+    old = pq.read_table(path).drop_columns(["policy_batch", "render_quality", "env"])
     pq.write_table(old, path)
     assert read_table(tmp_path) == [ROW]

@@ -97,13 +97,14 @@ WHOLE_EPISODE = Window()
 class TaskSet:
     """Tasks of one suite, each from `rollouts` initial states.
 
-    tasks: "all", "0,6" or "0:butter_1" (another object to bring in that scene). init_states:
-    "40-49", gone round; empty: these in LIBERO, "0" where the seed decides the scene. move: every
-    object is shifted by up to this many metres in x and y.
+    suite: empty: libero_object, or the environment's own. tasks: "all", "0,6" or "0:butter_1"
+    (another object to bring in that scene). init_states: "40-49", gone round; empty: these in
+    LIBERO, "0" where the seed decides the scene. move: every object is shifted by up to this many
+    metres in x and y.
     exchange: two objects that change places. instruction: told instead of the task's, in all arms.
     """
 
-    suite: str
+    suite: str = ""
     tasks: str = "all"
     init_states: str = ""
     rollouts: int = 10

@@ -21,7 +21,6 @@ from vla_sae_ros.study.experiment.measure.effects import (
     pair_effects,
 )
 from vla_sae_ros.study.experiment.measure.open_loop_effects import (
-    OPEN_LOOP_EFFECTS,
     open_loop_effects,
     refuse_other_noise,
 )
@@ -125,9 +124,9 @@ def _measured(
     paired = tuple(twins[row.protocol, row.pair] for row in rows)
     lost = len(group) - len(rows)
     if rows[0].kind == "open_loop":
-        values = compared.open_loop(rows[0], paired[0])
+        effects, values = compared.open_loop(rows[0], paired[0])
         names = tuple(f"episode {number}" for number in range(len(values)))
-        return MeasuredArm(rows, paired, OPEN_LOOP_EFFECTS, names, values, {}, lost)
+        return MeasuredArm(rows, paired, effects, names, values, {}, lost)
     found = [
         compared.rollouts[row.run_id, twin.run_id] for row, twin in zip(rows, paired, strict=True)
     ]
@@ -187,11 +186,11 @@ class _Comparisons:
             return None
         return ActingSteps.load(self._folder / row.file).span()
 
-    def open_loop(self, row: Row, twin: Row) -> Floats:
-        """Return (episodes, effects) of one pass over the observations."""
+    def open_loop(self, row: Row, twin: Row) -> tuple[tuple[Effect, ...], Floats]:
+        """Return the effects and (episodes, effects) of one pass over the observations."""
         plain = Responses.load(self._folder / twin.file)
         answered = Responses.load(self._folder / row.file)
         if row.arm != "noise":  # the arm that answers from other noise seeds on purpose
             refuse_other_noise(plain, answered)
-        found = open_loop_effects(plain, answered)
-        return np.column_stack([found[effect.name] for effect in OPEN_LOOP_EFFECTS])
+        found = open_loop_effects(plain, answered, row.env)
+        return tuple(found), np.column_stack([*found.values()])

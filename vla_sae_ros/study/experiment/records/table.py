@@ -32,6 +32,7 @@ import pyarrow.parquet as pq
 
 from vla_sae_ros.core.errors import RecordingError, complaint
 from vla_sae_ros.core.whole_file import whole_file
+from vla_sae_ros.sim.environment import LIBERO
 
 TABLE_FILE = "table.parquet"
 FILES_FOLDER = "files"
@@ -103,6 +104,7 @@ class Row:
         software: version of this package.
         render_quality: of the pictures, "full" or "quick". policy_batch: for how many simulations
             the policy inferred at once at most; runs of a batch round otherwise than those alone.
+        env: where episodes are from, "libero" or as `--env` names it.
     """
 
     run_id: str
@@ -150,6 +152,7 @@ class Row:
     software: str
     render_quality: str = "full"
     policy_batch: int = 1
+    env: str = LIBERO
 
 
 _TYPES = {
@@ -159,7 +162,7 @@ _TYPES = {
     "bool": pa.bool_(),
     "tuple[int, ...]": pa.list_(pa.int64()),
 }
-_BEFORE = {"render_quality": "full", "policy_batch": 1}
+_BEFORE = {"render_quality": "full", "policy_batch": 1, "env": LIBERO}
 """What a table means that was written before it had these columns."""
 SCHEMA = pa.schema([pa.field(one.name, _TYPES[str(one.type)]) for one in fields(Row)])
 

@@ -66,6 +66,7 @@ def _rows(plan: Plan, run: PlannedRun, finished: Finished, software: str) -> Ite
             software=software,
             render_quality=settings.render_quality,
             policy_batch=settings.policy_batch,
+            env=plan.study.env,
         )
 
 
