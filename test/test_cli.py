@@ -73,6 +73,21 @@ def test_a_wrong_policy_folder_is_said_before_anything_starts(
     assert f"not a policy folder: got '{tmp_path}'" in capsys.readouterr().err
 
 
+def test_a_package_that_an_installation_set_lacks_is_named() -> None:
+    program = (
+        "import sys; sys.modules['mcap'] = None\n"
+        "from vla_sae_ros.cli import main; sys.exit(main(['bag', 'info', 'somewhere']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "vla-sae: this command needs the Python package mcap, which is not installed here. "
+        "`make setup` without SET installs every package."
+    ]
+
+
 def test_help_imports_nothing_heavy() -> None:
     program = (
         "import sys; from vla_sae_ros.cli import main\n"

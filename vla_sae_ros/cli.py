@@ -165,6 +165,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         try:
             return _run(list(sys.argv[1:] if arguments is None else arguments))
+        except ModuleNotFoundError as error:
+            return _not_installed(error)
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
@@ -192,6 +194,19 @@ def _run(given: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print(f"{parsed.prog}: interrupted", file=sys.stderr)
         return 130
+
+
+def _not_installed(error: ModuleNotFoundError) -> int:
+    """Name a package that this installation lacks, as one made with SET=robot or SET=panel may."""
+    package = (error.name or "").partition(".")[0]
+    if package in ("", __package__):
+        raise error
+    print(
+        f"vla-sae: this command needs the Python package {package}, which is not installed here. "
+        "`make setup` without SET installs every package.",
+        file=sys.stderr,
+    )
+    return 2
 
 
 def _output_is_closed() -> bool:
