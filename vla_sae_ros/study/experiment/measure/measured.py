@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vla_sae_ros.study.experiment.design.study_parts import WHOLE_EPISODE, Window
 from vla_sae_ros.study.experiment.measure.effects import (
     EFFECTS,
     Effect,
@@ -181,8 +180,8 @@ class _Comparisons:
         return Seen(TrackedPositions.load(self._folder / row.file))
 
     def _span(self, row: Row) -> tuple[int, int] | None:
-        window = Window(row.window_event, row.window_from, row.window_to)
-        if window == WHOLE_EPISODE:
+        window = (row.window_event, row.window_from, row.window_to)
+        if window in (("start", 0, -1), ("", 0, -1)):  # the whole episode
             return None
         return ActingSteps.load(self._folder / row.file).span()
 
