@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.whole_file import whole_folder
 from vla_sae_ros.monitors.band import Band, read_band
 from vla_sae_ros.monitors.card import MonitorCard, ScoreCard
 from vla_sae_ros.monitors.scores import Score, read_score
@@ -63,16 +62,9 @@ class Monitor:
         """Write the monitor to `folder`, which must not exist; it appears whole or not at all."""
         folder = Path(folder)
         refuse_existing(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
+        with whole_folder(folder) as part:
             save_file(self._arrays(), part / ARRAYS_FILE)
             self.card.save(part)
-            part.chmod(0o755)
-            part.rename(folder)
-        except BaseException:
-            shutil.rmtree(part)
-            raise
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Monitor:

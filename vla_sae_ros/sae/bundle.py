@@ -6,8 +6,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
-import tempfile
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ import yaml
 from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.settings import read_settings
-from vla_sae_ros.core.whole_file import write_whole
+from vla_sae_ros.core.whole_file import whole_folder, write_whole
 from vla_sae_ros.core.yaml_document import read_yaml
 from vla_sae_ros.sae.formats.saelens import load_sae
 from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
@@ -194,17 +192,10 @@ class SaeBundle:
         """Write the bundle to `folder`, which must not exist; it appears whole or not at all."""
         folder = Path(folder)
         refuse_existing(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
+        with whole_folder(folder) as part:
             self.sae.save(part)
             self.catalogue.save(part / CATALOGUE_FILE)
             self.card.save(part)
-            part.chmod(0o755)
-            part.rename(folder)
-        except BaseException:
-            shutil.rmtree(part)
-            raise
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], device: str | torch.device = "cpu") -> SaeBundle:

@@ -24,6 +24,7 @@ from vla_sae_ros.study.features.related_file import (
     Relatives,
     save_relatives,
 )
+from vla_sae_ros.study.features.stability import decoder_rows, unit_rows
 
 _LISTED = 20
 _MOST_PAIRS = 8192 * 8192
@@ -132,12 +133,7 @@ def _cosines(one: SaeBundle, two: SaeBundle) -> np.ndarray | None:
     """Return (F, G) cosines of decoder rows; None where the two write into different streams."""
     if (one.card.policy_site, one.card.d_in) != (two.card.policy_site, two.card.d_in):
         return None
-    rows = [bundle.sae.W_dec.detach().cpu().numpy().astype(np.float64) for bundle in (one, two)]
-    lengths = [np.linalg.norm(each, axis=1, keepdims=True) for each in rows]
-    unit = [
-        each / np.where(length > 0, length, 1) for each, length in zip(rows, lengths, strict=True)
-    ]
-    return np.asarray(unit[0] @ unit[1].T)
+    return np.asarray(unit_rows(decoder_rows(one)) @ unit_rows(decoder_rows(two)).T)
 
 
 def _chosen(

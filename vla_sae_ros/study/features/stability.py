@@ -18,7 +18,7 @@ def largest_cosine(
 
     Several rows may find the same one; a row of zeros has cosine 0 with everything.
     """
-    one, two = (_unit(rows) for rows in (decoder, other))
+    one, two = (unit_rows(rows) for rows in (decoder, other))
     found = [
         (one[start : start + _ROWS_AT_ONCE] @ two.T).max(axis=1)
         for start in range(0, len(one), _ROWS_AT_ONCE)
@@ -38,13 +38,15 @@ def seed_stability(bundle: SaeBundle, other: SaeBundle) -> npt.NDArray[np.float3
         )
     card = bundle.card
     other.check_fits(card.policy_id, card.policy_site, card.d_in)
-    return largest_cosine(_decoder(bundle), _decoder(other))
+    return largest_cosine(decoder_rows(bundle), decoder_rows(other))
 
 
-def _decoder(bundle: SaeBundle) -> npt.NDArray[np.float32]:
+def decoder_rows(bundle: SaeBundle) -> npt.NDArray[np.float32]:
+    """Return (F, d): the decoder's rows."""
     return np.asarray(bundle.sae.W_dec.detach().cpu().numpy(), np.float32)
 
 
-def _unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def unit_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the rows (F, d) at length 1; a row of zeros stays one."""
     norm = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.where(norm > 0, norm, 1), np.float32)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vla_sae_ros.study.experiment.design.study_parts import WHOLE_EPISODE, Window
 from vla_sae_ros.study.experiment.measure.effects import (
     EFFECTS,
     Effect,
@@ -180,8 +181,7 @@ class _Comparisons:
         return Seen(TrackedPositions.load(self._folder / row.file))
 
     def _span(self, row: Row) -> tuple[int, int] | None:
-        window = (row.window_event, row.window_from, row.window_to)
-        if window in (("start", 0, -1), ("", 0, -1)):  # the whole episode
+        if Window(row.window_event, row.window_from, row.window_to) == WHOLE_EPISODE:
             return None
         return ActingSteps.load(self._folder / row.file).span()
 

@@ -155,18 +155,18 @@ def _all(
 
 def plan_in_words(sheets: Sequence[Sheet], folder: Path, url: str, model: str) -> str:
     """Return how many questions, pictures and tokens will be sent, and where to."""
-    pictures = [moment for sheet in sheets for moment in sheet.moments]
-    sizes = [len(_picture(folder, moment)) for moment in pictures]
-    pixels = _pixels(_picture(folder, pictures[0])) if pictures else 0
-    texts = sum(
-        len(part) for sheet in sheets for part in _naming(sheet, folder) if isinstance(part, str)
-    )
-    tokens = len(pictures) * math.ceil(pixels / PIXELS_PER_TOKEN) + 2 * texts / CHARACTERS_PER_TOKEN
+    parts = [part for sheet in sheets for part in _naming(sheet, folder)]
+    parts += [part for one in sheets if one.tested for part in _testing(one, folder, "", "")]
+    pictures = [part for part in parts if isinstance(part, bytes)]
+    letters = sum(len(part) for part in parts if isinstance(part, str))
+    pixels = _pixels(pictures[0]) if pictures else 0
+    tokens = len(pictures) * math.ceil(pixels / PIXELS_PER_TOKEN) + letters / CHARACTERS_PER_TOKEN
     untested = sum(not sheet.tested for sheet in sheets)
     words = (
         f"{len(sheets)} features, {2 * len(sheets) - untested} questions with {len(pictures)} "
-        f"pictures ({sum(sizes) / 1e6:.1f} MB), about {tokens:,.0f} tokens (one for every "
-        f"{PIXELS_PER_TOKEN} pixels and every {CHARACTERS_PER_TOKEN} letters), to {model} at {url}."
+        f"pictures ({sum(map(len, pictures)) / 1e6:.1f} MB), about {tokens:,.0f} tokens (one for "
+        f"every {PIXELS_PER_TOKEN} pixels and every {CHARACTERS_PER_TOKEN} letters), to {model} "
+        f"at {url}."
     )
     if untested:
         words += (

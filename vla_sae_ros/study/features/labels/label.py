@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -102,8 +102,9 @@ def run(args: argparse.Namespace) -> int:
     if args.describe is not None:
         active = parts.training.inferences + parts.held_out.inferences
         by_activity = [int(one) for one in np.argsort(-active, kind="stable") if active[one] > 0]
-        named_now = SaeBundle.load(args.bundle)
-        propose_names(args, named_now, dataset, evidence.held_out, by_activity)
+        propose_names(
+            args, replace(bundle, catalogue=catalogue), dataset, evidence.held_out, by_activity
+        )
     return 0
 
 

@@ -33,11 +33,6 @@ class Sheet:
     fires: tuple[bool, ...]
     trace: tuple[int, ...]
 
-    @property
-    def moments(self) -> tuple[Moment, ...]:
-        """Return the moments of all pictures."""
-        return (*self.shown, *self.contrast, *self.tested)
-
 
 def make_sheets(
     bundle: SaeBundle, dataset: ActivationDataset, held_out: Iterable[str], features: Sequence[int]
