@@ -14,6 +14,7 @@ from action_msgs.msg import GoalStatus
 from patience import PATIENCE, answer_of, eventually
 from robot_bench import OWNER, RobotBench, chunk_for
 from std_srvs.srv import SetBool, Trigger
+from written_stderr import written_stderr
 
 from vla_sae_ros.clients import run as run_client
 from vla_sae_ros.clients.client import Client
@@ -110,18 +111,14 @@ def test_nothing_runs_before_somebody_who_is_heard_of_has_enabled(bench):
     assert robot.robot[-1].status == RobotState.DISABLED
 
 
-def test_the_bridge_says_when_its_arm_is_there_as_the_supervisor_expects(bench, capfd):
-    robot = bench()
+def test_the_bridge_says_when_its_arm_is_there_as_the_supervisor_expects(bench, tmp_path):
     (spec,) = [each for each in SYSTEMS["droid-sim"].describe({}).nodes if each.name == "bridge"]
-    robot.enable()
-    said = ""
-
-    def enabled() -> bool:  # the state may be told before the line is written
-        nonlocal said
-        said += capfd.readouterr().err
-        return "the arm is enabled" in said
-
-    eventually(enabled)
+    with written_stderr(tmp_path / "stderr") as stderr:
+        robot = bench()
+        robot.enable()
+        # The state may be told before the line is written.
+        eventually(lambda: "the arm is enabled" in stderr.read_text())
+    said = stderr.read_text()
     assert said.index(f"[bridge]: {spec.ready}") < said.index("the arm is enabled")
 
 
