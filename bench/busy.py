@@ -3,7 +3,9 @@
     python bench/busy.py 6                 # until Ctrl-C
     python bench/busy.py 6 make test       # while a command runs; its exit status is the answer
 
-Each of the processes computes without a pause, as the tests do that run beside them.
+Each of the processes computes without a pause. They are in a session of their own, as what another
+terminal runs is: a Linux with autogroups gives them half of the machine and the command the other
+half; one without gives every process the same share.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
@@ -32,23 +35,29 @@ def main() -> int:
     parser.add_argument("processes", type=int, help="how many busy processes")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run beside them")
     args = parser.parse_args()
-    busy = [multiprocessing.Process(target=compute, daemon=True) for _ in range(args.processes)]
-    for process in busy:
-        process.start()
+    if not args.command:
+        return stay_busy(args.processes)
+    # The session leader waits; the others compute.
+    load = subprocess.Popen([sys.executable, __file__, str(args.processes)], start_new_session=True)
     begin = time.monotonic()
     try:
-        status = subprocess.run(args.command, check=False).returncode if args.command else wait()
+        status = subprocess.run(args.command, check=False).returncode
     finally:
-        for process in busy:
-            process.kill()
+        os.killpg(load.pid, signal.SIGKILL)
+        load.wait()
     print(f"{time.monotonic() - begin:.0f} s beside {args.processes} busy processes: {status}")
     return status
 
 
-def wait() -> int:
-    """Wait for Ctrl-C."""
+def stay_busy(processes: int) -> int:
+    """Compute in so many processes until Ctrl-C."""
+    busy = [multiprocessing.Process(target=compute, daemon=True) for _ in range(processes)]
+    for process in busy:
+        process.start()
     with contextlib.suppress(KeyboardInterrupt):
         signal.pause()
+    for process in busy:
+        process.kill()
     return 0
 
 
