@@ -1,6 +1,6 @@
 """The scenes of tools/screenshots.py: open the panel as an operator does, act, take a picture.
 
-python tools/panel_scenes.py desk | scale | lost | sizes FOLDER
+python tools/panel_scenes.py desk | scale | lost | sizes | monitor FOLDER
 """
 
 from __future__ import annotations
@@ -228,7 +228,24 @@ def sizes(operator: Operator) -> None:
             operator.take(f"{width}x{height}_{theme}")
 
 
-SCENES = {"desk": desk, "scale": scale, "lost": lost, "sizes": sizes}
+def monitor(operator: Operator) -> None:
+    """An edit that the policy does not cope with, until the monitor raises its alarm."""
+    use_theme(operator.app, "dark")
+    store = operator.store
+    operator.until(lambda: store.catalogue.size > 0, "the policy's catalogue")
+    operator.run_episode()
+    operator.until(lambda: store.monitors.newest is not None, "the monitor")
+    operator.panel.select(HAND_UP)
+    operator.store.toggle_pin(HAND_UP)
+    operator.live(1.0)
+    operator.steer(HAND_UP, 4.0)
+    operator.until(lambda: store.monitors.alarm is not None, "an alarm")
+    operator.until(lambda: store.steering is not None and store.steering.bypass, "the bypass")
+    operator.live(0.5)
+    operator.take("monitor")
+
+
+SCENES = {"desk": desk, "scale": scale, "lost": lost, "sizes": sizes, "monitor": monitor}
 
 
 def main() -> int:

@@ -5,7 +5,8 @@ panel shows them on a virtual screen.
 
 It needs Xvfb and one to two minutes, more on a busy machine. Leaves panel_idle.png,
 panel_running.png, panel_light.png, panel_scale200.png and panel_lost.png; with --sizes also
-panel_1280x800_dark.png and so on, for 1280x800, 1920x1080 and 600x800, dark and light.
+panel_1280x800_dark.png and so on, for 1280x800, 1920x1080 and 600x800, dark and light. With
+--monitor FOLDER (of vla-sae monitor fit) panel_monitor.png alone: an alarm that bypasses an edit.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 SCREEN = "3600x2400x24"
@@ -40,6 +41,7 @@ def main() -> int:
     )
     parser.add_argument("--folder", type=Path, default=Path(__file__).parents[1] / "docs")
     parser.add_argument("--sizes", action="store_true", help="also at usual sizes of a screen")
+    parser.add_argument("--monitor", type=Path, help="a monitor: picture its alarm, nothing else")
     arguments = parser.parse_args()
     folder = arguments.folder.absolute()
     if shutil.which("Xvfb") is None:
@@ -56,7 +58,16 @@ def main() -> int:
             "QT_LOGGING_RULES": "*.debug=false",
             "ROS_DOMAIN_ID": os.environ.get("ROS_DOMAIN_ID") or str(random.randint(100, 200)),
         }
+        if arguments.monitor is not None:
+            return shoot_alarm(folder, Path(scratch), environment, arguments.monitor.absolute())
         return shoot(folder, Path(scratch), environment, arguments.sizes)
+
+
+def shoot_alarm(folder: Path, scratch: Path, environment: dict[str, str], monitor: Path) -> int:
+    """Run the system with a monitor, and the scene in which it raises an alarm."""
+    extra = ("--monitor", str(monitor), "--on-alarm", "bypass")
+    with system(scratch, environment, extra), scene("monitor", folder, environment) as playing:
+        return 0 if ended_well(playing, LIMIT) else complain(scratch, "the scene monitor")
 
 
 def shoot(folder: Path, scratch: Path, environment: dict[str, str], sizes: bool) -> int:
@@ -122,7 +133,9 @@ def virtual_screen() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def system(scratch: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def system(
+    scratch: Path, environment: dict[str, str], extra: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run the simulation: policy, bridge, recorder."""
     with (scratch / "system.log").open("wb") as log:
         nodes = subprocess.Popen(
@@ -135,6 +148,7 @@ def system(scratch: Path, environment: dict[str, str]) -> Iterator[subprocess.Po
                 str(scratch / "bags"),
                 "--log-folder",
                 str(scratch / "log"),
+                *extra,
             ],
             stdout=log,
             stderr=subprocess.STDOUT,

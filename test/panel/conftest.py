@@ -8,6 +8,7 @@ import time
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from pytestqt.qtbot import QtBot
 from vla_sae_ros.core.steering import Edit, Mode, Phase, StandingEdit, StateView, Unit
 from vla_sae_ros.panel.ros.ros_thread import RosThread
 from vla_sae_ros.panel.state.incoming import Incoming
+from vla_sae_ros.panel.state.monitors import MonitorView
 from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.state.values import (
     Activations,
@@ -337,6 +339,33 @@ def infer(store, client, make_activations):
         store.take(client.incoming)
 
     return hear
+
+
+@pytest.fixture
+def make_monitor():
+    """Return a maker of a monitor's word on an inference: 10 a second, 20 steps a second."""
+
+    def make(score: float, inference: int = 1, **others) -> MonitorView:
+        view = MonitorView(
+            monitor_id="m",
+            score_name="fvu",
+            site="backbone.1",
+            episode_id="e",
+            time=inference / 10,
+            inference=inference,
+            step=2 * inference,
+            score=score,
+            threshold=0.5,
+            above=score > 0.5,
+            alarm=False,
+            alarm_step=-1,
+            on_alarm="bypass",
+            acted=False,
+            detail="",
+        )
+        return replace(view, **others)
+
+    return make
 
 
 @pytest.fixture

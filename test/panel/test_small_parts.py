@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -11,6 +12,7 @@ from vla_sae_ros.panel.editing.outbox import SEND_PERIOD, Outbox
 from vla_sae_ros.panel.frame.status_lines import (
     episode_text,
     link_text,
+    monitor_text,
     recording_text,
     steering_text,
 )
@@ -159,3 +161,38 @@ def test_the_recorder_is_shown_with_time_size_and_what_it_dropped() -> None:
 
 def test_two_policies_at_once_are_said() -> None:
     assert "2 POLICIES" in link_text(link_state(1.0, 0.9), 1.0, "p", 2)
+
+
+def test_without_a_monitor_nothing_is_said_of_one() -> None:
+    assert monitor_text(Store()) == ""
+
+
+def test_the_monitors_line_has_score_and_threshold_or_why_there_is_none(make_monitor) -> None:
+    store = Store()
+    store.monitors.take(make_monitor(0.25))
+    assert monitor_text(store) == "monitor: fvu 0.25, alarm above 0.5"
+    store.monitors.take(make_monitor(math.nan, inference=2, detail="no FVU"))
+    assert monitor_text(store) == "monitor: no score, no FVU"
+
+
+def test_an_alarm_is_told_with_what_set_it_off_and_whether_it_was_acted_on(make_monitor) -> None:
+    store = Store()
+    cause = "fvu at backbone.1 0.9 above 0.5 at step 4, inference 2"
+    alarm = make_monitor(0.9, inference=2, alarm=True, alarm_step=4, detail=cause)
+    store.monitors.take(alarm)
+    assert monitor_text(store) == f"ALARM: {cause}; bypass not confirmed"
+    store.monitors.take(make_monitor(0.1, 3, alarm=True, alarm_step=4, detail=cause, acted=True))
+    assert monitor_text(store) == f"ALARM: {cause}"
+    store.monitors.take(make_monitor(0.1, 4, episode_id="next"))
+    assert "ALARM" not in monitor_text(store)
+
+
+def test_a_monitor_that_falls_silent_while_the_policy_infers_is_told(
+    make_monitor, make_activations
+) -> None:
+    store = Store()
+    store.monitors.take(make_monitor(0.1, 1, time=10.0))
+    store.newest["backbone.1"] = make_activations("backbone.1", {}, time=12.0)
+    assert "SILENT" not in monitor_text(store)
+    store.newest["backbone.1"] = make_activations("backbone.1", {}, time=15.0)
+    assert monitor_text(store) == "MONITOR SILENT: nothing scored for 5 s of observations"

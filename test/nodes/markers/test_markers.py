@@ -25,11 +25,12 @@ from vla_sae_ros.msg import (
     FeatureActivations,
     FeatureCatalogue,
     FeatureInfo,
+    MonitorState,
     SteeringState,
 )
 from vla_sae_ros.nodes.markers.hand_path import UNKNOWN, HandPath, colour_of, previewed
 from vla_sae_ros.nodes.markers.markers_node import MarkersNode
-from vla_sae_ros.nodes.markers.messages import steering_words
+from vla_sae_ros.nodes.markers.messages import ALARM_COLOUR, alarm_words, steering_words
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header, to_pose
 from vla_sae_ros.wire.steering_messages import from_state
@@ -76,6 +77,22 @@ def test_the_steering_is_told_in_short_lines() -> None:
     assert many.startswith("BYPASSED\n") and many.endswith("and 5 more")
 
 
+CAUSE = "fvu at backbone.1 0.9 above 0.5 at step 4, inference 2"
+
+
+def judged(alarm: bool, episode_id: str = "e1") -> MonitorState:
+    detail = f"{CAUSE} (what the SAE leaves unexplained); marked" if alarm else ""
+    return MonitorState(
+        episode_id=episode_id, score_name="fvu", alarm=alarm, alarm_step=4, detail=detail
+    )
+
+
+def test_an_alarm_is_told_with_what_set_it_off_and_nothing_without_one() -> None:
+    assert alarm_words(judged(False)) == ""
+    assert alarm_words(judged(True)) == f"ALARM: {CAUSE}"
+    assert alarm_words(MonitorState(alarm=True, score_name="fvu")) == "ALARM: fvu"
+
+
 class Talker:
     """Publishes what the bridge and the policy would, and keeps the markers."""
 
@@ -92,6 +109,7 @@ class Talker:
                 (FeatureCatalogue, "policy/catalogue", qos.LATCHED),
                 (SteeringState, "steering/state", qos.LATCHED),
                 (EpisodeState, "episode", qos.LATCHED),
+                (MonitorState, "monitor/state", qos.FEATURES),
             )
         }
         self.node.create_subscription(MarkerArray, "markers", self._keep, qos.LATCHED)
@@ -201,3 +219,23 @@ def test_a_new_episode_takes_the_old_path_away_and_a_malformed_chunk_is_not_draw
     talker.say(pose(1))
     again = talker.until(lambda m: [p.x > 0 for p in m["hand_path"].points] == [True])
     assert "chunk_preview" not in again
+
+
+def test_an_alarm_stands_over_the_hand_until_the_next_episode(talker: Talker) -> None:
+    talker.say(EpisodeState(episode_id="e1", header=to_header(START)))
+    talker.until(is_empty)
+    talker.say(pose(0))
+    talker.until(lambda m: not is_empty(m) and m["steering"].text == "no steering")
+    talker.say(judged(True))
+    drawn = talker.until(lambda m: not is_empty(m) and "ALARM" in m["steering"].text)["steering"]
+    assert drawn.text == f"ALARM: {CAUSE}\nno steering"
+    assert (drawn.color.r, drawn.color.g) == pytest.approx(ALARM_COLOUR[:2])
+    talker.arrays.clear()
+    talker.say(EpisodeState(episode_id="e2", header=to_header(START)))
+    talker.until(is_empty)
+    talker.arrays.clear()
+    talker.say(judged(True))  # of the episode before, late
+    talker.say(judged(False, "e2"))
+    talker.say(pose(1))
+    drawn = talker.until(lambda m: not is_empty(m))["steering"]
+    assert drawn.text == "no steering"

@@ -245,7 +245,7 @@ def test_an_alarm_is_marked_once_per_episode(
     system.wait(lambda: len(system.remarks) == 2)
     assert [one.episode_id for one in system.remarks] == ["a", "b"]
     assert all(one.author == "monitor" and one.step == 0 for one in system.remarks)
-    assert "fvu at backbone.1 5 above 0.7 at step 0" in system.remarks[0].text
+    assert "fvu at backbone.1 5 above 0.7 at step 0, inference " in system.remarks[0].text
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,24 @@ def test_a_lost_connection_moves_nothing_under_the_pointer(panel, client) -> Non
     assert "CONNECTION LOST" in panel.status.link_line.text() and before == after
 
 
+def test_an_alarm_is_in_the_status_line_and_moves_nothing_under_the_pointer(
+    panel, client, make_monitor
+) -> None:
+    line = panel.status.monitor_line
+    assert line.isHidden()
+    before = [part.geometry() for part in (*panel.areas.bars, panel.tools, panel.areas)]
+    client.incoming.monitors.put(make_monitor(0.2))
+    panel.tick()
+    assert line.isVisible() and line.text.startswith("monitor: fvu 0.2") and not line.warning
+    cause = "fvu at backbone.1 0.9 above 0.5 at step 4, inference 2"
+    client.incoming.monitors.put(make_monitor(0.9, 2, alarm=True, alarm_step=4, detail=cause))
+    panel.tick()
+    QApplication.processEvents()
+    assert line.text.startswith(f"ALARM: {cause}") and line.warning
+    after = [part.geometry() for part in (*panel.areas.bars, panel.tools, panel.areas)]
+    assert before == after
+
+
 def test_a_narrow_panel_keeps_its_sliders_and_folds_the_views_away(panel) -> None:
     right = next(tabs for tabs in panel.areas.tabs if tabs.accessibleName() == Area.RIGHT.value)
     assert right.isVisible()

@@ -28,6 +28,7 @@ from vla_sae_ros.msg import (
     FeatureActivations,
     FeatureCatalogue,
     FeatureInfo,
+    MonitorState,
     SteeringEditState,
     SteeringLease,
     SteeringState,
@@ -36,6 +37,7 @@ from vla_sae_ros.panel.frame.window import PanelWidget
 from vla_sae_ros.panel.ros.ros_thread import RosThread
 from vla_sae_ros.panel.table.delegates import x_of
 from vla_sae_ros.panel.table.table_columns import Column
+from vla_sae_ros.panel.views.traces import monitor_traces
 from vla_sae_ros.srv import SetSteering
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_floats, to_unsigned
@@ -323,3 +325,30 @@ def test_an_inactive_policy_is_shown_as_such(qtbot, panel, policy) -> None:
     qtbot.waitUntil(lambda: "INACTIVE" in shown.text(), timeout=PATIENCE_MS)
     policy.inactive = False
     qtbot.waitUntil(lambda: "Connected" in shown.text(), timeout=PATIENCE_MS)
+
+
+def test_a_monitors_alarm_is_heard_and_shown(qtbot, panel, policy) -> None:
+    assert panel.status.monitor_line.isHidden()
+    publisher = policy.node.create_publisher(MonitorState, "monitor/state", qos.FEATURES)
+    said = MonitorState(
+        site="backbone.1",
+        score_name="fvu",
+        inference=3,
+        observation_step=6,
+        score=0.9,
+        threshold=0.5,
+        alarm=True,
+        alarm_step=6,
+        on_alarm=MonitorState.HOLD,
+        detail="fvu at backbone.1 0.9 above 0.5 at step 6, inference 3\n(x)",
+    )
+
+    def shown() -> bool:
+        publisher.publish(said)  # the subscription may not have been matched before
+        return "ALARM" in panel.status.monitor_line.text
+
+    qtbot.waitUntil(shown)
+    words = panel.status.monitor_line.text
+    assert words.endswith("above 0.5 at step 6, inference 3 (x); hold not confirmed")
+    (trace,) = monitor_traces(panel.store)
+    assert trace.alarming and trace.solid[-1] == pytest.approx(0.9)

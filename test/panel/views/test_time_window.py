@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vla_sae_ros.panel.views.time_window import LONGEST, SHORTEST, TimeWindow, tick_step
+from vla_sae_ros.panel.views.time_window import LONGEST, SHORTEST, TimeWindow, nice_step, tick_step
 
 
 def test_a_window_that_follows_ends_at_the_newest_observation() -> None:
@@ -52,3 +52,14 @@ def test_zoom_has_limits_and_does_not_stop_following() -> None:
 @pytest.mark.parametrize(("span", "most", "step"), [(20, 10, 2), (1, 10, 0.1), (60, 5, 20)])
 def test_ticks_are_round_and_few(span: float, most: int, step: float) -> None:
     assert tick_step(span, most) == pytest.approx(step)
+
+
+@pytest.mark.parametrize("span", [3e-7, 0.04, 0.9999, 1.0, 4.0, 7.3, 1000.0, 6e38])
+def test_a_nice_step_is_one_two_or_five_times_a_power_of_ten_and_the_smallest_that_fits(
+    span: float,
+) -> None:
+    step = nice_step(span, 4)
+    digits = float(f"{step:e}".split("e")[0])
+    assert digits in (1.0, 2.0, 5.0)
+    smaller = step / (2.5 if digits == 5.0 else 2.0)
+    assert span / step <= 4 < span / smaller * (1 + 1e-9)

@@ -11,7 +11,15 @@ from PyQt5.QtGui import QWheelEvent
 from PyQt5.QtTest import QTest
 from PyQt5.QtWidgets import QApplication
 
-from vla_sae_ros.panel.views.traces import MOST, TracesView, marks, pinned_traces
+from vla_sae_ros.panel.views.trace import MonitorTrace
+from vla_sae_ros.panel.views.traces import (
+    MOST,
+    TracesView,
+    alarm_marks,
+    marks,
+    monitor_traces,
+    pinned_traces,
+)
 
 
 @pytest.fixture
@@ -147,3 +155,72 @@ def test_odd_values_can_be_painted(view, store, infer, values) -> None:
     view.refresh(store, 0.0)
     assert not view.grab().isNull()
     assert np.isfinite(view.lanes.traces[0].bounds()).all()
+
+
+def test_a_monitors_score_stands_above_the_pins_with_its_threshold_and_where_the_alarm_began(
+    view, store, client, infer, make_monitor, qtbot
+) -> None:
+    store.pinned = [("expert.0", 1)]
+    infer({1: (1.0, 1.0)}, 0.1)
+    view.refresh(store, 0.0)
+    assert not monitor_traces(store) and len(view.lanes.traces) == 1
+    client.incoming.monitors.put(make_monitor(0.2, inference=1))
+    alarm = make_monitor(0.9, inference=2, threshold=0.6, alarm=True, alarm_step=4)
+    client.incoming.monitors.put(alarm)
+    store.take(client.incoming)
+    view.refresh(store, 0.0)
+    first, second = view.lanes.traces
+    assert isinstance(first, MonitorTrace) and second.title == "expert.0 #1"
+    assert first.title == "monitor: fvu at backbone.1" and first.label == "ALARM"
+    assert first.time.tolist() == [0.1, 0.2]
+    assert first.solid.tolist() == [0.2, 0.9] and first.dashed.tolist() == [0.5, 0.6]
+    ((begin, words),) = [(mark.time, mark.text) for mark in alarm_marks(store)]
+    assert (begin, words) == (0.2, "ALARM fvu")
+    before = store.selected
+    at = QPoint(400, int(0.3 * view.lanes.height()))
+    qtbot.mouseClick(view.lanes, Qt.MouseButton.LeftButton, pos=at)
+    assert store.selected == before, "a monitor's lane is no feature to select"
+
+
+def test_a_monitors_curve_is_drawn_in_its_place_and_broken_where_it_is_not_known(
+    view, store, client, infer, make_monitor
+) -> None:
+    """A score far below its threshold leaves the upper half to the threshold's dashes."""
+    for number in range(1, 60):
+        known = number < 20 or number >= 40
+        client.incoming.monitors.put(
+            make_monitor(0.0 if known else math.nan, inference=number, threshold=1.0)
+        )
+    infer({}, 5.9)
+    view.refresh(store, 0.0)
+    (trace,) = view.lanes.traces
+    low, high = trace.bounds()
+    assert low <= 0.0 and high > 1.0
+    image = view.lanes.grab().toImage()
+    ratio = image.width() / view.lanes.width()
+
+    def solid_at(seconds: float) -> int:
+        """Count bluish pixels, of the score's curve, in the column of this time."""
+        area = view.lanes._plot_area()
+        left, right = view.lanes.window_of_time.edges(view.lanes._newest)
+        x = round((area.left() + (seconds - left) / (right - left) * area.width()) * ratio)
+        rows = range(round(area.top() * ratio) + 2, round(area.bottom() * ratio) - 2)
+        colours = [image.pixelColor(x, row) for row in rows]
+        return sum(colour.blue() - colour.red() > 60 for colour in colours)
+
+    assert view.lanes._newest == pytest.approx(5.9)
+    assert solid_at(1.0) and solid_at(5.0) and not solid_at(3.0)
+
+
+@pytest.mark.parametrize(
+    ("score", "threshold"),
+    [(math.nan, math.nan), (math.inf, math.inf), (3e38, -3e38), (0.0, 0.0), (41.0, 41.0)],
+)
+def test_odd_scores_can_be_painted(view, store, client, make_monitor, score, threshold) -> None:
+    for number in (1, 2, 3):
+        client.incoming.monitors.put(make_monitor(score, inference=number, threshold=threshold))
+    store.take(client.incoming)
+    view.refresh(store, 0.0)
+    assert not view.grab().isNull()
+    low, high = view.lanes.traces[0].bounds()
+    assert math.isfinite(low) and math.isfinite(high) and low < high

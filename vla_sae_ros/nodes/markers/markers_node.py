@@ -18,16 +18,21 @@ from vla_sae_ros.msg import (
     EpisodeState,
     FeatureActivations,
     FeatureCatalogue,
+    MonitorState,
     SteeringState,
 )
 from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.base.running import run_node
 from vla_sae_ros.nodes.markers.hand_path import HandPath, previewed
 from vla_sae_ros.nodes.markers.messages import (
+    ALARM_COLOUR,
+    Rgb,
+    alarm_words,
     path_marker,
     preview_marker,
     removed,
     steering_words,
+    text_colour,
     text_marker,
 )
 from vla_sae_ros.nodes.markers.parameters import MarkersParameters
@@ -51,7 +56,7 @@ class MarkersNode(Node):
         self._observed_max: dict[tuple[str, int], float] = {}
         self._labels: dict[tuple[str, int], str] = {}
         self._newest: dict[str, FeatureActivations] = {}
-        self._episode_id = ""
+        self._episode_id, self._over, self._alarm = "", "", ""
         self._publisher = self.create_publisher(MarkerArray, "markers", qos.LATCHED)
         for kind, topic, profile, take in (
             (PoseStamped, "ee_pose", qos.SENSOR, self._moved),
@@ -59,6 +64,7 @@ class MarkersNode(Node):
             (ActionChunk, "policy/action_chunk", qos.CHUNK, self._planned),
             (FeatureCatalogue, "policy/catalogue", qos.LATCHED, self._described),
             (SteeringState, "steering/state", qos.LATCHED, self._steered),
+            (MonitorState, "monitor/state", qos.FEATURES, self._judged),
             (EpisodeState, "episode", qos.LATCHED, self._episode),
         ):
             self.create_subscription(kind, topic, take, profile)
@@ -115,10 +121,17 @@ class MarkersNode(Node):
             self._edited = self._view.edits[-1].edit.key
         self._redraw()
 
+    def _judged(self, message: MonitorState) -> None:
+        if message.episode_id == self._over and self._over:
+            return  # of the episode before: its last inference, scored late
+        before, self._alarm = self._alarm, alarm_words(message)
+        if self._alarm != before:
+            self._redraw()
+
     def _episode(self, message: EpisodeState) -> None:
         if message.episode_id == self._episode_id:
             return
-        self._episode_id = message.episode_id
+        self._over, self._episode_id, self._alarm = self._episode_id, message.episode_id, ""
         self._path.clear()
         self._poses.clear()
         self._chunk = None
@@ -149,7 +162,7 @@ class MarkersNode(Node):
         value = self._value()
         markers = [
             path_marker(pose.header, self._path.points, self._path.colours()),
-            text_marker(pose.header, _xyz(pose), self._words(value), value),
+            text_marker(pose.header, _xyz(pose), self._words(value), self._colour(value)),
         ]
         start = self._poses.get(to_ns(self._chunk.header.stamp)) if self._chunk else None
         if self._chunk is not None and start is not None:
@@ -158,13 +171,20 @@ class MarkersNode(Node):
             markers.append(preview_marker(pose.header, previewed(_xyz(start), actions, scale)))
         self._publisher.publish(MarkerArray(markers=markers))
 
+    def _colour(self, value: float) -> Rgb:
+        return ALARM_COLOUR if self._alarm else text_colour(value)
+
     def _words(self, value: float) -> str:
+        lines = [self._alarm, self._feature_words(value), steering_words(self._view)]
+        return "\n".join(filter(None, lines))
+
+    def _feature_words(self, value: float) -> str:
         chosen = self._chosen()
         if chosen is None:
-            return steering_words(self._view)
+            return ""
         name = f"{chosen[0]} #{chosen[1]} {self._labels.get(chosen, '')}".rstrip()
         shown = "-" if math.isnan(value) else f"{value:.2f} x max"
-        return f"{name} = {shown}\n{steering_words(self._view)}"
+        return f"{name} = {shown}"
 
 
 def _xyz(pose: PoseStamped) -> tuple[float, float, float]:

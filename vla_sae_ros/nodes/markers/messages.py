@@ -8,7 +8,9 @@ from geometry_msgs.msg import Point
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker
 
+from vla_sae_ros.core.one_line import one_line
 from vla_sae_ros.core.steering import Mode, Phase, StandingEdit, StateView
+from vla_sae_ros.msg import MonitorState
 from vla_sae_ros.nodes.markers.hand_path import colour_of
 
 PATH, PREVIEW, TEXT = "hand_path", "chunk_preview", "steering"
@@ -23,11 +25,14 @@ _PREVIEW_COLOUR = (0.84, 0.37, 0.0)  # vermilion
 _MOST = 4
 """Edits that the text lists."""
 
-_Rgb = tuple[float, float, float]
+Rgb = tuple[float, float, float]
+
+ALARM_COLOUR: Rgb = (1.0, 0.3, 0.2)
+"""Of the text while a monitor's alarm stands."""
 
 
 def path_marker(
-    header: Header, points: Iterable[Sequence[float]], colours: Iterable[_Rgb]
+    header: Header, points: Iterable[Sequence[float]], colours: Iterable[Rgb]
 ) -> Marker:
     """Return a line through the points [m] with a colour at each."""
     marker = _marker(header, PATH, Marker.LINE_STRIP, PATH_WIDTH)
@@ -45,15 +50,27 @@ def preview_marker(header: Header, points: Iterable[Sequence[float]]) -> Marker:
     return marker
 
 
-def text_marker(header: Header, hand: Sequence[float], text: str, value: float) -> Marker:
-    """Return text over the hand (x, y, z) [m], in the colour of the feature's value."""
+def text_marker(header: Header, hand: Sequence[float], text: str, colour: Rgb) -> Marker:
+    """Return text over the hand (x, y, z) [m]."""
     marker = _marker(header, TEXT, Marker.TEXT_VIEW_FACING, 0.0)
     marker.scale.z = TEXT_HEIGHT
     marker.pose.position = _point((hand[0], hand[1], hand[2] + TEXT_ABOVE))
-    # Dark blue would not be read on RViz's dark ground.
-    marker.color = _rgba(colour_of(max(value, 0.5)) if value == value else (1.0, 1.0, 1.0))
+    marker.color = _rgba(colour)
     marker.text = text
     return marker
+
+
+def text_colour(value: float) -> Rgb:
+    """Return the text's colour, that of the feature's value [observed maxima]; white for NaN."""
+    # Dark blue would not be read on RViz's dark ground.
+    return colour_of(max(value, 0.5)) if value == value else (1.0, 1.0, 1.0)
+
+
+def alarm_words(state: MonitorState) -> str:
+    """Return a monitor's alarm and what set it off, without its explanation; empty without one."""
+    if not state.alarm:
+        return ""
+    return f"ALARM: {one_line(state.detail.split(' (')[0] or state.score_name)}"
 
 
 def removed(header: Header) -> list[Marker]:
@@ -95,5 +112,5 @@ def _point(point: Sequence[float]) -> Point:
     return Point(x=float(point[0]), y=float(point[1]), z=float(point[2]))
 
 
-def _rgba(colour: _Rgb) -> ColorRGBA:
+def _rgba(colour: Rgb) -> ColorRGBA:
     return ColorRGBA(r=colour[0], g=colour[1], b=colour[2], a=1.0)

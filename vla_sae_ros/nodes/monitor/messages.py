@@ -63,9 +63,9 @@ def to_state(
     )
 
 
-def alarm_words(name: str, said: Verdict, site: str) -> str:
-    """Return what set an alarm off."""
+def alarm_words(name: str, said: Verdict, heard: FeatureActivations) -> str:
+    """Return what set an alarm off: score, value, threshold, step and inference."""
     return (
-        f"{name} at {site} {said.score:.4g} above {said.threshold:.4g} at step {said.step} "
-        f"({MEANING[name]})"
+        f"{name} at {heard.site} {said.score:.4g} above {said.threshold:.4g} at step {said.step}, "
+        f"inference {heard.inference} ({MEANING[name]})"
     )

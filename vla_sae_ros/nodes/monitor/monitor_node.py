@@ -113,7 +113,7 @@ class MonitorNode(Node):
         self._unknown += unknown
         if said.alarm and not self._said.alarm:
             self._alarms += 1
-            self._cause = alarm_words(self._name, said, self._card.site)
+            self._cause = alarm_words(self._name, said, message)
         self._said = said
         detail = _MISSING[NEEDS[self._name]] if unknown else ""
         if said.alarm:  # what keeps the robot safe comes first, what tells of it second

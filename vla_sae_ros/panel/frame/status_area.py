@@ -9,6 +9,7 @@ from PyQt5.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 from vla_sae_ros.panel.frame.status_lines import (
     episode_text,
     link_text,
+    monitor_text,
     recording_text,
     steering_text,
     takeover_text,
@@ -42,7 +43,8 @@ class StatusArea(QWidget):
         # As high in every state: what stands below, STOP above all, never moves under the pointer.
         self.link_line.setFixedHeight(2 * self.fontMetrics().height() + 12)
         self.link_line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.episode_line, self.steering_line = Elided(), Elided()
+        self.episode_line, self.steering_line, self.monitor_line = Elided(), Elided(), Elided()
+        self.monitor_line.hide()
         self.recording_label, self.takeover_label = PlainLabel(), PlainLabel()
         for label in (self.recording_label, self.takeover_label):
             label.setMinimumWidth(1)  # names and reasons of others do not widen the window
@@ -53,11 +55,14 @@ class StatusArea(QWidget):
         episode.addWidget(self.episode_line, 1)
         episode.addWidget(self.takeover_label)
         episode.addWidget(self.recording_label)
+        steering = QHBoxLayout()
+        steering.addWidget(self.steering_line, 1)
+        steering.addWidget(self.monitor_line, 1)
         lines = QVBoxLayout()
         lines.setContentsMargins(8, 4, 8, 0)
         lines.setSpacing(0)
         lines.addLayout(episode)
-        lines.addWidget(self.steering_line)
+        lines.addLayout(steering)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
@@ -83,6 +88,9 @@ class StatusArea(QWidget):
         self.episode_line.show_text(episode_text(store.episode))
         capped = any(newest.capped for newest in store.newest.values())
         self.steering_line.show_text(steering_text(store, client.owner), warning=capped)
+        monitor = monitor_text(store)
+        self.monitor_line.show_text(monitor, warning=monitor.startswith(("ALARM", "MONITOR")))
+        self.monitor_line.setVisible(bool(monitor))
         lost = self._recorder.lost(store.recording, now)
         recording = recording_text(store.recording, lost)
         set_plainly(

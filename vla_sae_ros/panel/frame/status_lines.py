@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from vla_sae_ros.panel.state.connection import Link, LinkState
+import math
+
+from vla_sae_ros.panel.state.connection import SILENCE_LIMIT, Link, LinkState
 from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.state.values import EpisodeView, RecordingView, TakeoverView
 
@@ -94,6 +96,29 @@ def steering_text(store: Store, owner: str) -> str:
         "lost messages": counters.lost,
     }
     return text + "".join(f"   {count} {name}" for name, count in counts.items() if count)
+
+
+def monitor_text(store: Store) -> str:
+    """Return what the monitor says, an alarm with what set it off; empty without a monitor.
+
+    An alarm and a silent monitor begin with a word in capitals.
+    """
+    alarm, newest = store.monitors.alarm, store.monitors.newest
+    if newest is None:
+        return ""
+    if alarm is not None:
+        asked = "" if alarm.acted else f"; {alarm.on_alarm} not confirmed"
+        return f"ALARM: {alarm.detail or alarm.score_name}{asked}"
+    features = store.newest.get(newest.site)
+    behind = abs(features.time - newest.time) if features is not None else 0.0
+    if behind > SILENCE_LIMIT:
+        return f"MONITOR SILENT: nothing scored for {behind:.0f} s of observations"
+    if math.isnan(newest.score):
+        return f"monitor: no score, {newest.detail or 'and no reason given'}"
+    return (
+        f"monitor: {newest.score_name} {newest.score:.4g}, alarm above {newest.threshold:.4g}"
+        + (f"   {newest.detail}" if newest.detail else "")
+    )
 
 
 def recording_text(recording: RecordingView | None, lost: bool = False) -> str:

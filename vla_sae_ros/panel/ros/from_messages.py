@@ -13,6 +13,7 @@ from sensor_msgs.msg import Image
 from vla_sae_ros.core.catalogue import said_test
 from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import ObservationError, complaint
+from vla_sae_ros.core.on_alarm import ON_ALARM
 from vla_sae_ros.core.one_line import one_line
 from vla_sae_ros.core.steering import EventKind, StateView, to_view
 from vla_sae_ros.msg import (
@@ -21,12 +22,14 @@ from vla_sae_ros.msg import (
     FeatureCatalogue,
     FeatureInfo,
     FeatureTest,
+    MonitorState,
     RecordingState,
     RobotState,
     SteeringEvent,
     SteeringState,
     TakeoverState,
 )
+from vla_sae_ros.panel.state.monitors import MonitorView
 from vla_sae_ros.panel.state.values import (
     Activations,
     CatalogueView,
@@ -187,6 +190,29 @@ def event_view(message: SteeringEvent, received: float) -> EventView:
         revision=message.revision,
         received=received,
         node=one_line(message.node),
+    )
+
+
+def monitor_view(message: MonitorState) -> MonitorView:
+    """Return what a monitor made of one inference."""
+    known = message.on_alarm < len(ON_ALARM)
+    return MonitorView(
+        monitor_id=message.monitor_id,
+        score_name=one_line(message.score_name),
+        site=one_line(message.site),
+        episode_id=message.episode_id,
+        time=seconds(message.header.stamp),
+        inference=message.inference,
+        step=message.observation_step,
+        score=message.score,
+        threshold=message.threshold,
+        above=message.above,
+        alarm=message.alarm,
+        alarm_step=message.alarm_step,
+        on_alarm=ON_ALARM[message.on_alarm] if known else f"on_alarm {message.on_alarm}",
+        acted=message.acted,
+        detail=one_line(message.detail),
+        policy_start_ns=message.policy_start,
     )
 
 

@@ -13,6 +13,7 @@ from vla_sae_ros.msg import (
     EpisodeState,
     FeatureActivations,
     FeatureCatalogue,
+    MonitorState,
     RecordingState,
     RobotState,
     SteeringEvent,
@@ -74,6 +75,7 @@ class RosClient:
             (FeatureActivations, "policy/features", qos.FEATURES, self._on_features),
             (SteeringState, "steering/state", qos.LATCHED, self._on_steering),
             (SteeringEvent, "steering/events", qos.EVENTS, self._on_event),
+            (MonitorState, "monitor/state", qos.FEATURES, self._on_monitor),
             (EpisodeState, "episode", qos.LATCHED, self._on_episode),
             (RecordingState, "record/state", qos.LATCHED, self._on_recording),
             (RobotState, "robot_state", qos.LATCHED, self._on_robot),
@@ -104,6 +106,10 @@ class RosClient:
     def _on_event(self, message: SteeringEvent) -> None:
         self.incoming.heard()
         self.incoming.events.put(from_messages.event_view(message, time.time()))
+
+    @guarded()
+    def _on_monitor(self, message: MonitorState) -> None:
+        self.incoming.monitors.put(from_messages.monitor_view(message))
 
     @guarded()
     def _on_episode(self, message: EpisodeState) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from vla_sae_ros.core.steering import StateView
 from vla_sae_ros.panel.state.mailbox import Inbox, Mailbox
+from vla_sae_ros.panel.state.monitors import MonitorView
 from vla_sae_ros.panel.state.values import (
     Activations,
     CatalogueView,
@@ -29,6 +30,7 @@ class Incoming:
     activations: Inbox[Activations] = field(default_factory=lambda: Inbox(256))
     steering: Inbox[StateView] = field(default_factory=lambda: Inbox(64))
     events: Inbox[EventView] = field(default_factory=Inbox)
+    monitors: Inbox[MonitorView] = field(default_factory=lambda: Inbox(256))
     episodes: Mailbox[str, EpisodeView] = field(default_factory=Mailbox)
     recordings: Mailbox[str, RecordingView] = field(default_factory=Mailbox)
     robots: Mailbox[str, RobotView] = field(default_factory=Mailbox)

@@ -11,6 +11,7 @@ from vla_sae_ros.core.steering import StateView
 from vla_sae_ros.panel.state.feature_columns import FeatureColumns
 from vla_sae_ros.panel.state.history import History
 from vla_sae_ros.panel.state.incoming import HEATMAP, Incoming
+from vla_sae_ros.panel.state.monitors import Monitors
 from vla_sae_ros.panel.state.steering_windows import SteeringWindows
 from vla_sae_ros.panel.state.values import (
     Activations,
@@ -91,6 +92,7 @@ class Store:
     events: deque[EventView] = field(default_factory=lambda: deque(maxlen=_EVENTS_KEPT))
     events_seen: int = 0
     """Counts every event, for views that append what is new."""
+    monitors: Monitors = field(default_factory=Monitors)
     pictures: dict[str, Picture] = field(default_factory=dict)
     """By camera, of those that a view asked for."""
     heatmap: Picture | None = None
@@ -130,6 +132,8 @@ class Store:
             changed = self._take_activations(message) or changed
         for event in incoming.events.take():
             self._take_event(event)
+        for state in incoming.monitors.take():
+            self.counters.late += not self.monitors.take(state)
         for episode in incoming.episodes.take().values():
             self.episode = episode
         for recording in incoming.recordings.take().values():
@@ -143,7 +147,7 @@ class Store:
                 self.heatmap = picture
             else:
                 self.pictures[camera] = picture
-        self.counters.lost = incoming.activations.lost
+        self.counters.lost = incoming.activations.lost + incoming.monitors.lost
         return Changes(fresh, changed, tuple(notices))
 
     def _take_catalogue(self, catalogue: CatalogueView, notices: list[str]) -> bool:
@@ -162,6 +166,7 @@ class Store:
         self.history = History(self.columns.unit)
         self.newest.clear()
         self.windows.clear()
+        self.monitors.clear()
         self.heatmap = None
         if self.steering is not None and self.steering.edits and gone and not self._restarted:
             self.steering = None  # the old policy's word

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import product
 
@@ -12,7 +13,7 @@ from PyQt5.QtGui import QFont, QFontMetricsF, QPainter, QPen
 
 from vla_sae_ros.panel.views.plot_inks import PlotInks
 from vla_sae_ros.panel.views.time_window import TimeWindow, tick_step
-from vla_sae_ros.panel.views.trace import EventMark, Trace
+from vla_sae_ros.panel.views.trace import EventMark, Lane
 from vla_sae_ros.panel.widgets.polyline import polyline, runs, thin_pen, usual_gap
 
 _LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
@@ -37,7 +38,7 @@ class LanePainter:
         self._left, self._right = 0.0, 1.0
 
     def draw(
-        self, painter: QPainter, traces: Sequence[Trace], marks: Sequence[EventMark], newest: float
+        self, painter: QPainter, traces: Sequence[Lane], marks: Sequence[EventMark], newest: float
     ) -> None:
         """Draw everything."""
         self._left, self._right = self._window.edges(newest)
@@ -70,7 +71,7 @@ class LanePainter:
                 QRectF(x - half, self.area.bottom() + 2, 2 * half, self._line), _CENTRE, text
             )
 
-    def _draw_lane(self, painter: QPainter, lane: QRectF, trace: Trace) -> None:
+    def _draw_lane(self, painter: QPainter, lane: QRectF, trace: Lane) -> None:
         low, high = trace.bounds()
         inside = lane.adjusted(0, _LANE_GAP, 0, -_LANE_GAP)
 
@@ -83,10 +84,13 @@ class LanePainter:
                 painter.fillRect(
                     QRectF(left, lane.top(), right - left, lane.height()), self._inks.edited
                 )
-        painter.setPen(QPen(self._inks.faint, 1, Qt.PenStyle.DotLine))
-        painter.drawLine(QPointF(lane.left(), y(1.0)), QPointF(lane.right(), y(1.0)))
-        painter.setPen(self._inks.faint)
-        painter.drawLine(QPointF(lane.left(), y(0.0)), QPointF(lane.right(), y(0.0)))
+        if trace.mark is not None:
+            painter.setPen(QPen(self._inks.faint, 1, Qt.PenStyle.DotLine))
+            height = y(trace.mark)
+            painter.drawLine(QPointF(lane.left(), height), QPointF(lane.right(), height))
+        if low <= 0 <= high:
+            painter.setPen(self._inks.faint)
+            painter.drawLine(QPointF(lane.left(), y(0.0)), QPointF(lane.right(), y(0.0)))
         painter.save()
         painter.setClipRect(lane)
         self._draw_curves(painter, inside, low, high, trace)
@@ -94,7 +98,7 @@ class LanePainter:
         self._draw_words(painter, lane, trace, high)
 
     def _draw_curves(
-        self, painter: QPainter, inside: QRectF, low: float, high: float, trace: Trace
+        self, painter: QPainter, inside: QRectF, low: float, high: float, trace: Lane
     ) -> None:
         gap = usual_gap(trace.time)  # one more point on either side: a line enters and leaves
         shown = (trace.time >= self._left - gap) & (trace.time <= self._right + gap)
@@ -103,21 +107,23 @@ class LanePainter:
             self.area.width() / (self._right - self._left)
         )
         scale = inside.height() / (high - low)
-        natural, applied = (
+        dashed, solid = (
             inside.bottom() - (values[shown] - low) * scale
-            for values in (trace.natural, trace.applied)
+            for values in (trace.dashed, trace.solid)
         )
-        differ = np.abs(natural - applied) > _SAME
+        differ = ~(np.abs(dashed - solid) <= _SAME)  # also where the solid one is not known
         differ[:-1] |= differ[1:]
+        differ &= np.isfinite(dashed)
         painter.setPen(thin_pen(self._inks.natural, Qt.PenStyle.DashLine))
         for part in runs(time, gap):
             for stretch in _stretches(differ, part):
-                painter.drawPolyline(polyline(x[stretch], natural[stretch]))
+                painter.drawPolyline(polyline(x[stretch], dashed[stretch]))
         painter.setPen(thin_pen(self._inks.applied))
-        for part, shift in product(runs(time, gap), _shifts(painter)):
-            painter.drawPolyline(polyline(x[part], applied[part] + shift))
+        known = [each for part in runs(time, gap) for each in _stretches(np.isfinite(solid), part)]
+        for part, shift in product(known, _shifts(painter)):
+            painter.drawPolyline(polyline(x[part], solid[part] + shift))
 
-    def _draw_words(self, painter: QPainter, lane: QRectF, trace: Trace, high: float) -> None:
+    def _draw_words(self, painter: QPainter, lane: QRectF, trace: Lane, high: float) -> None:
         box = QRectF(self._labels.left(), lane.top(), self._labels.width(), lane.height())
         lines = [trace.title, trace.label] if trace.label else [trace.title]
         if lane.height() < 2 * self._line:
@@ -128,21 +134,23 @@ class LanePainter:
             shown = self._metrics.elidedText(words, Qt.TextElideMode.ElideRight, box.width())
             line = QRectF(box.left(), top + number * self._line, box.width(), self._line)
             painter.drawText(line, _LEFT, shown)
-        if len(trace.applied):
-            painter.setPen(self._inks.applied)
+        if len(trace.solid):
+            painter.setPen(self._inks.alarm if trace.alarming else self._inks.applied)
             right = QRectF(
                 lane.right() + 2,
                 lane.top(),
                 self._metrics.horizontalAdvance("-00.00"),
                 lane.height(),
             )
-            painter.drawText(right, _RIGHT, f"{trace.applied[-1]:.2f}")
-        if high > 1 and lane.height() > 1.6 * self._line:
+            newest = float(trace.solid[-1])
+            painter.drawText(right, _RIGHT, f"{newest:.2f}" if math.isfinite(newest) else "-")
+        scale = trace.top(high)
+        if scale and lane.height() > 1.6 * self._line:
             painter.setPen(self._inks.natural)
             painter.drawText(
                 QRectF(lane.left() + 3, lane.top(), lane.width(), self._line),
                 _LEFT,
-                f"{high:g} max",
+                scale,
             )
         painter.setPen(self._inks.faint)
         painter.drawLine(QPointF(0, lane.bottom()), QPointF(lane.right(), lane.bottom()))

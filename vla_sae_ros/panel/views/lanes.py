@@ -15,7 +15,7 @@ from PyQt5.QtWidgets import QSizePolicy, QWidget
 from vla_sae_ros.panel.views.lane_painter import LanePainter
 from vla_sae_ros.panel.views.plot_inks import PlotInks
 from vla_sae_ros.panel.views.time_window import TimeWindow
-from vla_sae_ros.panel.views.trace import EventMark, Trace
+from vla_sae_ros.panel.views.trace import EventMark, Lane, Trace
 from vla_sae_ros.panel.widgets.guard import guarded
 
 _WHEEL_ZOOM = 0.8
@@ -36,7 +36,7 @@ class Lanes(QWidget):
         """Start empty, following the newest observation."""
         super().__init__()
         self.window_of_time = TimeWindow()
-        self.traces: tuple[Trace, ...] = ()
+        self.traces: tuple[Lane, ...] = ()
         self._marks: tuple[EventMark, ...] = ()
         self._newest = 0.0
         self._pressed: QPointF | None = None
@@ -54,7 +54,7 @@ class Lanes(QWidget):
         return QSize(320, 120)
 
     def show_traces(
-        self, traces: Sequence[Trace], marks: Sequence[EventMark], newest: float
+        self, traces: Sequence[Lane], marks: Sequence[EventMark], newest: float
     ) -> None:
         """Draw these; a held plot keeps what it shows.
 
@@ -129,8 +129,9 @@ class Lanes(QWidget):
         area = self._plot_area()
         if not clicked or not self.traces or not area.top() <= event.pos().y() < area.bottom():
             return
-        lane = int((event.pos().y() - area.top()) / area.height() * len(self.traces))
-        self.chosen.emit(*self.traces[lane].name)
+        lane = self.traces[int((event.pos().y() - area.top()) / area.height() * len(self.traces))]
+        if isinstance(lane, Trace):
+            self.chosen.emit(*lane.name)
 
     @guarded()
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 SHORTEST, LONGEST = 1.0, 60.0
 """[s] of the smallest and the largest stretch."""
 
@@ -51,9 +53,12 @@ class TimeWindow:
 
 def tick_step(span: float, most: int) -> float:
     """Return the smallest of 0.1, 0.2, 0.5, 1, 2, 5, ... [s] that gives at most `most` ticks."""
-    step = 0.1
-    while True:
-        for factor in (1, 2, 5):
-            if span / (step * factor) <= most:
-                return step * factor
-        step *= 10
+    return max(nice_step(span, most), 0.1)
+
+
+def nice_step(span: float, most: int) -> float:
+    """Return the smallest of ..., 0.1, 0.2, 0.5, 1, 2, 5, ... that fits `span`, above 0, at most
+    `most` times."""
+    power = 10.0 ** math.floor(math.log10(span / most))
+    fitting = [power * factor for factor in (1, 2, 5) if span / (power * factor) <= most]
+    return fitting[0] if fitting else 10 * power

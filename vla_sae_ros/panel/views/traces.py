@@ -11,7 +11,7 @@ from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.state.values import EventView, FeatureName
 from vla_sae_ros.panel.views.event_model import ALARMING
 from vla_sae_ros.panel.views.lanes import Lanes
-from vla_sae_ros.panel.views.trace import EventMark, Trace
+from vla_sae_ros.panel.views.trace import EventMark, Lane, MonitorTrace, Trace
 from vla_sae_ros.panel.views.trace_legend import TraceLegend
 from vla_sae_ros.panel.views.view import Context
 from vla_sae_ros.panel.widgets.guard import guarded
@@ -57,6 +57,7 @@ class TracesView(QWidget):
             len(store.history),
             tuple(store.pinned),
             store.events_seen,
+            store.monitors.heard,
             store.steering,
             id(store.history),
             self.lanes.window_of_time.held,
@@ -67,7 +68,8 @@ class TracesView(QWidget):
         hidden = max(len(store.pinned) - MOST, 0)
         self.more.setText(f"{hidden} more pinned" if hidden else "")
         newest = 0.0 if np.isnan(newest) else newest
-        self.lanes.show_traces(pinned_traces(store), marks(store.events), newest)
+        lanes: list[Lane] = [*monitor_traces(store), *pinned_traces(store)]
+        self.lanes.show_traces(lanes, [*marks(store.events), *alarm_marks(store)], newest)
 
     @guarded()
     def _show_held(self, held: bool) -> None:
@@ -96,6 +98,24 @@ def pinned_traces(store: Store) -> list[Trace]:
             tuple(windows.get(name, ())),
         )
         for place, (name, row) in enumerate(zip(names, rows.tolist(), strict=True))
+    ]
+
+
+def monitor_traces(store: Store) -> list[MonitorTrace]:
+    """Return the trace of every monitor that was heard of; none without a monitor."""
+    found = []
+    for one in store.monitors.series.values():
+        newest = one.newest
+        found.append(MonitorTrace(newest.score_name, newest.site, one.columns(), newest.alarm))
+    return found
+
+
+def alarm_marks(store: Store) -> list[EventMark]:
+    """Return where alarms began."""
+    return [
+        EventMark(time, f"ALARM {one.newest.score_name}", True)
+        for one in store.monitors.series.values()
+        for time in one.alarms
     ]
 
 
