@@ -27,7 +27,7 @@ SHORTCUTS = (
     Shortcut("Del", "release the selected feature"),
     Shortcut("P", "pin or unpin the selected feature"),
     Shortcut("Ctrl+Z", "undo the last edit", "undo"),
-    Shortcut("Ctrl+Shift+Z, Ctrl+Y", "do it again", "redo"),
+    Shortcut("Ctrl+Shift+Z, Ctrl+Y", "redo", "redo"),
     Shortcut("Ctrl+S", "save the edits as a preset", "save_preset"),
     Shortcut("Ctrl+O", "load a preset", "load_preset"),
     Shortcut("Ctrl+D", "compare the edits with a preset", "compare_preset"),

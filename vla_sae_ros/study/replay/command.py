@@ -151,7 +151,7 @@ def _compare(
     elif comparison.first is not None:
         recorded, difference = comparison.first
         console.print(
-            f"{comparison.parted} of {comparison.replayed} replayed inferences part; first "
+            f"{comparison.parted} of {comparison.replayed} replayed inferences differ; first "
             f"inference {recorded.chunk_id} (episode {recorded.episode_id}, step {recorded.step}, "
             f"revision {recorded.revision}):\n  {difference}",
             highlight=False,
