@@ -74,12 +74,8 @@ def few_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vla_sae_ros.study.policy_training.training_start._all_instructions", list)
 
 
-def test_the_loss_with_one_draw_is_lerobot_s_own(tmp_path: Path) -> None:
-    write_vlm_folder(tmp_path, INSTRUCTIONS, SMALL)
-    policy = build_tiny_smolvla(tmp_path, SMALL)
-    generator = torch.Generator().manual_seed(2)
-    pictures = torch.rand(3, 2, 3, 32, 32, generator=generator)
-    batch = {
+def small_batch(generator: torch.Generator) -> dict[str, torch.Tensor]:
+    return {
         "picture": torch.arange(3),
         "tokens": torch.randint(8, 200, (3, 5), generator=generator),
         "token_mask": torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0]]).bool(),
@@ -89,6 +85,14 @@ def test_the_loss_with_one_draw_is_lerobot_s_own(tmp_path: Path) -> None:
         "landmarks": torch.zeros(3, 6),
         "target_marks": torch.full((3, 2, 1, 2), torch.nan),
     }
+
+
+def test_the_loss_with_one_draw_is_lerobot_s_own(tmp_path: Path) -> None:
+    write_vlm_folder(tmp_path, INSTRUCTIONS, SMALL)
+    policy = build_tiny_smolvla(tmp_path, SMALL)
+    generator = torch.Generator().manual_seed(2)
+    pictures = torch.rand(3, 2, 3, 32, 32, generator=generator)
+    batch = small_batch(generator)
     torch.manual_seed(0)
     noise, time = torch.randn(3, 10, 7), policy.model.sample_time(3, "cpu")
     theirs, _ = policy.forward(
@@ -114,6 +118,34 @@ def test_the_loss_with_one_draw_is_lerobot_s_own(tmp_path: Path) -> None:
     torch.testing.assert_close(ours(), theirs, rtol=1e-5, atol=1e-6)
     use_fused_attention(policy)
     torch.testing.assert_close(ours(), theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_an_insulated_backbone_learns_nothing_from_the_actions(tmp_path: Path) -> None:
+    write_vlm_folder(tmp_path, INSTRUCTIONS, SMALL)
+    policy = build_tiny_smolvla(tmp_path, SMALL)
+    policy.requires_grad_(True)
+    generator = torch.Generator().manual_seed(2)
+    pictures = torch.rand(3, 2, 3, 32, 32, generator=generator)
+    batch = small_batch(generator)
+
+    def taught(insulated: bool) -> tuple[float, set[str]]:
+        torch.manual_seed(0)
+        policy.zero_grad()
+        features, _ = look(policy, pictures * 2 - 1)
+        flow, _, _ = training_loss(
+            policy, LandmarkHead(16), features, batch, draws=2, insulated=insulated
+        )
+        flow.backward()
+        return flow.item(), {
+            name
+            for name, value in policy.named_parameters()
+            if value.grad is not None and value.grad.any()
+        }
+
+    (loss, every), (insulated_loss, some) = taught(False), taught(True)
+    backbone = {name for name in every if ".vlm." in name or ".state_proj." in name}
+    assert insulated_loss == loss
+    assert backbone and some == every - backbone
 
 
 def test_the_first_steps_train_only_the_vision(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def training_loss(
     features: list[Tensor],
     batch: dict[str, Tensor],
     draws: int,
+    insulated: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the losses of flow matching, of the landmarks and of looking at the target.
 
@@ -65,13 +66,17 @@ def training_loss(
     tokens, (B, T, d) per camera; `batch` is normalised and has "picture" (R,), which of the B
     pictures each of R frames shows, and per frame "tokens", "token_mask", "state", "actions"
     (R, H, A), "valid" (R, H), "landmarks" (R, 6) and "target_marks" (R, cameras, 1, 2), where the
-    target appears.
+    target appears. `insulated`: the flow loss has no gradient in the backbone, which learns from
+    the other two alone (Driess et al., "Knowledge insulating vision-language-action models").
     """
     model = policy.model
     prefix, queries, cache, padding = _backbone(policy, features, batch)
     looking = looking_loss(
         queries, cache.layers[LOOKING_LAYER].keys, padding, batch, features[0].shape[1]
     )
+    if insulated:
+        for layer in cache.layers:
+            layer.keys, layer.values = layer.keys.detach(), layer.values.detach()
     if draws > 1:
         cache.batch_repeat_interleave(draws)
     actions = batch["actions"].repeat_interleave(draws, 0)

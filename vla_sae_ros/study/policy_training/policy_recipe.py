@@ -38,6 +38,8 @@ class Recipe:
     """Contrast, and each colour's share of the brightness, are changed by up to these shares."""
     reworded: float = 0.3
     """Share of the frames whose instruction is said in other words, where some are known."""
+    insulated: bool = False
+    """The backbone learns from the losses beside the actions' alone (knowledge insulation)."""
     seed: int = 0
     checkpoint_every: int = 100
 

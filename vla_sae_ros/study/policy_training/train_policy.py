@@ -265,7 +265,7 @@ class Trainer:
         if self._step < recipe.vision_steps:
             return maps, maps
         flow, landmarks, looking = training_loss(
-            self._policy, self._heads.landmarks, features, batch, recipe.draws
+            self._policy, self._heads.landmarks, features, batch, recipe.draws, recipe.insulated
         )
         taught = recipe.landmark_weight * landmarks + recipe.map_weight * (maps + looking)
         return flow + taught, flow
@@ -314,6 +314,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument(
+        "--insulate-backbone",
+        action="store_true",
+        help="no gradient of the action loss in the backbone (knowledge insulation)",
+    )
+    parser.add_argument(
         "--matmul",
         choices=("highest", "medium"),
         default="highest",
@@ -331,6 +336,7 @@ def run(args: argparse.Namespace) -> int:
         vision_steps=args.vision_steps,
         learning_rate=args.learning_rate,
         draws=args.draws,
+        insulated=args.insulate_backbone,
         checkpoint_every=args.checkpoint_every,
         seed=args.seed,
     )

@@ -1,0 +1,146 @@
+"""The study of data and generality: which data its policies get, and its regression."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from vla_sae_ros.core.picture_record import PictureRecord, write_picture_record
+from vla_sae_ros.study.demonstrations.files import (
+    Episode,
+    EpisodeInfo,
+    read_episode,
+    read_index,
+    write_episode,
+)
+
+TOOL = Path(__file__).parents[1] / "tools" / "data_and_generality.py"
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("data_and_generality", TOOL)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["data_and_generality"] = module  # its dataclasses look themselves up
+    spec.loader.exec_module(module)
+    return module
+
+
+def demonstration(tool: ModuleType, folder: Path, number: int) -> None:
+    """Write the layout's demonstration, of 8 steps and 2 + number pictures of this number."""
+    plan = tool.layout_plan(0, number)
+    pictures = 2 + number
+    info = EpisodeInfo(
+        f"{number}.npz", plan.suite, 0, "pick up", plan.target, plan.init_state, plan.seed,
+        plan.layout.move_objects_m, None, "expert", 8, True, plan.layout.shuffle,
+    )  # fmt: skip
+    episode = Episode(
+        np.full((pictures, 2, 4, 4, 3), number, np.uint8),
+        np.arange(pictures, dtype=np.int32),
+        np.full((8, 8), number, np.float32),
+        np.full((8, 7), number, np.float32),
+        np.zeros((8, 7), np.float32),
+        np.zeros(8, np.bool_),
+        np.zeros((8, 6), np.float32),
+    )
+    write_episode(folder, info, episode)
+    write_picture_record(folder, PictureRecord("full", "3.3.0"))
+
+
+@pytest.fixture
+def demos(tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tool, "MOST_LAYOUTS", 6)
+    for number in range(6):
+        demonstration(tool, tmp_path / "demos" / "task_0", number)
+    return tmp_path / "demos"
+
+
+def test_a_larger_arm_has_the_layouts_of_a_smaller_one_and_seeds_have_others(tool):
+    few, many = tool.Arm(3, 5), tool.Arm(3, 20)
+    chosen = {
+        (arm, seed): set(tool.chosen_layouts(arm, seed, 80))
+        for arm in (few, many)
+        for seed in (0, 1)
+    }
+    assert chosen[few, 0] < chosen[many, 0] and chosen[few, 0] != chosen[few, 1]
+    assert [len(chosen[arm, 0]) for arm in (few, many)] == [5, 20]
+
+
+def test_seen_layouts_are_those_of_the_training_and_unseen_ones_are_held_out(tool, demos):
+    arm = tool.Arm(1, 3)
+    tool.gather(demos, demos / "own", arm, 0)
+    trained = {(info.init_state, info.seed) for info in read_index(demos / "own")}
+    seen = tool.seen_trials(arm, 0)
+    assert {(trial.init_state, trial.seed) for trial in seen} == trained and len(seen) == 3
+    for trial in tool.unseen_trials((0, 1)):
+        assert trial.init_state >= 40 and trial.seed >= 1_000_000
+    assert {trial.layout.move_objects_m for trial in seen} == {tool.MOVE_M}
+
+
+def test_shuffled_demonstrations_have_their_own_labels_and_anothers_pictures(tool, demos):
+    plain, shuffled = tool.Arm(1, 4), tool.Arm(1, 4, shuffled=True)
+    tool.gather(demos, demos / "plain", plain, 0)
+    tool.gather(demos, demos / "shuffled", shuffled, 0)
+    infos = read_index(demos / "shuffled")
+    assert infos == read_index(demos / "plain")
+    shown, own = [], []
+    for info in infos:
+        episode = read_episode(demos / "shuffled", info)
+        other = read_episode(demos / "plain", info)
+        assert episode.pictures.shape == other.pictures.shape
+        np.testing.assert_array_equal(episode.labels, other.labels)
+        shown.append(int(episode.pictures.flat[0]))
+        own.append(int(other.pictures.flat[0]))
+        assert (episode.pictures == shown[-1]).all()
+    assert sorted(shown) == sorted(own)
+    assert all(a != b for a, b in zip(shown, own, strict=True))
+
+
+def test_an_interrupted_gathering_is_made_anew(tool, demos):
+    own = demos / "own"
+    tool.gather(demos, own, tool.Arm(1, 4), 0)
+    (own / "whole").unlink()
+    tool.gather(demos, own, tool.Arm(1, 4), 0)
+    assert len(read_index(own)) == 4
+
+
+def test_slopes_are_those_of_least_squares_with_their_intervals(tool):
+    """With one varying column: scipy's linear regression is the independent answer."""
+    layouts = [5, 20, 80] * 4
+    noise = np.random.default_rng(0).normal(scale=0.02, size=12)
+    share = 0.1 + 0.03 * np.log2(layouts) + noise
+    tasks = [1, 3, 10, 3, 1, 10, 10, 1, 3, 1, 3, 10]
+    by_layouts, by_tasks = tool.slopes(layouts, tasks, share)
+    assert by_layouts.low < 0.03 < by_layouts.high and by_layouts.p < 0.001
+    assert by_tasks.low < 0 < by_tasks.high
+    # Frisch-Waugh: regress both on the tasks first, then one residual on the other.
+    rest = [
+        np.asarray(y) - np.polyval(np.polyfit(np.log2(tasks), y, 1), np.log2(tasks))
+        for y in (share, np.log2(layouts))
+    ]
+    assert by_layouts.value == pytest.approx(scipy.stats.linregress(rest[1], rest[0]).slope)
+
+
+def test_the_table_counts_what_is_there(tool, tmp_path, capsys):
+    measured = {"value": 0.1, "low": 0.05, "high": 0.2, "coverage": 0.4, "firing": 100}
+    sites = {site: measured for site in tool.SITES}
+    for arm in tool.ARMS[:2]:
+        for seed in range(2):
+            folder = tmp_path / f"{arm}-{seed}"
+            folder.mkdir()
+            result = {"arm": str(arm), "seed": seed, "seen": [10, 12], "unseen": [6, 12]}
+            result |= {**vars(replace(arm)), **sites}
+            (folder / "result.json").write_text(json.dumps(result))
+    tool.print_table(tmp_path)
+    said = capsys.readouterr().out
+    assert "3x5, 2 seeds" in said and "seen layouts: 20 / 24" in said
+    assert "unseen layouts: 12 / 24" in said and "backbone.1 general: 10.0%" in said

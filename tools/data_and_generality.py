@@ -1,0 +1,393 @@
+"""Does more varied fine-tuning data make features general? The second claim of Swann et al.
+
+    python tools/data_and_generality.py run out/data_and_generality
+    python tools/data_and_generality.py table out/data_and_generality
+
+`run` fine-tunes models/demo/policy on demonstrations of the scripted teacher: so many tasks, so
+many layouts of each, with and without the action loss's gradient in the backbone, and, as a
+placebo, on demonstrations whose pictures were taken from another layout. Every fine-tune has the
+same number of steps. It then measures success in layouts of its training and in held-out ones,
+collects activations in the same held-out layouts of three tasks, trains the same SAEs, and measures
+the share of general features. It may be interrupted: the same command goes on. `table` prints what
+is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import scipy.stats
+
+from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue
+from vla_sae_ros.core.errors import VlaSaeError
+from vla_sae_ros.core.picture_record import read_picture_record, write_picture_record
+from vla_sae_ros.core.whole_file import write_whole
+from vla_sae_ros.sim.environment import Layout
+from vla_sae_ros.sim.libero import LiberoEnvironment
+from vla_sae_ros.sim.splits import EVALUATION_INIT_STATES, EVALUATION_SEED, TRAINING_INIT_STATES
+from vla_sae_ros.sim.suites import find_task, target_and_goal
+from vla_sae_ros.study.demonstrations.files import read_episode, read_index, write_episode
+from vla_sae_ros.study.demonstrations.scripted import EpisodePlan, make_demonstrations
+from vla_sae_ros.study.features.generality.generality_file import GENERALITY_FILE
+from vla_sae_ros.study.rollouts.outcomes import OutcomeFile, wilson_interval
+from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS
+from vla_sae_ros.study.rollouts.rollout import evaluate, policy_actor
+from vla_sae_ros.study.rollouts.trials import Trial
+
+SUITE = "libero_object"
+START = Path("models/demo/policy")
+FIRST_SEED = 600_000
+"""Of the layouts; nothing else that is shipped was trained on these."""
+MOVE_M = 0.05
+COMMON_TASKS = (0, 1, 2)
+"""In which activations of every policy are collected."""
+SITES = ("backbone.1", "expert.1")
+MOST_LAYOUTS = 80
+TRIALS = 24
+"""Of seen and of unseen layouts each."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What a policy is fine-tuned on."""
+
+    tasks: int
+    layouts: int
+    """Of each task."""
+    insulated: bool = False
+    shuffled: bool = False
+    """The pictures are another layout's."""
+
+    def __str__(self) -> str:
+        kind = "_insulated" * self.insulated + "_shuffled" * self.shuffled
+        return f"{self.tasks}x{self.layouts}{kind}"
+
+    def task_numbers(self, seed: int) -> tuple[int, ...]:
+        """Return the tasks; with one task, each seed has another."""
+        if self.tasks == 1:
+            return (COMMON_TASKS[seed % len(COMMON_TASKS)],)
+        return COMMON_TASKS if self.tasks == len(COMMON_TASKS) else tuple(range(self.tasks))
+
+
+MIDDLE = Arm(3, 20)
+ARMS = (
+    Arm(3, 5),
+    MIDDLE,
+    Arm(3, 80),
+    Arm(1, 20),
+    Arm(10, 20),
+    replace(MIDDLE, insulated=True),
+    replace(MIDDLE, shuffled=True),
+)
+
+
+def layout_plan(task_index: int, number: int) -> EpisodePlan:
+    """Return the demonstration of a task's layout; in every second one objects change places."""
+    return EpisodePlan(
+        task_index,
+        target_and_goal(find_task(SUITE, task_index))[0],
+        TRAINING_INIT_STATES[number % len(TRAINING_INIT_STATES)],
+        FIRST_SEED + 1000 * task_index + number,
+        Layout(MOVE_M, None, bool(number % 2)),
+    )
+
+
+def chosen_layouts(arm: Arm, seed: int, there: int) -> list[int]:
+    """Return the numbers of an arm's layouts; a larger arm of the same seed has those and more."""
+    return [int(number) for number in np.random.default_rng(seed).permutation(there)[: arm.layouts]]
+
+
+def layouts_made(task_index: int) -> int:
+    """Return how many layouts of a task are demonstrated."""
+    return MOST_LAYOUTS if task_index in COMMON_TASKS else MIDDLE.layouts
+
+
+def gather(demos: Path, out: Path, arm: Arm, seed: int) -> None:
+    """Write the demonstrations of one run into a folder of their own."""
+    if (out / "whole").exists():
+        return
+    shutil.rmtree(out, ignore_errors=True)
+    for task in arm.task_numbers(seed):
+        folder = demos / f"task_{task}"
+        numbers = chosen_layouts(arm, seed, layouts_made(task))
+        seeds = [layout_plan(task, number).seed for number in numbers]
+        infos = {info.seed: info for info in read_index(folder)}
+        episodes = [read_episode(folder, infos[one]) for one in seeds]
+        for place, one in enumerate(seeds):
+            episode = episodes[place]
+            if arm.shuffled:
+                other = episodes[(place + 1) % len(episodes)].pictures
+                at = np.linspace(0, len(other) - 1, len(episode.pictures)).round().astype(int)
+                episode = replace(episode, pictures=other[at])
+            write_episode(out, infos[one], episode)
+        record = read_picture_record(folder)
+        assert record is not None
+        write_picture_record(out, record)
+    (out / "whole").touch()
+
+
+def success(policy: Path, trials: Sequence[Trial], journal: Path) -> int:
+    """Return in how many trials a policy succeeds."""
+    environment = LiberoEnvironment()
+    try:
+        actor = policy_actor(policy, environment, EXECUTE_STEPS, "full")
+        return sum(
+            each.success for each in evaluate(environment, actor, trials, OutcomeFile(journal))
+        )
+    finally:
+        environment.close()
+
+
+def seen_trials(arm: Arm, seed: int) -> list[Trial]:
+    """Return trials in layouts of the training, evenly over tasks."""
+    trials = []
+    tasks = arm.task_numbers(seed)
+    for place in range(min(TRIALS, arm.layouts * len(tasks))):
+        task = tasks[place % len(tasks)]
+        number = chosen_layouts(arm, seed, layouts_made(task))[place // len(tasks)]
+        plan = layout_plan(task, number)
+        trials.append(Trial(find_task(SUITE, task), plan.init_state, plan.seed, plan.layout))
+    return trials
+
+
+def unseen_trials(tasks: Sequence[int]) -> list[Trial]:
+    """Return trials in held-out layouts, drawn as those of the training are."""
+    return [
+        Trial(
+            find_task(SUITE, tasks[place % len(tasks)]),
+            EVALUATION_INIT_STATES[place % len(EVALUATION_INIT_STATES)],
+            EVALUATION_SEED + place,
+            Layout(MOVE_M, None, bool(place // len(tasks) % 2)),
+        )
+        for place in range(TRIALS)
+    ]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Sizes of the whole design, small in a test."""
+
+    steps: int = 1500
+    episodes: int = 15
+    epochs: int = 300
+    draws: int = 300
+
+
+def run_one(root: Path, arm: Arm | None, seed: int, options: Options) -> dict[str, object]:
+    """Fine-tune (None: not at all), measure, and return the result; what is there is kept."""
+    out = root / (f"{arm}-{seed}" if arm else f"start-{seed}")
+    result = out / "result.json"
+    if result.is_file():
+        read: dict[str, object] = json.loads(result.read_text(encoding="utf-8"))
+        return read
+    policy = START
+    tasks = arm.task_numbers(seed) if arm else COMMON_TASKS
+    if arm:
+        gather(root / "demos", out / "demos", arm, seed)
+        extra = ["--insulate-backbone"] if arm.insulated else []
+        vla_sae(
+            "train-policy", "--demos", out / "demos", "--start-from", START, "--out", out / "run",
+            "--batch-size", 12, "--frames", 1, "--draws", 2, "--steps", options.steps,
+            "--learning-rate", 4e-4, "--seed", seed, "--checkpoint-every", 500, *extra,
+        )  # fmt: skip
+        policy = out / "run" / "policy"
+    found: dict[str, object] = {"arm": str(arm or "start"), "seed": seed}
+    found |= asdict(arm) if arm else {}
+    seen, unseen = seen_trials(arm, seed) if arm else [], unseen_trials(tasks)
+    for name, trials in (("seen", seen), ("unseen", unseen)):
+        found[name] = (
+            [success(policy, trials, out / f"{name}.jsonl"), len(trials)] if trials else []
+        )
+    vla_sae(
+        "collect", out / "activations", "--policy", policy, "--sites", *SITES, "--suite", SUITE,
+        "--tasks", ",".join(map(str, COMMON_TASKS)), "--episodes", options.episodes,
+        "--every", 2, "--max-steps", 170, "--move", MOVE_M, "--seed", EVALUATION_SEED + 500,
+        "--frame-height", 0,
+    )  # fmt: skip
+    for site in SITES:
+        bundle = out / "sae" / site
+        if not (bundle / GENERALITY_FILE).is_file():
+            shutil.rmtree(bundle, ignore_errors=True)
+            vla_sae(
+                "train-sae", out / "activations", "--site", site, "--out", bundle, "--seed", seed,
+                "--dictionary-size", 512, "--k", 16, "--epochs", options.epochs, "--policy", policy,
+            )  # fmt: skip
+            vla_sae("classify", bundle, out / "activations", "--draws", options.draws)
+        found[site] = generality_of(bundle)
+    shutil.rmtree(out / "demos", ignore_errors=True)
+    write_whole(result, (json.dumps(found, indent=1) + "\n").encode())
+    return found
+
+
+def generality_of(bundle: Path) -> dict[str, float]:
+    """Return share of general features with interval, and the mean coverage of those that fire."""
+    share = json.loads((bundle / GENERALITY_FILE).read_text(encoding="utf-8"))["general_share"]
+    entries = Catalogue.load(bundle / CATALOGUE_FILE).entries
+    firing = [each.coverage for each in entries if each.feature_class != "dead"]
+    coverage = float(np.mean([value for value in firing if value is not None]))
+    return {**share, "coverage": coverage, "firing": len(firing)}
+
+
+def vla_sae(*arguments: object) -> None:
+    """Run one command of the package with one thread."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
+    command = [sys.executable, "-m", "vla_sae_ros.cli", *map(str, arguments)]
+    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise VlaSaeError(
+            f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-2000:]}"
+        )
+
+
+def interval(values: Sequence[float]) -> str:
+    """Return a mean with its 95 % t interval over seeds."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return f"{mean:.1%}"
+    half = float(scipy.stats.t.ppf(0.975, len(values) - 1) * scipy.stats.sem(values))
+    return f"{mean:.1%} ± {half:.1%}"
+
+
+@dataclass(frozen=True)
+class Slope:
+    """How much an outcome grows with each doubling, with its 95 % interval and two-sided p."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+def slopes(layouts: Sequence[int], tasks: Sequence[int], outcome: Sequence[float]) -> list[Slope]:
+    """Return the slopes of an outcome on log2 layouts and log2 tasks: ordinary least squares."""
+    columns = np.stack([np.ones(len(outcome)), np.log2(layouts), np.log2(tasks)], axis=1)
+    y = np.asarray(outcome, np.float64)
+    fitted = np.linalg.lstsq(columns, y, rcond=None)[0]
+    free = len(y) - columns.shape[1]
+    variance = float(np.square(y - columns @ fitted).sum()) / free
+    errors = np.sqrt(np.diag(np.linalg.inv(columns.T @ columns)) * variance)
+    reach = scipy.stats.t.ppf(0.975, free) * errors
+    p = 2 * scipy.stats.t.sf(np.abs(fitted / errors), free)
+    return [
+        Slope(
+            float(fitted[i]), float(fitted[i] - reach[i]), float(fitted[i] + reach[i]), float(p[i])
+        )
+        for i in (1, 2)
+    ]
+
+
+def print_table(root: Path) -> None:
+    """Print every arm with its intervals, the regression, and the two paired comparisons."""
+    results = [json.loads(path.read_text()) for path in sorted(root.glob("*/result.json"))]
+    if not results:
+        raise VlaSaeError(f"No results in {root}. Make some with: {sys.argv[0]} run {root}")
+    for name in ("start", *map(str, ARMS)):
+        own = [one for one in results if one["arm"] == name]
+        if not own:
+            continue
+        print(f"\n{name}, {len(own)} seeds")
+        for kind in ("seen", "unseen"):
+            counted = [one[kind] for one in own if one[kind]]
+            if counted:
+                solved, of = (sum(column) for column in zip(*counted, strict=True))
+                low, high = wilson_interval(solved, of)
+                print(f"  success, {kind} layouts: {solved} / {of} ({low:.0%} to {high:.0%})")
+        for site in SITES:
+            each = "; ".join(
+                f"{one[site]['value']:.1%} ({one[site]['low']:.1%} to {one[site]['high']:.1%})"
+                for one in own
+            )
+            print(f"  {site} general: {interval([one[site]['value'] for one in own])} [{each}]")
+            print(f"  {site} coverage: {interval([one[site]['coverage'] for one in own])}")
+    plain = [one for one in results if one.get("layouts") and not one["insulated"]]
+    plain = [one for one in plain if not one["shuffled"]]
+    for site in SITES:
+        for outcome in ("value", "coverage"):
+            print_slopes(plain, site, outcome)
+            for other in ("insulated", "shuffled"):
+                print_difference(results, site, outcome, f"{MIDDLE}_{other}")
+
+
+def print_slopes(plain: Sequence[dict], site: str, outcome: str) -> None:
+    """Print how a site's outcome depends on layouts and tasks."""
+    if len(plain) < 5:
+        return
+    found = slopes(
+        [one["layouts"] for one in plain],
+        [one["tasks"] for one in plain],
+        [one[site][outcome] for one in plain],
+    )
+    for name, slope in zip(("layouts", "tasks"), found, strict=True):
+        print(
+            f"\n{site} {outcome}, per doubling of {name}: {slope.value:+.2%} "
+            f"({slope.low:+.2%} to {slope.high:+.2%}), p {slope.p:.3f}",
+            end="",
+        )
+    print()
+
+
+def print_difference(results: Sequence[dict], site: str, outcome: str, name: str) -> None:
+    """Print a kind of fine-tune against the middle arm, paired by seed."""
+    by_seed = {one["seed"]: one[site][outcome] for one in results if one["arm"] == str(MIDDLE)}
+    pairs = [
+        one[site][outcome] - by_seed[one["seed"]]
+        for one in results
+        if one["arm"] == name and one["seed"] in by_seed
+    ]
+    if pairs:
+        print(f"{site} {outcome}, {name} less {MIDDLE}: {interval(pairs)} over {len(pairs)} seeds")
+
+
+def demonstrate(root: Path, task: int) -> None:
+    """Make what is missing of a task's demonstrations."""
+    plans = [layout_plan(task, number) for number in range(layouts_made(task))]
+    make_demonstrations(root / "demos" / f"task_{task}", plans)
+
+
+def run_all(root: Path, seeds: int, workers: int, options: Options) -> None:
+    """Make the demonstrations, then every run; every arm once before any a second time."""
+    tasks = sorted(
+        {task for arm in ARMS for seed in range(seeds) for task in arm.task_numbers(seed)}
+    )
+    os.environ["OMP_NUM_THREADS"] = "1"
+    runs = [(arm, seed) for seed in range(seeds) for arm in (None, *ARMS)]
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        for made in [pool.submit(demonstrate, root, task) for task in tasks]:
+            made.result()
+        for each in as_completed([pool.submit(run_one, root, *one, options) for one in runs]):
+            print(json.dumps(each.result()), flush=True)
+
+
+def main() -> int:
+    """Run the design or print its table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("verb", choices=("run", "table"))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2, help="processes side by side")
+    args = parser.parse_args()
+    try:
+        if args.verb == "run":
+            run_all(args.folder, args.seeds, args.workers, Options())
+        print_table(args.folder)
+    except VlaSaeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
