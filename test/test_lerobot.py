@@ -1,24 +1,33 @@
-"""Every name of lerobot that the package imports is where the package looks for it.
+"""Every name of lerobot that this repository uses exists in the installed lerobot.
 
-Raise the pins, `make lock`, and run this first: it names what moved, and which files import it. It
-reads lerobot's sources and imports nothing of it.
+After raising lerobot (CONTRIBUTING.md), run this first. It names each module and name that moved,
+with the files that use it. It reads lerobot's sources and does not import them.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1] / "vla_sae_ros"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "vla_sae_ros"
+PROGRAMS = [
+    path
+    for folder in ("vla_sae_ros", "examples", "bench", "tools", "test")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if path != Path(__file__)
+]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("environments/**/*.md")]
 SITE = Path(str(distribution("lerobot").locate_file("")))
 
 
 def imports() -> Iterator[tuple[str, str, Path]]:
     """Yield (module, name, file that imports it) of every import from lerobot."""
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in PROGRAMS:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "lerobot":
                 yield from ((str(node.module), alias.name, path) for alias in node.names)
@@ -57,23 +66,47 @@ def names_of(module: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def test_every_name_of_lerobot_is_where_the_package_looks_for_it() -> None:
+def is_there(module: str, name: str = "") -> bool:
+    """Whether lerobot has this module and, if given, this name in it."""
+    return source_of(module) is not None and (not name or name in names_of(module))
+
+
+def dotted_names(path: Path) -> set[str]:
+    """Return what a file calls lerobot.<...>, in code, messages, comments and commands."""
+    text = path.read_text(encoding="utf-8")
+    found = re.findall(r"(?<![\w./-])lerobot(?:\.[A-Za-z_][A-Za-z_0-9]*)+", text)
+    return {name for name in found if not name.endswith(".py")}
+
+
+def test_every_import_from_lerobot_exists() -> None:
     wanted = list(imports())
-    assert len(wanted) > 30, "the imports were not found"
+    assert len(wanted) > 60, "the imports were not found"
     gone = [
-        f"{module}{f'.{name}' if name else ''} ({path.relative_to(PACKAGE)})"
+        f"{module}{f'.{name}' if name else ''} ({path.relative_to(ROOT)})"
         for module, name, path in wanted
-        if source_of(module) is None or (name and name not in names_of(module))
+        if not is_there(module, name)
     ]
     assert not gone
 
 
-def test_a_name_that_is_not_there_would_be_told() -> None:
-    assert source_of("lerobot.policies.no_such_module") is None
-    assert "NoSuchPolicy" not in names_of("lerobot.policies.factory")
-    assert "make_pre_post_processors" in names_of("lerobot.policies.factory")
+def test_every_module_of_lerobot_that_a_message_or_page_names_exists() -> None:
+    named = [(name, path) for path in (*PROGRAMS, *PAGES) for name in sorted(dotted_names(path))]
+    assert len(named) > 60, "the names were not found"
+    gone = [
+        f"{name} ({path.relative_to(ROOT)})"
+        for name, path in named
+        if not is_there(name) and not is_there(*name.rsplit(".", 1))
+    ]
+    assert not gone
+
+
+def test_a_missing_module_or_name_is_found() -> None:
+    assert not is_there("lerobot.policies.no_such_module")
+    assert not is_there("lerobot.policies.factory", "NoSuchPolicy")
+    assert is_there("lerobot.policies.factory", "make_pre_post_processors")
 
 
 def test_only_the_rooms_of_policies_simulators_and_data_sets_import_lerobot() -> None:
-    rooms = {path.relative_to(PACKAGE).parts[0] for _, _, path in imports()}
+    package = [path for _, _, path in imports() if path.is_relative_to(PACKAGE)]
+    rooms = {path.relative_to(PACKAGE).parts[0] for path in package}
     assert rooms == {"policy", "sim", "study"}

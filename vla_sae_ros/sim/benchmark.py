@@ -111,6 +111,7 @@ def benchmark_named(env: str, contract: str | Path = "", quality: Quality = "ful
         from vla_sae_ros.sim.lerobot_envs.benchmark import LerobotBenchmark
     except ImportError as error:
         raise ConfigurationError(
-            f"--env {env} needs lerobot ({error}). Install it: pip install 'lerobot==0.6.1'."
+            f"--env {env} needs lerobot ({error}). Install the extra: pip install "
+            "'vla_sae_ros[policy]'."
         ) from error
     return LerobotBenchmark(env, Path(contract) if contract else None)
