@@ -103,6 +103,22 @@ def feature_readings(
     return found
 
 
+STALE = 2.0
+"""[s] of observation time after which what the inference before read is not known any more."""
+
+
+@dataclass(frozen=True)
+class ReadOut:
+    """What conditions read in the inference before, at `time` [s] of its observation."""
+
+    time: float = -math.inf
+    features: Readings = field(default_factory=dict)
+
+    def known_at(self, time: float) -> Readings:
+        """Return what counts in an inference at this observation time: nothing once it is old."""
+        return self.features if 0.0 <= time - self.time <= STALE else {}
+
+
 @dataclass
 class Gate:
     """A condition on its way through the inferences.

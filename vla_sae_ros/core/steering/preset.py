@@ -135,6 +135,14 @@ def condition_entries(when: Condition) -> dict[str, object]:
     return {key: value for key, value in found.items() if value != usual[key]}
 
 
+def condition_text(when: Condition | None) -> str:
+    """Return a condition in one line, as `parse_condition` reads it; empty for none."""
+    if when is None:
+        return ""
+    said = ", ".join(f"{key}: {value}" for key, value in condition_entries(when).items())
+    return f"{{{said}}}"
+
+
 def parse_condition(text: str) -> Condition:
     """Return the condition in a line of YAML, e.g. "{site: backbone.1, feature: 93, above: 0.5}".
 

@@ -17,7 +17,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from vla_sae_ros.core.errors import SteeringRefused, bounded, complaint
-from vla_sae_ros.core.steering.condition import FEATURE, STEP, Gate, Readings
+from vla_sae_ros.core.steering.condition import FEATURE, STEP, Gate, Readings, ReadOut
 from vla_sae_ros.core.steering.edit import Edit, Mode
 from vla_sae_ros.core.steering.event import Event, EventKind
 from vla_sae_ros.core.steering.lease import LeaseBook
@@ -33,9 +33,6 @@ from vla_sae_ros.core.steering.validation import (
     resolve_edit,
     resolve_site,
 )
-
-STALE = 2.0
-"""[s] of observation time after which what the inference before read is not known any more."""
 
 
 class Steering:
@@ -69,7 +66,7 @@ class Steering:
         self._capped: set[str] = set()
         self._known_readings = frozenset(known_readings)
         self._episode_start: float | None = None
-        self._features: tuple[float, Readings] = (-math.inf, {})
+        self._read_out = ReadOut()
 
     @property
     def revision(self) -> int:
@@ -235,7 +232,7 @@ class Steering:
             features: of `wanted_features`, those whose site was read out.
         """
         with self._lock:
-            self._features = observation_time, dict(features)
+            self._read_out = ReadOut(observation_time, dict(features))
 
     @property
     def wanted_features(self) -> frozenset[tuple[str, int]]:
@@ -249,13 +246,11 @@ class Steering:
     def _fresh_features(self, observation_time: float, episode_start: float) -> Readings:
         """Return what the inference before read; nothing in another episode, or if it is old."""
         if episode_start != self._episode_start:
-            self._episode_start, self._features = episode_start, (-math.inf, {})
+            self._episode_start, self._read_out = episode_start, ReadOut()
             for slot in self._slots:
                 if slot.gate is not None:
                     slot.gate.close()
-        told_at, features = self._features
-        is_fresh = 0.0 <= observation_time - told_at <= STALE
-        return features if is_fresh else {}
+        return self._read_out.known_at(observation_time)
 
     def report_capped(self, site: str, capped: bool) -> None:
         """Tell that this inference's edit of a site was, or was not, scaled down to the cap."""

@@ -21,7 +21,6 @@ from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.base.running import exit_at_once, run_node
 from vla_sae_ros.nodes.base.told_pictures import ToldPictures, picture_facts
 from vla_sae_ros.nodes.policy.backend import bundle_folders, make_collector, make_engine
-from vla_sae_ros.nodes.policy.condition_readings import known_readings
 from vla_sae_ros.nodes.policy.heatmap_publisher import first_choice
 from vla_sae_ros.nodes.policy.messages import facts
 from vla_sae_ros.nodes.policy.parameters import PolicyParameters, steering_limits
@@ -29,6 +28,7 @@ from vla_sae_ros.nodes.policy.server import PolicyServer, ServingOptions
 from vla_sae_ros.policy.checkpoints.feature_match import read_map
 from vla_sae_ros.policy.inference import Engine, NotCompiled
 from vla_sae_ros.sim.benchmark import benchmark_named
+from vla_sae_ros.sim.conventions import known_readings
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header
 from vla_sae_ros.wire.steady import steady_timer

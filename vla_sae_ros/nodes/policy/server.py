@@ -18,13 +18,13 @@ from vla_sae_ros.core.steering import Steering, SteeringLimits
 from vla_sae_ros.msg import ActionChunk, EpisodeState, FeatureActivations
 from vla_sae_ros.nodes.base.told_pictures import ToldPictures
 from vla_sae_ros.nodes.policy.catalogue_service import CatalogueService
-from vla_sae_ros.nodes.policy.condition_readings import known_readings, observation_readings
 from vla_sae_ros.nodes.policy.heatmap_publisher import HeatmapPublisher
 from vla_sae_ros.nodes.policy.inference_worker import InferenceWorker, Job
 from vla_sae_ros.nodes.policy.messages import to_chunk, to_features
 from vla_sae_ros.nodes.policy.observation_intake import ObservationIntake
 from vla_sae_ros.nodes.policy.steering_service import SteeringService
 from vla_sae_ros.policy.inference import Engine, Inference
+from vla_sae_ros.sim.conventions import known_readings, observation_readings
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header
 from vla_sae_ros.wire.guarded_executor import NodeFailed

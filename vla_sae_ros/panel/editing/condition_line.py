@@ -8,7 +8,7 @@ from PyQt5.QtWidgets import QInputDialog, QWidget
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.steering import Condition
-from vla_sae_ros.core.steering.preset import condition_entries, parse_condition
+from vla_sae_ros.core.steering.preset import condition_text, parse_condition
 from vla_sae_ros.panel.widgets.guard import guarded
 
 EXAMPLES = (
@@ -16,14 +16,6 @@ EXAMPLES = (
     "{site: backbone.1, feature: 93, above: 0.5, for: 0.2, hysteresis: 0.1}\n"
     "{reading: height, below: 0.1}   readings: feature, step, height, gripper, state"
 )
-
-
-def condition_text(when: Condition | None) -> str:
-    """Return a condition in one line; empty for none."""
-    if when is None:
-        return ""
-    said = ", ".join(f"{key}: {value}" for key, value in condition_entries(when).items())
-    return f"{{{said}}}"
 
 
 class ConditionLine(QInputDialog):

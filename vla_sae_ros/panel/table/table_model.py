@@ -10,7 +10,7 @@ import numpy as np
 from PyQt5.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
 
 from vla_sae_ros.core.steering import Mode
-from vla_sae_ros.panel.editing.condition_line import condition_text
+from vla_sae_ros.core.steering.preset import condition_text
 from vla_sae_ros.panel.state.feature_columns import FeatureColumns, IntArray, SortKey
 from vla_sae_ros.panel.state.slider import Slider
 from vla_sae_ros.panel.state.store import Store

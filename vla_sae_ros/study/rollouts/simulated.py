@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from vla_sae_ros.core.contract import bounded_action
-from vla_sae_ros.sim.conventions import STATE_NAMES, libero_state
+from vla_sae_ros.core.steering.condition import READINGS
+from vla_sae_ros.sim.conventions import STATE_NAMES, known_readings, libero_state
 from vla_sae_ros.sim.environment import Environment, FloatArray, Observation
 from vla_sae_ros.sim.own_contract import OwnContract, frame_of
 
@@ -39,6 +40,13 @@ def policy_frame(environment: Environment, observation: Observation) -> dict[str
     }
     frame["observation.state"] = libero_state(observation).astype(np.float32)
     return frame
+
+
+def scene_readings(environment: Environment) -> frozenset[str]:
+    """Return the kinds of readings that conditions can take of the environment's observations."""
+    if isinstance(environment, OwnContract):
+        return known_readings(environment.contract)
+    return frozenset(READINGS)
 
 
 def executable(environment: Environment, action: np.ndarray) -> FloatArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from vla_sae_ros.core.steering.preset import condition_text
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.experiment.design.choice import (
     ChosenControls,
@@ -68,8 +69,11 @@ def window_words(window: Window) -> str:
     """Return a window in words, empty for the whole episode."""
     if window == WHOLE_EPISODE:
         return ""
+    when = f" when {condition_text(window.when)}" if window.when is not None else ""
+    if replace(window, when=None) == WHOLE_EPISODE:
+        return when
     end = "" if window.to == -1 else str(window.to)
-    return f" [{window.first}:{end} from {window.after}]"
+    return f" [{window.first}:{end} from {window.after}]{when}"
 
 
 def baseline_arms(study: Study, protocol: str) -> Iterator[Arm]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.picture_record import Quality
+from vla_sae_ros.core.steering.condition import FEATURE, READINGS, Condition
 from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sae.bundle import policy_site
@@ -42,7 +43,8 @@ class StudyInputs:
     """The inputs of a plan: the policy, its SAEs and the tasks of each task set.
 
     bundles: by site. tasks, init_states: one entry per place of the study. mean_differences: site
-    -> content id of its direction. render_quality, policy_batch, names: see RunSettings.
+    -> content id of its direction. render_quality, policy_batch, names: see RunSettings. readings:
+    kinds that conditions may use, see `core.steering.condition`.
     """
 
     policy_id: str
@@ -54,6 +56,7 @@ class StudyInputs:
     render_quality: Quality = "full"
     policy_batch: int = 1
     names: tuple[tuple[str, str], ...] = ()
+    readings: frozenset[str] = frozenset(READINGS)
 
 
 @dataclass(frozen=True)
@@ -220,12 +223,16 @@ class _Planner:
         """Return what an arm hooks onto the policy, and what is written down of it."""
         if arm.hooked:
             return {"taps": tuple(self._taps.values()), "traced": self._traced}
-        sites = dict.fromkeys(change.site for change in arm.changes)
-        read = [change for change in arm.changes if change.unit != "token_norm"]
+        sites = {change.site for change in arm.changes if change.unit != "token_norm"}
+        traced = [(arm.changes[0].site, feature) for feature in arm.features]
+        when = arm.window.when
+        if when is not None and when.reading == FEATURE:
+            sites.add(when.site)
+            traced.append((when.site, when.feature))
         return {
             "changes": arm.changes,
-            "taps": tuple(self._taps[site] for site in sites if read),
-            "traced": tuple((arm.changes[0].site, feature) for feature in arm.features),
+            "taps": tuple(tap for site, tap in self._taps.items() if site in sites),
+            "traced": tuple(dict.fromkeys(traced)),
             "window": arm.window,
         }
 
@@ -279,10 +286,32 @@ def _check(study: Study, inputs: StudyInputs) -> None:
             raise ConfigurationError(
                 complaint(f"site that cannot be steered ({why})", site, allowed)
             )
+    for window in study.windows:
+        if window.when is not None:
+            _check_condition(window.when, inputs)
     for site in study.layers.sites:
         if site not in inputs.sites:
             raise ConfigurationError(complaint("`layers.sites`", site, ", ".join(inputs.sites)))
     _check_strengths(study, inputs)
+
+
+def _check_condition(when: Condition, inputs: StudyInputs) -> None:
+    """Refuse a condition whose reading nobody gives in these runs."""
+    if when.reading not in inputs.readings:
+        allowed = ", ".join(sorted(inputs.readings))
+        raise ConfigurationError(
+            complaint("reading of `when` not known here", when.reading, allowed)
+        )
+    if when.reading != FEATURE:
+        return
+    if when.site not in inputs.bundles:
+        allowed = ", ".join(sorted(inputs.bundles)) or "none: name bundles"
+        raise ConfigurationError(complaint("site of `when` without an SAE", when.site, allowed))
+    size = inputs.bundles[when.site].sae.dictionary_size
+    if not 0 <= when.feature < size:
+        raise ConfigurationError(
+            complaint(f"feature of `when` at {when.site}", when.feature, f"0 to {size - 1}")
+        )
 
 
 def _check_strengths(study: Study, inputs: StudyInputs) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.study.experiment.design.study_parts import WHOLE_EPISODE, Window
@@ -94,5 +95,13 @@ class RunSettings:
             for name, value in vars(self).items()
             if name not in _LATER or value != _LATER[name]
         }
-        text = json.dumps({"format": _FORMAT, **deciding}, default=vars, sort_keys=True)
+        text = json.dumps({"format": _FORMAT, **deciding}, default=_parts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _parts(value: Any) -> dict[str, Any]:
+    """Return the fields of a part; a window without a condition is what it always was."""
+    found = dict(vars(value))
+    if isinstance(value, Window) and value.when is None:
+        del found["when"]
+    return found

@@ -106,6 +106,9 @@ class Study:
             )
         if self.env != LIBERO:
             self._check_foreign()
+        conditioned = any(window.when is not None for window in self.windows)
+        if conditioned and "P4" in self.protocols:
+            refuse("windows.when with P4", "P4", "protocols without it", "Make two studies of it.")
         if ("prompt" in self.arms) != bool(self.prompt):
             refuse("prompt", self.prompt, "an instruction with the arm prompt, and only with it")
         if ("mean_difference" in self.arms) != (self.mean_difference is not None):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vla_sae_ros.core.settings import at_least, one_of, refuse
+from vla_sae_ros.core.steering.condition import Condition
 from vla_sae_ros.sim.splits import EVALUATION_SEED
 from vla_sae_ros.study.experiment.records.table import ARMS
 
@@ -77,12 +78,14 @@ class Window:
     """Control steps [first, to) from an event on in which a change acts; to = -1: to the end.
 
     after: "start" of the episode, the first "grasp" (an object touches both finger pads), or the
-    first "close" (the policy commands the gripper to close). It decides at each inference.
+    first "close" (the policy commands the gripper to close). when: inside of them it acts only
+    while this holds, as an edit's condition does live. It decides at each inference.
     """
 
     after: str = "start"
     first: int = field(default=0, metadata={"key": "from"})
     to: int = -1
+    when: Condition | None = None
 
     def __post_init__(self) -> None:
         one_of("windows.after", self.after, EVENTS)

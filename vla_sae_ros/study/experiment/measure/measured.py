@@ -181,7 +181,8 @@ class _Comparisons:
         return Seen(TrackedPositions.load(self._folder / row.file))
 
     def _span(self, row: Row) -> tuple[int, int] | None:
-        if Window(row.window_event, row.window_from, row.window_to) == WHOLE_EPISODE:
+        window = Window(row.window_event, row.window_from, row.window_to)
+        if window == WHOLE_EPISODE and not row.condition:
             return None
         return ActingSteps.load(self._folder / row.file).span()
 

@@ -28,6 +28,7 @@ _SETTINGS = (
     "window_event",
     "window_from",
     "window_to",
+    "condition",
     "policy_id",
     "bundle_id",
     "instruction",

@@ -79,6 +79,11 @@ def say_strength(row: Row) -> str:
 
 def say_window(row: Row) -> str:
     """Return when an edit acts, empty for the whole episode."""
+    when = f"when {row.condition}" if row.condition else ""
+    return " ".join(filter(None, (_say_steps(row), when)))
+
+
+def _say_steps(row: Row) -> str:
     if row.window_from <= 0 and row.window_to < 0 and row.window_event in ("", "start"):
         return ""
     event = "" if row.window_event == "start" else f" after {row.window_event}"

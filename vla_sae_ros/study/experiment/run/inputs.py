@@ -16,6 +16,7 @@ from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.policy.taps.directions import Vector
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sim.benchmark import benchmark_named
+from vla_sae_ros.sim.conventions import known_readings
 from vla_sae_ros.sim.environment import TaskSpec
 from vla_sae_ros.study.experiment.design.plan import NamedTask, StudyInputs
 from vla_sae_ros.study.experiment.design.study_file import Study
@@ -69,6 +70,7 @@ def inputs_of(
         ids,
         render_quality,
         names=tuple(sorted(names.items())),
+        readings=known_readings(contract),
     )
     by_id = {ids[site]: tuple(map(float, vector)) for site, vector in vectors.items()}
     return inputs, replace(first, vectors=by_id)

@@ -14,6 +14,7 @@ from vla_sae_ros.sim.environment import Layout, TaskSpec
 from vla_sae_ros.study.experiment.design.settings import RunSettings
 from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.records.timing import Timed
+from vla_sae_ros.study.experiment.run.acting import Acting
 from vla_sae_ros.study.experiment.run.recorder import HookTraces, Recorder, actions_sha256
 from vla_sae_ros.study.experiment.run.setup import RunSetup
 from vla_sae_ros.study.plots.mp4 import write_mp4
@@ -32,13 +33,13 @@ def run_rollout(
     timed = Timed()
     scene = setup.scene()
     recorder, traces = Recorder(scene, filmed), HookTraces(settings.traced)
-    policy = setup.hooked(settings)
+    policy, acting = setup.hooked(settings), Acting(recorder, settings.window)
 
     def answer(query: PolicyQuery) -> np.ndarray:
-        acting = recorder.inside(settings.window, query.step)
         seed = (settings.noise_seeds[0], query.step)
         told = settings.instruction or query.instruction
-        inference = policy.infer(query.frame, told, seed, acting)
+        inference = policy.infer(query.frame, told, seed, acting.begins(query))
+        acting.ends(query, inference)
         traces.add(query.step, inference)
         return inference.actions
 
