@@ -73,6 +73,26 @@ def test_a_wrong_policy_folder_is_said_before_anything_starts(
     assert f"not a policy folder: got '{tmp_path}'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sites", "x" * 5000],
+        ["bag", "info", "x" * 5000],
+        ["report", "x" * 5000, "--out", "page.html"],
+        ["evaluate", "x" * 5000],
+        ["verdicts", "x" * 5000],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_path_that_the_system_refuses_is_one_line(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(command) in (1, 2)
+    told = capsys.readouterr().err
+    assert told.startswith("vla-sae") and "too long" in told
+    assert told.count("\n") == 1
+
+
 def test_a_package_that_an_installation_set_lacks_is_named() -> None:
     program = (
         "import sys; sys.modules['mcap'] = None\n"

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from vla_sae_ros.commands import Command, add_commands, by_topic
-from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError
+from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, bounded
 from vla_sae_ros.environment import prepare
 from vla_sae_ros.resources import software_version
 
@@ -191,6 +191,12 @@ def _run(given: Sequence[str]) -> int:
     except VlaSaeError as error:
         print(f"{parsed.prog}: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigurationError) else 1
+    except OSError as error:
+        if error.filename is None or isinstance(error, BrokenPipeError):
+            raise
+        name = bounded(os.fsdecode(error.filename), 200)
+        print(f"{parsed.prog}: {error.strerror}: {name}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"{parsed.prog}: interrupted", file=sys.stderr)
         return 130

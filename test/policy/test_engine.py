@@ -213,3 +213,36 @@ def test_a_probe_changes_nothing_and_reads_once_per_inference(
     assert [tuple(values.shape) for values in read] == [
         (1, engines[0].adapter.sites["expert.1"].width)
     ]
+
+
+def test_what_a_policy_raises_at_its_first_inference_is_told_in_a_sentence(
+    loaded: LoadedPolicy,
+    frame: dict[str, np.ndarray],
+    plain: np.ndarray,
+    engines: list[PolicyEngine],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engines += [PolicyEngine(loaded), PolicyEngine(loaded)]
+    fresh, used = engines
+    used.infer(frame, INSTRUCTION, (1, 0))
+    monkeypatch.setattr(loaded.policy.config, "num_steps", 0)  # of denoising
+    with pytest.raises(ConfigurationError, match=r"fails at its first inference.*config\.json"):
+        fresh.infer(frame, INSTRUCTION, (1, 0))
+    with pytest.raises(ZeroDivisionError):  # no configuration that has worked: its trace counts
+        used.infer(frame, INSTRUCTION, (1, 0))
+
+
+def test_a_policy_whose_first_actions_are_not_finite_is_refused(
+    loaded: LoadedPolicy, frame: dict[str, np.ndarray], engines: list[PolicyEngine]
+) -> None:
+    engines.append(PolicyEngine(loaded))
+    weight = loaded.policy.model.action_out_proj.weight
+    before = weight.detach().clone()
+    try:
+        with torch.no_grad():
+            weight[0, 0] = torch.nan
+        with pytest.raises(ConfigurationError, match=r"first actions of .*NaN"):
+            engines[0].infer(frame, INSTRUCTION, (1, 0))
+    finally:
+        with torch.no_grad():
+            weight.copy_(before)

@@ -84,6 +84,101 @@ def test_code_beside_a_configuration_is_never_imported(
     assert not mark.exists()
 
 
+def changed_steps(policy: Path, name: str, step: dict[str, object]) -> None:
+    path = policy / name
+    described = json.loads(path.read_text())
+    described["steps"].insert(0, step)
+    path.write_text(json.dumps(described))
+
+
+PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+@pytest.mark.parametrize(
+    ("path", "argument"),
+    [
+        ("os.mkdir", "path"),
+        ("pathlib.Path.mkdir", "self"),
+        ("lerobot.utils.io_utils.write_json", "fpath"),
+        ("lerobot_policy_of_nobody.Step", "path"),
+        ("mkdir", "path"),
+    ],
+)
+def test_a_processor_s_step_is_never_called_unless_it_is_one(
+    policy: Path, mark: Path, name: str, path: str, argument: str
+) -> None:
+    """lerobot calls whatever a step names as its class, and looks afterwards."""
+    changed_steps(policy, name, {"class": path, "config": {argument: str(mark)}})
+    with pytest.raises(ConfigurationError, match=rf"{path}.*could run any command"):
+        load_policy(policy)
+    assert not mark.exists()
+
+
+def test_a_step_of_lerobot_s_own_may_be_named_by_its_class(policy: Path) -> None:
+    step = {"class": "lerobot.processor.RenameObservationsProcessorStep", "config": {}}
+    changed_steps(policy, "policy_preprocessor.json", step)
+    assert len(load_policy(policy).preprocessor.steps) > 1
+
+
+@pytest.mark.parametrize(
+    "step", ["a step", {"config": {}}, {"class": 5}, {"registry_name": "to_batch", "config": [1]}]
+)
+def test_a_step_that_names_nothing_is_refused(policy: Path, step: dict[str, object]) -> None:
+    changed_steps(policy, "policy_preprocessor.json", step)
+    with pytest.raises(ConfigurationError, match=r"policy_preprocessor\.json"):
+        load_policy(policy)
+
+
+def test_a_state_outside_the_folder_is_refused(policy: Path) -> None:
+    step = {"registry_name": "to_batch_processor", "state_file": "../state.safetensors"}
+    changed_steps(policy, "policy_preprocessor.json", step)
+    with pytest.raises(ConfigurationError, match="state_file of step 0"):
+        load_policy(policy)
+
+
+def write_code(folder: Path, mark: Path) -> None:
+    (folder / "evil.py").write_text(f"import os\nos.mkdir({str(mark)!r})\nclass Evil: pass\n")
+
+
+def test_code_of_an_action_tokenizer_runs_only_where_it_is_trusted(
+    policy: Path, mark: Path
+) -> None:
+    """lerobot loads it with trust_remote_code=True, wherever it is from."""
+    fast = policy / "fast"
+    fast.mkdir()
+    write_code(fast, mark)
+    described = {"processor_class": "Evil", "auto_map": {"AutoProcessor": "evil.Evil"}}
+    (fast / "processor_config.json").write_text(json.dumps(described))
+    config = {"action_tokenizer_name": str(fast), "paligemma_tokenizer_name": str(policy / "vlm")}
+    step = {"registry_name": "action_tokenizer_processor", "config": config}
+    changed_steps(policy, "policy_preprocessor.json", step)
+    with pytest.raises(ConfigurationError, match=r"evil\.py.*not run.*trust_remote_code:=true"):
+        load_policy(policy)
+    assert not mark.exists()
+    with pytest.raises(ConfigurationError):  # there is no Evil.from_pretrained
+        load_policy(policy, trust_remote_code=True)
+    assert mark.exists()
+
+
+def test_nobody_is_asked_on_the_terminal_whether_a_tokenizer_s_code_may_run(
+    policy: Path, mark: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object) -> str:
+        raise AssertionError("asked on the terminal")
+
+    monkeypatch.setattr("builtins.input", asked)
+    write_code(policy / "vlm", mark)
+    for path in (policy / "vlm").glob("*config.json"):
+        content = json.loads(path.read_text())
+        content["auto_map"] = {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}
+        content["tokenizer_class"] = "Evil"
+        path.write_text(json.dumps(content))
+    with pytest.raises(ConfigurationError, match="trust_remote_code"):
+        load_policy(policy)
+    assert not mark.exists()
+
+
 @pytest.fixture
 def bundle(loaded: LoadedPolicy, make_bundle: Callable[..., SaeBundle], tmp_path: Path) -> Path:
     make_bundle(loaded, "expert.1").save(tmp_path / "sae")

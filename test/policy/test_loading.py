@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_families import statistics
 
 from vla_sae_ros.core.errors import ConfigurationError
@@ -216,6 +217,23 @@ def test_pi_weights_that_do_not_fit_are_refused_where_lerobot_goes_on_at_random(
     (tmp_path / "model.safetensors").write_bytes(b"nothing")
     with pytest.raises(ConfigurationError, match="could not be loaded"):
         load_policy(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.uint8, torch.float8_e4m3fn])
+def test_quantised_weights_are_refused_by_tensor(broken: Path, kind: torch.dtype) -> None:
+    weights = load_file(broken / "model.safetensors")
+    name = next(name for name, one in sorted(weights.items()) if one.ndim == 2)
+    save_file(weights | {name: weights[name].to(kind)}, broken / "model.safetensors")
+    with pytest.raises(ConfigurationError, match=rf"numbers of {name}.*Quantised"):
+        load_policy(broken)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"type": ["pi0"]}', '{"type": {}}', "[]"])
+@pytest.mark.parametrize("file", ["config.json", "policy_preprocessor.json"])
+def test_a_file_that_is_something_else_is_named(broken: Path, file: str, content: str) -> None:
+    (broken / file).write_text(content)
+    with pytest.raises(ConfigurationError, match=file):
+        load_policy(broken)
 
 
 def test_truncated_weights_are_refused(broken: Path) -> None:

@@ -23,6 +23,7 @@ import numpy as np
 
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
 from vla_sae_ros.core.journal import read_journal
+from vla_sae_ros.core.json_document import parse_json
 
 COLLECTION_FILE = "collection.json"
 EPISODES_FILE = "episodes.jsonl"
@@ -93,7 +94,7 @@ class Collection:
         """Read collection.json. Raises ConfigurationError when `folder` holds no collection."""
         path = folder / COLLECTION_FILE
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigurationError(
                 f"{folder} is not a folder of activations: cannot read {COLLECTION_FILE} "

@@ -17,6 +17,7 @@ from vla_sae_ros.activations.archive import (
 )
 from vla_sae_ros.activations.format import CollectionError
 from vla_sae_ros.activations.source import PolicyQuery
+from vla_sae_ros.core.json_document import parse_json
 
 OBSERVATIONS_FOLDER = "observations"
 _ASKED = "asked.json"
@@ -56,7 +57,7 @@ def read_observation(folder: Path, episode_id: str, step: int) -> PolicyQuery | 
     if text is None:
         return None
     try:
-        asked: dict[str, Any] = json.loads(text)
+        asked: dict[str, Any] = parse_json(text)
         frame: dict[str, np.ndarray] = {
             name: np.asarray(Image.open(io.BytesIO(read(name + ".png") or b"")))
             for name in asked["pictures"]

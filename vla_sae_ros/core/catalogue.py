@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.json_document import parse_json
 from vla_sae_ros.core.shapes import PerFeature
 from vla_sae_ros.core.whole_file import write_whole
 
@@ -188,7 +189,7 @@ class Catalogue:
     def load(cls, path: Path) -> Catalogue:
         """Read catalogue.json. Raises ConfigurationError saying which entry is wrong and how."""
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigurationError(f"Cannot read the catalogue {path}: {error}.") from error
         except ValueError as error:

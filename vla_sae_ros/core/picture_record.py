@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, Protocol, get_args, runtime_checkable
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.json_document import parse_json
 
 PICTURES_FILE = "pictures.json"
 
@@ -59,7 +60,7 @@ def read_picture_record(folder: Path) -> PictureRecord | None:
         return None
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
-        record = PictureRecord(**json.loads(text))
+        record = PictureRecord(**parse_json(text))
     except (ValueError, TypeError):
         record = None
     if record is None or record.render_quality not in QUALITIES or type(record.mujoco) is not str:

@@ -139,7 +139,8 @@ class BatchEngine:
                 ]
             )
         noise = torch.cat([row.noise for row in rows]).to(self._engine.device)
-        chunk = self.adapter.predict(_together(inputs), noise)
+        with self._engine.computing():
+            chunk = self.adapter.predict(_together(inputs), noise)
         for row in rows:
             for probe in row.probes:
                 probe.end()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vla_sae_ros.core.errors import ConfigurationError, ObservationError, complaint
+from vla_sae_ros.core.errors import ConfigurationError, ObservationError, VlaSaeError, complaint
 from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.core.steering import Snapshot, SteeringSite
 from vla_sae_ros.policy.checkpoints.feature_match import Feed, match_features
@@ -60,6 +61,7 @@ class PolicyEngine:
         self._inputs = inputs_of(loaded, family_of(loaded.policy.name).masks_cameras)
         self._feeds: tuple[Feed, ...] = self._inputs.as_they_are()
         self._names, self._observed = dict(names), False
+        self._has_inferred = False
         self._taps = [self.make_tap(bundle) for bundle in self.bundles]
         read = [tap.name for tap in self._taps]
         if len(set(read)) != len(read):
@@ -232,7 +234,8 @@ class PolicyEngine:
             for tap in self._taps:
                 edits = tuple(steering.edits.get(tap.name, ()))
                 tap.begin(tokens[tap.site.stack], edits, steering.cap)
-            chunk = self.adapter.predict(batch, noise.to(self.device))
+            with self.computing():
+                chunk = self.adapter.predict(batch, noise.to(self.device))
             for probe in self._probes:
                 probe.end()
             actions = self.actions(chunk)
@@ -259,9 +262,35 @@ class PolicyEngine:
         return prepared
 
     def actions(self, chunk: Tensor) -> np.ndarray:
-        """Return a normalised chunk (1, H, A) as actions (H, A) in the units of the data set."""
-        physical: np.ndarray = self.loaded.postprocessor(chunk)[0].to(torch.float32).cpu().numpy()
+        """Return a normalised chunk (1, H, A) as actions (H, A) in the units of the data set.
+
+        Raises:
+            ConfigurationError: the first ones are not finite.
+        """
+        with self.computing():
+            physical: np.ndarray = self.loaded.postprocessor(chunk)[0].float().cpu().numpy()
+        if not self._has_inferred:
+            _require_finite(physical, self.policy_name)
+            self._has_inferred = True
         return physical
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Say as a ConfigurationError what the policy raises before it has ever given actions.
+
+        It is the configuration then; whatever the policy raises later is raised as it is.
+        """
+        try:
+            yield
+        except VlaSaeError:
+            raise
+        except Exception as error:  # somebody else's code: it raises anything
+            if self._has_inferred:
+                raise
+            raise ConfigurationError(
+                f"{self.policy_name} fails at its first inference ({type(error).__name__}: "
+                f"{error}). Check its config.json, and the memory of {self.device}."
+            ) from error
 
     def read_out(self, readings: Sequence[Reading]) -> tuple[SiteReadout, ...]:
         """Return what the readings show."""
@@ -319,7 +348,8 @@ class PolicyEngine:
     def noise(self, seed: tuple[int, int]) -> Tensor:
         """Return the noise (1, H, A_max) of (episode seed, control step)."""
         generator = torch.Generator().manual_seed(noise_state(seed))
-        return torch.randn(1, *self.adapter.noise_shape, generator=generator)
+        with self.computing():
+            return torch.randn(1, *self.adapter.noise_shape, generator=generator)
 
     def _observe_first(self, frame: Mapping[str, np.ndarray]) -> None:
         shapes = {key: None if value.ndim > 1 else value.shape for key, value in frame.items()}
@@ -346,6 +376,19 @@ def _to_tensor(key: str, value: np.ndarray, is_picture: bool, shape: tuple[int, 
         return torch.from_numpy(value.copy()).permute(2, 0, 1).to(torch.float32) / 255.0
     require_vector(key, value, shape[0])
     return torch.from_numpy(value.astype(np.float32))
+
+
+def _require_finite(actions: np.ndarray, policy: str) -> None:
+    if not np.isfinite(actions).all():
+        raise ConfigurationError(
+            complaint(
+                f"first actions of {policy}",
+                f"{int((~np.isfinite(actions)).sum())} NaN or infinite numbers",
+                "finite ones",
+                "Its weights or statistics are damaged, or too large for its number format: copy "
+                "the checkpoint again.",
+            )
+        )
 
 
 def _steering_site(tap: Tap, bundle: SaeBundle) -> SteeringSite:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -16,6 +15,7 @@ from lerobot.policies.pretrained import PreTrainedPolicy
 from lerobot.utils.import_utils import register_third_party_plugins
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.json_document import parse_json
 from vla_sae_ros.policy.checkpoints.checkpoint_files import (
     ACTION_TOKENIZER_STEP,
     CONFIG,
@@ -34,7 +34,10 @@ from vla_sae_ros.policy.checkpoints.lora import (
     is_adapter,
     merged,
 )
+from vla_sae_ros.policy.checkpoints.pipelines import check_pipelines, steps_of
 from vla_sae_ros.policy.checkpoints.policy_id import policy_id_of
+from vla_sae_ros.policy.checkpoints.remote_code import HOW_TO_TRUST, code_runs_only_if
+from vla_sae_ros.policy.checkpoints.weights import refuse_quantised
 from vla_sae_ros.policy.families.registry import FAMILIES, family_of
 
 FOLDER_FIELDS = ("vlm_model_name", "tokenizer_name", "text_tokenizer_name")
@@ -45,8 +48,12 @@ NOT_LOADED = "Could not load state dict"
 _log = logging.getLogger(__name__)
 
 
-def load_policy(folder: Path | str, device: str = "cpu") -> LoadedPolicy:
+def load_policy(
+    folder: Path | str, device: str = "cpu", trust_remote_code: bool = False
+) -> LoadedPolicy:
     """Load a policy as lerobot saves it, from a folder or, by "owner/name", from the hub.
+
+    Code that the folder brings or names runs with `trust_remote_code` only.
 
     Folders that its files name by a relative path are looked for inside the policy's folder. A
     policy that would compile itself does not, and a warning says so: its taps would not be called.
@@ -56,17 +63,19 @@ def load_policy(folder: Path | str, device: str = "cpu") -> LoadedPolicy:
     name, folder = str(folder), policy_folder(folder)
     _require_files(folder)
     policy_type = _policy_type(folder)
+    check_pipelines(folder)
     try:
-        config = PreTrainedConfig.from_pretrained(folder)
-        config.device = device
-        _name_absolutely(folder, config)
-        _leave_uncompiled(config, name)
-        _leave_out_downloads(config)
-        policy = _load_policy(policy_type, folder, config)
-        overrides = {"device_processor": {"device": device}} | _own_tokenizer(folder, config)
-        preprocessor, postprocessor = make_pre_post_processors(
-            config, pretrained_path=str(folder), preprocessor_overrides=overrides
-        )
+        with code_runs_only_if(trust_remote_code):
+            config = PreTrainedConfig.from_pretrained(folder)
+            config.device = device
+            _name_absolutely(folder, config)
+            _leave_uncompiled(config, name)
+            _leave_out_downloads(config)
+            policy = _load_policy(policy_type, folder, config)
+            overrides = {"device_processor": {"device": device}} | _own_tokenizer(folder, config)
+            preprocessor, postprocessor = make_pre_post_processors(
+                config, pretrained_path=str(folder), preprocessor_overrides=overrides
+            )
     except ConfigurationError:
         raise
     except Exception as error:  # lerobot raises anything from KeyError to SafetensorError
@@ -114,6 +123,7 @@ def _content_id(folder: Path) -> str:
 
 
 def _load_weights(policy_type: str, folder: Path, config: PreTrainedConfig) -> PreTrainedPolicy:
+    refuse_quantised(folder / WEIGHTS)
     said = io.StringIO()
     with family_of(policy_type).as_saved(policy_type, folder), redirect_stdout(said):
         policy: PreTrainedPolicy = get_policy_class(policy_type).from_pretrained(
@@ -125,16 +135,27 @@ def _load_weights(policy_type: str, folder: Path, config: PreTrainedConfig) -> P
 
 
 def _not_loaded(policy_type: str, name: str, error: Exception) -> ConfigurationError:
-    next_step = (
-        "It needs files from the Hugging Face hub that are not on this machine: run this once "
-        "with a network and without HF_HUB_OFFLINE, or copy the hub's cache here."
-        if is_hub_error(error)
-        else "Save it again with the lerobot release that this package pins, or name another."
-    )
+    if (refusal := _refusal_within(error)) is not None:
+        return ConfigurationError(f"The {policy_type} policy in {name} was not loaded: {refusal}")
+    next_step = "Save it again with the lerobot release that this package pins, or name another."
+    if is_hub_error(error):
+        next_step = (
+            "It needs files from the Hugging Face hub that are not on this machine: run this once "
+            "with a network and without HF_HUB_OFFLINE, or copy the hub's cache here."
+        )
+    elif "trust_remote_code" in str(error):
+        next_step = HOW_TO_TRUST
     return ConfigurationError(
         f"The {policy_type} policy in {name} could not be loaded: "
         f"{type(error).__name__}: {error}. {next_step}"
     )
+
+
+def _refusal_within(error: BaseException | None) -> ConfigurationError | None:
+    """Return this package's own refusal, where lerobot wrapped it into an error of its own."""
+    while error is not None and not isinstance(error, ConfigurationError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _require_files(folder: Path) -> None:
@@ -173,14 +194,14 @@ def _require_base(folder: Path) -> None:
 
 def _policy_type(folder: Path) -> str:
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = parse_json((folder / CONFIG).read_text(encoding="utf-8"))
         policy_type = config["type"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
             f"{folder / CONFIG} is no policy configuration ({type(error).__name__}: {error}); it "
             'must be JSON with a field "type" such as "smolvla".'
         ) from error
-    if policy_type not in FAMILIES:
+    if not isinstance(policy_type, str) or policy_type not in FAMILIES:
         known = _types_of_plugins()
         if policy_type not in known:
             raise ConfigurationError(
@@ -210,9 +231,8 @@ def _name_absolutely(folder: Path, config: PreTrainedConfig) -> None:
 
 def _own_tokenizer(folder: Path, config: PreTrainedConfig) -> dict[str, Any]:
     """Return overrides for the preprocessor where its tokenizer lies inside the checkpoint."""
-    pipeline = json.loads((folder / PREPROCESSOR).read_text(encoding="utf-8"))
     overrides: dict[str, Any] = {}
-    for step in pipeline["steps"]:
+    for step in steps_of(folder / PREPROCESSOR):
         if step.get("registry_name") == TOKENIZER_STEP:
             name = step["config"].get("tokenizer_name")
             inside = _inside(folder, name, f"tokenizer_name in {PREPROCESSOR}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,17 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.json_document import parse_json
 from vla_sae_ros.core.whole_file import write_whole
 
+FLOATS = ("float32", "float16", "bfloat16", "float64")
 Shapes = dict[str, tuple[int, ...]]
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in `path`. Raises ConfigurationError naming the file."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(
             f"Cannot read the SAE configuration {path}: {error.strerror}. Copy the SAE again."
@@ -98,8 +100,13 @@ def refuse_unless(what: str, got: object, allowed: Iterable[object], next_step: 
         raise ConfigurationError(complaint(what, got, allowed, next_step))
 
 
-def check_tensors(tensors: dict[str, Any], shapes: Shapes, where: object) -> None:
-    """Raise ConfigurationError unless `tensors` are exactly those named, of these shapes."""
+def check_tensors(
+    tensors: dict[str, Any], shapes: Shapes, where: object, whole: Collection[str] = ()
+) -> None:
+    """Raise ConfigurationError unless `tensors` are exactly those named, of these shapes.
+
+    They are plain floating-point numbers; those in `whole` may be whole numbers.
+    """
     if set(tensors) != set(shapes):
         raise ConfigurationError(
             complaint(f"tensors in {where}", sorted(tensors), f"exactly {sorted(shapes)}")
@@ -110,6 +117,19 @@ def check_tensors(tensors: dict[str, Any], shapes: Shapes, where: object) -> Non
             raise ConfigurationError(
                 complaint(f"shape of {name} in {where}", got, f"{shape}, as its configuration says")
             )
+        _check_kind(tensors[name], name, where, name in whole)
+
+
+def _check_kind(tensor: Tensor, name: str, where: object, may_be_whole: bool) -> None:
+    """Refuse numbers that a conversion to float32 would not keep: quantised, complex, sparse."""
+    kind = str(tensor.dtype).removeprefix("torch.")
+    fine = kind in FLOATS or (may_be_whole and kind in ("int32", "int64"))
+    if not fine or tensor.layout is not torch.strided or tensor.is_meta:
+        stored = f"{kind}, {str(tensor.layout).removeprefix('torch.')} on {tensor.device.type}"
+        allowed = f"dense {', '.join(FLOATS)}"
+        raise ConfigurationError(
+            complaint(f"numbers of {name} in {where}", stored, allowed, "Save it as one of these.")
+        )
 
 
 def state_dict(content: dict[str, Any], key: str, where: object) -> dict[str, Tensor]:

@@ -117,15 +117,76 @@ def test_a_state_of_another_length_is_refused() -> None:
         match_features(inputs("agentview", state=14), LIBERO)
 
 
+def test_two_cameras_are_not_led_into_one_input_by_its_two_names() -> None:
+    one = inputs("base_0_rgb", renamed={f"{IMAGES}front": f"{IMAGES}base_0_rgb"})
+    with pytest.raises(ConfigurationError, match="twice"):
+        match_features(one, LIBERO, read_map("agentview=front,wrist=base_0_rgb"))
+
+
 def test_a_missing_state_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=STATE):
         match_features(inputs("agentview"), {f"{IMAGES}agentview": None})
+
+
+def test_a_picture_that_is_not_under_images_counts_as_one_that_may_be_meant() -> None:
+    """PushT's data set has observation.image; a camera must not be masked beside it."""
+    offered = {"observation.image": None, f"{IMAGES}wrist": None, STATE: (8,)}
+    two = inputs("base_0_rgb", "left_wrist_0_rgb", masks=True)
+    with pytest.raises(ConfigurationError) as refused:
+        match_features(two, offered)
+    advice = str(refused.value).partition("--map ")[2].split()[0]
+    assert advice == f"observation.image={IMAGES}base_0_rgb"
+    assert pairs(match_features(two, offered, read_map(advice)))["base_0_rgb"] == (
+        "observation.image"
+    )
+
+
+def test_a_data_set_may_have_either_of_the_names_that_a_preprocessor_renames() -> None:
+    renamed = {f"{IMAGES}{name}": f"{IMAGES}base_0_rgb" for name in ("front", "cam")}
+    for name in ("front", "cam"):
+        offered = {f"{IMAGES}{name}": None, STATE: (8,)}
+        met = pairs(match_features(inputs("base_0_rgb", renamed=renamed), offered))
+        assert met["base_0_rgb"] == name
+
+
+@pytest.mark.parametrize(
+    ("offered", "said"),
+    [
+        ({f"{IMAGES}image": None, STATE: None}, f"{STATE}.*got 'a picture'; allowed: numbers"),
+        ({f"{IMAGES}image": (8,), STATE: (8,)}, "got 'numbers'; allowed: a picture"),
+        ({f"{IMAGES}image": None, STATE: ()}, r"got \(\); allowed: 8"),
+        ({f"{IMAGES}image": None, STATE: (2, 8)}, r"got \(2, 8\); allowed: 8"),
+    ],
+)
+def test_what_bears_a_name_must_be_of_its_kind(offered: dict, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        match_features(inputs("image"), offered)
+
+
+def test_what_the_user_says_replaces_what_a_contract_says_of_the_same_names() -> None:
+    contract = {f"{IMAGES}agentview": "image", "wrist": f"{IMAGES}image2"}
+    assert read_map("", contract) == contract
+    assert read_map("agentview=other", contract) == {
+        "agentview": "other",
+        "wrist": f"{IMAGES}image2",
+    }
+    assert read_map("side=image2", contract) == {
+        f"{IMAGES}agentview": "image",
+        "side": "image2",
+    }
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("front=image", "not offered"),
+        ("image=agentview", "What is offered comes first"),
+        ("agentview=image,observation.images.agentview=image2", "every name once"),
+        ("agentview=image,wrist=observation.images.image", "every name once"),
+        ("agentview=image;wrist=image2", "pairs"),
+        ("agentview==image", "pairs"),
+        (f"agentview={STATE}", "got 'a picture'; allowed: numbers"),
+        (f"{STATE}=image", "got 'numbers'; allowed: a picture"),
         ("agentview=camera9", "no input of the policy"),
         ("agentview", "pairs"),
         ("agentview=", "pairs"),

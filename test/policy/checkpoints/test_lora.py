@@ -123,3 +123,14 @@ def test_an_adapter_that_lacks_weights_is_refused(
     )
     with pytest.raises(ConfigurationError, match="weights of the LoRA adapter"):
         load_policy(folder)
+
+
+@pytest.mark.parametrize("base", [5, None, ["a"], {}, ""])
+def test_an_adapter_whose_base_is_no_name_is_refused(
+    folders: tuple[Path, Path], tmp_path: Path, base: object
+) -> None:
+    shutil.copytree(folders[1], tmp_path / "p")
+    path = tmp_path / "p" / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": base}))
+    with pytest.raises(ConfigurationError, match="base_model_name_or_path"):
+        load_policy(tmp_path / "p")

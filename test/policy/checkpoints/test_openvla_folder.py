@@ -59,9 +59,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_node_s_backend_serves_it_with_libero_s_cameras(folder: Path, make_bundle) -> None:
-    loaded = load_openvla(folder)
+    loaded = load_openvla(folder, trust_remote_code=True)
     make_bundle(loaded, "backbone.1").save(folder / "bundle")
-    values = PolicyParameters(policy=str(folder), bundles=(str(folder / "bundle"),))
+    values = PolicyParameters(
+        policy=str(folder), bundles=(str(folder / "bundle"),), trust_remote_code=True
+    )
     engine = make_torch_engine(values, print)
     engine.observe(OFFERED)
     assert engine.warm_up() == (1, ACTIONS)
@@ -70,7 +72,7 @@ def test_the_node_s_backend_serves_it_with_libero_s_cameras(folder: Path, make_b
     assert prompt == "In: What action should the robot take to pick up the bowl?\nOut:"
     assert shown.shape == (224, 224, 3)
     assert plain.actions.shape == (1, ACTIONS) and plain.actions[0, -1] in (-1.0, 1.0)
-    bare = PolicyEngine(load_openvla(folder))
+    bare = PolicyEngine(load_openvla(folder, trust_remote_code=True))
     own = {CAMERA: FRAME["observation.images.agentview"]}
     np.testing.assert_array_equal(bare.infer(own, INSTRUCTION, (0, 0)).actions, plain.actions)
     edit = Snapshot(1, {"backbone.1": (AppliedEdit(3, Mode.ADD, 200.0, 1.0),)})
@@ -82,10 +84,10 @@ def test_the_node_s_backend_serves_it_with_libero_s_cameras(folder: Path, make_b
 
 
 def test_its_name_and_id_are_those_of_its_data_set_and_all_its_weights(folder: Path) -> None:
-    loaded = load_openvla(folder)
+    loaded = load_openvla(folder, trust_remote_code=True)
     assert loaded.name.endswith(f"({LIBERO})")
     (folder / "model-00002-of-00002.safetensors").write_bytes(b"other")
-    assert load_openvla(folder).policy_id != loaded.policy_id
+    assert load_openvla(folder, trust_remote_code=True).policy_id != loaded.policy_id
 
 
 def test_a_data_set_has_to_be_named_where_there_are_several(folder: Path) -> None:
@@ -93,13 +95,40 @@ def test_a_data_set_has_to_be_named_where_there_are_several(folder: Path) -> Non
         json.dumps(statistics("bridge_orig", "fractal"))
     )
     with pytest.raises(ConfigurationError, match=r"unnorm_key.*bridge_orig.*fractal"):
-        load_openvla(folder)
+        load_openvla(folder, trust_remote_code=True)
     with pytest.raises(ConfigurationError, match="got 'libero_goal'"):
-        load_openvla(folder, unnorm_key="libero_goal")
-    loaded = load_openvla(folder, unnorm_key="bridge_orig")
+        load_openvla(folder, unnorm_key="libero_goal", trust_remote_code=True)
+    loaded = load_openvla(folder, unnorm_key="bridge_orig", trust_remote_code=True)
     assert not loaded.policy.crops
     chunk = torch.tensor([[[0.0, 0.25]]])
     assert torch.equal(loaded.postprocessor(chunk), chunk), "only LIBERO's gripper is turned round"
+
+
+def test_its_code_runs_only_where_that_is_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvla_folder, "_pretrained", lambda *_: pytest.fail("it ran"))
+    with pytest.raises(ConfigurationError, match="trust_remote_code:=true"):
+        make_torch_engine(PolicyParameters(policy=str(folder)), print)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 100_000, "dataset_statistics.json cannot be read"),
+        ("[]", "content of .*dataset_statistics.json"),
+        ("{}", "content of .*dataset_statistics.json"),
+        ('{"bridge": {}}', "statistics of bridge .* lack finite bounds"),
+        ('{"bridge": {"action": {"q01": [0.0, NaN], "q99": [1.0, 1.0]}}}', "lack finite"),
+        ('{"bridge": {"action": {"q01": [0.0], "q99": [1.0, 1.0]}}}', "lack finite"),
+        ('{"bridge": {"action": {"q01": "0", "q99": 1}}}', "lack finite"),
+        ('{"bridge": 5}', "lack finite"),
+    ],
+)
+def test_statistics_that_it_cannot_scale_by_are_refused(folder: Path, text: str, said: str) -> None:
+    (folder / "dataset_statistics.json").write_text(text)
+    with pytest.raises(ConfigurationError, match=said):
+        load_openvla(folder, trust_remote_code=True)
 
 
 def test_lerobot_s_loader_says_that_it_is_openvla_s(folder: Path) -> None:
@@ -123,7 +152,7 @@ def test_the_centre_of_a_picture_is_what_is_left_of_a_ramp() -> None:
 
 
 def test_a_patch_of_the_cropped_picture_looks_at_the_centre(folder: Path) -> None:
-    engine = PolicyEngine(load_openvla(folder))
+    engine = PolicyEngine(load_openvla(folder, trust_remote_code=True))
     batch = {
         "pixel_values": torch.zeros(1, 6, 224, 224),
         "input_ids": torch.zeros(1, 3, dtype=torch.long),

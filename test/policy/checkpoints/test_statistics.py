@@ -67,6 +67,37 @@ def test_missing_statistics_are_refused(policy: Path, tmp_path: Path, processor:
         engine.observe(OFFERED)
 
 
+WRONG = {
+    "NaN or infinite": lambda bound: torch.full_like(bound, torch.nan),
+    "NaN or infinite numbers": lambda bound: torch.full_like(bound, torch.inf),
+    "14 numbers": lambda bound: torch.ones(14),
+    "1 numbers": lambda bound: torch.ones(1),
+    "a spread below 0": lambda bound: -bound - 1e6,
+}
+
+
+@pytest.mark.parametrize("said", WRONG)
+@pytest.mark.parametrize(
+    ("processor", "key"), [("preprocessor", "observation.state"), ("postprocessor", "action")]
+)
+def test_statistics_that_cannot_be_are_refused_before_anything_starts(
+    policy: Path, tmp_path: Path, processor: str, key: str, said: str
+) -> None:
+    def change(stats):
+        return stats | {f"{key}.q99": WRONG[said](stats[f"{key}.q99"])}
+
+    engine = changed(policy, tmp_path / "p", processor, change)
+    with pytest.raises(ConfigurationError, match=f"{key}.*{said.removesuffix(' numbers')}"):
+        engine.observe(OFFERED)
+
+
+def test_a_number_that_never_changed_in_the_data_is_no_fault(policy: Path, tmp_path: Path) -> None:
+    def without_spread(stats):
+        return stats | {"observation.state.q99": stats["observation.state.q01"].clone()}
+
+    changed(policy, tmp_path / "p", "preprocessor", without_spread).observe(OFFERED)
+
+
 def test_a_statistic_that_is_missing_alone_is_named(policy: Path, tmp_path: Path) -> None:
     engine = changed(
         policy,

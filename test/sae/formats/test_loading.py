@@ -242,6 +242,79 @@ def test_nan_and_wrong_shapes_are_refused_by_tensor(pt_file: Path) -> None:
         sae_room.load(pt_file.parent, drop_negative_codes=True)
 
 
+KINDS = {
+    "int8": lambda one: one.to(torch.int8),
+    "bool": lambda one: one > 0,
+    "complex64": lambda one: one.to(torch.complex64),
+    "sparse_coo": lambda one: one.to_sparse(),
+    "meta": lambda one: one.to("meta"),
+    "qint8": lambda one: torch.quantize_per_tensor(one, 0.1, 0, torch.qint8),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_numbers_that_float32_would_not_keep_are_refused_by_tensor(
+    pt_file: Path, kind: str
+) -> None:
+    sae = sae_room.load(pt_file.parent, drop_negative_codes=True)
+    change_tensor(pt_file, "decoder.weight", KINDS[kind](torch.ones(sae.d_in, sae.dictionary_size)))
+    with pytest.raises(ConfigurationError, match=rf"numbers of decoder\.weight.*{kind}"):
+        sae_room.load(pt_file.parent, drop_negative_codes=True)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_every_floating_point_format_is_read_to_float32(pt_file: Path, kind: torch.dtype) -> None:
+    before = sae_room.load(pt_file.parent, drop_negative_codes=True)
+    weight = torch.randn(before.d_in, before.dictionary_size).to(kind)
+    change_tensor(pt_file, "decoder.weight", weight)
+    after = sae_room.load(pt_file.parent, drop_negative_codes=True)
+    assert after.W_dec.dtype is torch.float32
+
+
+@pytest.mark.parametrize("k", [4.5, float("nan"), 5])
+def test_a_dictionary_s_k_is_the_whole_number_of_its_configuration(
+    tmp_path: Path, k: float
+) -> None:
+    shutil.copytree(FIXTURES / "dictionary_learning/AutoEncoderTopK", tmp_path / "sae")
+    change_tensor(tmp_path / "sae/ae.pt", "k", torch.tensor(k))
+    with pytest.raises(ConfigurationError, match="k in config"):
+        sae_room.load(tmp_path / "sae")
+
+
+@pytest.mark.parametrize("deviation", [-1.0, float("nan"), float("inf")])
+def test_a_deviation_that_cannot_be_is_refused_with_its_value(
+    tmp_path: Path, deviation: float
+) -> None:
+    checkpoint = action_atlas_checkpoint()
+    checkpoint["activation_std"][2] = deviation
+    torch.save(checkpoint, tmp_path / "sae_best.pt")
+    with pytest.raises(ConfigurationError, match=f"activation_std.*{deviation}"):
+        sae_room.load(tmp_path, drop_negative_codes=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "fine"),
+    [
+        ({"multi_topk": True}, True),
+        ({"another": None}, True),
+        ({"another": False}, True),
+        ({"scale_codes_by": 2.0}, False),
+        ({"hookpoint": "layers.3"}, False),
+    ],
+)
+def test_a_sparsify_key_that_nobody_knows_is_refused_where_it_says_something(
+    tmp_path: Path, change: dict[str, object], fine: bool
+) -> None:
+    shutil.copytree(FIXTURES / "sparsify/topk", tmp_path / "sae")
+    path = tmp_path / "sae/cfg.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    if fine:
+        assert sae_room.load(tmp_path / "sae").k == 4
+        return
+    with pytest.raises(ConfigurationError, match=next(iter(change))):
+        sae_room.load(tmp_path / "sae")
+
+
 def test_a_drvla_file_of_another_version_is_refused(tmp_path: Path) -> None:
     torch.save({**drvla_checkpoint(), "format": "drvla-sae-v2"}, tmp_path / "sae.pt")
     with pytest.raises(ConfigurationError, match=r"drvla-sae-v2.*drvla-sae-v1"):

@@ -94,6 +94,8 @@ def test_a_configuration_we_cannot_honour_is_refused(
         ({"b_enc": None}, "b_enc"),
         ({"W_dec": torch.zeros(8, 16)}, "W_dec"),
         ({"b_dec": torch.full((8,), torch.nan)}, "b_dec"),
+        ({"W_enc": torch.full((8, 16), 3e38)}, "largest value in W_enc"),
+        ({"W_enc": torch.ones((8, 16), dtype=torch.int8)}, "numbers of W_enc.*int8"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused_by_name(

@@ -30,6 +30,11 @@ class PolicyParameters:
         "",
         "OpenVLA: data set whose statistics convert tokens into actions; empty = the only one",
     )
+    trust_remote_code: bool = parameter(
+        False,
+        "run Python code that comes with the policy's folder, or that a file in it names on the "
+        "Hugging Face hub; OpenVLA cannot be loaded without",
+    )
     backend: str = parameter(
         "torch",
         "inference backend: torch, or onnx for an exported policy (vla-sae export)",

@@ -179,7 +179,7 @@ class PolicyNode(LifecycleNode):
     def _narrow_contract(self) -> None:
         """Keep of the contract what the policy needs; raises ConfigurationError without that."""
         assert self._engine is not None
-        given = dict(self._contract.names) | read_map(self._values.map)
+        given = read_map(self._values.map, self._contract.names)
         self._engine.observe(self._contract.offered, given)
         self._contract = self._contract.observing(self._engine.input_features)
 

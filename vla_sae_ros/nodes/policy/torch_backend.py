@@ -40,14 +40,14 @@ def _load(values: PolicyParameters, device: str) -> LoadedPolicy:
     """Load with lerobot, or what OpenVLA's environment has instead of it."""
     folder = Path(values.policy)
     if is_openvla(folder):
-        return load_openvla(folder, device, values.unnorm_key)
+        return load_openvla(folder, device, values.unnorm_key, values.trust_remote_code)
     if values.unnorm_key:
         raise ConfigurationError(
             complaint("unnorm_key of a policy that is not OpenVLA", values.unnorm_key, "none")
         )
     from vla_sae_ros.policy.loading import load_policy  # not in OpenVLA's environment
 
-    return load_policy(folder, device)
+    return load_policy(folder, device, values.trust_remote_code)
 
 
 def make_torch_collector(

@@ -83,16 +83,41 @@ class Inputs:
         return frame
 
 
-def read_map(text: str) -> dict[str, str]:
+def read_map(text: str, under: Mapping[str, str] = {}) -> dict[str, str]:
     """Return the pairs of `--map offered=policy,offered=policy`.
+
+    Args:
+        text: what the user says.
+        under: pairs that count where the user says nothing of either name, as a contract's.
 
     Raises:
         ConfigurationError: not of this form, or a name twice.
     """
+    return over(_read_pairs(text), under)
+
+
+def over(pairs: Mapping[str, str], under: Mapping[str, str]) -> dict[str, str]:
+    """Return the pairs, and of those under them the ones that name nothing of theirs."""
+    offered, wanted = ({_short(name) for name in names} for names in (pairs, pairs.values()))
+    left = {
+        one: other
+        for one, other in under.items()
+        if _short(one) not in offered and _short(other) not in wanted
+    }
+    return left | dict(pairs)
+
+
+def _short(name: str) -> str:
+    return name.removeprefix(IMAGES)
+
+
+def _read_pairs(text: str) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
-        offered, equals, wanted = (word.strip() for word in part.partition("="))
-        if not (offered and equals and wanted) or offered in pairs or wanted in pairs.values():
+        offered, _, wanted = (word.strip() for word in part.partition("="))
+        before = [{_short(one) for one in names} for names in (pairs, pairs.values())]
+        twice = _short(offered) in before[0] or _short(wanted) in before[1]
+        if not (offered and wanted) or twice or set("=;\n") & set(offered + wanted):
             raise ConfigurationError(
                 complaint(
                     "map",
@@ -118,7 +143,7 @@ def match_features(
 
     Args:
         inputs: what the policy reads.
-        offered: name -> shape, None where that is not known.
+        offered: name -> shape; None, or one of three numbers, for a picture.
         given: offered name -> policy's name (or its data set's), as `read_map` returns them; both
             with or without "observation.images.".
 
@@ -126,43 +151,61 @@ def match_features(
         ConfigurationError: they do not meet; it says which pairs would have to be given.
     """
     feeds = _given(inputs, offered, given)
-    sources = {feature: key for key, feature in inputs.renamed.items()}
-    for feature in inputs.features:
-        for key in (sources.get(feature, feature), feature):
+    names = {
+        feature: [key for key, renamed in inputs.renamed.items() if renamed == feature] + [feature]
+        for feature in inputs.features
+    }
+    for feature, keys in names.items():
+        for key in keys:
             if feature not in feeds and key in _left(offered, feeds):
                 feeds[feature] = Feed(key, key, feature)
-    for feature in inputs.features:
+    for feature, keys in names.items():
         if feature in feeds or not inputs.features[feature].is_picture:
             continue
-        names = {feature, sources.get(feature, feature)}
-        same = [one for one in _left(offered, feeds) if any(_one_camera(one, n) for n in names)]
+        same = [one for one in _left(offered, feeds) if any(_one_camera(one, k) for k in keys)]
         if len(same) == 1:
             feeds[feature] = Feed(same[0], feature, feature)
     _require_all(inputs, offered, feeds)
     for feed in feeds.values():
-        _require_width(feed, offered[feed.offered], inputs.features[feed.feature])
+        _require_shape(feed, offered[feed.offered], inputs.features[feed.feature])
     return tuple(feeds[feature] for feature in inputs.features if feature in feeds)
 
 
-def _given(inputs: Inputs, offered: Collection[str], given: Mapping[str, str]) -> dict[str, Feed]:
+def _given(
+    inputs: Inputs, offered: Mapping[str, tuple[int, ...] | None], given: Mapping[str, str]
+) -> dict[str, Feed]:
     feeds: dict[str, Feed] = {}
+    names = sorted({*inputs.features, *inputs.renamed})
     for short, wanted in given.items():
-        source = _whole(short, offered)
+        source, key = _whole(short, offered), _whole(wanted, names)
         if source is None:
+            turned = _whole(short, names) is not None
+            advice = "What is offered comes first: offered=policy." if turned else ""
             raise ConfigurationError(
-                complaint("map names what is not offered", short, sorted(offered))
+                complaint("map names what is not offered", short, sorted(offered), advice)
             )
-        key = _whole(wanted, (*inputs.features, *inputs.renamed))
         if key is None:
-            names = sorted({*inputs.features, *inputs.renamed})
             raise ConfigurationError(complaint("map names no input of the policy", wanted, names))
         feature = inputs.renamed.get(key, key)
+        if feature in feeds or source in {feed.offered for feed in feeds.values()}:
+            raise ConfigurationError(
+                complaint(
+                    "map gives one of its names twice",
+                    f"{short}={wanted}",
+                    "everything on offer and every input of the policy once",
+                )
+            )
         feeds[feature] = Feed(source, key, feature)
+        _require_shape(feeds[feature], offered[source], inputs.features[feature])
     return feeds
 
 
 def _whole(name: str, known: Collection[str]) -> str | None:
     return next((one for one in (name, IMAGES + name) if one in known), None)
+
+
+def _is_picture(shape: tuple[int, ...] | None) -> bool:
+    return shape is None or len(shape) == 3
 
 
 def _left(offered: Collection[str], feeds: Mapping[str, Feed]) -> list[str]:
@@ -175,11 +218,13 @@ def _one_camera(one: str, other: str) -> bool:
     return any(names <= camera for camera in ONE_CAMERA)
 
 
-def _require_all(inputs: Inputs, offered: Collection[str], feeds: Mapping[str, Feed]) -> None:
+def _require_all(
+    inputs: Inputs, offered: Mapping[str, tuple[int, ...] | None], feeds: Mapping[str, Feed]
+) -> None:
     missing = [name for name in inputs.features if name not in feeds]
     if not missing:
         return
-    left = [name for name in _left(offered, feeds) if name.startswith(IMAGES)]
+    left = [name for name in _left(offered, feeds) if _is_picture(offered[name])]
     cameras = [name for name in missing if inputs.features[name].is_picture]
     seen = any(inputs.features[name].is_picture for name in feeds)
     if cameras == missing and inputs.masks_cameras and seen and not left:
@@ -201,15 +246,25 @@ def _require_all(inputs: Inputs, offered: Collection[str], feeds: Mapping[str, F
     )
 
 
-def _require_width(feed: Feed, shape: tuple[int, ...] | None, feature: InputFeature) -> None:
+def _require_shape(feed: Feed, shape: tuple[int, ...] | None, feature: InputFeature) -> None:
+    if _is_picture(shape) != feature.is_picture:
+        raise ConfigurationError(
+            complaint(
+                f"{feed.offered} as the policy's {feed.feature}",
+                "a picture" if _is_picture(shape) else "numbers",
+                "a picture" if feature.is_picture else "numbers",
+                "Pair them with --map (parameter map of the node).",
+            )
+        )
     if shape is None or feature.is_picture or shape == feature.shape:
         return
+    got, wanted = (one[0] if len(one) == 1 else one for one in (shape, feature.shape))
     raise ConfigurationError(
         complaint(
             f"numbers in {feed.offered}",
-            shape[0],
-            feature.shape[0],
-            f"The policy's {feed.feature} was trained with {feature.shape[0]}: use the contract, "
+            got,
+            wanted,
+            f"The policy's {feed.feature} was trained with {wanted}: use the contract, "
             "environment or data set that it was trained for.",
         )
     )

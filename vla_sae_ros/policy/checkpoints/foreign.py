@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.json_document import parse_json
 from vla_sae_ros.policy.checkpoints.checkpoint_files import CONFIG, WEIGHTS
 from vla_sae_ros.policy.checkpoints.lora import ADAPTER_CONFIG
 
@@ -73,7 +73,7 @@ def _has_assets(folder: Path) -> bool:
 def _read(path: Path) -> dict[str, Any]:
     """Return what a JSON file says; empty where it cannot be read: others say what is wrong."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.json_document import parse_json
 
 if TYPE_CHECKING:
     from lerobot.policies.pretrained import PreTrainedPolicy
@@ -30,14 +30,14 @@ def base_of(folder: Path) -> str:
     if not (folder / ADAPTER_WEIGHTS).is_file():
         raise ConfigurationError(f"{folder} has {ADAPTER_CONFIG} and no {ADAPTER_WEIGHTS}.")
     try:
-        described: dict[str, Any] = json.loads((folder / ADAPTER_CONFIG).read_text("utf-8"))
-        base = described["base_model_name_or_path"]
+        described: Any = parse_json((folder / ADAPTER_CONFIG).read_text("utf-8"))
+        base = described["base_model_name_or_path"] or ""
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
             f"{folder / ADAPTER_CONFIG} is no description of an adapter ({type(error).__name__}: "
             f"{error})."
         ) from error
-    if not base:
+    if not isinstance(base, str) or not base:
         raise ConfigurationError(
             complaint(
                 f"base_model_name_or_path in {folder / ADAPTER_CONFIG}",
@@ -46,8 +46,8 @@ def base_of(folder: Path) -> str:
                 "Write it into the file.",
             )
         )
-    beside = folder.parent / str(base)
-    return str(beside) if not Path(base).exists() and beside.is_dir() else str(base)
+    beside = folder.parent / base
+    return str(beside) if not Path(base).exists() and beside.is_dir() else base
 
 
 def merged(policy: PreTrainedPolicy, folder: Path) -> PreTrainedPolicy:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.json_document import parse_json
 from vla_sae_ros.policy.checkpoints.checkpoint_files import CONFIG
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.checkpoints.openvla_processing import (
@@ -88,13 +88,15 @@ class OpenVLAActions:
 def is_openvla(folder: Path) -> bool:
     """Return whether a folder's config.json is OpenVLA's."""
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = parse_json((folder / CONFIG).read_bytes())
     except (OSError, ValueError):
         return False
     return isinstance(config, dict) and config.get("model_type") == "openvla"
 
 
-def load_openvla(folder: Path, device: str = "cpu", unnorm_key: str = "") -> LoadedPolicy:
+def load_openvla(
+    folder: Path, device: str = "cpu", unnorm_key: str = "", trust_remote_code: bool = False
+) -> LoadedPolicy:
     """Load an OpenVLA folder with transformers and the code that comes with it.
 
     Args:
@@ -102,6 +104,7 @@ def load_openvla(folder: Path, device: str = "cpu", unnorm_key: str = "") -> Loa
         device: torch's. On a CPU the model is float32, elsewhere bfloat16.
         unnorm_key: data set whose statistics turn tokens into actions; may be left out where there
             is one only.
+        trust_remote_code: run the code that comes with the folder; it cannot be loaded without.
 
     Raises:
         ConfigurationError: it cannot be loaded, or the data set is not among its own.
@@ -109,10 +112,16 @@ def load_openvla(folder: Path, device: str = "cpu", unnorm_key: str = "") -> Loa
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise ConfigurationError(f"{folder} is OpenVLA's, and holds no *.safetensors.")
-    model, processor = _pretrained(folder, device)
+    if not trust_remote_code:
+        raise ConfigurationError(
+            f"{folder} is OpenVLA's, whose code comes with it (*.py) and would run in this "
+            "process. Read the code. If you trust it, set the parameter trust_remote_code:=true."
+        )
     own = folder / STATISTICS
-    if own.is_file():  # of a policy that was fine-tuned
-        model.norm_stats = json.loads(own.read_text(encoding="utf-8"))
+    fine_tuned = _read_statistics(own) if own.is_file() else None
+    model, processor = _pretrained(folder, device)
+    if fine_tuned is not None:
+        model.norm_stats = fine_tuned
     policy = OpenVLAPolicy(model, _data_set(model.norm_stats, unnorm_key, folder)).eval()
     return LoadedPolicy(
         policy,
@@ -124,12 +133,38 @@ def load_openvla(folder: Path, device: str = "cpu", unnorm_key: str = "") -> Loa
     )
 
 
+def _read_statistics(path: Path) -> dict[str, Any]:
+    """Return data set -> its statistics; raises ConfigurationError for anything else."""
+    try:
+        content = parse_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}. Copy it again.") from error
+    if not isinstance(content, dict) or not content:
+        raise ConfigurationError(complaint(f"content of {path}", content, "data sets' statistics"))
+    return content
+
+
+def _require_finite(statistics: Mapping[str, Any], data_set: str, folder: Path) -> None:
+    """Refuse bounds of actions by which OpenVLA could not scale."""
+    try:
+        action = statistics[data_set]["action"]
+        bounds = np.array([action["q01"], action["q99"]], float)
+        fine = bounds.ndim == 2 and bool(np.isfinite(bounds).all())
+    except (KeyError, TypeError, ValueError):
+        fine = False
+    if not fine:
+        raise ConfigurationError(
+            f"The statistics of {data_set} in {folder} lack finite bounds of actions (action.q01 "
+            "and action.q99, as many numbers each). Copy the folder again."
+        )
+
+
 def _data_set(statistics: Mapping[str, Any], wanted: str, folder: Path) -> str:
     known = sorted(statistics)
-    if not wanted and len(known) == 1:
-        return known[0]
-    if wanted in known:
-        return wanted
+    chosen = known[0] if not wanted and len(known) == 1 else wanted
+    if chosen in known:
+        _require_finite(statistics, chosen, folder)
+        return chosen
     raise ConfigurationError(
         complaint(
             f"unnorm_key for {folder}",
@@ -144,7 +179,7 @@ def _pretrained(folder: Path, device: str) -> tuple[Any, Any]:
     """Return model and processor; both run code that lies in the folder."""
     import transformers
 
-    _log.warning("%s brings its own code (trust_remote_code), which runs in this process.", folder)
+    _log.warning("%s brings its own code, which runs in this process (trust_remote_code).", folder)
     dtype = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
     try:
         model = transformers.AutoModelForVision2Seq.from_pretrained(

@@ -3,8 +3,11 @@ are missing, and the policy then reads raw numbers."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 
@@ -49,14 +52,42 @@ def require_statistics(loaded: LoadedPolicy, inputs: Collection[str]) -> None:
                         "lerobot's make_pre_post_processors).",
                     )
                 )
+            _require_sound(step, keys, loaded.name)
+
+
+def _require_sound(step: Any, keys: Collection[str], policy: str) -> None:
+    """Refuse statistics that are not finite, of another length than their feature, or turned."""
+    for key, names in _normalised(step, keys):
+        feature = step.features[key]
+        low, high = (torch.as_tensor(step.stats[key][name]).double() for name in names)
+        length = math.prod(feature.shape)
+        if not bool(torch.isfinite(low).all() and torch.isfinite(high).all()):
+            wrong = "NaN or infinite"
+        elif feature.type.name != "VISUAL" and {low.numel(), high.numel()} != {length}:
+            wrong = f"{low.numel()} and {high.numel()} numbers, and {length} to normalise"
+        elif bool(((high if "std" in names else high - low) < 0).any()):
+            wrong = "a spread below 0"
+        else:
+            continue
+        raise ConfigurationError(
+            complaint(
+                f"statistics {' and '.join(names)} of {key} that {policy} normalises by",
+                wrong,
+                f"finite, one number for each of {key}",
+                "Save the checkpoint again with the statistics of its own data set.",
+            )
+        )
 
 
 def _missing(step: Any, keys: Collection[str]) -> Iterator[str]:
+    for key, names in _normalised(step, keys):
+        known = step.stats.get(key, {})
+        yield from (f"{key}.{name}" for name in names if name not in known)
+
+
+def _normalised(step: Any, keys: Collection[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield what a step normalises, and the statistics that it does so by."""
     modes = {kind.name: mode.name for kind, mode in getattr(step, "norm_map", {}).items()}
     for key, feature in (getattr(step, "features", None) or {}).items():
-        if key not in keys:
-            continue
-        known = step.stats.get(key, {})
-        for name in NEEDED.get(modes.get(feature.type.name, ""), ()):
-            if name not in known:
-                yield f"{key}.{name}"
+        if key in keys and (names := NEEDED.get(modes.get(feature.type.name, ""), ())):
+            yield key, names

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import numpy as np
@@ -105,6 +106,10 @@ class CompiledEngine(PolicyEngine):
             ) from error
         self._graphs_made = _graphs()
         return shape
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        yield  # the warm-up tells what cannot be compiled from what cannot be run
 
     def inputs(self, frame: Mapping[str, np.ndarray], instruction: str) -> dict[str, Any]:
         batch = super().inputs(frame, instruction)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.json_document import parse_json
 from vla_sae_ros.policy.checkpoints.checkpoint_files import WEIGHTS
 from vla_sae_ros.policy.checkpoints.feature_match import InputFeature, Inputs
 from vla_sae_ros.policy.checkpoints.policy_id import policy_id_of
@@ -168,7 +169,7 @@ class Description:
         """
         path = folder / DESCRIPTION
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"{path} cannot be read: {error}. Export again.") from error
         got = content.pop("format", None) if isinstance(content, dict) else None

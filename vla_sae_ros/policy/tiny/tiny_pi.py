@@ -23,6 +23,7 @@ from lerobot.policies.pretrained import PreTrainedPolicy
 from lerobot.processor import TokenizerProcessorStep
 from torch import Tensor
 
+from vla_sae_ros.core.json_document import parse_json
 from vla_sae_ros.policy.checkpoints.checkpoint_files import name_relatively
 from vla_sae_ros.policy.tiny.tiny_smolvla import ACTION_DIM, CAMERA_KEYS, PICTURE_SIZE, STATE_DIM
 from vla_sae_ros.policy.tiny.tiny_tokenizer import train_tokenizer
@@ -141,7 +142,7 @@ def shrunken_as_saved(family: str, folder: Path) -> Iterator[None]:
     if not (folder / SIZES).is_file():
         yield
         return
-    size = PiSize(**json.loads((folder / SIZES).read_text(encoding="utf-8")))
+    size = PiSize(**parse_json((folder / SIZES).read_text(encoding="utf-8")))
     with shrunken(family, size):
         yield
 

@@ -62,8 +62,11 @@ def load_sae(folder: Path) -> TopKSAE:
     moments = {key: content[key] for key in _MOMENTS}
     check_tensors(moments, {key: (d_in,) for key in moments}, path)
     mean, deviation = (one.to(torch.float64) for one in moments.values())
-    if not bool((deviation >= 0).all()):
-        raise ConfigurationError(complaint(f"smallest activation_std in {path}", "negative", "0"))
+    if not bool(((deviation >= 0) & torch.isfinite(deviation)).all()):
+        lowest, highest = float(deviation.min()), float(deviation.max())
+        raise ConfigurationError(
+            complaint(f"activation_std in {path}", f"{lowest} to {highest}", "finite, from 0 on")
+        )
     weights: dict[str, Any] = {
         "W_enc": tensors["encoder.weight"].T,
         "b_enc": tensors["encoder.bias"],

@@ -98,14 +98,15 @@ def _top_k(
 ) -> TopKSAE:
     """Read a TopK autoencoder; older ones have no `threshold`, and none use it to encode."""
     tensors.pop("threshold", None)
-    check_tensors(tensors, {**_linear_shapes(shape, "b_dec"), "k": ()}, path)
+    check_tensors(tensors, {**_linear_shapes(shape, "b_dec"), "k": ()}, path, ("k",))
     return TopKSAE(**_linear(tensors, "b_dec"), k=_active(tensors, trainer, path))
 
 
 def _batch_top_k(
     tensors: dict[str, Tensor], shape: tuple[int, int], path: Path, trainer: dict[str, Any]
 ) -> BatchTopKSAE:
-    check_tensors(tensors, {**_linear_shapes(shape, "b_dec"), "k": (), "threshold": ()}, path)
+    shapes = {**_linear_shapes(shape, "b_dec"), "k": (), "threshold": ()}
+    check_tensors(tensors, shapes, path, ("k",))
     _active(tensors, trainer, path)
     return BatchTopKSAE(**_linear(tensors, "b_dec"), threshold=float(tensors["threshold"]))
 
@@ -115,7 +116,8 @@ def _matryoshka(
 ) -> BatchTopKSAE:
     """Read a Matryoshka BatchTopK autoencoder; its groups matter in training only."""
     tensors.pop("group_sizes", None)
-    check_tensors(tensors, {**_plain_shapes(shape), "k": (), "threshold": ()}, path)
+    shapes = {**_plain_shapes(shape), "k": (), "threshold": ()}
+    check_tensors(tensors, shapes, path, ("k",))
     _active(tensors, trainer, path)
     weights: dict[str, Any] = {name: tensors[name] for name in _plain_shapes(shape)}
     return BatchTopKSAE(**weights, threshold=float(tensors["threshold"]))
@@ -130,12 +132,12 @@ def _jump_relu(
 
 
 def _active(tensors: dict[str, Tensor], trainer: dict[str, Any], path: Path) -> int:
-    stored, said = int(tensors["k"]), trainer.get("k")
-    if stored != said:
+    stored, said = tensors["k"].item(), trainer.get("k")
+    if stored != said or stored != int(stored):
         raise ConfigurationError(
-            complaint(f"k in {CONFIG_FILE}", said, f"{stored}, as {path} says")
+            complaint(f"k in {CONFIG_FILE}", said, f"{stored}, as {path} says, a whole number")
         )
-    return stored
+    return int(stored)
 
 
 _READERS: dict[str, Reader] = {

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sae.files import (
+    FLOATS,
     check_tensors,
     field,
     read_json,
@@ -38,9 +39,9 @@ from vla_sae_ros.sae.kinds.topk import TopKSAE
 SCALER_FILE = "activation_scaler.json"
 
 _AVERAGE_NORM = "expected_average_only_in"
-_THRESHOLD = {"jumprelu": "threshold", "batchtopk": "topk_threshold"}
-_ARCHITECTURES = ("topk", "standard", "jumprelu", "batchtopk", "directions")
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_ONE_THRESHOLD = ("batchtopk", "matryoshka_batchtopk")  # as SAELens' training writes them
+_THRESHOLD = {"jumprelu": "threshold", **dict.fromkeys(_ONE_THRESHOLD, "topk_threshold")}
+_ARCHITECTURES = ("topk", "standard", "jumprelu", *_ONE_THRESHOLD, "directions")
 
 
 def load_sae(
@@ -109,10 +110,11 @@ def _scaling_factor(folder: Path) -> float:
             "missing. Copy it from the training's checkpoint, or call SAELens' "
             "fold_activation_norm_scaling_factor(factor) and save the SAE again."
         )
-    factor = read_json(path).get("scaling_factor")
-    if not isinstance(factor, float) or not 0 < factor < float("inf"):
-        raise ConfigurationError(complaint(f"scaling_factor in {path}", factor, "above 0"))
-    return factor
+    factor: Any = read_json(path).get("scaling_factor")
+    is_number = isinstance(factor, int | float) and not isinstance(factor, bool)
+    if not is_number or not 0 < factor < float("inf"):
+        raise ConfigurationError(complaint(f"scaling_factor in {path}", factor, "a number above 0"))
+    return float(factor)
 
 
 def _read_weights(path: Path, config: dict[str, Any]) -> dict[str, Tensor]:
@@ -120,11 +122,11 @@ def _read_weights(path: Path, config: dict[str, Any]) -> dict[str, Tensor]:
     d_in = field(config, "d_in", int, CONFIG_FILE)
     size = field(config, "d_sae", int, CONFIG_FILE)
     declared = field(config, "dtype", str, CONFIG_FILE, default="float32").removeprefix("torch.")
-    refuse_unless(f"dtype in {CONFIG_FILE}", declared, _DTYPES)
+    refuse_unless(f"dtype in {CONFIG_FILE}", declared, FLOATS)
     shapes = {"W_enc": (d_in, size), "b_enc": (size,), "W_dec": (size, d_in), "b_dec": (d_in,)}
     if config["architecture"] == "jumprelu":
         shapes["threshold"] = (size,)
-    if config["architecture"] == "batchtopk":
+    if config["architecture"] in _ONE_THRESHOLD:
         shapes["topk_threshold"] = ()
     if "pre_bias" in weights:
         shapes["pre_bias"] = (d_in,)

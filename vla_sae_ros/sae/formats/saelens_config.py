@@ -81,7 +81,7 @@ def check_keys(config: dict[str, Any]) -> None:
     unknown = sorted(
         key
         for key, value in config.items()
-        if key not in _HONOURED | _OF_NO_CODE and value not in (False, "", [], {})
+        if key not in _HONOURED | _OF_NO_CODE and value is not False and value not in ("", [], {})
     )
     if unknown:
         raise ConfigurationError(
@@ -106,8 +106,9 @@ def settle_activation(config: dict[str, Any]) -> None:
         config.setdefault("architecture", "standard")  # the only one before there was the key
     architecture = config.get("architecture")
     if architecture == "topk" and name in (None, "topk", "relu"):
-        if "k" in kwargs:
-            config.setdefault("k", kwargs["k"])
+        if "k" in kwargs and config.setdefault("k", kwargs["k"]) != kwargs["k"]:
+            said = f"k {config['k']} and activation_fn_kwargs {kwargs}"
+            raise ConfigurationError(complaint(f"k in {CONFIG_FILE}", said, "the same"))
         return
     if architecture == "standard" and name == "topk":
         config["architecture"], config["k"] = "topk", kwargs.get("k")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sae.files import (
     check_tensors,
     field,
@@ -14,6 +14,20 @@ from vla_sae_ros.sae.files import (
 )
 from vla_sae_ros.sae.kinds.saving import CONFIG_FILE, SPARSIFY_WEIGHTS
 from vla_sae_ros.sae.kinds.topk import TopKSAE
+
+_KNOWN = (
+    "activation",
+    "d_in",
+    "expansion_factor",
+    "k",
+    "multi_topk",
+    "normalize_decoder",
+    "num_latents",
+    "signed",
+    "skip_connection",
+    "transcode",
+)
+"""`multi_topk` and `normalize_decoder` are of the training only."""
 
 
 def load_sae(folder: Path) -> TopKSAE:
@@ -31,6 +45,17 @@ def load_sae(folder: Path) -> TopKSAE:
                 "one it reads, so its features have no direction in the residual stream it reads. "
                 "Take a plain sparse autoencoder."
             )
+    said = {key: value for key, value in config.items() if value is not None and value is not False}
+    unknown = sorted(said.keys() - set(_KNOWN))
+    if unknown:
+        raise ConfigurationError(
+            complaint(
+                f"Keys of {folder / CONFIG_FILE} that may change a code and are not known here",
+                {key: config[key] for key in unknown},
+                ", ".join(_KNOWN),
+                "If a key changes no code, remove it from the file.",
+            )
+        )
     refuse_unless("activation of the sparsify SAE", config.get("activation", "topk"), ("topk",))
     refuse_unless("signed of the sparsify SAE", config.get("signed", False), (False,))
     d_in = field(config, "d_in", int, CONFIG_FILE)

@@ -23,6 +23,7 @@ from vla_sae_ros.sae.shapes import (
     Residuals,
 )
 
+_LARGEST = 1e18  # products of two are finite in float32
 _FOLDABLE = 1e5  # float32 has seven digits
 LISTED_FEATURES = 128
 """Length of the list of active features where the architecture does not limit them itself."""
@@ -231,6 +232,8 @@ def _check_weights(weights: dict[str, Tensor], pre_bias: PerDimension | None) ->
         shape = tuple(weights["W_enc"].shape)
         raise ConfigurationError(complaint("shape of W_enc", shape, "(d_in, dictionary size)"))
     d_in, size = weights["W_enc"].shape
+    if not (d_in and size):
+        raise ConfigurationError(complaint("shape of W_enc", (d_in, size), "1 or more of each"))
     shapes = {"W_enc": (d_in, size), "W_dec": (size, d_in), "b_dec": (d_in,), "pre_bias": (d_in,)}
     given = weights if pre_bias is None else {**weights, "pre_bias": pre_bias}
     for name, weight in given.items():
@@ -244,6 +247,15 @@ def _check_weights(weights: dict[str, Tensor], pre_bias: PerDimension | None) ->
             raise ConfigurationError(
                 complaint(
                     f"number of NaN or infinite values in {name}", bad, 0, "Train the SAE again."
+                )
+            )
+        if float(weight.abs().max()) > _LARGEST:
+            raise ConfigurationError(
+                complaint(
+                    f"largest value in {name}",
+                    float(weight.abs().max()),
+                    f"up to {_LARGEST:g}: codes would not be finite",
+                    "Train the SAE again.",
                 )
             )
 

@@ -20,7 +20,7 @@ from vla_sae_ros.core.parameters import MAP_HELP
 from vla_sae_ros.core.picture_record import Quality, installed_record, write_picture_record
 from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.policy.batch_engine import BatchEngine
-from vla_sae_ros.policy.checkpoints.feature_match import read_map
+from vla_sae_ros.policy.checkpoints.feature_match import over, read_map
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import load_policy
@@ -205,7 +205,7 @@ def _run_side_by_side(
 ) -> int:
     benchmark, suite = _benchmark(args)
     contract = benchmark.contract(suite)
-    names = dict(contract.names) | read_map(args.map)
+    names = read_map(args.map, contract.names)
     spec = PolicySpec(policy.absolute(), args.device, args.threads, names)
     engine = BatchEngine(loaded, names)
     engine.observe(contract.offered, names)
@@ -304,12 +304,12 @@ def _source(args: argparse.Namespace, engine: PolicyEngine) -> EpisodeSource:
         from vla_sae_ros.study.collection.bag_source import BagSource
 
         contract = load_contract(args.contract or resource("config", "contracts", "libero.yaml"))
-        engine.observe(contract.offered, dict(contract.names) | given)
+        engine.observe(contract.offered, over(given, contract.names))
         return BagSource(args.bag, contract.observing(engine.input_features))
     benchmark, suite = _benchmark(args)
     trials = _trials(args, benchmark, suite)
     environment = benchmark.environment(suite)
-    engine.observe(offered_features(environment), own_names(environment) | given)
+    engine.observe(offered_features(environment), over(given, own_names(environment)))
     return SimulatedSource(environment, trials, args.every)
 
 

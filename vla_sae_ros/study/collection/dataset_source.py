@@ -16,6 +16,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 from vla_sae_ros.activations.source import Answer, PolicyQuery
 from vla_sae_ros.core.errors import ConfigurationError, ObservationError, complaint
+from vla_sae_ros.core.json_document import parse_json
 
 STATE, SUCCESS = "observation.state", "next.success"
 
@@ -164,7 +165,7 @@ def _description(folder: Path) -> dict[str, Any]:
             complaint("LeRobotDataset", str(folder), "a folder with meta/info.json")
         )
     try:
-        description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        description: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
         version, _ = description["codebase_version"], description["features"]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.json_document import parse_json
 from vla_sae_ros.core.whole_file import write_whole
 
 RELATED_FILE = "related.json"
@@ -58,7 +59,7 @@ def read_relatives(folder: Path, bundle_id: str) -> list[Relatives]:
     if not path.exists():
         return []
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         if content["format"] != _FORMAT:
             raise ValueError(f"not in format {_FORMAT}")
         if content["bundle_id"] != bundle_id:

@@ -33,7 +33,7 @@ def engine_for(args: argparse.Namespace, recorded: Facts) -> PolicyEngine:
     engine = PolicyEngine(loaded, [SaeBundle.load(bundle, device) for bundle in bundles])
     contract = contract_for(args)
     given = recorded.get("parameter.map", "") if args.map is None else args.map
-    engine.observe(contract.offered, dict(contract.names) | read_map(given))
+    engine.observe(contract.offered, read_map(given, contract.names))
     return engine
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from vla_sae_ros.policy.checkpoints.feature_match import over
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.sim.environment import Environment, FloatArray, Observation
@@ -38,7 +39,7 @@ class PolicyRunner:
         names: Mapping[str, str] = {},
     ) -> None:
         self._engine, self._environment = PolicyEngine(policy), environment
-        self._engine.observe(offered_features(environment), own_names(environment) | dict(names))
+        self._engine.observe(offered_features(environment), over(names, own_names(environment)))
         self._execute_steps = execute_steps
         self._chunk: np.ndarray = np.empty((0, 0))
         self.start("", 0)

@@ -291,7 +291,7 @@ def _run_side_by_side(
         )
     suite = trials[0].task.suite
     contract = benchmark_named(args.env, args.contract or "", args.render_quality).contract(suite)
-    names = dict(contract.names) | read_map(args.map)
+    names = read_map(args.map, contract.names)
     spec = PolicySpec(Path(args.policy).absolute(), names=names)
     answering = spec.open()
     answering.engine.observe(contract.offered, names)

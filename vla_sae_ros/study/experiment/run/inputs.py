@@ -13,6 +13,7 @@ from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.activations.format import EpisodeRecord
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.picture_record import Quality
+from vla_sae_ros.policy.checkpoints.feature_match import over
 from vla_sae_ros.policy.taps.directions import Vector
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sim.benchmark import benchmark_named
@@ -46,7 +47,7 @@ def inputs_of(
         env=study.env,
         suite=suite,
         contract=str(study.contract or ""),
-        names=tuple((dict(contract.names) | dict(names)).items()),
+        names=tuple(over(names, contract.names).items()),
     )
     setup = first.open()
     setup.check(contract)

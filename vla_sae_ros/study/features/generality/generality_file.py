@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.json_document import parse_json
 
 GENERALITY_FILE = "generality.json"
 
@@ -21,7 +21,7 @@ def read_generality(folder: Path, bundle_id: str) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         said = content["bundle_id"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.json_document import parse_json
 from vla_sae_ros.core.whole_file import write_whole
 from vla_sae_ros.study.features.labels.top_episodes import Peak
 
@@ -74,7 +75,7 @@ class Evidence:
         if not path.exists():
             return None
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_text(encoding="utf-8"))
             if content.pop("format") != _FORMAT:
                 raise ValueError(f"not in format {_FORMAT}")
             content["features"] = map(_feature, content["features"])

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.json_document import parse_json
 
 PROPOSALS_FILE = "proposals.jsonl"
 Moment = tuple[str, int]
@@ -92,7 +93,7 @@ def read_proposals(folder: Path, bundle_id: str) -> list[Proposal]:
 
 def _proposal(path: Path, number: int, line: str) -> Proposal:
     try:
-        content = json.loads(line)
+        content = parse_json(line)
         for name in ("shown", "contrast", "tested"):
             content[name] = tuple((str(episode), int(step)) for episode, step in content[name])
         for name in ("answers", "fires"):
