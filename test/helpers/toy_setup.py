@@ -24,6 +24,7 @@ from vla_sae_ros.core.yaml_document import parse_yaml
 from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.inference import NO_STEERING, Inference
 from vla_sae_ros.policy.taps.directions import Vector
+from vla_sae_ros.policy.taps.injection import Injection, check_groups
 from vla_sae_ros.policy.taps.tap import Tap
 from vla_sae_ros.policy.taps.tokens import Tokens
 from vla_sae_ros.sae import SaeBundle, TopKSAE
@@ -96,6 +97,12 @@ class ToyPolicy:
         self._taps = [
             Tap(SITES[one.card.site], one.sae, one.card.pooling == "mean") for one in bundles
         ]
+        self._injections: list[Injection] = []
+
+    def attach_injection(self, site: str, groups: Sequence[str] = ()) -> Injection:
+        injection = Injection(SITES[site], check_groups(SITES[site], groups))
+        self._injections.append(injection)
+        return injection
 
     def infer(
         self,
@@ -113,6 +120,10 @@ class ToyPolicy:
         if "left" in instruction:
             x[0, :, TO_X] = -0.5
         tokens = Tokens(lambda: {"action": torch.ones(1, TOKENS, dtype=torch.bool)})
+        for injection in self._injections:
+            injection.begin(tokens)
+            instead = injection(x)
+            x = x if instead is None else x + instead
         read = x
         for tap in self._taps:
             tap.begin(tokens, tuple(steering.edits.get(tap.site.name, ())), steering.cap)
@@ -127,7 +138,7 @@ class ToyPolicy:
         return Inference(action, lambda: tuple(one.readout() for one in readings), 0, False, 0.1)
 
     def close(self) -> None:
-        self._taps = []
+        self._taps, self._injections = [], []
 
 
 def toy_bundle() -> SaeBundle:
@@ -247,4 +258,5 @@ def toy_inputs(
         [[TASK]] * len(study.places),
         [init_states] * len(study.places),
         found,
+        donors=[[(TASK, one.init_state or 0) for one in each.donors] for each in study.injection],
     )

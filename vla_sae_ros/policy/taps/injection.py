@@ -39,6 +39,7 @@ class Injection:
         self._tokens: Tokens | None = None
         self._donor: Taken | None = None
         self._runs: list[dict[str, Tensor]] = []
+        self._ratios: list[float] = []
 
     def give(self, donor: Taken | None) -> None:
         """Let the next inference have this stream; None: its own."""
@@ -46,11 +47,17 @@ class Injection:
 
     def begin(self, tokens: Tokens) -> None:
         """Prepare for one inference."""
-        self._tokens, self._runs = tokens, []
+        self._tokens, self._runs, self._ratios = tokens, [], []
 
     def taken(self) -> Taken:
         """Return what passed in the last inference, before anything was replaced."""
         return Taken(tuple(self._runs))
+
+    @property
+    def ratio(self) -> float:
+        """Mean ||dx|| / ||x|| over the replaced tokens, the largest of the last inference's runs;
+        0 where it had its own stream."""
+        return max(self._ratios, default=0.0)
 
     def __call__(self, x: Tensor) -> Tensor | None:
         """See the stream x (1, T, d); return what turns it into the donor's, or None.
@@ -66,7 +73,7 @@ class Injection:
             return None
         if run >= len(self._donor.runs):
             raise _unlike(self.site.name, f"run {run + 1}", f"{len(self._donor.runs)} runs")
-        delta = torch.zeros_like(x)
+        delta, replaced = torch.zeros_like(x), torch.zeros(x.shape[1], dtype=torch.bool)
         for group, mask in masks.items():
             given, own = self._donor.runs[run][group], self._runs[-1][group]
             if given.shape != own.shape:
@@ -74,6 +81,9 @@ class Injection:
                     f"{group} tokens of {self.site.name}", len(own), f"{len(given)}, as the donor"
                 )
             delta[0, mask] = given.to(x) - own
+            replaced |= mask.cpu()
+        norms = [torch.linalg.vector_norm(one[0, replaced].float(), dim=-1) for one in (delta, x)]
+        self._ratios.append(float((norms[0] / norms[1]).mean()))
         return delta
 
 

@@ -11,9 +11,11 @@ from toy_setup import SITE, TO_X, UP, InProcess, ToySetupSpec, toy_inputs, toy_s
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.study.experiment.design.plan import make_plan
+from vla_sae_ros.study.experiment.measure.analysis import analyse
 from vla_sae_ros.study.experiment.measure.measured import measure
 from vla_sae_ros.study.experiment.records.files import ActingSteps, Trajectory
 from vla_sae_ros.study.experiment.records.table import Row, read_table
+from vla_sae_ros.study.experiment.report.verdict_rows import verdict_table
 from vla_sae_ros.study.experiment.run.evaluation import evaluate
 from vla_sae_ros.study.experiment.run.store import Store
 
@@ -120,6 +122,17 @@ def test_effects_are_measured_while_the_condition_let_it_act(tmp_path: Path) -> 
     height = [effect.name for effect in arm.effects].index("height")
     # Ten steps of 1 cm, looked at while they are taken: 5 cm on the mean; afterwards it is 10.
     assert np.nanmean(arm.values[:, height]) == pytest.approx(0.05, abs=0.011)
+
+
+def test_verdicts_of_several_windows_are_told_apart(tmp_path: Path) -> None:
+    when = {"reading": "height", "below": 0.27}
+    made(tmp_path, study_of({}, {"when": when}))
+    lines = verdict_table(analyse(tmp_path)).splitlines()
+    headings = [line for line in lines if line.endswith(":")]
+    assert headings == ["add:", "add, when {reading: height, below: 0.27}:"]
+    assert [line.split()[:4] for line in lines if not line.endswith(":")] == [
+        ["P2", SITE, ":", str(UP)]
+    ] * 2
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from vla_sae_ros.core.steering.preset import condition_text
 from vla_sae_ros.sae import SaeBundle
@@ -14,7 +15,7 @@ from vla_sae_ros.study.experiment.design.choice import (
     random_of_class,
     top_general,
 )
-from vla_sae_ros.study.experiment.design.settings import Change
+from vla_sae_ros.study.experiment.design.settings import Change, InjectedStream, Pair
 from vla_sae_ros.study.experiment.design.study_file import Study
 from vla_sae_ros.study.experiment.design.study_parts import WHOLE_EPISODE, Changes, Window
 
@@ -37,10 +38,13 @@ class Arm:
     hooked: bool = False
     instruction: str = ""
     noise: int = 0
+    injection: InjectedStream | None = None
 
     @property
     def name(self) -> str:
         """Return the arm in words; no other arm of the protocol has the same."""
+        if self.injection is not None:
+            return f"{self.injection.text} {self.dose}"
         if not self.changes:
             return {"prompt": f"prompt: {self.instruction}", "noise": f"noise +{self.noise}"}.get(
                 self.arm, self.arm
@@ -52,6 +56,8 @@ class Arm:
     @property
     def dose(self) -> str:
         """Return what the table's column `dose` says."""
+        if self.injection is not None:
+            return f"{self.injection.site} injection{window_words(self.window)}"
         if not self.changes:
             return ""
         one = self.changes[0]
@@ -172,6 +178,17 @@ class _Maker:
         label = self.labels.get(feature) or (entry.label if entry else "")
         kind = entry.feature_class if entry else ""
         return Arm(self.protocol, arm, (change,), (feature,), label, kind, window)
+
+
+def injection_arms(study: Study, donors: Sequence[Sequence[Pair]]) -> Iterator[Arm]:
+    """Yield the arms of P2 that have another episode's stream at a site.
+
+    donors: those of each entry of the study's `injection`.
+    """
+    for wanted, pairs in zip(study.injection, donors, strict=True):
+        for site, pair, window in product(wanted.sites, pairs, study.windows):
+            stream = InjectedStream(site, wanted.tokens, pair)
+            yield Arm("P2", "injection", window=window, injection=stream)
 
 
 def necessity_arms(study: Study, bundles: Mapping[str, SaeBundle]) -> Iterator[Arm]:

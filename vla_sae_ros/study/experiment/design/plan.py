@@ -18,6 +18,7 @@ from vla_sae_ros.study.experiment.design.arms import (
     EPISODES,
     Arm,
     baseline_arms,
+    injection_arms,
     latency_arms,
     layer_arms,
     necessity_arms,
@@ -26,7 +27,7 @@ from vla_sae_ros.study.experiment.design.arms import (
 from vla_sae_ros.study.experiment.design.choice import chosen
 from vla_sae_ros.study.experiment.design.settings import Pair, RunSettings
 from vla_sae_ros.study.experiment.design.study_file import Study
-from vla_sae_ros.study.experiment.design.study_parts import TaskSet
+from vla_sae_ros.study.experiment.design.study_parts import InjectionArms, TaskSet
 from vla_sae_ros.study.rollouts.trials import step_limit
 
 
@@ -44,7 +45,8 @@ class StudyInputs:
 
     bundles: by site. tasks, init_states: one entry per place of the study. mean_differences: site
     -> content id of its direction. render_quality, policy_batch, names: see RunSettings. readings:
-    kinds that conditions may use, see `core.steering.condition`.
+    kinds that conditions may use, see `core.steering.condition`. donors: task and initial state of
+    those of each entry of the study's `injection`.
     """
 
     policy_id: str
@@ -57,6 +59,7 @@ class StudyInputs:
     policy_batch: int = 1
     names: tuple[tuple[str, str], ...] = ()
     readings: frozenset[str] = frozenset(READINGS)
+    donors: Sequence[Sequence[tuple[NamedTask, int]]] = ()
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,13 @@ class _Planner:
         self._taps = {site: (site, bundle.bundle_id) for site, bundle in inputs.bundles.items()}
         self._traced = self._studied_features()
         self._starts = sorted(self._all_starts(), key=lambda start: start.round)
+        donating = list(self._donating())
+        self._donor_pairs = [[start.pair for start in starts] for starts in donating]
+        self._donors = {
+            start.pair: self._observed(start, study.execute_steps)
+            for starts in donating
+            for start in starts
+        }
 
     def runs(self) -> Iterator[PlannedRun]:
         protocols = self._study.protocols
@@ -125,6 +135,7 @@ class _Planner:
             observing = list(self._observing())
             sources = tuple(run.run_id for run in observing)
             yield from observing
+        yield from self._donors.values()
         for protocol in ("P5", "P1"):
             if protocol in protocols:
                 yield from self._looking(protocol, sources)
@@ -147,6 +158,8 @@ class _Planner:
             else:
                 yield from baseline_arms(study, protocol)
                 yield from steered
+                if protocol == "P2":
+                    yield from injection_arms(study, self._donor_pairs)
 
     def _rollout(self, start: _Start, arm: Arm) -> PlannedRun:
         study = self._study
@@ -160,8 +173,10 @@ class _Planner:
             study.execute_steps,
             study.cap,
             render_quality=self._inputs.render_quality,
-            policy_batch=self._inputs.policy_batch,
+            policy_batch=self._inputs.policy_batch if arm.injection is None else 1,
             names=self._inputs.names,
+            injection=arm.injection,
+            sources=() if arm.injection is None else (self._donors[arm.injection.donor].run_id,),
             **self._hooks(arm),
         )
         filmed = arm.arm in study.keep.videos and start.round < study.keep.pairs
@@ -169,29 +184,40 @@ class _Planner:
 
     def _observing(self) -> Iterator[PlannedRun]:
         """Yield the plain rollouts whose observations are looked at, enough for the count."""
-        wanted, study = self._study.observations, self._study
-        expected = 0
+        wanted, expected = self._study.observations, 0
         for start in self._starts:
             if expected >= wanted.count:
                 return
-            steps = self._limit(start)
             # A success ends an episode early: only half of its length is counted on.
-            expected += max(1, steps // wanted.every // 2)
-            settings = RunSettings(
-                "observations",
-                self._inputs.policy_id,
-                start.pair,
-                start.instruction,
-                (start.pair.seed,),
-                steps,
-                study.execute_steps,
-                study.cap,
-                every=wanted.every,
-                render_quality=self._inputs.render_quality,
-                policy_batch=self._inputs.policy_batch,
-                names=self._inputs.names,
-            )
-            yield PlannedRun(settings.run_id, settings, start.task, ())
+            expected += max(1, self._limit(start) // wanted.every // 2)
+            yield self._observed(start, wanted.every)
+
+    def _donating(self) -> Iterator[list[_Start]]:
+        """Yield the episodes whose streams are played into others, entry by entry."""
+        for wanted, found in zip(self._study.injection, self._inputs.donors, strict=True):
+            starts = []
+            for donor, (named, init_state) in zip(wanted.donors, found, strict=True):
+                pair = Pair(_place(named.task), named.name, init_state, donor.seed)
+                starts.append(_Start(pair, named.task, named.task.instruction, 0))
+            yield starts
+
+    def _observed(self, start: _Start, every: int) -> PlannedRun:
+        """Return the plain rollout of which every so many control steps are kept."""
+        settings = RunSettings(
+            "observations",
+            self._inputs.policy_id,
+            start.pair,
+            start.instruction,
+            (start.pair.seed,),
+            self._limit(start),
+            self._study.execute_steps,
+            self._study.cap,
+            every=every,
+            render_quality=self._inputs.render_quality,
+            policy_batch=self._inputs.policy_batch,
+            names=self._inputs.names,
+        )
+        return PlannedRun(settings.run_id, settings, start.task, ())
 
     def _limit(self, start: _Start) -> int:
         """Return how many control steps an episode has at most."""
@@ -286,6 +312,8 @@ def _check(study: Study, inputs: StudyInputs) -> None:
             raise ConfigurationError(
                 complaint(f"site that cannot be steered ({why})", site, allowed)
             )
+    for injection in study.injection:
+        _check_injection(injection, inputs)
     for window in study.windows:
         if window.when is not None:
             _check_condition(window.when, inputs)
@@ -293,6 +321,20 @@ def _check(study: Study, inputs: StudyInputs) -> None:
         if site not in inputs.sites:
             raise ConfigurationError(complaint("`layers.sites`", site, ", ".join(inputs.sites)))
     _check_strengths(study, inputs)
+
+
+def _check_injection(injection: InjectionArms, inputs: StudyInputs) -> None:
+    """Refuse a site or a group of tokens that cannot be replaced."""
+    for name in injection.sites:
+        site = inputs.sites.get(name)
+        if site is None or not site.can_steer:
+            why = "" if site is None else f" ({site.why_not})"
+            allowed = ", ".join(name for name, one in inputs.sites.items() if one.can_steer)
+            raise ConfigurationError(complaint(f"site of `injection`{why}", name, allowed))
+        unknown = sorted(set(injection.tokens) - set(site.token_groups))
+        if unknown:
+            allowed = ", ".join(site.token_groups)
+            raise ConfigurationError(complaint(f"`injection.tokens` at {name}", unknown, allowed))
 
 
 def _check_condition(when: Condition, inputs: StudyInputs) -> None:

@@ -12,7 +12,7 @@ from vla_sae_ros.study.experiment.design.study_parts import WHOLE_EPISODE, Windo
 
 _FORMAT = 1
 """Raise it when the same settings come to give other results."""
-_LATER = {"render_quality": "full", "policy_batch": 1, "names": ()}
+_LATER = {"render_quality": "full", "policy_batch": 1, "names": (), "injection": None}
 """What runs were before these were settings: left out, so that ids stay what they were."""
 
 
@@ -56,6 +56,24 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class InjectedStream:
+    """What of another episode a rollout has in the place of its own: its stream at a site.
+
+    tokens: the groups that are replaced; empty: all of the site. donor: the other episode.
+    """
+
+    site: str
+    tokens: tuple[str, ...]
+    donor: Pair
+
+    @property
+    def text(self) -> str:
+        """Return what the table's column `direction` says."""
+        tokens = f" {'+'.join(self.tokens)} tokens" if self.tokens else ""
+        return f"injection:{self.donor.text}{tokens}"
+
+
+@dataclass(frozen=True)
 class RunSettings:
     """Everything that decides one run.
 
@@ -64,9 +82,10 @@ class RunSettings:
     traced: (site, feature) whose activations are written down, of tapped sites.
     instruction: told to the policy. steps: control steps at most; how many observations in open
     loop; how many inferences in a latency run. every: control steps between kept observations.
-    sources: run ids of the observations that open loop and latency look at.
+    sources: run ids of the observations that open loop and latency look at, or of the donor's.
     render_quality: of the pictures. policy_batch: of how many simulations the policy infers for at
     once at most; a batch rounds otherwise than an inference alone. names: pairs of `--map`.
+    injection: of a rollout.
     """
 
     kind: str
@@ -86,6 +105,12 @@ class RunSettings:
     render_quality: Quality = "full"
     policy_batch: int = 1
     names: tuple[tuple[str, str], ...] = ()
+    injection: InjectedStream | None = None
+
+    @property
+    def needs_own_policy(self) -> bool:
+        """It is not made in a batch: its answers are timed, or it looks into single inferences."""
+        return self.kind == "latency" or self.injection is not None
 
     @property
     def run_id(self) -> str:

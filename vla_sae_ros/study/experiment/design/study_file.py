@@ -23,6 +23,7 @@ from vla_sae_ros.study.experiment.design.study_parts import (
     Changes,
     Controls,
     Features,
+    InjectionArms,
     Keep,
     Layers,
     MeanDifference,
@@ -70,6 +71,7 @@ class Study:
     controls: Controls = field(default_factory=Controls)
     prompt: str = ""
     mean_difference: MeanDifference | None = None
+    injection: tuple[InjectionArms, ...] = ()
     necessity: Necessity | None = None
     layers: Layers = field(default_factory=Layers)
     observations: Observations = field(default_factory=Observations)
@@ -117,6 +119,10 @@ class Study:
                 self.mean_difference,
                 "given with the arm mean_difference, and only with it",
             )
+        if ("injection" in self.arms) != bool(self.injection):
+            refuse("injection", self.injection, "given with the arm injection, and only with it")
+        if self.injection and "P2" not in self.protocols:
+            refuse("protocols with injection", self.protocols, "P2 among them: an episode")
         if ("P3" in self.protocols) != (self.necessity is not None):
             refuse("necessity", self.necessity, "given with the protocol P3, and only with it")
 

@@ -163,6 +163,42 @@ class MeanDifference:
 
 
 @dataclass(frozen=True)
+class Donor:
+    """An episode whose activations are played into others: a plain rollout, made anew.
+
+    task: one, "1" or "0:butter_1". suite: empty: that of the first place. init_state: None: the
+    first of the environment's for evaluation.
+    """
+
+    task: str
+    suite: str = ""
+    init_state: int | None = None
+    seed: int = EVALUATION_SEED
+
+    def __post_init__(self) -> None:
+        at_least("injection.donors.seed", self.seed, 0)
+        if self.init_state is not None:
+            at_least("injection.donors.init_state", self.init_state, 0)
+
+
+@dataclass(frozen=True)
+class InjectionArms:
+    """Arms "injection": every donor's stream at every one of the sites, one arm each.
+
+    tokens: groups of tokens that are replaced; empty: all of the site. Instructions of other
+    lengths have other numbers of language tokens, which cannot be replaced.
+    """
+
+    sites: tuple[str, ...]
+    donors: tuple[Donor, ...]
+    tokens: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("sites", "donors"):
+            at_least(f"injection.{name}, how many", len(getattr(self, name)), 1)
+
+
+@dataclass(frozen=True)
 class Necessity:
     """P3: so many features of the site are projected out together, in each of the three classes."""
 

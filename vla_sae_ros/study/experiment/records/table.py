@@ -51,6 +51,7 @@ ARMS = (
     "mean_difference",  # along the difference of mean activations between two kinds of episodes
     "prompt",  # no hook, another instruction
     "noise",  # no hook, another seed of the policy's noise: baseline against baseline
+    "injection",  # another episode's residual stream at a site in the place of its own
     "top_general",  # P3: several features projected out at once, as are the next two
     "random_general",
     "random_memorized",
@@ -74,6 +75,7 @@ class Row:
         feature_class: "general", "memorized", "dead" or "" from the catalogue.
         direction: "row:<feature>" (a decoder row, the feature's own or another's),
             "gaussian:<seed>:<number>" or "mean_difference:<content id>"; several are joined by "+".
+            Of an injection "injection:" and the donor's pair, and the tokens if not all.
         carrier: the feature whose activation sets the size of the change (clamp, scale, and add in
             observed maxima); -1 where the strength alone does (add in residual norms, project_out).
         mode: "clamp", "add", "scale" or "project_out". unit: "residual_norm" (fractions of the mean

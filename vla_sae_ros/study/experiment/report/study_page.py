@@ -30,6 +30,8 @@ from vla_sae_ros.study.experiment.report.videos import page_films
 from vla_sae_ros.study.experiment.report.wording import Scale, say_dose, say_feature, say_p
 from vla_sae_ros.study.pages.template import write_template_page
 
+_WITH_PATHS = ("feature", "random_alive", "mean_difference", "prompt", "injection", "noise")
+"""Arms whose paths can be chosen."""
 MOST_PATHS = 1500
 """Rollouts whose paths are on the page, about 0.6 kB each."""
 
@@ -62,10 +64,7 @@ def write_study_page(path: Path, analysis: Analysis, most_megabytes: float) -> N
     """Write the page; `most_megabytes` bounds its videos."""
     rows = analysis.rows
     steered = [
-        arm
-        for arm in analysis.arms
-        if arm.row.protocol == "P2"
-        and arm.row.arm in ("feature", "random_alive", "mean_difference", "prompt", "noise")
+        arm for arm in analysis.arms if arm.row.protocol == "P2" and arm.row.arm in _WITH_PATHS
     ]
     shown = _best_first(analysis, steered)
     write_template_page(

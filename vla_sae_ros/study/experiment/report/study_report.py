@@ -35,6 +35,8 @@ def write_study_report(
     write_study_page(page, analysis, most_frames)
     numbers = page.with_suffix(".json")
     write_numbers(numbers, analysis)
-    print(verdict_table(analysis))
+    told = verdict_table(analysis)
+    if told:
+        print(told)
     print(f"{numbers}: every finding and verdict as numbers.")
     print(f"{page}: {page.stat().st_size / 1e6:.1f} MB; it opens without a network.")

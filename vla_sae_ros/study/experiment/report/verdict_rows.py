@@ -88,15 +88,23 @@ def verdict_row(verdict: FeatureVerdict, protocol: str) -> VerdictRow:
 
 
 def verdict_table(analysis: Analysis) -> str:
-    """Return the verdicts as lines for a terminal."""
-    lines = []
-    for protocol, group in (("P2", analysis.closed), ("P1", analysis.opened)):
-        for one in (verdict_row(each, protocol) for each in group):
-            first = one.causal[0].text + f" ({one.causal[0].note})" if one.causal else ""
-            lines.append(
-                f"{protocol} {one.name:<18}{one.label or '-':<24}{one.symbol} "
-                f"{one.words:<17}{one.name_symbol} {one.name_words:<44}{first}".rstrip()
-            )
+    """Return the verdicts as lines for a terminal; of a study of several changes, which it is."""
+    judged = [
+        (protocol, verdict_row(each, protocol))
+        for protocol, group in (("P2", analysis.closed), ("P1", analysis.opened))
+        for each in group
+    ]
+    several = len({one.change for _, one in judged}) > 1
+    lines, before = [], ""
+    for protocol, one in sorted(judged, key=lambda each: each[1].change) if several else judged:
+        if several and one.change != before:
+            before = one.change
+            lines.append(f"{before}:")
+        first = one.causal[0].text + f" ({one.causal[0].note})" if one.causal else ""
+        lines.append(
+            f"{protocol} {one.name:<18}{one.label or '-':<24}{one.symbol} "
+            f"{one.words:<17}{one.name_symbol} {one.name_words:<44}{first}".rstrip()
+        )
     return "\n".join(lines)
 
 

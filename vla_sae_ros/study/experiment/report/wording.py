@@ -119,6 +119,9 @@ def say_arm(row: Row) -> str:
         return plain[row.arm]
     if row.arm == "prompt":
         return f"instruction “{row.instruction}”"
+    if row.arm == "injection":
+        donor = row.direction.removeprefix("injection:")
+        return ", ".join(filter(None, (f"{row.site} of {donor} injected", say_window(row))))
     who = {
         "feature": "feature",
         "random_alive": "random alive feature",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from vla_sae_ros.sim.environment import TaskSpec
 from vla_sae_ros.study.batches.jobs import Ask, Done, Players, Session
 from vla_sae_ros.study.experiment.design.settings import RunSettings
 from vla_sae_ros.study.experiment.records.outcome import Result
-from vla_sae_ros.study.experiment.run.questions import Answered, Asked
+from vla_sae_ros.study.experiment.run.questions import Answered, Asked, Look
 from vla_sae_ros.study.experiment.run.setup import Scene
 from vla_sae_ros.study.experiment.run.worker import Worker
 
@@ -37,7 +37,8 @@ class AskingSetup:
             self._scene = self._make_scene()
         return self._scene
 
-    def hooked(self, settings: RunSettings) -> AskingPolicy:
+    def hooked(self, settings: RunSettings, donor: Sequence[Look] = ()) -> AskingPolicy:
+        assert not settings.needs_own_policy and not donor  # evaluate makes these elsewhere
         assert self.ask is not None  # only a job that is played asks
         return AskingPolicy(self.ask)
 

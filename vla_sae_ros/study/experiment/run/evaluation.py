@@ -12,7 +12,7 @@ from vla_sae_ros.core.errors import RecordingError, complaint
 from vla_sae_ros.study.experiment.design.plan import Plan, PlannedRun
 from vla_sae_ros.study.experiment.records.table import write_table
 from vla_sae_ros.study.experiment.run.rows import rows_of
-from vla_sae_ros.study.experiment.run.store import Store
+from vla_sae_ros.study.experiment.run.store import LOST, Store
 from vla_sae_ros.study.experiment.run.worker_pool import Lost, WorkerPool, made_by
 
 TABLE_EVERY = 60.0
@@ -51,7 +51,8 @@ def evaluate(
         limit: make so many runs at most; 0: all.
         said: told about every worker that is lost.
         finished: told about every run that is kept.
-        alone: makes the latency runs, where `pool`'s share a policy; the caller closes it.
+        alone: makes the runs that need a policy of their own, where `pool`'s share one; the caller
+            closes it.
 
     Raises:
         RecordingError: observations that the rest needs could not be made.
@@ -64,9 +65,9 @@ def evaluate(
         later = [run for run in runs if run.settings.kind != "observations"]
         _check_sources(later, store)
         if alone is not None:
-            timed = [run for run in later if run.settings.kind == "latency"]
-            _make(timed, plan, store, alone, tally, said, finished)
-            later = [run for run in later if run.settings.kind != "latency"]
+            own = [run for run in later if run.settings.needs_own_policy]
+            _make(own, plan, store, alone, tally, said, finished)
+            later = [run for run in later if not run.settings.needs_own_policy]
         _make(later, plan, store, pool, tally, said, finished)
     finally:
         write_table(store.folder, rows_of(plan, store))
@@ -101,7 +102,15 @@ def _make(
 
 def _check_sources(runs: list[PlannedRun], store: Store) -> None:
     """Refuse to begin what cannot be answered for want of observations."""
-    sources = {source for run in runs for source in run.settings.sources}
+    injected = [run.settings for run in runs if run.settings.injection is not None]
+    lost = {source for one in injected for source in one.sources} - set(store.finished)
+    if lost:
+        raise RecordingError(
+            f"The donors' plain rollouts {', '.join(sorted(lost))} could not be made, and nothing "
+            f"can be injected without them. {LOST} says why; finished runs are kept."
+        )
+    looked = [run.settings for run in runs if run.settings.injection is None]
+    sources = {source for one in looked for source in one.sources}
     found = sum(store.finished[one].outcome.steps for one in sources if one in store.finished)
     looking = [run.settings for run in runs if run.settings.kind == "open_loop"]
     needed = max((one.steps for one in looking), default=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,8 @@ from vla_sae_ros.policy.taps.directions import (
 )
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.experiment.design.settings import Change, RunSettings
+from vla_sae_ros.study.experiment.run.injected import Injected
+from vla_sae_ros.study.experiment.run.questions import Look
 from vla_sae_ros.study.experiment.run.setup import HookedPolicy, Scene, Setup
 
 
@@ -80,9 +82,10 @@ class OwnSetup:
     def scene(self) -> Scene:
         return self._setup.scene()
 
-    def hooked(self, settings: RunSettings) -> Hooked:
+    def hooked(self, settings: RunSettings, donor: Sequence[Look] = ()) -> Hooked | Injected:
         found = wanted(self._setup, settings)
-        return Hooked(self._setup.hook(found.bundles), found)
+        policy = Hooked(self._setup.hook(found.bundles), found)
+        return policy if settings.injection is None else Injected(policy, settings.injection, donor)
 
     def close(self) -> None:
         self._setup.close()

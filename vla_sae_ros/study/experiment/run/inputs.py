@@ -16,12 +16,12 @@ from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.policy.checkpoints.feature_match import over
 from vla_sae_ros.policy.taps.directions import Vector
 from vla_sae_ros.resources import resource
-from vla_sae_ros.sim.benchmark import benchmark_named
+from vla_sae_ros.sim.benchmark import Benchmark, benchmark_named
 from vla_sae_ros.sim.conventions import known_readings
 from vla_sae_ros.sim.environment import TaskSpec
 from vla_sae_ros.study.experiment.design.plan import NamedTask, StudyInputs
 from vla_sae_ros.study.experiment.design.study_file import Study
-from vla_sae_ros.study.experiment.design.study_parts import MeanDifference
+from vla_sae_ros.study.experiment.design.study_parts import Donor, MeanDifference
 from vla_sae_ros.study.experiment.run.simulated_setup import SimulatedSetupSpec
 from vla_sae_ros.study.rollouts.trials import parse_range, parse_tasks
 
@@ -72,9 +72,23 @@ def inputs_of(
         render_quality,
         names=tuple(sorted(names.items())),
         readings=known_readings(contract),
+        donors=[
+            [_donor(one, suite, benchmark) for one in injection.donors]
+            for injection in study.injection
+        ],
     )
     by_id = {ids[site]: tuple(map(float, vector)) for site, vector in vectors.items()}
     return inputs, replace(first, vectors=by_id)
+
+
+def _donor(donor: Donor, suite: str, benchmark: Benchmark) -> tuple[NamedTask, int]:
+    """Return the task and the initial state of an episode that is played into others."""
+    tasks = parse_tasks(donor.suite or suite, donor.task, benchmark)
+    if len(tasks) != 1:
+        raise ConfigurationError(complaint("`injection.donors.task`", donor.task, "one task"))
+    first = parse_range(benchmark.init_states)[0]
+    state = first if donor.init_state is None else donor.init_state
+    return NamedTask(task_name(tasks[0]), tasks[0]), state
 
 
 def policy_of(study: Study) -> Path:

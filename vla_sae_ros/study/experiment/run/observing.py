@@ -16,6 +16,7 @@ from vla_sae_ros.study.experiment.design.settings import RunSettings
 from vla_sae_ros.study.experiment.records.files import Arrays
 from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.records.timing import Timed
+from vla_sae_ros.study.experiment.run.questions import Look
 from vla_sae_ros.study.experiment.run.recorder import actions_sha256
 from vla_sae_ros.study.experiment.run.rollouts import trial_of
 from vla_sae_ros.study.experiment.run.setup import RunSetup
@@ -65,17 +66,6 @@ class Observed(Arrays):
         ends = np.cumsum(self.widths)[:-1]
         values = [*self.pictures[number], *np.split(self.vectors[number], ends)]
         return dict(zip(map(str, self.keys), values, strict=True))
-
-
-@dataclass(frozen=True)
-class Look:
-    """One observation to answer. episode: its number among the sources."""
-
-    name: str
-    episode: int
-    frame: dict[str, np.ndarray]
-    instruction: str
-    step: int
 
 
 def run_observations(setup: RunSetup, settings: RunSettings, task: TaskSpec) -> Result:

@@ -13,7 +13,7 @@ from vla_sae_ros.study.experiment.design.settings import RunSettings
 from vla_sae_ros.study.experiment.records.files import Latency, Responses
 from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.records.timing import Timed
-from vla_sae_ros.study.experiment.run.observing import Look
+from vla_sae_ros.study.experiment.run.questions import Look
 from vla_sae_ros.study.experiment.run.recorder import HookTraces, actions_sha256
 from vla_sae_ros.study.experiment.run.setup import RunPolicy, RunSetup
 

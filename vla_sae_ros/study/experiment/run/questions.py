@@ -11,6 +11,17 @@ from vla_sae_ros.core.readout import SiteReadout
 
 
 @dataclass(frozen=True)
+class Look:
+    """One observation to answer. episode: its number among the sources."""
+
+    name: str
+    episode: int
+    frame: dict[str, np.ndarray]
+    instruction: str
+    step: int
+
+
+@dataclass(frozen=True)
 class Asked:
     """What a run asks the policy. acting: its changes act."""
 

@@ -15,6 +15,7 @@ from vla_sae_ros.study.experiment.design.settings import RunSettings
 from vla_sae_ros.study.experiment.records.outcome import Result
 from vla_sae_ros.study.experiment.records.timing import Timed
 from vla_sae_ros.study.experiment.run.acting import Acting
+from vla_sae_ros.study.experiment.run.questions import Look
 from vla_sae_ros.study.experiment.run.recorder import HookTraces, Recorder, actions_sha256
 from vla_sae_ros.study.experiment.run.setup import RunSetup
 from vla_sae_ros.study.plots.mp4 import write_mp4
@@ -23,9 +24,13 @@ from vla_sae_ros.study.rollouts.trials import Trial
 
 
 def run_rollout(
-    setup: RunSetup, settings: RunSettings, task: TaskSpec, filmed: bool = False
+    setup: RunSetup,
+    settings: RunSettings,
+    task: TaskSpec,
+    filmed: bool = False,
+    donor: Sequence[Look] = (),
 ) -> Result:
-    """Play one episode.
+    """Play one episode; donor: every inference of the episode that is played into it.
 
     Raises:
         SimulationError: the simulator failed; the setup cannot be trusted after that.
@@ -33,7 +38,7 @@ def run_rollout(
     timed = Timed()
     scene = setup.scene()
     recorder, traces = Recorder(scene, filmed), HookTraces(settings.traced)
-    policy, acting = setup.hooked(settings), Acting(recorder, settings.window)
+    policy, acting = setup.hooked(settings, donor), Acting(recorder, settings.window)
 
     def answer(query: PolicyQuery) -> np.ndarray:
         seed = (settings.noise_seeds[0], query.step)

@@ -73,13 +73,13 @@ def _rows(plan: Plan, run: PlannedRun, finished: Finished, software: str) -> Ite
 
 def _changed(arm: Arm) -> dict[str, Any]:
     """Return the columns about what was changed."""
-    first = arm.changes[0] if arm.changes else _NOTHING
+    first, injection = arm.changes[0] if arm.changes else _NOTHING, arm.injection
     return {
-        "site": first.site,
+        "site": first.site if injection is None else injection.site,
         "features": arm.features,
         "label": arm.label,
         "feature_class": arm.feature_class,
-        "direction": "+".join(one.direction for one in arm.changes),
+        "direction": injection.text if injection else "+".join(c.direction for c in arm.changes),
         "carrier": first.carrier,
         "mode": first.mode,
         "unit": first.unit,

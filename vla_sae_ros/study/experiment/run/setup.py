@@ -12,9 +12,11 @@ from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.inference import Inference
 from vla_sae_ros.sim.environment import Environment
 from vla_sae_ros.study.experiment.design.settings import RunSettings
+from vla_sae_ros.study.experiment.run.questions import Look
 
 if TYPE_CHECKING:  # where only simulators run there is no PyTorch
     from vla_sae_ros.policy.taps.directions import Vector
+    from vla_sae_ros.policy.taps.injection import Injection
     from vla_sae_ros.sae import SaeBundle
 
 
@@ -38,6 +40,10 @@ class HookedPolicy(Protocol):
         steering: Snapshot = ...,
     ) -> Inference:
         """Compute one action chunk."""
+        ...
+
+    def attach_injection(self, site: str, groups: Sequence[str] = ()) -> Injection:
+        """Return what keeps a site's stream and can put another in its place."""
         ...
 
     def close(self) -> None:
@@ -95,6 +101,15 @@ class RunPolicy(Protocol):
         ...
 
 
+class OwnPolicy(RunPolicy, Protocol):
+    """A policy of this process with what a run hooks onto it."""
+
+    @property
+    def policy(self) -> HookedPolicy:
+        """The policy itself."""
+        ...
+
+
 class RunSetup(Protocol):
     """What a run asks of its process: a world, and a policy that may be in another one."""
 
@@ -102,8 +117,8 @@ class RunSetup(Protocol):
         """Return the environment, made when it is first asked for."""
         ...
 
-    def hooked(self, settings: RunSettings) -> RunPolicy:
-        """Return the policy with what these settings hook onto it."""
+    def hooked(self, settings: RunSettings, donor: Sequence[Look] = ()) -> RunPolicy:
+        """Return the policy with what these settings hook onto it; donor: of an injection."""
         ...
 
     def close(self) -> None: ...

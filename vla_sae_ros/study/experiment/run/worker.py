@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from vla_sae_ros.sim.environment import TaskSpec
 from vla_sae_ros.study.experiment.design.settings import RunSettings
 from vla_sae_ros.study.experiment.records.outcome import Result
-from vla_sae_ros.study.experiment.run.observing import Look, looks, run_observations
+from vla_sae_ros.study.experiment.run.observing import looks, run_observations
 from vla_sae_ros.study.experiment.run.open_loop import run_latency, run_open_loop
+from vla_sae_ros.study.experiment.run.questions import Look
 from vla_sae_ros.study.experiment.run.rollouts import run_rollout
 from vla_sae_ros.study.experiment.run.setup import RunSetup
 from vla_sae_ros.study.experiment.run.store import file_of
@@ -19,7 +21,7 @@ class Worker:
 
     Args:
         setup: the worker closes it.
-        folder: of the study, where the observations for open loop lie.
+        folder: of the study, where the observations for open loop and of donors lie.
     """
 
     def __init__(self, setup: RunSetup, folder: Path) -> None:
@@ -35,7 +37,8 @@ class Worker:
         assert task is not None  # every rollout has one
         if settings.kind == "observations":
             return run_observations(self._setup, settings, task)
-        return run_rollout(self._setup, settings, task, filmed)
+        donor = self._looks(settings) if settings.injection is not None else ()
+        return run_rollout(self._setup, settings, task, filmed, donor)
 
     def close(self) -> None:
         """Free the setup."""
@@ -43,6 +46,7 @@ class Worker:
 
     def _looks(self, settings: RunSettings) -> list[Look]:
         count = settings.steps if settings.kind == "open_loop" else 1
+        count = sys.maxsize if settings.injection is not None else count
         if self._looked[:2] != (settings.sources, count):
             paths = [self._folder / file_of(run_id) for run_id in settings.sources]
             self._looked = (settings.sources, count, looks(paths, count))
