@@ -229,6 +229,43 @@ def copy_of(folder: Path, copied: Path) -> Path:
     return copied
 
 
+STATE = {"dtype": "float32", "shape": [8], "names": None}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"features": 5},
+        {"features": {"observation.state": "float32"}},
+        {"features": {"observation.state": {"shape": [8]}}},
+        *(
+            {"features": {"observation.state": STATE | {"shape": shape}}}
+            for shape in (None, 8, "8", [-8], [0], [True], [8.0], [None])
+        ),
+        {"codebase_version": None},
+        {"total_frames": 1.5},
+        {"total_frames": 10**20},
+        {"total_episodes": None},
+        {"fps": 0},
+        {"fps": None},
+        {"fps": "fast"},
+        {"fps": float("nan")},
+        {"fps": float("inf")},
+    ],
+    ids=str,
+)
+def test_a_description_of_something_else_is_refused_in_a_sentence(
+    data_set: Path, tmp_path: Path, change: dict[str, object]
+) -> None:
+    copied = copy_of(data_set, tmp_path / "set")
+    info = copied / "meta" / "info.json"
+    described = json.loads(info.read_text())
+    info.write_text(json.dumps(described | change))
+    with pytest.raises(ConfigurationError, match=r"info\.json|set"):
+        offered_features(copied)
+        DatasetSource(copied, ["observation.state"], 1)
+
+
 def test_a_data_set_without_its_data_is_refused_in_a_sentence(
     data_set: Path, tmp_path: Path
 ) -> None:

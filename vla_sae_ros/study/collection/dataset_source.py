@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -123,6 +124,8 @@ class DatasetSource:
         try:
             self._dataset = LeRobotDataset(folder.name, root=folder, video_backend=_video_backend())
             _index_tasks_by_text(self._dataset.meta)
+            self._rate = float(self._dataset.fps)
+            self._identity = f"data set {_content_id(self._dataset)}, every {every}"
         except Exception as error:  # lerobot raises anything, from KeyError to the hub's errors
             raise ConfigurationError(
                 f"lerobot cannot open the data set in {folder} ({type(error).__name__}: "
@@ -130,7 +133,8 @@ class DatasetSource:
             ) from error
         self._features, self._every = tuple(features), every
         self._count = min(self._dataset.num_episodes, episodes or self._dataset.num_episodes)
-        self._identity = f"data set {_content_id(self._dataset)}, every {every}"
+        if not 0 < self._rate < math.inf:
+            raise ConfigurationError(complaint(f"fps of {folder}", self._rate, "above 0"))
 
     @property
     def identity(self) -> str:
@@ -138,7 +142,7 @@ class DatasetSource:
 
     @property
     def control_rate(self) -> float:
-        return float(self._dataset.fps)
+        return self._rate
 
     @property
     def state_names(self) -> tuple[str, ...]:
@@ -166,8 +170,9 @@ def _description(folder: Path) -> dict[str, Any]:
         )
     try:
         description: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
-        version, _ = description["codebase_version"], description["features"]
-    except (ValueError, KeyError, TypeError) as error:
+        version = description["codebase_version"]
+        _check_features(description["features"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(
             f"{path} is no description of a data set ({type(error).__name__}: {error}). Copy the "
             "data set again."
@@ -183,6 +188,16 @@ def _description(folder: Path) -> dict[str, Any]:
             )
         )
     return description
+
+
+def _check_features(features: dict[str, dict[str, Any]]) -> None:
+    """Raise ValueError, KeyError, TypeError or AttributeError for what describes no features."""
+    for name, feature in features.items():
+        if feature["dtype"] in ("image", "video"):
+            continue
+        shape = feature["shape"]
+        if not isinstance(shape, list) or not all(type(n) is int and n > 0 for n in shape):
+            raise ValueError(f"shape of {name}: {shape!r}")
 
 
 def _video_backend() -> str:
