@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib.util
 import re
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vla_sae_ros import cli
-from vla_sae_ros.commands import Command
+from vla_sae_ros.commands import Command, leaves
 from vla_sae_ros.resources import software_version
 from vla_sae_ros.robot.check import robot_command
 from vla_sae_ros.study.bag_commands import verbs as bag
@@ -96,7 +97,7 @@ def test_a_path_that_the_system_refuses_is_one_line(
 def test_a_package_that_an_installation_set_lacks_is_named() -> None:
     program = (
         "import sys; sys.modules['mcap'] = None\n"
-        "from vla_sae_ros.cli import main; sys.exit(main(['bag', 'info', 'somewhere']))"
+        "from vla_sae_ros.cli import main; sys.exit(main(['bag', 'info', '.']))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
@@ -106,6 +107,88 @@ def test_a_package_that_an_installation_set_lacks_is_named() -> None:
         "vla-sae: this command needs the Python package mcap, which is not installed here. "
         "`make setup` without SET installs every package."
     ]
+
+
+AT_THE_DOOR = {
+    "sites /nope": "There is no policy folder /nope",
+    "rollout --policy /nope": "There is no policy folder /nope",
+    "collect out --sites a --policy=/nope": "There is no policy folder /nope",
+    "collect out --sites a --dataset /nope": "a folder with meta/info.json",
+    "collect out --sites a --bag /nope": "the folder of a bag",
+    "demos --out out --policy /nope": "There is no policy folder /nope",
+    "train-policy --demos /nope --out out": "no such folder",
+    "export /nope": "There is no policy folder /nope",
+    "train-sae /nope --out out": "/nope is not a folder of activations",
+    "convert /nope --policy p --site s --output o": "There is no SAE folder /nope",
+    "direct /nope --out out": "/nope is not a folder of activations",
+    "monitor fit /nope --out out": "/nope is not a folder of activations",
+    "monitor score /nope bag": "no such folder",
+    "substitute /nope": "Cannot read /nope/bundle.yaml",
+    "classify /nope activations": "Cannot read /nope/bundle.yaml",
+    "label /nope activations": "Cannot read /nope/bundle.yaml",
+    "relate /nope activations": "Cannot read /nope/bundle.yaml",
+    "heatmaps /nope activations": "Cannot read /nope/bundle.yaml",
+    "report /nope --out page.html": "no such folder",
+    "screen a --effect grip --activations /nope": "/nope is not a folder of activations",
+    "evaluate /nope": "no such file",
+    "verdicts /nope": "no such folder",
+    "notes --into /nope": "Cannot read /nope/bundle.yaml",
+    "bag info /nope": "the folder of a bag",
+    "bag replay /nope": "the folder of a bag",
+    "bag inject /nope": "the folder of a bag",
+    "bag plot /nope": "the folder of a bag",
+}
+
+
+def test_a_folder_that_is_not_there_is_told_before_anything_heavy_is_imported() -> None:
+    """One process runs them all: what the first imported would be there for the others."""
+    program = (
+        "import sys; from vla_sae_ros.cli import main\n"
+        f"for words in {list(AT_THE_DOOR)!r}:\n"
+        "    assert main(words.split()) in (1, 2)\n"
+        "    heavy = {'torch', 'lerobot', 'scipy', 'matplotlib', 'mujoco'} & set(sys.modules)\n"
+        "    assert not heavy, (words, heavy)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    told = done.stderr.splitlines()
+    for line, (words, said) in zip(told, AT_THE_DOOR.items(), strict=True):
+        command = " ".join(words.split()[: 2 if words.split()[0] in GROUPS else 1])
+        assert line.startswith(f"vla-sae {command}: ") and said in line
+
+
+OF_A_BAG = {"replay", "inject", "video", "rerun"}
+IN_LIBERO = {"demo", "demos", "substitute", "train-sae"}
+PAIRING = {"collect", "rollout", "evaluate"} | IN_LIBERO | OF_A_BAG
+"""Commands that give a policy what an environment, a data set or a bag shows."""
+READING_ITS_OWN = {"sites", "export", "convert", "heatmaps", "screen", "train-policy"}
+"""Commands with a policy that see nothing, or what was kept under the policy's own names."""
+
+
+def test_every_command_that_pairs_a_policy_with_pictures_takes_the_pairs() -> None:
+    taking, with_policy = set(), set()
+    for words, module in leaves(cli.COMMANDS, "vla-sae"):
+        parser = argparse.ArgumentParser()
+        module.add_arguments(parser)
+        names = {action.dest for action in parser._actions}
+        command = words.split()[-1]
+        taking |= {command} if "map" in names else set()
+        with_policy |= {command} if {"policy", "start_from"} & names else set()
+    assert taking == PAIRING
+    assert with_policy - PAIRING == READING_ITS_OWN
+
+
+def test_what_is_not_clearly_the_folder_is_left_to_the_command_itself(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["substitute", "--env-tasks", "/nope"])
+    assert "the following arguments are required: bundle" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as end:
+        cli.main(["bag", "info", "/nope", "--help"])
+    assert end.value.code == 0
 
 
 def test_help_imports_nothing_heavy() -> None:

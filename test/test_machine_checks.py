@@ -49,6 +49,7 @@ def test_dds_settings_are_told_and_small_shared_memory_has_a_remedy(monkeypatch,
     disk = SimpleNamespace(total=64 * 2**20)
     monkeypatch.setattr(machine_checks.shutil, "disk_usage", lambda _: disk)
     assert "UDPv4" in machine_checks.check_dds_settings(tmp_path).mend
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
     monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
     told = machine_checks.check_dds_settings(tmp_path)
     assert told.word == "ok" and "rmw_cyclonedds_cpp" in told.detail

@@ -8,10 +8,19 @@ import select
 import sys
 from collections.abc import Sequence
 
-from vla_sae_ros.commands import Command, add_commands, by_topic
+from vla_sae_ros.commands import FOLDERS, Command, Read, add_commands, by_topic
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, bounded
 from vla_sae_ros.environment import prepare
 from vla_sae_ros.resources import software_version
+
+POLICY = Read("--policy", FOLDERS, "require_policy")
+ACTIVATIONS = Read("--activations", "vla_sae_ros.activations.format", "Collection.load")
+OF_THE_BUNDLE = (
+    Read(0, FOLDERS, "require_bundle"),
+    Read(1, ACTIVATIONS.module, ACTIVATIONS.function),
+)
+"""A bundle, and activations of its policy."""
+INTO = Read("--into", FOLDERS, "require_bundle")
 
 TOPICS = {
     "Start here": (
@@ -45,6 +54,7 @@ TOPICS = {
             "notes",
             "vla_sae_ros.sae.notes_command",
             "show labels and notes that were given in the panel",
+            reads=(INTO,),
         ),
     ),
     "A robot": (
@@ -55,11 +65,13 @@ TOPICS = {
             "sites",
             "vla_sae_ros.policy.sites_command",
             "list the sites at which a policy can be read and steered",
+            reads=(Read(0, FOLDERS, "require_policy"),),
         ),
         Command(
             "rollout",
             "vla_sae_ros.study.rollouts.rollout",
             "measure a policy's success, without ROS",
+            reads=(POLICY,),
         ),
         Command(
             "contract",
@@ -70,34 +82,59 @@ TOPICS = {
             "demos",
             "vla_sae_ros.study.demonstrations.command",
             "make scripted LIBERO demonstrations",
+            reads=(POLICY,),
         ),
         Command(
             "train-policy",
             "vla_sae_ros.study.policy_training.train_policy",
             "train a policy from demonstrations",
+            reads=(
+                Read("--demos", FOLDERS, "require_folder"),
+                Read("--start-from", FOLDERS, "require_policy"),
+            ),
         ),
         Command(
             "export",
             "vla_sae_ros.policy.export.command",
             "export a policy with its SAEs for ONNX Runtime",
+            reads=(
+                Read(0, FOLDERS, "require_policy"),
+                Read("--bundles", FOLDERS, "require_bundle"),
+            ),
         ),
     ),
     "Features": (
         Command(
-            "collect", "vla_sae_ros.study.collection.collect", "collect a policy's activations"
+            "collect",
+            "vla_sae_ros.study.collection.collect",
+            "collect a policy's activations",
+            reads=(
+                POLICY,
+                Read(
+                    "--dataset",
+                    "vla_sae_ros.study.collection.dataset_description",
+                    "offered_features",
+                ),
+                Read("--bag", FOLDERS, "require_bag"),
+            ),
         ),
         Command(
-            "train-sae", "vla_sae_ros.study.autoencoders.train_sae", "train a sparse autoencoder"
+            "train-sae",
+            "vla_sae_ros.study.autoencoders.train_sae",
+            "train a sparse autoencoder",
+            reads=(Read(0, ACTIVATIONS.module, ACTIVATIONS.function), POLICY),
         ),
         Command(
             "convert",
             "vla_sae_ros.study.autoencoders.convert_sae",
             "make a bundle from an SAE of another library",
+            reads=(Read(0, FOLDERS, "require_sae"), POLICY, ACTIVATIONS),
         ),
         Command(
             "direct",
             "vla_sae_ros.study.directions.command",
             "compute mean differences and probes, to steer like features",
+            reads=(Read(0, ACTIVATIONS.module, ACTIVATIONS.function),),
         ),
         Command(
             "monitor",
@@ -108,31 +145,37 @@ TOPICS = {
             "substitute",
             "vla_sae_ros.study.autoencoders.substitute",
             "measure success with an SAE's reconstruction",
+            reads=(Read(0, FOLDERS, "require_bundle"), POLICY),
         ),
         Command(
             "classify",
             "vla_sae_ros.study.features.generality.classify",
             "classify features as general or memorized",
+            reads=OF_THE_BUNDLE,
         ),
         Command(
             "label",
             "vla_sae_ros.study.features.labels.label",
             "name features by the variables that they follow",
+            reads=OF_THE_BUNDLE,
         ),
         Command(
             "relate",
             "vla_sae_ros.study.features.relate",
             "which features fire together, in one SAE or in two",
+            reads=OF_THE_BUNDLE,
         ),
         Command(
             "heatmaps",
             "vla_sae_ros.study.features.heatmaps",
             "show where in the pictures features are active",
+            reads=(*OF_THE_BUNDLE, POLICY),
         ),
         Command(
             "report",
             "vla_sae_ros.study.reports.report",
             "write one HTML page about a bundle and its features",
+            reads=(Read(0, FOLDERS, "require_folder"), ACTIVATIONS),
         ),
     ),
     "Steering experiments": (
@@ -140,12 +183,19 @@ TOPICS = {
             "screen",
             "vla_sae_ros.study.screen.command",
             "rank features by their effect on the actions",
+            reads=(ACTIVATIONS, POLICY),
         ),
-        Command("evaluate", "vla_sae_ros.study.experiment.command", "run a steering experiment"),
+        Command(
+            "evaluate",
+            "vla_sae_ros.study.experiment.command",
+            "run a steering experiment",
+            reads=(Read(0, FOLDERS, "require_file"),),
+        ),
         Command(
             "verdicts",
             "vla_sae_ros.study.experiment.verdicts_command",
             "show a study's verdicts on features; write them into bundles",
+            reads=(Read(0, FOLDERS, "require_folder"), INTO),
         ),
     ),
 }
@@ -184,22 +234,30 @@ def _run(given: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {software_version()}")
-    add_commands(parser, COMMANDS, given, listed=False)
+    try:
+        add_commands(parser, COMMANDS, given, listed=False)
+    except (VlaSaeError, OSError) as error:  # before there is a command
+        return _told(getattr(error, "__notes__", [parser.prog])[0], error)
     parsed = parser.parse_args(given)
     try:
         return int(parsed.run(parsed))
-    except VlaSaeError as error:
-        print(f"{parsed.prog}: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ConfigurationError) else 1
-    except OSError as error:
-        if error.filename is None or isinstance(error, BrokenPipeError):
-            raise
-        name = bounded(os.fsdecode(error.filename), 200)
-        print(f"{parsed.prog}: {error.strerror}: {name}", file=sys.stderr)
-        return 1
+    except (VlaSaeError, OSError) as error:
+        return _told(parsed.prog, error)
     except KeyboardInterrupt:
         print(f"{parsed.prog}: interrupted", file=sys.stderr)
         return 130
+
+
+def _told(command: str, error: VlaSaeError | OSError) -> int:
+    """Print an error in a line and return the exit status; raises an error that names no file."""
+    if isinstance(error, OSError):
+        if error.filename is None or isinstance(error, BrokenPipeError):
+            raise error
+        name = bounded(os.fsdecode(error.filename), 200)
+        print(f"{command}: {error.strerror}: {name}", file=sys.stderr)
+        return 1
+    print(f"{command}: {error}", file=sys.stderr)
+    return 2 if isinstance(error, ConfigurationError) else 1
 
 
 def _not_installed(error: ModuleNotFoundError) -> int:

@@ -6,7 +6,50 @@ import argparse
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+FOLDERS = "vla_sae_ros.core.folders"
+"""Where most of the functions of `Read` are."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """A folder or file that a command reads, and the function that refuses it by its path."""
+
+    argument: str | int
+    """An option, all of whose values are meant, or the number of a word after the command."""
+    module: str
+    function: str
+
+    def check(self, given: Sequence[str]) -> None:
+        """Refuse what is named and cannot be read; what is not clearly named is left alone.
+
+        Raises:
+            VlaSaeError: as the function does.
+        """
+        for value in self._values(given):
+            function: Any = importlib.import_module(self.module)
+            for name in self.function.split("."):
+                function = getattr(function, name)
+            function(Path(value))
+
+    def _values(self, given: Sequence[str]) -> Sequence[str]:
+        first = list(takewhile(_is_no_option, given))
+        if isinstance(self.argument, int):
+            return first[self.argument : self.argument + 1]
+        for place, word in enumerate(given):
+            if word == self.argument:
+                return list(takewhile(_is_no_option, given[place + 1 :]))
+            if word.startswith(f"{self.argument}="):
+                return [word.partition("=")[2]]
+        return []
+
+
+def _is_no_option(word: str) -> bool:
+    return not word.startswith("-")
 
 
 @dataclass(frozen=True)
@@ -20,6 +63,8 @@ class Command:
     name: str
     module: str
     summary: str
+    reads: tuple[Read, ...] = ()
+    """What is looked for before the module is imported."""
 
 
 def by_topic(topics: Mapping[str, Sequence[Command]]) -> str:
@@ -60,6 +105,9 @@ def add_commands(
 
     Args:
         listed: list the commands in the parser's help; otherwise its epilog does.
+
+    Raises:
+        VlaSaeError: what the chosen command reads cannot be read; a note says which command.
     """
     subparsers = parser.add_subparsers(metavar="command", required=True)
     place = next((i for i, word in enumerate(given) if not word.startswith("-")), len(given))
@@ -70,7 +118,19 @@ def add_commands(
             else subparsers.add_parser(command.name, description=command.summary)
         )
         if command.name in given[place : place + 1]:
-            _fill(subparser, importlib.import_module(command.module), given[place + 1 :])
+            rest = given[place + 1 :]
+            if not {"-h", "--help"} & set(rest):
+                _check(command, rest, subparser.prog)
+            _fill(subparser, importlib.import_module(command.module), rest)
+
+
+def _check(command: Command, given: Sequence[str], words: str) -> None:
+    try:
+        for read in command.reads:
+            read.check(given)
+    except Exception as error:
+        error.add_note(words)
+        raise
 
 
 def _fill(parser: argparse.ArgumentParser, module: ModuleType, given: Sequence[str]) -> None:

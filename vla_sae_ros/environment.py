@@ -88,6 +88,41 @@ def check_domain() -> None:
         )
 
 
+MIDDLEWARES = Path("share", "ament_index", "resource_index", "rmw_typesupport")
+"""Folder in a prefix of ROS packages: an entry for every middleware that is installed there."""
+
+
+def check_middleware() -> None:
+    """Check RMW_IMPLEMENTATION before rclpy is imported, which would end the process.
+
+    Raises:
+        ConfigurationError: it names a middleware that is not installed.
+    """
+    given = os.environ.get("RMW_IMPLEMENTATION", "")
+    prefixes = filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))
+    entries = {entry.name for prefix in prefixes for entry in Path(prefix, MIDDLEWARES).glob("*")}
+    installed = sorted(entries - {"rmw_implementation"})  # loads one of the others
+    if given and installed and given not in installed:
+        raise ConfigurationError(
+            complaint(
+                "RMW_IMPLEMENTATION",
+                given,
+                ", ".join(installed),
+                "Install that middleware, or unset the variable.",
+            )
+        )
+
+
+def prepare_ros() -> None:
+    """Prepare the environment of what imports rclpy.
+
+    Raises:
+        ConfigurationError: see `check_middleware`.
+    """
+    prepare()
+    check_middleware()
+
+
 ROS_PYTHON_PACKAGES = "ros-python"
 """Folder in the environment of `make ros`: what ROS's own Python needs beside apt's packages."""
 

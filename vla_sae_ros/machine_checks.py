@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vla_sae_ros.environment import check_domain
+from vla_sae_ros.environment import check_domain, check_middleware
 from vla_sae_ros.resources import source_folder
 
 TRIAL_SECONDS = 60
@@ -79,6 +79,7 @@ def gpus() -> str:
 def check_dds_settings(shared_memory: Path = Path("/dev/shm")) -> Finding:
     """How far ROS looks for others, by which middleware, and the room that it has."""
     check_domain()
+    check_middleware()
     middleware = os.environ.get("RMW_IMPLEMENTATION") or "default middleware (Fast DDS)"
     reach = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE") or "SUBNET"
     text = f"{middleware}, domain {os.environ.get('ROS_DOMAIN_ID') or 0}, discovery {reach}"

@@ -17,6 +17,7 @@ from vla_sae_ros.bags.storage.recorded_types import RecordedType
 from vla_sae_ros.bags.storage.rosbags_bag import RosbagsBag
 from vla_sae_ros.bags.system import WIRE_TYPES, full_name, namespaces
 from vla_sae_ros.core.errors import RecordingError, complaint
+from vla_sae_ros.core.folders import require_bag
 
 ODD_TEXT = "a text is no UTF-8; its wrong letters are shown as ?"
 
@@ -190,8 +191,7 @@ def messages(bag: OpenedBag, name: str) -> Iterator[tuple[int, Any]]:
 
 
 def _storage(folder: Path, metadata: Metadata, findings: Findings) -> McapBag | RosbagsBag:
-    if not folder.is_dir():
-        raise RecordingError(complaint("no such folder", str(folder), "the folder of a bag"))
+    require_bag(folder)
     there = {path.name: path for path in sorted(folder.glob("*.mcap"))}
     missing = [name for name in metadata.files if not (folder / name).exists()]
     for name in missing:

@@ -1,5 +1,5 @@
 """Clients of a running system: for scripts, and `vla-sae run`, `steer` and `record`."""
 
-from vla_sae_ros.environment import prepare
+from vla_sae_ros.environment import prepare_ros
 
-prepare()
+prepare_ros()

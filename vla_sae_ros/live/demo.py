@@ -19,6 +19,7 @@ from vla_sae_ros.bags.episode_trace import EpisodeTrace
 from vla_sae_ros.bags.reading import Bag, read_bag
 from vla_sae_ros.clients.client import Client
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.parameters import MAP_HELP
 from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.core.steering import format_preset
 from vla_sae_ros.core.terminal import plain_console
@@ -53,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy", default="", help="folder of another policy; its bundles are beside it in sae/"
     )
+    parser.add_argument("--map", default="", metavar="OFFERED=POLICY,...", help=MAP_HELP)
     parser.add_argument(
         "--task", type=int, help="another task of the suite; default: the settings' own"
     )
@@ -89,6 +91,7 @@ def _roll_out(
             "suite": settings.suite,
             "task": settings.task,
             "policy": args.policy,
+            "map": args.map,
             "autorun": False,
             "panel": _has_screen() if args.panel == "auto" else args.panel == "yes",
         }

@@ -15,6 +15,7 @@ from lerobot.policies.pretrained import PreTrainedPolicy
 from lerobot.utils.import_utils import register_third_party_plugins
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.folders import require_policy
 from vla_sae_ros.core.json_document import parse_json
 from vla_sae_ros.policy.checkpoints.checkpoint_files import (
     ACTION_TOKENIZER_STEP,
@@ -159,11 +160,7 @@ def _refusal_within(error: BaseException | None) -> ConfigurationError | None:
 
 
 def _require_files(folder: Path) -> None:
-    if not folder.is_dir():
-        raise ConfigurationError(
-            f"There is no policy folder {folder}. Name a folder that holds {CONFIG}, {WEIGHTS} and "
-            "the processor files of a lerobot checkpoint."
-        )
+    require_policy(folder)
     refuse_foreign(folder)
     if is_adapter(folder):
         _require_base(folder)

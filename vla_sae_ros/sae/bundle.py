@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import yaml
 
+from vla_sae_ros.core import folders
 from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.settings import read_settings
@@ -22,7 +23,7 @@ from vla_sae_ros.core.yaml_document import read_yaml
 from vla_sae_ros.sae.formats.saelens import load_sae
 from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
 
-BUNDLE_FILE = "bundle.yaml"
+BUNDLE_FILE = folders.BUNDLE_FILE
 POOLINGS = ("mean", "token")
 KINDS = ("sae", "directions")
 BESIDE_THE_SAE = ".directions"
@@ -232,11 +233,7 @@ class _CardFile(BundleCard):
 
 
 def _read_card(path: Path) -> BundleCard:
-    if not path.is_file():
-        raise ConfigurationError(
-            f"Cannot read {path}: there is no such file. A bundle folder holds {BUNDLE_FILE}, "
-            f"{CATALOGUE_FILE} and the SAE's files."
-        )
+    folders.require_bundle(path.parent)
     document = read_yaml(path)
     try:
         card = read_settings(_CardFile, document, "the card of a bundle")

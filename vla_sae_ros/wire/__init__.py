@@ -1,5 +1,5 @@
 """What nodes, clients and panel share of the wire: QoS profiles and message conversions."""
 
-from vla_sae_ros.environment import prepare
+from vla_sae_ros.environment import prepare_ros
 
-prepare()
+prepare_ros()

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lerobot.configs.types import FeatureType, PolicyFeature
 from observed_episodes import SITE, collect_observed, train_sae_arguments
 from perfect_bundle import perfect
+from tiny_families import statistics
 
 from vla_sae_ros.cli import main
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.policy.loading import load_policy
+from vla_sae_ros.policy.tiny.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim import libero
 from vla_sae_ros.sim.environment import Layout, Observation, StepResult, TaskSpec
@@ -168,6 +172,28 @@ def test_substitute_adds_the_numbers_to_a_bundle_that_exists_and_changes_nothing
     assert replace(card, metrics=bundle.card.metrics) == bundle.card
     after = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert {name for name in after if after[name] != before.get(name)} == {"bundle.yaml"}
+
+
+def test_a_policy_s_other_names_of_the_cameras_are_told_with_map(
+    tmp_path: Path, make_bundle: Callable[..., SaeBundle], monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    cameras = [f"observation.images.camera{number}" for number in (1, 2)]
+    features = {one: PolicyFeature(FeatureType.VISUAL, (3, 64, 64)) for one in cameras}
+    features["observation.state"] = PolicyFeature(FeatureType.STATE, (8,))
+    other = build_tiny_pi("pi05", PiSize(), input_features=features)
+    save_tiny_pi(other, PiSize(), statistics(), tmp_path / "policy")
+    make_bundle(load_policy(tmp_path / "policy"), SITE).save(tmp_path / "sae")
+    environments = in_the_place_of_libero(monkeypatch)
+    asked = ["substitute", str(tmp_path / "sae"), "--policy", str(tmp_path / "policy")]
+    asked += ["--env-episodes", "1"]
+    assert main(asked) == 2
+    refusal = capsys.readouterr().err
+    assert environments[-1].resets == [], "nothing was started"
+    advice = refusal.partition("--map ")[2].split()[0]
+    assert advice == f"agentview={cameras[0]},wrist={cameras[1]}"
+    assert main([*asked, "--map", advice]) == 0
+    assert "success_plain" in SaeBundle.load(tmp_path / "sae").card.metrics
+    assert main([*asked, "--map", "agentview"]) == 2
 
 
 def in_the_place_of_libero(monkeypatch: pytest.MonkeyPatch) -> list[FakeEnvironment]:

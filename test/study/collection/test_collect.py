@@ -36,7 +36,8 @@ from vla_sae_ros.sim.environment import Layout
 from vla_sae_ros.study.collection import activation_collection
 from vla_sae_ros.study.collection.activation_collection import ActivationCollection, Tally
 from vla_sae_ros.study.collection.bag_source import BagSource
-from vla_sae_ros.study.collection.dataset_source import DatasetSource, offered_features
+from vla_sae_ros.study.collection.dataset_description import offered_features
+from vla_sae_ros.study.collection.dataset_source import DatasetSource
 from vla_sae_ros.study.collection.simulated_source import (
     PlannedEpisode,
     SimulatedSource,

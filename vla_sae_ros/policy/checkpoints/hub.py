@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.folders import HUB_ID
 
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 HUB_WORDS = ("huggingface.co", "offline", "hf_hub_offline", "connection")
 

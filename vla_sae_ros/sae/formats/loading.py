@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.folders import require_sae
 from vla_sae_ros.sae.formats import action_atlas, dictionary_learning, drvla, saelens, sparsify
 from vla_sae_ros.sae.kinds.saving import SAELENS_WEIGHTS, SPARSIFY_WEIGHTS
 from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
@@ -60,8 +61,7 @@ def load(
 
 def detect(folder: Path) -> Format:
     """Return the format whose files `folder` holds. Raises ConfigurationError for none or many."""
-    if not folder.is_dir():
-        raise ConfigurationError(f"There is no SAE folder {folder}.")
+    require_sae(folder)
     found = [known for known in FORMATS if known.weights_in(folder)]
     if len(found) == 1:
         return found[0]

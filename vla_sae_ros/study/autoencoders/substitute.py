@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vla_sae_ros.core.parameters import MAP_HELP
+from vla_sae_ros.policy.checkpoints.feature_match import read_map
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sae import SaeBundle
@@ -28,13 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--env-episodes", type=int, default=10, help="episodes per task; init states 40-49"
     )
     parser.add_argument("--policy", type=Path, help="policy; default: the demonstration policy")
+    parser.add_argument("--map", default="", metavar="OFFERED=POLICY,...", help=MAP_HELP)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print, and write the numbers into the bundle's card; return the exit status."""
+    names = read_map(args.map)
     bundle = SaeBundle.load(args.bundle)
     trials = substitution_trials(args.env, args.env_tasks, args.env_episodes)
     loaded = load_policy(args.policy or resource("models", "demo", "policy"))
-    effect = in_libero(loaded, bundle, trials)
+    effect = in_libero(loaded, bundle, trials, names)
     with_effect(bundle, effect).card.save(args.bundle)
     return 0

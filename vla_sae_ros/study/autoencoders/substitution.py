@@ -6,7 +6,7 @@ Measured over kept observations (how much the actions change) or in LIBERO (that
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -18,6 +18,7 @@ from vla_sae_ros.activations.observations import observed_steps, read_observatio
 from vla_sae_ros.activations.source import Answer, PolicyQuery
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.progress import CommandProgress
+from vla_sae_ros.policy.checkpoints.feature_match import over, read_map
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import load_policy
@@ -27,6 +28,7 @@ from vla_sae_ros.sim.environment import Environment, Layout
 from vla_sae_ros.sim.splits import EVALUATION_INIT_STATES
 from vla_sae_ros.study.rollouts.outcomes import wilson_interval
 from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS, play_trial
+from vla_sae_ros.study.rollouts.simulated import offered_features, own_names
 from vla_sae_ros.study.rollouts.trials import Trial, parse_tasks, plan_trials
 
 
@@ -108,6 +110,12 @@ class SubstitutedPolicy:
         self._differences: list[float] = []
         self._chunks: list[np.ndarray] = []
 
+    def observe(
+        self, offered: Mapping[str, tuple[int, ...] | None], names: Mapping[str, str]
+    ) -> None:
+        """Take frames that bear these names from now on; see `match_features`."""
+        self._engine.observe(offered, names)
+
     def close(self) -> None:
         """Take everything off the policy."""
         self._engine.close()
@@ -182,11 +190,13 @@ def in_environment(
     environment: Environment,
     trials: Sequence[Trial],
     execute_steps: int = EXECUTE_STEPS,
+    names: Mapping[str, str] = {},
 ) -> SubstitutionEffect:
     """Run every trial plain, comparing actions at each inference, and once with reconstructions.
 
     Raises:
-        ConfigurationError: the bundle does not fit the policy.
+        ConfigurationError: the bundle does not fit the policy, or the policy reads what the
+            environment does not show; `names` may say what it calls it (`--map`).
     """
     policy = SubstitutedPolicy(loaded, bundle)
 
@@ -200,6 +210,7 @@ def in_environment(
         return successes
 
     try:
+        policy.observe(offered_features(environment), over(names, own_names(environment)))
         plain = solved(policy.compare, "episodes, plain")
         substituted = solved(
             partial(policy.infer, substituted=True), "episodes, with the reconstruction"
@@ -210,14 +221,17 @@ def in_environment(
 
 
 def in_libero(
-    loaded: LoadedPolicy, bundle: SaeBundle, trials: Sequence[Trial]
+    loaded: LoadedPolicy,
+    bundle: SaeBundle,
+    trials: Sequence[Trial],
+    names: Mapping[str, str] = {},
 ) -> SubstitutionEffect:
     """Run every trial in LIBERO, plain and with reconstructions; see `in_environment`."""
     from vla_sae_ros.sim.libero import LiberoEnvironment  # only here is a simulator needed
 
     environment = LiberoEnvironment()
     try:
-        return in_environment(loaded, bundle, environment, trials)
+        return in_environment(loaded, bundle, environment, trials, names=names)
     finally:
         environment.close()
 
@@ -243,8 +257,9 @@ def measurement(args: argparse.Namespace, dataset: ActivationDataset, seed: int)
     """
     if args.env:
         trials = substitution_trials(args.env, args.env_tasks, args.env_episodes)
+        names = read_map(args.map)
         loaded = _own_policy(args, dataset)
-        return lambda bundle: with_effect(bundle, in_libero(loaded, bundle, trials))
+        return lambda bundle: with_effect(bundle, in_libero(loaded, bundle, trials, names))
     _, held_out = dataset.split(args.held_out, seed)
     steps = kept_steps(dataset, held_out, args.action_error)
     loaded = _own_policy(args, dataset)

@@ -10,6 +10,7 @@ import numpy as np
 
 from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
+from vla_sae_ros.core.parameters import MAP_HELP
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sae.bundle import refuse_existing
 from vla_sae_ros.sae.kinds.normalization import NORMALIZATIONS
@@ -83,6 +84,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env-tasks", default="0", help='tasks of --env: "all" or "0,6"')
     parser.add_argument("--env-episodes", type=int, default=5, help="episodes per task of --env")
     parser.add_argument("--policy", type=Path, help="policy; default: the demonstration policy")
+    parser.add_argument(
+        "--map", default="", metavar="OFFERED=POLICY,...", help=f"with --env: {MAP_HELP}"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -30,6 +30,7 @@ from vla_sae_ros.sim.environment import LIBERO, Layout
 from vla_sae_ros.study.batches.policies import AnsweringPolicy, PolicySpec
 from vla_sae_ros.study.batches.side_by_side import players, said_batch
 from vla_sae_ros.study.batches.sizes import add_batch_arguments, batch_on
+from vla_sae_ros.study.collection import dataset_description
 from vla_sae_ros.study.collection.activation_collection import (
     ActivationCollection,
     Tally,
@@ -295,11 +296,11 @@ def _source(args: argparse.Namespace, engine: PolicyEngine) -> EpisodeSource:
     # A source's libraries are needed by its user only.
     given = read_map(args.map)
     if args.dataset is not None:
-        from vla_sae_ros.study.collection import dataset_source
+        from vla_sae_ros.study.collection.dataset_source import DatasetSource
 
-        engine.observe(dataset_source.offered_features(args.dataset), given)
+        engine.observe(dataset_description.offered_features(args.dataset), given)
         features = sorted(engine.input_features)
-        return dataset_source.DatasetSource(args.dataset, features, args.every, args.episodes)
+        return DatasetSource(args.dataset, features, args.every, args.episodes)
     if args.bag is not None:
         from vla_sae_ros.study.collection.bag_source import BagSource
 

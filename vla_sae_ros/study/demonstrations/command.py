@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.parameters import MAP_HELP
 from vla_sae_ros.sim.environment import Layout
 from vla_sae_ros.sim.expert import check_task, refusal
 from vla_sae_ros.sim.suites import (
@@ -131,6 +132,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--stills", action="store_true", help="staged pictures instead, each of a layout of its own"
     )
     parser.add_argument(
+        "--map", default="", metavar="OFFERED=POLICY,...", help=f"with --policy: {MAP_HELP}"
+    )
+    parser.add_argument(
         "--held-out",
         action="store_true",
         help="stills of init states and seeds (from 1,000,000) kept from training",
@@ -158,11 +162,11 @@ def run(args: argparse.Namespace) -> int:
         scenes, args.rounds, args.first_seed, args.move, shuffled_share=args.shuffle
     )
     if args.policy:
-        from vla_sae_ros.study.demonstrations.dagger import (
-            aggregate,  # brings torch, which scripted ones spare
-        )
+        # They bring torch, which scripted ones spare.
+        from vla_sae_ros.policy.checkpoints.feature_match import read_map
+        from vla_sae_ros.study.demonstrations.dagger import aggregate
 
-        made = aggregate(args.out, args.policy, plans)
+        made = aggregate(args.out, args.policy, plans, read_map(args.map))
     else:
         made = make_demonstrations(args.out, plans, args.picture_every)
     for target in sorted({info.target for info in made}):

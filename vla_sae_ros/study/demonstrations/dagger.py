@@ -7,6 +7,7 @@ is followed by a stretch in which the expert shows the way out.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -58,11 +59,16 @@ class TakingTurns:
         return label, False
 
 
-def aggregate(folder: Path, policy_folder: Path, plans: list[EpisodePlan]) -> list[EpisodeInfo]:
-    """Make the planned episodes with the policy in the folder; returns the new ones."""
+def aggregate(
+    folder: Path, policy_folder: Path, plans: list[EpisodePlan], names: Mapping[str, str] = {}
+) -> list[EpisodeInfo]:
+    """Make the planned episodes with the policy in the folder; returns the new ones.
+
+    `names` are the policy's of the pictures and the state, where they differ (`--map`).
+    """
     have = {info.file for info in read_index(folder)} if (folder / INDEX_NAME).exists() else set()
     environment = LiberoEnvironment()
-    runner = PolicyRunner(load_policy(policy_folder), environment)
+    runner = PolicyRunner(load_policy(policy_folder), environment, names=names)
     made = []
     try:
         write_picture_record(folder, environment.picture_record)

@@ -17,8 +17,10 @@ from transformers import AutoTokenizer
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.policy.checkpoints.checkpoint_files import VLM_FOLDER
+from vla_sae_ros.policy.checkpoints.input_features import observed_features
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.policy.tiny.tiny_smolvla import (
+    CAMERA_KEYS,
     TinySize,
     build_tiny_smolvla,
     write_vlm_folder,
@@ -42,6 +44,16 @@ def starting_point(
     if not isinstance(loaded.policy, SmolVLAPolicy):
         raise ConfigurationError(
             complaint("Cannot continue training this policy", loaded.name, "a SmolVLA")
+        )
+    read, shown = set(observed_features(loaded.policy.config)), {*CAMERA_KEYS, "observation.state"}
+    if read != shown:
+        raise ConfigurationError(
+            complaint(
+                f"inputs of {loaded.name}",
+                sorted(read),
+                sorted(shown),
+                "train-policy continues policies that read what the demonstrations show.",
+            )
         )
     vlm_folder = out / VLM_FOLDER
     if not vlm_folder.is_dir():
