@@ -104,25 +104,39 @@ def test_a_study_is_planned_made_checked_and_written(
     assert "0 runs made" in capsys.readouterr().out
 
 
+def verdicts_of(out: Path) -> dict[tuple[str, str], str]:
+    """Return the outcome of every verdict of the report, by protocol and mode."""
+    found = json.loads((out / "report.json").read_text())["verdicts"]
+    return {(one["protocol"], one["mode"]): one["outcome"] for one in found}
+
+
 def test_a_batched_study_has_runs_of_its_own_that_say_so_and_agree_with_those_alone(
     study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
+    # Six episodes are the fewest of which all can agree with p < 0.05.
     keys = {
         "protocols": ["P1", "P2", "P5"],
-        "observations": {"count": 2, "every": 5},
+        "changes": [{"strengths": [0.5]}],
+        "places": [{"suite": "libero_object", "tasks": "0:butter_1", "rollouts": 6}],
+        "arms": ["none", "zero", "feature", "random_row"],
+        "controls": {"rows": 1, "gaussian": 0},
+        "observations": {"count": 6, "every": 5},
+        "max_steps": 2,
         "latency": 10,
     }
     study_file.write_text(yaml.safe_dump(yaml.safe_load(study_file.read_text()) | keys))
     monkeypatch.setattr(command, "scene_of", pictured)
     out = tmp_path / "out"
     assert main(["evaluate", str(study_file), "--out", str(out)]) == 0
-    alone = read_table(out)
+    alone, judged = read_table(out), verdicts_of(out)
     arguments = ["evaluate", str(study_file), "--out", str(out), "--policy-batch", "2"]
     assert main(arguments) == 0
     said = capsys.readouterr().out
     assert "their neighbours decide how they round" in said
     assert "NOT identical" not in said
     batched = read_table(out)
+    assert verdicts_of(out) == judged
+    assert "cannot tell" not in judged.values()
     key = lambda row: (row.protocol, row.arm_name, row.pair)  # noqa: E731
     wanted = {key(row): row for row in alone}
     assert {key(row) for row in batched} == wanted.keys()
