@@ -261,7 +261,7 @@ def statistics(shown: Demonstrations) -> dict[str, dict[str, torch.Tensor]]:
     """Return what policies are normalised by; what does not vary is left as it is."""
     values = {"observation.state": shown.states, "action": shown.actions[~shown.padded]}
     return {
-        key: {"mean": value.mean(0), "std": value.std(0).clamp(min=1e-2)}
+        key: {"mean": value.mean(0), "std": value.std(0, correction=0).clamp(min=1e-2)}
         for key, value in values.items()
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -17,11 +18,13 @@ import numpy as np
 import pytest
 from domains import take_domain
 from patience import WORK
+from real_environments import BOTH, METAWORLD, RealEnvironment
 from running_system import RunningSystem
 
 from vla_sae_ros.bags.reading import read_bag
 from vla_sae_ros.clients.client import Client
 from vla_sae_ros.core.errors import VlaSaeError
+from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.study.bag_commands.export import export_tables
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -67,6 +70,32 @@ def test_an_untrained_policy_has_the_widths_of_its_environment(tmp_path: Path) -
     assert shapes == {"observation.image": [3, 480, 480], "observation.state": [4]}
     assert config["output_features"]["action"]["shape"] == [4]
     assert (bundle / "bundle.yaml").is_file()
+
+
+@pytest.mark.parametrize("real", BOTH)
+def test_a_policy_is_cloned_from_a_scripted_teacher(
+    real: RealEnvironment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    env = real.env if real is METAWORLD else f"{real.env},episode_length=4"
+    cheap = ["--episodes", "1", "--every", "20", "--steps", "2"]
+    suite = ["--suite", real.suite] if real.suite else []
+    # In this process: another one would import lerobot again.
+    monkeypatch.setattr(
+        sys, "argv", ["cloned_policy.py", str(tmp_path), "--env", env, *suite, *cheap]
+    )
+    runpy.run_path(str(EXAMPLES / "cloned_policy.py"), run_name="__main__")
+    said = capsys.readouterr().out
+    assert "demonstration 0:" in said
+    told = re.search(r"next action is ([\d.]+); before its training it was ([\d.]+)", said)
+    assert told and told[1] != told[2]
+    config = json.loads((tmp_path / "policy" / "config.json").read_text())
+    assert config["input_features"]["observation.state"]["shape"] == [real.state]
+    assert config["output_features"]["action"]["shape"] == [real.action]
+    assert load_policy(tmp_path / "policy").policy_id
+    assert (tmp_path / "demonstrations.pt").is_file()
 
 
 def test_a_bags_features_are_correlated_with_the_height(synthetic_bag: Path) -> None:
