@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from counting_scene import TASKS, CountingScene
 from local_cluster import local_cluster
+from real_environments import METAWORLD, untrained_policy
 from walking_scene import FailingScene
 
 from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.activations.format import Collection, CollectionError
 from vla_sae_ros.activations.frames import read_frame
 from vla_sae_ros.activations.observations import observed_steps, read_observation
+from vla_sae_ros.cli import main
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.batch_engine import BatchEngine
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
@@ -134,11 +136,11 @@ def test_where_no_episode_can_be_played_the_reason_is_said(
     engine.close()
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
     """Address of a node with two CPUs and one with one."""
     pytest.importorskip("ray")
-    with local_cluster((2, 1), monkeypatch) as address:
+    with pytest.MonkeyPatch.context() as patch, local_cluster((2, 1), patch) as address:
         yield address
 
 
@@ -156,3 +158,22 @@ def test_two_nodes_collect_what_one_process_collects(
     engine.close()
     assert (tally.collected, tally.broken) == (6, ())
     assert_the_same(tmp_path / "cluster", tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_a_cluster_collects_in_an_environment_that_is_not_libero(
+    cluster: str, tmp_path: Path
+) -> None:
+    pytest.importorskip(METAWORLD.package, reason=METAWORLD.install)
+    policy, _ = untrained_policy(METAWORLD, tmp_path)
+    short = ["--episodes", "1", "--max-steps", "2", "--every", "1"]
+    told = [*METAWORLD.options, "--policy", str(policy), "--sites", "backbone.1", *short]
+    assert main(["collect", str(tmp_path / "here"), *told]) == 0
+    assert main(["collect", str(tmp_path / "there"), *told, "--ray", cluster]) == 0
+    here, there = (
+        ActivationDataset.open(tmp_path / name).load("backbone.1") for name in ("here", "there")
+    )
+    np.testing.assert_allclose(here.rows[:], there.rows[:], atol=1e-4)
+    assert [one.state for one in here.steps] == [one.state for one in there.steps]
+    widths = {(len(one.state), len(one.action)) for one in there.steps}
+    assert widths == {(METAWORLD.state, METAWORLD.action)}

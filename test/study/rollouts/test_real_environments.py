@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from real_environments import BOTH, RealEnvironment, untrained_policy
+from real_environments import BOTH, METAWORLD, RealEnvironment, untrained_policy
 from toy_setup import InProcess
 
 from vla_sae_ros import cli
@@ -83,3 +83,19 @@ def test_from_a_rollout_to_a_studys_verdicts(
     report = json.loads((out / "report.json").read_text())
     assert {one["protocol"] for one in report["verdicts"]} == {"P1", "P2"}
     assert np.isfinite([row.edit_ratio for row in rows.values()]).all()
+
+
+def test_one_policy_answers_two_simulators(tmp_path: Path) -> None:
+    pytest.importorskip(METAWORLD.package, reason=METAWORLD.install)
+    policy, _ = untrained_policy(METAWORLD, tmp_path)
+    outcomes = {}
+    for batch in (1, 2):
+        out = tmp_path / f"{batch}.jsonl"
+        short = ["--episodes", "2", "--max-steps", "2", "--policy-batch", str(batch)]
+        told = [*METAWORLD.options, "--policy", str(policy), *short, "--out", str(out)]
+        assert cli.main(["rollout", *told]) == 0
+        found = [json.loads(line) for line in out.read_text().splitlines()]
+        assert [one.pop("policy_batch") for one in found] == [batch, batch]
+        outcomes[batch] = sorted(found, key=lambda one: one["seed"])
+    assert [(one["env"], one["steps"]) for one in outcomes[2]] == [(METAWORLD.env, 2)] * 2
+    assert outcomes[1] == outcomes[2]
