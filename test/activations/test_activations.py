@@ -204,7 +204,7 @@ def test_a_full_disk_is_reported_and_finished_episodes_stay(
         ("backbone.1", np.full(4, np.nan), {}, "NaN"),
         ("backbone.1", np.zeros(4), {"state": [np.inf]}, "state"),
         ("backbone.1", np.zeros(4), {"episode": "e1"}, "episode"),
-        ("backbone.1", np.zeros(4), {"episode_id": "e0"}, "complete in"),
+        ("backbone.1", np.zeros(4), {"episode_id": "e0"}, "already complete"),
     ],
 )
 def test_activations_that_cannot_be_kept_are_refused_and_nothing_is_taken(

@@ -167,7 +167,7 @@ def test_a_bag_without_episode_states_has_the_episodes_that_its_actions_name(
     (episode,) = bag.episodes
     assert (episode.episode_id, episode.steps, episode.status.name) == ("nameless", 20, "UNKNOWN")
     assert episode.control_rate == pytest.approx(20)
-    assert episode.gripper.step.tolist() == [8] and "no EpisodeState tells" in said(bag)
+    assert episode.gripper.step.tolist() == [8] and "no EpisodeState of" in said(bag)
 
 
 def test_stamps_that_jump_back_are_told_and_their_messages_kept(made: Callable[..., Path]) -> None:
@@ -224,7 +224,7 @@ def test_a_letter_that_is_no_utf8_costs_that_letter_only(
     bag = read_bag(folder)
     assert [each.text for each in bag.annotations] == ["z?gert"]
     assert cli.main(["bag", "info", str(folder)]) == 3
-    assert "a text is no UTF-8" in capsys.readouterr().out
+    assert "a text is not valid UTF-8" in capsys.readouterr().out
     assert cli.main(["bag", "repair", str(folder)]) == 3
     assert "changed: 1 message of /annotation" in capsys.readouterr().out
     assert read_bag(folder.with_name("bag_repaired")).findings.whole

@@ -73,10 +73,10 @@ def test_a_cut_line_longer_than_a_block_is_taken_off_whole(path: Path) -> None:
 def test_a_file_of_something_else_is_left_alone(path: Path, text: str) -> None:
     path.parent.mkdir()
     path.write_text(text)
-    with pytest.raises(RecordingError, match="no file of JSON lines"):
+    with pytest.raises(RecordingError, match="not a file of JSON lines"):
         append_to_journal(path, {"a": 1})
     assert path.read_text() == text
-    with pytest.raises(ConfigurationError, match="no file of JSON lines"):
+    with pytest.raises(ConfigurationError, match="not a file of JSON lines"):
         read_journal(path, dict, damaged=ConfigurationError)
 
 

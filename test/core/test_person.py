@@ -83,8 +83,8 @@ def test_joint_velocities_of_another_size_speed_or_without_a_number_are_refused(
 
 def test_nothing_counts_before_a_takeover_or_after_its_end(clock) -> None:
     person = PersonInput(LIMITS, 0, clock)
-    assert "Nobody has taken over" in person.twist(UP, FRAME, 0.0)
-    assert "Nobody has taken over" in person.gripper(1.0)
+    assert "nobody has taken over" in person.twist(UP, FRAME, 0.0)
+    assert "nobody has taken over" in person.gripper(1.0)
     person.note(1)
     assert person.newest() is None
     assert not person.twist(UP, FRAME, 0.0) and not person.gripper(1.0)

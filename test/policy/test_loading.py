@@ -126,9 +126,9 @@ def test_a_checkpoint_without_processors_is_sent_to_lerobot_s_migration(broken: 
     ("config", "message"),
     [
         ('{"type": "telepathy"}', "unknown policy type"),
-        ("{", "no policy configuration"),
-        ("[]", "no policy configuration"),
-        ("{}", "no policy configuration"),
+        ("{", "not a policy configuration"),
+        ("[]", "not a policy configuration"),
+        ("{}", "not a policy configuration"),
     ],
 )
 def test_a_wrong_configuration_is_told_in_words(broken: Path, config: str, message: str) -> None:

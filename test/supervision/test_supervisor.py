@@ -92,7 +92,7 @@ def test_a_node_that_finishes_well_ends_the_system_well(fake: Fake, run, heard) 
 
 def test_an_ignored_node_leaves_the_rest_running(fake: Fake, run, heard) -> None:
     running = run(fake("crashing", "ignore"), fake("steady"))
-    heard.wait_for("supervisor", "the rest goes on without crashing")
+    heard.wait_for("supervisor", "the other processes continue without crashing")
     heard.wait_for("steady", "ready")
     running.supervisor.stop()
     assert running.end() == 0

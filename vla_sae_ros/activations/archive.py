@@ -83,5 +83,5 @@ def read_archived(folder: Path, kind: str, episode_id: str, name: str) -> bytes 
 
 def _damaged(path: Path, error: Exception) -> CollectionError:
     return CollectionError(
-        f"{path} is damaged ({error}). Delete the file to go on without what it holds."
+        f"{path} is damaged ({error}). Delete the file to continue without its contents."
     )

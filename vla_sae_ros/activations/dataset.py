@@ -75,12 +75,12 @@ class ActivationDataset:
         episodes = [episode for episode in read_episodes(folder) if episode.complete]
         if not episodes:
             raise CollectionError(
-                f"{folder} holds no complete episode. Collect at least one to its end."
+                f"{folder} contains no complete episode. Collect at least one complete episode."
             )
         ids = [episode.episode_id for episode in episodes]
         twice = sorted({one for one in ids if ids.count(one) > 1})
         if twice:
-            raise CollectionError(f"{folder} holds these episodes more than once: {twice}.")
+            raise CollectionError(f"{folder} contains these episodes more than once: {twice}.")
         return cls(folder, collection, episodes)
 
     def load(self, site: str, episodes: Sequence[EpisodeRecord] | None = None) -> SiteActivations:

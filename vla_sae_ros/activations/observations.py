@@ -69,7 +69,7 @@ def read_observation(folder: Path, episode_id: str, step: int) -> PolicyQuery | 
         path = archive_path(folder, OBSERVATIONS_FOLDER, episode_id)
         raise CollectionError(
             f"The observation of step {step} in {path} is damaged ({error}). Delete the file to "
-            "go on without it."
+            "continue without it."
         ) from error
 
 

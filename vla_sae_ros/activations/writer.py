@@ -72,8 +72,8 @@ class ActivationWriter(AbstractContextManager):
         record = StepRecord.from_context(context, len(rows))
         if record.episode_id in self._completed:
             raise CollectionError(
-                f"Episode {record.episode_id!r} is complete in {self.folder} already. "
-                "Give new episodes new ids, or collect into another folder."
+                f"Episode {record.episode_id!r} is already complete in {self.folder}. Use new ids "
+                "for new episodes, or collect into another folder."
             )
         if self._current not in (None, record.episode_id):
             self.end_episode()
@@ -189,7 +189,7 @@ def _prepare(folder: Path, collection: Collection) -> tuple[set[str], int]:
     if not (folder / COLLECTION_FILE).exists():
         if any(folder.iterdir()):
             raise ConfigurationError(
-                f"{folder} is not empty and holds no collection. Give an empty or new folder."
+                f"{folder} is not empty and contains no collection. Name an empty or new folder."
             )
         write_whole(folder / COLLECTION_FILE, collection.to_json().encode())
     stored = Collection.load(folder)
@@ -204,7 +204,7 @@ def _prepare(folder: Path, collection: Collection) -> tuple[set[str], int]:
             if getattr(stored, name) != getattr(collection, name)
         ]
         raise ConfigurationError(
-            f"{folder} holds activations of another collection; these differ: "
+            f"{folder} contains activations of another collection; different settings: "
             f"{', '.join(differing)}. Collect into another folder."
         )
     episodes = read_episodes(folder)

@@ -19,7 +19,7 @@ from vla_sae_ros.bags.system import WIRE_TYPES, full_name, namespaces
 from vla_sae_ros.core.errors import RecordingError, complaint
 from vla_sae_ros.core.folders import require_bag
 
-ODD_TEXT = "a text is no UTF-8; its wrong letters are shown as ?"
+ODD_TEXT = "a text is not valid UTF-8; invalid characters are shown as ?"
 
 
 class OpenedBag:
@@ -163,7 +163,7 @@ class OpenedBag:
         declared, found = self.metadata.messages, self.message_count
         if declared is not None and declared > found and self.findings.whole:
             self.findings.damage(
-                f"{declared - found} of the {declared} messages that {NAME} counts are not there"
+                f"{declared - found} of the {declared} messages counted in {NAME} are missing"
             )
         for connection in self.connections:
             kind = self._bag.types[connection.id]

@@ -65,6 +65,6 @@ def _decoded(message: Any, topic: str) -> Picture:
                 f"a compressed picture on {topic}",
                 message.format,
                 "JPEG or PNG",
-                f"The decoder says: {error}.",
+                f"Decoder error: {error}.",
             )
         ) from error

@@ -79,8 +79,8 @@ def timeline_of(bag: OpenedBag) -> Timeline:
     for span in timeline.spans.values():
         if not span.told:
             bag.findings.note(
-                f"no EpisodeState tells of {span.episode_id}: its task and result are unknown, "
-                "its start and rate are reckoned from its actions and features"
+                f"there is no EpisodeState of {span.episode_id}: its task and result are unknown, "
+                "and its start and rate are estimated from its actions and features"
             )
     return timeline
 

@@ -19,28 +19,28 @@ def fault(msgtype: str, message: Any) -> str | None:
 
 def _episode(message: Any) -> str | None:
     if not (math.isfinite(message.control_rate) and message.control_rate >= 0):
-        return f"control_rate {message.control_rate} is no rate"
-    return None if 0 <= message.step <= _MAX_STEP else f"step {message.step} is no step"
+        return f"control_rate {message.control_rate} is invalid"
+    return None if 0 <= message.step <= _MAX_STEP else f"step {message.step} is invalid"
 
 
 def _features(message: Any) -> str | None:
     sizes = {len(message.index), len(message.natural), len(message.applied)}
-    return None if len(sizes) == 1 else "index, natural and applied are not of one length"
+    return None if len(sizes) == 1 else "index, natural and applied have different lengths"
 
 
 def _chunk(message: Any) -> str | None:
     given, wanted = len(message.actions), message.horizon * message.action_dim
-    return None if given == wanted else f"{given} numbers are no {wanted} of the chunk"
+    return None if given == wanted else f"the chunk has {given} numbers instead of {wanted}"
 
 
 def _description(message: Any) -> str | None:
     same = len(message.names) == len(message.values)
-    return None if same else "names and values are not of one length"
+    return None if same else "names and values have different lengths"
 
 
 def _catalogue(message: Any) -> str | None:
     same = len(message.bundle_ids) in (0, len(message.sites))
-    return None if same else "sites and bundle_ids are not of one length"
+    return None if same else "sites and bundle_ids have different lengths"
 
 
 _CHECKS: Mapping[str, Callable[[Any], str | None]] = {

@@ -46,7 +46,7 @@ class BagWriter:
                     "cannot write a bag",
                     str(folder),
                     "a new folder on a disk with room",
-                    f"The system says: {error}.",
+                    f"System error: {error}.",
                 )
             ) from error
         self._sound_end = self._storage.bio.tell()

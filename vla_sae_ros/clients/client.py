@@ -164,7 +164,7 @@ class Client:
             self._check()
             if time.monotonic() > deadline:
                 raise NoAnswer(
-                    f"after {timeout:.0f} s nobody offers {', '.join(missing)}. "
+                    f"after {timeout:.0f} s no node offers {', '.join(missing)}. "
                     f"{self._hint(missing[-1])}"
                 )
             pause.wait(CHECK_PERIOD)
@@ -201,7 +201,7 @@ class Client:
             clock=clock,
         )
         if not self._episodes.wait_for_server(SERVICE_TIMEOUT):
-            raise NoAnswer(f"nobody offers run_episode. {HINT}")
+            raise NoAnswer(f"no node offers run_episode. {HINT}")
         sent = self._episodes.send_goal_async(
             goal, lambda message: on_state(message.feedback.state)
         )
@@ -216,7 +216,7 @@ class Client:
             handle.cancel_goal_async()
             raise
         if answer.status != GoalStatus.STATUS_SUCCEEDED:
-            raise SimulationError(f"no episode, or not to its end: {answer.result.message}")
+            raise SimulationError(f"the episode did not run to its end: {answer.result.message}")
         return answer.result
 
     def tell(self, instruction: str, episode_id: str = "") -> int:
@@ -425,7 +425,7 @@ class Client:
     def _call(self, name: str, request: Any) -> Any:
         client = self._services[name]
         if not client.wait_for_service(SERVICE_TIMEOUT):
-            raise NoAnswer(f"nobody offers {name}. {self._hint(name)}")
+            raise NoAnswer(f"no node offers {name}. {self._hint(name)}")
         return self._wait(client.call_async(request), SERVICE_TIMEOUT, name)
 
     def _hint(self, missing: str) -> str:

@@ -59,7 +59,9 @@ def seconds(text: str) -> float:
     """Read a duration such as 3s, 500ms, 2min or 3; return it in seconds."""
     match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|min)?", text.strip())
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write for example 3s or 500ms")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a duration; write for example 3s or 500ms"
+        )
     return float(match[1]) * {"ms": 0.001, "min": 60.0}.get(match[2], 1.0)
 
 

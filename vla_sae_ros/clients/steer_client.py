@@ -28,7 +28,7 @@ class SteerClient(Client):
         with self._changed:
             if not self._changed.wait_for(lambda: self._state is not None, STATE_TIMEOUT):
                 raise NoAnswer(
-                    "nobody publishes steering/state. Is a system running? Start: vla-sae up sim"
+                    "no node publishes steering/state. Is a system running? Start: vla-sae up sim"
                 )
             assert self._state is not None
             return self._state
@@ -41,7 +41,7 @@ class SteerClient(Client):
             )
         with self._changed:
             if not self._changed.wait_for(lambda: self._catalogue is not None, STATE_TIMEOUT):
-                raise NoAnswer("nobody publishes policy/catalogue. Is a policy running?")
+                raise NoAnswer("no node publishes policy/catalogue. Is a policy running?")
             assert self._catalogue is not None
             return dict(zip(self._catalogue.sites, self._catalogue.bundle_ids, strict=True))
 

@@ -18,5 +18,5 @@ def run(args: argparse.Namespace) -> int:
     """Tell it; InstructionRefused with the bridge's reason otherwise."""
     with Client(f"tell_{os.getpid()}") as client:
         revision = client.tell(args.instruction, args.episode)
-    print(f"instruction revision {revision}: the next inference hears it")
+    print(f"instruction revision {revision}: the next inference uses it")
     return 0

@@ -225,7 +225,7 @@ class ChunkQueue:
         deviation = abs(chunk.control_rate - self._control_rate)
         if not deviation <= RATE_TOLERANCE * self._control_rate:  # so that NaN is refused too
             return (
-                f"it is meant for {chunk.control_rate:g} Hz, the bridge executes at "
+                f"it was made for {chunk.control_rate:g} Hz, but the bridge executes at "
                 f"{self._control_rate:g} Hz."
             )
         return ""

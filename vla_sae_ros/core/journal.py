@@ -154,7 +154,8 @@ def _cut(
     except (ValueError, RecursionError):
         if not tail.startswith(b"{"):
             raise damaged(
-                f"{path} is no file of JSON lines; it ends with {_shown(tail)}. Name another file."
+                f"{path} is not a file of JSON lines: it ends with {_shown(tail)}. Name another "
+                "file."
             ) from None
         words = "%s: its last line was cut short and %s (%d bytes)"
         _log.warning(words, path, what_happens, len(tail))

@@ -144,7 +144,7 @@ class PersonInput:
         return wrong
 
     def _idle(self) -> str:
-        return "" if self._takeover else "Nobody has taken over (bridge/takeover): not followed."
+        return "" if self._takeover else "Ignored: nobody has taken over (bridge/takeover)."
 
     def _stale(self, age: float) -> str:
         limit = self.limits.timeout

@@ -66,10 +66,10 @@ def read_picture_record(folder: Path) -> PictureRecord | None:
     if record is None or record.render_quality not in QUALITIES or type(record.mujoco) is not str:
         raise ConfigurationError(
             complaint(
-                f"{path} does not say what drew the pictures",
+                f"description of the rendering in {path}",
                 text[:100],
                 '{"render_quality": "full" or "quick", "mujoco": a version}',
-                "Restore the file, or delete it: then nothing is known of the pictures.",
+                "Restore the file, or delete it; the rendering is then unknown.",
             )
         )
     return record
@@ -84,7 +84,7 @@ def write_picture_record(folder: Path, record: PictureRecord) -> None:
     if there not in (None, record):
         raise ConfigurationError(
             complaint(
-                f"{folder} holds pictures of another kind",
+                f"{folder} contains pictures that were rendered differently",
                 str(there),
                 str(record),
                 "Choose another folder.",
@@ -105,9 +105,9 @@ def common_record(folders: Sequence[Path]) -> PictureRecord | None:
         listing = ", ".join(f"{path}: {record or 'unknown'}" for path, record in records.items())
         raise ConfigurationError(
             complaint(
-                "Pictures of different kinds cannot be mixed",
+                "Pictures that were rendered differently cannot be mixed",
                 listing,
-                "folders whose pictures were drawn alike",
+                "folders whose pictures were rendered in the same way",
             )
         )
     return next(iter(records.values()), None)
@@ -131,8 +131,8 @@ def check_pictures(
         if drawn.render_quality == "full":
             return ""
         return (
-            f"the policy's folder does not say what pictures it was trained on; it is shown "
-            f"{drawn}."
+            "the policy's folder does not record how its training pictures were rendered; its "
+            f"input is {drawn}."
         )
     if trained.render_quality != drawn.render_quality:
         if not allowed:
@@ -144,10 +144,11 @@ def check_pictures(
                     remedy,
                 )
             )
-        return f"the policy was trained on pictures of {trained}; it is shown {drawn}."
+        return f"the policy was trained on pictures of {trained}; its input is {drawn}."
     if trained.mujoco != drawn.mujoco:
         return (
-            f"the policy was trained on pictures of MuJoCo {trained.mujoco}; here MuJoCo "
-            f"{drawn.mujoco} draws and settles the scenes, which may look and lie otherwise."
+            f"the policy was trained on pictures of MuJoCo {trained.mujoco}; this machine has "
+            f"MuJoCo {drawn.mujoco}, so scenes may look different and objects may come to rest "
+            "elsewhere."
         )
     return ""

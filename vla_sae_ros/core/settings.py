@@ -81,7 +81,7 @@ def _mapping[T](cls: type[T], node: YamlNode, where: str, what: str = "") -> T:
     for key, one in known.items():
         if one.default is MISSING and one.default_factory is MISSING and key not in node.entries:
             raise ConfigurationError(
-                f"line {node.line}: `{_join(where, key)}` is missing; the file must say it."
+                f"line {node.line}: `{_join(where, key)}` is missing, but required."
             )
     try:
         return cls(**values)

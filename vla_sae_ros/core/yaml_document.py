@@ -256,7 +256,9 @@ class _Composer:
             refuse_at(line, "Merge key", "<<", "aliases of whole values: key: *name")
         if node.text in into.keys:
             before = into.keys[node.text].line
-            refuse_at(line, "A key twice", node.text, f"each key once; it stands in line {before}")
+            refuse_at(
+                line, "A key twice", node.text, f"each key once; the first is in line {before}"
+            )
         return node
 
     def _keep(self, anchor: str | None, node: YamlNode) -> None:
@@ -265,7 +267,9 @@ class _Composer:
 
     def _aliased(self, anchor: str | None, line: int) -> YamlNode:
         if anchor is None or anchor not in self._anchors:
-            refuse_at(line, "Alias", f"*{anchor}", "the name of an anchor that stands before it")
+            refuse_at(
+                line, "Alias", f"*{anchor}", "the name of an anchor that is defined before it"
+            )
         return self._anchors[anchor]
 
     @staticmethod

@@ -228,8 +228,8 @@ def _emptied(output: Path) -> Path:
         foreign = sorted(path.name for path in output.iterdir() if path.name not in OWN_FILES)
         if foreign:
             raise ConfigurationError(
-                f"{output} holds files that are not a demonstration's ({', '.join(foreign)}). "
-                "Name another folder with --output."
+                f"{output} contains files that do not belong to a demonstration "
+                f"({', '.join(foreign)}). Name another folder with --output."
             )
         shutil.rmtree(output)
     output.mkdir(parents=True)

@@ -120,7 +120,7 @@ def _namespace(text: str) -> str:
     if text and re.fullmatch(r"(/[A-Za-z_][A-Za-z0-9_]*)+", name):
         return name
     raise argparse.ArgumentTypeError(
-        f"{text!r} is no namespace; write letters, digits and _, parts joined by /, e.g. /left"
+        f"{text!r} is not a namespace; write letters, digits and _, parts joined by /, e.g. /left"
     )
 
 
@@ -133,7 +133,7 @@ def _percent(text: str) -> int:
     if text.isdigit() and _SMALLEST <= int(text) <= _LARGEST:
         return int(text)
     raise argparse.ArgumentTypeError(
-        f"{text!r} is no scale; write a percentage from {_SMALLEST} to {_LARGEST}"
+        f"{text!r} is not a scale; write a percentage from {_SMALLEST} to {_LARGEST}"
     )
 
 

@@ -127,10 +127,11 @@ class PolicyEngine:
         taps = {tap.name: tap for tap in self._taps if "camera" in tap.token_groups}
         if site not in taps:
             return complaint(
-                "no SAE reads picture tokens here, so there is nothing to draw over the pictures",
+                "no SAE reads picture tokens at this site, so there is no heatmap",
                 site,
                 sorted(taps) or "none: load a bundle of a backbone site that reads camera tokens",
-                "Choose a backbone site: action tokens, which pass the expert, see no patch.",
+                "Choose a backbone site: the action tokens of an expert belong to no patch of a "
+                "picture.",
             )
         size = taps[site].sae.dictionary_size
         if not 0 <= feature < size:

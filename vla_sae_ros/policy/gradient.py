@@ -78,8 +78,8 @@ class ChunkGradient:
                         complaint(
                             "policy to be differentiated",
                             engine.policy_name,
-                            "one whose chunk is computed from the sites' residual stream, as "
-                            "smolvla's, pi0's and pi05's",
+                            "one whose chunk is computed from the sites' residual stream, such as "
+                            "smolvla, pi0 and pi05",
                         )
                     )
                 found = torch.autograd.grad(value, leaves, allow_unused=True)

@@ -167,7 +167,7 @@ def _require_files(folder: Path) -> None:
     for name in (CONFIG, ADAPTER_WEIGHTS if is_adapter(folder) else WEIGHTS):
         if not (folder / name).is_file():
             raise ConfigurationError(
-                f"{folder} is no lerobot checkpoint: {name} is missing. If this is a training "
+                f"{folder} is not a lerobot checkpoint: {name} is missing. If this is a training "
                 "output, name its pretrained_model folder."
             )
     missing = [name for name in (PREPROCESSOR, POSTPROCESSOR) if not (folder / name).is_file()]
@@ -195,8 +195,8 @@ def _policy_type(folder: Path) -> str:
         policy_type = config["type"]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
-            f"{folder / CONFIG} is no policy configuration ({type(error).__name__}: {error}); it "
-            'must be JSON with a field "type" such as "smolvla".'
+            f"{folder / CONFIG} is not a policy configuration ({type(error).__name__}: {error}); "
+            'it must be JSON with a field "type" such as "smolvla".'
         ) from error
     if not isinstance(policy_type, str) or policy_type not in FAMILIES:
         known = _types_of_plugins()
@@ -206,7 +206,8 @@ def _policy_type(folder: Path) -> str:
                     f"{folder / CONFIG} names an unknown policy type",
                     policy_type,
                     ", ".join(sorted({*FAMILIES, *known})),
-                    "A plugin (lerobot_policy_*) has to be installed in this environment.",
+                    "If a plugin (lerobot_policy_*) provides it, install the plugin in this "
+                    "environment.",
                 )
             )
     return str(policy_type)
@@ -251,7 +252,7 @@ def _inside(folder: Path, name: str | None, field: str) -> Path | None:
         if "/" in name:
             return None
         raise ConfigurationError(
-            f"{field} names {name!r}, but {inside} is no folder; copy the checkpoint again with "
+            f"{field} names {name!r}, but {inside} is not a folder; copy the checkpoint again with "
             "all its files."
         )
     if not (inside / TOKENIZER_FILE).is_file():

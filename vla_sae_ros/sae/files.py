@@ -69,9 +69,9 @@ def read_torch(path: Path) -> dict[str, Any]:
     except Exception as error:  # torch raises anything from EOFError to UnpicklingError
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConfigurationError(
-            f"{path} was not loaded: it is truncated, or holds something besides tensors and plain "
-            f"values, which could run code when loaded ({first}). Copy the SAE again, or save its "
-            "state_dict alone with torch.save."
+            f"{path} was not loaded: it is truncated, or contains something other than tensors and "
+            f"plain values, which could run code when loaded ({first}). Copy the SAE again, or "
+            "save its state_dict alone with torch.save."
         ) from error
     if not isinstance(content, dict):
         raise ConfigurationError(

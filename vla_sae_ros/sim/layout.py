@@ -40,7 +40,7 @@ def rearranged(
             if name not in placed:
                 raise ConfigurationError(
                     complaint(
-                        "Cannot exchange an object that the scene lacks",
+                        "Cannot exchange an object that is not in the scene",
                         name,
                         ", ".join(sorted(placed)),
                     )

@@ -166,8 +166,7 @@ class _Scene:
         if state.shape != (expected,):
             raise SimulationError(
                 f"An init state of {task.suite} task {task.task_index} has {state.size} numbers, "
-                f"its scene needs {expected}; the installed task and init files do not belong "
-                "together."
+                f"its scene needs {expected}; the installed task files and init files do not match."
             )
         self._goal = task.goal
         with _preserved_numpy_state():

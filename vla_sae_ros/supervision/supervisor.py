@@ -164,7 +164,7 @@ class Supervisor:
         spec = self._specs[process.name]
         self._report(process)
         if spec.on_exit == "ignore":
-            self._console.say(f"the rest goes on without {process.name}")
+            self._console.say(f"the other processes continue without {process.name}")
             return None
         if spec.on_exit == "restart" and self._may_restart(spec, process):
             self._due[process.name] = time.monotonic() + self._limits.restart_delay

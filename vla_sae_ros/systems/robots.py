@@ -210,7 +210,7 @@ def rehearsal_system(given: Mapping[str, object]) -> System:
         {name: values[name] for name in ("width", "height", "render_quality")}
         | {"images": "both" if values["compressed"] else "raw"},
         on_exit="restart",
-        ready="the scene is there",
+        ready="the scene is ready",
         environment=True,
     )
     policy = _policy(values) if values["policy"] else _random_policy(values)

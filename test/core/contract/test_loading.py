@@ -113,7 +113,7 @@ def test_every_contract_that_comes_with_the_package_loads(path):
         ("observations/observation.state/1/align/tolerance_ms", 5, "tolerance_ms"),
         ("observations/observation.state/0/select", [], "needs the names"),
         ("observations/observation.state/0/select", ["j1", "j1"], "every field once"),
-        ("observations/observation.state/1/select", ["data"], "used whole"),
+        ("observations/observation.state/1/select", ["data"], "nothing, because all of"),
         ("observations/observation.state/0/apply", ["fft"], "fft"),
         ("observations/observation.state/0/apply", ["quat2axisangle"], "4 selected values"),
         ("observations/observation.state/0/apply", [{"resize": [2, 2]}], "pictures only"),
@@ -139,10 +139,10 @@ def test_what_is_wrong_or_not_implemented_is_refused_by_its_key(path, value, wor
         parse_contract(changed(path, value))
 
 
-def test_an_operator_without_inverse_cannot_stand_on_an_action():
+def test_an_operator_without_inverse_cannot_be_used_for_an_action():
     document = changed("actions/action/select", [f"position.j{i}" for i in range(4)])
     document["actions"]["action"]["apply"] = ["quat2axisangle"]
-    with pytest.raises(ContractError, match="cannot be undone"):
+    with pytest.raises(ContractError, match="has no inverse"):
         parse_contract(document)
 
 

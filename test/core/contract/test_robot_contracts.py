@@ -185,7 +185,7 @@ def test_the_last_point_of_a_trajectory_can_be_observed():
     plan = SimpleNamespace(header=header(5), joint_names=["a", "b"], points=[point])
     frames.push("/plan", plan, 5)
     assert frames.frame(5).values["state"] == pytest.approx([np.pi, np.pi / 2])
-    with pytest.raises(ObservationError, match="without points"):
+    with pytest.raises(ObservationError, match="has no points"):
         frames.push(
             "/plan", SimpleNamespace(header=header(6), joint_names=["a", "b"], points=[]), 6
         )

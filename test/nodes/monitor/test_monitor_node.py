@@ -293,7 +293,7 @@ def test_what_is_refused_or_not_offered_is_asked_for_again_and_said(
 ) -> None:
     monitor, system = make(on_alarm="stop")
     system.infer(0, 9.0)
-    assert "nobody offers" in system.after(0).detail and not system.after(0).acted
+    assert "no node offers" in system.after(0).detail and not system.after(0).acted
     system.refuse = "not now"
     system.offer("bridge/stop")
     eventually(lambda: any(client.service_is_ready() for client in monitor.clients))

@@ -33,7 +33,7 @@ def test_openpi_s_jax_checkpoint_is_named_with_the_command_that_converts_it(
     tmp_path: Path, part: str
 ) -> None:
     folder = orbax_step(tmp_path / "29999") / part
-    with pytest.raises(ConfigurationError, match="openpi, as JAX wrote it") as refused:
+    with pytest.raises(ConfigurationError, match="JAX checkpoint of openpi") as refused:
         load_policy(folder)
     assert "convert_jax_model_to_pytorch.py --checkpoint_dir" in str(refused.value)
 

@@ -132,7 +132,7 @@ def test_statistics_that_it_cannot_scale_by_are_refused(folder: Path, text: str,
 
 
 def test_lerobot_s_loader_says_that_it_is_openvla_s(folder: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"is OpenVLA's.*environments/openvla"):
+    with pytest.raises(ConfigurationError, match=r"is an OpenVLA checkpoint.*environments/openvla"):
         load_policy(folder)
 
 

@@ -156,7 +156,7 @@ def test_the_engine_reads_and_steers_them_like_any_other(of_kind, kind: str, mak
         assert np.array_equal(plain.actions, bare) and len(readout.index) > 0
         assert np.abs(edited.actions - bare).max() > 1e-3
         assert plain.actions.shape == bare.shape and bare.shape[1] == 7
-        assert "does not say where its tokens look" in engine.why_no_heatmap(site, 0)
+        assert "positions of tokens in the picture are unknown" in engine.why_no_heatmap(site, 0)
         engine.close()
 
 

@@ -51,7 +51,7 @@ def test_bundles_that_were_not_exported_are_refused_by_name(
         OnnxEngine(export_folder, [bundle_folders[0], other])
     with pytest.raises(ConfigurationError, match=r"not given: backbone\.1"):
         OnnxEngine(export_folder, bundle_folders[1:])
-    with pytest.raises(ConfigurationError, match="no SAE bundle"):
+    with pytest.raises(ConfigurationError, match="not an SAE bundle"):
         OnnxEngine(export_folder, [tmp_path])
 
 

@@ -76,7 +76,7 @@ def test_an_enable_that_is_not_renewed_ends_in_a_stop(settings: RobotSettings) -
 
 def test_only_the_owner_renews_and_nobody_takes_an_enable_away(rig: Rig) -> None:
     for request in (rig.envelope.enable, rig.envelope.renew):
-        with pytest.raises(EnableRefused, match=r"panel|does not hold"):
+        with pytest.raises(EnableRefused, match=r"panel|not enabled by"):
             request("script", 0.5)
     assert rig.envelope.state().owner == "panel"
 
@@ -84,13 +84,13 @@ def test_only_the_owner_renews_and_nobody_takes_an_enable_away(rig: Rig) -> None
 @pytest.mark.parametrize("lease", [0.0, -1.0, 100.0, float("nan"), float("inf")])
 def test_a_lease_out_of_range_is_refused(settings: RobotSettings, lease: float) -> None:
     rig = rig_for(settings)
-    with pytest.raises(EnableRefused, match="Lease"):
+    with pytest.raises(EnableRefused, match="lease"):
         rig.envelope.enable("panel", lease)
     assert rig.envelope.state().status is Status.DISABLED
 
 
 def test_an_owner_without_a_name_is_refused(settings: RobotSettings) -> None:
-    with pytest.raises(EnableRefused, match="Owner"):
+    with pytest.raises(EnableRefused, match="owner"):
         rig_for(settings).envelope.enable(" ", 0.5)
 
 

@@ -233,7 +233,7 @@ def test_an_arm_that_sinks_while_no_motion_is_asked_for_is_told(rig: Rig) -> Non
         assert rig.tick(ZERO).status is Status.ENABLED
         if tick == 5:
             assert rig.envelope.state().sag == ""
-    assert "no motion was asked for" in rig.envelope.state().sag
+    assert "no motion was commanded" in rig.envelope.state().sag
     rig.tick(action(1, 0.5))
     assert rig.envelope.state().sag == ""
 

@@ -137,6 +137,6 @@ def test_half_a_line_of_a_process_that_was_killed_is_taken_off(rig: Rig, tmp_pat
 
 def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "audit.jsonl").write_text("my notes")
-    with pytest.raises(ConfigurationError, match="no file of JSON lines"):
+    with pytest.raises(ConfigurationError, match="not a file of JSON lines"):
         AuditLog(tmp_path)
     assert (tmp_path / "audit.jsonl").read_text() == "my notes"

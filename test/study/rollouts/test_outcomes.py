@@ -74,7 +74,7 @@ def test_an_episode_with_shuffled_objects_is_another_one(tmp_path: Path) -> None
 def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text('{"dear": "diary"}\n')
-    with pytest.raises(ConfigurationError, match=r"Line 1 .* no outcome"):
+    with pytest.raises(ConfigurationError, match=r"Line 1 .* was not written by"):
         OutcomeFile(path)
     assert path.read_text() == '{"dear": "diary"}\n'
 

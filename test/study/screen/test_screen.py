@@ -120,7 +120,7 @@ def test_what_cannot_be_screened_is_refused(
 ) -> None:
     for given, said in (
         (("--effect", "colour"), "height, gripper, speed"),
-        (("--effect", "toward milk_1"), "tells the effect"),
+        (("--effect", "toward milk_1"), "has what the effect"),
         (("--effect", "height", "--dose", "0"), "--dose"),
         (("--effect", "height", "--observations", "0"), "--observations"),
     ):

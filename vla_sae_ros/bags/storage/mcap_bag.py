@@ -131,8 +131,8 @@ class McapBag:
         found = len(file.channel)
         if file.declared is not None and file.declared > found:
             self._findings.damage(
-                f"{file.path.name}: {file.declared - found} of the {file.declared} messages that "
-                "its own statistics count are not there"
+                f"{file.path.name}: {file.declared - found} of the {file.declared} messages "
+                "counted in its own statistics are missing"
             )
         if file.clock_jumps:
             self._findings.note(

@@ -46,7 +46,7 @@ class IndexedFile:
         with self.path.open("rb") as file:
             magic = file.read(len(MAGIC))
             if not MAGIC.startswith(magic):
-                raise RecordingError(f"{self.path} is no MCAP file: it begins with {magic!r}.")
+                raise RecordingError(f"{self.path} is not an MCAP file: it begins with {magic!r}.")
             empty = not file.seek(0, 2)
             self._data: bytes | mmap.mmap = (
                 b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -45,7 +45,7 @@ class RecordedType:
                 if not isinstance(cause, UnicodeDecodeError):
                     raise RecordingError("cut off or damaged") from error
                 raw = _mended(raw, cause)
-        raise RecordingError("too many texts that are no UTF-8")
+        raise RecordingError("too many texts that are not valid UTF-8")
 
 
 def recorded_type(candidates: Sequence[Schema], digest: str) -> RecordedType:
@@ -64,7 +64,7 @@ def recorded_type(candidates: Sequence[Schema], digest: str) -> RecordedType:
             why = f"its definition cannot be read ({type(error).__name__})"
             continue
         if (gone := missing_field(found.store, schema.name)) is not None:
-            why = f"its definition lacks {gone}"
+            why = f"its definition does not contain {gone}"
             continue
         usable.append(found)
     for each in usable:

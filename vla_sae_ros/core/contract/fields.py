@@ -42,7 +42,7 @@ class Fields:
         if key in self._rest:
             return self._rest.pop(key)
         if default is ...:
-            raise ContractError(f"{self.path(key)} is missing; the file must say it.")
+            raise ContractError(f"{self.path(key)} is missing, but required.")
         return default
 
     def section(self, key: str, default: object = ...) -> Fields:
@@ -60,7 +60,7 @@ class Fields:
         """Return a text that is not empty."""
         value = self.take(key)
         if not isinstance(value, str) or not value.strip():
-            raise ContractError(complaint(self.path(key), value, "a text that is not empty"))
+            raise ContractError(complaint(self.path(key), value, "a non-empty text"))
         return value
 
     def number(self, key: str, low: float, high: float, default: object = ...) -> float:

@@ -85,8 +85,8 @@ class FrameBuilder:
         known = self._channels.setdefault(channel.topic, channel)
         if (known.type, known.qos) != (channel.type, channel.qos):
             raise ContractError(
-                f"The topic {channel.topic} is named twice with different types or QoS "
-                f"({known.type} and {channel.type}); name it in the same way."
+                f"The contract uses the topic {channel.topic} twice with different types or QoS "
+                f"({known.type} and {channel.type}). Use the same type and QoS."
             )
         self._sources.setdefault(channel.topic, []).append((name, source))
 

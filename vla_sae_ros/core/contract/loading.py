@@ -58,7 +58,7 @@ def _names(section: Fields) -> dict[str, str]:
     names = section.items()
     for key, name in names:
         if not isinstance(name, str) or not name:
-            raise ContractError(complaint(section.path(key), name, "what the policy calls it"))
+            raise ContractError(complaint(section.path(key), name, "the policy's name for it"))
     return dict(names)
 
 
@@ -146,7 +146,9 @@ def _select(value: object, channel: Channel, where: str) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         raise ContractError(complaint(where, value, "a list of field names"))
     if kind in ("image", "compressed", "scalar") and value:
-        raise ContractError(complaint(where, value, f"nothing, {channel.type} is used whole"))
+        raise ContractError(
+            complaint(where, value, f"nothing, because all of {channel.type} is used")
+        )
     if kind in ("joints", "trajectory", "fields") and not value:
         raise ContractError(f"{where} is missing; {channel.type} needs the names of its fields.")
     if kind == "text":
@@ -154,7 +156,7 @@ def _select(value: object, channel: Channel, where: str) -> tuple[str, ...]:
             complaint(
                 where.replace("select", "channel.type"),
                 channel.type,
-                "a type with numbers or a picture; texts stand in `tasks`",
+                "a type with numbers or a picture; declare texts under `tasks`",
             )
         )
     if kind in ("joints", "trajectory"):
@@ -184,8 +186,8 @@ def _check_operators(source: Source, where: str, is_action: bool) -> None:
             raise ContractError(f"{where}.apply: '{operator.name}' works on {what} only.")
         if is_action and not operator.invertible:
             raise ContractError(
-                f"{where}.apply: '{operator.name}' cannot be undone, so it cannot "
-                "stand on an action; allowed: rad2deg, deg2rad, scale, clamp."
+                f"{where}.apply: '{operator.name}' has no inverse, so it cannot be used for an "
+                "action; allowed: rad2deg, deg2rad, scale, clamp."
             )
     if is_action and source.is_image:
         raise ContractError(f"{where}: an action cannot be a picture.")
@@ -216,7 +218,7 @@ def _task(key: str, value: object, where: str) -> Task:
                 select,
                 "the one text field of the message"
                 if needs_field
-                else "nothing, the message is used whole",
+                else "nothing, because the whole message is used",
             )
         )
     return Task(key, channel, tuple(select))

@@ -82,7 +82,7 @@ def header_ns(message: Any, channel: Channel) -> int:
     if stamp_ns == 0:
         raise ObservationError(
             f"A message on {channel.topic} has no time stamp, but the contract aligns it by its "
-            "header. Let the publisher stamp it, or use `timeline: receive`."
+            "header stamp. Set the stamp in the publisher, or use `timeline: receive`."
         )
     return stamp_ns
 
@@ -108,7 +108,8 @@ def read(message: Any, source: Source) -> npt.NDArray[Any] | CompressedPicture:
     vector = np.array(values, dtype=np.float64)
     if not np.isfinite(vector).all():
         raise ObservationError(
-            f"A message on {source.channel.topic} carries {vector.tolist()}: not all are finite."
+            f"A message on {source.channel.topic} contains values that are not finite: "
+            f"{vector.tolist()}."
         )
     return vector
 
@@ -123,7 +124,7 @@ def read_image(message: Any, topic: str) -> Picture:
     if message.encoding not in PIXEL_ORDERS:
         raise ObservationError(
             complaint(
-                f"A picture on {topic} has the encoding", message.encoding, ", ".join(PIXEL_ORDERS)
+                f"encoding of a picture on {topic}", message.encoding, ", ".join(PIXEL_ORDERS)
             )
         )
     channels, order = PIXEL_ORDERS[message.encoding]
@@ -131,8 +132,9 @@ def read_image(message: Any, topic: str) -> Picture:
     row = message.width * channels
     if message.step < row or data.size != message.step * message.height or data.size == 0:
         raise ObservationError(
-            f"A picture on {topic} says {message.height} x {message.width} {message.encoding} with "
-            f"{message.step} bytes per row but carries {data.size} bytes."
+            f"A picture on {topic} has the wrong size: its header gives {message.height} x "
+            f"{message.width} {message.encoding} with {message.step} bytes per row, but it has "
+            f"{data.size} bytes."
         )
     pixels = data.reshape(message.height, message.step)[:, :row]
     pixels = pixels.reshape(message.height, message.width, channels)
@@ -148,10 +150,10 @@ def _joint(message: Any, path: str, channel: Channel) -> float:
     names = list(message.joint_names if trajectory else message.name)
     if joint not in names:
         raise ObservationError(
-            complaint(f"{channel.topic} has no joint", joint, ", ".join(names) or "none")
+            complaint(f"unknown joint of {channel.topic}", joint, ", ".join(names) or "none")
         )
     if trajectory and not message.points:
-        raise ObservationError(f"{channel.topic} carries a trajectory without points.")
+        raise ObservationError(f"A trajectory on {channel.topic} has no points.")
     values = (
         getattr(message.points[-1], TRAJECTORY_FIELDS[field])
         if trajectory
@@ -159,7 +161,9 @@ def _joint(message: Any, path: str, channel: Channel) -> float:
     )
     place = names.index(joint)
     if place >= len(values):
-        raise ObservationError(f"{channel.topic} names {joint!r} but gives no {field} for it.")
+        raise ObservationError(
+            f"A message on {channel.topic} contains the joint {joint!r} but no {field} for it."
+        )
     return values[place]
 
 

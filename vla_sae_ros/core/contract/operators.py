@@ -111,7 +111,7 @@ class _ForwardOnly:
     invertible: ClassVar[bool] = False
 
     def inverse(self, value: Array) -> Array:
-        raise ContractError(f"'{self.name}' has no inverse; it cannot stand on an action.")
+        raise ContractError(f"'{self.name}' has no inverse, so it cannot be used for an action.")
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class QuaternionToAxisAngle(_ForwardOnly):
         if width != 4:
             raise ContractError(
                 complaint(
-                    "'quat2axisangle' needs a quaternion",
+                    "input of 'quat2axisangle'",
                     f"{width} values",
                     "4 selected values: x, y, z, w",
                 )

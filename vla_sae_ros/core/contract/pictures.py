@@ -36,7 +36,7 @@ class CompressedPicture:
                 if picture.width * picture.height > LARGEST_PICTURE:
                     raise ObservationError(
                         complaint(
-                            f"A compressed picture on {self.topic} says its size is",
+                            f"size of a compressed picture on {self.topic}",
                             picture.size,
                             f"up to {LARGEST_PICTURE} pixels",
                         )
@@ -48,7 +48,7 @@ class CompressedPicture:
                     f"A compressed picture on {self.topic} ({len(self.data)} bytes)",
                     self.format,
                     " or ".join(FORMATS),
-                    f"The decoder says: {error}.",
+                    f"Decoder error: {error}.",
                 )
             ) from error
 

@@ -319,7 +319,7 @@ class Steering:
         if (site, feature) not in standing:
             raise SteeringRefused(
                 complaint(
-                    "no standing edit to release", (site, feature), standing or "none stands now"
+                    "no such edit to release", (site, feature), standing or "there are no edits"
                 )
             )
         return site, feature
@@ -329,7 +329,7 @@ class Steering:
         twice = sorted(key for key, count in Counter(keys).items() if count > 1)
         if twice:
             raise SteeringRefused(
-                complaint("named twice in one request", twice, "each feature once")
+                complaint("feature named twice in one request", twice, "each feature once")
             )
         staying = {slot.edit.key for slot in self._standing()} - set(leaving)
         total = len(staying | {edit.key for edit in edits})

@@ -118,7 +118,9 @@ def _unknown(node: Node, names: list[str]) -> list[str]:
         if name not in ALIKE and difflib.get_close_matches(name, names, n=1, cutoff=NEAR):
             objections.append(unknown("Unknown parameter", name, sorted(names)))
         else:
-            node.get_logger().info(f"parameter '{name}' is none of this node's")
+            node.get_logger().info(
+                f"parameter '{name}' is not a parameter of this node; it is ignored"
+            )
     return objections
 
 

@@ -98,7 +98,7 @@ class Takeover:
             raise TakeoverRefused(self._why_not)
         owner, takeovers = self.in_charge.owner, self.in_charge.takeovers
         if owner and owner != client and self.heard:
-            raise TakeoverRefused(f"{owner!r} has taken over; it has to hand back first.")
+            raise TakeoverRefused(f"{owner!r} has taken over and must hand back first.")
         self.in_charge = InCharge(client if taken else "", takeovers + taken)
         self._person.note(self.in_charge.number)
 

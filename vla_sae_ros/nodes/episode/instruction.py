@@ -47,7 +47,7 @@ class InstructionService:
         except ConfigurationError as refusal:
             response.reason = str(refusal)
             self._node.get_logger().warning(
-                f"another instruction, of {request.owner!r}, refused: {refusal}"
+                f"new instruction of {request.owner!r} refused: {refusal}"
             )
         response.revision = self._revision
         return response
@@ -61,7 +61,7 @@ class InstructionService:
             raise ConfigurationError("No episode runs. Give the instruction with run_episode.")
         if request.episode_id not in ("", goal.episode_id):
             raise ConfigurationError(
-                complaint("episode that is meant", request.episode_id, repr(goal.episode_id))
+                complaint("episode_id", request.episode_id, repr(goal.episode_id))
             )
         told = Told(text, self._revision + 1)
         if not self._tell(goal.episode_id, told):
@@ -82,7 +82,9 @@ class InstructionService:
                 owner=request.owner,
             )
         )
-        self._node.get_logger().info(f"{request.owner or 'somebody'} says: {text}")
+        self._node.get_logger().info(
+            f"new instruction of {request.owner or 'an unnamed client'}: {text}"
+        )
 
 
 def checked(instruction: str) -> str:

@@ -12,7 +12,9 @@ def why_not(card: MonitorCard, heard: FeatureCatalogue | None) -> str:
     heard: the newest `policy/catalogue`; None before the first.
     """
     if heard is None:
-        return "policy/catalogue, which says whose features these are, has not come yet"
+        return (
+            "policy/catalogue, which identifies the policy and its SAE, has not been received yet"
+        )
     if heard.policy_id != card.policy_id:
         return f"policy {heard.policy_id!r} is not {card.policy_id!r}, which it was calibrated on"
     bundles = dict(zip(heard.sites, heard.bundle_ids, strict=False))

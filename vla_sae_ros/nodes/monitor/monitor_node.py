@@ -30,7 +30,7 @@ from vla_sae_ros.wire.steady import steady_timer
 _MISSING = {
     "": "",
     "fvu": "the tap measured no FVU",
-    "pooled": "the inference came without its pooled activation: set the policy node's parameter "
+    "pooled": "the message has no pooled activation: set the policy node's parameter "
     "publish_pooled",
     "speed": "the hand's speed is not known: it takes ee_pose at two inferences",
 }

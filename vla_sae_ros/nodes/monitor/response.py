@@ -72,7 +72,7 @@ class Response:
                 take = self._answered(self._asked, client.srv_name, done)
                 client.call_async(request).add_done_callback(take)
                 return
-        self._failed(f"nobody offers {' or '.join(client.srv_name for client, _, _ in ways)}")
+        self._failed(f"no node offers {' or '.join(client.srv_name for client, _, _ in ways)}")
 
     def _ways(self, on_alarm: str) -> list[tuple[Client, Any, str]]:
         """Return whom to ask for what, the first that is there; and what has been done then."""
@@ -100,7 +100,7 @@ class Response:
     def _failed(self, words: str) -> None:
         self.words = bounded(words)
         self._node.get_logger().error(
-            f"the alarm has not done what it should, and tries again: {self.words}",
+            f"the action of the alarm has not succeeded yet and is tried again: {self.words}",
             throttle_duration_sec=2.0,
         )
 

@@ -125,7 +125,7 @@ class RobotAdmission:
 
     def _stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._loop.stop("bridge/stop")
-        response.success, response.message = True, "stopped; recover, then enable, to go on"
+        response.success, response.message = True, "stopped; to continue, recover and then enable"
         return response
 
     async def _recover(
@@ -137,7 +137,7 @@ class RobotAdmission:
         asked = self._loop.ticket()
         threading.Thread(target=self._recover_there, args=(finished, asked), daemon=True).start()
         problem = await finished
-        response.success, response.message = not problem, problem or "recovered; enable to go on"
+        response.success, response.message = not problem, problem or "recovered; enable to continue"
         return response
 
     def _recover_there(self, finished: Future, asked: int) -> None:
@@ -162,7 +162,7 @@ class RobotAdmission:
         if not alive:
             raise EnableRefused(NO_HEARTBEAT)
         if owner and alive != [owner]:
-            raise EnableRefused(f"The arm is enabled by {owner!r}; it has to disable first.")
+            raise EnableRefused(f"The arm is enabled by {owner!r}, which must disable it first.")
         if len(alive) > 1 and state.status is Status.STOPPED:
             why = f"{state.reason}: {state.detail}"
             raise EnableRefused(REFUSALS[State.STOPPED, Kind.ENABLE].format(reason=why))

@@ -247,13 +247,15 @@ class RobotBridge(Node):
         if not request.instruction.strip():
             raise ConfigurationError(
                 complaint(
-                    "instruction", request.instruction, "what the policy is told to do, in words"
+                    "instruction",
+                    request.instruction,
+                    "a non-empty text: what the policy has to do",
                 )
             )
         if not self._output.stamp_ns():
             raise ConfigurationError(
-                "use_sim_time is set and no /clock has been heard: observations would have no "
-                "time. Start the simulator that publishes /clock, or set use_sim_time to false."
+                "use_sim_time is set, but no /clock has been received, so observations would have "
+                "no stamp. Start the simulator that publishes /clock, or set use_sim_time to false."
             )
         envelope = self._loop.state().envelope
         if envelope.status is not Status.ENABLED:
@@ -317,7 +319,7 @@ def _fit(contract: Contract, settings: RobotSettings, space: ActionSpace) -> tup
     if width != space.size:
         raise ConfigurationError(
             complaint(
-                "Numbers of the contract's action",
+                "Size of the contract's action",
                 width,
                 f"{space.size}, for this robot and meaning",
             )
@@ -329,6 +331,7 @@ def _fit(contract: Contract, settings: RobotSettings, space: ActionSpace) -> tup
                 if len(names) == settings.joints:
                     return names
     raise ConfigurationError(
-        f"The contract observes no `joint_states` with the {settings.joints} positions of this "
-        "robot, base to flange. Add them: their names are what the bridge publishes."
+        f"The contract has no observation from `joint_states` with the {settings.joints} joint "
+        "positions of this robot, base to flange. Add it: the bridge publishes the joints under "
+        "these names."
     )

@@ -81,7 +81,8 @@ class ForwardWatchdog(Node):
         values = np.array(message.data)
         if values.shape != (len(self._names),) or not np.isfinite(values).all():
             self.get_logger().error(
-                "a command that is no joint position was dropped", throttle_duration_sec=1.0
+                "a command was dropped: it does not have one finite position per joint",
+                throttle_duration_sec=1.0,
             )
             return
         if self._rivals:

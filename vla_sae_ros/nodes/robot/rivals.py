@@ -26,5 +26,5 @@ def other_publishers(node: Node, topic: str) -> tuple[str, ...]:
 def _name(namespace: str, name: str) -> str:
     """Return a node's full name; discovery tells of its publishers before it tells that."""
     if UNKNOWN in name:
-        return "a node that has not told its name yet"
+        return "a node whose name is not known yet"
     return f"{namespace.rstrip('/')}/{name}"

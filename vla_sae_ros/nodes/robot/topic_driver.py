@@ -93,8 +93,8 @@ class TopicDriver:
         if self._reading is None:
             raise RobotUnreachable(
                 self._problem
-                or "No joint states have come yet. Is the controller running, and is "
-                "hardware_states its topic?"
+                or "No joint states have been received yet. Check that the controller is running "
+                "and that hardware_states is its topic."
             )
 
     def read(self) -> RobotReading:
@@ -165,7 +165,7 @@ class TopicDriver:
         q = _ordered(message.position, order)
         dq = _ordered(message.velocity, order)
         if q is None:
-            self._problem = "hardware_states names joints and gives no positions for them"
+            self._problem = "hardware_states contains joint names without positions"
             return
         zeros = np.zeros(len(order))
         self._reading = RobotReading(

@@ -129,12 +129,12 @@ class DroidSceneNode(Node):
                 self._newest.q,
                 thin=self._values.render_quality == "quick",
             )
-            self.get_logger().info("the scene is there")
+            self.get_logger().info("the scene is ready")
             self._film(world)
             world.close()
         except SimulationError as error:
             self._failure = str(error)
-            self.get_logger().error(f"no more pictures: {error}")
+            self.get_logger().error(f"pictures have stopped: {error}")
 
     def _film(self, world: Any) -> None:
         due = before = time.monotonic()

@@ -99,7 +99,9 @@ class EpisodePane(QScrollArea):
     def _make_line(self) -> QHBoxLayout:
         self.telling.setPlaceholderText("another instruction, while it runs")
         self.telling.setAccessibleName("Another instruction")
-        self.tell.setToolTip("The next inference hears it; the task's own success stays")
+        self.tell.setToolTip(
+            "The next inference uses it; the task's success condition stays the same"
+        )
         line = QHBoxLayout()
         line.addWidget(self.telling, 1)
         line.addWidget(self.tell)

@@ -12,7 +12,7 @@ from vla_sae_ros.core.steering.preset import condition_text, parse_condition
 from vla_sae_ros.panel.widgets.guard import guarded
 
 EXAMPLES = (
-    "Act only while this holds; empty: always. For example\n"
+    "Act only while this condition is true; empty: always. For example\n"
     "{site: backbone.1, feature: 93, above: 0.5, for: 0.2, hysteresis: 0.1}\n"
     "{reading: height, below: 0.1}   readings: feature, step, height, gripper, state"
 )

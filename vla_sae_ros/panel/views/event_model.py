@@ -35,7 +35,7 @@ class EventColumn(IntEnum):
 
 
 _TITLES = (
-    ("Time", "Wall time at which the panel heard of it"),
+    ("Time", "Wall time at which the panel received it"),
     ("Observation", "Stamp of the observation it acted on; simulated time in a simulation"),
     ("What", "Set, refused, released, ..."),
     ("Who", "Owner of the edit"),

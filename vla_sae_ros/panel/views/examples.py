@@ -40,7 +40,7 @@ class Examples(QScrollArea):
         for box in self.boxes:
             line.addWidget(box)
         if not self.boxes:
-            words = PlainLabel("The catalogue holds no example frames of this feature.")
+            words = PlainLabel("The catalogue has no example frames of this feature.")
             words.setWordWrap(True)
             line.addWidget(words)
         line.addStretch(1)

@@ -13,15 +13,14 @@ from vla_sae_ros.policy.checkpoints.lora import ADAPTER_CONFIG
 _ORBAX = ("_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt", "_sharding")
 _OPENPI_FIELDS = {"paligemma_variant", "action_expert_variant"}
 _OPENPI_STEPS = (
-    "openpi's own script makes PyTorch weights of it (python "
+    "Convert it to PyTorch weights with openpi's own script (python "
     "examples/convert_jax_model_to_pytorch.py --checkpoint_dir FOLDER --config_name NAME "
-    "--output_path OUT --precision float32); lerobot's pi0 and pi05 classes take these under their "
-    "names, and docs/families.md has the lines that write config.json and the processors beside "
-    "them."
+    "--output_path OUT --precision float32). lerobot's pi0 and pi05 classes load these weights "
+    "under the same names; docs/families.md shows how to write config.json and the processors."
 )
 _OPENPI_CONVERTED = (
-    "lerobot's pi0 and pi05 classes take its weights under their names; docs/families.md has the "
-    "lines that write config.json and the processors beside them."
+    "lerobot's pi0 and pi05 classes load its weights under the same names; docs/families.md shows "
+    "how to write config.json and the processors."
 )
 
 
@@ -33,19 +32,19 @@ def refuse_foreign(folder: Path) -> None:
     """
     if _is_orbax(folder):
         raise ConfigurationError(
-            f"{folder} is a checkpoint of openpi, as JAX wrote it (orbax: params, assets); "
-            f"{_OPENPI_STEPS}"
+            f"{folder} is a JAX checkpoint of openpi (orbax: params, assets). {_OPENPI_STEPS}"
         )
     config = _read(folder / CONFIG)
     if config.get("model_type") == "openvla":
         raise ConfigurationError(
-            f"{folder} is OpenVLA's, which lerobot does not load. The policy node serves it in its "
-            "own environment (environments/openvla); docs/families.md says how to start it there."
+            f"{folder} is an OpenVLA checkpoint, which lerobot cannot load. The policy node serves "
+            "it in a separate environment (environments/openvla); docs/families.md describes how "
+            "to start it."
         )
     if config.keys() >= _OPENPI_FIELDS and "type" not in config:
         raise ConfigurationError(
-            f"{folder} is a PyTorch checkpoint of openpi, which lerobot does not load as it is; "
-            f"{_OPENPI_CONVERTED}"
+            f"{folder} is a PyTorch checkpoint of openpi, which lerobot cannot load without "
+            f"further files; {_OPENPI_CONVERTED}"
         )
     if (folder / ADAPTER_CONFIG).is_file() and not (folder / CONFIG).is_file():
         base = _read(folder / ADAPTER_CONFIG).get("base_model_name_or_path") or "its base policy"
@@ -56,7 +55,7 @@ def refuse_foreign(folder: Path) -> None:
         )
     if not (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file() and _has_assets(folder):
         raise ConfigurationError(
-            f"{folder} holds weights with openpi's assets, and no {CONFIG}; {_OPENPI_CONVERTED}"
+            f"{folder} contains weights with openpi's assets but no {CONFIG}; {_OPENPI_CONVERTED}"
         )
 
 

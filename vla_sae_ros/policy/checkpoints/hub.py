@@ -27,9 +27,10 @@ def policy_folder(name: Path | str) -> Path:
         return Path(snapshot_download(str(name), allow_patterns=list(FILES)))
     except (OSError, ValueError, HfHubHTTPError) as error:
         raise ConfigurationError(
-            f"There is no policy folder {name}, and the Hugging Face hub did not give a policy of "
-            f"that name ({type(error).__name__}). Name a folder that exists, or fetch the policy "
-            f"where there is a network, without HF_HUB_OFFLINE: hf download {name}"
+            f"There is no policy folder {name}, and no policy of that name could be downloaded "
+            f"from the Hugging Face hub ({type(error).__name__}). Name an existing folder, or "
+            "download the policy on a machine with a network, without HF_HUB_OFFLINE: hf download "
+            f"{name}"
         ) from error
 
 

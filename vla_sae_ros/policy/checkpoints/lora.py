@@ -34,8 +34,8 @@ def base_of(folder: Path) -> str:
         base = described["base_model_name_or_path"] or ""
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
-            f"{folder / ADAPTER_CONFIG} is no description of an adapter ({type(error).__name__}: "
-            f"{error})."
+            f"{folder / ADAPTER_CONFIG} is not a description of an adapter "
+            f"({type(error).__name__}: {error})."
         ) from error
     if not isinstance(base, str) or not base:
         raise ConfigurationError(
@@ -76,7 +76,8 @@ def merged(policy: PreTrainedPolicy, folder: Path) -> PreTrainedPolicy:
         raise ConfigurationError(
             complaint(
                 f"weights of the LoRA adapter in {folder}",
-                f"{len(differing)} that it or the policy lacks, as {differing[0]}",
+                f"{len(differing)} that are missing in the adapter or in the policy, e.g. "
+                f"{differing[0]}",
                 "those of the policy that it was trained on",
                 "Check base_model_name_or_path.",
             )

@@ -111,11 +111,12 @@ def load_openvla(
     """
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
-        raise ConfigurationError(f"{folder} is OpenVLA's, and holds no *.safetensors.")
+        raise ConfigurationError(f"{folder} is an OpenVLA checkpoint without *.safetensors.")
     if not trust_remote_code:
         raise ConfigurationError(
-            f"{folder} is OpenVLA's, whose code comes with it (*.py) and would run in this "
-            "process. Read the code. If you trust it, set the parameter trust_remote_code:=true."
+            f"{folder} is an OpenVLA checkpoint and contains its own code (*.py), which would run "
+            "in this process. Read the code. If you trust it, set the parameter "
+            "trust_remote_code:=true."
         )
     own = folder / STATISTICS
     fine_tuned = _read_statistics(own) if own.is_file() else None
@@ -179,7 +180,7 @@ def _pretrained(folder: Path, device: str) -> tuple[Any, Any]:
     """Return model and processor; both run code that lies in the folder."""
     import transformers
 
-    _log.warning("%s brings its own code, which runs in this process (trust_remote_code).", folder)
+    _log.warning("%s contains its own code, which runs in this process.", folder)
     dtype = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
     try:
         model = transformers.AutoModelForVision2Seq.from_pretrained(

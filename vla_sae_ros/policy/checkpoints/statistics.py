@@ -42,14 +42,14 @@ def require_statistics(loaded: LoadedPolicy, inputs: Collection[str]) -> None:
                 there = sorted(f"{key}.{name}" for key, one in step.stats.items() for name in one)
                 raise ConfigurationError(
                     complaint(
-                        f"statistics that {loaded.name} normalises by, without which it would read "
-                        "or give raw numbers",
+                        f"normalisation statistics of {loaded.name}",
                         there or "none",
                         ", ".join(missing),
-                        "A base model has none until it is fine-tuned; where they stand under "
-                        "another key, as so100.buffer.observation.state, save the checkpoint again "
-                        "with the statistics of the data set that it is used on (dataset_stats of "
-                        "lerobot's make_pre_post_processors).",
+                        "Without them the policy would read or return raw numbers. A base model "
+                        "has no statistics before it is fine-tuned. If they are stored under "
+                        "another key, such as so100.buffer.observation.state, save the checkpoint "
+                        "again with the statistics of its data set (dataset_stats of lerobot's "
+                        "make_pre_post_processors).",
                     )
                 )
             _require_sound(step, keys, loaded.name)

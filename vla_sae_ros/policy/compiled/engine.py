@@ -93,8 +93,8 @@ class CompiledEngine(PolicyEngine):
 
     def warm_up(self) -> tuple[int, int]:
         self._progress(
-            f"compiling {self.policy_name} with its {len(self.bundles)} taps: minutes the first "
-            f"time, less once {os.environ[CACHE_VARIABLE]} holds it"
+            f"compiling {self.policy_name} with its {len(self.bundles)} taps: this takes minutes "
+            f"the first time, and less once it is cached in {os.environ[CACHE_VARIABLE]}"
         )
         try:
             with compiling_into(graph_cache(), self._progress):

@@ -87,7 +87,7 @@ class GrootAdapter:
         if self._policy.config.use_relative_actions:
             raise ConfigurationError(
                 "a GR00T with use_relative_actions: true ignores a previous chunk, whose actions "
-                "are relative to an older state; ask for its chunk without one."
+                "are relative to an older state; request its chunk without a previous one."
             )
         if previous.execution_horizon is not None:
             raise ConfigurationError(

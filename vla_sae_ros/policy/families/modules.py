@@ -24,7 +24,9 @@ from vla_sae_ros.policy.families.patches import CameraPatches
 from vla_sae_ros.policy.families.site import MODULE, Site
 
 GROUP = "token"
-WHY_NO_HEATMAP = "a policy without an adapter of its own does not say where its tokens look"
+WHY_NO_HEATMAP = (
+    "for a policy without its own adapter the positions of tokens in the picture are unknown"
+)
 UNKNOWN = (
     "Which tokens are pictures, words, state, actions or padding. All tokens of a module are one "
     f"group, `{GROUP}`, and pooled values include padding.",

@@ -62,10 +62,10 @@ def files_digest(bundle: Path) -> str:
         for name in _SAE_FILES:
             digest.update((bundle / name).read_bytes())
     except ConfigurationError as error:
-        raise ConfigurationError(f"{bundle} is no SAE bundle: {error}") from error
+        raise ConfigurationError(f"{bundle} is not an SAE bundle: {error}") from error
     except (OSError, KeyError, TypeError) as error:
         raise ConfigurationError(
-            f"{bundle} is no SAE bundle: {type(error).__name__}: {error}."
+            f"{bundle} is not an SAE bundle: {type(error).__name__}: {error}."
         ) from error
     return digest.hexdigest()
 

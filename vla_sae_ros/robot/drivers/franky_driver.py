@@ -116,8 +116,8 @@ class FrankyDriver:
             raise OtherSystem(f"{_said(error)} {OTHER_SYSTEM}") from _bare(error)
         except (franky.Exception, RuntimeError) as error:
             raise RobotUnreachable(
-                f"No Franka at {self._host}: {_said(error)} Is it on, is "
-                "FCI active in Desk, and is no other program (a bridge) connected to it?"
+                f"No Franka at {self._host}: {_said(error)} Check that it is on, that FCI is "
+                "active in Desk, and that no other program (such as a bridge) is connected to it."
             ) from _bare(error)
 
     def _prepare(self, robot: franky.Robot) -> None:
@@ -275,7 +275,7 @@ class FrankyDriver:
         try:
             return self._following or self._mode.let_go(self._alive(), self._clock())
         except (franky.ControlException, franky.CommandException) as error:
-            _log.info("the robot had let go by itself: %s", error)
+            _log.info("the robot had already ended the motion by itself: %s", error)
             return True
 
     def _wait_for_rest(self) -> None:

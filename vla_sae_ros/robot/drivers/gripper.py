@@ -115,7 +115,7 @@ class GripperThread:
         for thread in self._threads:
             thread.join(timeout)
         if any(thread.is_alive() for thread in self._threads):
-            _log.warning("the gripper still moves; its thread is left behind")
+            _log.warning("the gripper is still moving; its thread is abandoned")
 
     def _run(self) -> None:
         leave_realtime()
@@ -199,7 +199,7 @@ class GripperThread:
             self._opening = self._gripper.opening()
         except Exception as error:  # as above
             self._opening = float("nan")
-            self._note("does not say its opening", error)
+            self._note("does not report its opening", error)
 
     def _note(self, what: str, error: Exception) -> None:
         self.failed += 1

@@ -60,7 +60,7 @@ def misfit(model: Model, settings: RobotSettings) -> str:
     """Return in words why these settings are another robot's; empty when they fit."""
     ours, joints = settings.published, settings.joints
     if len(model.lower) < joints:
-        return f"the robot {model.name!r} tells {len(model.lower)} joints, not {joints}"
+        return f"the robot {model.name!r} reports {len(model.lower)} joints instead of {joints}"
     for what, unit, excess, told, allowed in (
         ("lower end", "rad", model.lower[:joints] - ours.lower, model.lower, ours.lower),
         ("upper end", "rad", ours.upper - model.upper[:joints], model.upper, ours.upper),
@@ -76,7 +76,8 @@ def misfit(model: Model, settings: RobotSettings) -> str:
         if excess[joint] > WIDER:
             return (
                 f"the robot calls itself {model.name!r} and reports {told[joint]:.4g} {unit} as "
-                f"the {what} of joint {joint + 1}; the limits of {settings.robot!r} say "
-                f"{allowed[joint]:.4g} {unit}. Choose its file: robot:=fr3 or panda, or your own"
+                f"the {what} of joint {joint + 1}; the limits of {settings.robot!r} have "
+                f"{allowed[joint]:.4g} {unit}. Choose the robot's own file: robot:=fr3, "
+                "robot:=panda or a file of yours"
             )
     return ""

@@ -69,8 +69,8 @@ class MeasuredGuard:
         joint = int(np.argmax(moved))
         if moved[joint] > SAG:
             self._sinks = (
-                f"joint {joint + 1} has moved by {moved[joint]:.3f} rad while no motion was asked "
-                f"for: {NAME_IT}"
+                f"joint {joint + 1} has moved by {moved[joint]:.3f} rad while no motion was "
+                f"commanded: {NAME_IT}"
             )
 
     def problem(self, reading: RobotReading) -> Problem | None:

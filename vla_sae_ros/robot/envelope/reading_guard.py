@@ -37,5 +37,5 @@ def problem_of(reading: RobotReading, settings: RobotSettings, now: float) -> Pr
     beyond = np.maximum(settings.published.lower - q, q - settings.published.upper)
     joint = int(np.argmax(beyond))
     if beyond[joint] > 0:
-        return Stop.JOINT_RANGE, f"joint {joint + 1} stands at {q[joint]:.3f} rad, out of its range"
+        return Stop.JOINT_RANGE, f"joint {joint + 1} is at {q[joint]:.3f} rad, outside its range"
     return None

@@ -110,7 +110,7 @@ class ControlCycle:
         try:
             self._driver.stop()
         except Exception:  # a driver's bug; the latch stays and the robot's own watchdog is left
-            _log.exception("the driver raised when it was told to stop")
+            _log.exception("the driver's stop call raised an error")
 
     def recover(self) -> None:
         """Clear the driver's faults, then the latch, here and now; the arm is disabled then.
@@ -139,7 +139,7 @@ class ControlCycle:
         self._connected = True
         self._read()
         if self.reading is None:
-            raise RobotUnreachable("The robot gives no state after recovering.")
+            raise RobotUnreachable("The robot reports no state after the recovery.")
         self._envelope.look_at(self.reading)
         return self.request(Event(Kind.RECOVERED))
 

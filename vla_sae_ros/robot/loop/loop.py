@@ -204,7 +204,7 @@ class ControlLoop:
             self._sinks.close(1.0)
         self._stopper.close()
         if self._thread.is_alive():
-            _log.error("the control thread hangs in a driver call and is left behind")
+            _log.error("the control thread hangs in a driver call and is abandoned")
 
     def _asked(self, ticket: int | None) -> int:
         return self._inbox.ticket() if ticket is None else ticket
@@ -381,7 +381,7 @@ class ControlLoop:
         if self._calls.close(_LEFT_BEHIND):
             self._cycle.close()
         else:
-            _log.warning("the robot's driver hangs in a call and is left behind")
+            _log.warning("the robot's driver hangs in a call and is abandoned")
             self._cycle.brake()
         self._housekeeping.stop()
         waiting = [request for _, request in self._parked] + self._inbox.take()

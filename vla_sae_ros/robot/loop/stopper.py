@@ -44,7 +44,9 @@ class Stopper:
         while (obeyed := self._demands.get()) is not None:
             if obeyed.wait(PATIENCE):
                 continue
-            _log.error("the control thread hangs in a driver call: stopping the driver beside it")
+            _log.error(
+                "the control thread hangs in a driver call: stopping the driver from another thread"
+            )
             try:
                 self._stop()
             except Exception:  # the control thread stops it again when it is back

@@ -75,7 +75,7 @@ class Machine:
     def _words(self, event: Event) -> str:
         memory = self.memory
         if event.kind is Kind.RENEW:
-            return f"{event.owner!r} does not hold the enable; enable first."
+            return f"The arm is not enabled by {event.owner!r}. Enable it first."
         words = REFUSALS.get((memory.state, event.kind), "The arm is {state}: nothing was changed.")
         return words.format(
             state=memory.state,
@@ -86,10 +86,10 @@ class Machine:
 
 
 _WHY_NOT = {
-    Kind.STOP: "The arm was stopped while it recovered. Look at it, then recover again.",
+    Kind.STOP: "The arm was stopped during the recovery. Check it, then recover again.",
     Kind.RECOVERED: "",
     Kind.LATE: (
-        "The robot did not recover in time and may be at it still; it stays stopped. Look at it, "
-        "then recover again."
+        "The robot did not recover in time and may still be recovering. It stays stopped. Check "
+        "it, then recover again."
     ),
 }

@@ -97,7 +97,7 @@ REFUSALS = {
     (STOPPED, Kind.ENABLE): (
         "The arm is stopped ({reason}). Recover first (panel, or vla-sae run --robot --recover)."
     ),
-    (RECOVERING, Kind.ENABLE): "The arm is recovering. Enable it when that has ended.",
+    (RECOVERING, Kind.ENABLE): "The arm is recovering. Enable it when the recovery has ended.",
     (OFFLINE, Kind.RECOVER): "The arm is offline, not stopped: there is nothing to recover.{why}",
     (DISABLED, Kind.RECOVER): "The arm is not stopped: there is nothing to recover. Enable it.",
     (ENABLED, Kind.RECOVER): (
@@ -106,9 +106,9 @@ REFUSALS = {
     (TAKEN_OVER, Kind.RECOVER): (
         "The arm is taken over by {owner!r} and not stopped: there is nothing to recover."
     ),
-    (RECOVERING, Kind.RECOVER): "The arm is recovering already.",
+    (RECOVERING, Kind.RECOVER): "The arm is already recovering.",
     **{
-        (state, kind): "The arm is {state}: only an enabled arm is taken over or handed back."
+        (state, kind): "The arm is {state}: only an enabled arm can be taken over or handed back."
         for state in (OFFLINE, DISABLED, STOPPED, RECOVERING)
         for kind in (Kind.TAKE_OVER, Kind.HAND_BACK)
     },

@@ -28,10 +28,9 @@ _EPSILON = 1e-8  # added to the deviation when Action Atlas applies an SAE
 def refuse_negative_codes(folder: Path) -> TopKSAE:
     """Raise ConfigurationError: the codes in `folder` can be negative, and what to do about it."""
     raise ConfigurationError(
-        f"{_weights_file(folder)} is an Action Atlas SAE: TopK without a ReLU, whose codes can be "
-        "negative, and here a code of 0 means silent. Give --drop-negative-codes "
-        "(drop_negative_codes=True) to read its negative codes as 0; every other code stays what "
-        "it was."
+        f"{_weights_file(folder)} is an Action Atlas SAE: TopK without a ReLU. Its codes can be "
+        "negative, but here a code of 0 means inactive. Use --drop-negative-codes "
+        "(drop_negative_codes=True) to read negative codes as 0; all other codes stay the same."
     )
 
 
@@ -82,7 +81,7 @@ def _weights_file(folder: Path) -> Path:
     found = [folder / name for name in WEIGHTS_FILES if (folder / name).is_file()]
     if len(found) > 1:
         raise ConfigurationError(
-            f"{folder} holds {' and '.join(one.name for one in found)}, which are different SAEs "
-            "(Action Atlas itself loads sae_final.pt). Leave the one that is meant."
+            f"{folder} contains {' and '.join(one.name for one in found)}, which are different "
+            "SAEs (Action Atlas itself loads sae_final.pt). Keep only the one that you mean."
         )
     return found[0]

@@ -28,7 +28,7 @@ def load_sae(folder: Path) -> TopKSAE:
     if content.get("format") != _FORMAT:
         raise ConfigurationError(
             complaint(
-                f"Format of {path}, which only Dr.VLA's SAEs are known to be called",
+                f"format of {path} (only Dr.VLA is known to use this file name)",
                 content.get("format", f"a file with {', '.join(sorted(map(str, content))[:8])}"),
                 _FORMAT,
                 "If another library wrote it, save it as SAELens does.",

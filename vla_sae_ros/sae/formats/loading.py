@@ -67,12 +67,12 @@ def detect(folder: Path) -> Format:
         return found[0]
     if found:
         raise ConfigurationError(
-            f"{folder} holds weights of several SAE formats: "
-            f"{', '.join(known.name for known in found)}. Leave one of them."
+            f"{folder} contains weights in several SAE formats: "
+            f"{', '.join(known.name for known in found)}. Keep only one of them."
         )
     files = ", ".join(f"{known.weights_files[0]} ({known.name})" for known in FORMATS)
     raise ConfigurationError(
-        f"{folder} holds no SAE of a known format, which would be one of {files}.{_below(folder)}"
+        f"{folder} contains no SAE in a known format; known formats: {files}.{_below(folder)}"
     )
 
 

@@ -105,8 +105,8 @@ def _scaling_factor(folder: Path) -> float:
     path = folder / SCALER_FILE
     if not path.is_file():
         raise ConfigurationError(
-            f"{folder} wants its inputs scaled by one number of the training data "
-            f"(normalize_activations {_AVERAGE_NORM!r}), but {SCALER_FILE} with that number is "
+            f"{folder} needs its inputs scaled by a factor from the training data "
+            f"(normalize_activations {_AVERAGE_NORM!r}), but {SCALER_FILE} with this factor is "
             "missing. Copy it from the training's checkpoint, or call SAELens' "
             "fold_activation_norm_scaling_factor(factor) and save the SAE again."
         )

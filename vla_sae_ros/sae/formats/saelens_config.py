@@ -86,7 +86,7 @@ def check_keys(config: dict[str, Any]) -> None:
     if unknown:
         raise ConfigurationError(
             complaint(
-                f"Keys of {CONFIG_FILE} that may change a code and are not known here",
+                f"unknown keys of {CONFIG_FILE}, which may change codes",
                 {key: config[key] for key in unknown},
                 ", ".join(sorted(_HONOURED)),
                 "If a key changes no code, remove it from the file.",

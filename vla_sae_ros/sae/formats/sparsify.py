@@ -43,7 +43,7 @@ def load_sae(folder: Path) -> TopKSAE:
             raise ConfigurationError(
                 f"{folder} is a sparsify transcoder ({key}): it predicts another tensor than the "
                 "one it reads, so its features have no direction in the residual stream it reads. "
-                "Take a plain sparse autoencoder."
+                "Use a plain sparse autoencoder."
             )
     said = {key: value for key, value in config.items() if value is not None and value is not False}
     unknown = sorted(said.keys() - set(_KNOWN))

@@ -40,6 +40,6 @@ def check_samples(samples: Samples) -> None:
         if not finite.all():
             row = start + int(np.argmin(finite))
             raise ConfigurationError(
-                f"Sample {row} of {len(samples)} holds NaN or infinity. "
-                "Collect the activations again; a policy that computes NaN cannot be studied."
+                f"Sample {row} of {len(samples)} contains NaN or infinity. Collect the activations "
+                "again; a policy that computes NaN cannot be studied."
             )

@@ -245,11 +245,11 @@ class Trainer:
         batch = np.asarray(self._samples[rows], np.float64)
         largest = int(rows[int(np.abs(batch).max(axis=1).argmax())])
         return (
-            f"The loss of step {step} is no finite number, so training stopped there. Its batch "
-            f"holds {len(rows)} samples, {rows[:6].tolist()} and so on; the largest number, "
+            f"The loss of step {step} is not finite, so training stopped there. Its batch contains "
+            f"{len(rows)} samples, {rows[:6].tolist()} and so on; the largest number, "
             f"{np.abs(batch).max():.4g}, is in sample {largest}; the learning rate was "
-            f"{self.settings.rate_at(step, self.steps):.3g}. Look at that sample, or give a "
-            "smaller --learning-rate. What was saved before is still good."
+            f"{self.settings.rate_at(step, self.steps):.3g}. Check that sample, or use a smaller "
+            "--learning-rate. Earlier checkpoints are valid."
         )
 
     def _dead(self) -> Tensor:

@@ -64,14 +64,14 @@ def make_all(name: EnvName) -> dict[int, Any]:
     config = config_of(name)
     if other := in_the_way(name.kind):
         raise ConfigurationError(
-            f"The environment {name.kind} is not installed: {other} is, under its name. Install "
-            f"it: {how_to_install(name.kind)}."
+            f"The environment {name.kind} is not installed: {other} is installed under its name. "
+            f"Install it: {how_to_install(name.kind)}."
         )
     if isinstance(config, HubEnvConfig):
         raise ConfigurationError(
-            f"lerobot takes the environment {name.kind} from code of a hub ({config.hub_path}), "
-            f"which is not run here. Install it ({how_to_install(name.kind)}) and register it as a "
-            "plugin, a package lerobot_env_<name>."
+            f"lerobot loads the environment {name.kind} as code from a hub ({config.hub_path}), "
+            f"which this package does not run. Install it ({how_to_install(name.kind)}) and "
+            "register it as a plugin, a package lerobot_env_<name>."
         )
     with told_what_is_missing(name):
         groups = make_env(config, n_envs=1)
@@ -276,7 +276,7 @@ def _task(name: EnvName, index: int, environment: Any, config: EnvConfig) -> Tas
     steps = _attribute(environment, "_max_episode_steps") or getattr(config, "episode_length", 0)
     if not steps:
         raise ConfigurationError(
-            complaint(f"{name.text} has no longest episode", steps, "set episode_length=<steps>")
+            complaint(f"maximum episode length of {name.text}", steps, "set episode_length=<steps>")
         )
     return TaskSpec(suite, index, task, told, int(steps), env=name.text)
 

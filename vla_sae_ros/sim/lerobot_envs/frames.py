@@ -45,7 +45,9 @@ class Processors:
         pictures = {key: _picture(value) for key, value in seen.items() if value.ndim == 3}
         vectors = {key: value.float().numpy() for key, value in seen.items() if value.ndim == 1}
         if not pictures and not vectors:
-            raise SimulationError(f"The environment shows nothing to a policy: {sorted(seen)}.")
+            raise SimulationError(
+                f"The environment has no observation that a policy can use: {sorted(seen)}."
+            )
         return pictures | vectors
 
     def action(self, action: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -46,9 +46,9 @@ def check_timed(trace: EpisodeTrace) -> None:
     """Raise RecordingError when the times of an episode are not known."""
     if not trace.control_rate > 0:
         raise RecordingError(
-            f"the times of episode {trace.episode_id} are not known: no EpisodeState tells its "
-            "control rate, and the stamps of its actions and features do not. "
-            "`vla-sae bag export` writes what there is by steps."
+            f"the times of episode {trace.episode_id} are unknown: no EpisodeState gives its "
+            "control rate, and it does not follow from the stamps of its actions and features. "
+            "`vla-sae bag export` writes the data by steps."
         )
 
 

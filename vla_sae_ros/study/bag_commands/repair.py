@@ -69,7 +69,10 @@ def _tell_complete(bag: Path) -> int:
     if not unusable:
         print(f"{bag} is complete: there is nothing to repair.")
         return 0
-    print(f"{bag} is complete, every message is as it was sent. What cannot be used stays so:")
+    print(
+        f"{bag} is complete, every message is as it was sent. These messages cannot be used, and a "
+        "repair cannot change that:"
+    )
     print("\n".join(unusable))
     return LEFT_OUT_STATUS
 

@@ -63,7 +63,7 @@ COMMANDS = (
     Command(
         "compare",
         "vla_sae_ros.study.bag_commands.compare",
-        "what steering did to an episode's twin",
+        "what steering changed between two episodes",
         reads=_BAG,
     ),
 )

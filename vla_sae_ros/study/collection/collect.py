@@ -257,7 +257,7 @@ def _collect(
 ) -> None:
     episodes = collection.waiting()
     if not episodes:
-        print(f"{folder} holds every planned episode already.")
+        print(f"{folder} already contains every planned episode.")
         return
     with CommandProgress() as progress:
         left = sum(one.inferences for one in episodes)

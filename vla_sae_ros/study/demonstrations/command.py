@@ -126,10 +126,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--policy",
         type=Path,
-        help="let this policy drive by turns (DAgger); the labels are the expert's",
+        help="let this policy and the expert act in turns (DAgger); the labels are the expert's",
     )
     how.add_argument(
-        "--stills", action="store_true", help="staged pictures instead, each of a layout of its own"
+        "--stills",
+        action="store_true",
+        help=("make staged pictures instead, each with its own layout"),
     )
     parser.add_argument(
         "--map", default="", metavar="OFFERED=POLICY,...", help=f"with --policy: {MAP_HELP}"

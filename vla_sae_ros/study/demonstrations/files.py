@@ -84,8 +84,8 @@ def read_index(folder: Path) -> list[EpisodeInfo]:
     path = folder / INDEX_NAME
     if not path.is_file():
         raise ConfigurationError(
-            f"{folder} holds no demonstrations ({INDEX_NAME} is missing). "
-            "Make some with: vla-sae demos --out " + str(folder)
+            f"{folder} contains no demonstrations ({INDEX_NAME} is missing). Make some with: "
+            "vla-sae demos --out " + str(folder)
         )
     return list(read_journal(path, _info, damaged=ConfigurationError).entries)
 

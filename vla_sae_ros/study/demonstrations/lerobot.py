@@ -31,7 +31,7 @@ def export_demonstrations(folder: Path, output: Path) -> LeRobotDataset:
     """
     infos = read_index(folder)
     if not infos:
-        raise ConfigurationError(f"{folder} holds no demonstrations: there is nothing to write.")
+        raise ConfigurationError(f"{folder} contains no demonstrations: there is nothing to write.")
     if output.exists():
         raise ConfigurationError(
             complaint("The data set's folder exists already", output, "a new folder")
@@ -78,7 +78,7 @@ def _stride(info: EpisodeInfo, episode: Episode) -> int:
     if len(strides) > 1 or not len(episode.picture_steps):
         raise ConfigurationError(
             complaint(
-                f"{info.file} makes no frames at one rate: steps between its pictures",
+                f"{info.file} has no constant frame rate: steps between its pictures",
                 sorted(strides),
                 "the same number throughout",
             )
@@ -91,7 +91,7 @@ def _rate(strides: set[int]) -> int:
     if len(known) > 1 or CONTROL_RATE_HZ % known[0]:
         raise ConfigurationError(
             complaint(
-                "The demonstrations make no data set of one whole rate: steps between pictures",
+                "The demonstrations have no common whole frame rate: steps between pictures",
                 known,
                 "one of 1, 2, 4, 5, 10, 20",
                 "Make them with one --picture-every.",

@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--held-out", type=float, default=0.3, help="share of episodes; default %(default)s"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the division into parts")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the division into parts")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of them that set the thresholds; what is left is for `monitor score`; "
         "default %(default)s",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the division into parts")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the division into parts")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -85,7 +85,7 @@ def bag_episodes(bag: Bag, folder: Path, card: MonitorCard) -> list[MonitoredEpi
         _check(folder, card, values["policy_id"], values.get(f"bundle_id.{card.site}", ""))
     if not told:
         raise ConfigurationError(
-            f"{folder} does not say which policy it is of: no policy node's description is in it."
+            f"{folder} does not record its policy: it contains no description of a policy node."
         )
     found = [one for one in bag.episodes if card.site in one.features]
     if not found:

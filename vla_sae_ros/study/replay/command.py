@@ -128,7 +128,10 @@ def _tell_before(
     if unasked:
         console.print(f"{unasked} chunks have no request in the bag and are left out")
     if lossy:
-        console.print("the pictures are JPEG: not those that the policy saw, so numbers will part")
+        console.print(
+            "the pictures are JPEG: they differ from those that the policy saw, so numbers will "
+            "differ"
+        )
     for line in apart:
         console.print(f"  not the same: {line}", highlight=False)
     if not apart:

@@ -27,7 +27,7 @@ TABLE = "inject.csv"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare donor, receiver, policy and site."""
-    add_bag(parser, "folder of the bag whose stream is played in, recorded with pictures")
+    add_bag(parser, "folder of the donor's bag, recorded with pictures")
     parser.add_argument(
         "--episode", default="1", help="episode of that bag: id or number; default 1"
     )

@@ -44,7 +44,7 @@ def deviations(recorded: Facts, present: Facts) -> list[str]:
     for name in dict.fromkeys([*present, *sorted(bundles)]):
         before, now = recorded.get(name), present.get(name)
         if before is None:
-            said.append(f"{name}: the bag does not say, now {now}")
+            said.append(f"{name}: not recorded in the bag, now {now}")
         elif before != now:
             said.append(f"{name}: recorded {before}, now {now or 'none'}")
     return said

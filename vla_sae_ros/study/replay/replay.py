@@ -81,8 +81,8 @@ def replay(
             yield Replayed(
                 recorded,
                 None,
-                "the bag does not tell which steering was applied "
-                f"(no steering/state of revision {recorded.revision})",
+                "the bag does not record which steering was applied (no steering/state of revision "
+                f"{recorded.revision})",
             )
         else:
             seed = recorded.seed, recorded.step

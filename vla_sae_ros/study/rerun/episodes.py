@@ -69,7 +69,7 @@ class EpisodeScenes:
         if episode in self._scenes:
             return self._scenes[episode]
         if episode in self._closed:
-            raise RecordingError("it comes when three other episodes have begun since")
+            raise RecordingError("it was received after three other episodes had begun")
         scene = Scene(self._open(episode), self._names, self._shown)
         self._scenes[episode] = scene
         if self._steering is not None:

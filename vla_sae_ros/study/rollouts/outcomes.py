@@ -95,7 +95,7 @@ class OutcomeFile:
         content = read_journal(
             path,
             _parsed,
-            "It is no outcome that `vla-sae rollout --out` wrote. Name another file.",
+            "It was not written by `vla-sae rollout --out`. Name another file.",
             ConfigurationError,
         )
         self.outcomes = list(content.entries)

@@ -287,7 +287,9 @@ def _run_side_by_side(
 ) -> list[EpisodeOutcome]:
     if args.policy == EXPERT:
         raise ConfigurationError(
-            complaint("--policy-batch or --ray of the expert, which is no policy", count, "neither")
+            complaint(
+                "--policy-batch or --ray with the expert, which is not a policy", count, "neither"
+            )
         )
     suite = trials[0].task.suite
     contract = benchmark_named(args.env, args.contract or "", args.render_quality).contract(suite)

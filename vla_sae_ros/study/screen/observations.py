@@ -45,12 +45,12 @@ def stored_observations(
                 kept.append((number, episode.episode_id, step, found))
     if not seen:
         raise ConfigurationError(
-            f"{dataset.folder} holds no observations. Collect with --keep-observations."
+            f"{dataset.folder} contains no observations. Collect with --keep-observations."
         )
     if not kept:
         raise ConfigurationError(
-            f"None of the {seen} observations in {dataset.folder} tells the effect "
-            f"{effect.name!r}. Objects are named as the simulation does, e.g. butter_1."
+            f"None of the {seen} observations in {dataset.folder} has what the effect "
+            f"{effect.name!r} needs. Use the simulation's names of objects, e.g. butter_1."
         )
     chosen = np.linspace(0, len(kept) - 1, min(count, len(kept))).round().astype(int)
     looked = []

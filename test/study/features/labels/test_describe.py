@@ -167,7 +167,7 @@ def test_what_was_answered_is_kept_and_not_asked_again(
     asking = ["--describe", endpoint.url, "--yes", "--features", str(CLOSED)]
     run(bundle, activations, *asking)
     endpoint.status = 503
-    with pytest.raises(EndpointError, match=r"HTTP 503: .*busy.* the same command goes on"):
+    with pytest.raises(EndpointError, match=r"HTTP 503: .*busy.* run the same command again"):
         run(bundle, activations, *asking, str(CARRYING))
     endpoint.status, before = 200, len(endpoint.requests)
     run(bundle, activations, *asking, str(CARRYING))

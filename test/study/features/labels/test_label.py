@@ -97,7 +97,7 @@ def test_episodes_the_bundle_does_not_know_are_split_anew_and_that_is_said(
     card = bundle / "bundle.yaml"
     card.write_text(card.read_text().replace("- e", "- other"))
     run(bundle, activations, "--held-out", "0.5")
-    assert "split anew" in capsys.readouterr().out
+    assert "chosen anew" in capsys.readouterr().out
     content = json.loads((bundle / EVIDENCE_FILE).read_text())
     assert content["chosen_by"] == "split" and len(content["held_out"]) == 6
 

@@ -59,7 +59,7 @@ def analyse(folder: Path, seed: int = 0, progress: Progress = lambda done, total
     rows = read_table(folder)
     if not rows:
         raise RecordingError(
-            f"The table in {folder} is empty: no run has finished. Go on with vla-sae evaluate."
+            f"The table in {folder} is empty: no run has finished. Continue with vla-sae evaluate."
         )
     arms = measure(folder, rows, progress)
     found = find(arms, seed)

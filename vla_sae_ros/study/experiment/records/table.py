@@ -190,8 +190,8 @@ def read_table(folder: Path) -> list[Row]:
     path = folder / TABLE_FILE
     if not path.is_file():
         raise RecordingError(
-            f"{folder} holds no {TABLE_FILE}: no run of a study has finished there. "
-            "Run vla-sae evaluate first."
+            f"{folder} contains no {TABLE_FILE}: no run of a study has finished there. Run vla-sae "
+            "evaluate first."
         )
     table = pq.read_table(path)
     for name, before in _BEFORE.items():

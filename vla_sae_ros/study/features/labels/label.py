@@ -219,8 +219,8 @@ def _in_words(folder: Path, evidence: Evidence) -> list[str]:
         + (
             "which the SAE was not trained on."
             if evidence.chosen_by == "bundle"
-            else "split anew: the folder lacks either the bundle's held-out episodes or others. "
-            "The SAE may have been trained on them."
+            else "chosen anew, because the folder does not contain both held-out and other "
+            "episodes of the bundle. The SAE may have been trained on them."
         ),
     ]
     lines += [

@@ -95,8 +95,8 @@ class VisionEndpoint:
 
     def _failed(self, why: str) -> EndpointError:
         return EndpointError(
-            f"The model {self.model} at {self.url} did not answer: {why}. What was answered before "
-            "is kept; the same command goes on."
+            f"The model {self.model} at {self.url} did not answer: {why}. Earlier answers are "
+            "kept; run the same command again to continue."
         )
 
 
