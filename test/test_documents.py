@@ -1,16 +1,22 @@
-"""What the documents point at is there."""
+"""What the documents point at is there, and the commands that they show can be given."""
 
 from __future__ import annotations
 
+import argparse
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from vla_sae_ros.cli import COMMANDS
+from vla_sae_ros.commands import add_commands
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
     *ROOT.glob("*.md"),
-    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("docs/**/*.md"),
     *ROOT.glob("models/**/*.md"),
     *ROOT.glob("examples/*.md"),
     *ROOT.glob("environments/**/*.md"),
@@ -56,3 +62,30 @@ def test_the_table_of_rooms_tells_what_each_imports() -> None:
         sources = "\n".join(path.read_text() for path in (package / room).rglob("*.py"))
         imported = set(re.findall(r"^\s*(?:from|import) vla_sae_ros\.([a-z_]+)", sources, re.M))
         assert set(told.split()) - {"-"} == imported & (table.keys() - {room}), room
+
+
+def commands_in(document: Path) -> Iterator[list[str]]:
+    """Yield the words after `vla-sae` of every command line in the code blocks of a document."""
+    for block in re.findall(r"^```(?:bash)?\n(.*?)^```", document.read_text(), re.M | re.S):
+        for line in block.replace("\\\n", " ").splitlines():
+            command = re.match(r"(?:\.venv/bin/)?vla-sae (.*)", line)
+            if command is not None:
+                words = shlex.split(command[1], comments=True)
+                ends = (i for i, word in enumerate(words) if word in ("&", "|", ">"))
+                yield words[: next(ends, len(words))]
+
+
+@pytest.mark.slow
+def test_the_program_takes_every_command_that_a_document_shows(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown = [(document, words) for document in DOCUMENTS for words in commands_in(document)]
+    assert len(shown) > 100, "the commands were not found"
+    for document, words in shown:
+        parser = argparse.ArgumentParser("vla-sae")
+        try:
+            add_commands(parser, COMMANDS, words, listed=False)
+            parser.parse_args(words)
+        except SystemExit as end:
+            text = f"{document.name}: vla-sae {shlex.join(words)}: {capsys.readouterr().err}"
+            assert not end.code, text

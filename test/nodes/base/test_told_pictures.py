@@ -63,6 +63,6 @@ def test_who_allows_it_is_warned_and_who_does_not_know_is_left_alone(pair) -> No
     allowing.check()
     unknowing.check()
     assert allowing._warned == (
-        "the policy was trained on pictures of full quality, MuJoCo 3.3.0; it is shown quick "
+        "the policy was trained on pictures of full quality, MuJoCo 3.3.0; its input is quick "
         "quality, MuJoCo 3.3.0."
     )
