@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vla_sae_ros.cli import COMMANDS
-from vla_sae_ros.commands import add_commands
+from vla_sae_ros.commands import leaves
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -79,13 +79,21 @@ def commands_in(document: Path) -> Iterator[list[str]]:
 def test_the_program_takes_every_command_that_a_document_shows(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    parsers = {}
+    for words, module in leaves(COMMANDS, "vla-sae"):
+        parsers[words] = argparse.ArgumentParser(words)
+        module.add_arguments(parsers[words])
     shown = [(document, words) for document in DOCUMENTS for words in commands_in(document)]
     assert len(shown) > 100, "the commands were not found"
     for document, words in shown:
-        parser = argparse.ArgumentParser("vla-sae")
+        one, two = (" ".join(("vla-sae", *words[:n])) for n in (1, 2))
+        parser, rest = (
+            (parsers[two], words[2:]) if two in parsers else (parsers.get(one), words[1:])
+        )
+        if parser is None:  # a group of commands
+            assert words[-1:] == ["--help"], f"{document.name}: {words}"
+            continue
         try:
-            add_commands(parser, COMMANDS, words, listed=False)
-            parser.parse_args(words)
+            parser.parse_args(rest)
         except SystemExit as end:
-            text = f"{document.name}: vla-sae {shlex.join(words)}: {capsys.readouterr().err}"
-            assert not end.code, text
+            assert not end.code, f"{document.name}: {words}: {capsys.readouterr().err}"

@@ -23,7 +23,7 @@ def require_policy(folder: Path) -> None:
     if folder.is_dir() or name in NO_POLICY or (HUB_ID.fullmatch(name) and not folder.exists()):
         return
     raise ConfigurationError(
-        f"There is no policy folder {folder}. Name a folder that holds config.json, "
+        f"There is no policy folder {folder}. Name a folder that contains config.json, "
         "model.safetensors and the processor files of a lerobot checkpoint."
     )
 
@@ -32,7 +32,7 @@ def require_bundle(folder: Path) -> None:
     """Refuse a folder without a bundle's card."""
     if not (folder / BUNDLE_FILE).is_file():
         raise ConfigurationError(
-            f"Cannot read {folder / BUNDLE_FILE}: there is no such file. A bundle folder holds "
+            f"Cannot read {folder / BUNDLE_FILE}: there is no such file. A bundle folder contains "
             f"{BUNDLE_FILE}, catalogue.json and the SAE's files."
         )
 

@@ -39,14 +39,14 @@ def steps_of(path: Path) -> list[dict[str, Any]]:
     """Return the steps of a processor's file, each with its "config".
 
     Raises:
-        ConfigurationError: it is no description of a processor.
+        ConfigurationError: it is not a description of a processor.
     """
     try:
         steps = parse_json(path.read_bytes())["steps"]
         described = [{**step, "config": {**step.get("config", {})}} for step in steps]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(
-            f"{path} is no description of a processor ({type(error).__name__}: {error}). {_COPY}"
+            f"{path} is not a description of a processor ({type(error).__name__}: {error}). {_COPY}"
         ) from error
     return described
 

@@ -55,8 +55,8 @@ def _description(folder: Path) -> dict[str, Any]:
         _check_features(description["features"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(
-            f"{path} is no description of a data set ({type(error).__name__}: {error}). Copy the "
-            "data set again."
+            f"{path} is not a description of a data set ({type(error).__name__}: {error}). Copy "
+            "the data set again."
         ) from error
     if not str(version).startswith("v3."):
         raise ConfigurationError(
