@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
 
 from vla_sae_ros.core.errors import SteeringRefused
 from vla_sae_ros.core.steering import (
+    TOKEN_GROUPS,
     Edit,
     Mode,
     Steering,
@@ -75,3 +78,9 @@ def test_a_mode_that_does_not_exist_is_refused() -> None:
     message.mode = 9
     with pytest.raises(SteeringRefused, match="unknown mode"):
         to_edit(message)
+
+
+def test_the_message_names_every_group_of_tokens_that_is_accepted() -> None:
+    text = (Path(__file__).parents[2] / "msg" / "SteeringEdit.msg").read_text()
+    (line,) = [line for line in text.splitlines() if line.startswith("string[] token_groups")]
+    assert all(f'"{group}"' in line for group in TOKEN_GROUPS)

@@ -91,7 +91,39 @@ def test_a_signal_while_a_model_loads_ends_the_process_in_a_few_seconds():
         "    sum(map(int, iter(lambda: 0, 1)))\n"
         "run_node(load)"
     )
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None and process.stdout.readline() == "loading\n"
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60.0) == 0
+    assert_it_ends(program, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_lifecycle_request_loads_a_model_ends_it_as_soon(number):
+    """The executor's thread is inside configure then, and nothing brings it back."""
+    program = (
+        "import sys, threading\n"
+        "from vla_sae_ros.nodes.base.running import run_node\n"
+        "from vla_sae_ros.nodes.policy import policy_node\n"
+        "def load(*_):\n"
+        "    print('loading', flush=True)\n"
+        "    threading.Event().wait()\n"
+        "policy_node.make_engine = load\n"
+        "def make():\n"
+        "    node = policy_node.PolicyNode()\n"
+        "    node.create_timer(0.01, node.trigger_configure)\n"
+        "    return node\n"
+        "run_node(make, ['--ros-args', '-p', 'policy:=x', '-p', 'autostart:=false'])"
+    )
+    assert_it_ends(program, number)
+
+
+def assert_it_ends(program: str, number: int) -> None:
+    """Send the signal once the program loads."""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None and process.stderr is not None
+            assert process.stdout.readline() == "loading\n", process.stderr.read()
+            process.send_signal(number)
+            assert process.wait(PATIENCE) == 0
+            assert "stopped while starting" in process.stderr.read()
+        finally:
+            process.kill()

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import NoReturn
@@ -27,7 +28,8 @@ FAILED = 1
 REFUSED = 2
 """Exit status when the node refused its configuration."""
 GRACE = 2.0
-"""[s] that a node which is being made has to come to its end after a signal."""
+"""[s] that a node which is being made, or loads, has to come to its end after a signal."""
+_TURN = 0.1  # [s] between two looks at the executor's thread
 
 
 def run_node(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
@@ -79,8 +81,7 @@ def _ended_by_a_signal() -> Iterator[None]:
 
     def watch() -> None:
         if reader.recv(1) and not made.wait(GRACE):
-            print("stopped while starting", file=sys.stderr, flush=True)
-            os._exit(0)
+            _end_now()
 
     before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=watch, name="signals", daemon=True).start()
@@ -106,6 +107,8 @@ def spin_until(node: Node, stop: threading.Event) -> int:
     """Spin the node on a thread of its own until the event is set; return the exit status.
 
     Then a method `before_end` of the node, if it has one, is called while callbacks still run.
+    The callback at work comes to its end, unless the node says by `loads` that it loads a model:
+    then the process ends after GRACE, as nothing can be taken down under it.
     The main thread only waits: a Python signal handler cannot run while it is inside rclpy's wait.
     """
     executor = GuardedExecutor(context=node.context)
@@ -131,9 +134,22 @@ def spin_until(node: Node, stop: threading.Event) -> int:
         last_words()  # while callbacks still run: a goal gets its result
     ending.set()
     executor.create_task(lambda: None)  # ends the turn that waits
-    thread.join()
+    _wait_for_the_turn(thread, node)
     executor.remove_node(node)
     executor.shutdown()
     for error in failures:
         traceback.print_exception(error)
     return FAILED if failures else 0
+
+
+def _wait_for_the_turn(thread: threading.Thread, node: Node) -> None:
+    asked = time.monotonic()
+    while thread.is_alive():
+        thread.join(_TURN)
+        if getattr(node, "loads", False) and time.monotonic() - asked > GRACE:
+            _end_now()
+
+
+def _end_now() -> NoReturn:
+    print("stopped while starting", file=sys.stderr, flush=True)
+    os._exit(0)

@@ -51,6 +51,7 @@ class PolicyNode(LifecycleNode):
         self._description: DescriptionPublisher | None = None
         self._collector: ActivationCollector | None = None
         self._failure: Exception | None = None
+        self.loads = False  # while a model is loaded and warmed up; see `spin_until`
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         steady_timer(self, 1.0, self._say_inactive)
 
@@ -159,6 +160,7 @@ class PolicyNode(LifecycleNode):
             if values.contract
             else benchmark_named(values.env).contract()
         )
+        self.loads = True
         try:
             self._load(values)
         except NotCompiled as refusal:
@@ -169,6 +171,8 @@ class PolicyNode(LifecycleNode):
             )
             self._unload()
             self._load(replace(values, compile="never"))
+        finally:
+            self.loads = False
 
     def _load(self, values: PolicyParameters) -> None:
         self._engine = make_engine(values, self.get_logger().info)
