@@ -27,7 +27,9 @@ INSTRUCTION = "pick up the object and place it in the basket"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("policy", help="a lerobot checkpoint's folder, or owner/name on the hub")
-    parser.add_argument("--instruction", default=INSTRUCTION, help="whose words are counted")
+    parser.add_argument(
+        "--instruction", default=INSTRUCTION, help="instruction whose tokens are counted"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 

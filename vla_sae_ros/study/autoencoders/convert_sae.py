@@ -61,8 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--listed-features",
         type=int,
-        help="most features published per sample, of kinds in which any number may be active; "
-        f"default {LISTED_FEATURES}",
+        help="maximum number of features published per sample, for kinds without a fixed number of "
+        f"active features; default {LISTED_FEATURES}",
     )
     parser.add_argument(
         "--drop-negative-codes",

@@ -95,8 +95,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=PICTURE_STRIDE,
         metavar="STEPS",
-        help="control steps between pictures, which are what takes time; "
-        "1 makes a data set at the control rate; default %(default)s",
+        help="control steps between pictures; rendering takes most of the time; 1 makes a data set "
+        "at the control rate; default %(default)s",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for the demonstrations")
     parser.add_argument("--suite", default="libero_object", help="default %(default)s")
@@ -106,7 +106,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=30,
         help="episodes per scene and target, or files of 50 stills per scene",
     )
-    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument(
+        "--first-seed",
+        type=int,
+        default=0,
+        help="seed of the first episode or file of stills; each further one adds one; default 0",
+    )
     parser.add_argument(
         "--scene",
         action="append",
@@ -114,13 +119,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="repeatable; TASK:all is every object of the scene; default: every scene and object "
         "of libero_object, in another suite every task that the expert can do",
     )
-    parser.add_argument("--move", type=float, default=0.04, metavar="METRES")
+    parser.add_argument(
+        "--move",
+        type=float,
+        default=0.04,
+        metavar="METRES",
+        help="move every object by up to this distance in x and y; default %(default)s",
+    )
     parser.add_argument(
         "--shuffle",
         type=float,
         default=0.0,
         metavar="SHARE",
-        help="of the episodes, in which all but the basket change places",
+        help="share of episodes in which all objects except the basket change places",
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
@@ -131,7 +142,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--stills",
         action="store_true",
-        help=("make staged pictures instead, each with its own layout"),
+        help="make staged pictures instead, each with its own layout",
     )
     parser.add_argument(
         "--map", default="", metavar="OFFERED=POLICY,...", help=f"with --policy: {MAP_HELP}"

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="TARGET",
         help='success, a variable of two values, or "A - B", e.g. "object butter_1 - object milk_1"'
-        "; may be given several times, as the next two",
+        "; repeatable, like the next two options",
     )
     parser.add_argument(
         "--probe",
