@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,18 +10,17 @@ import numpy as np
 import pytest
 import rclpy
 from action_msgs.msg import GoalStatus
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from patience import PATIENCE, answer_of, eventually
 from rclpy.context import Context
-from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from second_domain import SECOND_DOMAIN
 from sensor_msgs.msg import Image, JointState
+from sim_graph import Graph
 from std_srvs.srv import SetBool
 
-from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.picture_record import PictureRecord
@@ -36,97 +34,14 @@ from vla_sae_ros.msg import (
     TakeoverState,
 )
 from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
-from vla_sae_ros.nodes.base.running import spin_until
 from vla_sae_ros.nodes.base.told_pictures import picture_facts
 from vla_sae_ros.nodes.sim.bridge import SimBridge
 from vla_sae_ros.sim.lerobot_envs.benchmark import LerobotBenchmark
 from vla_sae_ros.srv import SetInstruction
 from vla_sae_ros.study.rollouts.simulated import policy_frame
 from vla_sae_ros.wire import qos
-from vla_sae_ros.wire.action_client import ActionClient
 from vla_sae_ros.wire.conversions import to_floats, to_ns, to_time
 from vla_sae_ros.wire.person_topics import PersonPublisher
-
-
-class Graph:
-    """A bridge, a fake policy and a client; three nodes on two executor threads."""
-
-    def __init__(
-        self, environment: Any, find_task: Any, fake_policy: Any, **parameters: Any
-    ) -> None:
-        self._stop = threading.Event()
-        self.contexts = [Context(), Context()]
-        for context in self.contexts:
-            rclpy.init(context=context, domain_id=SECOND_DOMAIN)
-        overrides = [
-            Parameter(name, value=value)
-            for name, value in ({"suite": "fake_suite"} | parameters).items()
-        ]
-        self.bridge = SimBridge(
-            lambda values: environment,
-            find_task,
-            context=self.contexts[0],
-            parameter_overrides=overrides,
-        )
-        self.node = Node("observer", context=self.contexts[1])
-        self.policy = fake_policy(self.node)
-        self.states: list[EpisodeState] = []
-        self.feedback: list[EpisodeState] = []
-        self.executed: list[ExecutedAction] = []
-        self.diagnosis = DiagnosticStatus()
-        self._changed = threading.Condition()
-        self._listen(EpisodeState, "episode", qos.LATCHED, self.states.append)
-        self._listen(ExecutedAction, "executed_action", qos.EXECUTED, self.executed.append)
-        self._listen(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS, self._diagnosed)
-        self.client = ActionClient(self.node, RunEpisode, "run_episode")
-        self._threads = [
-            threading.Thread(target=spin_until, args=(node, self._stop), daemon=True)
-            for node in (self.bridge, self.node)
-        ]
-        for thread in self._threads:
-            thread.start()
-        assert self.client.wait_for_server(PATIENCE)
-        self.until(lambda: self.bridge.count_subscribers("executed_action") > 0)
-
-    def _listen(self, kind: Any, topic: str, profile: Any, take: Callable[[Any], None]) -> None:
-        def told(message: Any) -> None:
-            with self._changed:
-                take(message)
-                self._changed.notify_all()
-
-        self.node.create_subscription(kind, topic, told, profile)
-
-    def _diagnosed(self, message: DiagnosticArray) -> None:
-        self.diagnosis = message.status[0]
-
-    def until(self, condition: Callable[[], bool]) -> None:
-        with self._changed:
-            assert self._changed.wait_for(condition, PATIENCE)
-
-    def send(self, **goal: Any) -> Any:
-        goal = {"suite": "fake_suite", "seed": 7} | goal
-        sent = self.client.send_goal_async(
-            RunEpisode.Goal(**goal), lambda message: self.feedback.append(message.feedback.state)
-        )
-        handle = answer_of(sent)
-        assert handle.accepted
-        return handle
-
-    def run(self, **goal: Any) -> tuple[int, RunEpisode.Result]:
-        answer = answer_of(self.send(**goal).get_result_async())
-        return answer.status, answer.result
-
-    def close(self) -> None:
-        if self._stop.is_set():
-            return
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(PATIENCE)
-        self.client.destroy()
-        self.node.destroy_node()
-        self.bridge.destroy_node()
-        for context in self.contexts:
-            context.try_shutdown()
 
 
 @pytest.fixture
