@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 import pytest
 from PyQt5.QtCore import QSettings
@@ -81,6 +82,43 @@ def test_a_remembered_layout_comes_back_and_an_unreadable_one_is_left_aside(
     app._restore(panel, settings)
     assert panel.tools.search.text() == "gripper"
     assert mishaps.count == 1 and "remembered layout" in mishaps.last
+
+
+def test_views_are_hidden_while_the_client_is_there(
+    qapp, client, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = []
+
+    class Window(PanelWidget):
+        def hideEvent(self, event) -> None:
+            order.append("hidden")
+            super().hideEvent(event)
+
+    class Ros:
+        def __init__(self, _arguments: list[str]) -> None:
+            self.client = client
+
+        def close(self) -> None:
+            order.append("the client is gone")
+
+    class Application:
+        """Its user quits at once."""
+
+        def __init__(self, _words: list[str]) -> None:
+            self.primaryScreen = qapp.primaryScreen
+
+        def exec_(self) -> int:
+            return 0
+
+    settings = QSettings(str(tmp_path / "panel.ini"), QSettings.Format.IniFormat)
+    fakes = {"PanelWidget": Window, "RosThread": Ros, "QApplication": Application}
+    for name, fake in fakes.items():
+        monkeypatch.setattr(app, name, fake)
+    monkeypatch.setattr(app, "QSettings", lambda *_: settings)
+    monkeypatch.setattr(app.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # put back afterwards
+    assert app.open_window("system", 100, []) == 0
+    assert order == ["hidden", "the client is gone"]
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,7 @@ def open_window(theme: str, scale: int, ros_arguments: list[str]) -> int:
         settings.setValue("geometry", widget.saveGeometry())
         settings.setValue("layout", json.dumps(widget.save_layout()))
         settings.sync()
+        widget.hide()  # its views tell the client what they no longer need while it is there
         widget.stop()
         ros.close()
 
