@@ -45,9 +45,9 @@ LONGEST = 1200.0
 class Operator:
     """Works the panel."""
 
-    def __init__(self, app: QApplication, folder: Path) -> None:
+    def __init__(self, app: QApplication, folder: Path, goal: EpisodeGoal) -> None:
         """Open the panel and wait until a policy's features are there."""
-        self.app, self._folder = app, folder
+        self.app, self._folder, self._goal = app, folder, goal
         self.ros = RosThread([])
         self.panel = PanelWidget(self.ros.client)
         self.panel.resize(1480, 900)
@@ -126,24 +126,31 @@ class Operator:
         return names
 
     def run_episode(self) -> None:
-        """Start recording and the demonstration's episode, unless one runs; wait for features."""
+        """Start recording and an episode, unless one runs; wait for features."""
         self.until(lambda: self.panel._client.commands.can_run_episodes, "the bridge")
         if self.store.recording is None or not self.store.recording.recording:
             self.panel.areas.view("Controls").toggle_recording()
         self.live(0.5)
 
+    def is_at(self, step: int) -> bool:
+        """Whether an episode runs and has come so far; one is started where none runs."""
+        self._start_unless_one_runs()
+        episode = self.store.episode
+        return episode is not None and episode.running and episode.step >= step
+
     def _start_unless_one_runs(self) -> None:
-        """Ask for the demonstration's episode; it may have ended since it was looked for last."""
+        """Ask for an episode; it may have ended since it was looked for last."""
         running = self.store.episode is not None and self.store.episode.running
         if running or time.monotonic() < self._asked + ANSWER:
             return
         self._asked = time.monotonic()
         episode = self.panel.areas.view("Episode")
-        episode.form.show_goal(GOAL)
+        episode.form.show_goal(self._goal)
         episode.start()
 
     def close(self) -> None:
         """Leave."""
+        self.panel.hide()  # its views tell the client what they no longer need while it is there
         self.panel.stop()
         self.ros.close()
 
@@ -245,12 +252,39 @@ def monitor(operator: Operator) -> None:
     operator.take("monitor")
 
 
-SCENES = {"desk": desk, "scale": scale, "lost": lost, "sizes": sizes, "monitor": monitor}
+def environment(operator: Operator) -> None:
+    """Any policy in the middle of an episode, with an edit of a feature that was active."""
+    use_theme(operator.app, "dark")
+    store = operator.store
+    operator.until(lambda: store.catalogue.size > 0, "the policy's catalogue")
+    operator.run_episode()
+    first, *_, last = [site.name for site in store.catalogue.sites]
+    seen = operator.pin_strongest(first, 2)
+    edited, _ = operator.pin_strongest(last, 2)
+    operator.panel.select(seen[0])
+    operator.show_tab(Area.RIGHT, "Camera")
+    operator.steer(edited, 1.5)
+    operator.live(1.0)
+    operator.until(lambda: operator.is_at(40), "the middle of an episode")
+    operator.until(lambda: store.heatmap is not None, "a heatmap")
+    operator.take(sys.argv[4])
+
+
+SCENES = {
+    "desk": desk,
+    "scale": scale,
+    "lost": lost,
+    "sizes": sizes,
+    "monitor": monitor,
+    "environment": environment,
+}
 
 
 def main() -> int:
     """Play one scene; return 1 when an exception was caught in the panel meanwhile."""
-    operator = Operator(QApplication(["panel scenes"]), Path(sys.argv[2]))
+    elsewhere = sys.argv[3:4]
+    goal = EpisodeGoal(*elsewhere, 0, init_state=0, seed=GOAL.seed) if elsewhere else GOAL
+    operator = Operator(QApplication(["panel scenes"]), Path(sys.argv[2]), goal)
     try:
         SCENES[sys.argv[1]](operator)
     finally:

@@ -7,6 +7,8 @@ It needs Xvfb and one to two minutes, more on a busy machine. Leaves panel_idle.
 panel_running.png, panel_light.png, panel_scale200.png and panel_lost.png; with --sizes also
 panel_1280x800_dark.png and so on, for 1280x800, 1920x1080 and 600x800, dark and light. With
 --monitor FOLDER (of vla-sae monitor fit) panel_monitor.png alone: an alarm that bypasses an edit.
+With --env NAME, --policy FOLDER and perhaps --suite SUITE, as vla-sae up sim has them,
+panel_<NAME>.png alone: this policy in this environment, with an edit.
 """
 
 from __future__ import annotations
@@ -42,7 +44,12 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path(__file__).parents[1] / "docs")
     parser.add_argument("--sizes", action="store_true", help="also at usual sizes of a screen")
     parser.add_argument("--monitor", type=Path, help="a monitor: picture its alarm, nothing else")
+    parser.add_argument("--env", help="picture another environment, nothing else")
+    parser.add_argument("--suite", default="", help="of --env; default: its own")
+    parser.add_argument("--policy", type=Path, help="of --env; its SAEs lie beside it")
     arguments = parser.parse_args()
+    if arguments.env and not arguments.policy:
+        parser.error("--env needs --policy")
     folder = arguments.folder.absolute()
     if shutil.which("Xvfb") is None:
         print(f"Xvfb is missing: the pictures need a virtual screen. {INSTALL}", file=sys.stderr)
@@ -60,6 +67,9 @@ def main() -> int:
         }
         if arguments.monitor is not None:
             return shoot_alarm(folder, Path(scratch), environment, arguments.monitor.absolute())
+        if arguments.env:
+            there = (arguments.env, arguments.suite, arguments.policy.absolute())
+            return shoot_environment(folder, Path(scratch), environment, *there)
         return shoot(folder, Path(scratch), environment, arguments.sizes)
 
 
@@ -68,6 +78,18 @@ def shoot_alarm(folder: Path, scratch: Path, environment: dict[str, str], monito
     extra = ("--monitor", str(monitor), "--on-alarm", "bypass")
     with system(scratch, environment, extra), scene("monitor", folder, environment) as playing:
         return 0 if ended_well(playing, LIMIT) else complain(scratch, "the scene monitor")
+
+
+def shoot_environment(
+    folder: Path, scratch: Path, environment: dict[str, str], env: str, suite: str, policy: Path
+) -> int:
+    """Run the policy in the environment, and the scene in which a feature is edited."""
+    extra = ("--env", env, "--suite", suite, "--policy", str(policy))
+    with (
+        system(scratch, environment, extra),
+        scene("environment", folder, environment, suite, env.partition(":")[0]) as playing,
+    ):
+        return 0 if ended_well(playing, LIMIT) else complain(scratch, "the scene environment")
 
 
 def shoot(folder: Path, scratch: Path, environment: dict[str, str], sizes: bool) -> int:
@@ -87,10 +109,12 @@ def shoot(folder: Path, scratch: Path, environment: dict[str, str], sizes: bool)
 
 
 @contextlib.contextmanager
-def scene(name: str, folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+def scene(
+    name: str, folder: Path, environment: dict[str, str], *more: str
+) -> Iterator[subprocess.Popen[str]]:
     """Play one scene in a process of its own: a Qt scale lasts for a process's life."""
     playing = subprocess.Popen(
-        [sys.executable, str(SCENE), name, str(folder)],
+        [sys.executable, str(SCENE), name, str(folder), *more],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
