@@ -11,10 +11,10 @@ from vla_sae_ros.clients.steer_client import SteerClient
 from vla_sae_ros.core.catalogue import said_test
 from vla_sae_ros.core.errors import SteeringRefused
 from vla_sae_ros.core.one_line import one_line
-from vla_sae_ros.core.steering import Edit, Mode, Unit
+from vla_sae_ros.core.steering import Condition, Control, Edit, Mode, Unit
 from vla_sae_ros.core.steering.edit import TOKEN_GROUPS
-from vla_sae_ros.core.steering.preset import condition_entries, parse_condition
-from vla_sae_ros.core.steering.reading import to_condition
+from vla_sae_ros.core.steering.preset import line_of, parse_condition, parse_control
+from vla_sae_ros.core.steering.reading import to_condition, to_control
 from vla_sae_ros.msg import SteeringEditState
 
 UNITS = {"natural": Unit.NATURAL, "max": Unit.OBSERVED_MAX, "norm": Unit.RESIDUAL_NORM}
@@ -94,6 +94,7 @@ def edit_from(args: argparse.Namespace) -> Edit:
         duration=args.duration,
         hold=args.hold,
         when=None if args.when is None else parse_condition(args.when),
+        control=None if args.control is None else parse_control(args.control),
     )
 
 
@@ -144,6 +145,13 @@ def _add_set_arguments(parser: argparse.ArgumentParser) -> None:
         help="apply the edit only while this condition is true, in the format of a "
         'preset, e.g. "{site: backbone.1, feature: 93, above: 0.5, for: 0.2}" '
         'or "{reading: step, above: 40}"',
+    )
+    parser.add_argument(
+        "--control",
+        metavar="CONTROLLER",
+        help="let a PI controller set the value, from V on, so that a reading stays where it is "
+        'wanted, in the format of a preset, e.g. "{reading: height, at: 0.25, kp: 4, ki: 8, '
+        'bounds: [0, 1]}"',
     )
     parser.add_argument("--hold", action="store_true", help="return and leave the edit in place")
 
@@ -199,16 +207,16 @@ def _one_line(standing: SteeringEditState) -> str:
     return (
         f"{edit.site} {edit.feature}: {mode.name.lower()}{value}{unit}, "
         f"{PHASES[standing.phase]} at {standing.weight:.0%} of {standing.commanded:g}, "
-        f"by {one_line(standing.owner)}{' (hold)' if edit.hold else ''}{_when(standing)}"
+        f"by {one_line(standing.owner)}{' (hold)' if edit.hold else ''}"
+        f"{_said('when', to_condition(edit.when), standing.condition_reading)}"
+        f"{_said('controlled by', to_control(edit.control), standing.control_reading)}"
     )
 
 
-def _when(standing: SteeringEditState) -> str:
-    when = to_condition(standing.edit.when)
-    if when is None:
+def _said(word: str, one: Condition | Control | None, reading: float) -> str:
+    if one is None:
         return ""
-    said = ", ".join(f"{key} {value}" for key, value in condition_entries(when).items())
-    return f", when {said} (reads {standing.condition_reading:.3g})"
+    return f", {word} {line_of(one)} (reads {reading:.3g})"
 
 
 def _bypass(client: SteerClient, args: argparse.Namespace) -> None:

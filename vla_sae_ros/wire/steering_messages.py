@@ -8,10 +8,11 @@ from array import array
 from std_msgs.msg import Header
 
 from vla_sae_ros.core.errors import bounded
-from vla_sae_ros.core.steering import Condition, Edit, Event, StandingEdit, StateView
+from vla_sae_ros.core.steering import Condition, Control, Edit, Event, StandingEdit, StateView
 from vla_sae_ros.core.steering.condition import FEATURE
 from vla_sae_ros.msg import (
     SteeringCondition,
+    SteeringControl,
     SteeringEdit,
     SteeringEditState,
     SteeringEvent,
@@ -39,6 +40,7 @@ def from_edit(edit: Edit) -> SteeringEdit:
         window_end=edit.window[1],
         hold=edit.hold,
         when=_from_condition(edit.when),
+        control=_from_control(edit.control),
     )
 
 
@@ -53,6 +55,22 @@ def _from_condition(when: Condition | None) -> SteeringCondition:
         threshold=when.threshold,
         hysteresis=when.hysteresis,
         hold=when.hold,
+    )
+
+
+def _from_control(control: Control | None) -> SteeringControl:
+    if control is None:
+        return SteeringControl()
+    return SteeringControl(
+        reading=control.reading,
+        site=control.site,
+        index=control.feature if control.reading == FEATURE else control.number,
+        at=control.at,
+        kp=control.kp,
+        ki=control.ki,
+        low=control.bounds[0],
+        high=control.bounds[1],
+        slew=control.slew,
     )
 
 
@@ -93,7 +111,8 @@ def from_event(
 
 
 def _from_standing(standing: StandingEdit) -> SteeringEditState:
-    read = standing.condition_reading
+    reads = standing.condition_reading, standing.control_reading
+    condition, control = (math.nan if read is None else read for read in reads)
     return SteeringEditState(
         edit=from_edit(standing.edit),
         owner=standing.owner,
@@ -102,5 +121,6 @@ def _from_standing(standing: StandingEdit) -> SteeringEditState:
         applied=standing.applied,
         weight=standing.weight,
         lease_remaining=standing.lease_remaining,
-        condition_reading=math.nan if read is None else read,
+        condition_reading=condition,
+        control_reading=control,
     )

@@ -22,7 +22,7 @@ from vla_sae_ros.core.steering import (
     parse_preset,
 )
 from vla_sae_ros.core.steering.condition import Readings, feature_readings
-from vla_sae_ros.core.steering.preset import condition_entries, parse_condition, read_preset
+from vla_sae_ros.core.steering.preset import entries_of, parse_condition, read_preset
 
 TICK, SITE, BESIDE = 0.05, "backbone.0", "backbone.0.directions"
 HEIGHT = ("height", "", 0)
@@ -180,7 +180,7 @@ def test_presets_and_the_command_line_say_conditions_in_the_same_words(tmp_path:
     when = Condition(site=BESIDE, feature=2, above=0.5, hysteresis=0.25, hold=0.2)
     line = "{site: backbone.0.directions, feature: 2, above: 0.5, hysteresis: 0.25, for: 0.2}"
     assert parse_condition(line) == when
-    assert condition_entries(when)["for"] == 0.2
+    assert entries_of(when)["for"] == 0.2
     made = [edit(when), Edit(2, Mode.ADD, 1.0, SITE)]
     text = format_preset("conditional", made)
     assert parse_preset(text).edits == tuple(made)

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from vla_sae_ros.core.errors import SteeringRefused
 from vla_sae_ros.core.steering import (
+    Control,
     Edit,
     Mode,
     Phase,
@@ -38,6 +39,15 @@ edits = st.builds(
     window=st.sampled_from([(0.0, 0.0), (1.0, 3.0), (3.0, 1.0), (math.nan, 0.0)]),
     hold=st.booleans(),
 )
+controls = st.builds(
+    Control,
+    reading=st.just("step"),
+    at=st.floats(-5.0, 5.0),
+    kp=st.floats(0.1, 50.0),
+    ki=st.floats(0.0, 50.0),
+    bounds=st.tuples(st.floats(-30.0, -0.1), st.floats(0.1, 30.0)),
+    slew=st.sampled_from([0.0, 0.5, 100.0]),
+)
 # Half of the edits are of one feature, so that they meet; most of them can be accepted.
 likely = st.builds(
     Edit,
@@ -49,6 +59,7 @@ likely = st.builds(
     duration=st.sampled_from([0.0, 0.5]),
     window=st.sampled_from([(0.0, 0.0), (1.0, 3.0)]),
     hold=st.booleans(),
+    control=st.none() | controls,
 )
 owners = st.sampled_from(["", "me", "you"])
 LIMITS = SteeringLimits(slew_limit=10.0, max_multiple=20.0)
@@ -122,11 +133,12 @@ class SteeringMachine(RuleBasedStateMachine):
             dead = each.lease_remaining == 0.0 and not each.edit.hold
             assert not dead or each.phase is Phase.RELEASING
 
-    @rule(seconds=st.floats(-0.1, 1.0))
-    def infer(self, seconds: float) -> None:
+    @rule(seconds=st.floats(-0.1, 1.0), reading=st.none() | st.floats(-5.0, 5.0))
+    def infer(self, seconds: float, reading: float | None) -> None:
         before = self.effects()
         self.observation_time += seconds
-        snapshot = self.steering.begin_inference(self.observation_time, 0.0)
+        readings = {} if reading is None else {("step", "", 0): reading}
+        snapshot = self.steering.begin_inference(self.observation_time, 0.0, readings)
         assert not (snapshot.bypass and snapshot.edits)
         for applied in (edit for site in snapshot.edits.values() for edit in site):
             assert math.isfinite(applied.value)
@@ -135,6 +147,11 @@ class SteeringMachine(RuleBasedStateMachine):
         most = LIMITS.slew_limit * max(seconds, FIRST_STEP) * (1 + 1e-5) + 1e-5
         for slot, effect in before.items():  # one that is gone has no effect any more
             assert abs(after.get(slot, 0.0) - effect) <= most
+        for each in self.steering.view().edits:
+            if each.edit.control is not None and each.phase is not Phase.RELEASING:
+                low, high = each.edit.control.bounds
+                strength = each.commanded / _unit(each)
+                assert low - 1e-6 <= strength <= high + 1e-6
 
     def effects(self) -> dict[int, float]:
         """Return weight * v [observed maxima] of each edit, by its identity within `infer`."""
@@ -159,6 +176,14 @@ class SteeringMachine(RuleBasedStateMachine):
         self.last_revision = view.revision
         standing = [e.edit.key for e in view.edits if e.phase is not Phase.RELEASING]
         assert len(standing) == len(set(standing))
+
+
+def _unit(each: StandingEdit) -> float:
+    """Return v in the SAE's units per unit of the edit."""
+    if each.edit.mode is Mode.SCALE:
+        return 1.0
+    observed = (1.0, 2.0, 0.0)[each.edit.feature]
+    return {Unit.NATURAL: 1.0, Unit.OBSERVED_MAX: observed, Unit.RESIDUAL_NORM: 5.0}[each.edit.unit]
 
 
 def _effect(each: StandingEdit) -> float:

@@ -13,6 +13,7 @@ from patience import PATIENCE
 from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.core.steering import (
     Condition,
+    Control,
     Edit,
     EventKind,
     Mode,
@@ -191,3 +192,15 @@ def test_a_condition_reads_the_inference_before_and_the_step_of_its_own(bench: B
         for snapshot in bench.engine.steering
     ]
     assert acting == [set(), {1, 2}]
+
+
+def test_a_controller_reads_the_step_of_its_own_inference(bench: Bench) -> None:
+    control = Control(reading="step", at=10.0, kp=0.1, bounds=(0.0, 5.0))
+    edit = Edit(1, Mode.ADD, 0.0, control=control)
+    bench.steering.set([edit], "me", lease=10.0)
+    for step in (1, 2, 4):
+        bench.worker.submit(job(step))
+        bench.engine.go.release()
+        bench.wait(bench.done)
+    wanted = [snapshot.view.edits[0].commanded for snapshot in bench.engine.steering]
+    assert wanted == pytest.approx([0.9, 0.8, 0.6])

@@ -7,25 +7,30 @@ from dataclasses import replace
 
 import pytest
 from PyQt5.QtWidgets import QWidget
+from rclpy.serialization import deserialize_message, serialize_message
 
 from vla_sae_ros.core.steering import (
     Condition,
+    Control,
     Edit,
     Mode,
     Preset,
     Unit,
     format_preset,
     parse_preset,
+    to_edit,
 )
-from vla_sae_ros.core.steering.preset import parse_condition
+from vla_sae_ros.core.steering.preset import parse_condition, parse_control
+from vla_sae_ros.msg import SteeringEdit
 from vla_sae_ros.panel.editing.bypass_key import TAP_SECONDS, BypassKey
-from vla_sae_ros.panel.editing.condition_line import ConditionLine
 from vla_sae_ros.panel.editing.editing import Editing
 from vla_sae_ros.panel.editing.preset_diff import differences
+from vla_sae_ros.panel.editing.typed_line import condition_line, control_line
 from vla_sae_ros.panel.state.incoming import Incoming
 from vla_sae_ros.panel.state.slider import Activation, axis_limit, make_slider
 from vla_sae_ros.panel.state.store import Store
 from vla_sae_ros.panel.state.values import RequestResult
+from vla_sae_ros.wire.steering_messages import from_edit
 
 pytestmark = pytest.mark.usefixtures("qapp")
 
@@ -243,9 +248,46 @@ def test_a_condition_is_typed_as_presets_say_it_and_nonsense_is_refused(qtbot) -
     chosen: list[Condition | None] = []
     refused: list[str] = []
     when = Condition(site="backbone.1", feature=93, above=0.5, hold=0.25)
-    line = ConditionLine(parent, "backbone.1 #1", when, chosen.append, refused.append)
+    line = condition_line(parent, "backbone.1 #1", when, chosen.append, refused.append)
     assert parse_condition(line.textValue()) == when
     for text in (line.textValue(), "", "{above: 1, below: 2}", "nonsense"):
         line.textValueSelected.emit(text)
     assert chosen == [when, None]
     assert len(refused) == 2 and "above" in refused[0]
+
+
+CONTROL = Control(reading="height", at=0.25, kp=4.0, ki=8.0, bounds=(-1.0, 2.0))
+
+
+def test_a_controller_is_one_step_and_goes_with_the_condition(desk) -> None:
+    desk.confirm((*NAME, 1.5))
+    desk.editing.set_condition(ROW, Condition("step", above=40.0))
+    desk.editing.set_control(ROW, CONTROL)
+    (edit,), _ = desk.client.requests[-1][1]
+    assert (edit.control, edit.value) == (CONTROL, 1.5)
+    desk.editing.stack.undo()
+    (edit,), _ = desk.client.requests[-1][1]
+    assert edit.control is None
+
+
+def test_a_controller_is_typed_as_presets_say_it_and_nonsense_is_refused(qtbot) -> None:
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    chosen: list[Control | None] = []
+    refused: list[str] = []
+    line = control_line(parent, "backbone.1 #1", CONTROL, chosen.append, refused.append)
+    assert parse_control(line.textValue()) == CONTROL
+    for text in (line.textValue(), " ", "{at: 1, kp: 1}", "{at: 1, kp: 1, bounds: [2, 1]}"):
+        line.textValueSelected.emit(text)
+    assert chosen == [CONTROL, None]
+    assert len(refused) == 2 and "bounds" in refused[0] and "low below high" in refused[1]
+
+
+def test_a_preset_differs_from_what_it_set_by_no_rounding_of_the_wire() -> None:
+    control = Control(reading="height", at=0.1, ki=0.3, bounds=(-0.7, 0.9))
+    edit = Edit(1, Mode.ADD, 0.1, "a", when=Condition("height", above=0.1), control=control)
+    arrived = to_edit(deserialize_message(serialize_message(from_edit(edit)), SteeringEdit))
+    assert arrived != edit and differences([arrived], [edit]) == []
+    other = replace(edit, control=replace(control, at=0.2))
+    (line,) = differences([edit], [other])
+    assert line.endswith("(differs in control)")

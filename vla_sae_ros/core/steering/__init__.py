@@ -1,6 +1,7 @@
 """The steering core: pure Python, no ROS and no torch."""
 
 from vla_sae_ros.core.steering.condition import Condition
+from vla_sae_ros.core.steering.control import Control
 from vla_sae_ros.core.steering.edit import TOKEN_GROUPS, AppliedEdit, Edit, Mode, Unit
 from vla_sae_ros.core.steering.event import Event, EventKind
 from vla_sae_ros.core.steering.limits import SteeringLimits
@@ -23,6 +24,7 @@ __all__ = [
     "TOKEN_GROUPS",
     "AppliedEdit",
     "Condition",
+    "Control",
     "Edit",
     "Event",
     "EventKind",

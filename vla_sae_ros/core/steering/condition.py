@@ -26,6 +26,19 @@ Readings = Mapping[ReadingKey, float]
 """What is known when an inference begins; what is missing is not known."""
 
 
+def check_reading(reading: str, of: str) -> None:
+    """Raise ConfigurationError for a kind of reading that there is none of; `of` names the key."""
+    if reading not in READINGS:
+        raise ConfigurationError(complaint(f"reading of {of}", reading, ", ".join(READINGS)))
+
+
+def reading_key(reading: str, site: str, feature: int, number: int) -> ReadingKey:
+    """Return what is read, without the parts that this kind of reading does not have."""
+    if reading == FEATURE:
+        return FEATURE, site, feature
+    return reading, "", number if reading == STATE else 0
+
+
 @dataclass(frozen=True)
 class Condition:
     """An edit acts only while this holds.
@@ -53,10 +66,7 @@ class Condition:
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError naming the first part that cannot be."""
-        if self.reading not in READINGS:
-            raise ConfigurationError(
-                complaint("reading of `when`", self.reading, ", ".join(READINGS))
-            )
+        check_reading(self.reading, "`when`")
         given = [one for one in (self.above, self.below) if one is not None]
         if len(given) != 1 or not math.isfinite(given[0]):
             raise ConfigurationError(
@@ -70,9 +80,7 @@ class Condition:
     @property
     def key(self) -> ReadingKey:
         """What it reads."""
-        if self.reading == FEATURE:
-            return FEATURE, self.site, self.feature
-        return self.reading, "", self.number if self.reading == STATE else 0
+        return reading_key(self.reading, self.site, self.feature, self.number)
 
     @property
     def threshold(self) -> float:

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 from vla_sae_ros.core.steering.condition import Condition
+from vla_sae_ros.core.steering.control import Control
 
 
 class Mode(enum.IntEnum):
@@ -48,6 +49,7 @@ class Edit:
             an end of 0 leaves it open.
         hold: the edit outlives its owner's lease.
         when: the edit acts only while this holds; None = always.
+        control: what sets the strength from `value` on; None: it stays `value`.
     """
 
     feature: int
@@ -62,6 +64,7 @@ class Edit:
     window: tuple[float, float] = (0.0, 0.0)
     hold: bool = False
     when: Condition | None = None
+    control: Control | None = None
 
     @property
     def key(self) -> tuple[str, int]:

@@ -7,6 +7,8 @@ edits:
   - {site: backbone.1, feature: 12, mode: clamp, value: 4.0, unit: observed_max, ramp: 0.5}
   - {site: backbone.1, feature: 7, mode: project_out,
      when: {site: backbone.1, feature: 93, above: 0.5, for: 0.2, hysteresis: 0.1}}
+  - {site: expert.1, feature: 265, mode: add, value: 0.0, unit: residual_norm,
+     control: {reading: height, at: 0.25, kp: 4.0, ki: 8.0, bounds: [0.0, 1.0]}}
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from vla_sae_ros.core.errors import ConfigurationError, SteeringRefused, complaint
 from vla_sae_ros.core.settings import key_of, read_settings
 from vla_sae_ros.core.steering.condition import Condition
+from vla_sae_ros.core.steering.control import Control
 from vla_sae_ros.core.steering.edit import Edit
 from vla_sae_ros.core.steering.slot import Phase
 from vla_sae_ros.core.steering.snapshot import StateView
@@ -128,19 +132,33 @@ def preset_of(name: str, view: StateView, bundles: Mapping[str, str]) -> Preset:
     return Preset(name, edits, {site: bundles[site] for site in sites if site in bundles})
 
 
-def condition_entries(when: Condition) -> dict[str, object]:
-    """Return the keys of a condition as files and the command line say them; the usual left out."""
-    found = {key_of(one): getattr(when, one.name) for one in fields(when)}
-    usual = {key_of(one): one.default for one in fields(when)}
-    return {key: value for key, value in found.items() if value != usual[key]}
+def entries_of(one: Condition | Control) -> dict[str, object]:
+    """Return the keys of a condition or a controller as files and the command line say them; the
+    usual left out."""
+    found = {key_of(each): getattr(one, each.name) for each in fields(one)}
+    usual = {key_of(each): each.default for each in fields(one)}
+    return {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in found.items()
+        if value != usual[key]
+    }
 
 
-def condition_text(when: Condition | None) -> str:
-    """Return a condition in one line, as `parse_condition` reads it; empty for none."""
-    if when is None:
+def line_of(one: Condition | Control | None) -> str:
+    """Return one in a line, as it is read back; empty for none."""
+    if one is None:
         return ""
-    said = ", ".join(f"{key}: {value}" for key, value in condition_entries(when).items())
+    said = ", ".join(f"{key}: {_short(value)}" for key, value in entries_of(one).items())
     return f"{{{said}}}"
+
+
+def _short(value: object) -> object:
+    """Return 0.4 for the 0.4000000059604645 that the wire's float32 makes of it."""
+    if isinstance(value, list):
+        return [_short(each) for each in value]
+    if isinstance(value, float) and float(np.float32(value)) == value:
+        return float(str(np.float32(value)))
+    return value
 
 
 def parse_condition(text: str) -> Condition:
@@ -150,6 +168,16 @@ def parse_condition(text: str) -> Condition:
         ConfigurationError: naming the key at fault.
     """
     return read_settings(Condition, parse_yaml(text), "the condition")
+
+
+def parse_control(text: str) -> Control:
+    """Return the controller in a line of YAML, e.g.
+    "{reading: height, at: 0.25, kp: 4, ki: 8, bounds: [0, 1]}".
+
+    Raises:
+        ConfigurationError: naming the key at fault.
+    """
+    return read_settings(Control, parse_yaml(text), "the controller")
 
 
 def format_preset(
@@ -170,7 +198,8 @@ def format_preset(
             "window": list(edit.window),
             "hold": edit.hold,
         }
-        | ({} if edit.when is None else {"when": condition_entries(edit.when)})
+        | ({} if edit.when is None else {"when": entries_of(edit.when)})
+        | ({} if edit.control is None else {"control": entries_of(edit.control)})
         for edit in edits
     ]
     said = {"bundles": dict(bundles)} if bundles else {}

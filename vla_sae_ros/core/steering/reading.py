@@ -12,6 +12,7 @@ from typing import Any
 
 from vla_sae_ros.core.errors import ConfigurationError, SteeringRefused, complaint
 from vla_sae_ros.core.steering.condition import FEATURE, Condition
+from vla_sae_ros.core.steering.control import Control
 from vla_sae_ros.core.steering.edit import Edit, Mode, Unit
 from vla_sae_ros.core.steering.slot import Phase
 from vla_sae_ros.core.steering.snapshot import StandingEdit, StateView
@@ -23,7 +24,8 @@ def to_edit(message: Any) -> Edit:
     """Return the edit in a SteeringEdit.
 
     Raises:
-        SteeringRefused: a mode or unit that does not exist, or a condition that cannot be.
+        SteeringRefused: a mode or unit that does not exist, or a condition or a controller that
+            cannot be.
     """
     return Edit(
         feature=int(message.feature),
@@ -38,6 +40,7 @@ def to_edit(message: Any) -> Edit:
         window=(float(message.window_start), float(message.window_end)),
         hold=bool(message.hold),
         when=to_condition(getattr(message, "when", None)),
+        control=to_control(getattr(message, "control", None)),
     )
 
 
@@ -60,6 +63,31 @@ def to_condition(message: Any) -> Condition | None:
             threshold if message.below else None,
             float(message.hysteresis),
             float(message.hold),
+        )
+    except ConfigurationError as error:
+        raise SteeringRefused(str(error)) from error
+
+
+def to_control(message: Any) -> Control | None:
+    """Return the controller of an edit; none where nothing is read, and in older bags.
+
+    Raises:
+        SteeringRefused: one that cannot be.
+    """
+    if message is None or not message.reading:
+        return None
+    is_feature = message.reading == FEATURE
+    try:
+        return Control(
+            reading=message.reading,
+            site=message.site,
+            feature=int(message.index) if is_feature else 0,
+            number=0 if is_feature else int(message.index),
+            at=float(message.at),
+            kp=float(message.kp),
+            ki=float(message.ki),
+            bounds=(float(message.low), float(message.high)),
+            slew=float(message.slew),
         )
     except ConfigurationError as error:
         raise SteeringRefused(str(error)) from error
@@ -90,7 +118,9 @@ def policy_start_of(message: Any) -> int:
 
 
 def _standing(message: Any) -> StandingEdit:
-    read = float(getattr(message, "condition_reading", math.nan))
+    reads = [
+        float(getattr(message, name, math.nan)) for name in ("condition_reading", "control_reading")
+    ]
     return StandingEdit(
         to_edit(message.edit),
         message.owner,
@@ -99,7 +129,7 @@ def _standing(message: Any) -> StandingEdit:
         float(message.applied),
         float(message.weight),
         float(message.lease_remaining),
-        None if math.isnan(read) else read,
+        *(None if math.isnan(read) else read for read in reads),
     )
 
 

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from vla_sae_ros.core.steering.condition import Gate, Readings
+from vla_sae_ros.core.steering.control import Controller
 from vla_sae_ros.core.steering.edit import Edit
 
 # An accepted change acts from the very next inference on, even one made from the same observation:
@@ -28,7 +29,8 @@ class Slot:
     """A standing edit and what has become of it.
 
     The edit's effect is `weight` times its full effect: 0 is natural, 1 fully applied. Its value v
-    moves linearly towards `target`, both in the SAE's activation units.
+    moves linearly towards `target`, both in the SAE's activation units. A controller chooses the
+    target anew in every inference; the value follows once the weight is 1.
     """
 
     edit: Edit
@@ -43,6 +45,8 @@ class Slot:
     releasing: bool = False
     inside: bool = True
     gate: Gate | None = None  # of an edit that acts only while a condition holds
+    controller: Controller | None = None  # of an edit whose strength is controlled
+    scale: float = 1.0  # v in the SAE's activation units per unit of the controller's
     changed: bool = True  # set, given another value or released since the last inference
 
     def release(self, ramp: float) -> None:
@@ -51,25 +55,50 @@ class Slot:
         self.releasing = self.changed = True
 
     def advance(
-        self, seconds: float, episode_time: float, readings: Readings = NO_READINGS
+        self,
+        seconds: float,
+        episode_time: float,
+        readings: Readings = NO_READINGS,
+        held_back: bool = False,
     ) -> None:
-        """Move value and weight on by this much observation time; readings: see `Gate`."""
+        """Move value and weight on by this much observation time.
+
+        readings, held_back: see `Gate` and `Controller`.
+        """
         is_open = self.gate is None or self.gate.update(readings, seconds)
+        is_open = self._controlled(readings, seconds, held_back) and is_open
         if self.changed:
             seconds, self.changed = max(seconds, FIRST_STEP), False
         self.age += seconds
         self.inside = self.edit.inside_window(episode_time) and is_open
+        if self.controller is not None and not self.inside:
+            self.controller.begin()
+            self.target = self.controller.value * self.scale
         moving = seconds if self.releasing else self._since_edge(seconds, episode_time)
         if self.releasing or not self.inside:
             # The value stands still meanwhile: both together would move faster than the limit.
             self.weight = _towards(self.weight, 0.0, moving, self.ramp)
         else:
-            self.value = _towards(self.value, self.target, seconds * self.value_rate, 1.0)
+            if self.controller is None:
+                self.value = _towards(self.value, self.target, seconds * self.value_rate, 1.0)
+            elif self.weight == 1.0:  # both together would move faster than the limit
+                self.value = _towards(self.value, self.target, seconds, 1.0 / self.value_rate)
             self.weight = _towards(self.weight, 1.0, moving, self.rise)
         if self.weight in (0.0, 1.0):
             self.rise = self.ramp
         if self.weight == 0.0:
             self.value = self.target  # nothing of it is felt
+
+    def _controlled(self, readings: Readings, seconds: float, held_back: bool) -> bool:
+        """Let the controller choose the target; return False where it has no reading."""
+        if self.controller is None or self.releasing:
+            return True
+        reached = self.value / self.scale
+        wanted = self.controller.update(readings, seconds, reached, held_back)
+        if wanted is None:
+            return False
+        self.target = wanted * self.scale
+        return True
 
     def _since_edge(self, seconds: float, episode_time: float) -> float:
         """Return how many of the last seconds lie behind the window's edge passed last."""

@@ -42,6 +42,7 @@ class StandingEdit:
         weight: 0 natural to 1 fully applied.
         lease_remaining: [s]; infinite for a held edit.
         condition_reading: what its condition read; None without one, or where it is not known.
+        control_reading: what its controller read, likewise.
     """
 
     edit: Edit
@@ -52,6 +53,7 @@ class StandingEdit:
     weight: float
     lease_remaining: float
     condition_reading: float | None = None
+    control_reading: float | None = None
 
     @property
     def key(self) -> tuple[str, int]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from vla_sae_ros.core.errors import SteeringRefused, bounded, complaint
 from vla_sae_ros.core.steering.condition import FEATURE, STEP, Gate, Readings, ReadOut
+from vla_sae_ros.core.steering.control import Controller
 from vla_sae_ros.core.steering.edit import Edit, Mode
 from vla_sae_ros.core.steering.event import Event, EventKind
 from vla_sae_ros.core.steering.lease import LeaseBook
@@ -211,7 +212,8 @@ class Steering:
         Args:
             observation_time: [s] stamp of the observation. Time that runs backwards moves nothing.
             episode_start: [s] stamp of the episode's first observation; None = this one.
-            readings: of this observation, for conditions; features are told by `read_out`.
+            readings: of this observation, for conditions and controllers; features are told by
+                `read_out`.
         """
         with self._lock:
             seconds = 0.0 if self._now is None else max(0.0, observation_time - self._now)
@@ -219,13 +221,14 @@ class Steering:
             start = observation_time if episode_start is None else episode_start
             known = {**self._fresh_features(observation_time, start), **readings}
             for slot in self._slots:
-                slot.advance(seconds, observation_time - start, known)
+                held_back = self._bypass or slot.edit.site in self._capped
+                slot.advance(seconds, observation_time - start, known, held_back)
             self._release_due()
             self._remove_spent()
             return snapshot_of(self.view())
 
     def read_out(self, observation_time: float, features: Readings) -> None:
-        """Tell what conditions read in an inference: the newest counts in the next one.
+        """Tell what conditions and controllers read in an inference: it counts in the next one.
 
         Args:
             observation_time: [s] stamp of the inference's observation.
@@ -236,11 +239,11 @@ class Steering:
 
     @property
     def wanted_features(self) -> frozenset[tuple[str, int]]:
-        """(site, feature) that the conditions of the standing edits read."""
+        """(site, feature) that conditions and controllers of the standing edits read."""
         with self._lock:
-            whens = [slot.edit.when for slot in self._slots]
+            found = [one for slot in self._slots for one in (slot.edit.when, slot.edit.control)]
             return frozenset(
-                (when.site, when.feature) for when in whens if when and when.reading == FEATURE
+                (one.site, one.feature) for one in found if one and one.reading == FEATURE
             )
 
     def _fresh_features(self, observation_time: float, episode_start: float) -> Readings:
@@ -250,6 +253,8 @@ class Steering:
             for slot in self._slots:
                 if slot.gate is not None:
                     slot.gate.close()
+                if slot.controller is not None:
+                    slot.controller.begin()
         return self._read_out.known_at(observation_time)
 
     def report_capped(self, site: str, capped: bool) -> None:
@@ -303,6 +308,7 @@ class Steering:
             float(np.float32(slot.weight)),
             remaining,
             None if slot.gate is None else slot.gate.reading,
+            None if slot.controller is None else slot.controller.reading,
         )
 
     def _check_owner(self, owner: str, lease: float) -> float:
@@ -363,13 +369,14 @@ class Steering:
         target = site.natural_value(edit)
         old = next((slot for slot in self._standing() if slot.edit.key == edit.key), None)
         if old is not None and old.edit.acts_like(edit):
-            new = self._retargeted(old, edit, owner, target, site)
+            new = self._under_control(self._retargeted(old, edit, owner, target, site), old)
             self._slots[self._slots.index(old)] = new
         else:
             if old is not None:
                 self._replace(old)
             ramp = max(edit.ramp, self._slew_time(edit, target))
             new = Slot(edit, owner, target, target, 0.0, ramp, ramp, gate=_gate_of(edit))
+            new = self._under_control(new)
             self._slots.append(new)
         self._log(
             EventKind.SET,
@@ -422,6 +429,29 @@ class Steering:
             age=0.0,
             gate=old.gate if edit.when == old.edit.when else _gate_of(edit),
             changed=True,
+        )
+
+    def _under_control(self, slot: Slot, old: Slot | None = None) -> Slot:
+        """Return the slot with its edit's controller, which goes on where the same one stood.
+
+        Its value moves no faster than the slew limit; a ramp takes as long as from the far bound.
+        """
+        edit, control = slot.edit, slot.edit.control
+        if control is None:
+            return replace(slot, controller=None)
+        site = self.sites[edit.site]
+        scale = site.natural_value(replace(edit, value=1.0))
+        farthest = max(self._slew_time(edit, bound * scale) for bound in control.bounds)
+        fastest = self.limits.slew_limit / site.distance(edit, 0.0, 1.0)
+        same = old is not None and (old.edit.control, old.edit.value) == (control, edit.value)
+        return replace(
+            slot,
+            controller=old.controller if old and same else Controller(control, edit.value),
+            scale=scale,
+            value=slot.value if old is None else old.value,
+            value_rate=min(fastest, control.slew * abs(scale) or math.inf),
+            ramp=max(slot.ramp, farthest),
+            rise=max(slot.rise, farthest),
         )
 
     def _way_back(self, slot: Slot, ramp: float | None = None) -> float:

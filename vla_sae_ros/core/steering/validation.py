@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from vla_sae_ros.core.errors import SteeringRefused, complaint
 from vla_sae_ros.core.steering.condition import FEATURE, STEP, Condition
+from vla_sae_ros.core.steering.control import Control
 from vla_sae_ros.core.steering.edit import Edit, Mode
 from vla_sae_ros.core.steering.limits import SteeringLimits
 from vla_sae_ros.core.steering.site import SteeringSite
@@ -72,7 +73,7 @@ def resolve_edit(
 ) -> Edit:
     """Return the edit with its site filled in, or refuse it.
 
-    known_readings: kinds of readings that its condition may use.
+    known_readings: kinds of readings that its condition and its controller may use.
 
     Raises:
         SteeringRefused: with what was wrong, the value got and what is allowed.
@@ -84,7 +85,12 @@ def resolve_edit(
     when = None if edit.when is None else _resolved_condition(edit.when, sites, known_readings)
     resolved = replace(edit, site=site.name, when=when)
     _check_strength(resolved, site, limits)
-    return resolved
+    if edit.control is None:
+        return resolved
+    control = _resolved_control(resolved, edit.control, sites, known_readings)
+    for bound in control.bounds:
+        _check_strength(replace(resolved, value=bound), site, limits)
+    return replace(resolved, control=control)
 
 
 def check_ramp(ramp: float, limits: SteeringLimits) -> None:
@@ -96,23 +102,49 @@ def check_ramp(ramp: float, limits: SteeringLimits) -> None:
 def _resolved_condition(
     when: Condition, sites: Mapping[str, SteeringSite], known_readings: Collection[str]
 ) -> Condition:
-    if when.reading not in known_readings:
-        allowed = ", ".join(sorted(known_readings))
-        raise SteeringRefused(complaint("reading of `when` not known here", when.reading, allowed))
     if not all(abs(one) <= LARGEST for one in (when.threshold, when.hysteresis, when.hold)):
         raise SteeringRefused(complaint("numbers of `when`", when, "finite numbers of 32 bits"))
-    if when.number < 0:
-        raise SteeringRefused(complaint("number of `when`", when.number, "0 or more"))
-    if when.reading != FEATURE:
-        return when
+    return replace(when, site=_read_site(when, "`when`", sites, known_readings))
+
+
+def _resolved_control(
+    edit: Edit, control: Control, sites: Mapping[str, SteeringSite], known_readings: Collection[str]
+) -> Control:
+    if edit.mode is Mode.PROJECT_OUT:
+        allowed = "clamp, add or scale, which have a strength"
+        raise SteeringRefused(complaint("mode with `control`", edit.mode.name.lower(), allowed))
+    numbers = (control.at, control.kp, control.ki, *control.bounds, control.slew)
+    if not all(abs(one) <= LARGEST for one in numbers):
+        raise SteeringRefused(complaint("numbers of `control`", control, "finite, of 32 bits"))
+    low, high = control.bounds
+    if not low <= edit.value <= high:
+        allowed = f"within the bounds of its `control`, {low:g} to {high:g}"
+        raise SteeringRefused(complaint("value to start from", edit.value, allowed))
+    return replace(control, site=_read_site(control, "`control`", sites, known_readings))
+
+
+def _read_site(
+    read: Condition | Control,
+    what: str,
+    sites: Mapping[str, SteeringSite],
+    known_readings: Collection[str],
+) -> str:
+    """Return the site of what is read, as it was given where it is no feature; or refuse it."""
+    if read.reading not in known_readings:
+        allowed = ", ".join(sorted(known_readings))
+        raise SteeringRefused(complaint(f"reading of {what} not known here", read.reading, allowed))
+    if read.number < 0:
+        raise SteeringRefused(complaint(f"number of {what}", read.number, "0 or more"))
+    if read.reading != FEATURE:
+        return read.site
     # A site that cannot be steered can be read.
-    named = list(sites.values()) if not when.site else [s for s in [sites.get(when.site)] if s]
+    named = list(sites.values()) if not read.site else [s for s in [sites.get(read.site)] if s]
     if len(named) != 1:
         raise SteeringRefused(
-            complaint("site of `when`", when.site, sorted(sites), "Name one of these.")
+            complaint(f"site of {what}", read.site, sorted(sites), "Name one of these.")
         )
-    _check_feature(when.feature, named[0])
-    return replace(when, site=named[0].name)
+    _check_feature(read.feature, named[0])
+    return named[0].name
 
 
 def _check_feature(feature: int, site: SteeringSite) -> None:

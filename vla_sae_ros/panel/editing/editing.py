@@ -10,7 +10,7 @@ import numpy as np
 from PyQt5.QtCore import QObject, pyqtSignal
 from PyQt5.QtWidgets import QUndoCommand, QUndoStack
 
-from vla_sae_ros.core.steering import Condition, Edit, Mode, Preset, Unit, format_preset
+from vla_sae_ros.core.steering import Condition, Control, Edit, Mode, Preset, Unit, format_preset
 from vla_sae_ros.panel.editing.outbox import Outbox
 from vla_sae_ros.panel.ros.commands import Commands
 from vla_sae_ros.panel.state.store import Store
@@ -69,13 +69,21 @@ class Editing(QObject):
 
     def set_condition(self, row: int, when: Condition | None) -> None:
         """Let the edit of a row, or the one that a drag would begin, act only while this holds."""
+        self.set_edit(row, replace(self._begun(row), when=when))
+
+    def set_control(self, row: int, control: Control | None) -> None:
+        """Let the value of the edit of a row, or of the one that a drag would begin, be set so."""
+        self.set_edit(row, replace(self._begun(row), control=control))
+
+    def _begun(self, row: int) -> Edit:
+        """Return the edit of a row, or the one that a drag would begin where it changes nothing."""
         columns = self._store.columns
         edit = columns.edit_of(row)
-        if edit is None:
-            begun = columns.edit_to_begin(row)
-            value = columns.natural_value(row, begun)
-            edit = replace(begun, value=value if math.isfinite(value) else 0.0)
-        self.set_edit(row, replace(edit, when=when))
+        if edit is not None:
+            return edit
+        begun = columns.edit_to_begin(row)
+        value = columns.natural_value(row, begun)
+        return replace(begun, value=value if math.isfinite(value) else 0.0)
 
     def set_edit(self, row: int, edit: Edit) -> None:
         """Ask for an edit of a row."""

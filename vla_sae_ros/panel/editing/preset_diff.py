@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import fields
 
-from vla_sae_ros.core.steering import Edit, Mode
+from vla_sae_ros.core.steering import Condition, Control, Edit, Mode
 from vla_sae_ros.panel.state.values import MODE_WORDS, UNIT_WORDS
 
 
@@ -47,4 +47,8 @@ def _changed(first: Edit, second: Edit) -> list[str]:
 def _same(first: object, second: object) -> bool:
     if isinstance(first, float) and isinstance(second, float):
         return abs(first - second) <= 1e-5 * max(1.0, abs(first))
+    if isinstance(first, tuple) and isinstance(second, tuple) and len(first) == len(second):
+        return all(map(_same, first, second))
+    if isinstance(first, Condition | Control) and type(first) is type(second):
+        return all(map(_same, vars(first).values(), vars(second).values()))
     return first == second

@@ -12,10 +12,10 @@ from PyQt5.QtWidgets import QShortcut, QVBoxLayout, QWidget
 
 from vla_sae_ros.core.steering import Mode, Phase, Preset, Unit
 from vla_sae_ros.panel.editing.bypass_key import BypassKey
-from vla_sae_ros.panel.editing.condition_line import ConditionLine
 from vla_sae_ros.panel.editing.editing import Editing
 from vla_sae_ros.panel.editing.hand_keys import HandKeys
 from vla_sae_ros.panel.editing.preset_files import PresetFiles
+from vla_sae_ros.panel.editing.typed_line import condition_line, control_line
 from vla_sae_ros.panel.frame.areas import Areas
 from vla_sae_ros.panel.frame.cheat_sheet import CheatSheet
 from vla_sae_ros.panel.frame.layout import Layout
@@ -285,6 +285,7 @@ class PanelWidget(QWidget):
         table.committed.connect(self._on_committed)
         table.mode_chosen.connect(self._on_mode)
         table.condition_asked.connect(self._on_condition)
+        table.control_asked.connect(self._on_control)
         table.released.connect(self._on_released)
         table.immovable.connect(self._on_immovable)
         table.pin_toggled.connect(self._on_pin)
@@ -342,11 +343,22 @@ class PanelWidget(QWidget):
     @guarded()
     def _on_condition(self, row: int) -> None:
         site, feature = self.store.columns.name_of(row)
-        ConditionLine(
+        condition_line(
             self,
             f"{site} #{feature}",
             self.store.columns.edit_to_begin(row).when,
             lambda when: self.editing.set_condition(row, when),
+            lambda why: self.tell(why, True),
+        )
+
+    @guarded()
+    def _on_control(self, row: int) -> None:
+        site, feature = self.store.columns.name_of(row)
+        control_line(
+            self,
+            f"{site} #{feature}",
+            self.store.columns.edit_to_begin(row).control,
+            lambda control: self.editing.set_control(row, control),
             lambda why: self.tell(why, True),
         )
 

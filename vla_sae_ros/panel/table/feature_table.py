@@ -64,6 +64,7 @@ class FeatureTable(QTableView):
     mode_chosen = pyqtSignal(int, object, object)
     """(row, Mode, Unit)."""
     condition_asked = pyqtSignal(int)
+    control_asked = pyqtSignal(int)
     """(row): somebody wants to say when its edit acts."""
     released = pyqtSignal(int)
     """(row): the edit is to be released."""
@@ -291,6 +292,7 @@ class FeatureTable(QTableView):
                 mode_words(mode, unit), lambda m=mode, u=unit: self.mode_chosen.emit(row, m, u)
             )
         menu.addAction("Act only when ...", lambda: self.condition_asked.emit(row))
+        menu.addAction("Keep a reading at ...", lambda: self.control_asked.emit(row))
         menu.popup(event.globalPos())
 
     @guarded()

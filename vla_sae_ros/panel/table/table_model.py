@@ -10,7 +10,7 @@ import numpy as np
 from PyQt5.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
 
 from vla_sae_ros.core.steering import Mode
-from vla_sae_ros.core.steering.preset import condition_text
+from vla_sae_ros.core.steering.preset import line_of
 from vla_sae_ros.panel.state.feature_columns import FeatureColumns, IntArray, SortKey
 from vla_sae_ros.panel.state.slider import Slider
 from vla_sae_ros.panel.state.store import Store
@@ -236,7 +236,10 @@ class FeatureTableModel(QAbstractTableModel):
             )
             if edit.edit.when is not None:
                 read = "nothing" if edit.condition_reading is None else edit.condition_reading
-                lines.append(f"acts only when {condition_text(edit.edit.when)}; reads {read}")
+                lines.append(f"acts only when {line_of(edit.edit.when)}; reads {read}")
+            if edit.edit.control is not None:
+                read = "nothing" if edit.control_reading is None else edit.control_reading
+                lines.append(f"controlled by {line_of(edit.edit.control)}; reads {read}")
         if not catalogue.listed[row]:
             lines.append("not in the policy's catalogue: dead or unknown in the SAE's data")
         if why_not := columns.why_not(row):

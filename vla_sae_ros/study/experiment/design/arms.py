@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from vla_sae_ros.core.steering.preset import condition_text
+from vla_sae_ros.core.steering.preset import line_of
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.experiment.design.choice import (
     ChosenControls,
@@ -75,7 +75,7 @@ def window_words(window: Window) -> str:
     """Return a window in words, empty for the whole episode."""
     if window == WHOLE_EPISODE:
         return ""
-    when = f" when {condition_text(window.when)}" if window.when is not None else ""
+    when = f" when {line_of(window.when)}" if window.when is not None else ""
     if replace(window, when=None) == WHOLE_EPISODE:
         return when
     end = "" if window.to == -1 else str(window.to)

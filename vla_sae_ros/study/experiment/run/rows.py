@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from vla_sae_ros.core.steering.preset import condition_text
+from vla_sae_ros.core.steering.preset import line_of
 from vla_sae_ros.resources import software_version
 from vla_sae_ros.study.experiment.design.arms import Arm
 from vla_sae_ros.study.experiment.design.plan import Plan, PlannedRun
@@ -87,6 +87,6 @@ def _changed(arm: Arm) -> dict[str, Any]:
         "window_event": arm.window.after,
         "window_from": arm.window.first,
         "window_to": arm.window.to,
-        "condition": condition_text(arm.window.when),
+        "condition": line_of(arm.window.when),
         "dose": arm.dose,
     }
