@@ -54,11 +54,10 @@ COMMANDS = (
         "an .rrd file, or live, for the Rerun viewer",
         reads=_BAG,
     ),
-    Command(
+    Command(  # takes a bag's file, too, and refuses by itself what is not there
         "repair",
         "vla_sae_ros.study.bag_commands.repair",
         "a readable bag from one left by a crash",
-        reads=_BAG,
     ),
     Command(
         "compare",
