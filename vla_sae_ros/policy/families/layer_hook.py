@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vla_sae_ros.policy.families.adapter import Detachable, ResidualFunction
+from vla_sae_ros.sae.torch_releases import is_compiling
 
 
 def undisturbed(function: ResidualFunction, stream: Tensor) -> Tensor | None:
@@ -16,7 +17,7 @@ def undisturbed(function: ResidualFunction, stream: Tensor) -> Tensor | None:
 
     Real-time chunking runs layers with gradients on, GR00T under autocast to bfloat16.
     """
-    if torch.compiler.is_compiling():
+    if is_compiling():
         return function(stream)  # a compiled policy infers without gradients and autocast
     # The one spelling that OpenVLA's torch 2.2 and lerobot's have in common.
     if not torch.is_grad_enabled() and not torch._C._is_any_autocast_enabled():

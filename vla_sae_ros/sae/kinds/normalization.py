@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vla_sae_ros.sae.shapes import PerDimension, Residuals
+from vla_sae_ros.sae.torch_releases import is_compiling
 
 # A tensor: torch converts a Python number in every sum, and a small policy feels each operation.
 _LAYER_NORM_EPSILON = torch.tensor(1e-5)
@@ -39,7 +40,7 @@ def layer_norm(x: Residuals, pre_bias: PerDimension) -> Normalized:
     scale, shift = torch.std_mean(x, dim=-1, keepdim=True)
     centred = x - shift
     # In a compiled graph a number is part of a kernel, and a tensor of the CPU one more input.
-    epsilon = 1e-5 if torch.compiler.is_compiling() else _LAYER_NORM_EPSILON
+    epsilon = 1e-5 if is_compiling() else _LAYER_NORM_EPSILON
     return centred.div_(scale + epsilon), scale, shift
 
 
