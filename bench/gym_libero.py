@@ -23,7 +23,9 @@ class GymLibero(gymnasium.Env):
         self, make: Callable[[], Environment], task: TaskSpec, init_state: int, steps: int = 0
     ) -> None:
         self._scene, self._task, self._init_state = make(), task, init_state
-        self._max_episode_steps, self.task_description = steps, task.instruction
+        # lerobot asks for all three; an AsyncVectorEnv ends over one that is missing.
+        self._max_episode_steps = steps
+        self.task, self.task_description = task.name, task.instruction
         picture = gymnasium.spaces.Box(0, 255, (256, 256, 3), np.uint8)
         self.observation_space = gymnasium.spaces.Dict(
             {
