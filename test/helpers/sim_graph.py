@@ -21,6 +21,9 @@ from vla_sae_ros.nodes.sim.bridge import SimBridge
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.action_client import ActionClient
 
+PATIENT = {"suite": "fake_suite", "chunk_timeout": 3600.0, "resend_after": 600.0}
+"""A busy machine's policy is late, and a request that is sent again is answered twice."""
+
 
 class Graph:
     """A bridge, a policy and a client; `fake_policy` makes the policy of the client's node."""
@@ -32,10 +35,7 @@ class Graph:
         self.contexts = [Context(), Context()]
         for context in self.contexts:
             rclpy.init(context=context, domain_id=SECOND_DOMAIN)
-        overrides = [
-            Parameter(name, value=value)
-            for name, value in ({"suite": "fake_suite"} | parameters).items()
-        ]
+        overrides = [Parameter(name, value=value) for name, value in (PATIENT | parameters).items()]
         self.bridge = SimBridge(
             lambda values: environment,
             find_task,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,7 +17,10 @@ from vla_sae_ros.supervision.supervisor import Supervisor, SupervisorLimits
 from vla_sae_ros.systems.simulation import NodeSpec, System
 
 Fake = Callable[..., NodeSpec]
-QUICK = SupervisorLimits(interrupt=1.0, terminate=0.3, restarts=2, restart_delay=0.0)
+PATIENT = SupervisorLimits(interrupt=PATIENCE, terminate=0.3, restarts=2, restart_delay=0.0)
+"""A busy machine's nodes take long to end, and are not to be terminated for it."""
+QUICK = replace(PATIENT, interrupt=1.0)
+"""For nodes that do not end."""
 
 
 class Run:
@@ -31,9 +35,9 @@ class Run:
     def _run(self) -> None:
         self.status = self.supervisor.run()
 
-    def end(self, limit: float = 20.0) -> int | None:
+    def end(self) -> int | None:
         """Wait for the supervisor's own end; return its exit status."""
-        self._thread.join(limit)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive(), "the supervisor did not end"
         return self.status
 
@@ -42,9 +46,9 @@ class Run:
 def run(tmp_path: Path, heard) -> Iterator[Callable[..., Run]]:
     runs: list[Run] = []
 
-    def start(*nodes: NodeSpec, namespace: str = "") -> Run:
+    def start(*nodes: NodeSpec, namespace: str = "", limits: SupervisorLimits = PATIENT) -> Run:
         system = System("fake", nodes, namespace, "go on")
-        runs.append(Run(Supervisor(system, tmp_path / "log", heard, QUICK)))
+        runs.append(Run(Supervisor(system, tmp_path / "log", heard, limits)))
         return runs[-1]
 
     yield start
@@ -100,9 +104,9 @@ def test_an_ignored_node_leaves_the_rest_running(fake: Fake, run, heard) -> None
 
 def test_a_node_is_restarted_up_to_its_limit(fake: Fake, run, heard) -> None:
     assert run(fake("crashing", "restart")).end() == 1
-    heard.wait_for("supervisor", "starting crashing again", count=QUICK.restarts)
+    heard.wait_for("supervisor", "starting crashing again", count=PATIENT.restarts)
     heard.wait_for("supervisor", "crashing was started again 2 times")
-    assert heard.text().count("crashing ended with status 1") == QUICK.restarts + 1
+    assert heard.text().count("crashing ended with status 1") == PATIENT.restarts + 1
 
 
 def test_a_node_that_refused_its_configuration_is_not_restarted(fake: Fake, run, heard) -> None:
@@ -112,7 +116,7 @@ def test_a_node_that_refused_its_configuration_is_not_restarted(fake: Fake, run,
 
 
 def test_a_stubborn_node_is_terminated_then_killed_and_each_is_said(fake: Fake, run, heard) -> None:
-    running = run(fake("stubborn"), fake("steady"))
+    running = run(fake("stubborn"), fake("steady"), limits=QUICK)
     heard.wait_for("stubborn", "ready")
     running.supervisor.stop()
     assert running.end() == 1
@@ -134,7 +138,9 @@ def test_no_limit_of_the_standard_ones_lets_a_stop_take_five_seconds() -> None:
 
 def test_the_system_is_ready_once_every_node_that_says_so_works(fake: Fake, run, heard) -> None:
     gate = fake("stubborn", name="b", ready="never said")
-    running = run(fake("steady", name="a", ready="ready"), gate, fake("steady", name="c"))
+    running = run(
+        fake("steady", name="a", ready="ready"), gate, fake("steady", name="c"), limits=QUICK
+    )
     for name in "abc":
         heard.wait_for(name, "ready")
     running.supervisor.stop()
@@ -175,10 +181,11 @@ def test_no_zombie_is_left(fake: Fake, run) -> None:
 SUPERVISE_TWO = """
 import sys
 from pathlib import Path
-from vla_sae_ros.supervision.supervisor import Supervisor
+from vla_sae_ros.supervision.supervisor import Supervisor, SupervisorLimits
 from vla_sae_ros.systems.simulation import NodeSpec, System
 nodes = (NodeSpec("a", "", "fake_steady"), NodeSpec("b", "", sys.argv[2]))
-sys.exit(Supervisor(System("two", nodes), Path(sys.argv[1])).run())
+limits = SupervisorLimits(interrupt=float(sys.argv[3]))
+sys.exit(Supervisor(System("two", nodes), Path(sys.argv[1]), limits=limits).run())
 """
 
 
@@ -187,9 +194,9 @@ def terminal(fakes: Path, tmp_path: Path) -> Iterator[Callable[[str], subprocess
     """Return a function that runs a supervisor of two nodes as a process of its own."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(second: str) -> subprocess.Popen[str]:
+    def start(second: str, limit: float = PATIENCE) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", SUPERVISE_TWO, str(tmp_path / "log"), second],
+            [sys.executable, "-c", SUPERVISE_TWO, str(tmp_path / "log"), second, str(limit)],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -225,7 +232,7 @@ def test_a_signal_to_the_supervisor_stops_everything(terminal, is_gone, number) 
 
 
 def test_a_stubborn_system_is_gone_after_ctrl_c(terminal, is_gone) -> None:
-    process = terminal("fake_stubborn")
+    process = terminal("fake_stubborn", QUICK.interrupt)
     nodes = children_of(process.pid)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=PATIENCE)

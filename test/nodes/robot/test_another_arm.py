@@ -23,7 +23,7 @@ from PIL import Image as Picture
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from robot_bench import RobotBench, patient
+from robot_bench import RobotBench
 from second_domain import SECOND_DOMAIN
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Float64
@@ -37,7 +37,7 @@ from vla_sae_ros.resources import resource
 from vla_sae_ros.robot.drivers.simulated_driver import SimulatedDriver
 from vla_sae_ros.robot.settings_file import load_robot
 from vla_sae_ros.wire import qos
-from vla_sae_ros.wire.conversions import to_header, to_image, to_ns
+from vla_sae_ros.wire.conversions import to_header, to_image
 
 pytestmark = pytest.mark.slow
 CONTRACT = str(resource("config", "contracts", "six_axis.yaml"))
@@ -151,7 +151,7 @@ def cell(tmp_path: Path) -> Iterator[tuple[SixAxisArm, RobotBench]]:
     threads.append(threading.Thread(target=spin_until, args=(policy, stop), daemon=True))
     threads[1].start()
     robot = RobotBench(
-        robot=patient("six_axis"),
+        robot="six_axis",
         contract=CONTRACT,
         actions="joint_positions",
         mode="ros2_control",
@@ -159,7 +159,6 @@ def cell(tmp_path: Path) -> Iterator[tuple[SixAxisArm, RobotBench]]:
         gripper="topic",
         gripper_joint="finger",
         gripper_width=1.0,
-        policy_timeout=120.0,
     )
     yield arm, robot
     robot.close()
@@ -191,9 +190,6 @@ def test_a_contract_in_degrees_drives_another_arm_through_the_same_policy_node(c
     assert list(sent.joint_names) == list(JOINTS)
     assert sent.points[0].time_from_start.nanosec == pytest.approx(1e8, abs=1)
     assert arm.gripper and all(0.0 <= value <= 1.0 for value in arm.gripper)
-    stamps = {each.tick: to_ns(each.header.stamp) / 1e9 for each in robot.commands}
-    paces = [stamps[tick + 1] - at for tick, at in stamps.items() if tick + 1 in stamps]
-    assert np.median(paces) == pytest.approx(0.1, abs=0.02)
     told = robot.joints[-1]
     assert list(told.name) == list(JOINTS)
     assert np.abs(np.array(told.position) - SETTINGS.reset_pose).max() > 0.005, "it has moved"

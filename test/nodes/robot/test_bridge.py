@@ -154,7 +154,7 @@ def test_a_stop_ends_the_episode_throws_chunks_away_and_takes_steering_to_neutra
 
 
 def test_a_policy_that_is_gone_stops_the_arm_with_its_reason(bench):
-    robot = bench(policy_timeout=0.5)
+    robot = bench(policy_timeout=0.5, watchdog=0.5)
     robot.answer = waving(6)
     robot.enable()
     handle = robot.send()
@@ -170,7 +170,7 @@ def test_a_policy_that_is_gone_stops_the_arm_with_its_reason(bench):
 
 def test_a_slow_policy_is_waited_for(bench):
     """It answers each request only when the next one has been made."""
-    robot = bench(resend_after=0.2, policy_timeout=2.0, max_steps=40)
+    robot = bench(resend_after=0.2, max_steps=40)
     late: list[Any] = []
 
     def answer(request: Any) -> list[Any]:
@@ -195,24 +195,27 @@ BAD_CHUNKS = {
 
 @pytest.mark.parametrize("changes", BAD_CHUNKS.values(), ids=BAD_CHUNKS)
 def test_a_chunk_that_cannot_be_meant_never_reaches_the_arm(bench, changes):
-    robot = bench(max_steps=12, policy_timeout=5.0)
+    robot = bench()
     fields = dict(changes)
     actions = fields.pop("actions", np.tile(WAVE, (15, 1)))
     robot.answer = lambda request: [chunk_for(request, actions, **fields)]
     robot.enable()
-    result = answer_of(robot.send().get_result_async()).result
+    handle = robot.send(max_steps=10_000)
+    robot.until(lambda: robot.episodes[-1].dropped_chunks > 0)
+    answer_of(handle.cancel_goal_async())
+    result = answer_of(handle.get_result_async()).result
     assert result.dropped_chunks > 0
-    assert result.held_ticks == 12
+    assert result.held_ticks == result.steps
     assert all(not len(each.requested) for each in robot.commands)
 
 
 def test_an_action_far_outside_is_refused_by_the_envelope_and_not_clamped(bench):
-    robot = bench(max_steps=12)
+    robot = bench()
     wild = np.zeros((15, 8), np.float32)
     wild[:, 2] = 50.0
     robot.answer = lambda request: [chunk_for(request, wild)]
     robot.enable()
-    answer_of(robot.send().get_result_async())
+    robot.send(max_steps=10_000)
     robot.until(lambda: any(each.refused == "range" for each in robot.commands))
     assert all(not len(each.requested) for each in robot.commands)
     q = np.array(robot.joints[-1].position)
@@ -220,18 +223,24 @@ def test_an_action_far_outside_is_refused_by_the_envelope_and_not_clamped(bench)
 
 
 def test_a_new_revision_replaces_the_chunk_at_the_same_tick_rule(bench):
-    robot = bench(max_steps=30)
+    robot = bench()
     robot.answer = waving(30, revision=1)
     robot.enable()
-    handle = robot.send()
+    robot.send(max_steps=10_000)
     robot.until(lambda: len(robot.executed) > 5)
-    request = robot.requests[-1]
-    back = np.tile(-WAVE, (30, 1))
-    robot.publish(chunk_for(request, back, chunk_id=500, steering_revision=2, replan=True))
-    answer_of(handle.get_result_async())
-    rows = [each for each in robot.executed if each.chunk_id == 500]
-    assert rows, "the newer revision took over"
-    assert all(each.chunk_index == each.step - request.step for each in rows)
+
+    def back(request: Any) -> list[Any]:
+        rows = np.tile(-WAVE, (30, 1))
+        number = 500 + request.step
+        return [chunk_for(request, rows, chunk_id=number, steering_revision=2, replan=True)]
+
+    robot.answer = back
+    robot.publish(*back(robot.requests[-1]))  # in the middle of its chunk
+    newer = lambda: [each for each in robot.executed if each.chunk_id >= 500]  # noqa: E731
+    robot.until(lambda: len(newer()) > 3)
+    for each in newer():
+        assert each.steering_revision == 2
+        assert each.chunk_index == each.step - (each.chunk_id - 500)
 
 
 def test_a_cancel_ends_the_episode_and_the_arm_stays_enabled(bench):
@@ -313,7 +322,7 @@ def test_the_command_line_enables_the_arm_only_once_there_is_a_policy(bench, mon
 
 
 def test_a_script_recovers_a_stopped_arm(bench):
-    robot = bench(domain=int(os.environ.get("ROS_DOMAIN_ID", "0")))
+    robot = bench(domain=int(os.environ.get("ROS_DOMAIN_ID", "0")), lease=3.0)
     robot.enable()
     robot.call("stop")
     robot.until(lambda: robot.robot[-1].status == RobotState.STOPPED)

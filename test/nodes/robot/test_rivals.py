@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from patience import eventually
 from rclpy.node import Node
-from robot_bench import RobotBench, patient
+from robot_bench import RobotBench
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
@@ -32,9 +32,7 @@ def behind_a_controller(node: Node, values: Any, settings: RobotSettings) -> Top
 
 @pytest.fixture
 def bench() -> Iterator[RobotBench]:
-    made = RobotBench(
-        behind_a_controller, robot=patient("fr3"), mode="ros2_control", hardware_states=STATES
-    )
+    made = RobotBench(behind_a_controller, robot="fr3", mode="ros2_control", hardware_states=STATES)
     yield made
     made.close()
 

@@ -257,7 +257,7 @@ def test_the_enable_of_a_person_whose_client_is_gone_ends_in_a_stop(bench):
 
 
 def test_a_dead_policy_does_not_stop_a_person_and_is_missed_after_the_hand_back(bench):
-    robot = bench(policy_timeout=1.0)
+    robot = bench(policy_timeout=1.0, watchdog=0.5)
     robot.answer = lambda request: []
     robot.enable()
     robot.take_over(True)

@@ -67,7 +67,8 @@ def client(fake_policy) -> Iterator[Client]:
 
 @pytest.mark.slow
 def test_libero_runs_twice_to_the_same_bits_and_a_signal_ends_it(client):
-    process = start("step_timeout:=600.0", "reset_timeout:=600.0")  # the machine may be busy
+    # The machine may be busy.
+    process = start("step_timeout:=600.0", "reset_timeout:=600.0", "resend_after:=600.0")
     try:
         assert client.episodes.wait_for_server(PATIENCE)
         goal = {"suite": "libero_object", "task": 0, "init_state": 1, "seed": 5, "max_steps": 12}

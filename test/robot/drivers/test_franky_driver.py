@@ -146,7 +146,7 @@ def test_a_robot_that_freezes_is_seen_by_the_age_of_its_state(
     eventually(lambda: on_thread(driver.read).in_control)
     first = on_thread(driver.read).stamp
     assert eventually(lambda: on_thread(driver.read).stamp > first)
-    robot.orders.order("cut", seconds=0.2)
+    robot.orders.order("cut", seconds=1.5)
     ages = []
 
     def old() -> bool:

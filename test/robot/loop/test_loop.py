@@ -25,6 +25,10 @@ from vla_sae_ros.robot.outcome import TickOutcome
 from vla_sae_ros.robot.reasons import Status, Stop
 from vla_sae_ros.robot.report import Report
 from vla_sae_ros.robot.settings import RobotSettings
+from vla_sae_ros.robot.settings_file import load_robot
+
+LEASE = PATIENCE
+"""[s]"""
 
 
 class Listener:
@@ -66,6 +70,12 @@ Start = Callable[..., ControlLoop]
 
 
 @pytest.fixture
+def settings() -> RobotSettings:
+    """Limits that do not run out because a busy machine is late."""
+    return replace(load_robot("panda"), watchdog=PATIENCE, max_reading_age=PATIENCE, lease=PATIENCE)
+
+
+@pytest.fixture
 def start(settings: RobotSettings) -> Iterator[Start]:
     """Start loops over simulated arms; all end with the test."""
     loops: list[ControlLoop] = []
@@ -95,7 +105,7 @@ def test_an_arm_is_driven_and_stopped_from_other_threads(start: Start) -> None:
     listener = Listener()
     loop = start(listener)
     listener.wait_for_ready()
-    loop.enable("panel", 1.0)
+    loop.enable("panel", LEASE)
     report = listener.wait_for(was_sent)
     assert report.outcome.command.steering_revision == 3
     with pytest.raises(EnableRefused, match="not stopped"):
@@ -105,7 +115,7 @@ def test_an_arm_is_driven_and_stopped_from_other_threads(start: Start) -> None:
     state = loop.state().envelope
     assert (state.status, state.reason) == (Status.STOPPED, Stop.OPERATOR_STOP)
     with pytest.raises(EnableRefused):
-        loop.enable("panel", 1.0)
+        loop.enable("panel", LEASE)
     loop.recover("panel")
     assert loop.state().envelope.status is Status.DISABLED
     listener.wait_for(
@@ -129,7 +139,7 @@ def test_disabling_lets_go_of_the_arm(start: Start, settings: RobotSettings) -> 
     arm = SimulatedDriver(settings.published, settings.reset_pose)
     loop = start(listener, driver=arm)
     listener.wait_for_ready()
-    loop.enable("panel", 1.0)
+    loop.enable("panel", LEASE)
     listener.wait_for(was_sent)
     loop.disable("panel")
     listener.wait_for_ticks(len(listener.reports) + 2)
@@ -262,7 +272,7 @@ def test_a_stop_reaches_a_driver_whose_call_hangs_and_nothing_is_sent_after_it(
     listener, arm = Listener(), Hanging(settings, "send")
     loop = start(listener, driver=arm)
     listener.wait_for_ready()
-    loop.enable("panel", 1.0)
+    loop.enable("panel", LEASE)
     assert arm.entered.wait(PATIENCE)
     arm.told_to_stop.clear()
     loop.stop("panel")
@@ -300,7 +310,7 @@ def test_a_stop_during_a_recovery_refuses_it_and_the_arm_stays_stopped(
         loop.recover("script")
     arm.may_go.set()
     with pytest.raises(EnableRefused, match="stopped"):
-        loop.enable("script", 1.0)
+        loop.enable("script", LEASE)
     listener.wait_for_ticks(len(listener.reports) + 2)
     assert loop.state().envelope.status is Status.STOPPED
 
@@ -315,8 +325,8 @@ def test_a_stop_voids_what_was_asked_for_before_it(start: Start) -> None:
         loop.recover("script", recover)
     loop.recover("script")
     with pytest.raises(EnableRefused, match="after this enable was requested"):
-        loop.enable("script", 1.0, enable)
-    loop.enable("script", 1.0)
+        loop.enable("script", LEASE, enable)
+    loop.enable("script", LEASE)
 
 
 def test_a_disable_voids_the_enable_that_was_asked_for_before_it(start: Start) -> None:
@@ -326,7 +336,7 @@ def test_a_disable_voids_the_enable_that_was_asked_for_before_it(start: Start) -
     asked = loop.ticket()
     loop.disable("panel")
     with pytest.raises(EnableRefused, match="disabled after this enable"):
-        loop.enable("script", 1.0, asked)
+        loop.enable("script", LEASE, asked)
 
 
 class Braking(SimulatedDriver):
@@ -351,10 +361,10 @@ def test_an_enable_waits_for_an_arm_that_still_brakes(
     listener, arm = Listener(), Braking(settings.published, settings.reset_pose)
     loop = start(listener, driver=arm)
     listener.wait_for_ready()
-    loop.enable("panel", 1.0)
+    loop.enable("panel", LEASE)
     listener.wait_for(was_sent)
     loop.disable("panel")
-    loop.enable("panel", 1.0)
+    loop.enable("panel", LEASE)
     assert arm.looks == 0, "it stands"
     count = len(listener.reports)
     listener.wait_for_ticks(count + 3)
@@ -436,7 +446,7 @@ def test_a_peer_that_accepts_and_says_nothing_is_told_and_a_good_robot_found_lat
     listener.wait_for_ready()
     assert driver.attempts == 2
     driver.may_go.set()
-    loop.enable("panel", 1.0)
+    loop.enable("panel", LEASE)
 
 
 def test_the_end_does_not_wait_for_a_peer_that_says_nothing(
@@ -446,7 +456,7 @@ def test_the_end_does_not_wait_for_a_peer_that_says_nothing(
     loop = start(listener, driver=driver)
     listener.wait_for_ticks(2)
     with pytest.raises(EnableRefused, match="offline"):
-        loop.enable("panel", 1.0)
+        loop.enable("panel", LEASE)
     loop.close()
     assert not loop._thread.is_alive()
     driver.may_go.set()
