@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from domains import take_domain
 from node_rigs import overrides
 from patience import WORK, eventually
 from rclpy.context import Context
@@ -127,10 +128,22 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[FeatureActivations]:
     return features
 
 
+@pytest.fixture(scope="module")
+def domain() -> int:
+    return take_domain()
+
+
+@pytest.fixture
+def own_domain(domain: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second policy, left from a test before, would be refused."""
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+
+
 @pytest.fixture(params=BOTH)
 def live(
     request: pytest.FixtureRequest,
     tmp_path: Path,
+    own_domain: None,
     ros_context: Context,
     recorded: list[FeatureActivations],
 ) -> Iterator[Live]:
