@@ -109,7 +109,6 @@ class Talker:
                 (FeatureCatalogue, "policy/catalogue", qos.LATCHED),
                 (SteeringState, "steering/state", qos.LATCHED),
                 (EpisodeState, "episode", qos.LATCHED),
-                (MonitorState, "monitor/state", qos.FEATURES),
             )
         }
         self.node.create_subscription(MarkerArray, "markers", self._keep, qos.LATCHED)
@@ -221,21 +220,33 @@ def test_a_new_episode_takes_the_old_path_away_and_a_malformed_chunk_is_not_draw
     assert "chunk_preview" not in again
 
 
-def test_an_alarm_stands_over_the_hand_until_the_next_episode(talker: Talker) -> None:
-    talker.say(EpisodeState(episode_id="e1", header=to_header(START)))
-    talker.until(is_empty)
-    talker.say(pose(0))
-    talker.until(lambda m: not is_empty(m) and m["steering"].text == "no steering")
-    talker.say(judged(True))
-    drawn = talker.until(lambda m: not is_empty(m) and "ALARM" in m["steering"].text)["steering"]
+class Kept:
+    """A publisher that keeps what is published: nothing travels, so nothing is late or lost."""
+
+    def __init__(self) -> None:
+        self.newest: dict[str, Marker] = {}
+
+    def publish(self, array: MarkerArray) -> None:
+        self.newest = {marker.ns: marker for marker in array.markers}
+
+
+def test_an_alarm_stands_over_the_hand_until_the_next_episode(ros_context: Context) -> None:
+    node = MarkersNode(context=ros_context)
+    assert "/monitor/state" in {each.topic_name for each in node.subscriptions}
+    kept = node._publisher = Kept()
+    node._episode(EpisodeState(episode_id="e1", header=to_header(START)))
+    node._moved(pose(0))
+    assert kept.newest["steering"].text == "no steering"
+    node._judged(judged(False))
+    node._judged(judged(True))
+    drawn = kept.newest["steering"]
     assert drawn.text == f"ALARM: {CAUSE}\nno steering"
     assert (drawn.color.r, drawn.color.g) == pytest.approx(ALARM_COLOUR[:2])
-    talker.arrays.clear()
-    talker.say(EpisodeState(episode_id="e2", header=to_header(START)))
-    talker.until(is_empty)
-    talker.arrays.clear()
-    talker.say(judged(True))  # of the episode before, late
-    talker.say(judged(False, "e2"))
-    talker.say(pose(1))
-    drawn = talker.until(lambda m: not is_empty(m))["steering"]
-    assert drawn.text == "no steering"
+    node._episode(EpisodeState(episode_id="e2", header=to_header(START)))
+    assert is_empty(kept.newest)
+    node._judged(judged(True))  # of the episode before, late
+    node._moved(pose(1))
+    assert kept.newest["steering"].text == "no steering"
+    node._judged(judged(True, "e2"))
+    assert kept.newest["steering"].text.startswith("ALARM")
+    node.destroy_node()
