@@ -149,6 +149,10 @@ def talker(ros_context: Context) -> Iterator[Talker]:
     thread = threading.Thread(target=executor.spin, daemon=True)
     thread.start()
     eventually(lambda: all(p.get_subscription_count() for p in talker.publishers.values()))
+    # What is sent before a best-effort reader knows its writer, too, is lost.
+    topics = {publisher.topic_name for publisher in talker.publishers.values()}
+    readers = [each for each in node.subscriptions if each.topic_name in topics]
+    eventually(lambda: all(reader.get_publisher_count() for reader in readers))
     yield talker
     executor.shutdown()
     thread.join()

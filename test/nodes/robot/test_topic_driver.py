@@ -77,6 +77,11 @@ def controller() -> Iterator[Controller]:
 def connected(controller: Controller, **values: Any) -> TopicDriver:
     driver = TopicDriver(controller.owner, replace(DEFAULTS, **values), SETTINGS)
     controller.until(lambda: controller.states.get_subscription_count() > 0)
+    # What is sent before a best-effort reader knows its writer, too, is lost.
+    (reader,) = [
+        each for each in controller.owner.subscriptions if "joint_states" in each.topic_name
+    ]
+    controller.until(lambda: reader.get_publisher_count() > 0)
     controller.say([*reversed(FR3_JOINTS), "fr3_finger_joint1"], np.append(Q[::-1], 0.01))
     controller.until(lambda: driver._reading is not None)
     return driver
