@@ -200,6 +200,7 @@ def make_catalogue() -> Callable[..., CatalogueView]:
             label_sources=("",) * count,
             tests=("",) * count,
             outcomes=("",) * count,
+            tested_names=("",) * count,
             notes=("",) * count,
             listed=largest > 0,
             observed_max=largest,

@@ -20,7 +20,8 @@ from vla_sae_ros.core.whole_file import write_whole
 CATALOGUE_FILE = "catalogue.json"
 FEATURE_CLASSES = ("", "general", "memorized", "dead")
 LABEL_SOURCES = ("", "person", "evidence")
-TEST_OUTCOMES = ("as named", "opposite", "causal", "not shown", "cannot tell")
+AS_NAMED = "as named"
+TEST_OUTCOMES = (AS_NAMED, "opposite", "causal", "not shown", "cannot tell")
 _FORMAT = 1
 _SHARES = ("coverage", "density", "relative_run_length", "general_probability")
 _MAY_BE_UNKNOWN = (*_SHARES, "onset_count")  # NaN here, null in the file

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vla_sae_ros.core.steering import Phase
-from vla_sae_ros.msg import FeatureActivations, FeatureCatalogue, FeatureInfo
+from vla_sae_ros.msg import FeatureActivations, FeatureCatalogue, FeatureInfo, FeatureTest
 from vla_sae_ros.panel.ros.from_messages import activations, catalogue_view, picture
 from vla_sae_ros.panel.state.history import FRAMES, LARGEST, History
 from vla_sae_ros.panel.state.incoming import HEATMAP, Incoming
@@ -213,6 +213,25 @@ def test_features_that_the_catalogue_does_not_list_are_rows_too() -> None:
     assert catalogue.size == len(catalogue.labels) == 8
     assert catalogue.labels[7] == "last" and catalogue.listed.tolist() == [False] * 7 + [True]
     assert catalogue.observed_max[7] == 0.0  # not a number: unknown
+
+
+def test_a_name_counts_as_tested_only_if_the_newest_study_found_it_to_act_as_named() -> None:
+    up, down = (
+        FeatureTest(study=study, label="hand goes up", outcome=outcome)
+        for study, outcome in (("first", "as named"), ("second", "causal"))
+    )
+    tests = ([up], [down, up], [up, down], [])
+    message = FeatureCatalogue(
+        sites=["s"],
+        bundle_ids=["b"],
+        dictionary_sizes=to_unsigned([len(tests)]),
+        can_steer=[True],
+        mean_residual_norms=to_floats([1.0]),
+        features=[FeatureInfo(site="s", feature=f, tests=own) for f, own in enumerate(tests)],
+    )
+    catalogue = catalogue_view(message)
+    assert catalogue.names == ("hand goes up", "hand goes up", "", "")
+    assert catalogue.labels == ("",) * 4, "a label is what a tool or a person gave"
 
 
 def test_activations_of_unequal_lengths_are_refused() -> None:

@@ -177,6 +177,24 @@ def test_a_tested_name_is_marked_and_can_be_chosen_apart_from_mere_correlations(
     assert model.rowCount() == 4
 
 
+def test_a_feature_without_a_label_has_the_name_that_a_study_confirmed(
+    model, make_catalogue
+) -> None:
+    plain = make_catalogue()
+    catalogue = replace(
+        plain,
+        labels=("", *plain.labels[1:]),
+        outcomes=("as named", "as named", *plain.outcomes[2:]),
+        tested_names=("hand goes up", "hand sinks", *plain.tested_names[2:]),
+    )
+    show(model, catalogue)
+    assert model._text(0, Column.LABEL) == "✓ hand goes up"
+    assert model._text(1, Column.LABEL) == f"✓ {plain.labels[1]}", "a label is its own"
+    assert "hand goes up" in model._tooltip(0)
+    model.set_search("goes up")
+    assert model.rowCount() == 1
+
+
 def test_pinned_features_come_after_edited_ones_and_before_the_rest(model, make_steering) -> None:
     model._store.pinned = [("expert.0", 3)]
     model.columns.set_steering(make_steering(("expert.0", 1, 1.0)))

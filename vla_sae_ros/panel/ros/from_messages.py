@@ -10,7 +10,7 @@ import numpy.typing as npt
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image
 
-from vla_sae_ros.core.catalogue import said_test
+from vla_sae_ros.core.catalogue import AS_NAMED, said_test
 from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import ObservationError, complaint
 from vla_sae_ros.core.on_alarm import ON_ALARM
@@ -90,6 +90,7 @@ def catalogue_view(message: FeatureCatalogue) -> CatalogueView:
         label_sources=rows.texts(lambda info: one_line(info.label_source)),
         tests=rows.texts(lambda info: "\n".join(map(_test_words, info.tests))),
         outcomes=rows.texts(lambda info: one_line(info.tests[-1].outcome) if info.tests else ""),
+        tested_names=rows.texts(_tested_name),
         notes=rows.texts(lambda info: info.notes[:_LONGEST_TEXT]),
         listed=rows.listed,
         observed_max=np.maximum(rows.numbers("observed_max", 0.0), 0.0),
@@ -101,6 +102,11 @@ def catalogue_view(message: FeatureCatalogue) -> CatalogueView:
         examples={row: _examples(info) for row, info in rows.infos.items() if info.examples},
         stray=len(message.features) - len(rows.infos),
     )
+
+
+def _tested_name(info: FeatureInfo) -> str:
+    confirmed = bool(info.tests) and info.tests[-1].outcome == AS_NAMED
+    return one_line(info.tests[-1].label) if confirmed else ""
 
 
 class _Rows:

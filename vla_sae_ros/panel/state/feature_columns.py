@@ -253,7 +253,7 @@ class FeatureColumns:
             for site, feature, label, kind in zip(
                 self.site_index.tolist(),
                 self.feature.tolist(),
-                catalogue.labels,
+                catalogue.names,
                 catalogue.classes,
                 strict=True,
             )
@@ -261,7 +261,7 @@ class FeatureColumns:
 
     @cached_property
     def _label_rank(self) -> npt.NDArray[np.float64]:
-        return _rank(self.catalogue.labels)
+        return _rank(self.catalogue.names)
 
     @cached_property
     def _class_rank(self) -> npt.NDArray[np.float64]:

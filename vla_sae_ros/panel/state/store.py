@@ -38,6 +38,7 @@ NOTHING = CatalogueView(
     (),
     (),
     (),
+    (),
     np.zeros(0, np.bool_),
     _NO_FLOATS,
     _NO_FLOATS,

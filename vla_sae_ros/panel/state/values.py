@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +57,8 @@ class CatalogueView:
     """What steering studies found, a line each; the first words are the outcome."""
     outcomes: tuple[str, ...]
     """Of the newest test, one of core.catalogue.TEST_OUTCOMES; empty where nobody tested it."""
+    tested_names: tuple[str, ...]
+    """What it was called in the newest test, where that found it to act as named; else empty."""
     notes: tuple[str, ...]
     listed: npt.NDArray[np.bool_]
     """(R,) the policy's catalogue knows the feature."""
@@ -76,6 +79,12 @@ class CatalogueView:
     def size(self) -> int:
         """R."""
         return sum(site.dictionary_size for site in self.sites)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Per row: the label; without one, the name that a steering study confirmed."""
+        pairs = zip(self.labels, self.tested_names, strict=True)
+        return tuple(label or tested for label, tested in pairs)
 
     def site_of(self, row: int) -> Site:
         """Return the site of a row."""

@@ -59,7 +59,7 @@ SORT_KEYS = {
 def has_any(catalogue: CatalogueView, column: Column) -> bool:
     """Say whether a column has anything to show: an empty one takes no room."""
     if column is Column.LABEL:
-        return any(catalogue.labels)
+        return any(catalogue.names)
     if column is Column.CLASS:
         return any(catalogue.classes)
     if column is Column.COVERAGE:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PyQt5.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
 
+from vla_sae_ros.core.catalogue import AS_NAMED
 from vla_sae_ros.core.steering import Mode
 from vla_sae_ros.core.steering.preset import line_of
 from vla_sae_ros.panel.state.feature_columns import FeatureColumns, IntArray, SortKey
@@ -35,7 +36,7 @@ class Filter(Enum):
     TESTED = "tested"
 
 
-TEST_MARKS = {"as named": "✓", "opposite": "✗", "causal": "●"}
+TEST_MARKS = {AS_NAMED: "✓", "opposite": "✗", "causal": "●"}
 """Before the label of a feature that a steering study found to act."""
 
 _ROLES = frozenset(
@@ -207,7 +208,7 @@ class FeatureTableModel(QAbstractTableModel):
             return f"#{self.columns.feature[row]}"
         if column == Column.LABEL:
             mark = TEST_MARKS.get(catalogue.outcomes[row], "")
-            return f"{mark} {catalogue.labels[row]}" if mark else catalogue.labels[row]
+            return f"{mark} {catalogue.names[row]}" if mark else catalogue.names[row]
         if column == Column.CLASS:
             return catalogue.classes[row]
         if column == Column.COVERAGE:
@@ -222,7 +223,7 @@ class FeatureTableModel(QAbstractTableModel):
         columns, catalogue = self.columns, self._store.catalogue
         site, feature = columns.name_of(row)
         lines = [
-            f"{site} #{feature}  {catalogue.labels[row]}",
+            f"{site} #{feature}  {catalogue.names[row]}",
             catalogue.descriptions[row],
             catalogue.tests[row],
             f"natural {columns.natural[row]:.3f}, applied {columns.applied[row]:.3f}, "

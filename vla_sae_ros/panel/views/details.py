@@ -94,7 +94,7 @@ class DetailsView(QScrollArea):
             self.notes.setPlainText(writing.notes)
         self._name = name
         self.title.setText(f"{name[0]} #{name[1]}")
-        self.source.setText(source_words(catalogue.label_sources[row]))
+        self.source.setText(source_words(catalogue.label_sources[row], catalogue.tested_names[row]))
         self.description.setText(catalogue.descriptions[row] or "No description.")
         self.tests.setText(test_words(catalogue.tests[row]))
         for words, value in metrics(catalogue, row).items():

@@ -50,8 +50,10 @@ def test_words(tests: str) -> str:
     return f"Tested by steering:\n{tests}" if tests else "Not tested by steering yet."
 
 
-def source_words(source: str) -> str:
-    """Return who named the feature."""
+def source_words(source: str, tested: str) -> str:
+    """Return who named the feature; `tested`: the name that a steering study confirmed, if any."""
+    if not source and tested:
+        return f"no label; a steering study confirmed {tested!r}"
     return {
         "person": "named by a person",
         "evidence": "named by a tool from evidence",

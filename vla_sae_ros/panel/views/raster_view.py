@@ -59,7 +59,7 @@ class RasterView(QWidget):
         site, feature = columns.name_of(row)
         count = spot.last - spot.first
         others = f"   (the strongest of the {count} features of this line)" if count > 1 else ""
-        return f"{site} #{feature}  {columns.catalogue.labels[row]}  {value:.2f}{others}"
+        return f"{site} #{feature}  {columns.catalogue.names[row]}  {value:.2f}{others}"
 
     @guarded()
     def _choose(self, spot: Spot) -> None:

@@ -91,7 +91,7 @@ def pinned_traces(store: Store) -> list[Trace]:
     return [
         Trace(
             name,
-            store.catalogue.labels[row],
+            store.catalogue.names[row],
             time,
             natural[:, place],
             applied[:, place],
