@@ -111,6 +111,19 @@ def test_only_observations_that_know_the_object_are_asked_about_it(
     assert (facts["observations"], facts["episodes"]) == (4, 2)
 
 
+def test_effects_in_a_single_episode_have_no_standard_error_and_it_says_so(
+    bundle: Path,
+    activations: Path,
+    tiny_policy_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    few = ("--effect", "height", "--observations", "1", "--check", "0")
+    assert screen(bundle, activations, tiny_policy_folder, tmp_path / "out", *few) == 0
+    printed = capsys.readouterr().out
+    assert "of one episode" in printed and "nan" not in printed and "±" not in printed
+
+
 def test_what_cannot_be_screened_is_refused(
     bundle: Path,
     activations: Path,

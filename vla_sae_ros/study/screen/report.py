@@ -38,7 +38,9 @@ def table(screen: SiteScreen, effect: ScreenEffect, top: int) -> Table:
     made.add_column("beyond 95 % of random rows")
     bar = random_bar(screen.random)
     for feature in ranked(screen)[:top]:
-        found = f"{screen.effect[feature]:+.3f} ± {screen.error[feature]:.3f}"
+        found = f"{screen.effect[feature]:+.3f}"
+        if np.isfinite(screen.error[feature]):
+            found += f" ± {screen.error[feature]:.3f}"
         passed = "yes" if bar.passed(float(screen.effect[feature])) else "no"
         made.add_row(str(feature), escape(_label(screen, feature)), found, passed)
     return made
@@ -54,6 +56,10 @@ def words(screen: SiteScreen, check: Checked | None) -> list[str]:
         f"which 95 % of {bar.rows} random directions of the same length stay below "
         f"(median of their sizes {np.median(np.abs(screen.random)):.3f})."
     ]
+    if not np.isfinite(screen.error).any():
+        lines.append(
+            "  No standard errors: all observations are of one episode. Keep more episodes."
+        )
     if check is not None:
         lines.append(
             f"  {len(check.features)} features x {check.edit.shape[1]} observations edited by "
