@@ -19,8 +19,8 @@ setup:  ## make .venv: Python 3.12, all packages, the ROS messages, system libra
 ros:  ## make .venv-ros for a sourced ROS installation: its packages and no ROS of its own
 	@PYTHON="$(PYTHON)" SET="$(SET)" tools/ros.sh
 
-demo: setup  ## one LIBERO task (TASK=0), plain and steered; leaves out/demo/
-	@.venv/bin/vla-sae demo $(if $(TASK),--task $(TASK))
+demo: setup  ## one LIBERO task (TASK=0), plain and steered; leaves out/demo/ or out/demo_task_N/
+	@.venv/bin/vla-sae demo $(if $(TASK),--task $(TASK) --output out/demo_task_$(TASK))
 
 docs: setup  ## build the site of docs/ and the reference into out/site/
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet && echo out/site/index.html

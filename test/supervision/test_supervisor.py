@@ -17,9 +17,10 @@ from vla_sae_ros.supervision.supervisor import Supervisor, SupervisorLimits
 from vla_sae_ros.systems.simulation import NodeSpec, System
 
 Fake = Callable[..., NodeSpec]
-PATIENT = SupervisorLimits(interrupt=PATIENCE, terminate=0.3, restarts=2, restart_delay=0.0)
-"""A busy machine's nodes take long to end, and are not to be terminated for it."""
-QUICK = replace(PATIENT, interrupt=1.0)
+PATIENT = SupervisorLimits(interrupt=20.0, terminate=20.0, restarts=2, restart_delay=0.0)
+"""A busy machine's nodes take long to end. One that is interrupted before its handler is there may
+not hear it: where the shell of the tests ignores SIGINT, it ends by SIGTERM."""
+QUICK = replace(PATIENT, interrupt=1.0, terminate=0.3)
 """For nodes that do not end."""
 
 

@@ -165,8 +165,8 @@ def _set(client: SteerClient, args: argparse.Namespace) -> None:
         return
     if edit.duration:
         print(
-            f"holding it for {edit.duration:g} s of the robot's clock, which pauses while no "
-            "episode runs; Ctrl-C releases it",
+            f"holding it for {edit.duration:g} s of the observations' time, which stands still "
+            "while no episode runs; Ctrl-C releases it",
             flush=True,
         )
     else:

@@ -229,7 +229,7 @@ def _emptied(output: Path) -> Path:
         if foreign:
             raise ConfigurationError(
                 f"{output} contains files that do not belong to a demonstration "
-                f"({', '.join(foreign)}). Name another folder with --output."
+                f"({', '.join(foreign)}). Move them, or name another folder with --output."
             )
         shutil.rmtree(output)
     output.mkdir(parents=True)

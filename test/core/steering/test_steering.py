@@ -71,6 +71,36 @@ def test_a_ramp_is_linear_in_observation_time_after_its_first_step(steering: Ste
     assert weights == pytest.approx([0.05, 0.30, 0.55, 1.0, 1.0])
 
 
+def test_the_time_between_two_episodes_counts_for_no_ramp_and_no_duration(
+    steering: Steering,
+) -> None:
+    """The stamps of the next episode are a minute later."""
+    steering.begin_inference(10.0, 9.0)
+    steering.set([clamp(ramp=1.0, duration=3.0)], "me")
+    weights = [
+        steering.begin_inference(t, 70.0).edits["backbone.0"][0].weight
+        for t in (70.0, 70.25, 70.5, 71.0, 72.9)
+    ]
+    assert weights == pytest.approx([0.05, 0.30, 0.55, 1.0, 1.0])
+    assert steering.view().edits[0].phase is Phase.HOLDING
+    steering.begin_inference(73.0, 70.0)
+    assert steering.view().edits[0].phase is Phase.RELEASING
+
+
+@pytest.mark.parametrize("how", ["reset", "window"])
+def test_what_was_on_its_way_back_at_the_end_of_an_episode_is_natural_in_the_next(
+    steering: Steering, how: str
+) -> None:
+    window = (0.5, 10.0) if how == "window" else (0.0, 0.0)
+    steering.set([clamp(ramp=1.0, window=window)], "me")
+    for t in (9.0, 10.0, 11.0):
+        before = steering.begin_inference(t, 9.0)
+    assert before.edits["backbone.0"][0].weight == 1.0
+    if how == "reset":
+        steering.reset("me")
+    assert not steering.begin_inference(70.0, 70.0).edits
+
+
 def test_wall_time_alone_moves_no_ramp(steering: Steering, clock: FakeClock) -> None:
     steering.set([clamp(ramp=1.0, hold=True)], "me")
     before = steering.begin_inference(10.0).edits["backbone.0"][0].weight

@@ -57,28 +57,32 @@ class Slot:
     def advance(
         self,
         seconds: float,
+        elapsed: float,
         episode_time: float,
         readings: Readings = NO_READINGS,
         held_back: bool = False,
     ) -> None:
         """Move value and weight on by this much observation time.
 
-        readings, held_back: see `Gate` and `Controller`.
+        seconds, elapsed: within the present episode, and with what passed before it. readings,
+        held_back: see `Gate` and `Controller`.
         """
         is_open = self.gate is None or self.gate.update(readings, seconds)
         is_open = self._controlled(readings, seconds, held_back) and is_open
         if self.changed:
             seconds, self.changed = max(seconds, FIRST_STEP), False
+            elapsed = max(elapsed, FIRST_STEP)
         self.age += seconds
         self.inside = self.edit.inside_window(episode_time) and is_open
         if self.controller is not None and not self.inside:
             self.controller.begin()
             self.target = self.controller.value * self.scale
-        moving = seconds if self.releasing else self._since_edge(seconds, episode_time)
         if self.releasing or not self.inside:
             # The value stands still meanwhile: both together would move faster than the limit.
+            moving = elapsed if self.releasing else self._since_edge(elapsed, episode_time)
             self.weight = _towards(self.weight, 0.0, moving, self.ramp)
         else:
+            moving = self._since_edge(seconds, episode_time)
             if self.controller is None:
                 self.value = _towards(self.value, self.target, seconds * self.value_rate, 1.0)
             elif self.weight == 1.0:  # both together would move faster than the limit

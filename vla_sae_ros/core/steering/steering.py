@@ -209,6 +209,9 @@ class Steering:
     ) -> Snapshot:
         """Move ramps on to this observation's time and return what the inference applies.
 
+        The time between two episodes counts for edits on their way back to natural only: whatever
+        begins or lasts goes on in the next episode where it was.
+
         Args:
             observation_time: [s] stamp of the observation. Time that runs backwards moves nothing.
             episode_start: [s] stamp of the episode's first observation; None = this one.
@@ -216,13 +219,17 @@ class Steering:
                 `read_out`.
         """
         with self._lock:
-            seconds = 0.0 if self._now is None else max(0.0, observation_time - self._now)
-            self._now = observation_time
             start = observation_time if episode_start is None else episode_start
+            elapsed = 0.0 if self._now is None else max(0.0, observation_time - self._now)
+            # The stamps go on between two episodes, while nothing moves and nothing is seen.
+            seconds = elapsed
+            if episode_start is not None:
+                seconds = min(elapsed, max(0.0, observation_time - episode_start))
+            self._now = observation_time
             known = {**self._fresh_features(observation_time, start), **readings}
             for slot in self._slots:
                 held_back = self._bypass or slot.edit.site in self._capped
-                slot.advance(seconds, observation_time - start, known, held_back)
+                slot.advance(seconds, elapsed, observation_time - start, known, held_back)
             self._release_due()
             self._remove_spent()
             return snapshot_of(self.view())
