@@ -253,38 +253,39 @@ class MujocoBackgroundRenderer:
     def __init__(
         self, cameras: Mapping[str, str], make: Callable[[Mapping[str, str]], RenderProcess]
     ) -> None:
-        self._processes = [make({name: camera}) for name, camera in cameras.items()]
+        self._processes = {name: make({name: camera}) for name, camera in cameras.items()}
         self._drawn: dict[str, ImageArray] = {}
         self._under_way = False
 
     @property
     def restarts(self) -> int:
-        return sum(process.restarts for process in self._processes)
+        return sum(process.restarts for process in self._processes.values())
 
     @property
     def trouble(self) -> str:
-        return " ".join(filter(None, (process.trouble for process in self._processes)))
+        return " ".join(filter(None, (process.trouble for process in self._processes.values())))
 
     def begin(self, wake: Callable[[], None]) -> None:
         """See RenderProcess.begin."""
         self._drawn, self._under_way = {}, False
-        for process in self._processes:
+        for process in self._processes.values():
             process.start()
-        for process in self._processes:
+        for process in self._processes.values():
             process.begin(wake)
 
     def submit(self) -> bool:
         """See BackgroundRenderer.submit."""
         if self._under_way:
             return False
-        self._under_way = all([process.submit() for process in self._processes])
+        self._under_way = all([process.submit() for process in self._processes.values()])
         return self._under_way
 
     def collect(self, timeout: float = 0.0) -> dict[str, ImageArray] | None:
         """See BackgroundRenderer.collect."""
         until = time.monotonic() + timeout
-        for process in self._processes:
-            self._drawn |= process.collect(max(0.0, until - time.monotonic())) or {}
+        for name, process in self._processes.items():
+            if name not in self._drawn:  # the others have nothing more to draw
+                self._drawn |= process.collect(max(0.0, until - time.monotonic())) or {}
         if len(self._drawn) < len(self._processes):
             return None
         drawn, self._drawn, self._under_way = self._drawn, {}, False
@@ -292,7 +293,7 @@ class MujocoBackgroundRenderer:
 
     def close(self) -> None:
         """End the processes; calling it twice is harmless."""
-        for process in self._processes:
+        for process in self._processes.values():
             process.close()
 
 
