@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from patience import PATIENCE, eventually
 from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import SetBool, Trigger
 
@@ -25,6 +28,7 @@ from vla_sae_ros.msg import (
     SteeringEvent,
     SteeringState,
 )
+from vla_sae_ros.nodes.policy.policy_node import PolicyNode
 from vla_sae_ros.srv import AnnotateFeature, ApplyPreset, SelectHeatmap, SetSteering
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header, to_image, to_joint_state, to_pose, to_time
@@ -148,3 +152,23 @@ class FakeBridge:
 
 def map_edits(edits: tuple[Edit, ...]) -> list[Any]:
     return [from_edit(edit) for edit in edits]
+
+
+@contextmanager
+def served(context: Context, **parameters: Any) -> Iterator[tuple[PolicyNode, FakeBridge]]:
+    """Spin a policy node with these parameters and a bridge that it hears."""
+    overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+    node = PolicyNode(context=context, parameter_overrides=overrides)
+    bridge = FakeBridge(context)
+    executor = SingleThreadedExecutor(context=context)
+    for spun in (node, bridge.node):
+        executor.add_node(spun)
+    node.start()
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    bridge.connect()
+    yield node, bridge
+    executor.shutdown()
+    thread.join()
+    node.destroy_node()
+    bridge.node.destroy_node()

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import fake_bridge
 import numpy as np
 import pytest
 import torch
 from fake_bridge import INSTRUCTION, FakeBridge
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.parameter import Parameter
 from small_policies import save_small
 
 from vla_sae_ros.core.steering import Edit, Mode
 from vla_sae_ros.msg import ActionChunk, FeatureActivations, SteeringState
-from vla_sae_ros.nodes.policy.policy_node import PolicyNode
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import load_policy
@@ -57,26 +54,14 @@ def served(
     """A policy node with one site of the policy's modules, and a bridge."""
     bundle = without_normalisation(make_bundle(load_policy(folder), SITES[kind][0]))
     bundle.save(tmp_path / "sae")
-    overrides = [
-        Parameter("policy", value=str(folder)),
-        Parameter("bundles", value=[str(tmp_path / "sae")]),
-        Parameter("slew_limit", value=1e6),
-        Parameter("cap", value=100.0),
-    ]
-    node = PolicyNode(context=ros_context, parameter_overrides=overrides)
-    bridge = FakeBridge(ros_context)
-    executor = SingleThreadedExecutor(context=ros_context)
-    for spun in (node, bridge.node):
-        executor.add_node(spun)
-    node.start()
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
-    bridge.connect()
-    yield bridge, bundle
-    executor.shutdown()
-    thread.join()
-    node.destroy_node()
-    bridge.node.destroy_node()
+    with fake_bridge.served(
+        ros_context,
+        policy=str(folder),
+        bundles=[str(tmp_path / "sae")],
+        slew_limit=1e6,
+        cap=100.0,
+    ) as (_, bridge):
+        yield bridge, bundle
 
 
 def without_normalisation(bundle: SaeBundle) -> SaeBundle:

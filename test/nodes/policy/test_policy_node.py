@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from fake_bridge import INSTRUCTION, PERIOD, START, FakeBridge
+from fake_bridge import INSTRUCTION, PERIOD, START, FakeBridge, served
 from patience import PATIENCE, eventually
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
@@ -68,26 +67,14 @@ def started(
     monkeypatch.setattr(policy_node, "read_picture_record", lambda folder: trained)
     for site in SITES:
         make_bundle(loaded, site).save(tmp_path / site)
-    overrides = [
-        Parameter("policy", value=str(tiny_policy_folder)),
-        Parameter("bundles", value=[str(tmp_path / site) for site in SITES]),
-        Parameter("frame_timeout", value=0.3),
-        Parameter("slew_limit", value=1e6),
-    ]
-    node = PolicyNode(context=ros_context, parameter_overrides=overrides)
-    bridge = FakeBridge(ros_context)
-    executor = SingleThreadedExecutor(context=ros_context)
-    for spun in (node, bridge.node):
-        executor.add_node(spun)
-    node.start()
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
-    bridge.connect()
-    yield node, bridge
-    executor.shutdown()
-    thread.join()
-    node.destroy_node()
-    bridge.node.destroy_node()
+    with served(
+        ros_context,
+        policy=str(tiny_policy_folder),
+        bundles=[str(tmp_path / site) for site in SITES],
+        frame_timeout=0.3,
+        slew_limit=1e6,
+    ) as both:
+        yield both
 
 
 def test_a_request_is_answered_with_a_chunk_of_that_very_observation(started: Started) -> None:

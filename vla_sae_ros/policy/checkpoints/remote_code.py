@@ -13,6 +13,7 @@ from typing import Any
 from transformers import dynamic_module_utils
 
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.policy.checkpoints.replaced import replaced
 
 LEROBOTS_OWN = ("physical-intelligence/fast",)
 """Repositories on the hub whose code lerobot's own classes name: pi0-FAST's action tokenizer."""
@@ -27,15 +28,8 @@ def code_runs_only_if(trusted: bool) -> Iterator[None]:
 
     Within it, what would run code raises a ConfigurationError that names the file.
     """
-    replaced = {} if trusted else _refusing()
-    before = {name: getattr(dynamic_module_utils, name) for name in replaced}
-    for name, value in replaced.items():
-        setattr(dynamic_module_utils, name, value)
-    try:
+    with replaced(dynamic_module_utils, {} if trusted else _refusing()):
         yield
-    finally:
-        for name, value in before.items():
-            setattr(dynamic_module_utils, name, value)
 
 
 def _refusing() -> dict[str, Any]:

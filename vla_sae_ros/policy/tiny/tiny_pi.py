@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from torch import Tensor
 
 from vla_sae_ros.core.json_document import parse_json
 from vla_sae_ros.policy.checkpoints.checkpoint_files import name_relatively
+from vla_sae_ros.policy.checkpoints.replaced import replaced
 from vla_sae_ros.policy.tiny.tiny_smolvla import ACTION_DIM, CAMERA_KEYS, PICTURE_SIZE, STATE_DIM
 from vla_sae_ros.policy.tiny.tiny_tokenizer import train_tokenizer
 
@@ -128,7 +129,7 @@ def save_tiny_pi(
         return TokenizerProcessorStep(tokenizer_name=str(folder / TOKENIZER_FOLDER), **settings)
 
     processors = _module(policy.name, "processor")
-    with _replaced(processors, {"TokenizerProcessorStep": with_own_tokenizer}):
+    with replaced(processors, {"TokenizerProcessorStep": with_own_tokenizer}):
         make = getattr(processors, f"make_{policy.name}_pre_post_processors")
         for pipeline in make(policy.config, stats):
             pipeline.save_pretrained(folder)
@@ -166,7 +167,7 @@ def shrunken(family: str, size: PiSize) -> Iterator[None]:
     if family != "pi0_fast":  # which has no expert
         gemma = module.PiGemmaForCausalLM
         smaller[gemma.__name__] = lambda config: gemma(_shrink_vocabulary(config, size))
-    with _replaced(module, smaller):
+    with replaced(module, smaller):
         yield
 
 
@@ -187,15 +188,3 @@ def _shrink_vocabulary(config: Any, size: PiSize) -> Any:
 
 def _module(family: str, part: str) -> ModuleType:
     return importlib.import_module(f"lerobot.policies.{family}.{part}_{family}")
-
-
-@contextmanager
-def _replaced(module: ModuleType, names: Mapping[str, Any]) -> Iterator[None]:
-    kept = {name: getattr(module, name) for name in names}
-    for name, value in names.items():
-        setattr(module, name, value)
-    try:
-        yield
-    finally:
-        for name, value in kept.items():
-            setattr(module, name, value)
