@@ -29,7 +29,7 @@ screenshots: setup  ## the pictures of the panel in docs/; needs Xvfb
 	@.venv/bin/python tools/screenshots.py
 
 test: setup  ## the whole test suite, in WORKERS=2 processes
-	@.venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup
+	@.venv/bin/python -m pytest -n $(WORKERS)
 
 lint: setup  ## ruff, the formatter and mypy
 	@.venv/bin/ruff check $(PYTHON_SOURCES)

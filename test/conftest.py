@@ -22,7 +22,9 @@ BEGUN = pytest.StashKey[float]()
 """When a test's setup began, as time.time() says."""
 
 if TYPE_CHECKING:
+    from group_scheduling import GroupScheduling
     from rclpy.context import Context
+    from xdist.remote import Producer
 
     from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
     from vla_sae_ros.sae import SaeBundle
@@ -46,13 +48,19 @@ def ros_log_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks after us
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
+    """Give a worker whole groups of files, in the order of the collection."""
+    from group_scheduling import GroupScheduling
+
+    config.option.loadscopereorder = False
+    return GroupScheduling(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give a worker whole files, so that it makes their fixtures once; the slow ones come first."""
+    """Let the groups with slow tests come first when several processes share the work."""
     if not hasattr(config, "workerinput"):
         return  # one process runs them all, in the order of the files
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of(item.path)))
     slow = {group_of(item.path) for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: group_of(item.path) not in slow)
 

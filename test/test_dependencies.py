@@ -108,7 +108,7 @@ def test_every_package_for_development_is_used() -> None:
             "mkdocs-material": "mkdocs",
             "types-pyyaml": "mypy",
             "colcon-common-extensions": "colcon",
-            "pytest-xdist": "dist loadgroup",
+            "pytest-xdist": "pytest -n",
             "pytest-timeout": "timeout = ",
         }.get(name, name)
         assert word in programs, name

@@ -109,3 +109,64 @@ def test_a_failing_tests_report_has_the_logs(tmp_path: Path) -> None:
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
     assert "Log test_it0/policy.log" in done.stdout
     assert "no such bundle" in done.stdout
+
+
+WORKERS = """
+import group_scheduling
+
+def pytest_xdist_make_scheduler(config, log):
+    config.option.loadscopereorder = False
+    return group_scheduling.GroupScheduling(config, log)
+"""
+FILE = """
+import os, pytest
+from pathlib import Path
+from patience import eventually
+
+@pytest.mark.parametrize("number", range({tests}))
+def test_it(number):
+    worker = os.environ["PYTEST_XDIST_WORKER"]
+    with open("who", "a") as who:
+        print("{name}", worker, file=who)
+    if {deadly} and not Path("dead").exists():
+        Path("dead").touch()
+        os._exit(9)
+    if worker == "gw2":
+        Path("replaced").touch()
+    if Path("dead").exists():  # the rest waits for the one that takes the place
+        eventually(Path("replaced").exists)
+"""
+
+
+def shared_among_workers(folder: Path, tests: int, deadly: str = "") -> tuple[str, set[str]]:
+    """Run nine files in two workers; return what pytest prints and "FILE WORKER" of every test."""
+    (folder / "conftest.py").write_text(WORKERS)
+    for name in "abcdefghi":
+        text = FILE.format(name=name, tests=tests, deadly=name == deadly)
+        (folder / f"test_{name}.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n2", "-pno:cacheprovider", "-c/dev/null", "--rootdir=."],
+        cwd=folder,
+        env={k: v for k, v in os.environ.items() if "PYTEST" not in k}
+        | {"PYTHONPATH": str(HELPERS)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return done.stdout + done.stderr, set((folder / "who").read_text().splitlines())
+
+
+def test_a_file_runs_in_one_worker(tmp_path: Path) -> None:
+    told, who = shared_among_workers(tmp_path, tests=4)
+    assert "36 passed" in told
+    assert len(who) == 9, who
+    assert {line.split()[1] for line in who} == {"gw0", "gw1"}
+
+
+@pytest.mark.parametrize("tests", [1, 3])
+def test_a_worker_that_dies_costs_its_test_and_the_run_ends(tmp_path: Path, tests: int) -> None:
+    told, who = shared_among_workers(tmp_path, tests, deadly="b")
+    assert "1 failed" in told and f"{9 * tests} passed" in told  # the failed one is tried again
+    assert {line.split()[0] for line in who} == set("abcdefghi")
+    assert any(line.endswith("gw2") for line in who)

@@ -26,9 +26,11 @@ def local_cluster(cpus: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> Itera
     with monkeypatch.context() as starting:
         _be_patient(starting)
         nodes = _started(cpus)
-    yield nodes.address
-    ray.shutdown()
-    nodes.shutdown()
+    try:
+        yield nodes.address
+    finally:
+        ray.shutdown()  # first: Ray ends a process that is still in a cluster that is gone
+        nodes.shutdown()
 
 
 def _started(cpus: Sequence[int]):

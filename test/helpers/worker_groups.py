@@ -1,4 +1,8 @@
-"""Which tests must run in one worker, because they share what is dear to make."""
+"""Which tests run in one worker process of pytest-xdist, one after another.
+
+A worker gets whole files, so that it makes their fixtures once; files that share what is dear to
+make go to one worker together.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ except ImportError as error:
 __all__ = ["Machine", "RayActorError", "RayTaskError", "join_cluster", "machines", "ray"]
 """Ray's own names, too: from here a missing Ray is named with its remedy."""
 
+_DOOR = 10.0
+"""[s] that the head of a cluster has to accept a connection. Ray itself asks for many minutes."""
 _HANDED_ON = ("MUJOCO_GL", "HF_HUB_OFFLINE", "PYTHONPATH")
 
 
@@ -47,23 +50,35 @@ def join_cluster(address: str) -> None:
     Raises:
         ConfigurationError: no cluster there.
     """
-    environment = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
     try:
-        ray.init(
-            address,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": environment | {"OMP_NUM_THREADS": "1"}},
-        )
-    except ConnectionError as error:
+        _knock(address)
+        _join(address)
+    except (OSError, ValueError) as error:
         raise ConfigurationError(
             complaint(
                 "no Ray cluster",
                 address,
-                "a running one",
+                '"auto" with a running one, or its "host:port"',
                 "Start one: ray start --head, and ray start --address=HOST:6379 elsewhere.",
             )
         ) from error
+
+
+def _knock(address: str) -> None:
+    """Raise an OSError or a ValueError unless somebody listens there."""
+    if address != "auto":
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host, int(port)), _DOOR).close()
+
+
+def _join(address: str) -> None:
+    environment = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
+    ray.init(
+        address,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        runtime_env={"env_vars": environment | {"OMP_NUM_THREADS": "1"}},
+    )
 
 
 def machines() -> list[Machine]:

@@ -58,8 +58,24 @@ def test_two_nodes_make_the_table_that_one_process_makes(cluster: str, tmp_path:
     assert len({row.worker for row in found}) in (2, 3)
 
 
-def test_without_a_cluster_it_says_how_to_start_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("address", ["nobody", "127.0.0.1", "127.0.0.1:many", "127.0.0.1:9"])
+def test_without_a_cluster_it_says_how_to_start_one(address: str, tmp_path: Path) -> None:
     from vla_sae_ros.study.experiment.run.ray_actors import RayActors
 
+    with pytest.raises(ConfigurationError, match="ray start --head"):
+        RayActors(address, 0, ToySetupSpec(), tmp_path)
+
+
+def test_no_cluster_on_this_machine_is_said_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray's own answer is played: "auto" would join the cluster of another test."""
+    from vla_sae_ros.study.batches.ray_cluster import ray
+    from vla_sae_ros.study.experiment.run.ray_actors import RayActors
+
+    def nobody(*_: object, **__: object) -> None:
+        raise ConnectionError("Could not find any running Ray instance.")
+
+    monkeypatch.setattr(ray, "init", nobody)
     with pytest.raises(ConfigurationError, match="ray start --head"):
         RayActors("auto", 0, ToySetupSpec(), tmp_path)
