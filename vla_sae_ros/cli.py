@@ -51,6 +51,11 @@ TOPICS = {
             "contents of a bag; export, repair, plots, replay",
         ),
         Command(
+            "foxglove",
+            "vla_sae_ros.live.foxglove_command",
+            "show a running system in Foxglove, without foxglove_bridge",
+        ),
+        Command(
             "notes",
             "vla_sae_ros.sae.notes_command",
             "show labels and notes that were given in the panel",

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 
-import rclpy
-from rclpy.context import Context
-from rclpy.node import Node
 from rosbags.interfaces import Qos
 
 from vla_sae_ros.bags.pictures import HEATMAP
 from vla_sae_ros.core.errors import RecordingError
 from vla_sae_ros.environment import check_domain
+from vla_sae_ros.live.listener import Listener
 from vla_sae_ros.live.rerun_drawing import LiveDrawing
 from vla_sae_ros.live.rerun_viewer import Viewer, open_viewer, viewer_at
-from vla_sae_ros.nodes.recorder.subscriptions import RecorderSubscriptions, wanted_topics
 from vla_sae_ros.study.plots.feature_choice import FeatureName
 from vla_sae_ros.study.rerun.scene import TOPICS
-from vla_sae_ros.wire.guarded_executor import GuardedExecutor
-from vla_sae_ros.wire.steady import steady_timer
 
-_LOOK_PERIOD = 0.5  # [s] between looks for new publishers
 _WAITING = 1000  # messages, at most, that have arrived and are not drawn yet
 _TURN = 0.2  # [s]
 
@@ -60,24 +52,11 @@ class LiveView:
     def __init__(
         self, viewer: Viewer, features: Sequence[FeatureName] = (), namespace: str = ""
     ) -> None:
-        self._context = Context()
-        rclpy.init(context=self._context)
-        self._node = Node(
-            f"rerun_{os.getpid()}", namespace=namespace or None, context=self._context
-        )
         self._arrivals = Arrivals()
-        prefix = self._node.resolve_topic_name("x")[:-1]
-        self._drawing = LiveDrawing(viewer.url, prefix, features)
+        self._listener = Listener("rerun", self._arrivals, (*TOPICS, HEATMAP), namespace)
+        self._drawing = LiveDrawing(viewer.url, self._listener.prefix, features)
         self._failed: Counter[str] = Counter()
         self._drawn = 0
-        self._subscriptions = RecorderSubscriptions(
-            self._node, self._arrivals, wanted_topics(self._node, (*TOPICS, HEATMAP)), pictures=True
-        )
-        steady_timer(self._node, _LOOK_PERIOD, self._subscriptions.look)
-        self._executor = GuardedExecutor(context=self._context)
-        self._executor.add_node(self._node)
-        self._thread = threading.Thread(target=self._executor.spin, daemon=True, name="executor")
-        self._thread.start()
 
     def draw_next(self) -> bool:
         """Draw a message that has arrived; return False when none did for a moment."""
@@ -97,11 +76,7 @@ class LiveView:
 
     def close(self) -> str:
         """Leave the graph and end the recordings; return in words what was drawn."""
-        self._executor.shutdown()
-        self._thread.join()
-        self._subscriptions.close()
-        self._node.destroy_node()
-        self._context.shutdown()
+        self._listener.close()
         self._drawing.close()
         dropped, failed = self._arrivals.dropped.total(), self._failed.total()
         return f"{self._drawn} messages drawn, {dropped} dropped, {failed} not readable"
