@@ -43,6 +43,7 @@ def main() -> None:
     for episode in bag.episodes:
         said = f"{episode.suite} {episode.task}, {episode.steps} steps: {episode.instruction}"
         print(f"{episode.episode_id}: {said}")
+        print("  site and feature, Pearson's r with the height of the hand, label")
         for site, stream in sorted(episode.features.items()):
             catalogue = bag.catalogues.get(site)
             labels = (

@@ -184,7 +184,7 @@ def _known(client: SteerClient, edit: Edit) -> str:
     info = client.known(edit.site, edit.feature)
     if info is None:
         return "The policy's catalogue does not list it."
-    name = f"“{one_line(info.label)}”" if info.label else "not named"
+    name = f"“{one_line(info.label)}”" if info.label else "without a label"
     if not info.tests:
         return f"{name}, not tested by steering yet"
     return "\n".join([name, *(f"  {one_line(said_test(test))}" for test in info.tests)])

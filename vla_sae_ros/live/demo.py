@@ -32,7 +32,8 @@ from vla_sae_ros.study.plots.traces_plot import write_traces_plot
 from vla_sae_ros.systems.simulation import simulation_system
 
 SUMMARY, VIDEO, PLOT, BAG, LOGS = "summary.json", "video.mp4", "traces.png", "bag", "log"
-OWN_FILES = {SUMMARY, VIDEO, PLOT, BAG, LOGS}
+OWN_FILES = {SUMMARY, VIDEO, PLOT, BAG, LOGS, f"{BAG}_csv", f"{BAG}_parquet"}
+"""The last two: where `vla-sae bag export` puts the tables of this bag."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,10 @@ def _explain(settings: DemoSettings, summary: dict[str, Any], output: Path) -> N
         outcome = "success" if figures["success"] else "no success"
         console.print(f"  {name:8} {outcome} after {figures['steps']} steps")
     first = settings.steering.edits[0]
+    run = (
+        f"vla-sae run --suite {settings.suite} --task {settings.task} "
+        f"--init-state {settings.init_state} --seed {settings.seed}"
+    )
     for edit in settings.steering.edits:
         start, end = edit.window
         console.print(
@@ -210,11 +215,14 @@ def _explain(settings: DemoSettings, summary: dict[str, Any], output: Path) -> N
         f"\nLook at\n  {output / VIDEO}   both rollouts and their active features\n"
         f"  {output / PLOT}  feature traces, the steering window shaded\n"
         f"  {output / SUMMARY}  the numbers\n"
+        f"  {output / BAG}  the recording: vla-sae bag info {output / BAG}\n"
         "\nThen try\n"
         "  source .venv/bin/activate\n"
         "  vla-sae up sim --no-autorun         # leave it running; in a second terminal:\n"
-        "  vla-sae run --init-state 42 --seed 1\n"
-        f"  vla-sae steer set {first.feature} --site {first.site} --clamp 4 --for 3s   # in a third"
+        f"  {run}\n"
+        f"  vla-sae steer set {first.feature} --site {first.site} --clamp {first.value:g} --hold\n"
+        f"  {run}         # the same episode, steered from its start to its end\n"
+        "  vla-sae steer reset"
     )
 
 

@@ -63,9 +63,9 @@ def test_steering_is_shaded_only_where_it_acted(bag: Bag, tmp_path: Path) -> Non
 def test_events_of_one_kind_and_step_share_a_mark_and_remarks_are_told_apart(bag: Bag) -> None:
     trace = replace(bag.episodes[1], annotations=(Annotation("steered", 12, "me", "look here"),))
     assert [(mark.step, mark.text, mark.by_person) for mark in marks_of(trace)] == [
-        (10, "set #7", False),
+        (10, "set backbone.1 #7", False),
         (12, "“look here” me", True),
-        (30, "released #7", False),
+        (30, "released backbone.1 #7", False),
     ]
 
 

@@ -80,7 +80,7 @@ def steering_text(store: Store, owner: str) -> str:
     text += " KEPT BUT BYPASSED" if steering.bypass and count else ""
     others = sorted({edit.owner for edit in steering.edits} - {owner})
     if others:
-        text += f" (also of {', '.join(others)})"
+        text += f" (others set by {', '.join(others)})"
     text += f"   revision {steering.revision}   cap {steering.cap:.2f}"
     newest = store.newest.values()
     if newest:

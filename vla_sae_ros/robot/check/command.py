@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--yes", action="store_true", help="do not ask before each step; for simulated robots"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("robot_check.json"), help="file for the results"
+        "--out", type=Path, default=Path("out/robot_check.json"), help="file for the results"
     )
 
 

@@ -39,7 +39,7 @@ def _about(note: SteeringNote) -> str:
     if note.kind == "CAPPED":
         return note.site
     if note.site:
-        return f"#{note.feature}"
+        return f"{note.site} #{note.feature}"
     return "" if note.kind == "RESET" else note.reason
 
 
