@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,11 +109,19 @@ def test_hooks_at_zero_are_identical_to_none(found: list[ArmEffects]) -> None:
     assert noise.arm.identical == 0
 
 
-def test_too_few_pairs_are_called_so(tmp_path: Path) -> None:
-    rows = write_planted_study(tmp_path, Plan({80: LIFTS}, tasks=1, inits=4))
-    assert verdicts(find(measure(tmp_path, rows)), "P2")[0].outcome == "cannot tell"
-    no_rows = write_planted_study(tmp_path, Plan({80: LIFTS}, tasks=1, inits=8, random_rows=0))
-    assert verdicts(find(measure(tmp_path, no_rows)), "P2")[0].outcome == "cannot tell"
+def test_what_a_verdict_lacks_is_said(tmp_path: Path) -> None:
+    def judged(**plan: int) -> tuple[str, str]:
+        rows = write_planted_study(tmp_path, Plan({80: LIFTS}, tasks=1, **plan))
+        verdict = verdicts(find(measure(tmp_path, rows)), "P2")[0]
+        return verdict.outcome, verdict.missing
+
+    outcome, missing = judged(inits=4)
+    words = re.fullmatch(r"4 pairs, at least (\d+) needed", missing)
+    assert outcome == "cannot tell" and words is not None
+    needed = int(words[1])
+    assert judged(inits=needed - 1)[0] == "cannot tell"
+    assert judged(inits=needed)[0] == "causal"
+    assert judged(inits=needed, random_rows=0) == ("cannot tell", "no random rows")
 
 
 def test_open_loop_answers_are_paired_by_episode(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
@@ -69,3 +71,8 @@ def holm(p: Floats) -> Floats:
 def smallest_p(pairs: int) -> float:
     """Return the smallest p that `wilcoxon` can give for so many pairs: 2 / 2^pairs."""
     return min(1.0, 2.0 ** (1 - pairs))
+
+
+def fewest_pairs(family: int, level: float) -> int:
+    """Return how many pairs `wilcoxon` needs to pass Holm's correction in a family of tests."""
+    return 1 + math.ceil(math.log2(family / level))

@@ -11,7 +11,7 @@ import numpy as np
 
 from vla_sae_ros.study.experiment.measure.effects import SUCCESS
 from vla_sae_ros.study.experiment.measure.findings import ALPHA, ArmEffects, EffectEstimate
-from vla_sae_ros.study.experiment.measure.paired_tests import smallest_p
+from vla_sae_ros.study.experiment.measure.paired_tests import fewest_pairs, smallest_p
 from vla_sae_ros.study.experiment.measure.predictions import Prediction, prediction
 from vla_sae_ros.study.experiment.measure.trend import Trend, trend
 
@@ -28,7 +28,7 @@ class FeatureVerdict:
     counting: for each effect that counts at any dose, the mildest of these doses.
     outcome: "causal", an effect that is no mere cost counts; "within random", one is not chance but
     no more than random decoder rows do; "none shown"; "cannot tell", with so few pairs no effect
-    could have passed, or there is no random row to compare with.
+    could have passed, or there is no random row to compare with. missing: which of the two.
     predicted: what the label predicts. name_outcome: "as named" when that effect counts with the
     predicted sign at some dose and with the other at none; "opposite" when with the other.
     """
@@ -37,6 +37,7 @@ class FeatureVerdict:
     trends: Mapping[str, Trend]
     counting: Mapping[str, ArmEffects]
     outcome: EffectVerdict
+    missing: str
     predicted: Prediction | None
     name_outcome: NameVerdict
 
@@ -71,7 +72,7 @@ def _verdict(doses: Sequence[ArmEffects], family: int, protocol: str) -> Feature
         tuple(doses),
         _trends(doses),
         counting,
-        _outcome(doses, family),
+        *_outcome(doses, family),
         predicted,
         _name_outcome(doses, predicted, protocol),
     )
@@ -82,14 +83,17 @@ def _mildest(dose: ArmEffects) -> tuple[float, bool]:
     return abs(dose.arm.row.strength), dose.arm.row.strength < 0
 
 
-def _outcome(doses: Sequence[ArmEffects], family: int) -> EffectVerdict:
+def _outcome(doses: Sequence[ArmEffects], family: int) -> tuple[EffectVerdict, str]:
+    """Return the verdict, and what is missing where none can be given."""
     shown = [one for dose in doses for one in dose.estimates if not one.effect.cost]
     if any(one.counts for one in shown):
-        return "causal"
+        return "causal", ""
     pairs = max((one.pairs for one in shown), default=0)
-    if family * smallest_p(pairs) > ALPHA or not any(one.bar.rows for one in shown):
-        return "cannot tell"
-    return "within random" if any(one.significant for one in shown) else "none shown"
+    if family * smallest_p(pairs) > ALPHA:
+        return "cannot tell", f"{pairs} pairs, at least {fewest_pairs(family, ALPHA)} needed"
+    if not any(one.bar.rows for one in shown):
+        return "cannot tell", "no random rows"
+    return ("within random" if any(one.significant for one in shown) else "none shown"), ""
 
 
 def _name_outcome(

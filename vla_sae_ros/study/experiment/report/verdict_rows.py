@@ -58,6 +58,8 @@ def verdict_row(verdict: FeatureVerdict, protocol: str) -> VerdictRow:
     """Return a feature's row; `protocol` is "P1" or "P2"."""
     row = verdict.doses[0].arm.row
     symbol, words, _ = OUTCOMES[verdict.outcome]
+    if verdict.missing:
+        words = f"{words}: {verdict.missing}"
     name_symbol, name_words = NAME_OUTCOMES[verdict.name_outcome]
     effects = main_effects(verdict)
     causal = tuple(
