@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from bag_fixtures import START, SyntheticBag
+from bag_fixtures import START, SyntheticBag, write_episode
 
 from vla_sae_ros.bags.episode_trace import Annotation
 from vla_sae_ros.bags.pictures import picture_of
@@ -177,3 +177,16 @@ def test_a_policy_that_was_started_again_counts_anew_and_is_told_apart(tmp_path:
     assert [(each.policy_start, each.revision) for each in episode.notes] == [
         (start, 1) for start in starts
     ]
+
+
+def test_an_episode_that_was_over_before_the_recording_began_is_none_of_its(tmp_path: Path) -> None:
+    bag = SyntheticBag(tmp_path / "bag")
+    fields = {"episode_id": "before", "start": bag.time(START - 10**10), "control_rate": 20.0}
+    kind = "vla_sae_ros/msg/EpisodeState"
+    bag.write(START - 100, "/episode", kind, step=60, status=4, **fields)  # it is latched
+    write_episode(bag, "plain", 0, START, 10)
+    bag.writer.close()
+    read = read_bag(tmp_path / "bag")
+    assert [each.episode_id for each in read.episodes] == ["plain"]
+    assert list(read.findings.notes) == ["the episode before was over before the recording began"]
+    assert read.findings.status == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,9 @@ def timeline_of(bag: OpenedBag) -> Timeline:
         for received, each in messages(bag, name)
     ]
     timeline = Timeline(messages(bag, "episode"), ticks)
+    for episode in _over_before(timeline, {tick.episode_id for tick in ticks}):
+        del timeline.spans[episode]
+        bag.findings.note(f"the episode {episode} was over before the recording began")
     for span in timeline.spans.values():
         if not span.told:
             bag.findings.note(
@@ -83,6 +87,17 @@ def timeline_of(bag: OpenedBag) -> Timeline:
                 "and its start and rate are estimated from its actions and features"
             )
     return timeline
+
+
+def _over_before(timeline: Timeline, recorded: Set[str]) -> list[str]:
+    """Return the episodes of which nothing is in the bag but the last, latched state."""
+    return [
+        span.episode_id
+        for span in timeline.spans.values()
+        if span.first_received == span.last_received
+        and span.status.ended
+        and span.episode_id not in recorded
+    ]
 
 
 def remarks_of(bag: OpenedBag) -> tuple[Annotation, ...]:
