@@ -10,7 +10,7 @@ from vla_sae_ros.systems.robots import ROBOT_ARGUMENTS, robot_system
 
 def start(context):
     configurations = context.launch_configurations
-    nodes = launch_nodes(robot_system, ROBOT_ARGUMENTS, configurations, Shutdown)
+    nodes = launch_nodes(robot_system, ROBOT_ARGUMENTS, configurations, Shutdown, __file__)
     return [Node(**keywords) for keywords in nodes]
 
 

@@ -10,7 +10,7 @@ from vla_sae_ros.systems.robots import REHEARSAL_ARGUMENTS, rehearsal_system
 
 def start(context):
     nodes = launch_nodes(
-        rehearsal_system, REHEARSAL_ARGUMENTS, context.launch_configurations, Shutdown
+        rehearsal_system, REHEARSAL_ARGUMENTS, context.launch_configurations, Shutdown, __file__
     )
     return [Node(**keywords) for keywords in nodes]
 

@@ -10,7 +10,7 @@ from vla_sae_ros.systems.simulation import SIMULATION_ARGUMENTS, simulation_syst
 
 def start(context):
     nodes = launch_nodes(
-        simulation_system, SIMULATION_ARGUMENTS, context.launch_configurations, Shutdown
+        simulation_system, SIMULATION_ARGUMENTS, context.launch_configurations, Shutdown, __file__
     )
     return [Node(**keywords) for keywords in nodes]
 

@@ -133,3 +133,28 @@ def test_a_policy_python_that_is_none_is_refused_before_anything_starts(
 ) -> None:
     with pytest.raises(ConfigurationError, match="argument 'policy_python'"):
         started(entities, policy=str(policy), policy_python=str(policy / "config.json"))
+
+
+@pytest.mark.parametrize("entities", FILES, indirect=True)
+@pytest.mark.parametrize("by", ["package", "path"])
+def test_an_argument_that_nobody_declares_is_refused(
+    entities: list[FakeAction],
+    by: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = request.node.callspec.params["entities"]
+    where = ["vla_sae_ros", file] if by == "package" else [str(LAUNCH / file)]
+    monkeypatch.setattr(sys, "argv", ["/opt/ros/bin/ros2", "launch", *where, "polcy:=somewhere"])
+    (opaque,) = (each for each in entities if isinstance(each, FakeOpaqueFunction))
+    declared = {each.name: as_text(each.default) for each in launch_arguments(FILES[file])}
+    context = SimpleNamespace(launch_configurations=declared)
+    with pytest.raises(ConfigurationError, match=r"'polcy'.*Did you mean 'policy'"):
+        opaque.function(context)
+
+
+def test_arguments_of_another_launch_file_are_not_ours(
+    entities: list[FakeAction], policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ros2", "launch", "lab", "sim.launch.py", "polcy:=ours"])
+    assert "policy" in started(entities, policy=str(policy))

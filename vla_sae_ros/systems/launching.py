@@ -5,9 +5,12 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
-from vla_sae_ros.core.parameters import Parameter, Value
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.parameters import Parameter, Value, unknown
 from vla_sae_ros.systems.pythons import POLICY_PYTHON, VARIABLE, checked_python
 from vla_sae_ros.systems.simulation import NodeSpec, System
 
@@ -32,21 +35,38 @@ def launch_nodes(
     arguments: Sequence[Parameter],
     configurations: Mapping[str, str],
     shutdown: Callable[..., object],
+    file: str,
 ) -> list[dict[str, Any]]:
     """Return the keywords of every node of a system, see `node_keywords`.
 
     Args:
         describe: Returns the system for its arguments.
         configurations: The launch configurations; those of other launch files may be among them.
+        file: The launch file. Where the process was started with this very one, every name:=value
+            of its command line is for it; launch itself ignores names that nobody declares.
 
     Raises:
         ConfigurationError: an argument is refused.
     """
+    if _starts(sys.argv, Path(file)):
+        known = [argument.name for argument in launch_arguments(arguments)]
+        for word in sys.argv:
+            name, assigned, _ = word.partition(":=")
+            if assigned and name not in known:
+                raise ConfigurationError(unknown("argument", name, known))
     system = describe({argument.name: configurations[argument.name] for argument in arguments})
     python = configurations[POLICY_PYTHON.name]
     if python:
         python = checked_python(python, f"argument '{POLICY_PYTHON.name}'")
     return [node_keywords(spec, system.namespace, shutdown, python) for spec in system.nodes]
+
+
+def _starts(command: Sequence[str], file: Path) -> bool:
+    """Say whether a command line is `ros2 launch vla_sae_ros FILE`, or has the file's path."""
+    named = ("vla_sae_ros", file.name) in pairwise(command)
+    return named or any(
+        word.endswith(file.name) and Path(word).exists() and file.samefile(word) for word in command
+    )
 
 
 def node_keywords(
