@@ -76,7 +76,9 @@ def window_words(window: Window) -> str:
     if window == WHOLE_EPISODE:
         return ""
     when = f" when {line_of(window.when)}" if window.when is not None else ""
-    if replace(window, when=None) == WHOLE_EPISODE:
+    if window.control is not None:
+        when += f" controlled by {line_of(window.control)}"
+    if replace(window, when=None, control=None) == WHOLE_EPISODE:
         return when
     end = "" if window.to == -1 else str(window.to)
     return f" [{window.first}:{end} from {window.after}]{when}"

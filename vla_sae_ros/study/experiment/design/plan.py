@@ -10,6 +10,7 @@ from typing import Any
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.core.steering.condition import FEATURE, READINGS, Condition
+from vla_sae_ros.core.steering.control import Control
 from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sae.bundle import policy_site
@@ -251,10 +252,9 @@ class _Planner:
             return {"taps": tuple(self._taps.values()), "traced": self._traced}
         sites = {change.site for change in arm.changes if change.unit != "token_norm"}
         traced = [(arm.changes[0].site, feature) for feature in arm.features]
-        when = arm.window.when
-        if when is not None and when.reading == FEATURE:
-            sites.add(when.site)
-            traced.append((when.site, when.feature))
+        for site, feature in arm.window.features_read:
+            sites.add(site)
+            traced.append((site, feature))
         return {
             "changes": arm.changes,
             "taps": tuple(tap for site, tap in self._taps.items() if site in sites),
@@ -315,8 +315,9 @@ def _check(study: Study, inputs: StudyInputs) -> None:
     for injection in study.injection:
         _check_injection(injection, inputs)
     for window in study.windows:
-        if window.when is not None:
-            _check_condition(window.when, inputs)
+        for name, one in (("when", window.when), ("control", window.control)):
+            if one is not None:
+                _check_reading(name, one, inputs)
     for site in study.layers.sites:
         if site not in inputs.sites:
             raise ConfigurationError(complaint("`layers.sites`", site, ", ".join(inputs.sites)))
@@ -337,22 +338,22 @@ def _check_injection(injection: InjectionArms, inputs: StudyInputs) -> None:
             raise ConfigurationError(complaint(f"`injection.tokens` at {name}", unknown, allowed))
 
 
-def _check_condition(when: Condition, inputs: StudyInputs) -> None:
-    """Refuse a condition whose reading nobody gives in these runs."""
-    if when.reading not in inputs.readings:
+def _check_reading(of: str, one: Condition | Control, inputs: StudyInputs) -> None:
+    """Refuse a condition or a controller whose reading nobody gives in these runs."""
+    if one.reading not in inputs.readings:
         allowed = ", ".join(sorted(inputs.readings))
         raise ConfigurationError(
-            complaint("reading of `when` not known here", when.reading, allowed)
+            complaint(f"reading of `{of}` not known here", one.reading, allowed)
         )
-    if when.reading != FEATURE:
+    if one.reading != FEATURE:
         return
-    if when.site not in inputs.bundles:
+    if one.site not in inputs.bundles:
         allowed = ", ".join(sorted(inputs.bundles)) or "none: name bundles"
-        raise ConfigurationError(complaint("site of `when` without an SAE", when.site, allowed))
-    size = inputs.bundles[when.site].sae.dictionary_size
-    if not 0 <= when.feature < size:
+        raise ConfigurationError(complaint(f"site of `{of}` without an SAE", one.site, allowed))
+    size = inputs.bundles[one.site].sae.dictionary_size
+    if not 0 <= one.feature < size:
         raise ConfigurationError(
-            complaint(f"feature of `when` at {when.site}", when.feature, f"0 to {size - 1}")
+            complaint(f"feature of `{of}` at {one.site}", one.feature, f"0 to {size - 1}")
         )
 
 

@@ -125,8 +125,10 @@ class RunSettings:
 
 
 def _parts(value: Any) -> dict[str, Any]:
-    """Return the fields of a part; a window without a condition is what it always was."""
+    """Return the fields of a part; a window without these two is what it always was."""
     found = dict(vars(value))
-    if isinstance(value, Window) and value.when is None:
-        del found["when"]
+    if isinstance(value, Window):
+        for name in ("when", "control"):
+            if found[name] is None:
+                del found[name]
     return found

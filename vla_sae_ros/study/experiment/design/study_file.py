@@ -108,9 +108,13 @@ class Study:
             )
         if self.env != LIBERO:
             self._check_foreign()
-        conditioned = any(window.when is not None for window in self.windows)
-        if conditioned and "P4" in self.protocols:
-            refuse("windows.when with P4", "P4", "protocols without it", "Make two studies of it.")
+        for name in ("when", "control"):
+            used = any(getattr(window, name) is not None for window in self.windows)
+            if used and "P4" in self.protocols:
+                what = f"windows.{name} with P4"
+                refuse(what, "P4", "protocols without it", "Make two studies of it.")
+            if name == "control" and used and self.injection:
+                refuse("windows.control with injection", "both", "one of them")
         if ("prompt" in self.arms) != bool(self.prompt):
             refuse("prompt", self.prompt, "an instruction with the arm prompt, and only with it")
         if ("mean_difference" in self.arms) != (self.mean_difference is not None):

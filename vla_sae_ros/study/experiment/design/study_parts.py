@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vla_sae_ros.core.settings import at_least, one_of, refuse
-from vla_sae_ros.core.steering.condition import Condition
+from vla_sae_ros.core.steering.condition import FEATURE, Condition
+from vla_sae_ros.core.steering.control import Control
 from vla_sae_ros.sim.splits import EVALUATION_SEED
 from vla_sae_ros.study.experiment.records.table import ARMS
 
@@ -79,18 +80,32 @@ class Window:
 
     after: "start" of the episode, the first "grasp" (an object touches both finger pads), or the
     first "close" (the policy commands the gripper to close). when: inside of them it acts only
-    while this holds, as an edit's condition does live. It decides at each inference.
+    while this holds, as an edit's condition does live. It decides at each inference. control:
+    the share of the change's strength that acts, from 0 to 1, is set by this controller, as the
+    strength of an edit is live; it starts from 0.
     """
 
     after: str = "start"
     first: int = field(default=0, metadata={"key": "from"})
     to: int = -1
     when: Condition | None = None
+    control: Control | None = None
 
     def __post_init__(self) -> None:
         one_of("windows.after", self.after, EVENTS)
+        if (
+            self.control is not None
+            and not 0.0 <= self.control.bounds[0] <= 1.0 >= self.control.bounds[1]
+        ):
+            refuse("bounds of `windows.control`", self.control.bounds, "within 0 to 1")
         if self.first < 0 or not (self.to == -1 or self.to > self.first):
             refuse("windows", (self.first, self.to), "0 <= from < to, or to = -1: until the end")
+
+    @property
+    def features_read(self) -> tuple[tuple[str, int], ...]:
+        """Site and id of the features that decide how far the change acts."""
+        both = (one for one in (self.when, self.control) if one is not None)
+        return tuple((one.site, one.feature) for one in both if one.reading == FEATURE)
 
 
 WHOLE_EPISODE = Window()

@@ -182,7 +182,7 @@ class _Comparisons:
 
     def _span(self, row: Row) -> tuple[int, int] | None:
         window = Window(row.window_event, row.window_from, row.window_to)
-        if window == WHOLE_EPISODE and not row.condition:
+        if window == WHOLE_EPISODE and not (row.condition or row.control):
             return None
         return ActingSteps.load(self._folder / row.file).span()
 

@@ -52,7 +52,7 @@ def verdicts(found: Sequence[ArmEffects], protocol: str) -> list[FeatureVerdict]
     for one in found:
         row = one.arm.row
         if row.protocol == protocol and row.arm == "feature":
-            window = row.window_event, row.window_from, row.window_to, row.condition
+            window = row.window_event, row.window_from, row.window_to, row.condition, row.control
             groups[row.site, row.features, row.mode, row.unit, window].append(one)
     family = sum(map(len, groups.values()))
     return [

@@ -13,8 +13,8 @@ How rows belong together:
 
 * `pair` is the same in all runs from the same initial state: suite, task, init state, seed, layout.
   The baseline of a row is the row with the same `protocol` and `pair` whose `arm` is "none".
-* `dose` is the same for a feature and its controls: site, mode, unit, strength, window and
-  condition.
+* `dose` is the same for a feature and its controls: site, mode, unit, strength, window, condition
+  and controller.
 * The controls of an arm "feature" are the rows with the same `protocol` and `dose`, with `arm`
   "random_row" or "gaussian", and with `carrier` -1 or that of the feature's row: their
   ||dx|| / ||x|| on the same residual stream is the feature's, only the direction is another.
@@ -87,6 +87,8 @@ class Row:
             the event on; event "start" is the episode's first step; to = -1: until the end.
         condition: in these steps it acts only while this holds, as a preset's `when:` says it in
             one line; empty: always.
+        control: what sets the share of the strength that acts, in the same form; empty: nothing,
+            all of it acts.
         dose: text, see above.
     Where:
         pair: text, see above; "observations" in open loop.
@@ -159,6 +161,7 @@ class Row:
     policy_batch: int = 1
     env: str = LIBERO
     condition: str = ""
+    control: str = ""
 
 
 _TYPES = {
@@ -168,7 +171,13 @@ _TYPES = {
     "bool": pa.bool_(),
     "tuple[int, ...]": pa.list_(pa.int64()),
 }
-_BEFORE = {"render_quality": "full", "policy_batch": 1, "env": LIBERO, "condition": ""}
+_BEFORE = {
+    "render_quality": "full",
+    "policy_batch": 1,
+    "env": LIBERO,
+    "condition": "",
+    "control": "",
+}
 """What a table means that was written before it had these columns."""
 SCHEMA = pa.schema([pa.field(one.name, _TYPES[str(one.type)]) for one in fields(Row)])
 

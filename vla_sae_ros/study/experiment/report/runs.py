@@ -29,6 +29,7 @@ _SETTINGS = (
     "window_from",
     "window_to",
     "condition",
+    "control",
     "policy_id",
     "bundle_id",
     "instruction",

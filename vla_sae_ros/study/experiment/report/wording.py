@@ -80,7 +80,8 @@ def say_strength(row: Row) -> str:
 def say_window(row: Row) -> str:
     """Return when an edit acts, empty for the whole episode."""
     when = f"when {row.condition}" if row.condition else ""
-    return " ".join(filter(None, (_say_steps(row), when)))
+    control = f"controlled by {row.control}" if row.control else ""
+    return " ".join(filter(None, (_say_steps(row), when, control)))
 
 
 def _say_steps(row: Row) -> str:

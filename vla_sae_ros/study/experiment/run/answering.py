@@ -50,7 +50,7 @@ class RunSession:
             question.frame,
             question.instruction,
             self._engine.noise(question.noise_seed),
-            self._wanted.snapshot(question.acting),
+            self._wanted.snapshot(question.share),
             self._taps,
         )
 

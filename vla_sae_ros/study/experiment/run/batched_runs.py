@@ -58,9 +58,9 @@ class AskingPolicy:
         frame: Mapping[str, np.ndarray],
         instruction: str,
         noise_seed: tuple[int, int],
-        acting: bool,
+        share: float,
     ) -> Inference:
-        answered: Answered = self.ask(Asked(frame, instruction, noise_seed, acting))
+        answered: Answered = self.ask(Asked(frame, instruction, noise_seed, share))
         sites = answered.sites
         return Inference(answered.actions, lambda: sites, 0, False, answered.milliseconds)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,9 +30,15 @@ class Wanted:
     edits: Mapping[str, tuple[AppliedEdit, ...]]
     cap: float
 
-    def snapshot(self, acting: bool) -> Snapshot:
-        """Return what an inference applies."""
-        return Snapshot(edits=self.edits if acting else {}, cap=self.cap)
+    def snapshot(self, share: float) -> Snapshot:
+        """Return what an inference applies: this share of every edit."""
+        if share == 1.0:
+            return Snapshot(edits=self.edits, cap=self.cap)
+        part = {
+            site: tuple(replace(edit, weight=share) for edit in edits)
+            for site, edits in self.edits.items()
+        }
+        return Snapshot(edits=part if share else {}, cap=self.cap)
 
 
 def wanted(setup: Setup, settings: RunSettings) -> Wanted:
@@ -65,9 +71,9 @@ class Hooked:
         frame: Mapping[str, np.ndarray],
         instruction: str,
         noise_seed: tuple[int, int],
-        acting: bool,
+        share: float,
     ) -> Inference:
-        return self.policy.infer(frame, instruction, noise_seed, self.wanted.snapshot(acting))
+        return self.policy.infer(frame, instruction, noise_seed, self.wanted.snapshot(share))
 
     def close(self) -> None:
         self.policy.close()

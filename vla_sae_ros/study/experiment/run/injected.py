@@ -38,17 +38,17 @@ class Injected:
         frame: Mapping[str, np.ndarray],
         instruction: str,
         noise_seed: tuple[int, int],
-        acting: bool,
+        share: float,
     ) -> Inference:
         number, self._number = self._number, self._number + 1
-        if not acting or number >= len(self._donor):
-            return self._policy.infer(frame, instruction, noise_seed, acting)
+        if not share or number >= len(self._donor):
+            return self._policy.infer(frame, instruction, noise_seed, share)
         look = self._donor[number]
         seed = self._stream.donor.seed, look.step
-        self._policy.infer(look.frame, look.instruction, seed, False)
+        self._policy.infer(look.frame, look.instruction, seed, 0.0)
         self._injection.give(self._injection.taken())
         try:
-            inference = self._policy.infer(frame, instruction, noise_seed, acting)
+            inference = self._policy.infer(frame, instruction, noise_seed, share)
         finally:
             self._injection.give(None)
         ratio = self._injection.ratio  # of this inference: the read-out may come later

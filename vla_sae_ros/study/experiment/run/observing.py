@@ -80,7 +80,7 @@ def run_observations(setup: RunSetup, settings: RunSettings, task: TaskSpec) -> 
             kept.append(query)
         seed = (settings.noise_seeds[0], query.step)
         told = settings.instruction or query.instruction
-        chunk = policy.infer(query.frame, told, seed, acting=False).actions
+        chunk = policy.infer(query.frame, told, seed, share=0.0).actions
         actions.append(chunk)
         return chunk
 

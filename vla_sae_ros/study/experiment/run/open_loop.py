@@ -29,7 +29,7 @@ def run_open_loop(setup: RunSetup, settings: RunSettings, looked: Sequence[Look]
     try:
         for look, seed in asked:
             inference = policy.infer(
-                look.frame, settings.instruction or look.instruction, (seed, look.step), acting=True
+                look.frame, settings.instruction or look.instruction, (seed, look.step), share=1.0
             )
             traces.add(look.step, inference)
             chunks.append(inference.actions)
@@ -52,23 +52,23 @@ def run_latency(setup: RunSetup, settings: RunSettings, looked: Sequence[Look]) 
     timed = Timed()
     plain = setup.hooked(replace(settings, changes=(), taps=(), traced=()))
     try:
-        wanted = [_ask(plain, look, settings, False).actions for look in looked]
+        wanted = [_ask(plain, look, settings, 0.0).actions for look in looked]
     finally:
         plain.close()
     policy, traces = setup.hooked(settings), HookTraces(settings.traced)
     milliseconds, read_out, answers = [], [], []
     try:
         for number in range(WARM_UP):
-            _ask(policy, looked[number % len(looked)], settings, False)
+            _ask(policy, looked[number % len(looked)], settings, 0.0)
         for number in range(settings.steps):
             look = looked[number % len(looked)]
-            inference = _ask(policy, look, settings, True)
+            inference = _ask(policy, look, settings, 1.0)
             milliseconds.append(inference.milliseconds)
             started = time.perf_counter()
             traces.add(look.step, inference)
             read_out.append((time.perf_counter() - started) * 1e3)
             answers.append(inference.actions)
-        released = [_ask(policy, look, settings, False).actions for look in looked]
+        released = [_ask(policy, look, settings, 0.0).actions for look in looked]
     finally:
         policy.close()
     changed = [
@@ -85,10 +85,10 @@ def run_latency(setup: RunSetup, settings: RunSettings, looked: Sequence[Look]) 
     return Result(outcome, latency.to_bytes())
 
 
-def _ask(policy: RunPolicy, look: Look, settings: RunSettings, acting: bool) -> Inference:
+def _ask(policy: RunPolicy, look: Look, settings: RunSettings, share: float) -> Inference:
     return policy.infer(
         look.frame,
         settings.instruction or look.instruction,
         (settings.noise_seeds[0], look.step),
-        acting,
+        share,
     )

@@ -23,12 +23,12 @@ class Look:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a run asks the policy. acting: its changes act."""
+    """What a run asks the policy. share: how far its changes act, 0 to 1."""
 
     frame: Mapping[str, np.ndarray]
     instruction: str
     noise_seed: tuple[int, int]
-    acting: bool
+    share: float
 
 
 @dataclass(frozen=True)

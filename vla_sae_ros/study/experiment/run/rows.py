@@ -88,5 +88,6 @@ def _changed(arm: Arm) -> dict[str, Any]:
         "window_from": arm.window.first,
         "window_to": arm.window.to,
         "condition": line_of(arm.window.when),
+        "control": line_of(arm.window.control),
         "dose": arm.dose,
     }

@@ -91,9 +91,9 @@ class RunPolicy(Protocol):
         frame: Mapping[str, np.ndarray],
         instruction: str,
         noise_seed: tuple[int, int],
-        acting: bool,
+        share: float,
     ) -> Inference:
-        """Compute one action chunk. acting: the run's changes act in it."""
+        """Compute one action chunk. share: how far the run's changes act in it, 0 to 1."""
         ...
 
     def close(self) -> None:
