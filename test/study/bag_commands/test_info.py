@@ -113,7 +113,7 @@ def test_the_report_names_episodes_edits_remarks_and_nodes(
         "clamp feature 7 of backbone.1",
         "eva, step 12 of steered: the hand stops",
         "/policy 0.1.0: policy_id p1",
-        "nothing: 120 numbered messages",
+        "no gaps: 120 numbered messages",
     ):
         assert words in said
 

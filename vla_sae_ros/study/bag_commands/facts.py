@@ -18,6 +18,8 @@ from vla_sae_ros.study.bag_commands.losses import Loss, losses
 
 _SHORTEST_GAP = 10_000
 """[ns] a mean gap shorter than this is no rate of messages, but that of a clock."""
+_SHORTEST_SPAN = 100_000_000
+"""[ns] messages that all came within this, as those of several nodes that start, have no rate."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,8 @@ def _rate(times: list[int]) -> float:
     gaps = [later - time for time, later in pairwise(times)]
     same = sum(gap == 0 for gap in gaps)
     span = times[-1] - times[0]
-    if len(times) < 3 or min(gaps) < 0 or 2 * same > len(gaps) or span < len(gaps) * _SHORTEST_GAP:
+    shortest = max(_SHORTEST_SPAN, len(gaps) * _SHORTEST_GAP)
+    if len(times) < 3 or min(gaps) < 0 or 2 * same > len(gaps) or span < shortest:
         return math.nan
     return len(gaps) / (span * 1e-9)
 

@@ -53,7 +53,7 @@ def in_words(facts: BagFacts) -> Iterator[str]:
     yield from _section("could not be read", facts.left_out)
     yield from _section("changed while reading", facts.changed)
     yield from _section("notes", facts.notes)
-    yield from _section("lost", list(_lost(facts)))
+    yield from _section("completeness", list(_lost(facts)))
     yield from _section("what ran", list(_identities(facts)))
 
 
@@ -121,7 +121,7 @@ def _lost(facts: BagFacts) -> Iterator[str]:
             yield f"{each.sequence}: {each.missing} of {each.present + each.missing} are missing"
     if not any(each.missing for each in facts.losses):
         numbered = sum(each.present for each in facts.losses)
-        yield f"nothing: {numbered} numbered messages in {len(facts.losses)} unbroken sequences"
+        yield f"no gaps: {numbered} numbered messages in {len(facts.losses)} unbroken sequences"
 
 
 def _identities(facts: BagFacts) -> Iterator[str]:
