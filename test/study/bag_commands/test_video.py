@@ -12,6 +12,7 @@ import pytest
 
 from vla_sae_ros.bags.reading import read_bag
 from vla_sae_ros.cli import main
+from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry
 from vla_sae_ros.core.errors import RecordingError
 from vla_sae_ros.study.plots import colours
 from vla_sae_ros.study.plots.feature_choice import chosen_features
@@ -40,6 +41,18 @@ def test_the_line_moves_with_the_time(synthetic_bag: Path) -> None:
         places.append(float(np.flatnonzero(red.sum(axis=0) > 100).mean()))
     assert places[1] - places[0] == pytest.approx(places[2] - places[1], abs=1.5)
     assert places[0] < places[1]
+
+
+def test_a_long_name_of_a_feature_takes_no_room_from_the_traces(synthetic_bag: Path) -> None:
+    trace = read_bag(synthetic_bag).episodes[1]
+    ends = []
+    for label in ("", "a name that somebody has thought about for long"):
+        known = {"backbone.1": Catalogue("backbone.1", [FeatureEntry(7, label), FeatureEntry(3)])}
+        picture = MovingTraces(trace, known, [("backbone.1", 3), ("backbone.1", 7)], (600, 500))
+        line = (np.asarray(picture.at(40)) != np.asarray(picture.at(0))).any(axis=2).any(axis=0)
+        ends.append(int(np.flatnonzero(line).max()))
+    assert ends[0] > 500
+    assert ends[1] > ends[0] - 60
 
 
 def test_a_film_shows_the_recorded_cameras_and_the_heatmap_below(
