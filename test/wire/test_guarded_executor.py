@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from patience import PATIENCE
+from patience import PATIENCE, eventually
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -171,4 +171,24 @@ def test_a_steady_timer_runs_under_sim_time_without_a_clock(ros_context):
             break
     assert fired.is_set()
     executor.shutdown()
+    node.destroy_node()
+
+
+def test_what_another_thread_destroys_does_not_end_who_spins(ros_context):
+    """A camera that is watched no longer, a person's topics after the hand back."""
+    node = Node("spun", context=ros_context)
+    executor, heard = GuardedExecutor(context=ros_context), threading.Event()
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    publisher = node.create_publisher(String, "later", 10)
+    first, *_ = publisher.event_handlers
+    first.destroy()  # it is on the node still, as for a moment while another thread destroys it
+    thread.start()
+    node.create_subscription(String, "later", lambda _: heard.set(), 10)
+    node.destroy_publisher(publisher)
+    speaker = node.create_publisher(String, "later", 10)
+    eventually(lambda: speaker.publish(String(data="on")) or heard.wait(0.01))
+    assert thread.is_alive()
+    executor.shutdown()
+    thread.join(PATIENCE)
     node.destroy_node()

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor, TimeoutException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -17,6 +18,7 @@ from rclpy.service import Service
 
 from vla_sae_ros.core.errors import bounded
 
+InvalidHandle = rclpy_implementation.InvalidHandle
 NAMES_TOLD = 100
 """Different failures whose trace is logged; a node that fails in more ways counts them only."""
 
@@ -45,6 +47,17 @@ class GuardedExecutor(SingleThreadedExecutor):
     def create_task(self, callback: Any, *args: Any, **kwargs: Any) -> Any:
         """As rclpy's; here come the callbacks of futures and the bodies of actions."""
         return super().create_task(self._guarded(callback), *args, **kwargs)
+
+    def wait_for_ready_callbacks(self, *args: Any, **options: Any) -> Any:
+        """As rclpy's, but a turn ends without work where another thread has destroyed something.
+
+        rclpy takes care of what is destroyed while it collects what to wait for, except for
+        waitables such as a publisher's events: they raise, and whoever spins would end.
+        """
+        try:
+            return super().wait_for_ready_callbacks(*args, **options)
+        except InvalidHandle as error:
+            raise TimeoutException from error
 
     def _make_handler(
         self, entity: Any, node: Node, take_from_wait_list: Callable[[Any], Any]

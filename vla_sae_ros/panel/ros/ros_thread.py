@@ -6,11 +6,12 @@ import threading
 
 import rclpy
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from vla_sae_ros.panel.ros.ros_client import RosClient
+from vla_sae_ros.wire.guarded_executor import GuardedExecutor
 
 
 class RosThread:
@@ -27,7 +28,7 @@ class RosThread:
             "panel", context=self._context, start_parameter_services=False, enable_rosout=False
         )
         self.client = RosClient(self.node)
-        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor = GuardedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._thread = threading.Thread(target=self._spin, name="panel-ros", daemon=True)
         self._thread.start()
