@@ -107,3 +107,14 @@ def test_an_address_that_is_taken_is_refused(server: FoxgloveServer) -> None:
     port = int(server.url.rsplit(":", 1)[1])
     with pytest.raises(ConfigurationError, match=rf"127.0.0.1:{port}.*--port"):
         FoxgloveServer("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_that_is_none_is_refused(port: int) -> None:
+    with pytest.raises(ConfigurationError, match=rf"127.0.0.1:{port}.*--port"):
+        FoxgloveServer("127.0.0.1", port)
+
+
+def test_a_namespace_that_is_none_is_refused(server: FoxgloveServer) -> None:
+    with pytest.raises(ConfigurationError, match=r"namespace.*'a b'.*/left"):
+        Listener("foxglove", server, ("episode",), "a b")

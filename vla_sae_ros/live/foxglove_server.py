@@ -33,6 +33,7 @@ class FoxgloveServer(ServerListener):
         self._channels: dict[str, Channel] = {}
         self._latched: dict[str, tuple[int, bytes] | None] = {}
         self._context = foxglove.Context()
+        self._asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         try:
             self._server = foxglove.start_server(
                 name="vla_sae_ros",
@@ -41,7 +42,7 @@ class FoxgloveServer(ServerListener):
                 context=self._context,
                 server_listener=self,
             )
-        except RuntimeError as error:  # the SDK has no other
+        except (RuntimeError, OverflowError) as error:  # all that the SDK raises
             raise ConfigurationError(
                 complaint(
                     "cannot serve here",
@@ -50,7 +51,6 @@ class FoxgloveServer(ServerListener):
                     f"The system says: {error}. Choose others with --host and --port.",
                 )
             ) from error
-        self._asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._repeating = threading.Thread(target=self._repeat, daemon=True, name="latched")
         self._repeating.start()
         self.url = f"ws://{host}:{self._server.port}"

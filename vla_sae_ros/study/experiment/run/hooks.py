@@ -32,13 +32,15 @@ class Wanted:
 
     def snapshot(self, share: float) -> Snapshot:
         """Return what an inference applies: this share of every edit."""
+        if share == 0.0:
+            return Snapshot(cap=self.cap)
         if share == 1.0:
             return Snapshot(edits=self.edits, cap=self.cap)
         part = {
             site: tuple(replace(edit, weight=share) for edit in edits)
             for site, edits in self.edits.items()
         }
-        return Snapshot(edits=part if share else {}, cap=self.cap)
+        return Snapshot(edits=part, cap=self.cap)
 
 
 def wanted(setup: Setup, settings: RunSettings) -> Wanted:
