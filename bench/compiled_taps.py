@@ -1,6 +1,7 @@
 """Chunks of a compiled policy with taps in its graph, over the compiled policy without, in one run.
 
     python bench/compiled_taps.py [--rounds 60] [--changes 1000] [--whole]
+    python bench/compiled_taps.py --pi05 512     # a random pi0.5 of this width instead
 
 All arms run on one policy in memory, which is given each arm's parts before its turn: eager; eager
 with four taps, without edits and with 16; compiled; compiled with four taps, without edits and with
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -24,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tapped_policy import EDITS, edits, frame_of, random_bundles
+from tapped_policy import EDITS, edits, frame_of, random_bundles, random_pi05
 from tqdm import trange
 
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot
@@ -50,8 +52,12 @@ def main() -> None:
     """Print the table."""
     arguments = _parser().parse_args()
     torch.set_num_threads(arguments.threads)
-    loaded = load_policy(arguments.policy)
-    given = [SaeBundle.load(folder) for folder in arguments.bundles]
+    with tempfile.TemporaryDirectory() as folder:
+        policy, given = arguments.policy, [SaeBundle.load(one) for one in arguments.bundles]
+        if arguments.pi05:
+            policy = Path(folder)
+            given = random_pi05(policy, arguments.pi05)
+        loaded = load_policy(policy)
     eager = PolicyEngine(loaded)
     bundles = [*given, *random_bundles(eager, given)][:4]
     tapped = PolicyEngine(loaded, bundles)
@@ -217,6 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--policy", type=Path, default=demo / "policy")
     bundles = [demo / "sae" / site for site in ("backbone.1", "expert.1")]
     parser.add_argument("--bundles", type=Path, nargs="*", default=bundles)
+    parser.add_argument("--pi05", type=int, default=0, metavar="WIDTH")
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--changes", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=1)

@@ -76,18 +76,28 @@ def measured(card: MonitorCard) -> list[float]:
     while not (node.count_publishers("monitor/state") and features.get_subscription_count()):
         assert time.monotonic() < until, "the monitor node did not start"
         executor.spin_once(timeout_sec=0.1)
-    sent, draw = {}, np.random.default_rng(0)
-    for step in range(INFERENCES):
-        message = FeatureActivations(
-            header=to_header(time.time_ns()),
-            episode_id="bench",
-            site=card.site,
-            observation_step=step,
-            fvu=0.1,
-            pooled=draw.normal(size=card.width).astype(np.float32).tolist(),
+    draw = np.random.default_rng(0)
+
+    def publish(episode: str, step: int) -> None:
+        features.publish(
+            FeatureActivations(
+                header=to_header(time.time_ns()),
+                episode_id=episode,
+                site=card.site,
+                observation_step=step,
+                fvu=0.1,
+                pooled=draw.normal(size=card.width).astype(np.float32).tolist(),
+            )
         )
+
+    while not heard:  # the node is found before it spins
+        assert time.monotonic() < until, "the monitor node did not answer"
+        publish("start", -1)
+        executor.spin_once(timeout_sec=PERIOD)
+    sent = {}
+    for step in range(INFERENCES):
         sent[step] = time.perf_counter()
-        features.publish(message)
+        publish("bench", step)
         while time.perf_counter() < sent[step] + PERIOD:
             executor.spin_once(timeout_sec=0.005)
     node.destroy_node()
