@@ -4,7 +4,7 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 
-from vla_sae_ros.systems.launching import as_text, launch_arguments, launch_nodes
+from vla_sae_ros.systems.launching import as_text, launch_nodes
 from vla_sae_ros.systems.robots import ROBOT_ARGUMENTS, robot_system
 
 
@@ -23,7 +23,7 @@ def generate_launch_description():
                     default_value=as_text(argument.default),
                     description=f"{argument.description} ({argument.allowed})",
                 )
-                for argument in launch_arguments(ROBOT_ARGUMENTS)
+                for argument in ROBOT_ARGUMENTS
             ),
             OpaqueFunction(function=start),
         ]

@@ -4,7 +4,7 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 
-from vla_sae_ros.systems.launching import as_text, launch_arguments, launch_nodes
+from vla_sae_ros.systems.launching import as_text, launch_nodes
 from vla_sae_ros.systems.simulation import SIMULATION_ARGUMENTS, simulation_system
 
 
@@ -24,7 +24,7 @@ def generate_launch_description():
                     default_value=as_text(argument.default),
                     description=f"{argument.description} ({argument.allowed})",
                 )
-                for argument in launch_arguments(SIMULATION_ARGUMENTS)
+                for argument in SIMULATION_ARGUMENTS
             ),
             OpaqueFunction(function=start),
         ]

@@ -22,7 +22,6 @@ from vla_sae_ros.nodes.robot.parameters import RobotBridgeParameters
 from vla_sae_ros.nodes.robot.simulated_robot_node import SimulatedRobotParameters
 from vla_sae_ros.nodes.sim.droid_scene_node import SceneParameters
 from vla_sae_ros.nodes.sim.parameters import SimBridgeParameters
-from vla_sae_ros.systems.launching import launch_arguments
 from vla_sae_ros.systems.robots import SYSTEMS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,10 +88,10 @@ def parameters() -> str:
 
 def launch_files() -> str:
     """Return the arguments of every launch file; `vla-sae up` has them as options."""
-    parts = ["# Launch arguments", "`vla-sae up` has the same as options, without `policy_python`."]
+    parts = ["# Launch arguments", "`vla-sae up` has the same as options."]
     for name, system in SYSTEMS.items():
         title = f"## {name.replace('-', '_')}.launch.py"
-        parts += [title, table(launch_arguments(system.arguments))]
+        parts += [title, table(system.arguments)]
     return "\n\n".join(parts) + "\n"
 
 

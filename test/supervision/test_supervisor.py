@@ -73,6 +73,19 @@ def test_a_node_gets_its_name_and_namespace(fake: Fake, run, heard) -> None:
     assert heard.wait_for("a", "ready") == "ready --ros-args -r __node:=a -r __ns:=/left"
 
 
+def test_a_node_with_a_python_of_its_own_is_run_by_it_and_the_others_are_not(
+    fake: Fake, run, heard, tmp_path: Path
+) -> None:
+    other, used = tmp_path / "python", tmp_path / "used"
+    other.write_text(f'#!/bin/sh\necho "$@" >> {used}\nexec {sys.executable} "$@"\n')
+    other.chmod(0o755)
+    run(replace(fake("steady", name="a"), python=str(other)), fake("steady", name="b"))
+    assert "__node:=a" in heard.wait_for("a", "ready")
+    assert "__node:=b" in heard.wait_for("b", "ready")
+    (command,) = used.read_text().splitlines()
+    assert "fake_steady" in command and command.endswith("__node:=a")
+
+
 def test_a_dead_node_is_reported_and_brings_the_rest_down(fake: Fake, run, heard) -> None:
     running = run(fake("steady"), fake("crashing"))
     assert running.end() == 1

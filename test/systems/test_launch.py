@@ -13,7 +13,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.systems.launching import as_text, launch_arguments, node_keywords
+from vla_sae_ros.systems.launching import as_text, node_keywords
 from vla_sae_ros.systems.pythons import VARIABLE
 from vla_sae_ros.systems.robots import REHEARSAL_ARGUMENTS, ROBOT_ARGUMENTS
 from vla_sae_ros.systems.simulation import SIMULATION_ARGUMENTS, NodeSpec
@@ -77,8 +77,7 @@ def policy(tmp_path: Path) -> Path:
 
 def started(entities: list[FakeAction], **given: str) -> dict[str, FakeNode]:
     """Run the launch file's function with these launch arguments; return its nodes by name."""
-    arguments = launch_arguments(SIMULATION_ARGUMENTS)
-    defaults = {argument.name: as_text(argument.default) for argument in arguments}
+    defaults = {one.name: as_text(one.default) for one in SIMULATION_ARGUMENTS}
     context = SimpleNamespace(launch_configurations=defaults | given)
     nodes = entities[-1].function(context)
     return {node.name: node for node in nodes}
@@ -89,10 +88,7 @@ def started(entities: list[FakeAction], **given: str) -> dict[str, FakeNode]:
 )
 def test_every_argument_of_the_system_is_a_launch_argument(entities, arguments) -> None:
     declared = [entity for entity in entities if isinstance(entity, FakeDeclareLaunchArgument)]
-    assert [entity.positional[0] for entity in declared] == [
-        *(argument.name for argument in arguments),
-        "policy_python",
-    ]
+    assert [entity.positional[0] for entity in declared] == [one.name for one in arguments]
     assert all(entity.description for entity in declared)
 
 
@@ -121,11 +117,10 @@ def test_a_node_without_torch_runs_in_the_python_of_launch(entities, policy: Pat
     assert own == {"recorder", "panel", "markers"}
 
 
-def test_policy_python_is_handed_to_the_nodes_that_need_it(entities, policy: Path) -> None:
+def test_policy_python_is_handed_to_the_policy_node_alone(entities, policy: Path) -> None:
     nodes = started(entities, policy=str(policy), policy_python=sys.executable)
     told = {name: getattr(node, "additional_env", {}) for name, node in nodes.items()}
-    assert told["policy"] == told["bridge"] == {VARIABLE: sys.executable}
-    assert told["recorder"] == {}
+    assert told == {"policy": {VARIABLE: sys.executable}, "bridge": {}, "recorder": {}}
 
 
 def test_a_policy_python_that_is_none_is_refused_before_anything_starts(
@@ -147,7 +142,7 @@ def test_an_argument_that_nobody_declares_is_refused(
     where = ["vla_sae_ros", file] if by == "package" else [str(LAUNCH / file)]
     monkeypatch.setattr(sys, "argv", ["/opt/ros/bin/ros2", "launch", *where, "polcy:=somewhere"])
     (opaque,) = (each for each in entities if isinstance(each, FakeOpaqueFunction))
-    declared = {each.name: as_text(each.default) for each in launch_arguments(FILES[file])}
+    declared = {each.name: as_text(each.default) for each in FILES[file]}
     context = SimpleNamespace(launch_configurations=declared)
     with pytest.raises(ConfigurationError, match=r"'polcy'.*Did you mean 'policy'"):
         opaque.function(context)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,76 @@ def test_an_installed_package_finds_the_environment_beside_its_sources(tmp_path:
     assert made_environment(share) is None, "no interpreter in it"
     (source / ".venv-ros" / "bin" / "python").touch()
     assert made_environment(share) == source / ".venv-ros"
+
+
+NODE = "vla_sae_ros.nodes.policy.policy_node"
+
+
+def written(path: Path, text: str) -> str:
+    """Write a program; return its path."""
+    path.write_text(text)
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_python_that_imports_the_node_may_run_it_under_its_own_path(tmp_path: Path) -> None:
+    other = written(tmp_path / "python", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    assert pythons.python_of_node(other, NODE) == other, "a venv's link must not be followed"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["#!/bin/sh\necho hello\n", "#!/bin/sh\nexit 0\n", "#!/nowhere/python\n", "no program"],
+    ids=["prints", "silent", "without interpreter", "text"],
+)
+def test_a_program_that_is_no_python_is_refused(text: str, tmp_path: Path) -> None:
+    wrong = written(tmp_path / "python", text)
+    with pytest.raises(ConfigurationError, match=f"'policy_python'.*{wrong}.*interpreter"):
+        pythons.python_of_node(wrong, NODE)
+
+
+@pytest.mark.parametrize("wrong", ["/nowhere/python", "/"])
+def test_a_python_that_is_not_there_is_refused(wrong: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"'policy_python'.*{wrong}.*interpreter"):
+        pythons.python_of_node(wrong, NODE)
+
+
+def test_a_python_without_the_package_is_refused_with_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venv.create(tmp_path / "bare", with_pip=False)
+    monkeypatch.chdir(tmp_path)  # in a checkout the package would be found
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    python = str(tmp_path / "bare" / "bin" / "python")
+    with pytest.raises(ConfigurationError) as refused:
+        pythons.python_of_node(python, NODE)
+    assert "No module named 'vla_sae_ros'" in str(refused.value)
+    assert f"uv pip install -p {python} " in str(refused.value)
+
+
+def test_a_python_with_another_version_of_the_package_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pythons, "software_version", lambda: "99.1.0")
+    with pytest.raises(ConfigurationError, match=r"vla_sae_ros 0.*vla_sae_ros 99\.1\.0, as here"):
+        pythons.python_of_node(sys.executable, "vla_sae_ros")
+
+
+def test_a_python_that_never_ends_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pythons, "IMPORT_LIMIT", 0.01)
+    endless = written(tmp_path / "python", "#!/bin/sh\nexec sleep 600\n")
+    with pytest.raises(ConfigurationError, match=r"'policy_python'.*within"):
+        pythons.python_of_node(endless, NODE)
+
+
+def test_another_python_gets_a_sourced_ros_and_not_the_wheels_of_this_one() -> None:
+    sourced = {"AMENT_PREFIX_PATH": "/opt/ros/jazzy", "HOME": "/home"}
+    assert pythons.environment_of_another(sourced) == sourced
+    wheels = {"AMENT_PREFIX_PATH": sys.prefix, "HOME": "/home"}
+    assert pythons.environment_of_another(wheels) == {"HOME": "/home"}
+    assert os.environ["AMENT_PREFIX_PATH"] == sys.prefix, "as prepare() sets it here"
 
 
 def test_a_script_goes_on_in_the_chosen_interpreter_with_its_arguments(tmp_path: Path) -> None:

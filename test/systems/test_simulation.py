@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,15 @@ def test_bundles_beside_the_policy_are_found(policy: Path) -> None:
     system = simulation_system({"policy": str(policy)})
     bundle = str(policy.parent / "sae" / "backbone.1")
     assert node(system, "policy").parameters["bundles"] == (bundle,)
+
+
+def test_a_python_of_its_own_is_for_the_policy_node_alone(policy: Path) -> None:
+    system = simulation_system({"policy": str(policy), "policy_python": sys.executable})
+    assert {spec.name: spec.python for spec in system.nodes} == {
+        "policy": sys.executable,
+        "bridge": "",
+        "recorder": "",
+    }
 
 
 def test_without_a_bundle_the_parameter_is_left_out(policy: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vla_sae_ros.supervision.log_file import LogFile
+from vla_sae_ros.systems.pythons import environment_of_another
 
 LAST_LINES = 20
 # Other people's packages warn about themselves at import; that is not for an operator to read.
@@ -30,6 +31,7 @@ class SupervisedProcess:
         on_line: called with every line of output, on a thread of this object's.
         on_end: called once, with this object, when the process has ended and was reaped and its
             group is gone; on a thread of this object's.
+        python: interpreter that runs it; empty: this one.
     """
 
     def __init__(
@@ -40,20 +42,22 @@ class SupervisedProcess:
         log_file: Path,
         on_line: Callable[[str], None],
         on_end: Callable[[SupervisedProcess], None],
+        python: str = "",
     ) -> None:
         self.name = name
         self.started = time.monotonic()
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self._on_line, self._on_end = on_line, on_end
-        command = [sys.executable, "-m", "vla_sae_ros.supervision.child", str(os.getpid()), module]
+        environ = environment_of_another(os.environ) if python else os.environ
+        tied = ["-m", "vla_sae_ros.supervision.child", str(os.getpid())]
         # Its own group: Ctrl-C at a terminal reaches the supervisor only, which stops it in order.
         self._popen = subprocess.Popen(
-            [*command, *arguments],
+            [python or sys.executable, *tied, module, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             process_group=0,
-            env={**QUIET, **os.environ, "PYTHONUNBUFFERED": "1", "RCUTILS_COLORIZED_OUTPUT": "0"},
+            env={**QUIET, **environ, "PYTHONUNBUFFERED": "1", "RCUTILS_COLORIZED_OUTPUT": "0"},
             text=True,
             errors="replace",
         )

@@ -135,6 +135,7 @@ class Supervisor:
             self._log_folder / f"{name}.log",
             on_line=lambda line: self._heard(spec, line),
             on_end=self._events.put,
+            python=spec.python,
         )
 
     def _heard(self, spec: NodeSpec, line: str) -> None:

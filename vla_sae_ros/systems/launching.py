@@ -11,7 +11,7 @@ from typing import Any
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.parameters import Parameter, Value, unknown
-from vla_sae_ros.systems.pythons import POLICY_PYTHON, VARIABLE, checked_python
+from vla_sae_ros.systems.pythons import VARIABLE
 from vla_sae_ros.systems.simulation import NodeSpec, System
 
 RESPAWN_DELAY = 2.0  # [s]
@@ -23,11 +23,6 @@ def as_text(value: Value) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return ",".join(value) if isinstance(value, tuple) else str(value)
-
-
-def launch_arguments(arguments: Sequence[Parameter]) -> tuple[Parameter, ...]:
-    """Return the arguments of a system and those that only launch files have."""
-    return (*arguments, POLICY_PYTHON)
 
 
 def launch_nodes(
@@ -49,16 +44,13 @@ def launch_nodes(
         ConfigurationError: an argument is refused.
     """
     if _starts(sys.argv, Path(file)):
-        known = [argument.name for argument in launch_arguments(arguments)]
+        known = [argument.name for argument in arguments]
         for word in sys.argv:
             name, assigned, _ = word.partition(":=")
             if assigned and name not in known:
                 raise ConfigurationError(unknown("argument", name, known))
     system = describe({argument.name: configurations[argument.name] for argument in arguments})
-    python = configurations[POLICY_PYTHON.name]
-    if python:
-        python = checked_python(python, f"argument '{POLICY_PYTHON.name}'")
-    return [node_keywords(spec, system.namespace, shutdown, python) for spec in system.nodes]
+    return [node_keywords(spec, system.namespace, shutdown) for spec in system.nodes]
 
 
 def _starts(command: Sequence[str], file: Path) -> bool:
@@ -70,7 +62,7 @@ def _starts(command: Sequence[str], file: Path) -> bool:
 
 
 def node_keywords(
-    spec: NodeSpec, namespace: str, shutdown: Callable[..., object], policy_python: str = ""
+    spec: NodeSpec, namespace: str, shutdown: Callable[..., object]
 ) -> dict[str, Any]:
     """Return what launch_ros.actions.Node takes.
 
@@ -78,7 +70,6 @@ def node_keywords(
     started by the Python that runs launch, which is ROS's own also while an environment is active.
 
     Args:
-        policy_python: for the nodes that need the environment; "" = they look for it.
         shutdown: launch.actions.Shutdown. A node that may be restarted is respawned by launch,
             which knows no status that forbids it: hence the limit.
     """
@@ -99,8 +90,8 @@ def node_keywords(
     }
     if not spec.environment:
         keywords["prefix"] = shlex.quote(sys.executable)
-    elif policy_python:
-        keywords["additional_env"] = {VARIABLE: policy_python}
+    elif spec.python:
+        keywords["additional_env"] = {VARIABLE: spec.python}
     if spec.on_exit == "restart":
         keywords |= {
             "respawn": True,

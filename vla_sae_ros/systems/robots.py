@@ -10,6 +10,7 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.parameters import Parameter, Value
 from vla_sae_ros.resources import resource
 from vla_sae_ros.systems.arguments import values_of
+from vla_sae_ros.systems.pythons import POLICY_PYTHON
 from vla_sae_ros.systems.simulation import (
     COMPILE,
     MAP,
@@ -22,6 +23,7 @@ from vla_sae_ros.systems.simulation import (
     System,
     bundle_folders,
     namespace_of,
+    own_python,
     policy_folder,
     policy_spec,
     pooled_for_monitor,
@@ -59,6 +61,7 @@ _COMMON = (
         choices=("torch", "onnx"),
     ),
     COMPILE,
+    POLICY_PYTHON,
     Parameter("device", "cpu", "device of the policy, e.g. cpu or cuda:0"),
     Parameter("threads", 1, "threads the policy computes with on a CPU", minimum=1),
     Parameter("bundles", (), "folders of SAE bundles; empty = every bundle beside the policy"),
@@ -227,14 +230,16 @@ def _policy(values: Mapping[str, Value]) -> NodeSpec:
 
 
 def _random_policy(values: Mapping[str, Value]) -> NodeSpec:
+    module = "vla_sae_ros.nodes.policy.rehearsal_policy_node"
     return NodeSpec(
         "policy",
         "rehearsal_policy_node",
-        "vla_sae_ros.nodes.policy.rehearsal_policy_node",
+        module,
         {"contract": _contract(values), "threads": values["threads"]} | pooled_for_monitor(values),
         on_exit="restart",
         ready=SERVING,
         environment=True,
+        python=own_python(values, module),
     )
 
 

@@ -25,6 +25,7 @@ from vla_sae_ros.core.picture_record import (
 )
 from vla_sae_ros.resources import share_folder
 from vla_sae_ros.systems.arguments import values_of
+from vla_sae_ros.systems.pythons import POLICY_PYTHON, python_of_node
 
 OnExit = Literal["shutdown", "restart", "ignore"]
 
@@ -60,6 +61,8 @@ class NodeSpec:
     """A ROS parameter file; what it says counts over `parameters`."""
     environment: bool = False
     """It imports packages that a ROS installation does not have: PyTorch, lerobot, MuJoCo."""
+    python: str = ""
+    """Path of its own Python; empty: that of the other nodes."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,7 @@ SIMULATION_ARGUMENTS = (
         choices=("torch", "onnx"),
     ),
     COMPILE,
+    POLICY_PYTHON,
     Parameter("device", "cpu", "device of the policy, e.g. cpu or cuda:0"),
     Parameter("threads", 1, "threads the policy computes with on a CPU", minimum=1),
     Parameter("record", False, "record a bag from the start"),
@@ -278,7 +282,7 @@ def _monitor_spec(values: Mapping[str, Value]) -> NodeSpec:
 
 
 def policy_spec(policy: Path, bundles: tuple[str, ...], values: Mapping[str, Value]) -> NodeSpec:
-    """Return the policy node."""
+    """Return the policy node; raises ConfigurationError when its own Python cannot run it."""
     parameters: dict[str, Value] = {"policy": str(policy)}
     parameters |= {name: values[name] for name in ("backend", "compile", "device", "threads")}
     if values["map"]:
@@ -296,7 +300,14 @@ def policy_spec(policy: Path, bundles: tuple[str, ...], values: Mapping[str, Val
         on_exit="restart",
         ready=SERVING,
         environment=True,
+        python=own_python(values, module),
     )
+
+
+def own_python(values: Mapping[str, Value], module: str) -> str:
+    """Return the policy node's own Python, empty without one; raises ConfigurationError."""
+    given = str(values[POLICY_PYTHON.name])
+    return python_of_node(given, module) if given else ""
 
 
 def _bridge_node(values: Mapping[str, Value]) -> NodeSpec:
