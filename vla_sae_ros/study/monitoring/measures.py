@@ -140,8 +140,10 @@ def auroc_over_time(successes: Sequence[Watched], failing: Sequence[Watched], ra
     overall, within, pairs = [], [], []
     for column in peaks.T:
         there = ~np.isnan(column)
-        overall.append(_auroc(column[there], failed[there], np.zeros(there.sum(), np.int64))[0])
-        inside, count = _auroc(column[there], failed[there], tasks[there])
+        overall.append(
+            grouped_auroc(column[there], failed[there], np.zeros(there.sum(), np.int64))[0]
+        )
+        inside, count = grouped_auroc(column[there], failed[there], tasks[there])
         within.append(inside)
         pairs.append(count)
     return Auroc(steps / rate, np.array(overall), np.array(within), np.array(pairs, np.int64))
@@ -156,7 +158,7 @@ def _at(watched: Watched, steps: np.ndarray) -> Floats:
     return np.where((place >= 0) & (steps <= own[-1]), watched.peaks[place], np.nan)
 
 
-def _auroc(values: Floats, failed: np.ndarray, group: np.ndarray) -> tuple[float, int]:
+def grouped_auroc(values: Floats, failed: np.ndarray, group: np.ndarray) -> tuple[float, int]:
     """Return the share of pairs in one group in which the failing one is larger, and their number.
 
     Ties count half. NaN with fewer than FEWEST of a kind that has a partner.

@@ -119,6 +119,33 @@ def test_necessity_projects_out_the_most_general_features_and_draws_others() -> 
     assert {one.mode for one in changes} == {"project_out"}
 
 
+def test_necessity_draws_several_sets_of_a_kind_that_share_no_feature() -> None:
+    kinds = ["random_memorized", "random_any"]
+    plan = plan_of(
+        protocols=["P3"], necessity={"site": SITE, "features": 2, "kinds": kinds, "draws": 3}
+    )
+    assert {arm for _, arm in plan.counts()} == {"none", *kinds}
+    for kind in kinds:
+        sets = {run.arms[0].features for run in arms_of(plan, kind)}
+        assert len(sets) == 3 and len({one for each in sets for one in each}) == 6
+    drawn = {one for run in arms_of(plan, "random_any") for one in run.arms[0].features}
+    assert {one % 2 for one in drawn} == {0, 1} and SILENT not in drawn
+    with pytest.raises(ConfigurationError, match=r"kinds.*random_alive"):
+        plan_of(protocols=["P3"], necessity={"site": SITE, "kinds": ["random_alive"]})
+
+
+def test_necessity_of_chosen_features_draws_as_many_others() -> None:
+    wanted = {"site": SITE, "kinds": ["chosen", "random_any"], "ids": [1, 4, 6], "draws": 2}
+    plan = plan_of(protocols=["P3"], necessity=wanted)
+    (own,) = {run.arms[0].features for run in arms_of(plan, "chosen")}
+    others = {run.arms[0].features for run in arms_of(plan, "random_any")}
+    assert own == (1, 4, 6) and len(others) == 2
+    assert all(len(one) == 3 and not set(one) & set(own) for one in others)
+    for ids in ([], [1, 1], [999]):
+        with pytest.raises(ConfigurationError, match=r"chosen|0 to"):
+            plan_of(protocols=["P3"], necessity=wanted | {"ids": ids})
+
+
 def test_open_loop_looks_at_observations_of_plain_rollouts_and_has_no_windows() -> None:
     plan = plan_of(
         protocols=["P1", "P5"],

@@ -17,7 +17,13 @@ from vla_sae_ros.study.experiment.design.choice import (
 )
 from vla_sae_ros.study.experiment.design.settings import Change, InjectedStream, Pair
 from vla_sae_ros.study.experiment.design.study_file import Study
-from vla_sae_ros.study.experiment.design.study_parts import WHOLE_EPISODE, Changes, Window
+from vla_sae_ros.study.experiment.design.study_parts import (
+    WHOLE_EPISODE,
+    Changes,
+    Features,
+    Necessity,
+    Window,
+)
 
 
 @dataclass(frozen=True)
@@ -194,19 +200,36 @@ def injection_arms(study: Study, donors: Sequence[Sequence[Pair]]) -> Iterator[A
 
 
 def necessity_arms(study: Study, bundles: Mapping[str, SaeBundle]) -> Iterator[Arm]:
-    """Yield the arms of P3: nothing, and three kinds of features projected out together."""
-    assert study.necessity is not None  # the study was checked
-    site, count = study.necessity.site, study.necessity.features
-    bundle, seed = bundles[site], study.controls.seed
-    top = top_general(bundle, count)
+    """Yield the arms of P3: nothing, and sets of features projected out together."""
+    wanted = study.necessity
+    assert wanted is not None  # the study was checked
     yield Arm("P3", "none")
-    for arm, features in (
-        ("top_general", top),
-        ("random_general", random_of_class(bundle, "general", count, seed, top)),
-        ("random_memorized", random_of_class(bundle, "memorized", count, seed)),
-    ):
-        changes = tuple(Change(site, f"row:{one}", -1, "project_out", "", 0.0) for one in features)
-        yield Arm("P3", arm, changes, features, window=study.windows[0])
+    for kind in wanted.kinds:
+        size = len(wanted.ids) or wanted.features
+        features = _to_remove(kind, wanted, bundles[wanted.site], size, study.controls.seed)
+        for first in range(0, len(features), size):
+            yield _removed(study, kind, features[first : first + size])
+
+
+def _to_remove(
+    kind: str, wanted: Necessity, bundle: SaeBundle, size: int, seed: int
+) -> tuple[int, ...]:
+    """Return the features of all sets of a kind."""
+    if kind == "chosen":
+        return tuple(chosen(Features(wanted.site, wanted.ids), bundle, seed))
+    top = top_general(bundle, size) if "top_general" in wanted.kinds else ()
+    if kind == "top_general":
+        return top
+    name = kind.removeprefix("random_")
+    without = (*wanted.ids, *(top if name == "general" else ()))
+    return random_of_class(bundle, name, size * wanted.draws, seed, without)
+
+
+def _removed(study: Study, kind: str, features: tuple[int, ...]) -> Arm:
+    assert study.necessity is not None  # the study was checked
+    site = study.necessity.site
+    changes = tuple(Change(site, f"row:{one}", -1, "project_out", "", 0.0) for one in features)
+    return Arm("P3", kind, changes, features, window=study.windows[0])
 
 
 def layer_arms(study: Study, sites: tuple[str, ...]) -> Iterator[Arm]:

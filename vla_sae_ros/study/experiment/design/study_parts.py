@@ -14,6 +14,7 @@ from vla_sae_ros.study.experiment.records.table import ARMS
 MODES = ("add", "clamp", "scale", "project_out")
 UNITS = ("residual_norm", "observed_max")
 EVENTS = ("start", "grasp", "close")
+NECESSITY_KINDS = ("top_general", "random_general", "random_memorized", "random_any", "chosen")
 LARGEST = 20.0
 
 
@@ -215,13 +216,25 @@ class InjectionArms:
 
 @dataclass(frozen=True)
 class Necessity:
-    """P3: so many features of the site are projected out together, in each of the three classes."""
+    """P3: so many features of the site are projected out together.
+
+    kinds: which sets there are. draws: how many sets of each random kind; no two share a feature.
+    ids: the set of the kind "chosen"; random ones have as many, and none of these.
+    """
 
     site: str
     features: int = 4
+    ids: tuple[int, ...] = ()
+    kinds: tuple[str, ...] = ("top_general", "random_general", "random_memorized")
+    draws: int = 1
 
     def __post_init__(self) -> None:
         at_least("necessity.features", self.features, 1)
+        at_least("necessity.draws", self.draws, 1)
+        for kind in self.kinds or ("",):
+            one_of("necessity.kinds", kind, NECESSITY_KINDS)
+        if bool(self.ids) != ("chosen" in self.kinds) or len(set(self.ids)) != len(self.ids):
+            refuse("necessity.ids", self.ids, "each once, with the kind chosen and only with it")
 
 
 @dataclass(frozen=True)

@@ -52,9 +52,11 @@ ARMS = (
     "prompt",  # no hook, another instruction
     "noise",  # no hook, another seed of the policy's noise: baseline against baseline
     "injection",  # another episode's residual stream at a site in the place of its own
-    "top_general",  # P3: several features projected out at once, as are the next two
+    "top_general",  # P3: several features projected out at once, as are the next four
     "random_general",
     "random_memorized",
+    "random_any",  # of any class, if they are not dead
+    "chosen",  # those that the study names
 )
 
 

@@ -115,6 +115,8 @@ def say_arm(row: Row) -> str:
         "top_general": "top general features removed",
         "random_general": "random general features removed",
         "random_memorized": "random memorized features removed",
+        "random_any": "random features of any class removed",
+        "chosen": "chosen features removed",
     }
     if row.arm in plain:
         return plain[row.arm]

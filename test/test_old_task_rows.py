@@ -1,0 +1,84 @@
+"""The causal test of an old task's features: what counts as right, and the comparisons."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from vla_sae_ros.core.errors import RecordingError
+
+TOOL = Path(__file__).parents[1] / "tools" / "old_task_rows.py"
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("old_task_rows", TOOL)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["old_task_rows"] = module  # its dataclasses look themselves up
+    spec.loader.exec_module(module)
+    return module
+
+
+class Motion:
+    """A trajectory of which only the grasps are known."""
+
+    object_names = np.array(["butter_1", "basket_1"])
+
+    def __init__(self, grasped: list[list[bool]]) -> None:
+        self.grasped = np.array(grasped)
+
+
+def test_the_first_object_between_the_fingers_counts(tool: ModuleType) -> None:
+    nothing, first, second = [False, False], [True, False], [False, True]
+    assert tool.first_grasped(Motion([nothing, second, first])) == "basket_1"
+    assert tool.first_grasped(Motion([nothing, first, second])) == "butter_1"
+    assert tool.first_grasped(Motion([nothing, nothing])) == ""
+
+
+def test_the_features_of_one_task_are_found_and_shared_or_rare_ones_are_not(
+    tool: ModuleType,
+) -> None:
+    own, others = np.zeros((4, 5)), np.zeros((2, 5))
+    own[:, 0], others[:, 0] = 1.0, 0.9  # in every task
+    own[:, 1], others[0, 1] = 0.8, 0.1  # of this task
+    own[:1, 2] = 9.0  # in one of its episodes only
+    others[1, 3] = 1.0  # of another task
+    own[:, 4] = 0.5  # of this task alone
+    assert tool.most_specific(own, others) == [4, 1, 0]
+
+
+def planted(chosen: float, pairs: int = 40) -> dict[str, dict[str, np.ndarray]]:
+    """Return outcomes of three sets in each pair, right with this probability when chosen."""
+    draw = np.random.default_rng(0)
+    rates = {"chosen": chosen, "random_any": 0.3, "random_general": 0.3}
+    found = {
+        kind: {str(pair): (draw.random(3) < rate).astype(float) for pair in range(pairs)}
+        for kind, rate in rates.items()
+    }
+    return found | {"none": {str(pair): np.array([0.0]) for pair in range(pairs)}}
+
+
+def test_a_planted_difference_is_found_and_none_where_there_is_none(tool: ModuleType) -> None:
+    helpful = planted(0.8)
+    for one in tool.compare(helpful, tool.whole_pairs(helpful)):
+        assert one.low > 0.2 and one.p < 0.001 and one.pairs == 40
+    same = planted(0.3)
+    for one in tool.compare(same, tool.whole_pairs(same)):
+        assert one.low < 0 < one.high and one.p > 0.05
+
+
+def test_pairs_that_lack_rollouts_are_left_out_and_a_missing_kind_is_named(
+    tool: ModuleType,
+) -> None:
+    found = planted(0.5)
+    found["random_any"]["3"] = found["random_any"]["3"][:2]
+    assert "3" not in tool.whole_pairs(found) and len(tool.whole_pairs(found)) == 39
+    del found["random_general"]
+    with pytest.raises(RecordingError, match=r"random_general.*vla-sae evaluate"):
+        tool.whole_pairs(found)
