@@ -164,10 +164,13 @@ def test_a_policy_that_the_hub_s_cache_holds_is_loaded_by_its_name(
 
 
 @pytest.mark.parametrize("family", ["pi0", "pi05"])
-def test_a_saved_pi_policy_loads_with_its_processors(family: str, tmp_path: Path) -> None:
+def test_a_saved_pi_policy_loads_with_its_processors_and_without_a_warning(
+    family: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     policy = build_tiny_pi(family, seed=3)
     save_tiny_pi(policy, PiSize(), statistics(), tmp_path)
     loaded = load_policy(tmp_path)
+    assert "Vision embedding" not in caplog.text
     assert loaded.name.startswith(f"{family} from ")
     batch = loaded.preprocessor(frame())
     assert 0 < int(batch["observation.language.attention_mask"].sum()) < PiSize().language

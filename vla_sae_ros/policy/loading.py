@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,9 @@ FOLDER_FIELDS = ("vlm_model_name", "tokenizer_name", "text_tokenizer_name")
 TOKENIZER_FILE = "tokenizer.json"
 NOT_LOADED = "Could not load state dict"
 """What lerobot's pi classes print, where others raise, before they go on with random weights."""
+USUAL = "Vision embedding key might need handling"
+"""What they warn of at every load before they take the key as it is. A key that does not fit is an
+error of its own."""
 _log = logging.getLogger(__name__)
 
 
@@ -126,13 +130,29 @@ def _content_id(folder: Path) -> str:
 def _load_weights(policy_type: str, folder: Path, config: PreTrainedConfig) -> PreTrainedPolicy:
     refuse_quantised(folder / WEIGHTS)
     said = io.StringIO()
-    with family_of(policy_type).as_saved(policy_type, folder), redirect_stdout(said):
+    saved = family_of(policy_type).as_saved(policy_type, folder)
+    with saved, redirect_stdout(said), _without_the_usual():
         policy: PreTrainedPolicy = get_policy_class(policy_type).from_pretrained(
             folder, config=config, strict=True
         )
     if NOT_LOADED in said.getvalue():
         raise RuntimeError(said.getvalue().partition(NOT_LOADED)[2].lstrip(": ").strip())
     return policy
+
+
+@contextmanager
+def _without_the_usual() -> Iterator[None]:
+    """Leave out the warnings of every load; lerobot logs them with the root logger."""
+
+    def is_news(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith(USUAL)
+
+    root = logging.getLogger()
+    root.addFilter(is_news)
+    try:
+        yield
+    finally:
+        root.removeFilter(is_news)
 
 
 def _not_loaded(policy_type: str, name: str, error: Exception) -> ConfigurationError:

@@ -61,3 +61,12 @@ class EnvelopeState:
     """So far."""
     sag: str = ""
     """In words, how far the arm hangs below a target that rests; empty: it does not."""
+    next_step: str = ""
+    """What a person does about a stop, as sentences; empty: nothing is to be done."""
+
+    @property
+    def said(self) -> str:
+        """Return what stopped the arm: its short name, and the same in words; empty: nothing."""
+        if self.reason is None:
+            return ""
+        return f"{self.reason}: {self.detail}" if self.detail else str(self.reason)

@@ -38,6 +38,8 @@ CAMERA_ARGUMENTS = dict(zip(CAMERAS, ("exterior_1", "exterior_2", "wrist"), stri
 OWN_JOINTS = (("joint_states", "arm/joint_states"),)
 """The bridge's joint states carry the contract's names; a lab's own stand on /joint_states."""
 SIMULATED_HOST = "127.0.0.2"
+SIMULATED_START = 120.0
+"""[s] that a simulated robot has to start on a busy computer, before the bridge misses it."""
 RUN = f'run: vla-sae run --robot --instruction "..."; {WATCH}'
 
 _COMMON = (
@@ -217,7 +219,8 @@ def rehearsal_system(given: Mapping[str, object]) -> System:
         environment=True,
     )
     policy = _policy(values) if values["policy"] else _random_policy(values)
-    bridge = _bridge(values, {"mode": "direct", "robot_ip": host})
+    patience = {"start_patience": SIMULATED_START}
+    bridge = _bridge(values, {"mode": "direct", "robot_ip": host, **patience})
     nodes = [simulated, cameras, policy, bridge, recorder_spec(values), *watching_specs(values)]
     nodes = with_params_file(nodes, values)
     return System("droid-sim", tuple(nodes), namespace_of(values), RUN)

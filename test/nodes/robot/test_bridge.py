@@ -162,7 +162,9 @@ def test_a_policy_that_is_gone_stops_the_arm_with_its_reason(bench):
     robot.answer = lambda request: []
     answer = answer_of(handle.get_result_async())
     assert "stale_command" in answer.result.message
-    assert "policy has not answered" in answer.result.message
+    assert "policy has not answered for 0.5 s" in answer.result.message
+    assert "--time-scale 0.5" in answer.result.message, "what to do about it"
+    robot.until(lambda: "--time-scale 0.5" in robot.robot[-1].detail)
     held = [each for each in robot.executed if each.held]
     assert held, "it held still before it gave up"
     assert not np.array(held[-1].action).any()

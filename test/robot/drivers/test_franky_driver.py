@@ -217,8 +217,9 @@ def test_a_robot_whose_state_stands_still_for_seconds_is_gone(
 
 def test_the_hand_of_a_robot_that_is_switched_on_after_us_is_found(on_thread: OwnThread) -> None:
     driver = FrankyDriver(loopback(3), SETTINGS)
-    assert driver._hand is not None
-    eventually(lambda: driver._hand.failed)
+    with pytest.raises(RobotUnreachable):
+        on_thread(driver.connect)
+    assert driver._hand is None, "without an arm nobody looks for its hand, or says that it fails"
     with strict_robot(3):
         on_thread(driver.connect)
         eventually(lambda: not np.isnan(on_thread(driver.read).opening))

@@ -164,8 +164,7 @@ class RobotAdmission:
         if owner and alive != [owner]:
             raise EnableRefused(f"The arm is enabled by {owner!r}, which must disable it first.")
         if len(alive) > 1 and state.status is Status.STOPPED:
-            why = f"{state.reason}: {state.detail}"
-            raise EnableRefused(REFUSALS[State.STOPPED, Kind.ENABLE].format(reason=why))
+            raise EnableRefused(REFUSALS[State.STOPPED, Kind.ENABLE].format(reason=state.said))
         if len(alive) > 1:
             raise EnableRefused(said_several(alive))
         return alive[0]

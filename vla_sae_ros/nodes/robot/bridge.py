@@ -31,6 +31,7 @@ from vla_sae_ros.nodes.episode.server import EpisodeServer
 from vla_sae_ros.nodes.robot.admission import RobotAdmission
 from vla_sae_ros.nodes.robot.episode import EpisodeSource
 from vla_sae_ros.nodes.robot.messages import to_diagnostic
+from vla_sae_ros.nodes.robot.missing_robot import MissingRobot
 from vla_sae_ros.nodes.robot.parameters import RobotBridgeParameters, pacing, with_contract
 from vla_sae_ros.nodes.robot.publisher import RobotPublisher
 from vla_sae_ros.nodes.robot.run import RobotRun
@@ -41,7 +42,8 @@ from vla_sae_ros.robot.driver import Driver
 from vla_sae_ros.robot.droid import DroidActions
 from vla_sae_ros.robot.envelope.envelope import SafetyEnvelope
 from vla_sae_ros.robot.loop.audit import AuditLog
-from vla_sae_ros.robot.loop.loop import NO_ROBOT, ControlLoop
+from vla_sae_ros.robot.loop.loop import ControlLoop
+from vla_sae_ros.robot.next_steps import THEN, with_next_step
 from vla_sae_ros.robot.person_actions import PersonActions
 from vla_sae_ros.robot.reasons import Status
 from vla_sae_ros.robot.report import Report
@@ -91,7 +93,8 @@ class RobotBridge(Node):
         self._last_refusal = ""
         self._stops = 0
         self._said: Status | None = None
-        self._missing = ""
+        warn = self.get_logger().warning
+        self._missing = MissingRobot(values.start_patience, time.monotonic, warn)
         self._person = PersonInput(person_limits(values), settings.joints, time.monotonic)
         self._loop = self._make_loop(make_driver, settings, space)
         self._person_topics = PersonTopics(
@@ -147,7 +150,7 @@ class RobotBridge(Node):
     def _told(self, report: Report) -> None:
         """Take in what the control loop did; on the thread of its sinks."""
         self._output.report(report)
-        self._say_missing(report.event)
+        self._missing.note(report.event)
         stamp_ns = 0
         if report.reading is not None and report.outcome is not None and report.outcome.tick >= 0:
             stamp_ns = self._output.reading(report.reading)
@@ -158,32 +161,28 @@ class RobotBridge(Node):
         envelope = self._loop.state().envelope  # the report may be from before an enable
         self._say_status(envelope.status)
         if envelope.status is Status.STOPPED:
-            self._stopped(envelope.stops, f"{envelope.reason}: {envelope.detail}")
+            self._stopped(envelope.stops, envelope.said, envelope.next_step)
         elif envelope.status is not Status.ENABLED:
             self._end(f"the arm is {envelope.status.name.lower()}")
         elif self._run is not None and self._run.over:
             self._end("")
-
-    def _say_missing(self, event: str) -> None:
-        """Say why there is no robot, once per reason."""
-        if event.startswith(NO_ROBOT) and event != self._missing:
-            self._missing = event
-            self.get_logger().warning(event)
 
     def _say_status(self, status: Status) -> None:
         if status is not self._said:
             self._said = status
             self.get_logger().info(f"the arm is {status.name.lower()}")
 
-    def _stopped(self, stops: int, why: str) -> None:
+    def _stopped(self, stops: int, why: str, next_step: str) -> None:
         """End the episode after a latched stop, and let steering go back to neutral, once."""
         if self._source.lost_policy:
-            why += "; the policy has not answered in time"
-        self._end(f"stopped, {why}")
+            timeout = self._source.policy_timeout
+            why += f"; the policy has not answered for {timeout:g} s (policy_timeout)"
+        next_step = f"{next_step} {THEN}".strip()
+        self._end(f"stopped, {why}", next_step=next_step)
         if stops == self._stops:
             return
         self._stops = stops
-        self.get_logger().error(f"STOPPED: {why}")
+        self.get_logger().error(f"STOPPED: {with_next_step(why, next_step)}")
         if self._reset_steering.service_is_ready():
             self._reset_steering.call_async(Trigger.Request())
 
@@ -199,14 +198,14 @@ class RobotBridge(Node):
     def _held(self) -> None:
         self._end("motion was disabled", canceled=True)
 
-    def _end(self, why: str, canceled: bool = False) -> None:
+    def _end(self, why: str, canceled: bool = False, next_step: str = "") -> None:
         """End the episode that runs: chunks are thrown away. Empty `why`: at its step limit."""
         with self._lock:
             run, self._run = self._run, None
             self._source.end()
             if run is None:
                 return
-            result = run.finish(why, canceled)
+            result = run.finish(why, canceled, next_step)
             self._output.progress(result.progress)
             if self._finished is not None:
                 self._finished.set_result(result)
@@ -259,10 +258,12 @@ class RobotBridge(Node):
             )
         envelope = self._loop.state().envelope
         if envelope.status is not Status.ENABLED:
+            state = f"The arm is {envelope.status.name.lower()}"
+            if envelope.reason is not None:
+                stopped = with_next_step(f"{state} ({envelope.said})", envelope.next_step)
+                raise ConfigurationError(f"{stopped} {THEN} Then enable it.")
             raise ConfigurationError(
-                f"The arm is {envelope.status.name.lower()}"
-                f"{f' ({envelope.reason}: {envelope.detail})' if envelope.reason else ''}. "
-                "Enable it first (bridge/enable); after a stop, recover before that."
+                f"{state}. Enable it first (panel), or use vla-sae run --robot, which enables it."
             )
         return EpisodeGoal(
             episode_id=f"robot-{uuid.uuid4().hex[:8]}",

@@ -15,6 +15,7 @@ from vla_sae_ros.core.commander import Commander
 from vla_sae_ros.msg import RobotCommand, RobotState
 from vla_sae_ros.robot.driver import Joints, RobotReading
 from vla_sae_ros.robot.kinematics import FrankaKinematics
+from vla_sae_ros.robot.next_steps import with_next_step
 from vla_sae_ros.robot.outcome import TickOutcome
 from vla_sae_ros.robot.reasons import Status
 from vla_sae_ros.robot.report import LoopState
@@ -38,7 +39,7 @@ def to_robot_state(state: LoopState, stamp_ns: int) -> RobotState:
         header=to_header(stamp_ns),
         status=int(envelope.status),
         reason=envelope.reason or "",
-        detail=envelope.detail,
+        detail=with_next_step(envelope.detail, envelope.next_step),
         steering_revision=envelope.steering_revision,
         driver=state.driver,
         robot=state.robot,
@@ -117,7 +118,7 @@ def to_diagnostic(state: LoopState, names: str, values: dict[str, object]) -> Di
     }
     words = envelope.status.name.lower()
     if envelope.reason is not None:
-        words += f", {envelope.reason}: {envelope.detail}"
+        words += f", {with_next_step(envelope.said, envelope.next_step)}"
     if envelope.sag:
         words += f"; {envelope.sag}"
     level = LEVELS[envelope.status]

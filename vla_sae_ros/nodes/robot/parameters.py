@@ -32,6 +32,14 @@ class RobotBridgeParameters(PersonParameters):
         choices=("direct", "ros2_control", "simulated"),
     )
     robot_ip: str = parameter("", "mode direct: the robot's address")
+    start_patience: float = parameter(
+        0.0,
+        "time after the start in which a robot that does not answer is not warned of; for a "
+        "simulated robot that starts together with this node",
+        unit="s",
+        minimum=0.0,
+        maximum=600.0,
+    )
     control: str = parameter(
         "joint_impedance",
         "mode direct: how the arm follows its targets; joint impedance is DROID's",

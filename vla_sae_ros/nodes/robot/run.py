@@ -21,6 +21,7 @@ from vla_sae_ros.nodes.episode.episode import (
     Told,
 )
 from vla_sae_ros.nodes.robot.episode import OUTSIDE, EpisodeTick
+from vla_sae_ros.robot.next_steps import with_next_step
 from vla_sae_ros.robot.outcome import TickOutcome
 
 
@@ -91,14 +92,18 @@ class RobotRun:
         self._counts.dropped_chunks = count
         self._counts.last_refusal = refusal if count else ""
 
-    def finish(self, why: str, canceled: bool = False) -> EpisodeResult:
-        """End the episode; empty `why`: at its step limit, which is no failure of anything."""
+    def finish(self, why: str, canceled: bool = False, next_step: str = "") -> EpisodeResult:
+        """End the episode; empty `why`: at its step limit, which is no failure of anything.
+
+        Args:
+            next_step: what a person does about it, as sentences.
+        """
         if not why:
             self._status = EpisodeStatus.FAILED
             self._detail = f"the step limit of {self._goal.max_steps} is reached"
         else:
             self._status = EpisodeStatus.CANCELED if canceled else EpisodeStatus.ERROR
-            self._detail = f"{why}, at step {self._step}"
+            self._detail = with_next_step(f"{why}, at step {self._step}", next_step)
         return EpisodeResult(self.progress, self._hash.hexdigest())
 
     @property

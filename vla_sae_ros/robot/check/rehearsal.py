@@ -14,6 +14,7 @@ from vla_sae_ros.robot.driver import Driver, Joints, RobotError, RobotReading
 from vla_sae_ros.robot.envelope.envelope import SafetyEnvelope
 from vla_sae_ros.robot.loop.cycle import ControlCycle
 from vla_sae_ros.robot.loop.pacing import Pacer
+from vla_sae_ros.robot.next_steps import with_next_step
 from vla_sae_ros.robot.reasons import Status, Stop
 from vla_sae_ros.robot.settings import RobotSettings
 
@@ -148,4 +149,6 @@ class Rehearsal:
     def _raise_when_stopped(self, expected: bool) -> None:
         state = self._envelope.state()
         if state.status is Status.STOPPED and not expected:
-            raise CheckStopped(f"The arm was stopped: {state.reason}, {state.detail}")
+            raise CheckStopped(
+                with_next_step(f"The arm was stopped: {state.said}", state.next_step)
+            )

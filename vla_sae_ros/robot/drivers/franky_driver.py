@@ -89,7 +89,9 @@ class FrankyDriver:
         self._clock = clock
         self._robot: franky.Robot | None = None
         self._mode: FollowMode = MODES[mode](settings)
-        self._hand = GripperThread(FrankyGripper(host)) if with_hand else None
+        self._with_hand = with_hand
+        self._hand: GripperThread | None = None
+        """From the first connection on: without an arm there is no hand either."""
         self._following = False
         self._robot_time = -1
         self._stamp = -float("inf")
@@ -112,6 +114,8 @@ class FrankyDriver:
             self._prepare(robot)
             if attempt == self._attempt:
                 self._robot = robot
+                if self._with_hand and self._hand is None:
+                    self._hand = GripperThread(FrankyGripper(self._host))
         except franky.IncompatibleVersionException as error:
             raise OtherSystem(f"{_said(error)} {OTHER_SYSTEM}") from _bare(error)
         except (franky.Exception, RuntimeError) as error:
@@ -220,6 +224,7 @@ class FrankyDriver:
 
     def close(self) -> None:
         """Stop and disconnect."""
+        self._attempt += 1  # one that still runs is void
         self.stop()
         if self._robot is not None:
             self._wait_for_rest()

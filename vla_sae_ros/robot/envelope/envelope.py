@@ -21,6 +21,7 @@ from vla_sae_ros.robot.envelope.reading_guard import Problem, fault_of, problem_
 from vla_sae_ros.robot.envelope.shaping import Shaping
 from vla_sae_ros.robot.machine.events import Action, Event, Kind, Verdict
 from vla_sae_ros.robot.machine.states import State
+from vla_sae_ros.robot.next_steps import NEXT_STEPS
 from vla_sae_ros.robot.outcome import EnvelopeState, TickOutcome
 from vla_sae_ros.robot.reasons import Limit, Refused, Status, Stop
 from vla_sae_ros.robot.settings import RobotSettings
@@ -208,6 +209,7 @@ class SafetyEnvelope:
             self.taken_over,
             count["takeovers"],
             self._measured.sag,
+            self._next_step(),
         )
 
     def _detail(self) -> str:
@@ -217,6 +219,12 @@ class SafetyEnvelope:
             return f"{memory.detail}; recovering"
         offline = memory.state is State.OFFLINE
         return memory.detail or (self._admission.offline_words if offline else "")
+
+    def _next_step(self) -> str:
+        memory = self._admission.memory
+        if memory.reason is None or memory.state is State.RECOVERING:
+            return ""
+        return NEXT_STEPS[memory.reason]
 
     def watch(self, reading: RobotReading | None) -> TickOutcome | None:
         """Look at the robot between ticks; a TickOutcome when that latched a stop."""

@@ -23,6 +23,7 @@ from vla_sae_ros.robot.loop.realtime import become_realtime
 from vla_sae_ros.robot.loop.sinks import Sink, SinkThread
 from vla_sae_ros.robot.loop.stopper import Stopper
 from vla_sae_ros.robot.machine.events import Action, Event, Kind, Verdict
+from vla_sae_ros.robot.next_steps import NEXT_STEPS
 from vla_sae_ros.robot.outcome import EnvelopeState, TickOutcome
 from vla_sae_ros.robot.reasons import Status, Stop
 from vla_sae_ros.robot.report import LoopState, Report
@@ -226,7 +227,12 @@ class ControlLoop:
         if self._inbox.last_stop <= self._envelope.last_stop or state.reason is not None:
             return state
         return replace(
-            state, status=Status.STOPPED, reason=Stop.OPERATOR_STOP, owner="", lease_left=0.0
+            state,
+            status=Status.STOPPED,
+            reason=Stop.OPERATOR_STOP,
+            next_step=NEXT_STEPS[Stop.OPERATOR_STOP],
+            owner="",
+            lease_left=0.0,
         )
 
     def _run(self) -> None:
