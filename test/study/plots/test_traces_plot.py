@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from vla_sae_ros.bags.episode_trace import Annotation, Series
+from vla_sae_ros.bags.episode_trace import Annotation, EpisodeTrace, Series
 from vla_sae_ros.bags.reading import Bag, read_bag
 from vla_sae_ros.cli import main
 from vla_sae_ros.study.plots import colours
@@ -67,6 +68,41 @@ def test_events_of_one_kind_and_step_share_a_mark_and_remarks_are_told_apart(bag
         (12, "“look here” me", True),
         (30, "released backbone.1 #7", False),
     ]
+
+
+def changed(trace: EpisodeTrace, **columns: Any) -> EpisodeTrace:
+    """Return the trace with other columns in its one stream of features."""
+    stream = replace(trace.features["backbone.1"], **columns)
+    return replace(trace, features={"backbone.1": stream})
+
+
+def marked(trace: EpisodeTrace) -> list[tuple[int, str]]:
+    return [(mark.step, mark.text) for mark in marks_of(trace) if not mark.by_person]
+
+
+def test_an_event_stands_at_the_first_observation_that_was_inferred_with_it(bag: Bag) -> None:
+    trace = bag.episodes[1]  # inferences at 0, 5, 10 ...; edited from 10 to 30
+    revisions = np.select([trace.features["backbone.1"].step < 10], [3], 4).astype(np.uint64)
+    asked = [replace(note, step=6, revision=4) for note in trace.notes if note.kind == "SET"]
+    assert marked(replace(changed(trace, revision=revisions), notes=tuple(asked))) == [
+        (10, "set backbone.1 #7"),
+        (30, "edit ends backbone.1 #7"),
+    ]
+
+
+def test_what_was_set_before_the_episode_is_marked_where_it_acts(bag: Bag) -> None:
+    assert marked(replace(bag.episodes[1], notes=())) == [
+        (10, "edit acts backbone.1 #7"),
+        (30, "edit ends backbone.1 #7"),
+    ]
+
+
+def test_what_is_reset_after_the_last_inference_has_no_mark(bag: Bag) -> None:
+    trace = bag.episodes[1]
+    late = replace(trace.notes[0], kind="RESET", site="", step=35, revision=9)
+    assert marked(replace(trace, notes=(*trace.notes, late))) == marked(trace)
+    bare = replace(trace, features={}, notes=(late,))
+    assert marked(bare) == [(35, "reset")], "a bag without inferences tells no more than the event"
 
 
 def test_speed_is_that_of_the_recorded_positions(bag: Bag) -> None:
