@@ -39,6 +39,7 @@ from vla_sae_ros.panel.state.values import (
     RobotView,
     TakeoverView,
 )
+from vla_sae_ros.panel.table import feature_table
 from vla_sae_ros.panel.table.delegates import x_of
 from vla_sae_ros.panel.table.table_columns import Column
 from vla_sae_ros.panel.table.table_model import Filter
@@ -497,6 +498,41 @@ def test_the_rows_are_sorted_once_before_the_pointer_holds_them(
     panel.tick()
     assert first() == ("expert.0", 2)
     assert "held under the pointer" in panel.tools.count_label.text()
+
+
+def test_the_last_values_are_sorted_although_nothing_comes_after_them(
+    panel, client, make_activations
+) -> None:
+    first = lambda: panel.store.columns.name_of(int(panel.model.order[0]))  # noqa: E731
+    client.incoming.activations.put(make_activations("expert.0", {2: (9.0, 9.0)}))
+    panel.tick()
+    assert first() == ("expert.0", 2)
+    panel._next_sort = float("inf")  # it was sorted a moment ago
+    client.incoming.activations.put(make_activations("expert.0", {1: (9.0, 9.0)}, inference=2))
+    panel.tick()
+    assert first() == ("expert.0", 2)
+    panel._next_sort = 0.0
+    panel.tick()
+    assert first() == ("expert.0", 1)
+
+
+def test_a_pointer_that_nobody_moved_holds_no_order(
+    panel, client, make_activations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = [QPoint(200, 300)]
+    monkeypatch.setattr(feature_table.QCursor, "pos", lambda: where[0])
+    client.incoming.activations.put(make_activations("expert.0", {2: (9.0, 9.0)}))
+
+    def held() -> bool:
+        panel.tick()
+        return "held under the pointer" in panel.tools.count_label.text()
+
+    QApplication.sendEvent(panel.table.viewport(), QEvent(QEvent.Type.Enter))
+    assert not held(), "the window has opened under it"
+    where[0] = QPoint(210, 310)
+    assert held()
+    QApplication.sendEvent(panel.table.viewport(), QEvent(QEvent.Type.Leave))
+    assert not held()
 
 
 def test_new_edits_take_mode_unit_ramp_and_lease_from_the_tools(panel, client) -> None:

@@ -13,6 +13,7 @@ import pytest
 from vla_sae_ros.bags.reading import Bag, read_bag
 from vla_sae_ros.core.errors import RecordingError
 from vla_sae_ros.study.plots import colours, mp4
+from vla_sae_ros.study.plots.episode_frame import full_bar
 from vla_sae_ros.study.plots.episode_video import SIZE, write_comparison_video
 
 
@@ -41,6 +42,12 @@ def test_the_video_is_h264_in_real_time_with_both_rollouts(bag: Bag, tmp_path: P
     # Step 15: the edited bar is orange on the right side only.
     orange = np.abs(frames[15].astype(int) - colours.rgb(colours.ORANGE)).max(axis=2) < 30
     assert orange[:, SIZE[0] // 2 :].sum() > 1000 > 10 > orange[:, : SIZE[0] // 2].sum()
+
+
+def test_no_bar_is_longer_than_its_track_not_even_that_of_an_edit(bag: Bag) -> None:
+    edited, unit = ("backbone.1", 7), 2.0
+    assert full_bar(bag.episodes, [edited], bag.catalogues) == 8.0 / unit
+    assert full_bar(bag.episodes[:1], [edited], bag.catalogues) == 1.0, "at least the maximum"
 
 
 def test_the_same_episodes_give_the_same_file(bag: Bag, tmp_path: Path) -> None:

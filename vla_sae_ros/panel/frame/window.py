@@ -64,6 +64,7 @@ class PanelWidget(QWidget):
         self.areas = Areas(self.table, views, context)
         self._layout = Layout(self.areas, self.table, self.tools, self.store, self.presets)
         self._next_sort, self._next_sparks, self._settled = 0.0, 0.0, False
+        self._unsorted = False
         self._table_had_focus = True
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self._build()
@@ -409,8 +410,10 @@ class PanelWidget(QWidget):
         for outcome in self._client.incoming.outcomes.take():
             self.editing.take_outcome(outcome)
             self.tell(outcome.text, not outcome.accepted)
-        if changes.any:
+        self._unsorted |= changes.any
+        if self._unsorted:  # also when nothing comes any more: the last values are sorted, too
             self._sort(now)
+        if changes.any:
             sparks = now >= self._next_sparks
             if sparks:
                 self._next_sparks = now + _SPARK_PERIOD
@@ -418,11 +421,16 @@ class PanelWidget(QWidget):
 
     def _sort(self, now: float) -> None:
         """Sort now and then. Under the pointer no row moves, once it has been sorted at all."""
-        held = self.table.dragging or (self._settled and self.table.under_pointer)
+        held = self.table.dragging or self._held_under_pointer
         if (now >= self._next_sort or not self._settled) and not held:
             self.model.reorder()
+            self._unsorted = False
             self._next_sort = now + _SORT_PERIOD
             self._settled = self._settled or bool(self.store.newest)
+
+    @property
+    def _held_under_pointer(self) -> bool:
+        return self._settled and self.table.under_pointer
 
     def _show_status(self, now: float) -> None:
         state = self.status.refresh(self.store, self._client, now)
@@ -432,7 +440,7 @@ class PanelWidget(QWidget):
         self.tools.redo.setEnabled(self.editing.stack.canRedo())
         columns = self.store.columns
         beyond = f", {columns.beyond} active beyond the dictionary" if columns.beyond else ""
-        held = ", order held under the pointer" if self.table.under_pointer else ""
+        held = ", order held under the pointer" if self._held_under_pointer else ""
         set_plainly(
             self.tools.count_label,
             f"{self.model.rowCount()} of {columns.size} features{beyond}{held}",

@@ -5,8 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from PyQt5.QtCore import QItemSelection, QPoint, QRectF, Qt, pyqtSignal
-from PyQt5.QtGui import QContextMenuEvent, QFontMetrics, QKeyEvent, QMouseEvent, QResizeEvent
+from PyQt5.QtCore import QEvent, QItemSelection, QPoint, QRectF, Qt, pyqtSignal
+from PyQt5.QtGui import (
+    QContextMenuEvent,
+    QCursor,
+    QFontMetrics,
+    QKeyEvent,
+    QMouseEvent,
+    QResizeEvent,
+)
 from PyQt5.QtWidgets import (
     QAbstractItemView,
     QApplication,
@@ -79,6 +86,7 @@ class FeatureTable(QTableView):
         self._pressed: tuple[int, QRectF, QPoint] | None = None  # (data row, cell, where)
         self._dragging = False
         self._nudged: tuple[int, float] | None = None
+        self._entered_at: QPoint | None = None  # None: nobody has moved the pointer into the rows
         self.features = model
         self.setModel(model)
         self._delegates = {
@@ -112,9 +120,11 @@ class FeatureTable(QTableView):
 
     @property
     def under_pointer(self) -> bool:
-        """The pointer is over the rows: none of them may move away under it."""
-        viewport = self.viewport()
-        return viewport is not None and viewport.underMouse()
+        """Somebody has moved the pointer over the rows: none of them may move away under it.
+
+        A pointer that merely lay there when the window opened points at nothing.
+        """
+        return self._entered_at is not None and QCursor.pos() != self._entered_at
 
     @property
     def current_row(self) -> int | None:
@@ -189,6 +199,15 @@ class FeatureTable(QTableView):
                 Column[saved["sort"]],
                 order.DescendingOrder if saved.get("descending") else order.AscendingOrder,
             )
+
+    @guarded(False)
+    def viewportEvent(self, event: QEvent) -> bool:
+        """Note the pointer's way in and out."""
+        if event.type() == QEvent.Type.Enter:
+            self._entered_at = QCursor.pos()
+        elif event.type() in (QEvent.Type.Leave, QEvent.Type.Hide):
+            self._entered_at = None
+        return super().viewportEvent(event)
 
     @guarded()
     def mousePressEvent(self, event: QMouseEvent) -> None:

@@ -56,17 +56,15 @@ def full_bar(
     features: Sequence[FeatureName],
     catalogues: Mapping[str, Catalogue],
 ) -> float:
-    """Return the largest natural value that any of the features reaches, at least 1.
-
-    The bar of an edit that goes further is simply full; its number says how far.
-    """
+    """Return the largest value that any of the features reaches, edited or not, at least 1."""
     largest = 1.0
     for trace in traces:
         for site, feature in features:
             stream = trace.features.get(site)
             if stream is not None and len(stream.step):
                 unit = observed_max(catalogues, (site, feature)) or 1.0
-                largest = max(largest, float(abs(stream.dense([feature])[0]).max()) / unit)
+                reached = max(float(abs(values).max()) for values in stream.dense([feature]))
+                largest = max(largest, reached / unit)
     return largest
 
 
