@@ -23,7 +23,9 @@ def parse(*words: str) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-@pytest.mark.parametrize(("given", "name"), [("/left", "/left"), ("lab/left/", "/lab/left")])
+@pytest.mark.parametrize(
+    ("given", "name"), [("/left", "/left"), ("lab/left/", "/lab/left"), ("", "/")]
+)
 def test_a_namespace_goes_to_the_panels_node(given: str, name: str) -> None:
     assert parse("--namespace", given).namespace == name
     assert app._in_namespace(name) == ["--ros-args", "-r", f"__ns:={name}"]
@@ -44,7 +46,6 @@ def test_theme_and_scale_are_options() -> None:
         ("--scale", "big"),
         ("--theme", "pink"),
         ("--namespace", "no way"),
-        ("--namespace", ""),
     ],
 )
 def test_options_out_of_range_are_refused_with_what_is_allowed(words, capsys) -> None:

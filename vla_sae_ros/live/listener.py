@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 import rclpy
 from rclpy.context import Context
-from rclpy.exceptions import InvalidNamespaceException
 from rclpy.node import Node
 
-from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.namespace import checked_namespace
 from vla_sae_ros.nodes.recorder.subscriptions import RecorderSubscriptions, Sink, wanted_topics
 from vla_sae_ros.wire.guarded_executor import GuardedExecutor
 from vla_sae_ros.wire.steady import steady_timer
@@ -32,16 +31,12 @@ class Listener:
     """
 
     def __init__(self, name: str, sink: Sink, topics: Sequence[str], namespace: str = "") -> None:
+        namespace = checked_namespace(namespace)
         self._context = Context()
         rclpy.init(context=self._context)
-        try:
-            self._node = Node(
-                f"{name}_{os.getpid()}", namespace=namespace or None, context=self._context
-            )
-        except InvalidNamespaceException as error:
-            self._context.shutdown()
-            allowed = "letters, digits and _, parts joined by /, e.g. /left"
-            raise ConfigurationError(complaint("namespace", namespace, allowed)) from error
+        self._node = Node(
+            f"{name}_{os.getpid()}", namespace=namespace or None, context=self._context
+        )
         self.prefix: str = self._node.resolve_topic_name("x")[:-1]
         self._subscriptions = RecorderSubscriptions(
             self._node, sink, wanted_topics(self._node, topics), pictures=True

@@ -6,7 +6,6 @@ import argparse
 import json
 import logging
 import os
-import re
 import signal
 import sys
 from types import TracebackType
@@ -15,6 +14,7 @@ from PyQt5.QtCore import QSettings
 from PyQt5.QtWidgets import QApplication
 
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.namespace import checked_namespace
 from vla_sae_ros.environment import check_domain
 from vla_sae_ros.panel.frame.window import PanelWidget
 from vla_sae_ros.panel.ros.ros_thread import RosThread
@@ -117,12 +117,10 @@ def _restore(widget: PanelWidget, settings: QSettings) -> None:
 
 
 def _namespace(text: str) -> str:
-    name = f"/{text.strip('/')}"
-    if text and re.fullmatch(r"(/[A-Za-z_][A-Za-z0-9_]*)+", name):
-        return name
-    raise argparse.ArgumentTypeError(
-        f"{text!r} is not a namespace; write letters, digits and _, parts joined by /, e.g. /left"
-    )
+    try:
+        return f"/{checked_namespace(text)}"
+    except ConfigurationError as refusal:
+        raise argparse.ArgumentTypeError(str(refusal)) from refusal
 
 
 def _in_namespace(name: str | None) -> list[str]:

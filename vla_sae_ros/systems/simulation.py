@@ -6,13 +6,13 @@ simulation, and what other systems have in common with it; robot_system.py has t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.namespace import checked_namespace
 from vla_sae_ros.core.on_alarm import ON_ALARM, ON_ALARM_HELP
 from vla_sae_ros.core.parameters import MAP_HELP, Parameter, Value
 from vla_sae_ros.core.picture_record import (
@@ -365,16 +365,7 @@ def recorder_spec(values: Mapping[str, Value]) -> NodeSpec:
 
 def namespace_of(values: Mapping[str, Value]) -> str:
     """Return the system's namespace; raises ConfigurationError when it is none."""
-    given = str(values["namespace"])
-    if given and not re.fullmatch(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", given, re.ASCII):
-        raise ConfigurationError(
-            complaint(
-                "argument 'namespace'",
-                given,
-                "names of letters, digits and _ that begin with no digit, joined by /",
-            )
-        )
-    return given.strip("/")
+    return checked_namespace(str(values["namespace"]), "argument 'namespace'")
 
 
 def policy_folder(given: str, backend: str) -> Path:
