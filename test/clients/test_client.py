@@ -78,7 +78,7 @@ def test_a_client_that_records_waits_for_the_recorder_too(fake_bridge: Node) -> 
     offer(fake_bridge, *POLICY)
     with Client("test_client") as client:
         client.wait_until_ready(timeout=PATIENCE)
-        with pytest.raises(NoAnswer, match=r"0 s no node offers record/start\. "):
+        with pytest.raises(NoAnswer, match=r"from the recorder \(record/start\)\. "):
             client.wait_until_ready(timeout=0.2, recording=True)
         offer(fake_bridge, (StartRecording, "record/start"))
         client.wait_until_ready(timeout=PATIENCE, recording=True)

@@ -127,6 +127,7 @@ def test_a_node_that_refused_its_configuration_is_not_restarted(fake: Fake, run,
     assert run(fake("refusing", "restart")).end() == 1
     heard.wait_for("supervisor", "refusing refused its configuration")
     assert "again" not in heard.text()
+    assert heard.text().count("wrong folder") == 1, "what it refused is said once"
 
 
 def test_a_stubborn_node_is_terminated_then_killed_and_each_is_said(fake: Fake, run, heard) -> None:

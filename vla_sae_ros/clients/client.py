@@ -66,6 +66,14 @@ SERVICES: dict[str, Any] = {
     "record/stop": Trigger,
 }
 
+OFFERED_BY = {
+    "steering": "the policy node",
+    "instruction": "the bridge",
+    "run_episode": "the bridge",
+    "bridge": "the bridge",
+    "record": "the recorder",
+}
+"""First part of a service's or an action's name -> the node that offers it."""
 HINT = "Is a system running (vla-sae up sim), in this ROS_DOMAIN_ID?"
 
 
@@ -164,7 +172,7 @@ class Client:
             self._check()
             if time.monotonic() > deadline:
                 raise NoAnswer(
-                    f"after {timeout:.0f} s no node offers {', '.join(missing)}. "
+                    f"after {timeout:.0f} s there is no answer from {_offered_by(missing)}. "
                     f"{self._hint(missing[-1])}"
                 )
             pause.wait(CHECK_PERIOD)
@@ -201,7 +209,7 @@ class Client:
             clock=clock,
         )
         if not self._episodes.wait_for_server(SERVICE_TIMEOUT):
-            raise NoAnswer(f"no node offers run_episode. {HINT}")
+            raise NoAnswer(f"there is no answer from {_offered_by(['run_episode'])}. {HINT}")
         sent = self._episodes.send_goal_async(
             goal, lambda message: on_state(message.feedback.state)
         )
@@ -425,7 +433,7 @@ class Client:
     def _call(self, name: str, request: Any) -> Any:
         client = self._services[name]
         if not client.wait_for_service(SERVICE_TIMEOUT):
-            raise NoAnswer(f"no node offers {name}. {self._hint(name)}")
+            raise NoAnswer(f"there is no answer from {_offered_by([name])}. {self._hint(name)}")
         return self._wait(client.call_async(request), SERVICE_TIMEOUT, name)
 
     def _hint(self, missing: str) -> str:
@@ -465,3 +473,12 @@ class Client:
         message = SteeringLease(owner=self.name, duration=duration)
         message.header.stamp = self._node.get_clock().now().to_msg()
         return message
+
+
+def _offered_by(names: Sequence[str]) -> str:
+    """Return which nodes offer these services and actions, with their names."""
+    by_node: dict[str, list[str]] = {}
+    for name in names:
+        first = name.partition("/")[0]
+        by_node.setdefault(OFFERED_BY.get(first, f"the node {first}"), []).append(name)
+    return " and ".join(f"{node} ({', '.join(each)})" for node, each in by_node.items())

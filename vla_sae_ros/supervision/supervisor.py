@@ -191,7 +191,8 @@ class Supervisor:
 
     def _report(self, process: SupervisedProcess) -> None:
         self._console.say(f"{process.name} {process.describe_end()}")
-        if process.exit_code != 0 and process.last_lines:
+        # A refusal is one line, and stands just above.
+        if process.exit_code not in (0, REFUSED) and process.last_lines:
             self._console.say(f"last lines of {process.name}:")
             for line in process.last_lines:
                 self._console.line(process.name, f"| {line}")

@@ -58,7 +58,10 @@ class InstructionService:
         progress = self._present()
         goal = progress.goal
         if goal is None or not progress.status.under_way:
-            raise ConfigurationError("No episode runs. Give the instruction with run_episode.")
+            raise ConfigurationError(
+                "No episode runs. Start one with its instruction: vla-sae run --instruction TEXT, "
+                "or the action run_episode."
+            )
         if request.episode_id not in ("", goal.episode_id):
             raise ConfigurationError(
                 complaint("episode_id", request.episode_id, repr(goal.episode_id))

@@ -73,7 +73,7 @@ class RecorderNode(Node):
         if self._recording is not None:
             raise RecordingError(
                 f"a recording is running already, into {self._recording.status().folder}. "
-                "Stop it first with record/stop."
+                "Stop it first (vla-sae record stop, or the service record/stop)."
             )
         wanted = wanted_topics(self, topics)
         recording = Recording(BagWriter(self._folder(uri)), limits_of(self._values))

@@ -223,7 +223,7 @@ def test_the_forecast_is_the_measured_rate(tmp_path: Path) -> None:
     plan = plan_of()
     with Store(tmp_path) as store:
         assert forecast(plan, store, 2).hours is None
-        assert "not known" in forecast(plan, store, 2).in_words()
+        assert "no estimate" in forecast(plan, store, 2).in_words()
     made(plan, tmp_path, limit=4)
     with Store(tmp_path) as store:
         seconds = sum(one.outcome.seconds for one in store.finished.values()) / 4

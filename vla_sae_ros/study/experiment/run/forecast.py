@@ -25,18 +25,20 @@ class Forecast:
     bytes: float | None
 
     def in_words(self) -> str:
-        """Return a sentence."""
-        text = f"{self.finished} runs finished, {self.left} to make"
+        """Return what is left, in sentences."""
+        text = f"{self.finished} runs are finished, {self.left} are left."
         if not self.left:
-            return text + "."
+            return f"All {self.finished} runs are finished."
         if self.hours is None:
             kinds = " and ".join(self.unknown)
             return (
-                f"{text}; how long they take is not known before a first {kinds} was made here "
-                "(--limit 4 makes four runs)."
+                f"{text} There is no estimate of the time yet, because no run of kind {kinds} is "
+                "finished. The option --limit 4 makes four runs; after that, --plan estimates the "
+                "time."
             )
-        size = f", {self.bytes / 1e6:.0f} MB" if self.bytes is not None else ""
-        return f"{text}: about {self.hours:.1f} h with {self.workers} workers{size}."
+        workers = "1 worker" if self.workers == 1 else f"{self.workers} workers"
+        size = f" and {self.bytes / 1e6:.0f} MB" if self.bytes is not None else ""
+        return f"{text} They will take about {self.hours:.1f} h with {workers}{size}."
 
 
 def forecast(plan: Plan, store: Store, workers: int) -> Forecast:
