@@ -1,6 +1,6 @@
 """The scenes of tools/screenshots.py: open the panel as an operator does, act, take a picture.
 
-python tools/panel_scenes.py desk | scale | lost | sizes | monitor FOLDER
+python tools/panel_scenes.py desk | scale | lost | sizes | monitor | tell_droid | ... FOLDER
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from vla_sae_ros.resources import resource  # noqa: E402
 _EDIT = read_demo_settings(resource("config", "demo.yaml")).steering.edits[0]
 HAND_UP: FeatureName = (_EDIT.site, _EDIT.feature)
 GOAL = EpisodeGoal("libero_object", 0, init_state=41, seed=7)
+REHEARSED = EpisodeGoal("", -1, -1, 7, "put the can next to the milk", 450)
+OTHER_INSTRUCTION = "push the box to the edge of the table"
 ANSWER = 20.0
 """[s] within which a bridge that was asked for an episode says that one runs."""
 LONGEST = 1200.0
@@ -54,7 +56,7 @@ class Operator:
         self.panel.show()
         QCursor.setPos(QPoint(3590, 2390))
         self.store = self.panel.store
-        self._asked = float("-inf")
+        self._asked = self.asked_to_enable = float("-inf")
 
     def until(self, done: Callable[[], bool], what: str, limit: float = LONGEST) -> None:
         """Let the panel run until something is so.
@@ -270,7 +272,56 @@ def environment(operator: Operator) -> None:
     operator.take(sys.argv[4])
 
 
+def tell_droid(operator: Operator) -> None:
+    """Another instruction in the middle of a rehearsal's episode."""
+    _tell_in_a_rehearsal(operator)
+    operator.live(1.5)
+    operator.take("tell_droid")
+
+
+def monitor_droid(operator: Operator) -> None:
+    """The same under a monitor that knows the first instruction only: it holds the arm."""
+    operator.until(lambda: operator.store.monitors.newest is not None, "the monitor")
+    _tell_in_a_rehearsal(operator)
+    store = operator.store
+    operator.until(lambda: store.monitors.alarm is not None, "an alarm")
+    operator.until(lambda: store.robot is not None and store.robot.status != "ENABLED", "a hold")
+    operator.rest(2.0)
+    operator.take("monitor_droid")
+
+
+def _tell_in_a_rehearsal(operator: Operator) -> None:
+    use_theme(operator.app, "dark")
+    store = operator.store
+    operator.until(lambda: store.catalogue.size > 0, "the policy's catalogue")
+    operator.until(lambda: operator.panel._client.commands.can_run_episodes, "the bridge")
+    operator.show_tab(Area.RIGHT, "Episode")
+    pane = operator.panel.areas.view("Episode")
+    operator.until(lambda: _is_enabled(operator), "an enabled arm")
+    operator.until(lambda: operator.is_at(16), "an episode")
+    for name in operator.pin_strongest(store.catalogue.sites[0].name, 2):
+        operator.panel.select(name)
+    operator.until(lambda: operator.is_at(60), "the middle of an episode")
+    pane.telling.setText(OTHER_INSTRUCTION)
+    pane.tell.click()
+    told = lambda: store.episode is not None and store.episode.instruction == OTHER_INSTRUCTION  # noqa: E731
+    operator.until(told, "the other instruction")
+
+
+def _is_enabled(operator: Operator) -> bool:
+    """Whether the arm is enabled; it is asked for now and then."""
+    robot = operator.store.robot
+    if robot is not None and robot.status == "ENABLED":
+        return True
+    if time.monotonic() > operator.asked_to_enable + ANSWER:
+        operator.asked_to_enable = time.monotonic()
+        operator.panel._client.commands.enable_bridge(True)
+    return False
+
+
 SCENES = {
+    "tell_droid": tell_droid,
+    "monitor_droid": monitor_droid,
     "desk": desk,
     "scale": scale,
     "lost": lost,
@@ -284,6 +335,7 @@ def main() -> int:
     """Play one scene; return 1 when an exception was caught in the panel meanwhile."""
     elsewhere = sys.argv[3:4]
     goal = EpisodeGoal(*elsewhere, 0, init_state=0, seed=GOAL.seed) if elsewhere else GOAL
+    goal = REHEARSED if sys.argv[1].endswith("_droid") else goal
     operator = Operator(QApplication(["panel scenes"]), Path(sys.argv[2]), goal)
     try:
         SCENES[sys.argv[1]](operator)

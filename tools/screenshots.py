@@ -8,7 +8,9 @@ panel_running.png, panel_light.png, panel_scale200.png and panel_lost.png; with 
 panel_1280x800_dark.png and so on, for 1280x800, 1920x1080 and 600x800, dark and light. With
 --monitor FOLDER (of vla-sae monitor fit) panel_monitor.png alone: an alarm that bypasses an edit.
 With --env NAME, --policy FOLDER and perhaps --suite SUITE, as vla-sae up sim has them,
-panel_<NAME>.png alone: this policy in this environment, with an edit.
+panel_<NAME>.png alone: this policy in this environment, with an edit. With --droid-sim
+panel_tell_droid.png alone: another instruction in the middle of an episode of the rehearsal; with
+--monitor, too, panel_monitor_droid.png: the alarm that it raises, which holds the arm.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path(__file__).parents[1] / "docs")
     parser.add_argument("--sizes", action="store_true", help="also at usual sizes of a screen")
     parser.add_argument("--monitor", type=Path, help="a monitor: picture its alarm, nothing else")
+    parser.add_argument("--droid-sim", action="store_true", help="picture the rehearsal instead")
     parser.add_argument("--env", help="picture another environment, nothing else")
     parser.add_argument("--suite", default="", help="of --env; default: its own")
     parser.add_argument("--policy", type=Path, help="of --env; its SAEs lie beside it")
@@ -65,6 +68,8 @@ def main() -> int:
             "QT_LOGGING_RULES": "*.debug=false",
             "ROS_DOMAIN_ID": os.environ.get("ROS_DOMAIN_ID") or str(random.randint(100, 200)),
         }
+        if arguments.droid_sim:
+            return shoot_rehearsal(folder, Path(scratch), environment, arguments.monitor)
         if arguments.monitor is not None:
             return shoot_alarm(folder, Path(scratch), environment, arguments.monitor.absolute())
         if arguments.env:
@@ -78,6 +83,22 @@ def shoot_alarm(folder: Path, scratch: Path, environment: dict[str, str], monito
     extra = ("--monitor", str(monitor), "--on-alarm", "bypass")
     with system(scratch, environment, extra), scene("monitor", folder, environment) as playing:
         return 0 if ended_well(playing, LIMIT) else complain(scratch, "the scene monitor")
+
+
+def shoot_rehearsal(
+    folder: Path, scratch: Path, environment: dict[str, str], monitor: Path | None
+) -> int:
+    """Run the rehearsal of a robot, and the scene in which another instruction is told."""
+    name, extra = "tell_droid", ("--no-record", "--audit-folder", str(scratch / "audit"))
+    if monitor is not None:
+        name, more = "monitor_droid", ("--monitor", str(monitor.absolute()), "--on-alarm", "hold")
+        extra = (*extra, *more)
+    slow = ("--width", "160", "--height", "90", "--time-scale", "0.25", "--patience", "10")
+    with (
+        system(scratch, environment, (*extra, *slow), "droid-sim"),
+        scene(name, folder, environment) as playing,
+    ):
+        return 0 if ended_well(playing, LIMIT) else complain(scratch, f"the scene {name}")
 
 
 def shoot_environment(
@@ -158,7 +179,7 @@ def virtual_screen() -> Iterator[str]:
 
 @contextlib.contextmanager
 def system(
-    scratch: Path, environment: dict[str, str], extra: Sequence[str] = ()
+    scratch: Path, environment: dict[str, str], extra: Sequence[str] = (), name: str = "sim"
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run the simulation: policy, bridge, recorder."""
     with (scratch / "system.log").open("wb") as log:
@@ -166,8 +187,8 @@ def system(
             [
                 str(CLI),
                 "up",
-                "sim",
-                "--no-autorun",
+                name,
+                *(["--no-autorun"] if name == "sim" else []),
                 "--record-folder",
                 str(scratch / "bags"),
                 "--log-folder",

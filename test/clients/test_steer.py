@@ -32,7 +32,7 @@ class FakePolicy:
     def __init__(self, context: rclpy.Context) -> None:
         self.node = rclpy.create_node("policy", context=context)
         self.requests: list[SetSteering.Request] = []
-        self._state = SteeringState(revision=1, cap=0.5)
+        self._state = SteeringState(revision=1, cap=0.5, injection="backbone.1")
         self._publisher = self.node.create_publisher(SteeringState, "steering/state", qos.LATCHED)
         self._publisher.publish(self._state)
         self.node.create_service(SetSteering, "steering/set", self._set)
@@ -47,6 +47,7 @@ class FakePolicy:
         self.node.create_service(ApplyPreset, "steering/preset", self._preset)
         self.node.create_service(SetBool, "steering/bypass", self._bypass)
         self.node.create_service(Trigger, "steering/reset", self._reset)
+        self.node.create_service(SetBool, "steering/inject", self._inject)
 
     def _set(self, request: SetSteering.Request, response: SetSteering.Response):
         self.requests.append(request)
@@ -80,6 +81,14 @@ class FakePolicy:
         self._state.bypass = request.data
         self._publisher.publish(self._state)
         response.success = True
+        return response
+
+    def _inject(self, request: SetBool.Request, response: SetBool.Response):
+        """Knows a donor until it is switched off."""
+        response.success = bool(self._state.injection) or not request.data
+        response.message = "" if response.success else "without a stream to inject."
+        self._state.injection = "backbone.1" if request.data and response.success else ""
+        self._publisher.publish(self._state)
         return response
 
     def _reset(self, _request: Trigger.Request, response: Trigger.Response):
@@ -339,3 +348,15 @@ def test_a_domain_that_is_none_is_refused_in_a_sentence(
     assert cli.main(list(words)) == 2
     said = capsys.readouterr().err
     assert f"got '{domain}'" in said and "0 to 232" in said and "Traceback" not in said
+
+
+def test_an_injection_is_listed_and_switched_and_a_refusal_is_said(
+    policy: FakePolicy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["steer", "list"]) == 0
+    assert "another episode's stream is injected at backbone.1" in capsys.readouterr().out
+    assert cli.main(["steer", "inject", "off"]) == 0
+    assert cli.main(["steer", "list"]) == 0
+    assert "inject" not in capsys.readouterr().out.partition("accepted: injection off")[2]
+    assert cli.main(["steer", "inject"]) == 1
+    assert "refused: without a stream to inject" in capsys.readouterr().out

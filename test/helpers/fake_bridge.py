@@ -71,6 +71,7 @@ class FakeBridge:
             "preset": self.node.create_client(ApplyPreset, "steering/preset"),
             "bypass": self.node.create_client(SetBool, "steering/bypass"),
             "reset": self.node.create_client(Trigger, "steering/reset"),
+            "inject": self.node.create_client(SetBool, "steering/inject"),
             "heatmap": self.node.create_client(SelectHeatmap, "policy/select_heatmap"),
             "annotate": self.node.create_client(AnnotateFeature, "policy/annotate_feature"),
         }
@@ -128,6 +129,11 @@ class FakeBridge:
                 step=step,
             )
         )
+
+    def begin_episode(self, suite: str = "libero_object", task: int = 0) -> None:
+        """Announce the episode; a request may still be heard before it."""
+        state = EpisodeState(episode_id="e1", suite=suite, task=task, status=EpisodeState.RUNNING)
+        self._episode.publish(state)
 
     def end_episode(self) -> None:
         self._episode.publish(EpisodeState(episode_id="e1", status=EpisodeState.ERROR))

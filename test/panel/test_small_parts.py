@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -150,6 +151,19 @@ def test_the_steering_line_names_other_owners_what_is_capped_and_what_went_wrong
     for part in ("1 edit ", "steer_42", "revision 7", "CAPPED at s", "3 refused"):
         assert part in text
     assert "late" not in text
+
+
+def test_the_steering_line_names_an_injection_and_its_share_while_no_bypass_suspends_it(
+    make_steering, make_activations
+) -> None:
+    store = Store()
+    store.steering = replace(make_steering(), injection="backbone.1")
+    told = replace(make_activations("backbone.1 (injected)", {}), edit_norm_ratio=0.43)
+    store.newest[told.site] = told
+    text = steering_text(store, "me")
+    assert "INJECTED at backbone.1" in text and "edit/residual 0.430" in text
+    store.steering = replace(store.steering, bypass=True)
+    assert "INJECTED" not in steering_text(store, "me")
 
 
 def test_the_recorder_is_shown_with_time_size_and_what_it_dropped() -> None:

@@ -129,3 +129,11 @@ def test_each_system_has_a_launch_file_that_names_its_description():
     for name, kind in SYSTEMS.items():
         text = (ROOT / "launch" / f"{name.replace('-', '_')}.launch.py").read_text()
         assert re.search(rf"launch_nodes\(\s*{kind.describe.__name__}, [A-Z]+_ARGUMENTS,", text)
+
+
+@pytest.mark.parametrize("name", ["droid", "droid-sim"])
+def test_no_system_of_a_robot_takes_an_injection(policy, name, tmp_path):
+    given = {"policy": policy, "inject": str(tmp_path), "inject_site": "backbone.1"}
+    given |= {"robot_ip": "172.16.0.2"} if name == "droid" else {}
+    with pytest.raises(ConfigurationError, match=r"unknown argument.*inject"):
+        SYSTEMS[name].describe(given)

@@ -220,3 +220,29 @@ def test_another_environment_reaches_the_bridge_and_its_contract_the_policy(
     system = simulation_system({**given, "contract": str(own)})
     assert {node(system, one).parameters["contract"] for one in ("bridge", "policy")} == {str(own)}
     assert "env" not in node(simulation_system({"policy": str(policy)}), "policy").parameters
+
+
+def test_a_donors_bag_reaches_the_policy_with_its_site(policy: Path, tmp_path: Path) -> None:
+    given = {"policy": str(policy), "inject": str(tmp_path), "inject_site": "backbone.1"}
+    parameters = node(simulation_system(given | {"inject_tokens": "camera,state"}), "policy")
+    assert {name: value for name, value in parameters.parameters.items() if "inject" in name} == {
+        "inject": str(tmp_path),
+        "inject_episode": "1",
+        "inject_site": "backbone.1",
+        "inject_tokens": ("camera", "state"),
+    }
+    without = node(simulation_system({"policy": str(policy)}), "policy").parameters
+    assert not [name for name in without if "inject" in name]
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ({"inject": "nowhere", "inject_site": "backbone.1"}, "'inject'.*nowhere.*bag"),
+        ({"inject": "."}, "'inject_site'"),
+        ({"inject_site": "backbone.1"}, "'inject_site'.*beside `inject`"),
+    ],
+)
+def test_half_an_injection_is_refused(policy: Path, given: dict[str, str], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        simulation_system({"policy": str(policy)} | given)

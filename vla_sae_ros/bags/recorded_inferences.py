@@ -13,7 +13,7 @@ import numpy.typing as npt
 from vla_sae_ros.bags.opened_bag import OpenedBag, messages
 from vla_sae_ros.bags.timeline import nanoseconds, stamp_of
 from vla_sae_ros.core.errors import VlaSaeError
-from vla_sae_ros.core.readout import SiteReadout
+from vla_sae_ros.core.readout import INJECTED, SiteReadout
 from vla_sae_ros.core.steering import Snapshot, policy_start_of, snapshot_of, to_view
 
 SECOND = 1e9  # [ns]
@@ -35,6 +35,7 @@ class RecordedInference:
         actions: (H, A) float32.
         sites: read-outs by site; `tap_ms` is the recorded one.
         snapshot: the steering that was applied; None when the bag does not tell.
+        injected: mean ||dx|| / ||x|| of an injection; None where the bag tells of none.
     """
 
     chunk_id: int
@@ -51,6 +52,7 @@ class RecordedInference:
     actions: Actions
     sites: dict[str, SiteReadout]
     snapshot: Snapshot | None
+    injected: float | None = None
 
     @property
     def time(self) -> float:
@@ -187,6 +189,8 @@ def _inference(
     sites: dict[str, SiteReadout],
     snapshot: Snapshot | None,
 ) -> RecordedInference:
+    own = {name: one for name, one in sites.items() if not name.endswith(INJECTED)}
+    injected = [one.edit_norm_ratio for name, one in sites.items() if name not in own]
     return RecordedInference(
         chunk_id=int(chunk.chunk_id),
         policy_start_ns=int(chunk.policy_start),
@@ -200,6 +204,7 @@ def _inference(
         revision=int(chunk.steering_revision),
         replan=bool(chunk.replan),
         actions=np.asarray(chunk.actions, np.float32).reshape(chunk.horizon, chunk.action_dim),
-        sites=sites,
+        sites=own,
         snapshot=snapshot,
+        injected=max(injected, default=None),
     )

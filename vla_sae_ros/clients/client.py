@@ -58,6 +58,7 @@ SERVICES: dict[str, Any] = {
     "steering/preset": ApplyPreset,
     "steering/bypass": SetBool,
     "steering/reset": Trigger,
+    "steering/inject": SetBool,
     "instruction/set": SetInstruction,
     "bridge/enable": SetBool,
     "bridge/takeover": SetBool,
@@ -357,6 +358,18 @@ class Client:
             self._refuse_two_policies("nothing was changed by this request")
         self._call("steering/bypass", SetBool.Request(data=on))
         self._refuse_two_policies("at least one of them was switched")
+
+    def inject(self, on: bool) -> None:
+        """Let the simulation's policy have the donor's residual stream, or its own again.
+
+        Raises:
+            SteeringRefused: with the policy's reason, e.g. it was started without a donor; or two
+                policies have this service.
+        """
+        self._refuse_two_policies("nothing was changed by this request")
+        answer = self._call("steering/inject", SetBool.Request(data=on))
+        if not answer.success:
+            raise SteeringRefused(answer.message)
 
     def reset_steering(self) -> None:
         """Let every edit ramp back to natural.

@@ -23,7 +23,7 @@ PHASES = {0: "ramping in", 1: "holding", 2: "releasing", 3: "waiting"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare `steer set`, `list`, `bypass`, `reset` and `preset`."""
+    """Declare `steer set`, `list`, `bypass`, `inject`, `reset` and `preset`."""
     actions = parser.add_subparsers(dest="action", metavar="action", required=True)
     _add_set_arguments(actions.add_parser("set", help="edit one feature"))
     actions.add_parser("list", help="list the edits in place")
@@ -31,6 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "bypass", help="suspend all edits without removing them; off: resume them"
     )
     bypass.add_argument("state", choices=("on", "off"), nargs="?", default="on")
+    inject = actions.add_parser(
+        "inject", help="inject the donor's residual stream (up sim --inject); off: no more"
+    )
+    inject.add_argument("state", choices=("on", "off"), nargs="?", default="on")
     actions.add_parser("reset", help="ramp every edit back to natural")
     steer_preset.add_arguments(
         actions.add_parser("preset", help="save the edits in a file, or apply such a file")
@@ -43,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         "set": _set,
         "list": _list,
         "bypass": _bypass,
+        "inject": _inject,
         "reset": _reset,
         "preset": steer_preset.run,
     }
@@ -193,6 +198,8 @@ def _known(client: SteerClient, edit: Edit) -> str:
 def _list(client: SteerClient, _args: argparse.Namespace) -> None:
     state = client.state()
     words = "bypassed: no edit acts" if state.bypass else "edits act"
+    if state.injection:
+        words += f", another episode's stream is injected at {state.injection}"
     print(f"revision {state.revision}, cap {state.cap:g}, {words}")
     for standing in state.edits:
         print(_one_line(standing))
@@ -222,6 +229,11 @@ def _said(word: str, one: Condition | Control | None, reading: float) -> str:
 def _bypass(client: SteerClient, args: argparse.Namespace) -> None:
     client.bypass(args.state == "on")
     print(f"accepted: bypass {args.state}")
+
+
+def _inject(client: SteerClient, args: argparse.Namespace) -> None:
+    client.inject(args.state == "on")
+    print(f"accepted: injection {args.state}")
 
 
 def _reset(client: SteerClient, _args: argparse.Namespace) -> None:

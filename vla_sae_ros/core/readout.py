@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+INJECTED = " (injected)"
+"""Ends the name under which an injection at a site is told, beside what a tap reads there."""
+_NOTHING = np.zeros(0, np.float32)
+
 
 @dataclass(frozen=True)
 class SiteReadout:
@@ -40,3 +44,13 @@ class SiteReadout:
     tap_ms: float
     unlisted: int = 0
     pooled: np.ndarray | None = None
+
+
+def injected_readout(site: str, ratio: float) -> SiteReadout:
+    """Return how much an injection at a site changed, as edits tell it.
+
+    ratio: mean ||dx|| / ||x|| over the replaced tokens; 0 where nothing was.
+    """
+    index, nan = np.zeros(0, np.uint32), float("nan")
+    name = site + INJECTED
+    return SiteReadout(name, index, _NOTHING, _NOTHING, nan, nan, ratio, False, nan)

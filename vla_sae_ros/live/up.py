@@ -41,7 +41,7 @@ def _add_option(parser: argparse.ArgumentParser, argument: Parameter) -> None:
     if isinstance(argument.default, bool):
         parser.add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=text)
     elif isinstance(argument.default, tuple):
-        parser.add_argument(option, nargs="+", metavar="FOLDER", help=text)
+        parser.add_argument(option, nargs="+", metavar="VALUE", help=text)
     else:
         # Ranges and choices are the argument's own to check: the message is the same everywhere.
         parser.add_argument(option, metavar=type(argument.default).__name__.upper(), help=text)

@@ -20,7 +20,7 @@ from vla_sae_ros.policy.checkpoints.feature_match import Feed, match_features
 from vla_sae_ros.policy.checkpoints.input_features import inputs_of
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.checkpoints.statistics import require_statistics
-from vla_sae_ros.policy.families.adapter import Detachable
+from vla_sae_ros.policy.families.adapter import Detachable, ResidualFunction
 from vla_sae_ros.policy.families.registry import adapter_of, family_of
 from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.inference import NO_STEERING, WARM_UPS, Inference, noise_state
@@ -73,10 +73,12 @@ class PolicyEngine:
         of_site: defaultdict[str, list[Tap]] = defaultdict(list)
         for tap in self._taps:
             of_site[tap.site.name].append(tap)
-        self._handles: list[Detachable] = [
-            self.adapter.attach(site, taps[0] if len(taps) == 1 else partial(joint_change, taps))
+        self._attached: list[tuple[str, ResidualFunction]] = [
+            (site, taps[0] if len(taps) == 1 else partial(joint_change, taps))
             for site, taps in of_site.items()
         ]
+        self._handles: list[Detachable] = []
+        self._attach_all()
 
     @property
     def policy_name(self) -> str:
@@ -112,6 +114,14 @@ class PolicyEngine:
         while self._handles:
             self._handles.pop().remove()
 
+    def _attach(self, site: str, function: ResidualFunction) -> None:
+        self._attached.append((site, function))
+        self._handles.append(self.adapter.attach(site, function))
+
+    def _attach_all(self) -> None:
+        """Attach everything, in its order, where nothing is attached."""
+        self._handles += [self.adapter.attach(site, each) for site, each in self._attached]
+
     def steering_sites(self) -> list[SteeringSite]:
         """Return what the steering needs to know about each tapped site."""
         return [
@@ -146,7 +156,7 @@ class PolicyEngine:
         """
         probe = self.make_probe(site, pooled, sink)
         self._probes.append(probe)
-        self._handles.append(self.adapter.attach(probe.site.name, probe))
+        self._attach(probe.site.name, probe)
         return probe.site
 
     def make_probe(self, site: str, pooled: bool, sink: Callable[[Tensor, float], None]) -> Probe:
@@ -167,11 +177,13 @@ class PolicyEngine:
         tap = self.make_tap(bundle)
         substitution = Substitution(tap.site, tap.sae, tap.pooled, tap.token_groups)
         self._substitutions.append(substitution)
-        self._handles.append(self.adapter.attach(tap.site.name, substitution))
+        self._attach(tap.site.name, substitution)
         return substitution
 
     def attach_injection(self, site: str, groups: Sequence[str] = ()) -> Injection:
         """Return what keeps a site's stream and can put another in its place; see `Injection`.
+
+        It comes before the site's taps: they read, and edit, what goes on to the next layer.
 
         Raises:
             ConfigurationError: no such site, or a group of tokens that does not pass it.
@@ -179,7 +191,9 @@ class PolicyEngine:
         place = self._site(site)
         injection = Injection(place, check_groups(place, groups))
         self._substitutions.append(injection)
-        self._handles.append(self.adapter.attach(site, injection))
+        self.close()
+        self._attached.insert(0, (site, injection))
+        self._attach_all()
         return injection
 
     def warm_up(self) -> tuple[int, int]:

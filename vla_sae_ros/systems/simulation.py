@@ -108,6 +108,21 @@ MONITOR_ARGUMENTS = (
     Parameter("on_alarm", "log", ON_ALARM_HELP, choices=ON_ALARM),
 )
 
+INJECTION_ARGUMENTS = (
+    Parameter(
+        "inject",
+        "",
+        "bag of a donor's episode, recorded with pictures: its residual stream is injected into "
+        "every episode; empty = none",
+    ),
+    Parameter("inject_episode", "1", "donor's episode in that bag: id, or number from 1"),
+    Parameter("inject_site", "", "site at which it is injected, e.g. backbone.1"),
+    Parameter(
+        "inject_tokens", (), "token groups that are replaced, e.g. camera; empty = all of the site"
+    ),
+)
+"""Of a simulation only: no system of a robot has them."""
+
 SIMULATION_ARGUMENTS = (
     Parameter(
         "env",
@@ -161,6 +176,7 @@ SIMULATION_ARGUMENTS = (
     Parameter("panel", False, "open the panel"),
     Parameter("markers", False, "publish markers for RViz and Foxglove"),
     *MONITOR_ARGUMENTS,
+    *INJECTION_ARGUMENTS,
     Parameter(
         "render_quality",
         "full",
@@ -222,6 +238,7 @@ def simulation_system(given: Mapping[str, object]) -> System:
                 parameters={
                     **answering.parameters,
                     ALLOWED: values[ALLOWED],
+                    **_injection_parameters(values),
                     **_contract_parameters(values, env_with_suite(values)),
                 },
             ),
@@ -331,6 +348,26 @@ def env_with_suite(values: Mapping[str, Value]) -> str:
     if env == LIBERO or not suite:
         return env
     return f"{env}{',' if ':' in env else ':'}task={suite}"
+
+
+def _injection_parameters(values: Mapping[str, Value]) -> dict[str, Value]:
+    """Return what tells the policy node of a donor; raises ConfigurationError without its bag."""
+    given = {each.name: values[each.name] for each in INJECTION_ARGUMENTS}
+    if not values["inject"]:
+        alone = [name for name in ("inject_site", "inject_tokens") if given[name]]
+        if alone:
+            raise ConfigurationError(
+                complaint(f"argument '{alone[0]}'", given[alone[0]], "only beside `inject`, a bag")
+            )
+        return {}
+    bag = Path(str(values["inject"])).expanduser().absolute()
+    if not bag.exists():
+        raise ConfigurationError(complaint("argument 'inject'", str(bag), "the folder of a bag"))
+    if not values["inject_site"]:
+        raise ConfigurationError(
+            complaint("argument 'inject_site'", "", "a site of the policy, e.g. backbone.1")
+        )
+    return {name: value for name, value in given.items() if value} | {"inject": str(bag)}
 
 
 def _contract_parameters(values: Mapping[str, Value], env: str) -> dict[str, Value]:

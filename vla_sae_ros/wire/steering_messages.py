@@ -85,6 +85,7 @@ def from_state(view: StateView, policy_start_ns: int = 0) -> SteeringState:
         slew_limit=view.slew_limit,
         edits=[_from_standing(edit) for edit in view.edits],
         policy_start=policy_start_ns,
+        injection=view.injection,
     )
 
 

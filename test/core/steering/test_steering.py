@@ -474,3 +474,38 @@ def test_limits_can_change_and_the_change_is_an_event(steering: Steering) -> Non
         "cap 1.5 to 0.5",
     )
     assert steering.view().cap == 0.5
+
+
+def test_an_injection_is_on_at_first_and_off_and_on_again_with_a_revision_and_an_event_each() -> (
+    None
+):
+    steering = Steering(make_sites(), injection="expert.0")
+    assert steering.begin_inference(0.0).injection == "expert.0"
+    assert steering.set_injection(False, "me") == 1
+    assert steering.begin_inference(0.1).injection == steering.view().injection == ""
+    assert steering.set_injection(False, "me") == 1
+    assert steering.set_injection(True, "me") == 2
+    assert steering.begin_inference(0.2).injection == steering.view().injection == "expert.0"
+    told = [(e.kind, e.revision, e.owner, e.site, e.reason) for e in steering.drain_events()]
+    assert told == [
+        (EventKind.INJECTION, 1, "me", "expert.0", "off"),
+        (EventKind.INJECTION, 2, "me", "expert.0", "on"),
+    ]
+
+
+def test_a_bypass_suspends_an_injection_and_a_reset_ends_it() -> None:
+    steering = Steering(make_sites(), injection="expert.0")
+    steering.set_bypass(True, "me")
+    assert steering.begin_inference(0.0).injection == ""
+    assert steering.view().injection == "expert.0"
+    steering.set_bypass(False, "me")
+    assert steering.begin_inference(0.1).injection == "expert.0"
+    steering.reset("me")
+    assert steering.begin_inference(0.2).injection == steering.view().injection == ""
+
+
+def test_an_injection_without_a_donor_is_refused_and_logged(steering: Steering) -> None:
+    with pytest.raises(SteeringRefused, match="without a stream to inject"):
+        steering.set_injection(True, "me")
+    assert steering.set_injection(False, "me") == 0
+    assert [event.kind for event in steering.drain_events()] == [EventKind.REFUSED]

@@ -6,6 +6,7 @@ import math
 import threading
 from array import array
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -254,3 +255,9 @@ def test_an_alarm_stands_over_the_hand_until_the_next_episode(ros_context: Conte
     node._judged(judged(True, "e2"))
     assert kept.newest["steering"].text.startswith("ALARM")
     node.destroy_node()
+
+
+def test_an_injection_is_told_over_the_hand() -> None:
+    assert steering_words(replace(state(), injection="backbone.1")) == "INJECTED at backbone.1"
+    both = steering_words(replace(state(standing(3), bypass=True), injection="backbone.1"))
+    assert both.startswith("BYPASSED\nINJECTED at backbone.1\n") and "#3" in both

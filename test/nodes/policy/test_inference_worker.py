@@ -21,7 +21,7 @@ from vla_sae_ros.core.steering import (
     Steering,
     SteeringSite,
 )
-from vla_sae_ros.nodes.policy.inference_worker import InferenceWorker, Job
+from vla_sae_ros.nodes.policy.inference_worker import InferenceWorker, Job, infer_with
 from vla_sae_ros.policy.inference import Inference
 
 SITE = SteeringSite("expert.0", np.ones(4, np.float32), 5.0, ("action",))
@@ -58,7 +58,7 @@ class Bench:
         self.engine = FakeEngine(self.said)
         self.steering = Steering([SITE])
         self.worker = InferenceWorker(
-            self.engine,  # type: ignore[arg-type]
+            infer_with(self.engine),  # type: ignore[arg-type]
             self.steering,
             self.steering.begin_inference,
             lambda _job, _inference: self.said.append("actions"),

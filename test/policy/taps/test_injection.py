@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.tiny.tiny_smolvla import CAMERA_KEYS
+from vla_sae_ros.sae import SaeBundle
 
 TOLD = "pick up the butter and place it in the basket"
 
@@ -74,3 +77,22 @@ def test_only_the_groups_asked_for_are_replaced(loaded: LoadedPolicy) -> None:
             engine.attach_injection("backbone.1", ["action"])
     finally:
         engine.close()
+
+
+def test_a_tap_at_the_site_reads_what_goes_on_to_the_next_layer(
+    loaded: LoadedPolicy, make_bundle: Callable[..., SaeBundle]
+) -> None:
+    engine = PolicyEngine(loaded, [make_bundle(loaded, "backbone.1")])
+    try:
+        one, other = frame(engine, 1), frame(engine, 2)
+        injection = engine.attach_injection("backbone.1")
+        donor = engine.infer(one, TOLD, (1, 0)).sites[0]
+        injection.give(injection.taken())
+        injected = engine.infer(other, TOLD, (2, 0)).sites[0]
+        injection.give(None)
+        plain = engine.infer(other, TOLD, (2, 0)).sites[0]
+    finally:
+        engine.close()
+    assert injected.residual_norm == pytest.approx(donor.residual_norm, rel=1e-4)
+    assert injected.fvu == pytest.approx(donor.fvu, rel=1e-3)
+    assert plain.residual_norm != pytest.approx(donor.residual_norm, rel=1e-4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from vla_sae_ros.bags.recorded_frames import RecordedFrames
 from vla_sae_ros.bags.recorded_inferences import recorded_inferences
 from vla_sae_ros.cli import main
 from vla_sae_ros.core.contract import load_contract
+from vla_sae_ros.core.readout import injected_readout
 from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.policy.inference import Inference
 from vla_sae_ros.resources import resource
 from vla_sae_ros.study.replay.injection import Injected
 
@@ -301,3 +304,36 @@ def test_the_share_is_the_way_from_ones_own_chunk_to_the_donors() -> None:
     one = Injected(0, 0, plain, 0.25 * donor, donor)
     assert one.share == pytest.approx(0.25)
     assert one.moved + one.left == pytest.approx(one.apart)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.0, None])
+def test_an_inference_with_another_episodes_stream_is_not_replayed_and_said_so(
+    serve: Serve,
+    replay_options: Options,
+    engine: PolicyEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    share: float | None,
+) -> None:
+    """share: as recorded; 0: the donor had no stream left; None: the message of it is lost."""
+    infer = engine.infer
+
+    def injected_infer(*asked: Any) -> Inference:
+        inference = infer(*asked)
+        told = [] if share is None else [injected_readout("backbone.1", share)]
+        return replace(inference, read_out=lambda: (*inference.sites, *told))
+
+    def change(topic: str, message: Any) -> Any:
+        if topic == "steering/state":
+            message.injection = "backbone.1"
+        return message
+
+    monkeypatch.setattr(engine, "infer", injected_infer)
+    bag = serve(requests=2, change=change)
+    assert replay(bag, replay_options) == (0 if share == 0.0 else 1)
+    found = report(bag)
+    assert (found["replayed"], found["parted"]) == ((2, 0) if share == 0.0 else (0, 0))
+    said = " ".join(found["not_replayed"])
+    assert ("another episode's residual stream at backbone.1" in said) == (share != 0.0)
+    assert main(["bag", "info", str(bag)]) == 0
+    assert "another episode's stream injected at backbone.1: " in capsys.readouterr().out

@@ -20,6 +20,7 @@ class EventKind(enum.IntEnum):
     CAPPED = 7
     REMOVED = 8
     LIMITS = 9
+    INJECTION = 10
 
 
 @dataclass(frozen=True)

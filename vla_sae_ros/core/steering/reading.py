@@ -108,6 +108,7 @@ def to_view(message: Any) -> StateView:
         stamp.sec + stamp.nanosec / NANOSECONDS,
         tuple(_standing(edit) for edit in message.edits),
         policy_start_of(message),
+        getattr(message, "injection", ""),
     )
 
 

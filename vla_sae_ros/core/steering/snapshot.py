@@ -19,6 +19,7 @@ class Snapshot:
         cap: largest ||dx|| / ||x|| per token.
         bypass: all edits are kept but none acts (`edits` is empty).
         view: the state it was taken from, where it was taken from one.
+        injection: site at which another episode's residual stream is injected; empty = none.
     """
 
     revision: int = 0
@@ -26,6 +27,7 @@ class Snapshot:
     cap: float = float("inf")
     bypass: bool = False
     view: StateView | None = None
+    injection: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ class StateView:
     policy_start_ns: int = 0
     """[ns since the epoch] when the policy began to serve that it is a state of; 0 = not told. With
     another one, revisions begin anew."""
+    injection: str = ""
+    """Site at which another episode's residual stream is injected; empty = none."""
 
     def says_the_same(self, other: StateView) -> bool:
         """Whether both states act alike: equal but for the clock and the leases."""
@@ -105,4 +109,5 @@ def snapshot_of(view: StateView) -> Snapshot:
         if not applied.is_neutral:
             site = standing.edit.site
             acting[site] = (*acting.get(site, ()), applied)
-    return Snapshot(view.revision, acting, view.cap, view.bypass, view)
+    injection = "" if view.bypass else view.injection
+    return Snapshot(view.revision, acting, view.cap, view.bypass, view, injection)

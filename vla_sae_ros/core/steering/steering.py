@@ -45,6 +45,8 @@ class Steering:
         clock: monotonic wall time [s], for leases.
         revision: to count on from, where another state of the same process has counted before.
         known_readings: kinds of readings that conditions may use here, see `Condition`.
+        injection: site at which another episode's residual stream can be injected, and is at first;
+            empty = none.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Steering:
         clock: Callable[[], float] = time.monotonic,
         revision: int = 0,
         known_readings: Iterable[str] = (FEATURE, STEP),
+        injection: str = "",
     ) -> None:
         self.sites = {site.name: site for site in sites}
         self.limits = limits or SteeringLimits()
@@ -63,6 +66,7 @@ class Steering:
         self._events: list[Event] = []
         self._revision = revision
         self._bypass = False
+        self._injection, self._injecting = injection, bool(injection)
         self._now: float | None = None
         self._capped: set[str] = set()
         self._known_readings = frozenset(known_readings)
@@ -133,10 +137,11 @@ class Steering:
             return revision
 
     def reset(self, owner: str) -> int:
-        """Release every edit, whoever set it, and lift the bypass; return the new revision."""
+        """Release every edit, whoever set it, lift the bypass and end an injection; return the new
+        revision."""
         with self._lock:
             self._revision += 1
-            self._bypass = False
+            self._bypass = self._injecting = False
             for slot in self._standing():
                 slot.release(self._way_back(slot))
             self._log(EventKind.RESET, owner, reason="every edit ramps back to natural")
@@ -173,6 +178,25 @@ class Steering:
                 self._bypass = bypass
                 self._revision += 1
                 self._log(EventKind.BYPASS, owner, reason="on" if bypass else "off")
+            return self._revision
+
+    def set_injection(self, on: bool, owner: str) -> int:
+        """Inject another episode's residual stream, or no more; return the revision.
+
+        Raises:
+            SteeringRefused: there is none to inject.
+        """
+        with self._lock, self._refusals_logged(owner):
+            if on and not self._injection:
+                raise SteeringRefused(
+                    "the policy was started without a stream to inject. Start the simulation with "
+                    "the arguments inject and inject_site."
+                )
+            if on != self._injecting:
+                self._injecting = on
+                self._revision += 1
+                said = "on" if on else "off"
+                self._log(EventKind.INJECTION, owner, self._injection, reason=said)
             return self._revision
 
     def heartbeat(self, owner: str, duration: float) -> None:
@@ -296,6 +320,7 @@ class Steering:
                 self.limits.slew_limit,
                 self._now or 0.0,
                 tuple(self._standing_edit(slot) for slot in self._slots),
+                injection=self._injection if self._injecting else "",
             )
 
     def _resolved(self, edit: Edit) -> Edit:

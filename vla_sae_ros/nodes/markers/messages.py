@@ -83,9 +83,10 @@ def removed(header: Header) -> list[Marker]:
 
 def steering_words(view: StateView) -> str:
     """Return one line per edit, `_MOST` at most; "no steering" without any."""
-    if not view.edits:
+    lines = [f"INJECTED at {view.injection}"] if view.injection else []
+    lines += [_edit_line(edit) for edit in view.edits[:_MOST]]
+    if not lines:
         return "no steering"
-    lines = [_edit_line(edit) for edit in view.edits[:_MOST]]
     if len(view.edits) > _MOST:
         lines.append(f"and {len(view.edits) - _MOST} more")
     return "\n".join((["BYPASSED"] if view.bypass else []) + lines)

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vla_sae_ros.core.contract import Contract
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.nodes.policy.parameters import PolicyParameters
 from vla_sae_ros.policy.inference import Engine
 
 if TYPE_CHECKING:
     from vla_sae_ros.nodes.policy.activation_collector import ActivationCollector
+    from vla_sae_ros.nodes.policy.injected_stream import InjectedStream
 
 
 def make_engine(values: PolicyParameters, tell: Callable[[str], None]) -> Engine:
@@ -80,6 +82,33 @@ def make_collector(
     from vla_sae_ros.nodes.policy.torch_backend import make_torch_collector
 
     return make_torch_collector(engine, values, control_rate)
+
+
+def make_injected(
+    engine: Engine, values: PolicyParameters, contract: Contract, tell: Callable[[str], None]
+) -> InjectedStream | None:
+    """Return what injects another episode's stream, if the parameters ask for it.
+
+    Raises:
+        VlaSaeError: what is wrong with them, or with the donor.
+    """
+    if not values.inject:
+        return None
+    for name, fits in (("backend", "torch"), ("compile", "never")):
+        if getattr(values, name) != fits:
+            raise ConfigurationError(
+                complaint(
+                    f"{name} of a policy with an injected stream",
+                    getattr(values, name),
+                    fits,
+                    "An exported or compiled policy has no other taps than its SAEs'.",
+                )
+            )
+    from vla_sae_ros.nodes.policy.donor_reading import injected_stream
+    from vla_sae_ros.policy.engine import PolicyEngine
+
+    assert isinstance(engine, PolicyEngine)
+    return injected_stream(engine, values, contract, tell)
 
 
 def _make_onnx_engine(values: PolicyParameters) -> Engine:

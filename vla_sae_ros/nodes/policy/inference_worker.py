@@ -42,11 +42,19 @@ class Job:
     instruction_revision: int = 0
 
 
+def infer_with(engine: Engine) -> Callable[[Job, Snapshot], Inference]:
+    """Return what infers jobs with an engine. Raises ObservationError, see `Engine.infer`."""
+    return lambda job, snapshot: engine.infer(
+        job.frame, job.instruction, (job.seed, job.step), snapshot
+    )
+
+
 class InferenceWorker:
     """Runs the newest job; one that waits when a newer one comes is superseded and counted.
 
     Args:
-        engine: used by this thread only.
+        infer: gives the inference of a job under the steering that is applied; called by this
+            thread only.
         steering: told which sites were capped.
         begin: gives the snapshot for (observation time, episode's start) [s] and the readings of
             the observation when a job starts, so that the newest change always counts.
@@ -59,7 +67,7 @@ class InferenceWorker:
 
     def __init__(
         self,
-        engine: Engine,
+        infer: Callable[[Job, Snapshot], Inference],
         steering: Steering,
         begin: Callable[[float, float, Readings], Snapshot],
         on_actions: Callable[[Job, Inference], None],
@@ -67,7 +75,7 @@ class InferenceWorker:
         on_refused: Callable[[Job, ObservationError], None],
         readings: Callable[[Job], Readings] = lambda _job: {},
     ) -> None:
-        self._engine, self._steering, self._begin = engine, steering, begin
+        self._infer_job, self._steering, self._begin = infer, steering, begin
         self._on_actions, self._on_done, self._on_refused = on_actions, on_done, on_refused
         self._readings = readings
         self._condition = threading.Condition()
@@ -139,9 +147,7 @@ class InferenceWorker:
 
     def _work(self, job: Job, snapshot: Snapshot) -> None:
         try:
-            inference = self._engine.infer(
-                job.frame, job.instruction, (job.seed, job.step), snapshot
-            )
+            inference = self._infer_job(job, snapshot)
         except ObservationError as error:
             self._on_refused(job, error)
             return

@@ -109,6 +109,16 @@ class PolicyParameters:
         "publish the mean residual stream of every tapped site in policy/features, too: monitors "
         "need it, live and in bags; 4 bytes per dimension",
     )
+    inject: str = parameter(
+        "",
+        "bag of a donor's episode, recorded with pictures: its residual stream is injected into "
+        "the episodes of a simulation; empty = none",
+    )
+    inject_episode: str = parameter("1", "donor's episode in that bag: id, or number from 1")
+    inject_site: str = parameter("", "site at which it is injected, e.g. backbone.1")
+    inject_tokens: tuple[str, ...] = parameter(
+        (), "token groups that are replaced, e.g. camera; empty = all of the site"
+    )
     activations_folder: str = parameter(
         "", "folder for collected activations; empty = do not collect"
     )

@@ -20,7 +20,12 @@ from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
 from vla_sae_ros.nodes.base.parameters import declare_parameters
 from vla_sae_ros.nodes.base.running import exit_at_once, run_node
 from vla_sae_ros.nodes.base.told_pictures import ToldPictures, picture_facts
-from vla_sae_ros.nodes.policy.backend import bundle_folders, make_collector, make_engine
+from vla_sae_ros.nodes.policy.backend import (
+    bundle_folders,
+    make_collector,
+    make_engine,
+    make_injected,
+)
 from vla_sae_ros.nodes.policy.heatmap_publisher import first_choice
 from vla_sae_ros.nodes.policy.messages import facts
 from vla_sae_ros.nodes.policy.parameters import PolicyParameters, steering_limits
@@ -35,6 +40,7 @@ from vla_sae_ros.wire.steady import steady_timer
 
 if TYPE_CHECKING:
     from vla_sae_ros.nodes.policy.activation_collector import ActivationCollector
+    from vla_sae_ros.nodes.policy.injected_stream import InjectedStream
 
 SWITCH_INTERVAL = 0.0005  # [s] between threads' turns with the interpreter
 
@@ -50,6 +56,7 @@ class PolicyNode(LifecycleNode):
         self._server: PolicyServer | None = None
         self._description: DescriptionPublisher | None = None
         self._collector: ActivationCollector | None = None
+        self._injected: InjectedStream | None = None
         self._failure: Exception | None = None
         self.loads = False  # while a model is loaded and warmed up; see `spin_until`
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
@@ -133,13 +140,23 @@ class PolicyNode(LifecycleNode):
             steering_limits(self._values),
             revision=self._revision,
             known_readings=known_readings(self._contract),
+            injection=self._injected.site if self._injected is not None else "",
         )
         trained = read_picture_record(Path(self._values.policy))
         pictures = ToldPictures(self, "trained on", trained, self._values.allow_other_pictures)
         self._server = PolicyServer(
-            self, self._engine, steering, self._contract, pictures, self._options(), self._collector
+            self,
+            self._engine,
+            steering,
+            self._contract,
+            pictures,
+            self._options(),
+            self._collector,
+            self._injected,
         )
         known = facts(self._engine) | picture_facts("trained on", trained)
+        if self._injected is not None:
+            known |= self._injected.facts
         self._description = DescriptionPublisher(self, known)
         self.get_logger().info(f"serving {self._engine.policy_name}")
 
@@ -178,6 +195,8 @@ class PolicyNode(LifecycleNode):
         self._engine = make_engine(values, self.get_logger().info)
         self._narrow_contract()
         self._require_actions(self._engine.warm_up()[1])
+        tell = self.get_logger().info
+        self._injected = make_injected(self._engine, values, self._contract, tell)
         self._collector = make_collector(self._engine, values, self._contract.fps)
 
     def _narrow_contract(self) -> None:
@@ -211,7 +230,7 @@ class PolicyNode(LifecycleNode):
     def _unload(self) -> None:
         if self._engine is not None:
             self._engine.close()
-            self._engine = None
+            self._engine = self._injected = None
         if self._collector is not None:
             self._collector.close()
             self._collector = None

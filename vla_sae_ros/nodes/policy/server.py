@@ -19,7 +19,7 @@ from vla_sae_ros.msg import ActionChunk, EpisodeState, FeatureActivations
 from vla_sae_ros.nodes.base.told_pictures import ToldPictures
 from vla_sae_ros.nodes.policy.catalogue_service import CatalogueService
 from vla_sae_ros.nodes.policy.heatmap_publisher import HeatmapPublisher
-from vla_sae_ros.nodes.policy.inference_worker import InferenceWorker, Job
+from vla_sae_ros.nodes.policy.inference_worker import InferenceWorker, Job, infer_with
 from vla_sae_ros.nodes.policy.messages import to_chunk, to_features
 from vla_sae_ros.nodes.policy.observation_intake import ObservationIntake
 from vla_sae_ros.nodes.policy.steering_service import SteeringService
@@ -32,6 +32,7 @@ from vla_sae_ros.wire.steady import steady_timer
 
 if TYPE_CHECKING:
     from vla_sae_ros.nodes.policy.activation_collector import ActivationCollector
+    from vla_sae_ros.nodes.policy.injected_stream import InjectedStream
 
 WATCH_PERIOD = 0.25  # [s]
 TIMINGS_KEPT = 200
@@ -65,6 +66,7 @@ class PolicyServer:
         pictures: refuses those of another render quality; the server takes it off the node.
         options: see there.
         collector: writes activations, when they are to be collected.
+        injected: infers with another episode's stream, when one is to be injected.
     """
 
     def __init__(
@@ -76,13 +78,10 @@ class PolicyServer:
         pictures: ToldPictures,
         options: ServingOptions,
         collector: ActivationCollector | None = None,
+        injected: InjectedStream | None = None,
     ) -> None:
-        self._node, self._engine, self._steering, self._collector = (
-            node,
-            engine,
-            steering,
-            collector,
-        )
+        self._node, self._engine, self._steering = node, engine, steering
+        self._collector, self._injected = collector, injected
         self._control_rate, self._frame_timeout = contract.fps, options.frame_timeout
         self._with_pooled = options.publish_pooled
         self._chunk_id = 0
@@ -97,16 +96,14 @@ class PolicyServer:
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         bundles = {bundle.card.site: bundle.bundle_id for bundle in engine.bundles}
         self._service = SteeringService(node, steering, self._replan, bundles, self._start_ns)
-        self._episode = (
-            node.create_subscription(
-                EpisodeState, "episode", collector.episode_changed, qos.LATCHED
-            )
-            if collector is not None
-            else None
-        )
+        self._episodes = [
+            node.create_subscription(EpisodeState, "episode", part.episode_changed, qos.LATCHED)
+            for part in (collector, injected)
+            if part is not None
+        ]
         kinds = known_readings(contract)
         self._worker = InferenceWorker(
-            engine,
+            infer_with(engine) if injected is None else injected.infer,
             steering,
             self._service.begin_inference,
             self._hand_over,
@@ -125,8 +122,8 @@ class PolicyServer:
         self._node.destroy_timer(self._status)
         self._intake.destroy()
         self._pictures.destroy()
-        if self._episode is not None:
-            self._node.destroy_subscription(self._episode)
+        for subscription in self._episodes:
+            self._node.destroy_subscription(subscription)
         self._worker.stop()
         self._service.drop_edits("the policy does not serve any more")
         for part in (self._service, self._catalogue, self._heatmap):
@@ -146,6 +143,8 @@ class PolicyServer:
     def _submit(self, job: Job) -> None:
         try:
             self._pictures.check()
+            if self._injected is not None:
+                self._injected.check(job)
         except ConfigurationError as refusal:
             self._refuse(job, refusal)
             return
@@ -210,8 +209,12 @@ class PolicyServer:
     def _state(self) -> tuple[bytes, str]:
         if self._intake.waited > self._frame_timeout:
             return DiagnosticStatus.ERROR, self._intake.report.waiting_for
-        if self._steering.view().bypass:
+        view = self._steering.view()
+        if view.bypass:
             return DiagnosticStatus.WARN, "serving; steering is bypassed"
+        if view.injection:
+            said = f"serving; another episode's stream is injected at {view.injection}"
+            return DiagnosticStatus.WARN, said
         return DiagnosticStatus.OK, "serving" if self._chunk_id else "waiting for the first request"
 
     def _now(self) -> int:

@@ -41,6 +41,7 @@ ASKED_FOR = frozenset(
         EventKind.RESET,
         EventKind.PRESET,
         EventKind.LIMITS,
+        EventKind.INJECTION,
     }
 )
 """Events that follow from a request, at once."""
@@ -78,6 +79,7 @@ class SteeringService:
             ),
             node.create_service(SetBool, "steering/bypass", self._bypass, qos_profile=qos.SERVICE),
             node.create_service(Trigger, "steering/reset", self._reset, qos_profile=qos.SERVICE),
+            node.create_service(SetBool, "steering/inject", self._inject, qos_profile=qos.SERVICE),
         ]
         self._heartbeat = node.create_subscription(
             SteeringLease, "steering/heartbeat", self._renew, qos.HEARTBEAT
@@ -221,6 +223,18 @@ class SteeringService:
         with self._auditing:
             revision = self._steering.reset(UNNAMED_OWNER)
             self._changed("steering/reset", UNNAMED_OWNER)
+        response.success, response.message = True, f"revision {revision}"
+        return response
+
+    def _inject(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        with self._auditing:
+            try:
+                revision = self._steering.set_injection(request.data, UNNAMED_OWNER)
+            except SteeringRefused as refusal:
+                response.message = str(refusal)
+                self._publish_events("steering/inject", UNNAMED_OWNER)
+                return response
+            self._changed("steering/inject", UNNAMED_OWNER)
         response.success, response.message = True, f"revision {revision}"
         return response
 

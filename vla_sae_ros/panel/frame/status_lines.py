@@ -78,6 +78,8 @@ def steering_text(store: Store, owner: str) -> str:
     count = len(steering.edits)
     text = "No edits" if not count else f"{count} edit{'s' if count > 1 else ''}"
     text += " KEPT BUT BYPASSED" if steering.bypass and count else ""
+    if steering.injection and not steering.bypass:
+        text += f"   INJECTED at {steering.injection}"
     others = sorted({edit.owner for edit in steering.edits} - {owner})
     if others:
         text += f" (others set by {', '.join(others)})"

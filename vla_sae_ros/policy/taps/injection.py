@@ -1,6 +1,6 @@
 """Playing in the residual stream that one inference had at a site in the place of another's.
 
-A diagnostic, never in service: if the policy then acts as in the episode that the stream is from,
+A diagnostic, never on a robot: if the policy then acts as in the episode that the stream is from,
 what it does is decided at that site (activation injection).
 """
 
@@ -15,6 +15,10 @@ from torch import Tensor
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.taps.tokens import Groups, Tokens
+
+
+class OtherStream(ConfigurationError):
+    """The donor's inference had other tokens or runs than this one."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Injection:
     """
 
     def __init__(self, site: Site, groups: Groups) -> None:
-        self.site, self._groups = site, groups
+        self.site, self.groups = site, groups
         self._tokens: Tokens | None = None
         self._donor: Taken | None = None
         self._runs: list[dict[str, Tensor]] = []
@@ -63,10 +67,10 @@ class Injection:
         """See the stream x (1, T, d); return what turns it into the donor's, or None.
 
         Raises:
-            ConfigurationError: the donor's inference had other tokens or runs.
+            OtherStream: the donor's inference had other tokens or runs.
         """
         assert self._tokens is not None
-        masks = {group: self._tokens.mask((group,))[0] for group in self._groups}
+        masks = {group: self._tokens.mask((group,))[0] for group in self.groups}
         run = len(self._runs)
         self._runs.append({group: x[0][mask].clone() for group, mask in masks.items()})
         if self._donor is None:
@@ -100,7 +104,7 @@ def check_groups(site: Site, groups: Sequence[str]) -> Groups:
     return tuple(groups) or site.token_groups
 
 
-def _unlike(what: str, got: object, allowed: str) -> ConfigurationError:
-    return ConfigurationError(
+def _unlike(what: str, got: object, allowed: str) -> OtherStream:
+    return OtherStream(
         complaint(what, got, allowed, "Replace fewer groups of tokens, e.g. --tokens camera.")
     )

@@ -14,14 +14,16 @@ _UNITS = ("NATURAL", "OBSERVED_MAX", "RESIDUAL_NORM")
 
 @dataclass(frozen=True)
 class EditWindow:
-    """A time in which one edit acted (weight > 0), or in which steering was bypassed."""
+    """A time in which one edit acted (weight > 0), steering was bypassed or a stream injected."""
 
     owner: str
-    """Empty for a bypass: the steering state does not say whose it is; steering/events does."""
+    """Empty for a bypass and an injection: the steering state does not say whose they are;
+    steering/events does."""
     site: str
     feature: int
     mode: str
-    """CLAMP, ADD, SCALE, PROJECT_OUT or BYPASS; UNKNOWN_<number> for one that is not known."""
+    """CLAMP, ADD, SCALE, PROJECT_OUT, BYPASS or INJECTION; UNKNOWN_<number> for one that is not
+    known."""
     unit: str
     """NATURAL, OBSERVED_MAX or RESIDUAL_NORM."""
     value: float
@@ -64,6 +66,8 @@ def acting_edits(state: Any) -> Iterator[EditWindow]:
     """Yield everything that acts in a SteeringState, a bypass too, without its time."""
     if state.bypass:
         yield EditWindow("", "", 0, "BYPASS", "", 0.0, since_ns=0)
+    elif injection := getattr(state, "injection", ""):  # older bags have no such field
+        yield EditWindow("", injection, 0, "INJECTION", "", 0.0, since_ns=0)
     for each in state.edits:
         edit = each.edit
         if each.weight > 0:

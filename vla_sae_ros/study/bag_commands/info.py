@@ -89,6 +89,8 @@ def _edit(each: EditWindow, facts: BagFacts) -> str:
         times += f", from step {each.first_step} to {last} of {each.episode_id}"
     if each.mode == "BYPASS":
         return f"bypassed: {times}"
+    if each.mode == "INJECTION":
+        return f"another episode's stream injected at {each.site}: {times}"
     unit = {"OBSERVED_MAX": " x observed maximum", "RESIDUAL_NORM": " x residual norm"}
     value = "" if each.mode == "PROJECT_OUT" else f" {each.value:g}{unit.get(each.unit, '')}"
     mode = each.mode.lower().replace("_", " ")

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import track
 
 from vla_sae_ros.bags.bag_argument import add_bag, tell
+from vla_sae_ros.bags.episode_choice import chosen_episode
 from vla_sae_ros.bags.opened_bag import open_bag
 from vla_sae_ros.bags.recorded_frames import RecordedFrames
 from vla_sae_ros.bags.recorded_inferences import RecordedInference, recorded_inferences
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.terminal import plain_console
-from vla_sae_ros.study.replay.episode_choice import chosen_episode
 from vla_sae_ros.study.replay.policy_arguments import add_policy_arguments
 from vla_sae_ros.study.replay.provenance import deviations, present_facts, recorded_facts
 from vla_sae_ros.study.replay.replay import (

@@ -11,13 +11,14 @@ import numpy as np
 from rich.progress import track
 
 from vla_sae_ros.bags.bag_argument import add_bag
+from vla_sae_ros.bags.episode_choice import chosen_episode
 from vla_sae_ros.bags.opened_bag import open_bag
 from vla_sae_ros.bags.recorded_frames import RecordedFrames
 from vla_sae_ros.bags.recorded_inferences import recorded_inferences
 from vla_sae_ros.core.errors import RecordingError, complaint
 from vla_sae_ros.core.terminal import plain_console
-from vla_sae_ros.study.replay.episode_choice import chosen_episode
-from vla_sae_ros.study.replay.injection import Injected, given_streams, injected
+from vla_sae_ros.policy.donor import given_streams
+from vla_sae_ros.study.replay.injection import Injected, injected
 from vla_sae_ros.study.replay.policy_arguments import add_policy_arguments
 from vla_sae_ros.study.replay.provenance import recorded_facts
 from vla_sae_ros.study.replay.replay_engine import contract_for, engine_for
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             injection = engine.attach_injection(args.site, args.tokens)
             engine.warm_up()
             frames = RecordedFrames(bag, contract_for(args))
-            donor = list(given_streams(engine, injection, frames, inferences))
+            donor = list(given_streams(engine, injection, frames.of(inferences)))
             told = inferences[0].instruction
             with open_bag(into, args.namespace) as other:
                 receiver = chosen_episode(

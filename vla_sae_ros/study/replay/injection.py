@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from vla_sae_ros.bags.recorded_frames import RecordedFrames
 from vla_sae_ros.bags.recorded_inferences import RecordedInference
 from vla_sae_ros.core.errors import ObservationError
+from vla_sae_ros.policy.donor import Actions, Given
 from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.policy.taps.injection import Injection, Taken
-
-Actions = npt.NDArray[np.float32]
-Track = Callable[[Sequence[RecordedInference]], Iterable[RecordedInference]]
-
-
-@dataclass(frozen=True)
-class Given:
-    """One inference of the donor: its chunk (H, A), and what passed the site."""
-
-    step: int
-    actions: Actions
-    taken: Taken
+from vla_sae_ros.policy.taps.injection import Injection
 
 
 @dataclass(frozen=True)
@@ -65,22 +53,6 @@ class Injected:
     def left(self) -> float:
         """The same of what is left to the donor's chunk."""
         return _distance(self.injected, self.donor)
-
-
-def given_streams(
-    engine: PolicyEngine,
-    injection: Injection,
-    frames: RecordedFrames,
-    inferences: Sequence[RecordedInference],
-) -> Iterator[Given]:
-    """Infer a donor's episode again, without steering, and keep what passes the site."""
-    injection.give(None)
-    for recorded, frame in frames.of(inferences):
-        if isinstance(frame, ObservationError):
-            continue
-        seed = recorded.seed, recorded.step
-        actions = engine.infer(frame, recorded.instruction, seed).actions
-        yield Given(recorded.step, actions, injection.taken())
 
 
 def injected(

@@ -84,6 +84,13 @@ def replay(
                 "the bag does not record which steering was applied (no steering/state of revision "
                 f"{recorded.revision})",
             )
+        elif snapshot.injection and recorded.injected != 0.0:
+            yield Replayed(
+                recorded,
+                None,
+                f"it had another episode's residual stream at {snapshot.injection}, which is not "
+                "in the bag; --no-steering gives what the policy answers with its own",
+            )
         else:
             seed = recorded.seed, recorded.step
             told = instruction_of(recorded)

@@ -57,12 +57,14 @@ class Lanes:
 def _lane(edit: EditWindow) -> Lane:
     if not edit.site:
         return "steering", "bypass"
+    if edit.mode == "INJECTION":
+        return "steering", edit.site, "injection"
     return "steering", edit.site, str(edit.feature)
 
 
 def _words(edit: EditWindow) -> str:
     mode = edit.mode.lower().replace("_", " ")
-    if not edit.site:
+    if edit.mode in ("BYPASS", "INJECTION"):
         return mode
     value = "" if edit.mode == "PROJECT_OUT" else f" {edit.value:g}{_UNITS.get(edit.unit, '')}"
     return one_line(f"{mode}{value}, {edit.owner}")

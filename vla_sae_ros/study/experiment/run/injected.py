@@ -7,13 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from vla_sae_ros.core.readout import SiteReadout
+from vla_sae_ros.core.readout import injected_readout
 from vla_sae_ros.policy.inference import Inference
 from vla_sae_ros.study.experiment.design.settings import InjectedStream
 from vla_sae_ros.study.experiment.run.questions import Look
 from vla_sae_ros.study.experiment.run.setup import OwnPolicy
-
-_NONE = np.zeros(0, np.float32)
 
 
 class Injected:
@@ -52,13 +50,8 @@ class Injected:
         finally:
             self._injection.give(None)
         ratio = self._injection.ratio  # of this inference: the read-out may come later
-        return replace(inference, read_out=lambda: (*inference.sites, self._told(ratio)))
+        told = injected_readout(self._stream.site, ratio)
+        return replace(inference, read_out=lambda: (*inference.sites, told))
 
     def close(self) -> None:
         self._policy.close()
-
-    def _told(self, ratio: float) -> SiteReadout:
-        """Return how much was changed, as edits tell it."""
-        name, nan = f"{self._stream.site} (injected)", float("nan")
-        index = np.zeros(0, np.uint32)
-        return SiteReadout(name, index, _NONE, _NONE, nan, nan, ratio, False, nan)
