@@ -93,9 +93,10 @@ def shoot_rehearsal(
     if monitor is not None:
         name, more = "monitor_droid", ("--monitor", str(monitor.absolute()), "--on-alarm", "hold")
         extra = (*extra, *more)
+    own = ("--host", "127.0.0.77")  # beside a rehearsal that runs already
     slow = ("--width", "160", "--height", "90", "--time-scale", "0.25", "--patience", "10")
     with (
-        system(scratch, environment, (*extra, *slow), "droid-sim"),
+        system(scratch, environment, (*extra, *own, *slow), "droid-sim"),
         scene(name, folder, environment) as playing,
     ):
         return 0 if ended_well(playing, LIMIT) else complain(scratch, f"the scene {name}")
