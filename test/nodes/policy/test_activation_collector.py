@@ -42,3 +42,24 @@ def test_every_inference_of_an_episode_is_written_until_the_bridge_says_it_is_ov
     steps = dataset.load("backbone.1").steps
     assert [one.step for one in steps] == [0, 5]
     assert {one.task for one in steps} == {"libero_object 3"}, "it says what the state means"
+
+
+def test_an_inference_that_outlasts_its_episode_is_counted_and_the_next_episode_is_written(
+    loaded: LoadedPolicy, tmp_path: Path
+) -> None:
+    engine = PolicyEngine(loaded)
+    collector = ActivationCollector(engine, tmp_path / "act", SITES, "mean", 20.0)
+    for episode in ("e1", "e2"):
+        for step in (0, 5):
+            asked = query(1, step)
+            job = Job(asked.frame, asked.instruction, episode, step, 0, asked.seed, step)
+            inference = engine.infer(job.frame, job.instruction, (job.seed, job.step))
+            if step:  # the bridge is done before the policy is
+                ended = EpisodeState(episode_id=episode, status=EpisodeState.FAILED)
+                collector.episode_changed(ended)
+            collector.add(job, inference)
+    assert collector.late == 2
+    collector.close()
+    engine.close()
+    episodes = ActivationDataset.open(tmp_path / "act").episodes
+    assert [(one.episode_id, one.steps) for one in episodes] == [("e1", 1), ("e2", 1)]

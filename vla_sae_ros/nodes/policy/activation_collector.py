@@ -48,6 +48,8 @@ class ActivationCollector:
             )
         self._lock = threading.Lock()
         self._episode = ""
+        self.late = 0
+        """Inferences that were done, or made anew, after their episode had ended: not written."""
         self._named: tuple[str, str] = ("", "")
         """An episode's id and its suite and task, as the bridge tells them."""
         self._probes = SiteProbes(engine, sites, pooling)
@@ -61,7 +63,7 @@ class ActivationCollector:
         self._writer.close()
 
     def add(self, job: Job, inference: Inference) -> None:
-        """Write the activations of this inference."""
+        """Write the activations of this inference, unless its episode has ended meanwhile."""
         context = {
             "episode_id": job.episode_id,
             "step": job.step,
@@ -71,6 +73,10 @@ class ActivationCollector:
             "action": inference.actions[0],
         }
         with self._lock:
+            if job.episode_id in self._writer.completed_episodes:
+                self._probes.take()
+                self.late += 1
+                return
             self._episode = job.episode_id
             named, task = self._named
             context["task"] = task if named == job.episode_id else ""

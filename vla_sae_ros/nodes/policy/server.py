@@ -197,6 +197,8 @@ class PolicyServer:
             "last refusal": report.last_refusal,
             "steering revision": self._steering.revision,
         }
+        if self._collector is not None:
+            values["activations later than their episode"] = self._collector.late
         status = DiagnosticStatus(
             level=level,
             name=f"{self._node.get_name()}: inference",
