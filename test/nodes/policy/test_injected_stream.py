@@ -277,7 +277,7 @@ def test_the_node_injects_in_a_simulation_says_so_and_is_switched_off_at_run_tim
     with served(ros_context, policy=str(tiny_policy_folder), **given) as (_node, bridge):
         first = first_chunk(bridge)
         features = bridge.wait_for(FeatureActivations)
-        assert (features.site, features.chunk_id) == ("backbone.1" + INJECTED, first.chunk_id)
+        assert features.site == "backbone.1" + INJECTED
         assert features.edit_norm_ratio > 0.01
         assert bridge.wait_for(SteeringState).injection == "backbone.1"
         bridge.wait_for(
@@ -287,10 +287,9 @@ def test_the_node_injects_in_a_simulation_says_so_and_is_switched_off_at_run_tim
         facts = dict(zip(described.names, described.values, strict=True))
         assert (facts["injection.bag"], facts["injection.episode"]) == (str(bag), "e1")
         assert bridge.call("inject", SetBool.Request(data=False)).success
-        replanned = bridge.wait_for(ActionChunk, lambda m: m.replan)
+        replanned = bridge.wait_for(ActionChunk, lambda m: m.steering_revision == 1)
         event = bridge.wait_for(SteeringEvent, lambda m: m.kind == SteeringEvent.INJECTION)
         assert (event.site, event.reason, event.revision) == ("backbone.1", "off", 1)
-        assert event.node == "/fake_bridge"
         assert bridge.wait_for(SteeringState, lambda m: m.revision == 1).injection == ""
         assert list(replanned.actions) != list(first.actions)
         assert np.array_equal(replanned.actions, plain_answer(untouched, 0))
@@ -304,7 +303,7 @@ def test_the_node_answers_no_robot_while_it_has_a_donor(
         bridge.begin_episode(suite="", task=-1)
         bridge.observe(0)
         bridge.request(0)
-        bridge.wait_for(DiagnosticArray, lambda m: refused_observations(m) == 1)
+        bridge.wait_for(DiagnosticArray, lambda m: refused_observations(m) > 0)
         assert bridge.got[ActionChunk] == []
 
 
@@ -325,7 +324,7 @@ def first_chunk(bridge: FakeBridge) -> ActionChunk:
 
     def answered() -> bool:
         bridge.request(0)
-        return bool(bridge.got[ActionChunk])
+        return bool(bridge.got[ActionChunk] and bridge.got[FeatureActivations])
 
     eventually(answered, "no chunk came")
     return bridge.wait_for(ActionChunk)
