@@ -1,6 +1,6 @@
 """The scenes of tools/screenshots.py: open the panel as an operator does, act, take a picture.
 
-python tools/panel_scenes.py desk | scale | lost | sizes | monitor | tell_droid | ... FOLDER
+python tools/panel_scenes.py desk | scale | lost | sizes | monitor | rehearsal FOLDER
 """
 
 from __future__ import annotations
@@ -272,18 +272,14 @@ def environment(operator: Operator) -> None:
     operator.take(sys.argv[4])
 
 
-def tell_droid(operator: Operator) -> None:
-    """Another instruction in the middle of a rehearsal's episode."""
-    _tell_in_a_rehearsal(operator)
-    operator.live(1.5)
-    operator.take("tell_droid")
+def rehearsal(operator: Operator) -> None:
+    """Another instruction in the middle of a rehearsal's episode, and the alarm that it raises.
 
-
-def monitor_droid(operator: Operator) -> None:
-    """The same under a monitor that knows the first instruction only: it holds the arm."""
-    operator.until(lambda: operator.store.monitors.newest is not None, "the monitor")
-    _tell_in_a_rehearsal(operator)
+    The monitor knows the first instruction only; the alarm holds the arm.
+    """
     store = operator.store
+    _tell_in_a_rehearsal(operator)
+    operator.take("tell_droid")
     operator.until(lambda: store.monitors.alarm is not None, "an alarm")
     operator.until(lambda: store.robot is not None and store.robot.status != "ENABLED", "a hold")
     operator.rest(2.0)
@@ -320,8 +316,7 @@ def _is_enabled(operator: Operator) -> bool:
 
 
 SCENES = {
-    "tell_droid": tell_droid,
-    "monitor_droid": monitor_droid,
+    "rehearsal": rehearsal,
     "desk": desk,
     "scale": scale,
     "lost": lost,
@@ -335,7 +330,7 @@ def main() -> int:
     """Play one scene; return 1 when an exception was caught in the panel meanwhile."""
     elsewhere = sys.argv[3:4]
     goal = EpisodeGoal(*elsewhere, 0, init_state=0, seed=GOAL.seed) if elsewhere else GOAL
-    goal = REHEARSED if sys.argv[1].endswith("_droid") else goal
+    goal = REHEARSED if sys.argv[1] == "rehearsal" else goal
     operator = Operator(QApplication(["panel scenes"]), Path(sys.argv[2]), goal)
     try:
         SCENES[sys.argv[1]](operator)
