@@ -15,7 +15,13 @@ _SHORT.maxlong = 60
 
 
 class VlaSaeError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    Its text may quote others, and libraries that quote others: it is safe to print and to send.
+    """
+
+    def __init__(self, *said: object) -> None:
+        super().__init__(*(escaped(each) if isinstance(each, str) else each for each in said))
 
 
 class ConfigurationError(VlaSaeError):
@@ -46,6 +52,18 @@ def complaint(what: str, got: object, allowed: object, next_step: str = "") -> s
     """Return one sentence: what was wrong, the value got, what is allowed, what to do next."""
     text = f"{bounded(what, 400)}: got {_SHORT.repr(got)}; allowed: {allowed}."
     return f"{text} {next_step}" if next_step else text
+
+
+def escaped(text: str) -> str:
+    """Return the text with escapes for what a terminal obeys or hides, and for lone surrogates.
+
+    Line breaks and tabs stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def bounded(text: str, longest: int = LONGEST_REASON) -> str:

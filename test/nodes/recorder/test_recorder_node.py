@@ -315,6 +315,14 @@ def test_an_existing_folder_and_a_bad_topic_name_are_refused(make_graph, tmp_pat
     assert not graph.stop().success
 
 
+def test_a_folder_whose_name_a_terminal_would_obey_is_refused(make_graph, tmp_path: Path) -> None:
+    graph = make_graph()
+    refused = graph.start(uri="take\r\x1b[2J")
+    assert not refused.success and "can be printed" in refused.message
+    assert refused.message.isprintable()
+    assert not list(tmp_path.rglob("take*"))
+
+
 def test_a_disk_with_too_little_room_ends_the_recording_with_a_clear_state(make_graph) -> None:
     graph = make_graph(min_free_disk=10**9)  # a petabyte must stay free: no disk has that
     started = graph.start(uri="run")

@@ -119,6 +119,9 @@ class RecorderNode(Node):
     def _folder(self, uri: str) -> Path:
         output = Path(self._values.output_folder).expanduser()
         name = uri or f"vla_sae_{datetime.now():%Y-%m-%d_%H-%M-%S}"
+        if not name.isprintable():
+            allowed = "characters that can be printed"
+            raise RecordingError(complaint("folder of the bag", uri, allowed))
         if self._values.any_folder:
             return (output / Path(name).expanduser()).absolute()
         folder = (output / name).absolute()
