@@ -165,15 +165,22 @@ def served(context: Context, **parameters: Any) -> Iterator[tuple[PolicyNode, Fa
     """Spin a policy node with these parameters and a bridge that it hears."""
     overrides = [Parameter(name, value=value) for name, value in parameters.items()]
     node = PolicyNode(context=context, parameter_overrides=overrides)
+    node.start()
+    with heard(node, context) as bridge:
+        yield node, bridge
+
+
+@contextmanager
+def heard(node: PolicyNode, context: Context) -> Iterator[FakeBridge]:
+    """Spin a policy node that was started, and a bridge that it hears; destroy both at the end."""
     bridge = FakeBridge(context)
     executor = SingleThreadedExecutor(context=context)
     for spun in (node, bridge.node):
         executor.add_node(spun)
-    node.start()
     thread = threading.Thread(target=executor.spin, daemon=True)
     thread.start()
     bridge.connect()
-    yield node, bridge
+    yield bridge
     executor.shutdown()
     thread.join()
     node.destroy_node()

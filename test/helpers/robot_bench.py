@@ -17,6 +17,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from second_domain import SECOND_DOMAIN
 from sensor_msgs.msg import JointState
+from spinning import Spinning
 from std_srvs.srv import SetBool, Trigger
 
 from vla_sae_ros.action import RunEpisode
@@ -30,7 +31,6 @@ from vla_sae_ros.msg import (
     SteeringLease,
     TakeoverState,
 )
-from vla_sae_ros.nodes.base.running import spin_until
 from vla_sae_ros.nodes.robot import bridge
 from vla_sae_ros.nodes.robot.bridge import RobotBridge
 from vla_sae_ros.nodes.robot.robot_bridge_node import make_driver
@@ -68,7 +68,6 @@ class RobotBench:
         watchdog: float = PATIENCE,
         **parameters: Any,
     ) -> None:
-        self._stop = threading.Event()
         self.contexts = [Context(), Context()]
         for context in self.contexts:
             rclpy.init(context=context, domain_id=domain)
@@ -111,12 +110,7 @@ class RobotBench:
             "takeover": self.node.create_client(SetBool, "bridge/takeover"),
         }
         self.client = ActionClient(self.node, RunEpisode, "run_episode")
-        self._threads = [
-            threading.Thread(target=spin_until, args=(node, self._stop), daemon=True)
-            for node in (self.bridge, self.node)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._spinning = Spinning(self.bridge, self.node)
         assert self.client.wait_for_server(PATIENCE)
         for service in self._services.values():
             assert service.wait_for_service(PATIENCE)
@@ -156,9 +150,7 @@ class RobotBench:
         self._chunks.publish(chunk)
 
     def close(self) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(PATIENCE)
+        self._spinning.close()
         self.client.destroy()
         self.node.destroy_node()
         self.bridge.destroy_node()

@@ -13,10 +13,10 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from second_domain import SECOND_DOMAIN
+from spinning import Spinning
 
 from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.msg import EpisodeState, ExecutedAction
-from vla_sae_ros.nodes.base.running import spin_until
 from vla_sae_ros.nodes.sim.bridge import SimBridge
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.action_client import ActionClient
@@ -31,7 +31,6 @@ class Graph:
     def __init__(
         self, environment: Any, find_task: Any, fake_policy: Any, **parameters: Any
     ) -> None:
-        self._stop = threading.Event()
         self.contexts = [Context(), Context()]
         for context in self.contexts:
             rclpy.init(context=context, domain_id=SECOND_DOMAIN)
@@ -53,12 +52,7 @@ class Graph:
         self._listen(ExecutedAction, "executed_action", qos.EXECUTED, self.executed.append)
         self._listen(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS, self._diagnosed)
         self.client = ActionClient(self.node, RunEpisode, "run_episode")
-        self._threads = [
-            threading.Thread(target=spin_until, args=(node, self._stop), daemon=True)
-            for node in (self.bridge, self.node)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._spinning = Spinning(self.bridge, self.node)
         assert self.client.wait_for_server(PATIENCE)
         self.until(lambda: self.bridge.count_subscribers("executed_action") > 0)
 
@@ -91,11 +85,9 @@ class Graph:
         return answer.status, answer.result
 
     def close(self) -> None:
-        if self._stop.is_set():
+        if self._spinning.closed:
             return
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(PATIENCE)
+        self._spinning.close()
         self.client.destroy()
         self.node.destroy_node()
         self.bridge.destroy_node()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from steering_by_readings import BESIDE, HEIGHT, SITE, steering_by_readings
 
 from vla_sae_ros.core.errors import ConfigurationError, SteeringRefused
 from vla_sae_ros.core.readout import SiteReadout
@@ -16,23 +17,13 @@ from vla_sae_ros.core.steering import (
     Mode,
     Phase,
     Steering,
-    SteeringLimits,
-    SteeringSite,
     format_preset,
     parse_preset,
 )
 from vla_sae_ros.core.steering.condition import Readings, feature_readings
 from vla_sae_ros.core.steering.preset import entries_of, parse_condition, read_preset
 
-TICK, SITE, BESIDE = 0.05, "backbone.0", "backbone.0.directions"
-HEIGHT = ("height", "", 0)
-
-
-def make(slew_limit: float = math.inf) -> Steering:
-    ones = np.ones(4, np.float32)
-    sites = [SteeringSite(name, ones, 5.0, ("camera",)) for name in (SITE, BESIDE)]
-    limits = SteeringLimits(slew_limit=slew_limit)
-    return Steering(sites, limits, known_readings=("feature", "step", "height"))
+TICK = 0.05
 
 
 def edit(when: Condition, **more: object) -> Edit:
@@ -50,45 +41,45 @@ def weights(steering: Steering, heights: list[float | None]) -> list[float]:
 
 
 def test_an_edit_acts_only_while_its_reading_is_above_the_threshold() -> None:
-    steering = make()
+    steering = steering_by_readings()
     steering.set([edit(Condition("height", above=0.2))], "me", lease=10.0)
     assert weights(steering, [0.1, 0.3, 0.3, 0.15, 0.3]) == [0, 1, 1, 0, 1]
 
 
 def test_below_is_the_other_way_round() -> None:
-    steering = make()
+    steering = steering_by_readings()
     steering.set([edit(Condition("height", below=0.2))], "me", lease=10.0)
     assert weights(steering, [0.1, 0.3, 0.19]) == [1, 0, 1]
 
 
 def test_hysteresis_keeps_it_acting_until_the_reading_has_come_back_that_far() -> None:
-    steering = make()
+    steering = steering_by_readings()
     steering.set([edit(Condition("height", above=0.2, hysteresis=0.05))], "me", lease=10.0)
     assert weights(steering, [0.18, 0.21, 0.18, 0.16, 0.14, 0.18]) == [0, 1, 1, 1, 0, 0]
 
 
 def test_it_must_hold_for_a_while_without_a_break() -> None:
-    steering = make()
+    steering = steering_by_readings()
     steering.set([edit(Condition("height", above=0.2, hold=0.1))], "me", lease=10.0)
     high = [0.3, 0.3, 0.1, 0.3, 0.3, 0.3, 0.3, 0.1]
     assert weights(steering, high) == [0, 0, 0, 0, 0, 1, 1, 0]
 
 
 def test_it_ramps_in_and_out_as_ever() -> None:
-    steering = make()
+    steering = steering_by_readings()
     steering.set([edit(Condition("height", above=0.2), ramp=0.1)], "me", lease=10.0)
     found = weights(steering, [0.1, 0.3, 0.3, 0.3, 0.1, 0.1, 0.1])
     assert found == pytest.approx([0, 0.5, 1, 1, 0.5, 0, 0])
 
 
 def test_a_reading_that_is_not_known_lets_nothing_act() -> None:
-    steering = make()
+    steering = steering_by_readings()
     steering.set([edit(Condition("height", above=0.2))], "me", lease=10.0)
     assert weights(steering, [0.3, None, 0.3, math.nan]) == [1, 0, 1, 0]
 
 
 def test_while_it_waits_the_state_says_so_and_what_was_read() -> None:
-    steering = make()
+    steering = steering_by_readings()
     steering.set([edit(Condition("height", above=0.2))], "me", lease=10.0)
     steering.begin_inference(0.0, 0.0, {HEIGHT: 0.1})
     (standing,) = steering.view().edits
@@ -99,7 +90,7 @@ def test_while_it_waits_the_state_says_so_and_what_was_read() -> None:
 
 
 def test_a_feature_or_direction_of_the_inference_before_is_read() -> None:
-    steering = make()
+    steering = steering_by_readings()
     when = Condition(site=BESIDE, feature=2, above=0.5)
     steering.set([edit(when)], "me", lease=10.0)
     assert steering.wanted_features == {(BESIDE, 2)}
@@ -129,7 +120,7 @@ def test_what_is_not_listed_is_not_active_and_what_was_not_read_out_is_not_known
 
 
 def test_another_condition_begins_anew_and_the_same_goes_on() -> None:
-    steering = make()
+    steering = steering_by_readings()
     slow = Condition("height", above=0.2, hold=0.1)
     steering.set([edit(slow)], "me", lease=10.0)
     weights(steering, [0.3, 0.3, 0.3])
@@ -154,7 +145,7 @@ def test_another_condition_begins_anew_and_the_same_goes_on() -> None:
 def test_a_condition_that_cannot_be_read_here_is_refused_and_nothing_changes(
     when: Condition, said: str
 ) -> None:
-    steering = make()
+    steering = steering_by_readings()
     with pytest.raises(SteeringRefused, match=said):
         steering.set([edit(when)], "me")
     assert steering.view().edits == () and steering.revision == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from steering_by_readings import BESIDE, HEIGHT, SITE, steering_by_readings
 
 from vla_sae_ros.core.errors import ConfigurationError, SteeringRefused
 from vla_sae_ros.core.steering import (
@@ -17,26 +18,20 @@ from vla_sae_ros.core.steering import (
     Mode,
     Phase,
     Steering,
-    SteeringLimits,
-    SteeringSite,
     Unit,
     format_preset,
     parse_preset,
 )
 from vla_sae_ros.core.steering.preset import line_of, parse_control, read_preset
 
-TICK, SITE, BESIDE = 0.25, "backbone.0", "backbone.0.directions"
-"""[s] between two inferences, and where the edit is."""
-HEIGHT = ("height", "", 0)
+TICK = 0.25
+"""[s] between two inferences."""
 MAX = 2.0
 """Observed maximum of every feature."""
 
 
 def make(slew_limit: float = 1000.0) -> Steering:
-    largest = np.full(4, MAX, np.float32)
-    sites = [SteeringSite(name, largest, 5.0, ("camera",)) for name in (SITE, BESIDE)]
-    limits = SteeringLimits(slew_limit=slew_limit)
-    return Steering(sites, limits, known_readings=("feature", "step", "height"))
+    return steering_by_readings(MAX, slew_limit)
 
 
 def control(**parts: object) -> Control:

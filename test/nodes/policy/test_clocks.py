@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from fake_bridge import PERIOD, START, FakeBridge
+from fake_bridge import PERIOD, START, FakeBridge, heard
 from node_rigs import Rig, make_rig
 from patience import PATIENCE, eventually
-from rclpy.executors import SingleThreadedExecutor
 from rosgraph_msgs.msg import Clock
 
 from vla_sae_ros.core.steering import Edit, Mode
@@ -41,26 +40,16 @@ def served(request, ros_context, tmp_path) -> Iterator[Served]:
     """A policy that follows /clock, a bridge, and what sets the clock to an observation's time."""
     given = {"use_sim_time": True, "slew_limit": 1e6}
     rig = make_rig("policy", ros_context, request, tmp_path, **given)
-    bridge = FakeBridge(ros_context)
-    clock = bridge.node.create_publisher(Clock, "/clock", 10)
-    executor = SingleThreadedExecutor(context=ros_context)
-    for spun in (rig.node, bridge.node):
-        executor.add_node(spun)
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
-    bridge.connect()
-    eventually(clock.get_subscription_count, "nobody follows the clock")
+    with heard(rig.node, ros_context) as bridge:
+        clock = bridge.node.create_publisher(Clock, "/clock", 10)
+        eventually(clock.get_subscription_count, "nobody follows the clock")
 
-    def at(step: int) -> None:
-        clock.publish(Clock(clock=to_time(START + step * PERIOD)))
-        now = rig.node.get_clock().now
-        eventually(lambda: now().nanoseconds == START + step * PERIOD, "it is not followed")
+        def at(step: int) -> None:
+            clock.publish(Clock(clock=to_time(START + step * PERIOD)))
+            now = rig.node.get_clock().now
+            eventually(lambda: now().nanoseconds == START + step * PERIOD, "it is not followed")
 
-    yield rig, bridge, at
-    executor.shutdown()
-    thread.join()
-    rig.node.destroy_node()
-    bridge.node.destroy_node()
+        yield rig, bridge, at
 
 
 def weight(bridge: FakeBridge, step: int) -> float:
