@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 from monitored import POLICY_ID, SITE, axes_bundle, write_collection
 
+from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.cli import main
 from vla_sae_ros.monitors.monitor import Monitor
 
@@ -52,6 +54,24 @@ def test_the_card_says_what_it_was_calibrated_on(monitor: Path, bundle: Path) ->
         "monitor.safetensors",
         "monitor.yaml",
     ]
+
+
+def test_calibration_on_the_episodes_of_the_saes_training_is_warned_of(
+    activations: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    episodes = [one.episode_id for one in ActivationDataset.open(activations).episodes]
+    sae = axes_bundle()
+    card = replace(sae.card, data={"held_out_episodes": episodes[:7]})
+    replace(sae, card=card).save(tmp_path / "trained")
+    for folder, warned in ((bundle, False), (tmp_path / "trained", True)):
+        out = tmp_path / f"{folder.name}_monitor"
+        assert (
+            main(["monitor", "fit", str(activations), "--sae", str(folder), "--out", str(out)]) == 0
+        )
+        said = " ".join(capsys.readouterr().out.split())
+        assert (
+            f"trained on {len(episodes) - 7} of these {len(episodes)} episodes" in said
+        ) == warned
 
 
 def test_failures_are_caught_at_about_the_rate_of_false_alarms_that_was_named(

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     parts = divided(monitored_episodes(dataset, sae), args.fit, args.calibration, args.seed)
     monitor = _monitor(dataset, sae, parts, args)
     monitor.save(args.out)
-    print("\n".join(_words(monitor, parts, args)))
+    print("\n".join([*_words(monitor, parts, args), *_trained_on(sae, dataset)]))
     return 0
 
 
@@ -182,4 +182,17 @@ def _words(monitor: Monitor, parts: Parts, args: argparse.Namespace) -> list[str
         "exchangeable with the calibration episodes: the same policy, tasks, layouts and rate of "
         f"inference, no steering. A calibration with so many episodes has a rate from {low:.1%} to "
         f"{high:.1%} in 90 of 100 cases.",
+    ]
+
+
+def _trained_on(sae: SaeBundle, dataset: ActivationDataset) -> list[str]:
+    """Return a warning if the SAE was trained on this collection: its FVU is too low there."""
+    held_out = set(sae.card.data.get("held_out_episodes", ()))
+    ours = {one.episode_id for one in dataset.episodes}
+    if not held_out & ours:
+        return []
+    return [
+        f"warning: the SAE was trained on {len(ours - held_out)} of these {len(ours)} episodes. It "
+        "explains them better than new ones, so the threshold of fvu is too low: expect more false "
+        "alarms of fvu than named. Calibrate it on other episodes, collected with another --seed.",
     ]
