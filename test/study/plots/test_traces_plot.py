@@ -84,7 +84,8 @@ def test_an_event_stands_at_the_first_observation_that_was_inferred_with_it(bag:
     trace = bag.episodes[1]  # inferences at 0, 5, 10 ...; edited from 10 to 30
     revisions = np.select([trace.features["backbone.1"].step < 10], [3], 4).astype(np.uint64)
     asked = [replace(note, step=6, revision=4) for note in trace.notes if note.kind == "SET"]
-    assert marked(replace(changed(trace, revision=revisions), notes=tuple(asked))) == [
+    trace = replace(changed(trace, revision=revisions), action_revision=np.full(40, 4, np.uint64))
+    assert marked(replace(trace, notes=tuple(asked))) == [
         (10, "set backbone.1 #7"),
         (30, "edit ends backbone.1 #7"),
     ]
@@ -101,6 +102,10 @@ def test_what_is_reset_after_the_last_inference_has_no_mark(bag: Bag) -> None:
     trace = bag.episodes[1]
     late = replace(trace.notes[0], kind="RESET", site="", step=35, revision=9)
     assert marked(replace(trace, notes=(*trace.notes, late))) == marked(trace)
+    replanned = changed(trace, revision=np.full(8, 9, np.uint64))  # of which nothing was executed
+    idle = replace(replanned, notes=(late,), action_revision=np.full(40, 8, np.uint64))
+    assert (35, "reset") not in marked(idle)
+    assert (35, "reset") in marked(replace(idle, action_revision=np.full(40, 9, np.uint64)))
     bare = replace(trace, features={}, notes=(late,))
     assert marked(bare) == [(35, "reset")], "a bag without inferences tells no more than the event"
 

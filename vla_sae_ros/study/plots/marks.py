@@ -26,8 +26,8 @@ class Mark:
 def marks_of(trace: EpisodeTrace) -> list[Mark]:
     """Return the marks in the order of their steps; events of one step and kind share one.
 
-    An event stands at the first observation whose inference was computed with it; one that came
-    after the last inference of the episode changed nothing in it and has no mark. Where an edit
+    An event stands at the first observation whose inference was computed with it; one that no
+    action of the episode was computed with changed nothing in it and has no mark. Where an edit
     begins or ends to act without an event of that moment, because it was set before the episode or
     has a condition or a duration, that is a mark as well.
     """
@@ -56,10 +56,13 @@ def marks_of(trace: EpisodeTrace) -> list[Mark]:
 def _effective(trace: EpisodeTrace, note: SteeringNote) -> int | None:
     """Return the step of the first observation from the event on that carries its revision.
 
-    None: no inference of the episode does; without any inference, the event's own step.
+    None: no inference does, or none whose actions were executed, as after a reset at the end of the
+    episode. Without any inference it is the event's own step.
     """
     if not trace.features:
         return note.step
+    if len(trace.action_revision) and trace.action_revision.max() < note.revision:
+        return None
     streams = (
         [trace.features[note.site]] if note.site in trace.features else trace.features.values()
     )
