@@ -139,7 +139,7 @@ def test_a_bag_without_pictures_is_refused_by_the_names_of_its_topics(
 
 
 def test_one_lost_picture_or_steering_state_is_said_and_the_rest_is_replayed(
-    serve: Serve, replay_options: Options, tmp_path: Path
+    serve: Serve, replay_options: Options, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen = {"pictures": 0}
 
@@ -155,6 +155,8 @@ def test_one_lost_picture_or_steering_state_is_said_and_the_rest_is_replayed(
     assert found["parted"] == 0 and found["replayed"] < 15
     reasons = " ".join(found["not_replayed"])
     assert "observation.images.wrist" in reasons and "revision 3" in reasons
+    said = f"the other {found['replayed']} of 15 inferences: features and actions are bit-identical"
+    assert said in " ".join(capsys.readouterr().out.split())
 
 
 def test_another_policy_is_named_before_the_run(

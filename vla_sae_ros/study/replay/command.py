@@ -161,6 +161,11 @@ def _compare(
         )
         for kind, size in sorted(comparison.largest.items()):
             console.print(f"  largest difference of {kind}: {size:.3g}", highlight=False)
+    elif comparison.replayed:
+        console.print(
+            f"the other {comparison.replayed} of {comparison.total} inferences: features and "
+            "actions are bit-identical"
+        )
     if output is not None:
         _write(output / REPORT, _report(comparison, apart))
     return 0 if comparison.identical else 1
