@@ -32,6 +32,7 @@ from lerobot.scripts.lerobot_eval import rollout  # noqa: E402
 
 from vla_sae_ros.live.demo_settings import read_demo_settings  # noqa: E402
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy  # noqa: E402
+from vla_sae_ros.policy.engine import PolicyEngine  # noqa: E402
 from vla_sae_ros.policy.loading import load_policy  # noqa: E402
 from vla_sae_ros.resources import resource  # noqa: E402
 from vla_sae_ros.sim.environment import TaskSpec  # noqa: E402
@@ -103,7 +104,7 @@ def _ours(
 def _plain(
     loaded: LoadedPolicy, scene: Any, task: TaskSpec, seed: int, arguments: argparse.Namespace
 ) -> int:
-    runner = PolicyRunner(loaded, scene, 5)
+    runner = PolicyRunner(PolicyEngine(loaded), scene, 5)
     observation = scene.reset(task, 40, seed)
     runner.start(task.instruction, seed)
     for step in range(arguments.steps):

@@ -64,6 +64,7 @@ class Collection:
     episodes it is of and how often they are asked about; empty where nobody said. state_names: what
     the numbers of `StepRecord.state` are, in their order; empty where nobody said. policy_batch:
     how many environments one inference was for at most; larger matrix products round otherwise.
+    compiled: whether torch.compile made the policy's graph, which rounds otherwise, too.
     """
 
     policy_id: str
@@ -73,6 +74,7 @@ class Collection:
     source: str = ""
     state_names: tuple[str, ...] = ()
     policy_batch: int = 1
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError naming the first field that cannot be."""
@@ -84,6 +86,7 @@ class Collection:
         _require("control rate [Hz]", rate, math.isfinite(rate) and rate > 0, "above 0")
         batch = self.policy_batch
         _require("policy batch", batch, type(batch) is int and batch > 0, "1 up")
+        _require("compiled", self.compiled, isinstance(self.compiled, bool), "true or false")
 
     def to_json(self) -> str:
         """Return the text of collection.json."""

@@ -48,6 +48,9 @@ class PolicyEngine:
         ConfigurationError: a bundle that does not fit the policy, or two on one site.
     """
 
+    compiled = False
+    """Whether torch.compile made the graph, which rounds otherwise."""
+
     def __init__(
         self,
         loaded: LoadedPolicy,

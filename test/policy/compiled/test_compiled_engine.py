@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import torch
 from tiny_families import statistics
+from traced_parts import trace_only
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
-from vla_sae_ros.policy.compiled import parts
 from vla_sae_ros.policy.compiled.engine import CompiledEngine
 from vla_sae_ros.policy.compiled.graph_cache import CACHE_VARIABLE, graph_cache, own_cache
 from vla_sae_ros.policy.engine import PolicyEngine
@@ -90,7 +90,7 @@ def _compiled(
         folder = tmp_path_factory.mktemp("pi05")
         size = PiSize(layers=2)
         save_tiny_pi(build_tiny_pi("pi05", size), size, statistics(), folder)
-        monkeypatch.setattr(parts, "_compile", _traced)
+        trace_only(monkeypatch)
     loaded = load_policy(folder)
     sites = {site: pooling for site, pooling in SITES.items() if family == "smolvla"} or {
         "backbone.0": "token",
@@ -184,7 +184,7 @@ def test_every_part_is_announced_and_its_time_told(it: Compiled) -> None:
 
 
 def test_readers_that_the_graph_does_not_have_are_refused(it: Compiled) -> None:
-    with pytest.raises(ConfigurationError, match="compile:=never"):
+    with pytest.raises(ConfigurationError, match=r"compiled already.*compile:=never"):
         it.engine.attach_probe("backbone.0", True, lambda _x, _norm: None)
     with pytest.raises(ConfigurationError, match="compile:=never"):
         it.engine.attach_substitution(it.bundles[0])
@@ -219,13 +219,6 @@ def test_a_family_without_denoising_steps_is_refused_by_name(loaded: LoadedPolic
 
     with pytest.raises(NotCompiled, match=r"xvla.*smolvla"):
         CompiledEngine(replace(loaded, policy=Other()))
-
-
-def _traced(part: Callable[..., object], _captured: bool) -> Callable[..., object]:
-    traced: Callable[..., object] = torch.compile(
-        part, fullgraph=True, dynamic=False, backend="eager"
-    )
-    return traced
 
 
 class _Branching(torch.nn.Module):

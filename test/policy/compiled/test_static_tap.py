@@ -121,6 +121,21 @@ def test_a_reading_stays_when_the_next_inference_writes_the_buffers() -> None:
     assert reading.readout().natural.tolist() == before.natural.tolist()
 
 
+def test_it_pushes_along_another_decoder_as_a_tap_made_with_it_and_back_again() -> None:
+    sae, other = make_sae("topk"), make_sae("topk")
+    other.W_dec.detach()[3] = torch.arange(1.0, WIDTH + 1)
+    static = StaticTap(SITE, sae, True)
+    own = run(static, EDITS["clamp"])
+    static.push_along(other)
+    assert all(torch.equal(a, b) for a, b in zip(run(static, ()), streams(), strict=True))
+    pushed = run(static, EDITS["clamp"])
+    for one, another in zip(pushed, run(Tap(SITE, other, True), EDITS["clamp"]), strict=True):
+        torch.testing.assert_close(one, another, atol=2e-5, rtol=1e-5)
+    assert not torch.allclose(pushed[0], own[0], atol=1e-3)
+    static.push_along(sae)
+    assert all(torch.equal(a, b) for a, b in zip(run(static, EDITS["clamp"]), own, strict=True))
+
+
 def test_more_edits_than_slots_are_refused_and_the_old_ones_stay() -> None:
     static = StaticTap(SITE, make_sae("jumprelu"), True)
     before = run(static, EDITS["clamp"])

@@ -11,16 +11,18 @@ import pytest
 import yaml
 from pictured_scene import PicturedScene, pictured
 from toy_setup import InProcess
+from traced_parts import trace_only
 
 from vla_sae_ros.activations.format import CollectedSite, Collection
 from vla_sae_ros.activations.writer import ActivationWriter
 from vla_sae_ros.cli import main
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.compiled.graph_cache import CACHE_VARIABLE
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.experiment import command
 from vla_sae_ros.study.experiment.design.study_parts import MeanDifference
-from vla_sae_ros.study.experiment.records.files import Trajectory
+from vla_sae_ros.study.experiment.records.files import Responses, Trajectory
 from vla_sae_ros.study.experiment.records.table import read_table
 from vla_sae_ros.study.experiment.run import simulated_setup
 from vla_sae_ros.study.experiment.run.inputs import content_id, mean_difference
@@ -151,6 +153,59 @@ def test_a_batched_study_has_runs_of_its_own_that_say_so_and_agree_with_those_al
             np.testing.assert_allclose(ours.actions, theirs.actions, atol=1e-3)
     assert main(arguments) == 0
     assert "0 runs made" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_compiled_study_has_runs_of_its_own_that_agree_with_the_eager_ones_and_edits_act(
+    study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    keys = {
+        "protocols": ["P1", "P2"],
+        "changes": [
+            {"strengths": [0.5]},
+            {"mode": "clamp", "unit": "observed_max", "strengths": [2]},
+        ],
+        "arms": ["none", "zero", "feature", "random_row", "gaussian"],
+        "controls": {"rows": 1, "gaussian": 1},
+        "observations": {"count": 2, "every": 5},
+    }
+    study_file.write_text(yaml.safe_dump(yaml.safe_load(study_file.read_text()) | keys))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "compiled"))
+    trace_only(monkeypatch)
+    out = tmp_path / "out"
+    arguments = ["evaluate", str(study_file), "--out", str(out)]
+    assert main(arguments) == 0
+    eager = {(row.protocol, row.arm_name, row.pair): row for row in read_table(out)}
+    capsys.readouterr()
+    assert main([*arguments, "--compile", "--plan"]) == 0
+    assert "compiling" not in capsys.readouterr().err, "a plan costs no minutes"
+    assert main([*arguments, "--compile"]) == 0
+    said = capsys.readouterr()
+    assert "compiled part 3 of 3" in " ".join(said.err.split())
+    assert "Compiled runs are not compared bit by bit" in said.out
+    compiled = read_table(out)
+    assert {(row.protocol, row.arm_name, row.pair) for row in compiled} == eager.keys()
+    plain = {row.protocol: row for row in compiled if row.arm == "none"}
+    for row in compiled:
+        other = eager[row.protocol, row.arm_name, row.pair]
+        assert row.compiled and not other.compiled and row.run_id != other.run_id
+        assert row.steps == other.steps
+        assert row.edit_ratio == pytest.approx(other.edit_ratio, rel=1e-3, abs=1e-6)
+        acted = row.arm not in ("none", "zero")
+        assert (row.actions_sha256 != plain[row.protocol].actions_sha256) == acted, row.arm_name
+        kind = Trajectory if row.protocol == "P2" else Responses
+        ours, theirs = (kind.load(out / one.file) for one in (row, other))
+        np.testing.assert_allclose(ours.actions, theirs.actions, atol=1e-4)
+    assert main([*arguments, "--compile"]) == 0
+    said = capsys.readouterr()
+    assert "0 runs made" in said.out and "compiling" not in said.err
+
+
+def test_a_study_that_cannot_be_compiled_is_refused_before_anything_starts(
+    study_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(study_file), "--compile"]) == 2
+    assert "--compile with P4" in capsys.readouterr().err
 
 
 def test_a_wrong_request_is_refused_with_status_2(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +70,19 @@ def test_an_episode_with_shuffled_objects_is_another_one(tmp_path: Path) -> None
     file = OutcomeFile(tmp_path / "outcomes.jsonl")
     file.add(outcome(0, True, 80))
     assert file.done(outcome(0, False, 0)) and not file.done(outcome(0, False, 0, shuffled=True))
+
+
+def test_an_episode_of_a_compiled_policy_is_another_one_and_older_files_have_none(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "outcomes.jsonl"
+    file = OutcomeFile(path)
+    file.add(outcome(0, True, 80))
+    assert not file.done(outcome(0, False, 0, compiled=True))
+    written = json.loads(path.read_text())
+    del written["compiled"]
+    path.write_text(json.dumps(written) + "\n")
+    assert OutcomeFile(path).done(outcome(0, False, 0))
 
 
 def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:

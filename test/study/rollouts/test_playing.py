@@ -11,6 +11,7 @@ from tiny_families import statistics
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.policy.tiny.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
 from vla_sae_ros.policy.tiny.tiny_xvla import build_tiny_xvla, save_tiny_xvla
@@ -40,7 +41,7 @@ class FakeEnvironment:
 
 def driven(loaded: LoadedPolicy, seed: int, steps: int = 11) -> np.ndarray:
     """Return the actions (steps, 7) of an episode with this seed."""
-    runner = PolicyRunner(loaded, FakeEnvironment())  # type: ignore[arg-type]
+    runner = PolicyRunner(PolicyEngine(loaded), FakeEnvironment())  # type: ignore[arg-type]
     runner.start(TASK, seed)
     return np.array([runner.act(OBSERVATION) for _ in range(steps)])
 
@@ -91,7 +92,7 @@ def test_the_chunks_are_those_of_lerobots_policy_from_noise_drawn_one_after_anot
 
 
 def test_a_dropped_chunk_is_asked_for_anew(loaded: LoadedPolicy) -> None:
-    runner = PolicyRunner(loaded, FakeEnvironment())  # type: ignore[arg-type]
+    runner = PolicyRunner(PolicyEngine(loaded), FakeEnvironment())  # type: ignore[arg-type]
     runner.start(TASK, 7)
     first = runner.act(OBSERVATION)
     runner.drop_chunk()
@@ -102,7 +103,7 @@ def test_a_dropped_chunk_is_asked_for_anew(loaded: LoadedPolicy) -> None:
 def test_a_policy_of_other_cameras_is_refused_and_never_runs_blind(loaded: LoadedPolicy) -> None:
     environment = FakeEnvironment(("front", "side"))
     with pytest.raises(ConfigurationError, match=r"observation\.images\.agentview"):
-        PolicyRunner(loaded, environment)  # type: ignore[arg-type]
+        PolicyRunner(PolicyEngine(loaded), environment)  # type: ignore[arg-type]
 
 
 def test_a_policy_that_calls_the_cameras_otherwise_acts_as_if_it_did_not(
@@ -110,6 +111,6 @@ def test_a_policy_that_calls_the_cameras_otherwise_acts_as_if_it_did_not(
 ) -> None:
     names = {"front": "agentview", "side": "wrist"}
     environment = FakeEnvironment(("front", "side"))
-    runner = PolicyRunner(loaded, environment, names=names)  # type: ignore[arg-type]
+    runner = PolicyRunner(PolicyEngine(loaded), environment, names=names)  # type: ignore[arg-type]
     runner.start(TASK, 7)
     np.testing.assert_array_equal(runner.act(OBSERVATION), driven(loaded, 7, 1)[0])

@@ -32,7 +32,7 @@ def make_engine(values: PolicyParameters, tell: Callable[[str], None]) -> Engine
                 "compile where activations are collected",
                 values.compile,
                 "never",
-                "A compiled policy has no other taps than its SAEs'.",
+                "vla-sae collect has --compile.",
             )
         )
     if values.backend == "onnx":

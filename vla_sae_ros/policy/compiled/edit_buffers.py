@@ -59,10 +59,14 @@ class EditBuffers(nn.Module):
         for name, shape in shapes.items():
             self.register_buffer(name, decoder.new_zeros(shape))
         self.alone = sae.of_features(features)
-        self._sae = (sae,)  # in a tuple: its weights are the tap's, not these buffers'
-        self._decoder = decoder.cpu().numpy()
         self._runs, self._slots = runs, slots
         self._held = 0
+        self.push_along(sae)
+
+    def push_along(self, sae: SparseAutoencoder) -> None:
+        """Take the rows of what is written from now on from an SAE with the same encoder."""
+        self._sae = (sae,)  # in a tuple: its weights are the tap's, not these buffers'
+        self._decoder = sae.W_dec.detach().cpu().numpy()
 
     def write(self, edits: tuple[AppliedEdit, ...]) -> None:
         """Put these edits into the slots, all but their scopes.
@@ -76,7 +80,7 @@ class EditBuffers(nn.Module):
                     "edits of one site of a compiled policy",
                     len(edits),
                     f"at most {self._slots}",
-                    "Release some, or serve with compile:=never.",
+                    "Release some, or do not compile the policy.",
                 )
             )
         if not edits and not self._held:

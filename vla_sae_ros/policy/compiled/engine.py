@@ -19,16 +19,31 @@ from vla_sae_ros.core.steering import Snapshot
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.compiled.graph_cache import CACHE_VARIABLE, compiling_into, graph_cache
 from vla_sae_ros.policy.compiled.parts import CompiledParts, Progress
+from vla_sae_ros.policy.compiled.static_probe import StaticProbe
 from vla_sae_ros.policy.compiled.static_tap import StaticTap
 from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.inference import NO_STEERING, Inference, NotCompiled
 from vla_sae_ros.policy.taps.injection import Injection
+from vla_sae_ros.policy.taps.probe import Probe
 from vla_sae_ros.policy.taps.substitution import Substitution
 from vla_sae_ros.sae import SaeBundle
 
 COMPILED_FAMILIES = ("smolvla", "pi0", "pi05")
 """Families whose chunk is denoised in steps that are all alike."""
+UNCOMPILED = "Run it uncompiled: compile:=never of the node, no --compile of a command."
+
+
+def require_compilable(loaded: LoadedPolicy) -> None:
+    """Raise NotCompiled where policies of this family are not compiled."""
+    if loaded.policy.name not in COMPILED_FAMILIES:
+        raise NotCompiled(
+            complaint(
+                "no torch.compile for policies of this type",
+                loaded.policy.name,
+                COMPILED_FAMILIES,
+                f"The others do not denoise in steps that are all alike. {UNCOMPILED}",
+            )
+        )
 
 
 class CompiledEngine(PolicyEngine):
@@ -53,15 +68,7 @@ class CompiledEngine(PolicyEngine):
         names: Mapping[str, str] = {},
         progress: Progress = lambda _text: None,
     ) -> None:
-        if loaded.policy.name not in COMPILED_FAMILIES:
-            raise NotCompiled(
-                complaint(
-                    "no torch.compile for policies of this type",
-                    loaded.policy.name,
-                    COMPILED_FAMILIES,
-                    "Serve it with compile:=never.",
-                )
-            )
+        require_compilable(loaded)
         os.environ[CACHE_VARIABLE] = str(graph_cache())
         super().__init__(loaded, bundles, names)
         sites = [tap.site.name for tap in self._taps]
@@ -72,12 +79,14 @@ class CompiledEngine(PolicyEngine):
                     "taps of a compiled policy",
                     sites,
                     "one per layer",
-                    "Serve an SAE and directions on one layer with compile:=never.",
+                    f"An SAE and directions are on one layer. {UNCOMPILED}",
                 )
             )
         self._progress, self._graphs_made = progress, 0
         # On a GPU a chunk is thousands of small kernels: recorded once, they are launched at once.
         self.parts = CompiledParts(loaded.policy, progress, captured=self.device.type == "cuda")
+
+    compiled = True
 
     @property
     def recompilations(self) -> int:
@@ -86,6 +95,26 @@ class CompiledEngine(PolicyEngine):
 
     def make_tap(self, bundle: SaeBundle) -> StaticTap:
         return self._tap(StaticTap, bundle)
+
+    def make_probe(self, site: str, pooled: bool, sink: Callable[[Tensor, float], None]) -> Probe:
+        if self.parts.compiled:
+            raise ConfigurationError(
+                f"The policy is compiled already, without a probe of {site}. Attach probes before "
+                f"the first inference. {UNCOMPILED}"
+            )
+        place = self._site(site)
+        return StaticProbe(place, pooled, place.token_groups, sink)
+
+    def push_along(self, bundles: Sequence[SaeBundle]) -> None:
+        """Change the stream along the rows of these bundles from now on, without compiling anew.
+
+        bundles: of some of the taps; each differs from the tap's own in its decoder at most.
+        """
+        saes = {bundle.card.site: bundle.sae for bundle in bundles}
+        for tap in self._taps:
+            if tap.name in saes:
+                assert isinstance(tap, StaticTap)
+                tap.push_along(saes[tap.name].to(self.device))
 
     def close(self) -> None:
         super().close()
@@ -102,7 +131,7 @@ class CompiledEngine(PolicyEngine):
         except (torch._dynamo.exc.TorchDynamoException, RuntimeError) as error:
             raise NotCompiled(
                 f"{self.policy_name} could not be compiled: {type(error).__name__}: "
-                f"{_first_line(error)}. Serve it with compile:=never, or compile:=if_possible."
+                f"{_first_line(error)}. {UNCOMPILED}"
             ) from error
         self._graphs_made = _graphs()
         return shape
@@ -129,9 +158,6 @@ class CompiledEngine(PolicyEngine):
             torch.compiler.cudagraph_mark_step_begin()
         return super().infer_from(frame, instruction, noise, steering)
 
-    def attach_probe(self, site: str, pooled: bool, sink: Callable[[Tensor, float], None]) -> Site:
-        self._refuse_readers()
-
     def attach_substitution(self, bundle: SaeBundle) -> Substitution:
         self._refuse_readers()
 
@@ -140,8 +166,8 @@ class CompiledEngine(PolicyEngine):
 
     def _refuse_readers(self) -> NoReturn:
         raise ConfigurationError(
-            "A compiled policy has no other taps than its SAEs'. Collect activations with "
-            "compile:=never."
+            f"A compiled policy has its SAEs' taps and probes, and nothing that replaces a stream. "
+            f"{UNCOMPILED}"
         )
 
 

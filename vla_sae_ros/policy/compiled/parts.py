@@ -54,6 +54,11 @@ class CompiledParts:
         self._positions = _KnownPositions(self._vision) if self._vision is not None else None
         self.install()
 
+    @property
+    def compiled(self) -> bool:
+        """Whether a part has run, so that what is attached from now on is not seen."""
+        return any(part.compiled for part in (self._embed, self._fill, self._step))
+
     def install(self) -> None:
         """Make the policy run its compiled parts; they are there from the beginning."""
         self._model.embed_prefix = self._embedded

@@ -43,6 +43,17 @@ class StaticTap(Tap):
         self._weights_held: Tensor | None = None
         self._scope_held: tuple[Tensor | None, tuple[Groups, ...]] = (None, ())
 
+    def push_along(self, sae: SparseAutoencoder) -> None:
+        """Change the stream along the rows of this SAE from now on, without compiling anew.
+
+        sae: one with the encoder and the sizes of the tap's own; only its decoder may differ.
+        """
+        self.sae = sae.without_input_bias()
+        self._edits, self._plans = (), self._planned(())
+        if self._graph is not None:
+            self._graph.edits.write(())  # of the rows before
+            self._graph.edits.push_along(self.sae)
+
     def begin(self, tokens: Tokens, edits: tuple[AppliedEdit, ...], cap: float) -> None:
         weights = tokens.mean_weights(self.token_groups)
         graph = self._graph_of(weights.shape[-1])
@@ -96,7 +107,7 @@ class StaticTap(Tap):
                     f"tokens that pass {self.site.name} of a compiled policy",
                     tokens,
                     f"{len(self._graph.norm[0])}, as when it was compiled",
-                    "Give the same cameras in the same sizes, or serve with compile:=never.",
+                    "Give the same cameras in the same sizes, or do not compile the policy.",
                 )
             )
         return self._graph

@@ -77,6 +77,7 @@ class ActivationCollection:
                 source.control_rate,
                 source.identity,
                 tuple(state_names) or source.state_names,
+                compiled=engine.compiled,
             ),
         )
 

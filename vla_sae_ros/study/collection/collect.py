@@ -42,6 +42,11 @@ from vla_sae_ros.study.collection.simulated_source import (
     SimulatedSource,
     plan_collection,
 )
+from vla_sae_ros.study.rollouts.compiling import (
+    add_compile_argument,
+    engine_of,
+    refuse_batches,
+)
 from vla_sae_ros.study.rollouts.picture_options import add_picture_arguments, told_pictures
 from vla_sae_ros.study.rollouts.rollout_job import environment_of
 from vla_sae_ros.study.rollouts.simulated import offered_features, own_names
@@ -116,6 +121,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_picture_arguments(parser)
     add_batch_arguments(parser)
+    add_compile_argument(parser)
     parser.add_argument(
         "--contract",
         type=Path,
@@ -155,6 +161,7 @@ def run(args: argparse.Namespace) -> int:
         if (value := getattr(args, name)) is not None and value < 1:
             raise ConfigurationError(complaint(f"--{name}", getattr(args, name), "1 or more"))
     batch = batch_on(args.policy_batch, args.ray)
+    refuse_batches(args.compile, batch, args.ray)
     side_by_side = batch > 1 or bool(args.ray)
     torch.set_num_threads(args.threads)
     policy = args.policy or resource("models", "demo", "policy")
@@ -175,7 +182,7 @@ def run(args: argparse.Namespace) -> int:
     loaded = load_policy(policy, args.device)
     if side_by_side:
         return _run_side_by_side(args, policy, loaded, batch)
-    engine = PolicyEngine(loaded)
+    engine = engine_of(loaded, args.compile)
     check_sites(args.sites, list(engine.adapter.sites))
     source = _source(args, engine)
     try:
@@ -192,6 +199,8 @@ def run(args: argparse.Namespace) -> int:
         try:
             if in_libero:
                 write_picture_record(args.folder, installed_record(args.render_quality))
+            if args.compile and collection.waiting():  # with the probes, and for its pictures
+                engine.warm_up()
             _collect(collection, collection.run, args.folder)
         finally:
             collection.close()

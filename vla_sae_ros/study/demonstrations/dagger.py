@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vla_sae_ros.core.picture_record import write_picture_record
+from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sim.environment import FloatArray, Observation
 from vla_sae_ros.sim.libero import LiberoEnvironment
@@ -68,7 +69,7 @@ def aggregate(
     """
     have = {info.file for info in read_index(folder)} if (folder / INDEX_NAME).exists() else set()
     environment = LiberoEnvironment()
-    runner = PolicyRunner(load_policy(policy_folder), environment, names=names)
+    runner = PolicyRunner(PolicyEngine(load_policy(policy_folder)), environment, names=names)
     made = []
     try:
         write_picture_record(folder, environment.picture_record)

@@ -42,6 +42,7 @@ from vla_sae_ros.study.experiment.run.rows import rows_of
 from vla_sae_ros.study.experiment.run.simulated_setup import SimulatedSetupSpec
 from vla_sae_ros.study.experiment.run.store import LOST, Store
 from vla_sae_ros.study.experiment.run.worker_pool import WorkerPool
+from vla_sae_ros.study.rollouts.compiling import add_compile_argument, refuse_batches
 from vla_sae_ros.study.rollouts.picture_options import add_picture_arguments, told_pictures
 
 REPORT_FILE = "report.html"
@@ -63,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=0, help="maximum number of runs to make")
     add_picture_arguments(parser)
     add_batch_arguments(parser)
+    add_compile_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -75,13 +77,14 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError(
             complaint("--workers beside --policy-batch", args.workers, "one of the two")
         )
+    refuse_batches(args.compile, batch)
     study = load_study(args.study)
     pictures = (
         told_pictures(policy_of(study), args.render_quality, args.allow_other_pictures)
         if study.env == LIBERO
         else f"environment: {study.env}"
     )
-    inputs, spec = inputs_of(study, args.render_quality, read_map(args.map))
+    inputs, spec = inputs_of(study, args.render_quality, read_map(args.map), args.compile)
     shared = AnsweringSetupSpec(spec).open() if batch > 1 else None
     if shared is not None:
         inputs = replace(inputs, policy_batch=said_batch(shared.engine, batch))
@@ -94,6 +97,8 @@ def run(args: argparse.Namespace) -> int:
         _say_plan(console, plan, store, workers)
         tally = Tally()
         if not args.plan and missing(plan, store):
+            if args.compile:  # once: the workers find what was made in the cache
+                spec.open(partial(console.print, highlight=False)).close()
             with _pools(args, workers, spec, store.folder, shared, batch) as pools:
                 tally = _evaluate(plan, store, *pools, args.limit, console)
         if args.plan:
@@ -182,6 +187,8 @@ def _say_results(plan: Plan, store: Store, tally: Tally, unread: list[str]) -> i
     for what, found in checks.items():
         if found.compared:
             print(found.in_words(what))
+    if any(row.compiled and row.arm == "zero" for row in rows):
+        print("Compiled runs are not compared bit by bit: the plain ones have the taps, too.")
     if any(row.policy_batch > 1 and row.arm == "zero" for row in rows):
         print("Batched runs are not compared bit by bit: their neighbours decide how they round.")
     lost = f", {tally.lost} workers lost" if tally.lost else ""

@@ -48,6 +48,8 @@ class EpisodeOutcome:
     """And where the suite is from."""
     max_steps: int = 0
     """And after how many steps it was broken off; 0: the benchmark's own limit."""
+    compiled: bool = False
+    """And whether torch.compile made the policy's graph, which rounds differently."""
 
     @property
     def brought_another(self) -> bool:
@@ -60,6 +62,7 @@ def to_come(
     execute_steps: int,
     render_quality: Quality = "full",
     policy_batch: int = 1,
+    compiled: bool = False,
 ) -> EpisodeOutcome:
     """Return the outcome of a trial that has not been run, to be filled in."""
     task, layout = trial.task, trial.layout
@@ -80,6 +83,7 @@ def to_come(
         render_quality=render_quality,
         env=task.env,
         max_steps=trial.max_steps or 0,
+        compiled=compiled,
     )
 
 
@@ -137,6 +141,7 @@ def _plan(outcome: EpisodeOutcome) -> tuple[object, ...]:
         outcome.render_quality,
         outcome.env,
         outcome.max_steps,
+        outcome.compiled,
     )
 
 

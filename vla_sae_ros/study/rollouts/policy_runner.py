@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from vla_sae_ros.policy.checkpoints.feature_match import over
-from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.sim.environment import Environment, FloatArray, Observation
 from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS
@@ -33,12 +32,12 @@ class PolicyRunner:
 
     def __init__(
         self,
-        policy: LoadedPolicy,
+        engine: PolicyEngine,
         environment: Environment,
         execute_steps: int = EXECUTE_STEPS,
         names: Mapping[str, str] = {},
     ) -> None:
-        self._engine, self._environment = PolicyEngine(policy), environment
+        self._engine, self._environment = engine, environment
         self._engine.observe(offered_features(environment), over(names, own_names(environment)))
         self._execute_steps = execute_steps
         self._chunk: np.ndarray = np.empty((0, 0))

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -28,6 +28,11 @@ from vla_sae_ros.study.batches.playing import results
 from vla_sae_ros.study.batches.policies import PolicySpec
 from vla_sae_ros.study.batches.side_by_side import players, said_batch
 from vla_sae_ros.study.batches.sizes import add_batch_arguments, batch_on
+from vla_sae_ros.study.rollouts.compiling import (
+    add_compile_argument,
+    engine_of,
+    refuse_batches,
+)
 from vla_sae_ros.study.rollouts.outcomes import EpisodeOutcome, OutcomeFile, table, to_come
 from vla_sae_ros.study.rollouts.picture_options import add_picture_arguments, told_pictures
 from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS
@@ -50,6 +55,7 @@ class Actor:
     execute_steps: int
     begin: Callable[[Trial], Act]
     render_quality: Quality = "full"
+    compiled: bool = False
 
 
 def policy_actor(
@@ -58,16 +64,24 @@ def policy_actor(
     execute_steps: int,
     render_quality: Quality = "full",
     names: Mapping[str, str] = {},
+    compiled: bool = False,
 ) -> Actor:
-    """Load a policy to drive with; `names` as in `--map`."""
-    policy = load_policy(folder)
-    runner = PolicyRunner(policy, environment, execute_steps, names)
+    """Load a policy to drive with; `names` as in `--map`; compile it if that is wanted."""
+    engine = engine_of(load_policy(folder), compiled)
+    runner = PolicyRunner(engine, environment, execute_steps, names)
+
+    @cache
+    def compile_once() -> None:
+        """Compile when the first episode begins: there may be none to play."""
+        engine.warm_up()
 
     def begin(trial: Trial) -> Act:
+        if compiled:
+            compile_once()
         runner.start(instruction_of(environment, trial.task.instruction), trial.seed)
         return runner.act
 
-    return Actor(policy.policy_id, execute_steps, begin, render_quality)
+    return Actor(engine.policy_id, execute_steps, begin, render_quality, compiled)
 
 
 def expert_actor(environment: LiberoEnvironment) -> Actor:
@@ -90,11 +104,16 @@ def run_trial(environment: Environment, actor: Actor, trial: Trial) -> EpisodeOu
         observation, success, ended = result.observation, result.success, result.ended
         steps += 1
     return replace(
-        to_come(trial, actor.policy_id, actor.execute_steps, actor.render_quality),
+        _planned(actor, trial),
         success=success,
         steps=steps,
         in_basket=objects_in_basket(environment.object_positions()),
     )
+
+
+def _planned(actor: Actor, trial: Trial) -> EpisodeOutcome:
+    quality, compiled = actor.render_quality, actor.compiled
+    return to_come(trial, actor.policy_id, actor.execute_steps, quality, compiled=compiled)
 
 
 def distinct(trials: Sequence[Trial]) -> list[Trial]:
@@ -115,7 +134,7 @@ def evaluate(
     outcomes = []
     with tqdm(trials, desc="rollouts", unit="episode") as bar:
         for trial in bar:
-            planned = to_come(trial, actor.policy_id, actor.execute_steps, actor.render_quality)
+            planned = _planned(actor, trial)
             outcome = file.done(planned) if file else None
             if outcome is None:
                 outcome = run_trial(environment, actor, trial)
@@ -206,6 +225,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--execute-steps", type=int, default=EXECUTE_STEPS)
     add_batch_arguments(parser)
+    add_compile_argument(parser)
     add_picture_arguments(parser)
     parser.add_argument(
         "--out",
@@ -263,6 +283,11 @@ def run(args: argparse.Namespace) -> int:
         print(told_pictures(shown_to, args.render_quality, args.allow_other_pictures))
     file = OutcomeFile(args.out) if args.out else None
     count = batch_on(args.policy_batch, args.ray)
+    refuse_batches(args.compile, count, args.ray)
+    if args.compile and args.policy == EXPERT:
+        raise ConfigurationError(
+            complaint("--compile with the expert, which is not a policy", EXPERT, "a policy")
+        )
     if count > 1 or args.ray:
         print(table(_run_side_by_side(args, trials, file, count)))
         return 0
@@ -276,6 +301,7 @@ def run(args: argparse.Namespace) -> int:
                 args.execute_steps,
                 args.render_quality,
                 read_map(args.map),
+                args.compile,
             )
         )
         print(table(evaluate(environment, actor, trials, file)))

@@ -262,7 +262,8 @@ def test_runs_keep_the_ids_that_they_had_before_later_settings_were_there() -> N
     others = {rollout, batched, replace(rollout, policy_batch=4)}
     others.add(replace(rollout, render_quality="quick"))
     others.add(replace(rollout, names=(("agentview", "camera1"),)))
-    assert len({one.run_id for one in others}) == 5
+    others.add(replace(rollout, compiled=True))
+    assert len({one.run_id for one in others}) == 6
 
 
 def test_a_batch_and_a_quality_are_part_of_every_run_but_latency_is_measured_alone() -> None:

@@ -99,7 +99,7 @@ def test_a_file_comes_back_and_another_kind_or_half_of_it_is_refused(tmp_path: P
         Latency.load(tmp_path / "none.npz")
 
 
-@pytest.mark.parametrize("first", ["render_quality", "env", "condition"])
+@pytest.mark.parametrize("first", ["render_quality", "env", "condition", "compiled"])
 def test_a_table_of_before_its_newest_columns_is_read_as_what_it_was(
     tmp_path: Path, first: str
 ) -> None:

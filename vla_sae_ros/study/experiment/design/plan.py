@@ -26,6 +26,7 @@ from vla_sae_ros.study.experiment.design.arms import (
     steered_arms,
 )
 from vla_sae_ros.study.experiment.design.choice import chosen
+from vla_sae_ros.study.experiment.design.compiled_study import check_compiled, check_slots
 from vla_sae_ros.study.experiment.design.settings import Pair, RunSettings
 from vla_sae_ros.study.experiment.design.study_file import Study
 from vla_sae_ros.study.experiment.design.study_parts import InjectionArms, TaskSet
@@ -45,9 +46,9 @@ class StudyInputs:
     """The inputs of a plan: the policy, its SAEs and the tasks of each task set.
 
     bundles: by site. tasks, init_states: one entry per place of the study. mean_differences: site
-    -> content id of its direction. render_quality, policy_batch, names: see RunSettings. readings:
-    kinds that conditions may use, see `core.steering.condition`. donors: task and initial state of
-    those of each entry of the study's `injection`.
+    -> content id of its direction. render_quality, policy_batch, names, compiled: see RunSettings.
+    readings: kinds that conditions may use, see `core.steering.condition`. donors: task and initial
+    state of those of each entry of the study's `injection`.
     """
 
     policy_id: str
@@ -61,6 +62,7 @@ class StudyInputs:
     names: tuple[tuple[str, str], ...] = ()
     readings: frozenset[str] = frozenset(READINGS)
     donors: Sequence[Sequence[tuple[NamedTask, int]]] = ()
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ def make_plan(study: Study, inputs: StudyInputs) -> Plan:
             if known is None
             else replace(known, arms=known.arms + run.arms, filmed=known.filmed or run.filmed)
         )
+    if inputs.compiled:
+        check_slots([run.settings for run in merged.values()])
     return Plan(study, tuple(merged.values()))
 
 
@@ -176,6 +180,7 @@ class _Planner:
             render_quality=self._inputs.render_quality,
             policy_batch=self._inputs.policy_batch if arm.injection is None else 1,
             names=self._inputs.names,
+            compiled=self._inputs.compiled,
             injection=arm.injection,
             sources=() if arm.injection is None else (self._donors[arm.injection.donor].run_id,),
             **self._hooks(arm),
@@ -217,6 +222,7 @@ class _Planner:
             render_quality=self._inputs.render_quality,
             policy_batch=self._inputs.policy_batch,
             names=self._inputs.names,
+            compiled=self._inputs.compiled,
         )
         return PlannedRun(settings.run_id, settings, start.task, ())
 
@@ -242,6 +248,7 @@ class _Planner:
                 render_quality=self._inputs.render_quality,
                 policy_batch=self._inputs.policy_batch if kind == "open_loop" else 1,
                 names=self._inputs.names,
+                compiled=self._inputs.compiled,
                 **self._hooks(arm),
             )
             yield PlannedRun(settings.run_id, settings, None, (arm,))
@@ -312,6 +319,8 @@ def _check(study: Study, inputs: StudyInputs) -> None:
             raise ConfigurationError(
                 complaint(f"site that cannot be steered ({why})", site, allowed)
             )
+    if inputs.compiled:
+        check_compiled(study)
     for injection in study.injection:
         _check_injection(injection, inputs)
     for window in study.windows:

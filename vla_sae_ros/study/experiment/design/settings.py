@@ -12,7 +12,13 @@ from vla_sae_ros.study.experiment.design.study_parts import WHOLE_EPISODE, Windo
 
 _FORMAT = 1
 """Raise it when the same settings come to give other results."""
-_LATER = {"render_quality": "full", "policy_batch": 1, "names": (), "injection": None}
+_LATER = {
+    "render_quality": "full",
+    "policy_batch": 1,
+    "names": (),
+    "injection": None,
+    "compiled": False,
+}
 """What runs were before these were settings: left out, so that ids stay what they were."""
 
 
@@ -85,7 +91,8 @@ class RunSettings:
     sources: run ids of the observations that open loop and latency look at, or of the donor's.
     render_quality: of the pictures. policy_batch: of how many simulations the policy infers for at
     once at most; a batch rounds otherwise than an inference alone. names: pairs of `--map`.
-    injection: of a rollout.
+    injection: of a rollout. compiled: torch.compile made the policy's graph, which rounds
+    otherwise.
     """
 
     kind: str
@@ -106,6 +113,7 @@ class RunSettings:
     policy_batch: int = 1
     names: tuple[tuple[str, str], ...] = ()
     injection: InjectedStream | None = None
+    compiled: bool = False
 
     @property
     def needs_own_policy(self) -> bool:

@@ -41,8 +41,8 @@ def _compared(rows: Sequence[Row], wanted: Sequence[Row]) -> Exactness:
     plain = {(row.protocol, row.pair): row for row in rows if row.arm == "none"}
     compared, differing = 0, []
     for row in wanted:
-        if row.policy_batch > 1:
-            continue  # who is beside a row in its batch decides how it rounds
+        if row.policy_batch > 1 or row.compiled:
+            continue  # who is beside a row decides how it rounds; compiled, both are one graph
         baseline = plain.get((row.protocol, row.pair))
         if baseline is None:
             continue

@@ -113,6 +113,7 @@ class Row:
         software: version of this package.
         render_quality: of the pictures, "full" or "quick". policy_batch: for how many simulations
             the policy inferred at once at most; runs of a batch round otherwise than those alone.
+        compiled: torch.compile made the policy's graph; it rounds otherwise than the policy itself.
         env: where episodes are from, "libero" or as `--env` names it.
     """
 
@@ -164,6 +165,7 @@ class Row:
     env: str = LIBERO
     condition: str = ""
     control: str = ""
+    compiled: bool = False
 
 
 _TYPES = {
@@ -179,6 +181,7 @@ _BEFORE = {
     "env": LIBERO,
     "condition": "",
     "control": "",
+    "compiled": False,
 }
 """What a table means that was written before it had these columns."""
 SCHEMA = pa.schema([pa.field(one.name, _TYPES[str(one.type)]) for one in fields(Row)])

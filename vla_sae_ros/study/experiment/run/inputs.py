@@ -27,9 +27,14 @@ from vla_sae_ros.study.rollouts.trials import parse_range, parse_tasks
 
 
 def inputs_of(
-    study: Study, render_quality: Quality = "full", names: Mapping[str, str] = {}
+    study: Study,
+    render_quality: Quality = "full",
+    names: Mapping[str, str] = {},
+    compiled: bool = False,
 ) -> tuple[StudyInputs, SimulatedSetupSpec]:
     """Load the policy and its SAEs once, and look up the tasks; `names` as in `--map`.
+
+    compiled: the policy of the runs is to be compiled; here it is not.
 
     Raises:
         ConfigurationError: anything that the study names is missing or does not fit.
@@ -50,7 +55,7 @@ def inputs_of(
         names=tuple(over(names, contract.names).items()),
     )
     setup = first.open()
-    setup.check(contract)
+    setup.check(contract, compiled)
     vectors: dict[str, Vector] = {}
     if study.mean_difference is not None:
         sites = dict.fromkeys(features.site for features in study.features)
@@ -72,13 +77,14 @@ def inputs_of(
         render_quality,
         names=tuple(sorted(names.items())),
         readings=known_readings(contract),
+        compiled=compiled,
         donors=[
             [_donor(one, suite, benchmark) for one in injection.donors]
             for injection in study.injection
         ],
     )
     by_id = {ids[site]: tuple(map(float, vector)) for site, vector in vectors.items()}
-    return inputs, replace(first, vectors=by_id)
+    return inputs, replace(first, vectors=by_id, compiled=compiled)
 
 
 def _donor(donor: Donor, suite: str, benchmark: Benchmark) -> tuple[NamedTask, int]:

@@ -68,6 +68,7 @@ def _rows(plan: Plan, run: PlannedRun, finished: Finished, software: str) -> Ite
             render_quality=settings.render_quality,
             policy_batch=settings.policy_batch,
             env=plan.study.env,
+            compiled=settings.compiled,
         )
 
 

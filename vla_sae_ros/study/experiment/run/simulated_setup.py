@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,13 +13,15 @@ from vla_sae_ros.core.contract import Contract
 from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.policy.batch_engine import BatchEngine
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.compiled.engine import CompiledEngine, require_compilable
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim.benchmark import benchmark_named
 from vla_sae_ros.sim.environment import LIBERO
-from vla_sae_ros.study.experiment.run.setup import Scene
+from vla_sae_ros.study.experiment.run.compiled_run import CompiledRun
+from vla_sae_ros.study.experiment.run.setup import HookedPolicy, Scene
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,24 @@ class SimulatedSetupSpec:
     """See `sim.benchmark.benchmark_named`; the suite of the environment that is made first."""
     names: tuple[tuple[str, str], ...] = ()
     """What the policy calls an observation, as in `--map`."""
+    compiled: bool = False
+    """The policy is compiled, with a tap for every SAE, when the setup is opened."""
 
-    def open(self) -> SimulatedSetup:
-        """Load the policy, on one thread: there is a process per core."""
+    def open(self, tell: Callable[[str], None] = lambda _text: None) -> SimulatedSetup:
+        """Load the policy, on one thread: there is a process per core.
+
+        tell: is told how far compiling is.
+        """
         torch.set_num_threads(1)
-        return SimulatedSetup(self)
+        return SimulatedSetup(self, tell)
 
 
 class SimulatedSetup:
     """See `Setup`."""
 
-    def __init__(self, spec: SimulatedSetupSpec) -> None:
+    def __init__(
+        self, spec: SimulatedSetupSpec, tell: Callable[[str], None] = lambda _text: None
+    ) -> None:
         self._loaded: LoadedPolicy = load_policy(spec.policy, spec.device)
         bundles = [SaeBundle.load(folder, spec.device) for folder in spec.bundles]
         self._names = dict(spec.names)
@@ -59,6 +68,7 @@ class SimulatedSetup:
         self.vectors = {name: np.array(vector) for name, vector in spec.vectors.items()}
         self._spec = spec
         self._scene: Scene | None = None
+        self._compiled = self._compile(bundles, tell) if spec.compiled else None
 
     def scene(self) -> Scene:
         if self._scene is None:
@@ -69,19 +79,38 @@ class SimulatedSetup:
             self._scene = scene
         return self._scene
 
-    def hook(self, bundles: Sequence[SaeBundle]) -> PolicyEngine:
+    def hook(self, bundles: Sequence[SaeBundle]) -> HookedPolicy:
+        if self._compiled is not None:
+            return CompiledRun(self._compiled, bundles)
         return PolicyEngine(self._loaded, bundles, self._names)
 
-    def check(self, contract: Contract) -> None:
-        """Raise ConfigurationError where an environment does not show what the policy reads."""
+    def check(self, contract: Contract, compiled: bool = False) -> None:
+        """Raise ConfigurationError where an environment does not show what the policy reads.
+
+        compiled: and where policies of its type cannot be compiled.
+        """
+        if compiled:
+            require_compilable(self._loaded)
         engine = PolicyEngine(self._loaded)
         engine.observe(contract.offered, self._names)
         engine.close()
+
+    def _compile(self, bundles: Sequence[SaeBundle], tell: Callable[[str], None]) -> CompiledEngine:
+        spec = self._spec
+        engine = CompiledEngine(self._loaded, bundles, self._names, tell)
+        contract = benchmark_named(spec.env, spec.contract, spec.render_quality).contract(
+            spec.suite
+        )
+        engine.observe(contract.offered, self._names)
+        engine.warm_up()
+        return engine
 
     def row_engine(self) -> BatchEngine:
         """Return the policy as one that infers for many rows at once."""
         return BatchEngine(self._loaded, self._names)
 
     def close(self) -> None:
+        if self._compiled is not None:
+            self._compiled.close()
         if self._scene is not None:
             self._scene.close()
