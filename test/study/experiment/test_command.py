@@ -81,7 +81,7 @@ def test_a_study_is_planned_made_checked_and_written(
 ) -> None:
     arguments = ["evaluate", str(study_file), "--out", str(tmp_path / "out")]
     assert main([*arguments, "--plan"]) == 0
-    assert "not known before a first rollout" in " ".join(capsys.readouterr().err.split())
+    assert "no run of kind rollout is finished" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out" / "table.parquet").exists()
     assert main([*arguments, "--limit", "2"]) == 0
     assert not (tmp_path / "out" / "report.html").exists()
