@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from vla_sae_ros.policy.checkpoints.checkpoint_files import (
 )
 from vla_sae_ros.policy.checkpoints.foreign import refuse_foreign
 from vla_sae_ros.policy.checkpoints.hub import is_hub_error, policy_folder
+from vla_sae_ros.policy.checkpoints.lean import mapped_weights_let_go, without_random_weights
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.checkpoints.lora import (
     ADAPTER_CONFIG,
@@ -45,6 +46,8 @@ from vla_sae_ros.policy.families.registry import FAMILIES, family_of
 FOLDER_FIELDS = ("vlm_model_name", "tokenizer_name", "text_tokenizer_name")
 """Fields of the configuration that may name a folder inside the checkpoint."""
 TOKENIZER_FILE = "tokenizer.json"
+LOADED_WHOLE = ("smolvla", "pi0", "pi05", "pi0_fast")
+"""Types that lerobot refuses, or says NOT_LOADED of, where the file lacks one of their weights."""
 NOT_LOADED = "Could not load state dict"
 """What lerobot's pi classes print, where others raise, before they go on with random weights."""
 USUAL = "Vision embedding key might need handling"
@@ -54,11 +57,15 @@ _log = logging.getLogger(__name__)
 
 
 def load_policy(
-    folder: Path | str, device: str = "cpu", trust_remote_code: bool = False
+    folder: Path | str,
+    device: str = "cpu",
+    trust_remote_code: bool = False,
+    float32_on_cpu: bool = True,
 ) -> LoadedPolicy:
     """Load a policy as lerobot saves it, from a folder or, by "owner/name", from the hub.
 
-    Code that the folder brings or names runs with `trust_remote_code` only.
+    Code that the folder brings or names runs with `trust_remote_code` only. On a CPU a policy
+    computes in float32, whatever its configuration says, unless `float32_on_cpu` is False.
 
     Folders that its files name by a relative path are looked for inside the policy's folder. A
     policy that would compile itself does not, and a warning says so: its taps would not be called.
@@ -86,7 +93,7 @@ def load_policy(
     except Exception as error:  # lerobot raises anything from KeyError to SafetensorError
         raise _not_loaded(policy_type, name, error) from error
     policy.eval()
-    if torch.device(device).type == "cpu":
+    if float32_on_cpu and torch.device(device).type == "cpu":
         policy.float()
     return LoadedPolicy(
         policy,
@@ -130,8 +137,14 @@ def _content_id(folder: Path) -> str:
 def _load_weights(policy_type: str, folder: Path, config: PreTrainedConfig) -> PreTrainedPolicy:
     refuse_quantised(folder / WEIGHTS)
     said = io.StringIO()
-    saved = family_of(policy_type).as_saved(policy_type, folder)
-    with saved, redirect_stdout(said), _without_the_usual():
+    drawn_for_nothing = without_random_weights() if policy_type in LOADED_WHOLE else nullcontext()
+    with (
+        family_of(policy_type).as_saved(policy_type, folder),
+        redirect_stdout(said),
+        drawn_for_nothing,
+        mapped_weights_let_go(),
+        _without_the_usual(),
+    ):
         policy: PreTrainedPolicy = get_policy_class(policy_type).from_pretrained(
             folder, config=config, strict=True
         )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoadedPolicy:
-    """A policy in evaluation mode, in float32, with what turns observations into its batches."""
+    """A policy in evaluation mode, with what turns observations into its batches."""
 
     policy: PreTrainedPolicy
     preprocessor: PolicyProcessorPipeline[dict[str, Any], dict[str, Any]]

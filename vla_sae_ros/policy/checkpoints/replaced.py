@@ -1,4 +1,4 @@
-"""Names in modules of other libraries, replaced for a while."""
+"""Names in modules and classes of other libraries, replaced for a while."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 
 @contextmanager
-def replaced(module: ModuleType, names: Mapping[str, Any]) -> Iterator[None]:
-    """Give a module's names these values, and back their own ones at the end."""
-    kept = {name: getattr(module, name) for name in names}
+def replaced(place: ModuleType | type, names: Mapping[str, Any]) -> Iterator[None]:
+    """Give names of a module or class these values, and back their own ones at the end."""
+    kept = {name: getattr(place, name) for name in names}
     for name, value in names.items():
-        setattr(module, name, value)
+        setattr(place, name, value)
     try:
         yield
     finally:
         for name, value in kept.items():
-            setattr(module, name, value)
+            setattr(place, name, value)

@@ -118,6 +118,17 @@ def save_tiny_pi(
 
     `stats` has "mean", "std", "q01" and "q99" for "observation.state" and "action".
     """
+    save_pi(policy, stats, folder, size)
+    (folder / SIZES).write_text(json.dumps(asdict(size), indent=2) + "\n", encoding="utf-8")
+
+
+def save_pi(
+    policy: PreTrainedPolicy,
+    stats: dict[str, dict[str, Tensor]],
+    folder: Path,
+    size: PiSize = PiSize(),
+) -> None:
+    """Write a checkpoint of a policy of any size, whose tokenizer is that of `size`."""
     write_pi_tokenizer(folder / TOKENIZER_FOLDER, size)
     fields = {}
     if policy.name == "pi0_fast":
@@ -134,7 +145,6 @@ def save_tiny_pi(
         for pipeline in make(policy.config, stats):
             pipeline.save_pretrained(folder)
     name_relatively(folder, fields, TOKENIZER_FOLDER)
-    (folder / SIZES).write_text(json.dumps(asdict(size), indent=2) + "\n", encoding="utf-8")
 
 
 @contextmanager
