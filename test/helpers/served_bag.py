@@ -19,6 +19,7 @@ from vla_sae_ros.bags.writer import BagWriter
 from vla_sae_ros.core.contract import FrameBuilder, load_contract
 from vla_sae_ros.core.steering import Edit, Mode, StateView, Steering
 from vla_sae_ros.msg import ChunkRequest, EpisodeState, NodeDescription
+from vla_sae_ros.nodes.policy.continuing import Continuing
 from vla_sae_ros.nodes.policy.inference_worker import NANOSECONDS, Job
 from vla_sae_ros.nodes.policy.messages import facts, to_catalogue, to_chunk, to_features
 from vla_sae_ros.policy.engine import PolicyEngine
@@ -39,7 +40,7 @@ class ServedBag:
 
     `pictures` is "raw", "png", "jpeg" or "" for none; every message passes through `change`, which
     returns it, another one, or None to leave it out. An episode has `requests` of STEPS_PER_CHUNK
-    steps each.
+    steps each. With `rtc`, chunks are continued as the policy node does it.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class ServedBag:
         change: Any = lambda topic, message: message,
         episodes: int = 1,
         requests: int = 12,
+        rtc: bool = False,
     ) -> None:
         self._engine, self._pictures, self._change = engine, pictures, change
         self._episodes, self._requests = episodes, requests
@@ -59,6 +61,9 @@ class ServedBag:
         self._published: StateView | None = None
         self._now = START
         self._chunk_id = 0
+        self._continuing = Continuing(engine, START) if rtc else None
+        if rtc:
+            engine.enable_rtc()
 
     def record(self) -> None:
         """Write the whole bag."""
@@ -168,8 +173,13 @@ class ServedBag:
         )
         if not self._published.says_the_same(snapshot.view):
             self._publish_state(snapshot.view)
-        inference = self._engine.infer(job.frame, job.instruction, (job.seed, job.step), snapshot)
         self._chunk_id += 1
+        if self._continuing is None:
+            seed = job.seed, job.step
+            inference = self._engine.infer(job.frame, job.instruction, seed, snapshot)
+        else:
+            inference = self._continuing.infer(job, snapshot)
+            self._continuing.published(job, inference, self._chunk_id)
         self._put("policy/action_chunk", to_chunk(job, inference, self._chunk_id, 20.0, START))
         for site in inference.sites:
             features = to_features(job, inference, site, self._chunk_id, START)

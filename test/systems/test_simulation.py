@@ -167,6 +167,12 @@ def test_every_argument_says_what_it_is() -> None:
         assert argument.description and argument.permits(argument.default)
 
 
+def test_real_time_chunking_is_off_until_it_is_asked_for(policy: Path) -> None:
+    for given, expected in (({}, False), ({"rtc": "true"}, True)):
+        system = simulation_system({"policy": str(policy), **given})
+        assert node(system, "policy").parameters["rtc"] is expected
+
+
 def test_an_exported_policy_is_served_by_onnx_and_by_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "exported.json").write_text("{}")
     parameters = node(

@@ -36,6 +36,9 @@ class RecordedInference:
         sites: read-outs by site; `tap_ms` is the recorded one.
         snapshot: the steering that was applied; None when the bag does not tell.
         injected: mean ||dx|| / ||x|| of an injection; None where the bag tells of none.
+        continued: chunk id of the chunk that real-time chunking continued, of the same process; 0:
+            none.
+        continued_delay: [ticks] of it that were expected to be executed meanwhile.
     """
 
     chunk_id: int
@@ -53,6 +56,8 @@ class RecordedInference:
     sites: dict[str, SiteReadout]
     snapshot: Snapshot | None
     injected: float | None = None
+    continued: int = 0
+    continued_delay: int = 0
 
     @property
     def time(self) -> float:
@@ -207,4 +212,6 @@ def _inference(
         sites=own,
         snapshot=snapshot,
         injected=max(injected, default=None),
+        continued=int(getattr(chunk, "continued_chunk", 0)),
+        continued_delay=int(getattr(chunk, "continued_delay", 0)),
     )

@@ -21,9 +21,16 @@ from vla_sae_ros.policy.checkpoints.input_features import inputs_of
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.checkpoints.statistics import require_statistics
 from vla_sae_ros.policy.families.adapter import Detachable, ResidualFunction
-from vla_sae_ros.policy.families.registry import adapter_of, family_of
+from vla_sae_ros.policy.families.chunk import PreviousChunk, enable_rtc
+from vla_sae_ros.policy.families.registry import FAMILIES, adapter_of, family_of
 from vla_sae_ros.policy.families.site import Site
-from vla_sae_ros.policy.inference import NO_STEERING, WARM_UPS, Inference, noise_state
+from vla_sae_ros.policy.inference import (
+    NO_STEERING,
+    WARM_UPS,
+    Continued,
+    Inference,
+    noise_state,
+)
 from vla_sae_ros.policy.observation import require_features, require_picture, require_vector
 from vla_sae_ros.policy.taps.heatmap import draw_heatmap
 from vla_sae_ros.policy.taps.injection import Injection, check_groups
@@ -64,7 +71,7 @@ class PolicyEngine:
         self._inputs = inputs_of(loaded, family_of(loaded.policy.name).masks_cameras)
         self._feeds: tuple[Feed, ...] = self._inputs.as_they_are()
         self._names, self._observed = dict(names), False
-        self._has_inferred = False
+        self._has_inferred = self._rtc = False
         self._taps = [self.make_tap(bundle) for bundle in self.bundles]
         read = [tap.name for tap in self._taps]
         if len(set(read)) != len(read):
@@ -111,6 +118,26 @@ class PolicyEngine:
     def own_names(self, frame: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return what the policy reads of a frame, under the policy's own names."""
         return {feed.feature: frame[feed.offered] for feed in self._feeds}
+
+    def enable_rtc(self) -> None:
+        """Let inferences continue a previous chunk (real-time chunking) from now on.
+
+        Raises:
+            ConfigurationError: the policy's family has no real-time chunking.
+        """
+        name = self.loaded.policy.name
+        if not family_of(name).continues_chunks:
+            known = [each for each, family in FAMILIES.items() if family.continues_chunks]
+            raise ConfigurationError(
+                complaint(
+                    "no real-time chunking for policies of this type",
+                    name,
+                    ", ".join(known),
+                    "Serve it with rtc:=false.",
+                )
+            )
+        enable_rtc(self.loaded.policy)
+        self._rtc = True
 
     def close(self) -> None:
         """Take every hook off the policy."""
@@ -215,6 +242,7 @@ class PolicyEngine:
         instruction: str,
         noise_seed: tuple[int, int],
         steering: Snapshot = NO_STEERING,
+        previous: Continued | None = None,
     ) -> Inference:
         """Compute one action chunk.
 
@@ -223,11 +251,12 @@ class PolicyEngine:
             instruction: what the policy is told to do.
             noise_seed: (episode seed, control step); the same pair gives the same noise.
             steering: what to apply.
+            previous: what to continue by real-time chunking; see `enable_rtc`.
 
         Raises:
             ObservationError: a feature the policy needs is missing, of a wrong shape or not finite.
         """
-        return self.infer_from(frame, instruction, self.noise(noise_seed), steering)
+        return self.infer_from(frame, instruction, self.noise(noise_seed), steering, previous)
 
     def infer_from(
         self,
@@ -235,6 +264,7 @@ class PolicyEngine:
         instruction: str,
         noise: Tensor,
         steering: Snapshot = NO_STEERING,
+        previous: Continued | None = None,
     ) -> Inference:
         """Compute one action chunk from noise (1, H, A_max) float32, see `adapter.noise_shape`.
 
@@ -253,9 +283,10 @@ class PolicyEngine:
                 edits = tuple(steering.edits.get(tap.name, ()))
                 tap.begin(tokens[tap.site.stack], edits, steering.cap)
             with self.computing():
-                chunk = self.adapter.predict(batch, noise.to(self.device))
+                chunk = self._predict(batch, noise.to(self.device), previous)
             for probe in self._probes:
                 probe.end()
+            normalised = chunk[0].float().cpu().numpy().copy() if self._rtc else None
             actions = self.actions(chunk)
         readings = [tap.reading() for tap in self._taps]
         milliseconds = (time.perf_counter() - started) * 1e3
@@ -266,7 +297,15 @@ class PolicyEngine:
             steering.bypass,
             milliseconds,
             partial(self._draw, {reading.name: reading for reading in readings}, given, frame),
+            normalised,
+            previous,
         )
+
+    def _predict(self, batch: dict[str, Any], noise: Tensor, previous: Continued | None) -> Tensor:
+        if previous is None:
+            return self.adapter.predict(batch, noise)
+        rest = torch.from_numpy(previous.rest).to(self.device).unsqueeze(0)
+        return self.adapter.predict(batch, noise, PreviousChunk(rest, previous.delay))
 
     def inputs(self, frame: Mapping[str, np.ndarray], instruction: str) -> dict[str, Any]:
         """Return what the policy's network takes, a batch of one.

@@ -30,6 +30,22 @@ class Draw(Protocol):
 
 
 @dataclass(frozen=True)
+class Continued:
+    """What real-time chunking continues: the rest of the chunk before.
+
+    Attributes:
+        rest: (n, A) float32, the actions of that chunk that were not executed yet when the
+            observation was made, normalised, as the policy put them out.
+        delay: [ticks] of the rest that will be executed before the new chunk is there.
+        chunk_id: of the chunk that the rest is from.
+    """
+
+    rest: np.ndarray
+    delay: int
+    chunk_id: int
+
+
+@dataclass(frozen=True)
 class Inference:
     """What one inference gave.
 
@@ -41,6 +57,9 @@ class Inference:
         revision: of the steering state that was applied.
         bypassed: the steering was bypassed.
         milliseconds: [ms] wall time until the actions were there.
+        normalised: (H, A) float32, the actions as the policy put them out; None where the engine
+            does no real-time chunking.
+        continued: what it was pulled towards; None: computed from scratch.
     """
 
     actions: np.ndarray
@@ -49,6 +68,8 @@ class Inference:
     bypassed: bool
     milliseconds: float
     draw: Draw | None = None
+    normalised: np.ndarray | None = None
+    continued: Continued | None = None
 
     @cached_property
     def sites(self) -> tuple[SiteReadout, ...]:
@@ -133,6 +154,23 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of the policy."""
+
+
+class ContinuingEngine(Engine, Protocol):
+    """An engine that can do real-time chunking."""
+
+    def enable_rtc(self) -> None:
+        """Let inferences continue a chunk from now on; see `PolicyEngine.enable_rtc`."""
+
+    def infer(
+        self,
+        frame: Mapping[str, np.ndarray],
+        instruction: str,
+        noise_seed: tuple[int, int],
+        steering: Snapshot = NO_STEERING,
+        previous: Continued | None = None,
+    ) -> Inference:
+        """Compute one action chunk; see `policy.engine.PolicyEngine.infer`."""
 
 
 def noise_state(seed: tuple[int, int]) -> int:

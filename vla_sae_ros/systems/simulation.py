@@ -103,6 +103,13 @@ COMPILE = Parameter(
     choices=("never", "always", "if_possible"),
 )
 
+RTC = Parameter(
+    "rtc",
+    False,
+    "real-time chunking: pull every chunk towards the rest of the one before; SmolVLA, pi0, pi0.5, "
+    "GR00T",
+)
+
 MONITOR_ARGUMENTS = (
     Parameter("monitor", "", "folder of vla-sae monitor fit: score every inference, and alarm"),
     Parameter("on_alarm", "log", ON_ALARM_HELP, choices=ON_ALARM),
@@ -161,6 +168,7 @@ SIMULATION_ARGUMENTS = (
     ),
     COMPILE,
     POLICY_PYTHON,
+    RTC,
     Parameter("device", "cpu", "device of the policy, e.g. cpu or cuda:0"),
     Parameter("threads", 1, "threads the policy computes with on a CPU", minimum=1),
     Parameter("record", False, "record a bag from the start"),
@@ -301,7 +309,9 @@ def _monitor_spec(values: Mapping[str, Value]) -> NodeSpec:
 def policy_spec(policy: Path, bundles: tuple[str, ...], values: Mapping[str, Value]) -> NodeSpec:
     """Return the policy node; raises ConfigurationError when its own Python cannot run it."""
     parameters: dict[str, Value] = {"policy": str(policy)}
-    parameters |= {name: values[name] for name in ("backend", "compile", "device", "threads")}
+    parameters |= {
+        name: values[name] for name in ("backend", "compile", "rtc", "device", "threads")
+    }
     if values["map"]:
         parameters["map"] = values["map"]
     parameters |= pooled_for_monitor(values)

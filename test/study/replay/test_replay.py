@@ -22,6 +22,8 @@ from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.inference import Inference
 from vla_sae_ros.resources import resource
 from vla_sae_ros.study.replay.injection import Injected
+from vla_sae_ros.study.replay.replay import replay as replayed_of
+from vla_sae_ros.study.replay.what_if import other_instruction
 
 Options = list[str]
 Serve = Callable[..., Path]
@@ -53,6 +55,51 @@ def test_every_inference_repeats_to_the_bit_while_edits_ramp_bypass_and_release(
     assert report(bag)["identical"] and report(bag)["replayed"] == 15
     assert report(bag)["not_the_same"] == []
     assert "bit-identical" in capsys.readouterr().out
+
+
+def test_chunks_of_real_time_chunking_repeat_to_the_bit(
+    serve: Serve, replay_options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bag = serve(episodes=2, rtc=True)
+    with open_bag(bag) as reader:
+        recorded = recorded_inferences(reader).inferences
+    assert sum(bool(each.continued) for each in recorded) > 12
+    assert replay(bag, replay_options) == 0
+    assert report(bag)["identical"] and report(bag)["replayed"] == 30
+    assert replay(bag, replay_options, "--episode", "e2") == 0
+    assert report(bag)["identical"] and report(bag)["replayed"] == 15
+
+
+def test_a_chunk_whose_predecessor_cannot_be_replayed_is_not_replayed_and_why_is_said(
+    serve: Serve, replay_options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def without_the_second_request(topic: str, message: Any) -> Any:
+        return None if topic == "policy/request" and message.step == 3 else message
+
+    bag = serve("raw", without_the_second_request, rtc=True)
+    assert replay(bag, replay_options) == 1
+    told = report(bag)
+    (reason,) = told["not_replayed"]
+    assert "a chunk that was not replayed before it" in reason
+    assert told["parted"] == 0 and told["replayed"] >= 5
+    assert told["not_replayed"][reason] + told["replayed"] == told["inferences"] == 14
+
+
+def test_another_instruction_is_not_pulled_towards_the_chunk_of_the_one_before(
+    serve: Serve, engine: PolicyEngine
+) -> None:
+    bag = serve(rtc=True)
+    with open_bag(bag) as reader:
+        recorded = recorded_inferences(reader).inferences
+        frames = RecordedFrames(
+            reader, load_contract(resource("config", "contracts", "libero.yaml"))
+        )
+        told = other_instruction("put the can into the drawer", 3)
+        replayed = list(replayed_of(engine, frames, recorded[:3], instruction_of=told))
+    first, second, third = [each.inference for each in replayed]
+    assert first is not None and second is not None and third is not None
+    assert recorded[1].continued and second.continued is None
+    assert third.continued is not None
 
 
 def test_pictures_without_loss_repeat_to_the_bit_as_well(

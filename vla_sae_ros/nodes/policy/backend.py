@@ -35,7 +35,21 @@ def make_engine(values: PolicyParameters, tell: Callable[[str], None]) -> Engine
                 "vla-sae collect has --compile.",
             )
         )
+    if values.rtc and values.compile != "never":
+        raise ConfigurationError(
+            complaint("compile with rtc:=true", values.compile, "never: it is not compiled")
+        )
+    if values.rtc and values.inject:
+        raise ConfigurationError(
+            complaint(
+                "inject with rtc:=true", values.inject, "empty: it would act in later chunks, too"
+            )
+        )
     if values.backend == "onnx":
+        if values.rtc:
+            raise ConfigurationError(
+                complaint("rtc of an exported policy", True, "false, or backend:=torch")
+            )
         if values.publish_pooled:
             raise ConfigurationError(
                 complaint(

@@ -38,6 +38,8 @@ def to_chunk(
         horizon=horizon,
         action_dim=action_dim,
         actions=to_floats(inference.actions),
+        continued_chunk=inference.continued.chunk_id if inference.continued else 0,
+        continued_delay=inference.continued.delay if inference.continued else 0,
     )
 
 

@@ -41,12 +41,22 @@ class PolicyParameters:
         choices=("torch", "onnx"),
     )
     device: str = parameter("cpu", "device the policy runs on, e.g. cpu or cuda:0")
+    float32_on_cpu: bool = parameter(
+        True,
+        "compute in float32 on a CPU; false: as the policy's config.json says, e.g. in bfloat16, "
+        "which takes half the memory",
+    )
     compile: str = parameter(
         "never",
         "compile the policy with its taps by torch.compile, which takes "
         "minutes, for faster inference: never, always, or if_possible, which "
         "falls back to eager mode if compiling is not possible",
         choices=("never", "always", "if_possible"),
+    )
+    rtc: bool = parameter(
+        False,
+        "real-time chunking: pull every chunk towards the rest of the one before, as rtc_config in "
+        "the policy's config.json says; SmolVLA, pi0, pi0.5 and GR00T. It delays edits",
     )
     threads: int = parameter(1, "threads the policy computes with on a CPU", minimum=1, maximum=256)
     autostart: bool = parameter(

@@ -168,6 +168,7 @@ class PolicyNode(LifecycleNode):
             bundle_folders(self._engine, values),
             first_choice(self._engine, values),
             values.publish_pooled,
+            values.rtc,
         )
 
     def _configure(self) -> None:

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -15,15 +15,16 @@ from rclpy.node import Node
 from vla_sae_ros.core.contract import Contract
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError
 from vla_sae_ros.core.steering import Steering, SteeringLimits
-from vla_sae_ros.msg import ActionChunk, EpisodeState, FeatureActivations
+from vla_sae_ros.msg import ActionChunk, EpisodeState, ExecutedAction, FeatureActivations
 from vla_sae_ros.nodes.base.told_pictures import ToldPictures
 from vla_sae_ros.nodes.policy.catalogue_service import CatalogueService
+from vla_sae_ros.nodes.policy.continuing import Continuing
 from vla_sae_ros.nodes.policy.heatmap_publisher import HeatmapPublisher
 from vla_sae_ros.nodes.policy.inference_worker import InferenceWorker, Job, infer_with
 from vla_sae_ros.nodes.policy.messages import to_chunk, to_features
 from vla_sae_ros.nodes.policy.observation_intake import ObservationIntake
 from vla_sae_ros.nodes.policy.steering_service import SteeringService
-from vla_sae_ros.policy.inference import Engine, Inference
+from vla_sae_ros.policy.inference import ContinuingEngine, Engine, Inference
 from vla_sae_ros.sim.conventions import known_readings, observation_readings
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header
@@ -47,12 +48,14 @@ class ServingOptions:
         bundle_folders: of the engine's bundles, in their order.
         heatmap: site and feature whose heatmap is published at first.
         publish_pooled: publish the mean residual streams, too.
+        rtc: every chunk continues the one before; the engine is one that can.
     """
 
     frame_timeout: float
     bundle_folders: tuple[Path, ...] = ()
     heatmap: tuple[str, int] | None = None
     publish_pooled: bool = False
+    rtc: bool = False
 
 
 class PolicyServer:
@@ -96,14 +99,25 @@ class PolicyServer:
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         bundles = {bundle.card.site: bundle.bundle_id for bundle in engine.bundles}
         self._service = SteeringService(node, steering, self._replan, bundles, self._start_ns)
-        self._episodes = [
+        self._subscriptions = [
             node.create_subscription(EpisodeState, "episode", part.episode_changed, qos.LATCHED)
             for part in (collector, injected)
             if part is not None
         ]
+        infer = infer_with(engine) if injected is None else injected.infer
+        self._continuing = (
+            Continuing(cast(ContinuingEngine, engine), self._start_ns) if options.rtc else None
+        )
+        if self._continuing is not None:
+            infer = self._continuing.infer
+            self._subscriptions.append(
+                node.create_subscription(
+                    ExecutedAction, "executed_action", self._continuing.executed, qos.EXECUTED
+                )
+            )
         kinds = known_readings(contract)
         self._worker = InferenceWorker(
-            infer_with(engine) if injected is None else injected.infer,
+            infer,
             steering,
             self._service.begin_inference,
             self._hand_over,
@@ -122,7 +136,7 @@ class PolicyServer:
         self._node.destroy_timer(self._status)
         self._intake.destroy()
         self._pictures.destroy()
-        for subscription in self._episodes:
+        for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._worker.stop()
         self._service.drop_edits("the policy does not serve any more")
@@ -153,6 +167,8 @@ class PolicyServer:
     def _hand_over(self, job: Job, inference: Inference) -> None:
         """Publish the chunk, on the worker's thread."""
         self._chunk_id += 1
+        if self._continuing is not None:  # before anybody can have executed it
+            self._continuing.published(job, inference, self._chunk_id)
         self._chunks.publish(
             to_chunk(job, inference, self._chunk_id, self._control_rate, self._start_ns)
         )
@@ -199,6 +215,9 @@ class PolicyServer:
         }
         if self._collector is not None:
             values["activations later than their episode"] = self._collector.late
+        if self._continuing is not None:
+            values["chunks continued"] = self._continuing.continued
+            values["expected delay [ticks]"] = self._continuing.delay
         status = DiagnosticStatus(
             level=level,
             name=f"{self._node.get_name()}: inference",

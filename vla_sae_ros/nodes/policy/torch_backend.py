@@ -30,7 +30,10 @@ def make_torch_engine(values: PolicyParameters, tell: Callable[[str], None]) -> 
     loaded = _load(values, device)
     bundles = [SaeBundle.load(folder, device) for folder in values.bundles]
     if values.compile == "never":
-        return PolicyEngine(loaded, bundles)
+        engine = PolicyEngine(loaded, bundles)
+        if values.rtc:
+            engine.enable_rtc()
+        return engine
     from vla_sae_ros.policy.compiled.engine import CompiledEngine
 
     return CompiledEngine(loaded, bundles, progress=tell)
@@ -47,7 +50,7 @@ def _load(values: PolicyParameters, device: str) -> LoadedPolicy:
         )
     from vla_sae_ros.policy.loading import load_policy  # not in OpenVLA's environment
 
-    return load_policy(folder, device, values.trust_remote_code)
+    return load_policy(folder, device, values.trust_remote_code, values.float32_on_cpu)
 
 
 def make_torch_collector(

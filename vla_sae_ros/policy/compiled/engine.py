@@ -22,7 +22,7 @@ from vla_sae_ros.policy.compiled.parts import CompiledParts, Progress
 from vla_sae_ros.policy.compiled.static_probe import StaticProbe
 from vla_sae_ros.policy.compiled.static_tap import StaticTap
 from vla_sae_ros.policy.engine import PolicyEngine
-from vla_sae_ros.policy.inference import NO_STEERING, Inference, NotCompiled
+from vla_sae_ros.policy.inference import NO_STEERING, Continued, Inference, NotCompiled
 from vla_sae_ros.policy.taps.injection import Injection
 from vla_sae_ros.policy.taps.probe import Probe
 from vla_sae_ros.policy.taps.substitution import Substitution
@@ -153,16 +153,23 @@ class CompiledEngine(PolicyEngine):
         instruction: str,
         noise: Tensor,
         steering: Snapshot = NO_STEERING,
+        previous: Continued | None = None,
     ) -> Inference:
         if self.device.type == "cuda":
             torch.compiler.cudagraph_mark_step_begin()
-        return super().infer_from(frame, instruction, noise, steering)
+        return super().infer_from(frame, instruction, noise, steering, previous)
 
     def attach_substitution(self, bundle: SaeBundle) -> Substitution:
         self._refuse_readers()
 
     def attach_injection(self, site: str, groups: Sequence[str] = ()) -> Injection:
         self._refuse_readers()
+
+    def enable_rtc(self) -> None:
+        raise ConfigurationError(
+            "Real-time chunking is not compiled. Serve the policy with compile:=never, or with "
+            "rtc:=false."
+        )
 
     def _refuse_readers(self) -> NoReturn:
         raise ConfigurationError(

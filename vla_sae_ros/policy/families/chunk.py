@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -58,6 +58,31 @@ def predict_chunk(
             inference_delay=previous.delay,
             execution_horizon=previous.execution_horizon,
         )
+
+
+def enable_rtc(policy: Any) -> None:
+    """Let a policy of a family that continues chunks take a previous one.
+
+    As the `rtc_config` of its configuration says, `enabled` apart, or lerobot's defaults.
+
+    Raises:
+        ConfigurationError: its actions are relative to the state.
+    """
+    if getattr(policy.config, "use_relative_actions", False):
+        raise ConfigurationError(
+            f"no real-time chunking for a {policy.name} with use_relative_actions: true: the "
+            "previous chunk's actions are relative to an older state. Serve it with rtc:=false."
+        )
+    if not hasattr(policy, "init_rtc_processor"):
+        return  # GR00T blends without lerobot's processor
+    from lerobot.policies.rtc.configuration_rtc import RTCConfig  # not in OpenVLA's environment
+
+    rtc = policy.config.rtc_config
+    policy.config.rtc_config = RTCConfig() if rtc is None else replace(rtc, enabled=True)
+    policy.init_rtc_processor()
+    # lerobot turns gradients on: with trainable weights it would keep a graph of every layer for
+    # a gradient that none of them enters.
+    policy.requires_grad_(False)
 
 
 def _copy(value: Any) -> Any:

@@ -25,12 +25,14 @@ class Family:
             configuration cannot say how small they are.
         masks_cameras: a camera of its configuration may be missing: lerobot fills its slot and
             masks it. Others would leave the slot out, and read what they were not trained on.
+        continues_chunks: lerobot has real-time chunking for it.
     """
 
     module: str
     function: str
     tiny: str = ""
     masks_cameras: bool = False
+    continues_chunks: bool = False
 
     def adapter(self, policy: object) -> PolicyAdapter:
         made: PolicyAdapter = getattr(importlib.import_module(self.module), self.function)(policy)
@@ -47,10 +49,16 @@ class Family:
 
 
 PI = Family(
-    "vla_sae_ros.policy.families.pi0", "pi0_adapter", "vla_sae_ros.policy.tiny.tiny_pi", True
+    "vla_sae_ros.policy.families.pi0",
+    "pi0_adapter",
+    "vla_sae_ros.policy.tiny.tiny_pi",
+    masks_cameras=True,
+    continues_chunks=True,
 )
 FAMILIES = {
-    "smolvla": Family("vla_sae_ros.policy.families.smolvla", "smolvla_adapter"),
+    "smolvla": Family(
+        "vla_sae_ros.policy.families.smolvla", "smolvla_adapter", continues_chunks=True
+    ),
     "pi0": PI,
     "pi05": PI,
     "pi0_fast": Family(
@@ -59,7 +67,7 @@ FAMILIES = {
         "vla_sae_ros.policy.tiny.tiny_pi",
         True,
     ),
-    "groot": Family("vla_sae_ros.policy.families.groot", "groot_adapter"),
+    "groot": Family("vla_sae_ros.policy.families.groot", "groot_adapter", continues_chunks=True),
     "xvla": Family("vla_sae_ros.policy.families.xvla", "xvla_adapter"),
     "openvla": Family("vla_sae_ros.policy.families.openvla", "openvla_adapter"),
 }

@@ -14,7 +14,7 @@ from vla_sae_ros.bags.recorded_inferences import RecordedInference
 from vla_sae_ros.core.errors import ObservationError
 from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.core.steering import Snapshot
-from vla_sae_ros.policy.inference import Engine, Inference
+from vla_sae_ros.policy.inference import Continued, ContinuingEngine, Inference
 
 SteeringOf = Callable[[RecordedInference], Snapshot | None]
 """Gives the steering of an inference; None when it is not known."""
@@ -66,13 +66,23 @@ def recorded_instruction(recorded: RecordedInference) -> str:
 
 
 def replay(
-    engine: Engine,
+    engine: ContinuingEngine,
     frames: RecordedFrames,
     inferences: Sequence[RecordedInference],
     steering_of: SteeringOf = recorded_steering,
     instruction_of: InstructionOf = recorded_instruction,
 ) -> Iterator[Replayed]:
-    """Infer again from every recorded observation, in the recorded order."""
+    """Infer again from every recorded observation, in the recorded order.
+
+    A chunk that real-time chunking made of the one before is made of the replayed one. Where that
+    was told something else than this one, it is made from scratch, as the policy node does it.
+
+    Raises:
+        ConfigurationError: chunks of the bag continue others, and this policy cannot.
+    """
+    if any(each.continued for each in inferences):
+        engine.enable_rtc()
+    before = _Before()
     for recorded, frame in frames.of(inferences):
         snapshot = steering_of(recorded)
         if isinstance(frame, ObservationError):
@@ -92,9 +102,48 @@ def replay(
                 "in the bag; --no-steering gives what the policy answers with its own",
             )
         else:
-            seed = recorded.seed, recorded.step
             told = instruction_of(recorded)
-            yield Replayed(recorded, engine.infer(frame, told, seed, snapshot))
+            try:
+                previous = before.previous(recorded, told)
+            except _NotReplayed as reason:
+                yield Replayed(recorded, None, str(reason))
+                continue
+            seed = recorded.seed, recorded.step
+            inference = engine.infer(frame, told, seed, snapshot, previous)
+            before.keep(recorded, told, inference)
+            yield Replayed(recorded, inference)
+
+
+class _NotReplayed(Exception):
+    """Why an inference cannot be made again."""
+
+
+class _Before:
+    """The inference replayed last, whose chunk the next one may continue."""
+
+    def __init__(self) -> None:
+        self._last: tuple[RecordedInference, str, Inference] | None = None
+
+    def keep(self, recorded: RecordedInference, told: str, inference: Inference) -> None:
+        """Remember what was replayed."""
+        self._last = recorded, told, inference
+
+    def previous(self, recorded: RecordedInference, told: str) -> Continued | None:
+        """Return what the recorded inference continued, of the replayed chunk."""
+        if not recorded.continued:
+            return None
+        if self._last is not None:
+            last, last_told, inference = self._last
+            key = last.policy_start_ns, last.chunk_id
+            if key == (recorded.policy_start_ns, recorded.continued):
+                if told != last_told:
+                    return None
+                assert inference.normalised is not None
+                rest = inference.normalised[recorded.step - last.step :]
+                return Continued(rest, recorded.continued_delay, recorded.continued)
+        raise _NotReplayed(
+            "it continues (real-time chunking) a chunk that was not replayed before it"
+        )
 
 
 @dataclass
