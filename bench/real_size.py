@@ -108,7 +108,9 @@ class Served:
 @contextmanager
 def node(module: str, ready: str, log: Path, **parameters: Any) -> Iterator[Served]:
     """Run a node of this package until the end of the context; yield once it says `ready`."""
-    given = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
+    texts = {name: str(value) for name, value in parameters.items()}
+    texts |= {name: text.lower() for name, text in texts.items() if text in ("True", "False")}
+    given = [word for name, text in texts.items() for word in ("-p", f"{name}:={text}")]
     command = [sys.executable, "-m", f"vla_sae_ros.nodes.{module}", "--ros-args", *given]
     began = time.monotonic()
     with log.open("w") as stream:
@@ -220,7 +222,10 @@ def main() -> None:
         settings["bundles"] = json.dumps(bundles)
         with (
             node(
-                "recorder.recorder_node", "offers record/start", folder / "recorder.log"
+                "recorder.recorder_node",
+                "offers record/start",
+                folder / "recorder.log",
+                any_folder=True,
             ) as _recorder,
             node("policy.policy_node", "serving ", folder / "tapped.log", **settings) as tapped,
             Client("real_size_client") as client,
