@@ -79,9 +79,15 @@ def bundle_folders(engine: Engine, values: PolicyParameters) -> tuple[Path, ...]
 
 
 def make_collector(
-    engine: Engine, values: PolicyParameters, control_rate: float
+    engine: Engine,
+    values: PolicyParameters,
+    control_rate: float,
+    tell: Callable[[str], None],
 ) -> ActivationCollector | None:
-    """Return what collects activations, if the parameters ask for it."""
+    """Return what collects activations, if the parameters ask for it.
+
+    tell: is told if nothing more can be written.
+    """
     if not values.activations_folder:
         return None
     if values.backend == "onnx":
@@ -95,7 +101,7 @@ def make_collector(
         )
     from vla_sae_ros.nodes.policy.torch_backend import make_torch_collector
 
-    return make_torch_collector(engine, values, control_rate)
+    return make_torch_collector(engine, values, control_rate, tell)
 
 
 def make_injected(

@@ -198,7 +198,9 @@ class PolicyNode(LifecycleNode):
         self._require_actions(self._engine.warm_up()[1])
         tell = self.get_logger().info
         self._injected = make_injected(self._engine, values, self._contract, tell)
-        self._collector = make_collector(self._engine, values, self._contract.fps)
+        self._collector = make_collector(
+            self._engine, values, self._contract.fps, self.get_logger().error
+        )
 
     def _narrow_contract(self) -> None:
         """Keep of the contract what the policy needs; raises ConfigurationError without that."""

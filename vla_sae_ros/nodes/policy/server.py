@@ -215,6 +215,8 @@ class PolicyServer:
         }
         if self._collector is not None:
             values["activations later than their episode"] = self._collector.late
+            values["activations not written"] = self._collector.lost
+            values["why activations are not written"] = self._collector.failure
         if self._continuing is not None:
             values["chunks continued"] = self._continuing.continued
             values["expected delay [ticks]"] = self._continuing.delay

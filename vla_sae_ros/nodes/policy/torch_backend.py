@@ -54,7 +54,10 @@ def _load(values: PolicyParameters, device: str) -> LoadedPolicy:
 
 
 def make_torch_collector(
-    engine: Engine, values: PolicyParameters, control_rate: float
+    engine: Engine,
+    values: PolicyParameters,
+    control_rate: float,
+    tell: Callable[[str], None],
 ) -> ActivationCollector:
     """Return the collector of this engine's activations."""
     assert isinstance(engine, PolicyEngine)
@@ -64,4 +67,5 @@ def make_torch_collector(
         values.activations_sites,
         values.activations_pooling,
         control_rate,
+        tell,
     )
