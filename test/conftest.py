@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ pytest_plugins = ["bag_fixtures", "running_system"]
 
 BEGUN = pytest.StashKey[float]()
 """When a test's setup began, as time.time() says."""
+AT_REST = 0.02
+"""[s] in which what discovery was about to tell is told; a loaded machine may need longer."""
 
 if TYPE_CHECKING:
     from group_scheduling import GroupScheduling
@@ -49,6 +52,28 @@ def ros_log_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ros_log")
     os.environ["ROS_LOG_DIR"] = str(folder)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def discovery_at_rest() -> Iterator[None]:
+    """Let discovery come to rest before a node is destroyed.
+
+    Fast DDS 2.14 never comes back, and needs a whole core, if a participant (that of a context's
+    last node) is destroyed in the moment in which it is told of another one's endpoints:
+    `DomainParticipant::set_listener` keeps the lock that the telling thread waits for. In a process
+    of one context this is rare; tests end several, one right after the other.
+    """
+    from rclpy.node import Node
+
+    destroy = Node.destroy_node
+
+    def destroy_at_rest(node: Node) -> None:
+        time.sleep(AT_REST)
+        destroy(node)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Node, "destroy_node", destroy_at_rest)
+        yield
 
 
 @pytest.hookimpl(optionalhook=True)
