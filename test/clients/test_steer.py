@@ -358,5 +358,5 @@ def test_an_injection_is_listed_and_switched_and_a_refusal_is_said(
     assert cli.main(["steer", "inject", "off"]) == 0
     assert cli.main(["steer", "list"]) == 0
     assert "inject" not in capsys.readouterr().out.partition("accepted: injection off")[2]
-    assert cli.main(["steer", "inject"]) == 1
+    assert cli.main(["steer", "inject", "on"]) == 1
     assert "refused: without a stream to inject" in capsys.readouterr().out

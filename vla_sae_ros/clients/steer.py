@@ -32,9 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     bypass.add_argument("state", choices=("on", "off"), nargs="?", default="on")
     inject = actions.add_parser(
-        "inject", help="inject the donor's residual stream (up sim --inject); off: no more"
+        "inject", help="on: inject the donor's residual stream (up sim --inject); off: no more"
     )
-    inject.add_argument("state", choices=("on", "off"), nargs="?", default="on")
+    inject.add_argument("state", choices=("on", "off"))
     actions.add_parser("reset", help="ramp every edit back to natural")
     steer_preset.add_arguments(
         actions.add_parser("preset", help="save the edits in a file, or apply such a file")
