@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -26,14 +25,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from tapped_policy import EDITS, edits, frame_of, random_bundles, random_pi05
+from tapped_policy import EDITS, edits, frame_of, given_policy, random_bundles
 from tqdm import trange
 
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot
 from vla_sae_ros.policy.compiled.engine import CompiledEngine
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.inference import NO_STEERING
-from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sae import SaeBundle
 
@@ -52,12 +50,7 @@ def main() -> None:
     """Print the table."""
     arguments = _parser().parse_args()
     torch.set_num_threads(arguments.threads)
-    with tempfile.TemporaryDirectory() as folder:
-        policy, given = arguments.policy, [SaeBundle.load(one) for one in arguments.bundles]
-        if arguments.pi05:
-            policy = Path(folder)
-            given = random_pi05(policy, arguments.pi05)
-        loaded = load_policy(policy)
+    loaded, given = given_policy(arguments.policy, arguments.bundles, arguments.pi05)
     eager = PolicyEngine(loaded)
     bundles = [*given, *random_bundles(eager, given)][:4]
     tapped = PolicyEngine(loaded, bundles)

@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,7 +34,7 @@ prepare()
 import rclpy  # noqa: E402  (the environment has to be prepared first)
 import torch  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
-from tapped_policy import EDITS, edits, frame_of, random_bundles, random_pi05  # noqa: E402
+from tapped_policy import EDITS, edits, frame_of, given_policy, random_bundles  # noqa: E402
 from tqdm import trange  # noqa: E402
 
 from vla_sae_ros.core.steering import Snapshot  # noqa: E402
@@ -45,7 +44,6 @@ from vla_sae_ros.nodes.policy.messages import to_chunk, to_features  # noqa: E40
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy  # noqa: E402
 from vla_sae_ros.policy.engine import PolicyEngine  # noqa: E402
 from vla_sae_ros.policy.inference import Inference  # noqa: E402
-from vla_sae_ros.policy.loading import load_policy  # noqa: E402
 from vla_sae_ros.resources import resource  # noqa: E402
 from vla_sae_ros.sae import SaeBundle  # noqa: E402
 from vla_sae_ros.wire import qos  # noqa: E402
@@ -77,12 +75,7 @@ def main() -> None:
     """Print the table."""
     arguments = _parser().parse_args()
     torch.set_num_threads(arguments.threads)
-    with tempfile.TemporaryDirectory() as folder:
-        policy, bundles = arguments.policy, [SaeBundle.load(one) for one in arguments.bundles]
-        if arguments.pi05:
-            policy = Path(folder)
-            bundles = random_pi05(policy, arguments.pi05)
-        loaded = load_policy(policy)
+    loaded, bundles = given_policy(arguments.policy, arguments.bundles, arguments.pi05)
     arms = _arms(loaded, bundles)
     publish = _publisher()
     timings: dict[str, list[Times]] = {name: [] for name in arms}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 
 from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry
 from vla_sae_ros.core.steering import AppliedEdit, Mode
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.families.site import Site
 from vla_sae_ros.policy.loading import load_policy
@@ -17,6 +20,17 @@ from vla_sae_ros.sae import SaeBundle, TopKSAE
 from vla_sae_ros.sae.bundle import BundleCard
 
 EDITS = 16
+
+
+def given_policy(
+    policy: Path, bundles: Sequence[Path], width: int
+) -> tuple[LoadedPolicy, list[SaeBundle]]:
+    """Load a policy and its SAEs; with a width, a random pi0.5 of this width in their place."""
+    if not width:
+        return load_policy(policy), [SaeBundle.load(one) for one in bundles]
+    with tempfile.TemporaryDirectory() as folder:
+        made = random_pi05(Path(folder), width)
+        return load_policy(Path(folder)), made
 
 
 def random_pi05(folder: Path, width: int) -> list[SaeBundle]:

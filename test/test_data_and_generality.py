@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import scipy.stats
+from tool_module import tool_module
 
 from vla_sae_ros.core.picture_record import PictureRecord, write_picture_record
 from vla_sae_ros.study.demonstrations.files import (
@@ -22,17 +21,10 @@ from vla_sae_ros.study.demonstrations.files import (
     write_episode,
 )
 
-TOOL = Path(__file__).parents[1] / "tools" / "data_and_generality.py"
-
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("data_and_generality", TOOL)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["data_and_generality"] = module  # its dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
+    return tool_module("data_and_generality")
 
 
 def demonstration(tool: ModuleType, folder: Path, number: int) -> None:

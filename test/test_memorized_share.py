@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from tool_module import tool_module
 
-TOOL = Path(__file__).parents[1] / "tools" / "memorized_share.py"
 MEMORIZED = np.array([0, 1])
 
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("memorized_share", TOOL)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["memorized_share"] = module  # its dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
+    return tool_module("memorized_share")
 
 
 def episodes(tool: ModuleType, tells: float) -> Any:

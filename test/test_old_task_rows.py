@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from tool_module import tool_module
 
 from vla_sae_ros.core.errors import RecordingError
-
-TOOL = Path(__file__).parents[1] / "tools" / "old_task_rows.py"
 
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("old_task_rows", TOOL)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["old_task_rows"] = module  # its dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
+    return tool_module("old_task_rows")
 
 
 class Motion:

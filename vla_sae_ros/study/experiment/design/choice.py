@@ -61,15 +61,15 @@ def random_of_class(
     bundle: SaeBundle, name: str, count: int, seed: int, without: tuple[int, ...] = ()
 ) -> tuple[int, ...]:
     """Draw features of a class ("any": all that are alive); the same every time."""
-    of_class = [
-        one.feature
-        for one in bundle.catalogue.entries
-        if one.feature_class == name and one.feature not in without
-    ]
-    if name == "any":
-        of_class = [one for one in alive_features(bundle) if one not in without]
+    entries = bundle.catalogue.entries
+    of_class = (
+        alive_features(bundle)
+        if name == "any"
+        else [one.feature for one in entries if one.feature_class == name]
+    )
+    left = [one for one in of_class if one not in without]
     generator = np.random.default_rng([seed, 2])
-    drawn = tuple(int(one) for one in generator.permutation(of_class))
+    drawn = tuple(int(one) for one in generator.permutation(left))
     return _enough(drawn, count, name, bundle)[:count]
 
 
