@@ -18,7 +18,7 @@ from worker_groups import group_of
 
 from vla_sae_ros.environment import prepare
 
-pytest_plugins = ["bag_fixtures", "running_system"]
+pytest_plugins = ["bag_fixtures", "hanging_tests", "running_system"]
 """Fixtures of several rooms; test/helpers is on sys.path."""
 
 BEGUN = pytest.StashKey[float]()

@@ -138,14 +138,11 @@ def test_it(number):
 """
 
 
-def shared_among_workers(folder: Path, tests: int, deadly: str = "") -> tuple[str, set[str]]:
-    """Run nine files in two workers; return what pytest prints and "FILE WORKER" of every test."""
-    (folder / "conftest.py").write_text(WORKERS)
-    for name in "abcdefghi":
-        text = FILE.format(name=name, tests=tests, deadly=name == deadly)
-        (folder / f"test_{name}.py").write_text(text)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-n2", "-pno:cacheprovider", "-c/dev/null", "--rootdir=."],
+def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest on a folder, with what it says about its configuration and no other."""
+    settings = ["-pno:cacheprovider", "-c/dev/null", "--rootdir=."]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *settings, *arguments],
         cwd=folder,
         env={k: v for k, v in os.environ.items() if "PYTEST" not in k}
         | {"PYTHONPATH": str(HELPERS)},
@@ -154,6 +151,15 @@ def shared_among_workers(folder: Path, tests: int, deadly: str = "") -> tuple[st
         timeout=PATIENCE,
         check=False,
     )
+
+
+def shared_among_workers(folder: Path, tests: int, deadly: str = "") -> tuple[str, set[str]]:
+    """Run nine files in two workers; return what pytest prints and "FILE WORKER" of every test."""
+    (folder / "conftest.py").write_text(WORKERS)
+    for name in "abcdefghi":
+        text = FILE.format(name=name, tests=tests, deadly=name == deadly)
+        (folder / f"test_{name}.py").write_text(text)
+    done = run_pytest(folder, "-n2")
     return done.stdout + done.stderr, set((folder / "who").read_text().splitlines())
 
 
@@ -167,6 +173,80 @@ def test_a_file_runs_in_one_worker(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tests", [1, 3])
 def test_a_worker_that_dies_costs_its_test_and_the_run_ends(tmp_path: Path, tests: int) -> None:
     told, who = shared_among_workers(tmp_path, tests, deadly="b")
-    assert "1 failed" in told and f"{9 * tests} passed" in told  # the failed one is tried again
+    assert "1 failed" in told and f"{9 * tests - 1} passed" in told
     assert {line.split()[0] for line in who} == set("abcdefghi")
     assert any(line.endswith("gw2") for line in who)
+
+
+HANGING = """
+import ctypes, os
+from pathlib import Path
+import pytest
+
+def hang():
+    libc = ctypes.PyDLL(None)  # which keeps the GIL
+    lock = (ctypes.c_char * 64)()
+    libc.pthread_mutex_lock(lock)
+    libc.pthread_mutex_lock(lock)  # for ever, whatever signals come
+"""
+HANGING_FILES = {
+    "once": """
+@pytest.fixture
+def node():
+    yield
+    if not Path("hung").exists():
+        Path("hung").touch()
+        hang()
+
+def test_before(): pass
+def test_once(node): pass
+def test_after(): pass
+""",
+    "always": "def test_always(): hang()\n",
+    "dying": "def test_dying(): os._exit(1)\n",
+    "failing": """
+@pytest.fixture
+def node():
+    yield
+    hang()
+
+def test_failing(node): assert False
+""",
+}
+
+
+def run_hanging(folder: Path, *names: str, arguments: tuple[str, ...] = ()) -> tuple[int, str]:
+    """Run files in which tests hang in native code; return the exit status and what is printed."""
+    (folder / "conftest.py").write_text(f"pytest_plugins = ['hanging_tests']\n{WORKERS}")
+    for name in names:
+        (folder / f"test_{name}.py").write_text(HANGING + HANGING_FILES[name])
+    # pytest-timeout has its turn before, and cannot end them.
+    limits = ("-ohang_limit=6", "-otimeout=3")
+    done = run_pytest(folder, *limits, *arguments)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_test_that_hangs_in_native_code_is_repeated_once_and_the_run_says_so(
+    tmp_path: Path,
+) -> None:
+    status, told = run_hanging(tmp_path, "once", arguments=("-n2",))
+    assert status == 0, told
+    assert "1 repeated" in told and "passed" in told and "failed" not in told
+    heading = told.index("repeated after its worker ended: test_once.py::test_once")
+    assert "in hang" in told[heading:]
+
+
+@pytest.mark.slow
+def test_a_test_that_hangs_again_or_whose_worker_dies_otherwise_has_failed(tmp_path: Path) -> None:
+    status, told = run_hanging(tmp_path, "always", "dying", arguments=("-n2",))
+    assert status == pytest.ExitCode.TESTS_FAILED, told
+    assert "2 failed, 1 repeated" in told
+    assert "FAILED test_dying.py" in told and "FAILED test_always.py" in told
+    assert "repeated after its worker ended: test_dying" not in told
+
+
+def test_a_test_that_fails_and_then_hangs_ends_a_run_without_workers(tmp_path: Path) -> None:
+    status, told = run_hanging(tmp_path, "failing")
+    assert status == 1
+    assert "Timeout" in told and "in hang" in told
