@@ -1,6 +1,6 @@
 """The scenes of tools/screenshots.py: open the panel as an operator does, act, take a picture.
 
-python tools/panel_scenes.py desk | scale | lost | sizes | monitor | rehearsal FOLDER
+python tools/panel_scenes.py desk | scale | lost | sizes | monitor | directions | tell | ... FOLDER
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from PyQt5.QtCore import QPoint  # noqa: E402  (after the environment)
 from PyQt5.QtGui import QCursor  # noqa: E402
 from PyQt5.QtWidgets import QApplication  # noqa: E402
 
+from vla_sae_ros.core.steering import Mode, Unit  # noqa: E402
 from vla_sae_ros.live.demo_settings import read_demo_settings  # noqa: E402
 from vla_sae_ros.panel.frame.window import PanelWidget  # noqa: E402
 from vla_sae_ros.panel.ros.ros_thread import RosThread  # noqa: E402
 from vla_sae_ros.panel.state.connection import Link, link_state  # noqa: E402
 from vla_sae_ros.panel.state.feature_columns import SortKey  # noqa: E402
 from vla_sae_ros.panel.state.values import EpisodeGoal, FeatureName  # noqa: E402
+from vla_sae_ros.panel.table.delegates import MODES  # noqa: E402
+from vla_sae_ros.panel.table.table_columns import Column  # noqa: E402
 from vla_sae_ros.panel.views.view import Area  # noqa: E402
 from vla_sae_ros.panel.widgets.guard import MISHAPS  # noqa: E402
 from vla_sae_ros.panel.widgets.inks import use_theme  # noqa: E402
@@ -38,6 +41,10 @@ HAND_UP: FeatureName = (_EDIT.site, _EDIT.feature)
 GOAL = EpisodeGoal("libero_object", 0, init_state=41, seed=7)
 REHEARSED = EpisodeGoal("", -1, -1, 7, "put the can next to the milk", 450)
 OTHER_INSTRUCTION = "push the box to the edge of the table"
+OTHER_OBJECT = "milk"
+"""In the scene of GOAL; the task's own is the alphabet soup."""
+DIRECTIONS = ".directions"
+"""Ends the site of directions beside an SAE."""
 ANSWER = 20.0
 """[s] within which a bridge that was asked for an episode says that one runs."""
 LONGEST = 1200.0
@@ -99,10 +106,15 @@ class Operator:
         self.panel.table.scrollToTop()
         self.rest(0.2)
         self.app.processEvents()  # a text that has grown gets its room in the next round
+        self.until(self._is_whole, "the newest inference of every site")
         path = self._folder / f"panel_{name}.png"
         if not self.panel.grab().save(str(path)):
             raise OSError(f"cannot write {path}")
         print(path, file=sys.stderr, flush=True)
+
+    def _is_whole(self) -> bool:
+        """Whether the newest inference is there of every site: traces end with zeros meanwhile."""
+        return len({each.inference for each in self.store.newest.values()}) <= 1
 
     def show_tab(self, area: Area, title: str) -> None:
         """Bring a view to the front."""
@@ -117,11 +129,11 @@ class Operator:
         assert row is not None
         self.panel.table.committed.emit(row, value)
 
-    def pin_strongest(self, site: str, count: int) -> list[FeatureName]:
-        """Pin the features of a site that are most active now; return them."""
-        columns = self.store.columns
+    def pin_strongest(self, site: str, count: int, label: str = "") -> list[FeatureName]:
+        """Pin the features of a site, with this in their label, that are most active now."""
+        columns, labels = self.store.columns, self.store.catalogue.names
         order = (-columns.values(SortKey.ACTIVATION)).argsort()
-        strongest = [columns.name_of(int(row)) for row in order[:200]]
+        strongest = [columns.name_of(int(row)) for row in order[:200] if label in labels[int(row)]]
         names = [name for name in strongest if name[0] == site and name != HAND_UP][:count]
         for name in names:
             self.store.toggle_pin(name)
@@ -254,6 +266,59 @@ def monitor(operator: Operator) -> None:
     operator.take("monitor")
 
 
+def directions(operator: Operator) -> None:
+    """An edit of a direction that is no feature, and what the features beside it do."""
+    use_theme(operator.app, "dark")
+    store, tools = operator.store, operator.panel.tools
+    operator.until(lambda: store.catalogue.size > 0, "the policy's catalogue")
+    tools.mode.setCurrentIndex(MODES.index((Mode.ADD, Unit.NATURAL)))
+    rows = [name for name in named(operator, "") if name[0].endswith(DIRECTIONS)]
+    (height,) = [name for name in named(operator, "end-effector height") if name in rows]
+    for column, words in ((Column.SITE, height[0]), (Column.LABEL, "probe: end-effector height")):
+        width = operator.panel.table.fontMetrics().horizontalAdvance(words)
+        operator.panel.table.setColumnWidth(column, width + 20)
+    operator.run_episode()
+    operator.until(lambda: operator.is_at(20), "an episode")
+    for name in sorted(rows, key=lambda name: name != height):
+        store.toggle_pin(name)
+    operator.pin_strongest(height[0].removesuffix(DIRECTIONS), 1)
+    operator.pin_strongest("expert.1", 1)
+    operator.panel.select(height)
+    operator.show_tab(Area.RIGHT, "Camera")
+    operator.until(lambda: operator.is_at(30), "the middle of an episode")
+    operator.steer(height, 6.0)
+    operator.live(1.5)
+    operator.take("directions")
+
+
+def tell(operator: Operator) -> None:
+    """Another instruction in the middle of an episode, and where the hand goes then."""
+    use_theme(operator.app, "dark")
+    store = operator.store
+    operator.until(lambda: store.catalogue.size > 0, "the policy's catalogue")
+    operator.show_tab(Area.RIGHT, "Episode")
+    operator.run_episode()
+    operator.until(lambda: operator.is_at(20), "the middle of an episode")
+    operator.pin_strongest("backbone.1", 2, "object: alphabet_soup")
+    say(operator, f"pick up the {OTHER_OBJECT} and place it in the basket")
+    operator.live(0.75)
+    seen, *_ = operator.pin_strongest("backbone.1", 2, f"object: {OTHER_OBJECT}")
+    operator.panel.select(seen)
+    operator.rest(1.0)
+    operator.take("tell_libero")
+    operator.show_tab(Area.RIGHT, "Camera")
+    operator.until(lambda: operator.is_at(70), "the hand at the other object")
+    operator.until(lambda: store.heatmap is not None, "a heatmap")
+    operator.take("told_libero")
+
+
+def named(operator: Operator, label: str) -> list[FeatureName]:
+    """Return the features whose label contains this, in the order of the catalogue."""
+    columns = operator.store.columns
+    names = operator.store.catalogue.names
+    return [columns.name_of(row) for row, name in enumerate(names) if label in name]
+
+
 def environment(operator: Operator) -> None:
     """Any policy in the middle of an episode, with an edit of a feature that was active."""
     use_theme(operator.app, "dark")
@@ -292,15 +357,20 @@ def _tell_in_a_rehearsal(operator: Operator) -> None:
     operator.until(lambda: store.catalogue.size > 0, "the policy's catalogue")
     operator.until(lambda: operator.panel._client.commands.can_run_episodes, "the bridge")
     operator.show_tab(Area.RIGHT, "Episode")
-    pane = operator.panel.areas.view("Episode")
     operator.until(lambda: _is_enabled(operator), "an enabled arm")
     operator.until(lambda: operator.is_at(16), "an episode")
     for name in operator.pin_strongest(store.catalogue.sites[0].name, 2):
         operator.panel.select(name)
     operator.until(lambda: operator.is_at(60), "the middle of an episode")
-    pane.telling.setText(OTHER_INSTRUCTION)
+    say(operator, OTHER_INSTRUCTION)
+
+
+def say(operator: Operator, instruction: str) -> None:
+    """Type another instruction and wait until the bridge has it."""
+    pane, store = operator.panel.areas.view("Episode"), operator.store
+    pane.telling.setText(instruction)
     pane.tell.click()
-    told = lambda: store.episode is not None and store.episode.instruction == OTHER_INSTRUCTION  # noqa: E731
+    told = lambda: store.episode is not None and store.episode.instruction == instruction  # noqa: E731
     operator.until(told, "the other instruction")
 
 
@@ -322,6 +392,8 @@ SCENES = {
     "lost": lost,
     "sizes": sizes,
     "monitor": monitor,
+    "directions": directions,
+    "tell": tell,
     "environment": environment,
 }
 

@@ -10,7 +10,10 @@ panel_1280x800_dark.png and so on, for 1280x800, 1920x1080 and 600x800, dark and
 With --env NAME, --policy FOLDER and perhaps --suite SUITE, as vla-sae up sim has them,
 panel_<NAME>.png alone: this policy in this environment, with an edit. With
 --droid-sim and --monitor FOLDER panel_tell_droid.png and panel_monitor_droid.png alone: another
-instruction in the middle of an episode of the rehearsal, and the alarm that it raises.
+instruction in the middle of an episode of the rehearsal, and the alarm that it raises. With --tell
+panel_tell_libero.png and panel_told_libero.png alone: another instruction in the middle of an
+episode in LIBERO, and what the hand does then. With --directions FOLDER (of vla-sae direct)
+panel_directions.png alone: an edit of a direction beside the features of the shipped SAEs.
 """
 
 from __future__ import annotations
@@ -33,6 +36,8 @@ INSTALL = (
     "libxcb-xinerama0 libxcb-xkb1 libxkbcommon-x11-0 libgl1"
 )
 SCENE = Path(__file__).with_name("panel_scenes.py")
+SAES = sorted(Path(__file__).parents[1].glob("models/demo/sae/*/"))
+"""The shipped ones."""
 LIMIT = 2400.0
 """[s] for a scene: where one waits for what does not come, it says so and ends before."""
 CLI = Path(sys.executable).with_name("vla-sae")
@@ -47,6 +52,8 @@ def main() -> int:
     parser.add_argument("--sizes", action="store_true", help="also at usual sizes of a screen")
     parser.add_argument("--monitor", type=Path, help="a monitor: picture its alarm, nothing else")
     parser.add_argument("--droid-sim", action="store_true", help="picture the rehearsal instead")
+    parser.add_argument("--tell", action="store_true", help="picture another instruction in LIBERO")
+    parser.add_argument("--directions", type=Path, help="picture this bundle of directions")
     parser.add_argument("--env", help="picture another environment, nothing else")
     parser.add_argument("--suite", default="", help="of --env; default: its own")
     parser.add_argument("--policy", type=Path, help="of --env; its SAEs lie beside it")
@@ -74,18 +81,29 @@ def main() -> int:
             there = arguments.monitor.absolute()
             return shoot_rehearsal(folder, Path(scratch), environment, there)
         if arguments.monitor is not None:
-            return shoot_alarm(folder, Path(scratch), environment, arguments.monitor.absolute())
+            watched = ("--monitor", str(arguments.monitor.absolute()), "--on-alarm", "bypass")
+            return shoot_scene("monitor", folder, Path(scratch), environment, watched)
+        if arguments.directions is not None:
+            served = ("--bundles", *map(str, SAES), str(arguments.directions.absolute()))
+            return shoot_scene("directions", folder, Path(scratch), environment, served)
+        if arguments.tell:
+            return shoot_scene("tell", folder, Path(scratch), environment)
         if arguments.env:
             there = (arguments.env, arguments.suite, arguments.policy.absolute())
             return shoot_environment(folder, Path(scratch), environment, *there)
         return shoot(folder, Path(scratch), environment, arguments.sizes)
 
 
-def shoot_alarm(folder: Path, scratch: Path, environment: dict[str, str], monitor: Path) -> int:
-    """Run the system with a monitor, and the scene in which it raises an alarm."""
-    extra = ("--monitor", str(monitor), "--on-alarm", "bypass")
-    with system(scratch, environment, extra), scene("monitor", folder, environment) as playing:
-        return 0 if ended_well(playing, LIMIT) else complain(scratch, "the scene monitor")
+def shoot_scene(
+    name: str,
+    folder: Path,
+    scratch: Path,
+    environment: dict[str, str],
+    extra: Sequence[str] = (),
+) -> int:
+    """Run the simulation with more arguments, and one scene beside it."""
+    with system(scratch, environment, extra), scene(name, folder, environment) as playing:
+        return 0 if ended_well(playing, LIMIT) else complain(scratch, f"the scene {name}")
 
 
 def shoot_rehearsal(folder: Path, scratch: Path, environment: dict[str, str], monitor: Path) -> int:

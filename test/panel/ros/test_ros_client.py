@@ -28,6 +28,7 @@ from vla_sae_ros.msg import (
     FeatureActivations,
     FeatureCatalogue,
     FeatureInfo,
+    InstructionChange,
     MonitorState,
     SteeringEditState,
     SteeringLease,
@@ -352,3 +353,17 @@ def test_a_monitors_alarm_is_heard_and_shown(qtbot, panel, policy) -> None:
     assert words.endswith("above 0.5 at step 6, inference 3 (x); hold not confirmed")
     (trace,) = monitor_traces(panel.store)
     assert trace.alarming and trace.solid[-1] == pytest.approx(0.9)
+
+
+def test_another_instruction_is_heard_and_stands_among_the_events(qtbot, panel, policy) -> None:
+    publisher = policy.node.create_publisher(InstructionChange, "instruction", qos.EVENTS)
+    said = InstructionChange(instruction="take the milk\n", owner="me", step=12, revision=1)
+
+    def shown() -> bool:
+        publisher.publish(said)  # the subscription may not have been matched before
+        return any(
+            (event.kind, event.owner, event.reason) == ("told", "me", "take the milk")
+            for event in panel.store.events
+        )
+
+    qtbot.waitUntil(shown, timeout=PATIENCE_MS)

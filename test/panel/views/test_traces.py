@@ -11,6 +11,7 @@ from PyQt5.QtGui import QWheelEvent
 from PyQt5.QtTest import QTest
 from PyQt5.QtWidgets import QApplication
 
+from vla_sae_ros.panel.state.values import TOLD
 from vla_sae_ros.panel.views.trace import MonitorTrace
 from vla_sae_ros.panel.views.traces import (
     MOST,
@@ -80,6 +81,13 @@ def test_a_drag_of_many_events_is_marked_once_and_a_refusal_is_alarming(make_eve
     drag = [make_event(time=1.0 + 0.05 * k) for k in range(9)]
     found = marks([*drag, make_event("refused", 5.0), make_event("removed", 6.0)])
     assert [(mark.time, mark.alarming) for mark in found] == [(1.0, False), (5.0, True)]
+
+
+def test_another_instruction_is_a_line_with_its_words(make_event) -> None:
+    (mark,) = marks([make_event(TOLD, 3.0, reason="take the milk " * 20)])
+    assert (mark.time, mark.alarming) == (3.0, False)
+    assert mark.text.startswith("told “take the milk take") and mark.text.endswith("…”")
+    assert len(mark.text) < 70
 
 
 def test_pause_holds_the_picture_and_double_click_follows_again(view, store, infer, qtbot) -> None:

@@ -70,6 +70,12 @@ def test_events_of_one_kind_and_step_share_a_mark_and_remarks_are_told_apart(bag
     ]
 
 
+def test_another_instruction_is_marked_at_its_step(bag: Bag) -> None:
+    told = ((0, "go left"), (15, "take the milk and put it into the basket"))
+    trace = replace(bag.episodes[0], instructions=told)
+    assert marked(trace) == [(15, "told “take the milk and put it into…")]
+
+
 def changed(trace: EpisodeTrace, **columns: Any) -> EpisodeTrace:
     """Return the trace with other columns in its one stream of features."""
     stream = replace(trace.features["backbone.1"], **columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from vla_sae_ros.msg import (
     FeatureCatalogue,
     FeatureInfo,
     FeatureTest,
+    InstructionChange,
     MonitorState,
     RecordingState,
     RobotState,
@@ -31,6 +33,7 @@ from vla_sae_ros.msg import (
 )
 from vla_sae_ros.panel.state.monitors import MonitorView
 from vla_sae_ros.panel.state.values import (
+    TOLD,
     Activations,
     CatalogueView,
     EpisodeView,
@@ -196,6 +199,22 @@ def event_view(message: SteeringEvent, received: float) -> EventView:
         revision=message.revision,
         received=received,
         node=one_line(message.node),
+    )
+
+
+def instruction_view(message: InstructionChange, received: float) -> EventView:
+    """Return another instruction as a line of the audit trail, heard at this wall time [s]."""
+    return EventView(
+        time=seconds(message.header.stamp),
+        kind=TOLD,
+        owner=one_line(message.owner),
+        site="",
+        feature=0,
+        from_value=math.nan,
+        to_value=math.nan,
+        reason=one_line(message.instruction),
+        revision=message.revision,
+        received=received,
     )
 
 

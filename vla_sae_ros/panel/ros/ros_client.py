@@ -13,6 +13,7 @@ from vla_sae_ros.msg import (
     EpisodeState,
     FeatureActivations,
     FeatureCatalogue,
+    InstructionChange,
     MonitorState,
     RecordingState,
     RobotState,
@@ -75,6 +76,7 @@ class RosClient:
             (FeatureActivations, "policy/features", qos.FEATURES, self._on_features),
             (SteeringState, "steering/state", qos.LATCHED, self._on_steering),
             (SteeringEvent, "steering/events", qos.EVENTS, self._on_event),
+            (InstructionChange, "instruction", qos.EVENTS, self._on_instruction),
             (MonitorState, "monitor/state", qos.FEATURES, self._on_monitor),
             (EpisodeState, "episode", qos.LATCHED, self._on_episode),
             (RecordingState, "record/state", qos.LATCHED, self._on_recording),
@@ -106,6 +108,10 @@ class RosClient:
     def _on_event(self, message: SteeringEvent) -> None:
         self.incoming.heard()
         self.incoming.events.put(from_messages.event_view(message, time.time()))
+
+    @guarded()
+    def _on_instruction(self, message: InstructionChange) -> None:
+        self.incoming.events.put(from_messages.instruction_view(message, time.time()))
 
     @guarded()
     def _on_monitor(self, message: MonitorState) -> None:

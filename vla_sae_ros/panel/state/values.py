@@ -128,9 +128,13 @@ class Activations:
     `revision` count anew."""
 
 
+TOLD = "told"
+"""Kind of the event that the policy was told another instruction, which is its `reason`."""
+
+
 @dataclass(frozen=True)
 class EventView:
-    """One line of the steering's audit trail."""
+    """One line of the audit trail of the steering and of the instruction."""
 
     time: float
     """[s] stamp: of the newest observation."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from textwrap import shorten
 
 import numpy as np
 from PyQt5.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from vla_sae_ros.panel.state.store import Store
-from vla_sae_ros.panel.state.values import EventView, FeatureName
+from vla_sae_ros.panel.state.values import TOLD, EventView, FeatureName
 from vla_sae_ros.panel.views.event_model import ALARMING
 from vla_sae_ros.panel.views.lanes import Lanes
 from vla_sae_ros.panel.views.trace import EventMark, Lane, MonitorTrace, Trace
@@ -20,7 +21,9 @@ from vla_sae_ros.panel.widgets.plain_text import PlainLabel
 MOST = 12
 """Pinned features that are drawn: more lanes are not readable."""
 
-_MARKED = ALARMING | {"set", "preset", "bypass", "reset"}
+_MARKED = ALARMING | {"set", "preset", "bypass", "reset", TOLD}
+_LONGEST = 60
+"""Characters of an instruction at its line."""
 _MARK_APART = 0.5
 """[s]: a drag sends many events; one line per owner and this much time says enough."""
 
@@ -132,6 +135,8 @@ def marks(events: Iterable[EventView]) -> list[EventMark]:
 
 
 def _words(event: EventView) -> str:
+    if event.kind == TOLD:
+        return f"{TOLD} “{shorten(event.reason, _LONGEST, placeholder='…')}”"
     what = f"#{event.feature}" if event.of_feature else event.site
     kind = event.kind.upper() if event.kind in ALARMING else event.kind
     return f"{kind} {what}".rstrip()

@@ -1,4 +1,4 @@
-"""What happened in an episode at single moments: changes of the steering, remarks of people."""
+"""What happened at single moments of an episode: edits, other instructions, people's remarks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Mark:
     step: int
     text: str
     by_person: bool
-    """A remark; otherwise an event of the steering."""
+    """A remark; otherwise an event of the steering, or another instruction."""
 
 
 def marks_of(trace: EpisodeTrace) -> list[Mark]:
@@ -47,6 +47,7 @@ def marks_of(trace: EpisodeTrace) -> list[Mark]:
         Mark(step, _cut(f"{words} {_listed(about)}"), False)
         for (step, words), about in together.items()
     ]
+    marks += [Mark(step, _cut(f"told “{text}”"), False) for step, text in trace.instructions[1:]]
     marks += [
         Mark(each.step, _cut(f"“{each.text}” {each.author}"), True) for each in trace.annotations
     ]
