@@ -67,6 +67,15 @@ def test_a_wrong_argument_is_one_line_and_status_two(capsys: pytest.CaptureFixtu
     assert complaint == ("vla-sae up: argument 'task': got 'third'; allowed: an integer from 0.\n")
 
 
+def test_the_help_of_a_system_gives_the_unit_of_a_number(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["up", "sim", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "timeout of a control step or a picture of the simulator [s] (default: 20.0)" in shown
+
+
 def test_a_wrong_policy_folder_is_said_before_anything_starts(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from tool_module import tool_module
+
+from vla_sae_ros.activations.codes import coded_episodes
+from vla_sae_ros.activations.dataset import ActivationDataset
+from vla_sae_ros.activations.format import CollectedSite, Collection
+from vla_sae_ros.activations.writer import ActivationWriter
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.study.monitoring.episodes import monitored_episodes
 
 MEMORIZED = np.array([0, 1])
 
@@ -54,3 +64,30 @@ def test_the_interval_covers_the_value(tool: ModuleType) -> None:
         float(one) for one in said.replace("(", "").replace(")", "").split() if one != "to"
     )
     assert low < value < high
+
+
+def test_an_episodes_beginning_has_the_codes_and_the_fvu_of_its_first_inferences(
+    tool: ModuleType,
+    loaded: LoadedPolicy,
+    make_bundle: Callable[..., SaeBundle],
+    tmp_path: Path,
+) -> None:
+    bundle = make_bundle(loaded, "expert.0", "token")
+    width, groups = bundle.card.d_in, bundle.card.token_groups
+    site = {"expert.0": CollectedSite(width, "token", groups)}
+    collection = Collection(loaded.policy_id, loaded.name, site, 20.0)
+    draw = np.random.default_rng(0)
+    with ActivationWriter(tmp_path / "act", collection) as writer:
+        for number, success in enumerate([True, False, None]):
+            for step in range(4):
+                context = {"episode_id": f"e{number}", "step": step, "instruction": "go"}
+                writer("expert.0", draw.standard_normal((3, width)), context)
+            writer.end_episode(success)
+    (found,) = tool.beginnings(bundle, [tmp_path / "act"], 2)
+    assert found.failed.tolist() == [False, True], "an unknown outcome tells nothing"
+    dataset = ActivationDataset.open(tmp_path / "act")
+    codes = [one.codes[:2].sum(axis=0) for one in coded_episodes(bundle, dataset)][:2]
+    np.testing.assert_allclose(found.activation, codes, rtol=1e-5, atol=1e-6)
+    watched = monitored_episodes(dataset, bundle)[:2]
+    fvu = [np.mean([one.fvu for one in each.samples[:2]]) for each in watched]
+    np.testing.assert_allclose(found.fvu, fvu)

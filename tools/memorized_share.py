@@ -16,16 +16,21 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from vla_sae_ros.activations.codes import coded_episodes
 from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
 from vla_sae_ros.sae import SaeBundle
-from vla_sae_ros.study.monitoring.episodes import monitored_episodes
+from vla_sae_ros.study.monitoring.episodes import (
+    check_read_as_tapped,
+    inference_rows,
+    unexplained,
+)
 from vla_sae_ros.study.monitoring.measures import grouped_auroc
 
 Floats = npt.NDArray[np.float64]
@@ -56,21 +61,22 @@ def beginnings(bundle: SaeBundle, folders: Sequence[Path], inferences: int) -> l
     found = []
     for folder in folders:
         dataset = ActivationDataset.open(folder)
-        watched = {one.episode_id: one for one in monitored_episodes(dataset, bundle)}
+        check_read_as_tapped(dataset, bundle)
         known = [one for one in dataset.episodes if one.success is not None]
         if not known:
             raise ConfigurationError(
                 complaint(f"episodes in {folder} whose outcome is known", 0, "1 or more")
             )
         rows = []
-        for coded in coded_episodes(bundle, dataset, known):
-            samples = watched[coded.episode.episode_id].samples[:inferences]
+        for episode in known:
+            data = dataset.load(bundle.card.policy_site, [episode])
+            first = list(islice(inference_rows(data), inferences))
             rows.append(
                 (
-                    coded.codes[:inferences].sum(axis=0),
-                    np.mean([one.fvu for one in samples]),
-                    not coded.episode.success,
-                    numbers.setdefault(coded.episode.instruction, len(numbers)),
+                    np.sum([largest_codes(bundle, one) for one in first], axis=0),
+                    np.mean([unexplained(bundle, one) for one in first]),
+                    not episode.success,
+                    numbers.setdefault(episode.instruction, len(numbers)),
                 )
             )
         activation, fvu, failed, instruction = zip(*rows, strict=True)
@@ -83,6 +89,12 @@ def beginnings(bundle: SaeBundle, folders: Sequence[Path], inferences: int) -> l
             )
         )
     return found
+
+
+@torch.inference_mode()
+def largest_codes(bundle: SaeBundle, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return (F,): the largest code of each feature over the rows (n, d) of an inference."""
+    return np.asarray(bundle.sae.encode(torch.from_numpy(rows)).amax(dim=0))
 
 
 def together(parts: Sequence[Beginnings]) -> Beginnings:

@@ -55,8 +55,10 @@ POLICY = ((SetSteering, "steering/set"), (SetBool, "steering/bypass"), (Trigger,
 
 def test_a_client_waits_until_policy_and_bridge_offer_what_it_needs(fake_bridge: Node) -> None:
     with Client("test_client") as client:
+        missing: list[str] = []
         with pytest.raises(NoAnswer, match="steering/bypass, steering/reset, steering/set"):
-            client.wait_until_ready(timeout=0.2)
+            client.wait_until_ready(timeout=0.2, waiting_for=missing.append)
+        assert "the policy node" in missing[-1]
         ready = threading.Event()
 
         def wait() -> None:

@@ -85,7 +85,7 @@ class FakePolicy:
 
     def _inject(self, request: SetBool.Request, response: SetBool.Response):
         """Knows a donor until it is switched off."""
-        response.success = bool(self._state.injection) or not request.data
+        response.success = bool(self._state.injection)
         response.message = "" if response.success else "without a stream to inject."
         self._state.injection = "backbone.1" if request.data and response.success else ""
         self._publisher.publish(self._state)

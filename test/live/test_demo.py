@@ -14,7 +14,9 @@ from patience import WORK
 from vla_sae_ros.bags.reading import read_bag
 from vla_sae_ros.cli import main
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.live.demo import _emptied
+from vla_sae_ros.live.demo import _emptied, _explain
+from vla_sae_ros.live.demo_settings import read_demo_settings
+from vla_sae_ros.resources import resource
 
 pytestmark = pytest.mark.slow  # real nodes load a real policy and LIBERO
 
@@ -29,6 +31,23 @@ def test_a_folder_with_foreign_files_is_left_alone(tmp_path: Path) -> None:
 def test_an_earlier_demonstration_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text("{}")
     assert list(_emptied(tmp_path).iterdir()) == []
+
+
+def test_the_commands_to_try_are_whole_lines_on_a_narrow_terminal_and_those_of_the_readme(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    ran = {"success": True, "steps": 88}
+    _explain(
+        read_demo_settings(resource("config", "demo.yaml")),
+        {"instruction": "go", "plain": ran, "steered": ran},
+        Path("out/demo"),
+    )
+    shown = [line.strip() for line in capsys.readouterr().out.partition("Then try")[2].splitlines()]
+    commands = [line for line in shown if line.startswith(("vla-sae ", "source "))]
+    readme = (Path(__file__).parents[2] / "README.md").read_text().splitlines()
+    known = [line.partition("#")[0].strip() for line in readme]
+    assert len(commands) == 7 and set(commands) <= set(known), commands
 
 
 @pytest.fixture(scope="module")

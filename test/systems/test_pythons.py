@@ -104,6 +104,18 @@ def test_a_python_without_the_package_is_refused_with_the_command_that_installs_
     assert f"uv pip install -p {python} " in str(refused.value)
 
 
+def test_a_python_of_another_version_is_told_to_be_made_anew_as_ros_has_no_modules_for_it(
+    tmp_path: Path,
+) -> None:
+    older = written(tmp_path / "python", "#!/bin/sh\necho Python 3.9.2\necho no ROS >&2\nexit 1\n")
+    with pytest.raises(ConfigurationError) as refused:
+        pythons.python_of_node(older, NODE)
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert f"Python 3.9.2 cannot import {NODE}: no ROS." in str(refused.value)
+    assert f"uv venv -p {own} .venv-policy" in str(refused.value)
+    assert f"-p {older} " not in str(refused.value), "ROS's wheels do not fit there"
+
+
 def test_a_python_with_another_version_of_the_package_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

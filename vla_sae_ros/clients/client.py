@@ -151,12 +151,18 @@ class Client:
         self._node.destroy_node()
         self._context.try_shutdown()
 
-    def wait_until_ready(self, timeout: float = 300.0, recording: bool = False) -> None:
+    def wait_until_ready(
+        self,
+        timeout: float = 300.0,
+        recording: bool = False,
+        waiting_for: Callable[[str], None] = lambda nodes: None,
+    ) -> None:
         """Wait until policy and bridge (and recorder) offer their services.
 
         Args:
-            timeout: [s]; loading a policy takes its time.
+            timeout: [s], infinity for no end; loading a policy takes its time.
             recording: wait for the recorder, too.
+            waiting_for: told now and then which nodes are missing, e.g. "the policy node".
 
         Raises:
             NoAnswer: naming what is missing.
@@ -171,6 +177,7 @@ class Client:
         pause = threading.Event()
         while missing := sorted(name for name, is_ready in wanted.items() if not is_ready()):
             self._check()
+            waiting_for(" and ".join(_by_node(missing)))
             if time.monotonic() > deadline:
                 raise NoAnswer(
                     f"after {timeout:.0f} s there is no answer from {_offered_by(missing)}. "
@@ -490,8 +497,13 @@ class Client:
 
 def _offered_by(names: Sequence[str]) -> str:
     """Return which nodes offer these services and actions, with their names."""
+    return " and ".join(f"{node} ({', '.join(each)})" for node, each in _by_node(names).items())
+
+
+def _by_node(names: Sequence[str]) -> dict[str, list[str]]:
+    """Return node -> which of these services and actions it offers."""
     by_node: dict[str, list[str]] = {}
     for name in names:
         first = name.partition("/")[0]
         by_node.setdefault(OFFERED_BY.get(first, f"the node {first}"), []).append(name)
-    return " and ".join(f"{node} ({', '.join(each)})" for node, each in by_node.items())
+    return by_node

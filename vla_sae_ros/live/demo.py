@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -101,8 +102,15 @@ def _roll_out(
     starting = progress.add_task("starting policy, bridge and recorder", total=None)
 
     def script(client: Client) -> Rollouts:
-        client.wait_until_ready(recording=True)
-        progress.update(starting, total=1, completed=1)
+        # However long a busy machine takes: drive ends the wait when a process or the user does.
+        client.wait_until_ready(
+            math.inf,
+            recording=True,
+            waiting_for=lambda nodes: progress.update(
+                starting, description=f"waiting for {nodes}; Ctrl-C ends it"
+            ),
+        )
+        progress.update(starting, description="policy, bridge, recorder", total=1, completed=1)
         client.start_recording(str((output / BAG).absolute()), images=True)
         plain = _episode(client, settings, "plain rollout", progress)
         client.set_steering(settings.steering.edits)
@@ -218,11 +226,15 @@ def _explain(settings: DemoSettings, summary: dict[str, Any], output: Path) -> N
         f"  {output / BAG}  the recording: vla-sae bag info {output / BAG}\n"
         "\nThen try\n"
         "  source .venv/bin/activate\n"
-        "  vla-sae up sim --no-autorun         # leave it running; in a second terminal:\n"
+        "  vla-sae up sim --no-autorun\n"
+        "Leave it running, and in a second terminal run the same episode plain and steered\n"
+        "  source .venv/bin/activate\n"
         f"  {run}\n"
-        f"  vla-sae steer set {first.feature} --site {first.site} --clamp {first.value:g} --hold\n"
-        f"  {run}         # the same episode, steered from its start to its end\n"
-        "  vla-sae steer reset"
+        f"  vla-sae steer set {first.feature} --site {first.site} --clamp {first.value:g} "
+        "--ramp 0.5 --hold\n"
+        f"  {run}\n"
+        "  vla-sae steer reset",
+        soft_wrap=True,  # a command that is cut across lines cannot be copied
     )
 
 

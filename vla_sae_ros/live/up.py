@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _add_option(parser: argparse.ArgumentParser, argument: Parameter) -> None:
     option = "--" + argument.name.replace("_", "-")
-    text = f"{argument.description} (default: {argument.default!r})".replace("%", "%%")
+    unit = f" [{argument.unit}]" if argument.unit else ""
+    text = f"{argument.description}{unit} (default: {argument.default!r})".replace("%", "%%")
     if isinstance(argument.default, bool):
         parser.add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=text)
     elif isinstance(argument.default, tuple):

@@ -89,17 +89,31 @@ def python_of_node(given: str, module: str) -> str:
                 what,
                 given,
                 "a Python that has vla_sae_ros and what it needs",
-                f"{said[0]} cannot import {module}: {reason}. Install this package there: "
-                f"uv pip install -p {python} {source_folder()}",
+                f"{said[0]} cannot import {module}: {reason}. {_next_step(said[0], python)}",
             )
         )
     own = f"vla_sae_ros {software_version()}"
     if said[-1] != own:
-        next_step = f"Install this package there: uv pip install -p {python} {source_folder()}"
+        next_step = _next_step(said[0], python)
         raise ConfigurationError(
             complaint(f"version in {what} {given}", said[-1], f"{own}, as here", next_step)
         )
     return python
+
+
+def _next_step(version: str, python: str) -> str:
+    """Return how this package gets into that Python, or, beside another version, into a new one.
+
+    version: "Python 3.12.1". ROS's modules are compiled for one minor version of Python.
+    """
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if version.startswith(f"Python {own}."):
+        return f"Install this package there: uv pip install -p {python} {source_folder()}"
+    return (
+        f"ROS's modules here are for Python {own} only, so this package cannot be installed there. "
+        f"Make another environment for the policy: uv venv -p {own} .venv-policy && "
+        f"uv pip install -p .venv-policy/bin/python {source_folder()}, and what the policy needs"
+    )
 
 
 def _try_import(python: str, module: str, what: str) -> tuple[list[str], list[str]]:

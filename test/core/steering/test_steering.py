@@ -505,7 +505,7 @@ def test_a_bypass_suspends_an_injection_and_a_reset_ends_it() -> None:
 
 
 def test_an_injection_without_a_donor_is_refused_and_logged(steering: Steering) -> None:
-    with pytest.raises(SteeringRefused, match="without a stream to inject"):
-        steering.set_injection(True, "me")
-    assert steering.set_injection(False, "me") == 0
-    assert [event.kind for event in steering.drain_events()] == [EventKind.REFUSED]
+    for on in (True, False):
+        with pytest.raises(SteeringRefused, match="without a stream to inject"):
+            steering.set_injection(on, "me")
+    assert [event.kind for event in steering.drain_events()] == 2 * [EventKind.REFUSED]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 
 import pytest
 from patience import eventually
 from rclpy.context import Context
 from rclpy.node import Node
+from spinning import Spinning
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.picture_record import PictureRecord
 from vla_sae_ros.nodes.base.node_description import DescriptionPublisher
-from vla_sae_ros.nodes.base.running import spin_until
 from vla_sae_ros.nodes.base.told_pictures import Party, ToldPictures, picture_facts
 
 FULL, QUICK = PictureRecord("full", "3.3.0"), PictureRecord("quick", "3.3.0")
@@ -23,12 +22,9 @@ OTHER: dict[Party, Party] = {"trained on": "drawn", "drawn": "trained on"}
 @pytest.fixture
 def pair(ros_context: Context) -> Iterator[tuple[Node, Node]]:
     nodes = Node("ours", context=ros_context), Node("theirs", context=ros_context)
-    stop = threading.Event()
-    thread = threading.Thread(target=spin_until, args=(nodes[0], stop), daemon=True)
-    thread.start()
+    spinning = Spinning(nodes[0])
     yield nodes
-    stop.set()
-    thread.join()
+    spinning.close()
     for node in nodes:
         node.destroy_node()
 

@@ -219,6 +219,21 @@ def test_a_wrong_request_is_refused_with_status_2(
     assert "libero_object" in capsys.readouterr().err
 
 
+def test_a_plan_without_the_activations_of_its_mean_difference_names_the_command(
+    study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = yaml.safe_load(study_file.read_text())
+    missing = tmp_path / "act"
+    study |= {"arms": [*study["arms"], "mean_difference"]}
+    study |= {"mean_difference": {"activations": str(missing)}}
+    study_file.write_text(yaml.safe_dump(study))
+    assert main(["evaluate", str(study_file), "--plan"]) == 2
+    said = capsys.readouterr().err
+    assert f"{missing} is not a folder of activations" in said and "arm mean_difference" in said
+    wanted = f"--policy {study['policy']} --suite libero_object --env libero --tasks 0:butter_1"
+    assert f"vla-sae collect {missing} --sites {SITE} {wanted} --episodes 5" in said
+
+
 def test_the_mean_difference_is_that_of_the_episodes_means(activations: Path) -> None:
     by_success = mean_difference(MeanDifference(activations), SITE)
     np.testing.assert_allclose(by_success, 2.0)

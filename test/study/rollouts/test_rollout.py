@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,18 @@ def test_an_interrupted_evaluation_goes_on_where_it_stopped(tmp_path: Path) -> N
     third = FakeEnvironment(3)
     evaluate(third, Actor("other", 5, idle_actor().begin), trials[:1], OutcomeFile(path))
     assert len(third.resets) == 1
+
+
+def test_an_actor_is_prepared_once_before_the_first_episode_and_not_where_none_is_played(
+    tmp_path: Path,
+) -> None:
+    trials = plan_trials([TASK], range(40, 50), 2, Layout())
+    environment, told = FakeEnvironment(3), []
+    actor = replace(idle_actor(), prepare=lambda: told.append(len(environment.resets)))
+    evaluate(environment, actor, trials, OutcomeFile(tmp_path / "outcomes.jsonl"))
+    assert told == [0]
+    evaluate(environment, actor, trials, OutcomeFile(tmp_path / "outcomes.jsonl"))
+    assert told == [0]
 
 
 def test_an_episode_that_two_tasks_plan_is_run_once() -> None:

@@ -187,7 +187,7 @@ class Steering:
             SteeringRefused: there is none to inject.
         """
         with self._lock, self._refusals_logged(owner):
-            if on and not self._injection:
+            if not self._injection:
                 raise SteeringRefused(
                     "the policy was started without a stream to inject. Start the simulation with "
                     "the arguments inject and inject_site."

@@ -44,6 +44,15 @@ def monitored_episodes(dataset: ActivationDataset, sae: SaeBundle) -> list[Monit
         ConfigurationError: activations of another policy, site, pooling, width or token groups.
         CollectionError: a shard that is missing, truncated or not finite.
     """
+    check_read_as_tapped(dataset, sae)
+    return [
+        _monitored(episode, dataset.load(sae.card.policy_site, [episode]), dataset, sae)
+        for episode in dataset.episodes
+    ]
+
+
+def check_read_as_tapped(dataset: ActivationDataset, sae: SaeBundle) -> None:
+    """Raise ConfigurationError unless the tap of this SAE reads what was collected."""
     check_collected_for(sae, dataset)
     groups = dataset.collection.sites[sae.card.policy_site].token_groups
     if set(groups) != set(sae.card.token_groups):
@@ -54,10 +63,6 @@ def monitored_episodes(dataset: ActivationDataset, sae: SaeBundle) -> list[Monit
                 f"{sae.card.token_groups}, as the SAE reads",
             )
         )
-    return [
-        _monitored(episode, dataset.load(sae.card.policy_site, [episode]), dataset, sae)
-        for episode in dataset.episodes
-    ]
 
 
 def interval_of(episodes: Sequence[MonitoredEpisode]) -> int:
@@ -73,11 +78,11 @@ def _monitored(
     rate = dataset.collection.control_rate
     speeds = _speeds(data, rate, dataset.collection.state_names)
     samples, digest = [], hashlib.sha256(episode.episode_id.encode())
-    for number, (step, rows) in enumerate(zip(data.steps, _rows(data), strict=True)):
+    for number, (step, rows) in enumerate(zip(data.steps, inference_rows(data), strict=True)):
         if number == 0:
             digest.update(rows.tobytes())
         pooled: Floats = rows.astype(np.float64).mean(0)
-        samples.append(Sample(step.step, _unexplained(sae, rows), pooled, float(speeds[number])))
+        samples.append(Sample(step.step, unexplained(sae, rows), pooled, float(speeds[number])))
     steps = [one.step for one in samples]
     end = steps[-1] + (steps[-1] - steps[-2] if len(steps) > 1 else 1)
     task = episode.instruction or episode.task
@@ -86,11 +91,10 @@ def _monitored(
     )
 
 
-def _rows(data: SiteActivations) -> Iterator[np.ndarray]:
+def inference_rows(data: SiteActivations) -> Iterator[np.ndarray]:
     """Yield the (rows, d) of each inference."""
-    rows = data.rows[0 : len(data.rows)]
     for first, step in zip(data.first_row, data.steps, strict=True):
-        yield rows[first : first + step.rows]
+        yield data.rows[first : first + step.rows]
 
 
 def _speeds(data: SiteActivations, rate: float, names: Sequence[str]) -> np.ndarray:
@@ -102,7 +106,7 @@ def _speeds(data: SiteActivations, rate: float, names: Sequence[str]) -> np.ndar
 
 
 @torch.inference_mode()
-def _unexplained(sae: SaeBundle, rows: np.ndarray) -> float:
+def unexplained(sae: SaeBundle, rows: np.ndarray) -> float:
     """Return the FVU of one inference, as a tap's read-out measures it."""
     normalised = sae.sae.normalize(torch.from_numpy(rows))[0]
     code = sae.sae.encode_normalized(normalised)

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -49,13 +49,17 @@ Act = Callable[[Observation], FloatArray]
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts: `begin` starts an episode and returns what answers its observations."""
+    """Who acts: `begin` starts an episode and returns what answers its observations.
+
+    prepare: called once before the first episode that is played; compiling takes minutes.
+    """
 
     policy_id: str
     execute_steps: int
     begin: Callable[[Trial], Act]
     render_quality: Quality = "full"
     compiled: bool = False
+    prepare: Callable[[], object] = lambda: None
 
 
 def policy_actor(
@@ -70,18 +74,12 @@ def policy_actor(
     engine = engine_of(load_policy(folder), compiled)
     runner = PolicyRunner(engine, environment, execute_steps, names)
 
-    @cache
-    def compile_once() -> None:
-        """Compile when the first episode begins: there may be none to play."""
-        engine.warm_up()
-
     def begin(trial: Trial) -> Act:
-        if compiled:
-            compile_once()
         runner.start(instruction_of(environment, trial.task.instruction), trial.seed)
         return runner.act
 
-    return Actor(engine.policy_id, execute_steps, begin, render_quality, compiled)
+    actor = Actor(engine.policy_id, execute_steps, begin, render_quality, compiled)
+    return replace(actor, prepare=engine.warm_up) if compiled else actor
 
 
 def expert_actor(environment: LiberoEnvironment) -> Actor:
@@ -131,11 +129,12 @@ def evaluate(
     file: OutcomeFile | None = None,
 ) -> list[EpisodeOutcome]:
     """Run every trial that the file does not hold yet; returns all, in the order of the trials."""
+    done = [file.done(_planned(actor, trial)) if file else None for trial in trials]
+    if None in done:
+        actor.prepare()  # its time is no episode's
     outcomes = []
     with tqdm(trials, desc="rollouts", unit="episode") as bar:
-        for trial in bar:
-            planned = _planned(actor, trial)
-            outcome = file.done(planned) if file else None
+        for trial, outcome in zip(bar, done, strict=True):
             if outcome is None:
                 outcome = run_trial(environment, actor, trial)
                 if file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.activations.format import EpisodeRecord
-from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
 from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.policy.checkpoints.feature_match import over
 from vla_sae_ros.policy.taps.directions import Vector
@@ -56,10 +57,7 @@ def inputs_of(
     )
     setup = first.open()
     setup.check(contract, compiled)
-    vectors: dict[str, Vector] = {}
-    if study.mean_difference is not None:
-        sites = dict.fromkeys(features.site for features in study.features)
-        vectors = {site: mean_difference(study.mean_difference, site) for site in sites}
+    vectors = {} if study.mean_difference is None else _vectors(study, study.mean_difference)
     ids = {site: content_id(vector) for site, vector in vectors.items()}
     inputs = StudyInputs(
         setup.policy[0],
@@ -85,6 +83,27 @@ def inputs_of(
     )
     by_id = {ids[site]: tuple(map(float, vector)) for site, vector in vectors.items()}
     return inputs, replace(first, vectors=by_id, compiled=compiled)
+
+
+def _vectors(study: Study, settings: MeanDifference) -> dict[str, Vector]:
+    """Return site -> its mean-difference direction.
+
+    Raises:
+        ConfigurationError: the activations are missing or lack something; with the command.
+    """
+    sites = dict.fromkeys(features.site for features in study.features)
+    try:
+        return {site: mean_difference(settings, site) for site in sites}
+    except VlaSaeError as error:
+        place = study.places[0]
+        words = ["vla-sae", "collect", str(settings.activations), "--sites", *sites]
+        words += ["--policy", str(study.policy)] if study.policy else []
+        words += ["--suite", place.suite] if place.suite else []
+        words += ["--env", study.env, "--tasks", place.tasks, "--episodes", "5"]
+        raise ConfigurationError(
+            f"{error} The study's arm mean_difference needs these activations. This makes them: "
+            f"{shlex.join(words)}"
+        ) from error
 
 
 def _donor(donor: Donor, suite: str, benchmark: Benchmark) -> tuple[NamedTask, int]:
@@ -145,5 +164,5 @@ def _no_such_episode(folder: Path, kind: str, dataset: ActivationDataset) -> str
         f"episodes in {folder} for the mean difference",
         kind,
         f"success, failure, or of {told}",
-        "Collect more: vla-sae collect.",
+        "Collect more episodes.",
     )
