@@ -6,11 +6,9 @@ The policy node is the real one, with a tiny pi0.5; the arm stands behind topics
 from __future__ import annotations
 
 import io
-import threading
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +16,7 @@ import rclpy
 import torch
 from action_msgs.msg import GoalStatus
 from lerobot.configs.types import FeatureType, PolicyFeature
-from patience import PATIENCE, answer_of, eventually
+from patience import answer_of, eventually
 from PIL import Image as Picture
 from rclpy.context import Context
 from rclpy.node import Node
@@ -26,11 +24,11 @@ from rclpy.parameter import Parameter
 from robot_bench import RobotBench
 from second_domain import SECOND_DOMAIN
 from sensor_msgs.msg import CompressedImage, Image, JointState
+from spinning import Spinning
 from std_msgs.msg import Float64
 from trajectory_msgs.msg import JointTrajectory
 
 from vla_sae_ros.msg import ActionChunk
-from vla_sae_ros.nodes.base.running import spin_until
 from vla_sae_ros.nodes.policy.policy_node import PolicyNode
 from vla_sae_ros.policy.tiny.tiny_pi import PiSize, build_tiny_pi, save_tiny_pi
 from vla_sae_ros.resources import resource
@@ -132,13 +130,10 @@ def policy_folder(folder: Path) -> Path:
 
 @pytest.fixture
 def cell(tmp_path: Path) -> Iterator[tuple[SixAxisArm, RobotBench]]:
-    stop, contexts = threading.Event(), [Context(), Context()]
+    contexts = [Context(), Context()]
     for context in contexts:
         rclpy.init(context=context, domain_id=SECOND_DOMAIN)
     arm = SixAxisArm(contexts[0])
-    nodes: list[Any] = [arm]
-    threads = [threading.Thread(target=spin_until, args=(arm, stop), daemon=True)]
-    threads[0].start()
     policy = PolicyNode(
         context=contexts[1],
         parameter_overrides=[
@@ -147,9 +142,7 @@ def cell(tmp_path: Path) -> Iterator[tuple[SixAxisArm, RobotBench]]:
         ],
     )
     policy.start()
-    nodes.append(policy)
-    threads.append(threading.Thread(target=spin_until, args=(policy, stop), daemon=True))
-    threads[1].start()
+    spinning = Spinning(arm, policy)
     robot = RobotBench(
         robot="six_axis",
         contract=CONTRACT,
@@ -162,10 +155,8 @@ def cell(tmp_path: Path) -> Iterator[tuple[SixAxisArm, RobotBench]]:
     )
     yield arm, robot
     robot.close()
-    stop.set()
-    for thread in threads:
-        thread.join(PATIENCE)
-    for node in nodes:
+    spinning.close()
+    for node in (arm, policy):
         node.destroy_node()
     for context in contexts:
         context.try_shutdown()

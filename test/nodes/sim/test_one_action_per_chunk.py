@@ -6,7 +6,6 @@ OpenVLA's modelling code comes with its weights; here stand-ins round a real Lla
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,10 @@ from patience import PATIENCE, answer_of
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sim_graph import Graph
+from spinning import Spinning
 
 from vla_sae_ros.core.steering import Edit, Mode
 from vla_sae_ros.msg import ChunkRequest, ExecutedAction, FeatureActivations
-from vla_sae_ros.nodes.base.running import spin_until
 from vla_sae_ros.nodes.policy.policy_node import PolicyNode
 from vla_sae_ros.policy.checkpoints import openvla_folder
 from vla_sae_ros.policy.checkpoints.openvla_folder import CAMERA, load_openvla
@@ -65,13 +64,10 @@ class ServedOpenVLA:
             parameter_overrides=[Parameter(name, value=one) for name, one in overrides.items()],
         )
         self.node.start()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=spin_until, args=(self.node, self._stop))
-        self._thread.start()
+        self._spinning = Spinning(self.node)
 
     def close(self) -> None:
-        self._stop.set()
-        self._thread.join(PATIENCE)
+        self._spinning.close()
         self.node.destroy_node()
 
 

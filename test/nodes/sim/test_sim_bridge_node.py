@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,9 +16,9 @@ from patience import PATIENCE, answer_of
 from rclpy.context import Context
 from rclpy.node import Node
 from second_domain import SECOND_DOMAIN
+from spinning import Spinning
 
 from vla_sae_ros.action import RunEpisode
-from vla_sae_ros.nodes.base.running import spin_until
 from vla_sae_ros.wire.action_client import ActionClient
 
 BRIDGE = [sys.executable, "-m", "vla_sae_ros.nodes.sim.sim_bridge_node", "--ros-args"]
@@ -29,20 +28,18 @@ class Client:
     """A node with a fake policy and a client of run_episode, spun by a thread."""
 
     def __init__(self, fake_policy: Any) -> None:
-        self._context, self._stop = Context(), threading.Event()
+        self._context = Context()
         rclpy.init(context=self._context, domain_id=SECOND_DOMAIN)
         self.node = Node("client", context=self._context)
         self.policy = fake_policy(self.node)
         self.episodes = ActionClient(self.node, RunEpisode, "run_episode")
-        self._thread = threading.Thread(target=spin_until, args=(self.node, self._stop))
-        self._thread.start()
+        self._spinning = Spinning(self.node)
 
     def send(self, **goal: Any) -> Any:
         return answer_of(self.episodes.send_goal_async(RunEpisode.Goal(**goal)))
 
     def close(self) -> None:
-        self._stop.set()
-        self._thread.join()
+        self._spinning.close()
         self.episodes.destroy()
         self.node.destroy_node()
         self._context.try_shutdown()
