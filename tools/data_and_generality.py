@@ -355,13 +355,15 @@ def demonstrate(root: Path, task: int) -> None:
     make_demonstrations(root / "demos" / f"task_{task}", plans)
 
 
-def run_all(root: Path, seeds: int, workers: int, options: Options) -> None:
+def run_all(
+    root: Path, seeds: int, workers: int, options: Options, arms: Sequence[Arm] = ARMS
+) -> None:
     """Make the demonstrations, then every run; every arm once before any a second time."""
     tasks = sorted(
-        {task for arm in ARMS for seed in range(seeds) for task in arm.task_numbers(seed)}
+        {task for arm in arms for seed in range(seeds) for task in arm.task_numbers(seed)}
     )
     os.environ["OMP_NUM_THREADS"] = "1"
-    runs = [(arm, seed) for seed in range(seeds) for arm in (None, *ARMS)]
+    runs = [(arm, seed) for seed in range(seeds) for arm in (None, *arms)]
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         for made in [pool.submit(demonstrate, root, task) for task in tasks]:
             made.result()
@@ -378,10 +380,14 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2, help="processes side by side")
+    parser.add_argument(
+        "--arms", nargs="+", choices=tuple(map(str, ARMS)), help="only these; default: all"
+    )
     args = parser.parse_args()
     try:
         if args.verb == "run":
-            run_all(args.folder, args.seeds, args.workers, Options())
+            wanted = [arm for arm in ARMS if args.arms is None or str(arm) in args.arms]
+            run_all(args.folder, args.seeds, args.workers, Options(), wanted)
         print_table(args.folder)
     except VlaSaeError as error:
         print(error, file=sys.stderr)

@@ -53,6 +53,19 @@ def test_another_process_that_compiles_now_is_left_alone(own: Path) -> None:
         assert (own / "part.so").exists()
 
 
+def test_what_was_left_is_kept_while_another_process_compiles_beside_it(own: Path) -> None:
+    own.mkdir(parents=True)
+    other, broken_off = own / f"unfinished.{os.getppid()}", own / "unfinished.999999999"
+    other.touch(), broken_off.touch(), (own / "part.so").touch()
+    told: list[str] = []
+    with compiling_into(own, told.append):
+        assert (own / "part.so").exists()
+    assert "another process" in told[0]
+    other.unlink()
+    with compiling_into(own, told.append):
+        assert not (own / "part.so").exists() and not broken_off.exists()
+
+
 def test_a_folder_that_the_user_named_is_not_emptied(own: Path, tmp_path: Path) -> None:
     named, told = tmp_path / "named", list[str]()
     named.mkdir()

@@ -35,10 +35,17 @@ def compiling_into(folder: Path, tell: Callable[[str], None]) -> Iterator[None]:
     """Note that this process compiles; throw away what one left that ended while it did.
 
     A compiler that is killed leaves half a library, which torch would load at every later start.
-    A folder that the user named is left as it is, and named.
+    While another process compiles, nothing is thrown away: the mark stays for a later start. A
+    folder that the user named is left as it is, and named.
     """
-    broken_off = [mark for mark in folder.glob(f"{_UNFINISHED}*") if not _is_alive(mark)]
-    if broken_off and folder == own_cache():
+    marks = list(folder.glob(f"{_UNFINISHED}*"))
+    broken_off = [mark for mark in marks if not _is_alive(mark)]
+    if broken_off and len(broken_off) < len(marks):
+        tell(
+            f"a compilation was broken off, and another process compiles into {folder}: if this "
+            "one fails, start it again when the other one is done"
+        )
+    elif broken_off and folder == own_cache():
         tell(f"a compilation was broken off: what it left in {folder} is thrown away")
         shutil.rmtree(folder)
     elif broken_off:
