@@ -111,8 +111,9 @@ def test_the_settings_of_the_checkpoint_count_and_only_enabled_is_set(
     served: LoadedPolicy,
 ) -> None:
     served.policy.config.rtc_config = RTCConfig(enabled=False, execution_horizon=3)
-    PolicyEngine(served).enable_rtc()
+    told = PolicyEngine(served).enable_rtc()
     assert served.policy.config.rtc_config == RTCConfig(enabled=True, execution_horizon=3)
+    assert "max_guidance_weight 10 in " in told and "LINEAR over execution_horizon 3" in told
 
 
 def test_relative_actions_are_refused(served: LoadedPolicy) -> None:

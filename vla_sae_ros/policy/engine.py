@@ -119,8 +119,11 @@ class PolicyEngine:
         """Return what the policy reads of a frame, under the policy's own names."""
         return {feed.feature: frame[feed.offered] for feed in self._feeds}
 
-    def enable_rtc(self) -> None:
-        """Let inferences continue a previous chunk (real-time chunking) from now on.
+    def enable_rtc(self) -> str:
+        """Let inferences continue a previous chunk from now on (real-time chunking).
+
+        Returns:
+            The settings, as a sentence for a log.
 
         Raises:
             ConfigurationError: the policy's family has no real-time chunking.
@@ -136,8 +139,9 @@ class PolicyEngine:
                     "Serve it with rtc:=false.",
                 )
             )
-        enable_rtc(self.loaded.policy)
+        settings = enable_rtc(self.loaded.policy)
         self._rtc = True
+        return settings
 
     def close(self) -> None:
         """Take every hook off the policy."""

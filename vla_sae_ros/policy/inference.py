@@ -159,7 +159,7 @@ class Engine(Protocol):
 class ContinuingEngine(Engine, Protocol):
     """An engine that can do real-time chunking."""
 
-    def enable_rtc(self) -> None:
+    def enable_rtc(self) -> str:
         """Let inferences continue a chunk from now on; see `PolicyEngine.enable_rtc`."""
 
     def infer(

@@ -18,6 +18,7 @@ from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.steering import AppliedEdit, Mode, Snapshot
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.policy.export.pi0 import Pi0Graphs
 from vla_sae_ros.policy.export.processors import save_tokenizer, state_rule
 from vla_sae_ros.policy.export.writing import Source, write_export
 from vla_sae_ros.policy.loading import load_policy
@@ -179,6 +180,14 @@ def test_a_setting_that_the_graphs_would_not_follow_is_refused_by_name(
     with pytest.raises(ConfigurationError, match=f"{name} of a policy to export"):
         write_export(Source(pi_policy, (), ()), tmp_path / "onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_of_real_time_chunking_that_is_off_are_no_obstacle(
+    pi_policy: LoadedPolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    off = RTCConfig(enabled=False, max_guidance_weight=2.0)
+    monkeypatch.setattr(pi_policy.policy.config, "rtc_config", off)
+    Pi0Graphs(pi_policy.policy)
 
 
 def test_processors_that_make_actions_relative_are_refused_by_name(

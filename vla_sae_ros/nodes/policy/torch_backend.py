@@ -19,7 +19,7 @@ from vla_sae_ros.sae import SaeBundle
 
 
 def make_torch_engine(values: PolicyParameters, tell: Callable[[str], None]) -> PolicyEngine:
-    """Load the policy and its bundles; `tell` is told how far compiling it is.
+    """Load the policy and its bundles; `tell` is told how far compiling is, and RTC's settings.
 
     Raises:
         NotCompiled: it is to be compiled and cannot be.
@@ -32,7 +32,7 @@ def make_torch_engine(values: PolicyParameters, tell: Callable[[str], None]) -> 
     if values.compile == "never":
         engine = PolicyEngine(loaded, bundles)
         if values.rtc:
-            engine.enable_rtc()
+            tell(engine.enable_rtc())
         return engine
     from vla_sae_ros.policy.compiled.engine import CompiledEngine
 

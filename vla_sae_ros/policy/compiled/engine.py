@@ -165,7 +165,7 @@ class CompiledEngine(PolicyEngine):
     def attach_injection(self, site: str, groups: Sequence[str] = ()) -> Injection:
         self._refuse_readers()
 
-    def enable_rtc(self) -> None:
+    def enable_rtc(self) -> NoReturn:
         raise ConfigurationError(
             "Real-time chunking is not compiled. Serve the policy with compile:=never, or with "
             "rtc:=false."

@@ -136,7 +136,15 @@ def filled_cache(both: Any, embedded: Tensor, mask: Tensor, attention: Tensor) -
 
 
 def require_settings(config: Any, allowed: dict[str, Any]) -> None:
-    """Raise ConfigurationError naming a setting that the exported graphs would not follow."""
+    """Raise ConfigurationError naming a setting that the exported graphs would not follow.
+
+    Real-time chunking is one of them where it is on.
+    """
+    rtc = config.rtc_config
+    if rtc is not None and rtc.enabled:
+        raise ConfigurationError(
+            complaint("rtc_config of a policy to export", rtc, "none, or one with enabled: false")
+        )
     for name, value in allowed.items():
         got = getattr(config, name)
         if got != value:

@@ -35,9 +35,7 @@ class Pi0Graphs:
 
     def __init__(self, policy: Any) -> None:
         config = policy.config
-        require_settings(
-            config, {"empty_cameras": 0, "use_relative_actions": False, "rtc_config": None}
-        )
+        require_settings(config, {"empty_cameras": 0, "use_relative_actions": False})
         self._model = policy.model
         self._pictures = [picture(camera) for camera in config.image_features]
         text = self._model.paligemma_with_expert.paligemma.config.text_config

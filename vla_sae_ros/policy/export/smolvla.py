@@ -90,5 +90,4 @@ def _require_exportable(config: Any) -> None:
         raise ConfigurationError(
             complaint("prefix_length of a policy to export", config.prefix_length, "0 or less")
         )
-    allowed = {"empty_cameras": 0, "adapt_to_pi_aloha": False, "use_cache": True}
-    require_settings(config, {**allowed, "rtc_config": None})
+    require_settings(config, {"empty_cameras": 0, "adapt_to_pi_aloha": False, "use_cache": True})

@@ -60,8 +60,8 @@ def predict_chunk(
         )
 
 
-def enable_rtc(policy: Any) -> None:
-    """Let a policy of a family that continues chunks take a previous one.
+def enable_rtc(policy: Any) -> str:
+    """Let a policy of a family that continues chunks take a previous one; return how it does.
 
     As the `rtc_config` of its configuration says, `enabled` apart, or lerobot's defaults.
 
@@ -74,7 +74,7 @@ def enable_rtc(policy: Any) -> None:
             "previous chunk's actions are relative to an older state. Serve it with rtc:=false."
         )
     if not hasattr(policy, "init_rtc_processor"):
-        return  # GR00T blends without lerobot's processor
+        return f"{policy.name} blends a chunk into the one before"  # without lerobot's processor
     from lerobot.policies.rtc.configuration_rtc import RTCConfig  # not in OpenVLA's environment
 
     rtc = policy.config.rtc_config
@@ -83,6 +83,14 @@ def enable_rtc(policy: Any) -> None:
     # lerobot turns gradients on: with trainable weights it would keep a graph of every layer for
     # a gradient that none of them enters.
     policy.requires_grad_(False)
+    used = policy.config.rtc_config
+    smolvla = policy.name == "smolvla"
+    steps = policy.config.num_steps if smolvla else policy.config.num_inference_steps
+    return (
+        f"real-time chunking: max_guidance_weight {used.max_guidance_weight:g} in {steps} "
+        f"denoising steps, weights {used.prefix_attention_schedule.value} over execution_horizon "
+        f"{used.execution_horizon} (rtc_config in the policy's config.json)"
+    )
 
 
 def _copy(value: Any) -> Any:
