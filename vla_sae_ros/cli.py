@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from vla_sae_ros.commands import FOLDERS, Command, Read, add_commands, by_topic
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, bounded
+from vla_sae_ros.core.own_process import own_process
 from vla_sae_ros.environment import prepare
 from vla_sae_ros.resources import software_version
 
@@ -215,11 +216,15 @@ _STDOUT = 1
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand and return the exit status: 1 for a failure, 2 for a wrong request.
 
+    Without `arguments` those of the process, which is then taken to be this command's own.
     CLOSED_PIPE when nobody reads the output any longer, as after `| head`.
     """
     try:
         try:
-            return _run(list(sys.argv[1:] if arguments is None else arguments))
+            if arguments is not None:
+                return _run(arguments)
+            with own_process():
+                return _run(sys.argv[1:])
         except ModuleNotFoundError as error:
             return _not_installed(error)
         finally:

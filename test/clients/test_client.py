@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import rclpy
+from hanging_end import ended_while_it_hung, participant_threads
 from patience import PATIENCE
 from rclpy.action.server import ActionServer, ServerGoalHandle
 from rclpy.context import Context
@@ -117,3 +118,22 @@ def test_another_instruction_is_told_and_a_refusal_raises_the_bridges_reason(
             client.tell("nonsense")
     assert (heard[0].instruction, heard[0].episode_id) == ("wave", "e7")
     assert heard[0].owner == "test_client"
+
+
+def test_when_a_client_is_closed_nothing_of_it_is_in_the_graph() -> None:
+    threads = participant_threads()
+    client = Client("test_client")
+    assert participant_threads() != threads
+    client.close()
+    assert participant_threads() == threads
+
+
+def test_a_command_that_hangs_at_its_end_is_ended() -> None:
+    program = (
+        "import sys\n"
+        "from vla_sae_ros import cli\n"
+        "from vla_sae_ros.clients import client\n"
+        "client.SERVICE_TIMEOUT = 0.1\n"
+        "cli.main()"
+    )
+    ended_while_it_hung(program, "record", "stop")

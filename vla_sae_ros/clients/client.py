@@ -39,6 +39,7 @@ from vla_sae_ros.srv import ApplyPreset, SetInstruction, SetSteering, StartRecor
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.action_client import ActionClient
 from vla_sae_ros.wire.guarded_executor import GuardedExecutor
+from vla_sae_ros.wire.leaving import leave_graph
 from vla_sae_ros.wire.person_topics import PersonPublisher
 from vla_sae_ros.wire.robot_words import enabled_for, handed_back_by, taken_over_by
 from vla_sae_ros.wire.steady import steady_timer
@@ -148,8 +149,8 @@ class Client:
         """Leave the graph."""
         self._executor.shutdown()
         self._thread.join()
-        self._node.destroy_node()
-        self._context.try_shutdown()
+        self._episodes.destroy()
+        leave_graph(self._node)
 
     def wait_until_ready(
         self,

@@ -7,6 +7,7 @@ import os
 
 from rich.progress import Progress, TaskID
 
+from vla_sae_ros.action import RunEpisode
 from vla_sae_ros.clients.client import Client
 from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.progress import CommandProgress
@@ -51,10 +52,26 @@ def run(args: argparse.Namespace) -> int:
 
     On a robot, which has no success condition of its own, 0 when it ran to its step limit.
     """
+    with Client(f"run_{os.getpid()}") as client:
+        result = _run_episode(client, args)
+        # Told before the client leaves the graph, where Fast DDS may hang.
+        if args.robot:
+            print(f"ran {result.steps} steps, to its limit; whether it succeeded is yours to judge")
+        else:
+            print(f"{'success' if result.success else 'no success'} after {result.steps} steps")
+        print(f"actions_sha256 {result.actions_sha256}")
+        print(
+            f"missed deadlines {result.missed_deadlines}, held ticks {result.held_ticks}, "
+            f"dropped chunks {result.dropped_chunks}"
+        )
+    return 0 if result.success or args.robot else 1
+
+
+def _run_episode(client: Client, args: argparse.Namespace) -> RunEpisode.Result:
     suite, task, init_state = (
         ("", -1, -1) if args.robot else (args.suite, args.task, args.init_state)
     )
-    with Client(f"run_{os.getpid()}") as client, CommandProgress() as progress:
+    with CommandProgress() as progress:
         bar = progress.add_task("waiting for policy and bridge", total=None)
         if args.robot:
             client.wait_until_ready()  # an arm enabled before its policy answers would be stopped
@@ -63,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
             client.enable_robot()
         progress.update(bar, description="sending the goal")
         try:
-            result = client.run_episode(
+            return client.run_episode(
                 suite,
                 task,
                 init_state,
@@ -77,16 +94,6 @@ def run(args: argparse.Namespace) -> int:
         finally:
             if args.robot:
                 client.disable_robot()
-    if args.robot:
-        print(f"ran {result.steps} steps, to its limit; whether it succeeded is yours to judge")
-    else:
-        print(f"{'success' if result.success else 'no success'} after {result.steps} steps")
-    print(f"actions_sha256 {result.actions_sha256}")
-    print(
-        f"missed deadlines {result.missed_deadlines}, held ticks {result.held_ticks}, "
-        f"dropped chunks {result.dropped_chunks}"
-    )
-    return 0 if result.success or args.robot else 1
 
 
 def _show(progress: Progress, bar: TaskID, state: EpisodeState) -> None:

@@ -13,6 +13,7 @@ from rclpy.node import Node
 from vla_sae_ros.core.namespace import checked_namespace
 from vla_sae_ros.nodes.recorder.subscriptions import RecorderSubscriptions, Sink, wanted_topics
 from vla_sae_ros.wire.guarded_executor import GuardedExecutor
+from vla_sae_ros.wire.leaving import leave_graph
 from vla_sae_ros.wire.steady import steady_timer
 
 _LOOK_PERIOD = 0.5  # [s] between looks for new publishers
@@ -52,5 +53,4 @@ class Listener:
         self._executor.shutdown()
         self._thread.join()
         self._subscriptions.close()
-        self._node.destroy_node()
-        self._context.shutdown()
+        leave_graph(self._node)

@@ -15,6 +15,7 @@ from PyQt5.QtWidgets import QApplication
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.namespace import checked_namespace
+from vla_sae_ros.core.own_process import own_process
 from vla_sae_ros.environment import check_domain
 from vla_sae_ros.panel.frame.window import PanelWidget
 from vla_sae_ros.panel.ros.ros_thread import RosThread
@@ -59,10 +60,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Open the window; what is no option of the panel goes to ROS. Return the exit status."""
+    """Open the window; what is no option of the panel goes to ROS. Return the exit status.
+
+    Without `args` those of the process, which is then taken to be the panel's own.
+    """
+    if args is None:
+        with own_process():
+            return main(sys.argv[1:])
     parser = argparse.ArgumentParser(prog="panel", description=__doc__)
     add_arguments(parser)
-    options, ros_arguments = parser.parse_known_args(sys.argv[1:] if args is None else args)
+    options, ros_arguments = parser.parse_known_args(args)
     named = _in_namespace(options.namespace)
     return open_window(options.theme, options.scale, [*ros_arguments, *named])
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 import rclpy
+from hanging_end import ended_while_it_hung
 from patience import PATIENCE
 from rclpy.context import Context
 from rclpy.node import Node
@@ -80,6 +81,25 @@ def test_a_signal_ends_the_node_which_may_still_publish_and_later_ones_are_ignor
 
     assert run_node(Speaker) == 0
     assert last_words == [True]
+
+
+def test_a_node_that_hangs_at_its_end_is_ended_after_it_has_closed_what_it_had_open():
+    """Closing takes longer than the limit, which is for what comes after it."""
+    program = (
+        "import os, signal, time\n"
+        "from rclpy.node import Node\n"
+        "from vla_sae_ros.nodes.base.running import run_node\n"
+        "class Recorder(Node):\n"
+        "    def __init__(self):\n"
+        "        super().__init__('recorder')\n"
+        "        self.create_timer(0.01, lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
+        "    def destroy_node(self):\n"
+        "        time.sleep(2 * own_process.LIMIT)\n"
+        "        print('closed', flush=True)\n"
+        "        super().destroy_node()\n"
+        "run_node(Recorder)"
+    )
+    assert ended_while_it_hung(program).startswith("closed\nhangs\n")
 
 
 def test_a_signal_while_a_model_loads_ends_the_process_in_a_few_seconds():

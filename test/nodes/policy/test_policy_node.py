@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from fake_bridge import INSTRUCTION, PERIOD, START, FakeBridge, served
+from hanging_end import participant_threads
 from patience import PATIENCE, eventually
 from rclpy.context import Context
 from rclpy.parameter import Parameter
@@ -40,6 +41,7 @@ from vla_sae_ros.policy.taps.heatmap import draw_heatmap
 from vla_sae_ros.sae import ActiveCode, SaeBundle
 from vla_sae_ros.srv import AnnotateFeature, ApplyPreset, SelectHeatmap, SetSteering
 from vla_sae_ros.wire.conversions import to_header, to_time
+from vla_sae_ros.wire.leaving import leave_graph
 from vla_sae_ros.wire.steering_messages import from_edit
 
 SITES = ("backbone.0", "expert.1")
@@ -467,3 +469,15 @@ def test_pictures_of_another_quality_than_the_policy_was_trained_on_get_no_answe
     bridge.request(1)
     eventually(lambda: server._refused)
     assert len(bridge.got[ActionChunk]) == before
+
+
+def test_when_the_node_has_left_nothing_of_it_is_in_the_graph(
+    ros_context: Context, tiny_policy_folder: Path
+) -> None:
+    threads = participant_threads()
+    policy = Parameter("policy", value=str(tiny_policy_folder))
+    node = PolicyNode(context=ros_context, parameter_overrides=[policy])
+    node.start()
+    assert participant_threads() != threads
+    leave_graph(node)
+    assert participant_threads() == threads

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from hanging_end import ended_while_it_hung, participant_threads
 from patience import PATIENCE, PATIENCE_MS
 from PyQt5.QtCore import QEvent, QPoint, QRectF, Qt
 from PyQt5.QtGui import QMouseEvent
@@ -284,6 +285,27 @@ def test_the_program_opens_without_torch_or_cv2_and_ends_on_sigterm(tmp_path) ->
     finally:
         process.kill()
         process.stdout.close()
+
+
+def test_a_panel_that_hangs_at_its_end_is_ended(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    program = (
+        "from PyQt5.QtCore import QTimer\n"
+        "from PyQt5.QtWidgets import QApplication\n"
+        "from vla_sae_ros.panel import app\n"
+        "QTimer.singleShot(0, lambda: QApplication.instance().quit())\n"
+        "app.main()"
+    )
+    ended_while_it_hung(program)
+    assert "layout" in (tmp_path / "vla_sae_ros" / "panel.conf").read_text()
+
+
+def test_when_the_panel_has_left_nothing_of_it_is_in_the_graph() -> None:
+    threads = participant_threads()
+    thread = RosThread()
+    assert participant_threads() != threads
+    thread.close()
+    assert participant_threads() == threads
 
 
 def test_without_a_screen_the_program_says_so() -> None:

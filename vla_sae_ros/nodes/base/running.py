@@ -19,9 +19,11 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
 from vla_sae_ros.core.errors import VlaSaeError
+from vla_sae_ros.core.own_process import own_process
 from vla_sae_ros.environment import check_domain
 from vla_sae_ros.nodes.base.callback_report import CallbackReport
 from vla_sae_ros.wire.guarded_executor import GuardedExecutor
+from vla_sae_ros.wire.leaving import leave_graph
 
 FAILED = 1
 """Exit status when the node could not go on (NodeFailed)."""
@@ -38,8 +40,14 @@ def run_node(make_node: Callable[[], Node], args: list[str] | None = None) -> in
     A VlaSaeError while the node is made ends the process with its message and status 2. A signal
     while it is made, as long as a model loads, ends the process within GRACE and a little. The
     node's destroy_node still finds a valid context: it may publish. Signals that follow the first
-    are ignored: interrupting rclpy while it destroys a node aborts the process.
+    are ignored: interrupting rclpy while it destroys a node aborts the process. If Fast DDS hangs
+    when all is closed, SIGALRM ends the process: status -14, or 142 as a shell tells it.
     """
+    with own_process():
+        return _run(make_node, args)
+
+
+def _run(make_node: Callable[[], Node], args: list[str] | None) -> int:
     stop = threading.Event()
     # rclpy's own handlers would invalidate the context before the node could say its last words
     # (a latched state, the end of a bag).
@@ -63,8 +71,8 @@ def run_node(make_node: Callable[[], Node], args: list[str] | None = None) -> in
         return spin_until(node, stop)
     finally:
         report.destroy()
-        node.destroy_node()
-        try_shutdown()
+        leave_graph(node)
+        try_shutdown()  # the next rclpy.init makes another context
 
 
 @contextlib.contextmanager

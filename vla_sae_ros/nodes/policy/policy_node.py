@@ -36,6 +36,7 @@ from vla_sae_ros.sim.benchmark import benchmark_named
 from vla_sae_ros.sim.conventions import known_readings
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import to_header
+from vla_sae_ros.wire.leaving import leave_graph
 from vla_sae_ros.wire.steady import steady_timer
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ class PolicyNode(LifecycleNode):
         self._stop_serving()
         self._unload()
         super().destroy_node()
+        # rclpy forgets it, and the DDS participant lives as long: others would see this node on.
+        self._state_machine.destroy_when_not_in_use()
 
     def _say_inactive(self) -> None:
         """Say that nothing is served; while something is, the server says how it goes."""
@@ -244,7 +247,7 @@ def _make_node() -> PolicyNode:
     try:
         node.start()
     except Exception:
-        node.destroy_node()
+        leave_graph(node)
         raise
     return node
 

@@ -12,6 +12,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from vla_sae_ros.panel.ros.ros_client import RosClient
 from vla_sae_ros.wire.guarded_executor import GuardedExecutor
+from vla_sae_ros.wire.leaving import leave_graph
 
 
 class RosThread:
@@ -37,8 +38,8 @@ class RosThread:
         """Leave the graph; the edits of this panel end with their lease."""
         self._executor.shutdown()
         self._thread.join(5.0)
-        self.node.destroy_node()
-        rclpy.shutdown(context=self._context)
+        self.client.close()
+        leave_graph(self.node)
 
     def _spin(self) -> None:
         try:
