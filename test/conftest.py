@@ -58,10 +58,10 @@ def ros_log_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def discovery_at_rest() -> Iterator[None]:
     """Let discovery come to rest before a node is destroyed.
 
-    Fast DDS 2.14 never comes back, and needs a whole core, if a participant (that of a context's
-    last node) is destroyed in the moment in which it is told of another one's endpoints:
-    `DomainParticipant::set_listener` keeps the lock that the telling thread waits for. In a process
-    of one context this is rare; tests end several, one right after the other.
+    The Fast DDS of the wheels never comes back, and needs a whole core, if a participant (that of
+    a context's last node) is destroyed in the moment in which it is told of endpoints of another:
+    see `vla_sae_ros.wire.leaving`. In a process of one context this is rare; tests end several, one
+    right after the other.
     """
     from rclpy.node import Node
 
