@@ -23,7 +23,7 @@ FLOORS = (
 )
 """Rooms from the lowest floor up: a room imports from lower floors, and from no neighbour."""
 
-STAIRS = {"resources", "environment", "commands"}
+STAIRS = {"resources", "environment", "own_process", "commands"}
 """Modules at the top that every room but core may use."""
 
 FEWEST, MOST = 5, 26
@@ -88,6 +88,7 @@ LIGHT_MODULES = (
     "machine_checks",
     "resources",
     "environment",
+    "own_process",
     "commands",
 )
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from vla_sae_ros.commands import FOLDERS, Command, Read, add_commands, by_topic
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, bounded
-from vla_sae_ros.core.own_process import own_process
 from vla_sae_ros.environment import prepare
+from vla_sae_ros.own_process import own_process
 from vla_sae_ros.resources import software_version
 
 POLICY = Read("--policy", FOLDERS, "require_policy")

@@ -13,7 +13,7 @@ from patience import PATIENCE
 HANG_AT_THE_END = """
 import ctypes
 from rclpy.context import Context
-from vla_sae_ros.core import own_process
+from vla_sae_ros import own_process
 
 def hang(_context):
     libc = ctypes.PyDLL(None)  # which keeps the GIL

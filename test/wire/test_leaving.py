@@ -9,7 +9,7 @@ from hanging_end import participant_threads
 from rclpy.context import Context
 from rclpy.node import Node
 
-from vla_sae_ros.core.own_process import LIMIT, own_process
+from vla_sae_ros.own_process import LIMIT, own_process
 from vla_sae_ros.wire.leaving import leave_graph
 
 

@@ -15,8 +15,8 @@ from PyQt5.QtWidgets import QApplication
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.namespace import checked_namespace
-from vla_sae_ros.core.own_process import own_process
 from vla_sae_ros.environment import check_domain
+from vla_sae_ros.own_process import own_process
 from vla_sae_ros.panel.frame.window import PanelWidget
 from vla_sae_ros.panel.ros.ros_thread import RosThread
 from vla_sae_ros.panel.screen import why_no_screen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rclpy.node import Node
 
-from vla_sae_ros.core.own_process import limited_end
+from vla_sae_ros.own_process import limited_end
 
 
 def leave_graph(node: Node) -> None:

@@ -19,9 +19,9 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
 from vla_sae_ros.core.errors import VlaSaeError
-from vla_sae_ros.core.own_process import own_process
 from vla_sae_ros.environment import check_domain
 from vla_sae_ros.nodes.base.callback_report import CallbackReport
+from vla_sae_ros.own_process import own_process
 from vla_sae_ros.wire.guarded_executor import GuardedExecutor
 from vla_sae_ros.wire.leaving import leave_graph
 
