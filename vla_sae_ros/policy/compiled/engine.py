@@ -21,6 +21,7 @@ from vla_sae_ros.policy.compiled.graph_cache import CACHE_VARIABLE, compiling_in
 from vla_sae_ros.policy.compiled.parts import CompiledParts, Progress
 from vla_sae_ros.policy.compiled.static_probe import StaticProbe
 from vla_sae_ros.policy.compiled.static_tap import StaticTap
+from vla_sae_ros.policy.compiled.usual_warnings import without_usual_warnings
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.inference import NO_STEERING, Continued, Inference, NotCompiled
 from vla_sae_ros.policy.taps.injection import Injection
@@ -126,7 +127,7 @@ class CompiledEngine(PolicyEngine):
             f"the first time, and less once it is cached in {os.environ[CACHE_VARIABLE]}"
         )
         try:
-            with compiling_into(graph_cache(), self._progress):
+            with compiling_into(graph_cache(), self._progress), without_usual_warnings():
                 shape = super().warm_up()
         except (torch._dynamo.exc.TorchDynamoException, RuntimeError) as error:
             raise NotCompiled(
