@@ -32,7 +32,8 @@ from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim.benchmark import benchmark_named
 from vla_sae_ros.sim.environment import Layout
 from vla_sae_ros.sim.libero import LiberoEnvironment
-from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS, play_trial
+from vla_sae_ros.study.rollouts.execute_steps import EXECUTE_STEPS
+from vla_sae_ros.study.rollouts.playing import play_trial
 from vla_sae_ros.study.rollouts.trials import parse_suites, plan_trials
 
 ONSET = 4

@@ -40,8 +40,8 @@ from vla_sae_ros.sim.suites import find_task, target_and_goal
 from vla_sae_ros.study.demonstrations.files import read_episode, read_index, write_episode
 from vla_sae_ros.study.demonstrations.scripted import EpisodePlan, make_demonstrations
 from vla_sae_ros.study.features.generality.generality_file import GENERALITY_FILE
+from vla_sae_ros.study.rollouts.execute_steps import EXECUTE_STEPS
 from vla_sae_ros.study.rollouts.outcomes import OutcomeFile, wilson_interval
-from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS
 from vla_sae_ros.study.rollouts.rollout import evaluate, policy_actor
 from vla_sae_ros.study.rollouts.trials import Trial
 

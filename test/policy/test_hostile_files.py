@@ -17,6 +17,7 @@ from vla_sae_ros.core.errors import ConfigurationError, SteeringRefused
 from vla_sae_ros.core.steering import parse_preset
 from vla_sae_ros.core.user_notes import write_note
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.load_options import LoadOptions
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sae import SaeBundle
 
@@ -157,7 +158,7 @@ def test_code_of_an_action_tokenizer_runs_only_where_it_is_trusted(
         load_policy(policy)
     assert not mark.exists()
     with pytest.raises(ConfigurationError):  # there is no Evil.from_pretrained
-        load_policy(policy, trust_remote_code=True)
+        load_policy(policy, options=LoadOptions(trust_remote_code=True))
     assert mark.exists()
 
 

@@ -1,4 +1,4 @@
-"""OpenVLA's environment has no lerobot: what serves a loaded policy must not ask for it."""
+"""OpenVLA's environment has no lerobot: what serves and studies a policy must not ask for it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from patience import PATIENCE
 
 SCRIPT = """
+import importlib
 import sys
 
 class Blocker:
@@ -16,13 +17,39 @@ class Blocker:
             raise ImportError(f"{name} is not installed in this environment")
 
 sys.meta_path.insert(0, Blocker())
-import vla_sae_ros.policy.engine
-import vla_sae_ros.policy.families.openvla
+for module in sys.argv[1:]:
+    importlib.import_module(module)
+from pathlib import Path
+from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.policy.loading import load_policy
+try:
+    load_policy(Path.cwd())
+except ConfigurationError as error:
+    print(error)
 """
+MODULES = (
+    "policy.engine",
+    "policy.families.openvla",
+    "nodes.policy.torch_backend",
+    "policy.sites_command",
+    "study.rollouts.rollout",
+    "study.collection.collect",
+    "study.autoencoders.train_sae",
+    "study.autoencoders.substitution",
+    "study.autoencoders.convert_sae",
+    "study.features.heatmaps",
+    "study.features.generality.classify",
+    "study.features.labels.label",
+    "study.experiment.command",
+    "study.replay.command",
+    "study.screen.command",
+)
 
 
-def test_engine_and_openvla_s_adapter_are_imported_without_lerobot() -> None:
+def test_what_openvla_needs_is_imported_without_lerobot_and_other_policies_are_refused() -> None:
+    modules = [f"vla_sae_ros.{name}" for name in MODULES]
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=PATIENCE
+        [sys.executable, "-c", SCRIPT, *modules], capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
+    assert "is loaded with lerobot, which is not installed for this Python" in done.stdout

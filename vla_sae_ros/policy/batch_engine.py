@@ -66,6 +66,10 @@ class BatchEngine:
         return self._engine.adapter
 
     @property
+    def loaded(self) -> LoadedPolicy:
+        return self._engine.loaded
+
+    @property
     def policy_id(self) -> str:
         return self._engine.policy_id
 

@@ -20,21 +20,23 @@ from vla_sae_ros.policy.checkpoints.input_features import observed_features
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.families.adapter import PolicyAdapter
 from vla_sae_ros.policy.families.registry import FAMILIES, adapter_of
+from vla_sae_ros.policy.load_options import add_load_arguments, load_options
 from vla_sae_ros.policy.loading import load_policy
 
 INSTRUCTION = "pick up the object and place it in the basket"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("policy", help="a lerobot checkpoint's folder, or owner/name on the hub")
+    parser.add_argument("policy", help="a policy's folder, or owner/name on the hub")
     parser.add_argument(
         "--instruction", default=INSTRUCTION, help="instruction whose tokens are counted"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    add_load_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    loaded = load_policy(args.policy)
+    loaded = load_policy(args.policy, options=load_options(args))
     described = describe(loaded, args.instruction)
     if args.json:
         print(json.dumps(described, indent=2))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from nearest_openvla import ACTIONS, NearestProcessor, random_openvla
 
 from vla_sae_ros.core.errors import ConfigurationError
@@ -26,7 +27,10 @@ from vla_sae_ros.policy.checkpoints.openvla_processing import (
     shown_picture,
 )
 from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.policy.inference import NotCompiled
+from vla_sae_ros.policy.load_options import LoadOptions
 from vla_sae_ros.policy.loading import load_policy
+from vla_sae_ros.study.rollouts.compiling import engine_of
 
 LIBERO, INSTRUCTION = "libero_spatial_no_noops", "Pick Up the bowl"
 OFFERED = {
@@ -131,9 +135,47 @@ def test_statistics_that_it_cannot_scale_by_are_refused(folder: Path, text: str,
         load_openvla(folder, trust_remote_code=True)
 
 
-def test_lerobot_s_loader_says_that_it_is_openvla_s(folder: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"is an OpenVLA checkpoint.*environments/openvla"):
+def test_commands_load_what_the_node_loads(folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match="own code.*--trust-remote-code"):
         load_policy(folder)
+    loaded = load_policy(folder, options=LoadOptions(trust_remote_code=True))
+    node = make_torch_engine(PolicyParameters(policy=str(folder), trust_remote_code=True), print)
+    assert (loaded.policy_id, loaded.name) == (node.policy_id, node.policy_name)
+    assert (loaded.unnorm_key, loaded.chunk_length) == (LIBERO, 1)
+    with pytest.raises(ConfigurationError, match="got 'libero_goal'"):
+        load_policy(folder, options=LoadOptions(True, "libero_goal"))
+
+
+@pytest.mark.skipif(
+    hasattr(transformers, "AutoModelForVision2Seq"), reason="OpenVLA's code may run here"
+)
+def test_a_python_with_other_transformers_says_which_one_loads_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    said = rf"does not run with transformers {transformers.__version__}.*environments/openvla"
+    with pytest.raises(ConfigurationError, match=said):
+        load_policy(folder, options=LoadOptions(trust_remote_code=True))
+
+
+def test_an_oft_folder_is_refused_by_name_before_its_code_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvla_folder, "_pretrained", lambda *_: pytest.fail("it ran"))
+    (folder / "action_head--150000_checkpoint.pt").write_bytes(b"pickle")
+    with pytest.raises(ConfigurationError, match="OpenVLA-OFT checkpoint"):
+        load_policy(folder, options=LoadOptions(trust_remote_code=True))
+
+
+def test_it_is_not_compiled_and_that_is_said(folder: Path) -> None:
+    loaded = load_policy(folder, options=LoadOptions(trust_remote_code=True))
+    with pytest.raises(NotCompiled, match="got 'openvla'"):
+        engine_of(loaded, compiled=True)
+
+
+def test_an_unnorm_key_is_refused_where_the_policy_has_none(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="unnorm_key of a policy that is not OpenVLA"):
+        load_policy(tmp_path, options=LoadOptions(unnorm_key="libero"))
 
 
 def test_libero_s_gripper_is_mapped_binarised_and_inverted() -> None:

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import torch
 
-from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.nodes.policy.activation_collector import ActivationCollector
 from vla_sae_ros.nodes.policy.parameters import PolicyParameters
 from vla_sae_ros.policy.checkpoints.device import usable_device
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
-from vla_sae_ros.policy.checkpoints.openvla_folder import is_openvla, load_openvla
+from vla_sae_ros.policy.compiled.compilable import require_compilable
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.inference import Engine
+from vla_sae_ros.policy.load_options import LoadOptions
+from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sae import SaeBundle
 
 
@@ -34,23 +35,15 @@ def make_torch_engine(values: PolicyParameters, tell: Callable[[str], None]) -> 
         if values.rtc:
             tell(engine.enable_rtc())
         return engine
-    from vla_sae_ros.policy.compiled.engine import CompiledEngine
+    require_compilable(loaded)
+    from vla_sae_ros.policy.compiled.engine import CompiledEngine  # it imports lerobot
 
     return CompiledEngine(loaded, bundles, progress=tell)
 
 
 def _load(values: PolicyParameters, device: str) -> LoadedPolicy:
-    """Load with lerobot, or what OpenVLA's environment has instead of it."""
-    folder = Path(values.policy)
-    if is_openvla(folder):
-        return load_openvla(folder, device, values.unnorm_key, values.trust_remote_code)
-    if values.unnorm_key:
-        raise ConfigurationError(
-            complaint("unnorm_key of a policy that is not OpenVLA", values.unnorm_key, "none")
-        )
-    from vla_sae_ros.policy.loading import load_policy  # not in OpenVLA's environment
-
-    return load_policy(folder, device, values.trust_remote_code, values.float32_on_cpu)
+    options = LoadOptions(values.trust_remote_code, values.unnorm_key)
+    return load_policy(values.policy, device, options, values.float32_on_cpu)
 
 
 def make_torch_collector(

@@ -27,20 +27,14 @@ _OPENPI_CONVERTED = (
 def refuse_foreign(folder: Path) -> None:
     """Raise ConfigurationError, with the way on, for a folder of another library's.
 
-    Known are openpi's checkpoints, as JAX and as PyTorch, LoRA adapters without a policy's
-    configuration, and OpenVLA's folders.
+    Known are openpi's checkpoints, as JAX and as PyTorch, and LoRA adapters without a policy's
+    configuration.
     """
     if _is_orbax(folder):
         raise ConfigurationError(
             f"{folder} is a JAX checkpoint of openpi (orbax: params, assets). {_OPENPI_STEPS}"
         )
     config = _read(folder / CONFIG)
-    if config.get("model_type") == "openvla":
-        raise ConfigurationError(
-            f"{folder} is an OpenVLA checkpoint, which lerobot cannot load. The policy node serves "
-            "it in a separate environment (environments/openvla); docs/families.md describes how "
-            "to start it."
-        )
     if config.keys() >= _OPENPI_FIELDS and "type" not in config:
         raise ConfigurationError(
             f"{folder} is a PyTorch checkpoint of openpi, which lerobot cannot load without "

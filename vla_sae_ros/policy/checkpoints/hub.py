@@ -11,11 +11,14 @@ from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.folders import HUB_ID
 
 FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
+CODE = "*.py"
 HUB_WORDS = ("huggingface.co", "offline", "hf_hub_offline", "connection")
 
 
-def policy_folder(name: Path | str) -> Path:
+def policy_folder(name: Path | str, with_code: bool = False) -> Path:
     """Return the folder of a policy: itself, or the local copy of the hub's "owner/name".
+
+    with_code: with the Python files that lie there, for a policy whose code may run.
 
     Raises:
         ConfigurationError: no folder, and not to be had from the hub.
@@ -24,7 +27,8 @@ def policy_folder(name: Path | str) -> Path:
     if folder.exists() or not HUB_ID.fullmatch(str(name)):
         return folder
     try:
-        return Path(snapshot_download(str(name), allow_patterns=list(FILES)))
+        files = [*FILES, CODE] if with_code else list(FILES)
+        return Path(snapshot_download(str(name), allow_patterns=files))
     except (OSError, ValueError, HfHubHTTPError) as error:
         raise ConfigurationError(
             f"There is no policy folder {name}, and no policy of that name could be downloaded "

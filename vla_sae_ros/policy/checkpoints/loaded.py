@@ -23,3 +23,12 @@ class LoadedPolicy:
     policy_id: str
     """First 16 hex digits of the SHA-256 of the weights: which policy this is."""
     config: PreTrainedConfig
+    unnorm_key: str = ""
+    """Of OpenVLA: data set whose statistics turn its tokens into actions; it decides the actions
+    beside the weights."""
+
+    @property
+    def chunk_length(self) -> int | None:
+        """Actions of an inference at most; None where the configuration does not say."""
+        length: int | None = getattr(self.config, "chunk_size", None)
+        return length

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +24,22 @@ from vla_sae_ros.policy.checkpoints.openvla_processing import (
     shown_picture,
 )
 from vla_sae_ros.policy.checkpoints.policy_id import policy_id_of
+from vla_sae_ros.policy.checkpoints.remote_code import HOW_TO_TRUST
 
 CAMERA = "observation.images.image"
 """What OpenVLA's one picture is called: LIBERO's agentview by itself, others by `map`."""
 PICTURE_SIZE = "picture_size"
 """Of the batch: (1, 2) height and width of the picture before it was made square."""
 STATISTICS = "dataset_statistics.json"
+OFT_HEAD = "action_head--*.pt"
+"""In folders of OpenVLA-OFT, whose config.json says that they are OpenVLA's."""
+MODEL_CLASS = "AutoModelForVision2Seq"
+"""By which the folder's code registers its model; transformers 5, lerobot's, has it no longer."""
+OWN_PYTHON = (
+    "It needs an environment of its own, with transformers 4.40.1: docs/families.md says how to "
+    "make it (environments/openvla). Run commands with its Python, .venv-openvla/bin/vla-sae, or "
+    "the policy node alone: vla-sae up --policy-python .venv-openvla/bin/python."
+)
 _LIBERO = "libero"
 _log = logging.getLogger(__name__)
 
@@ -50,6 +61,7 @@ class OpenVLAPolicy(nn.Module):
         self.config = SimpleNamespace(
             input_features={CAMERA: _feature("VISUAL", (3, 224, 224))},
             output_features={"action": _feature("ACTION", (width,))},
+            chunk_size=1,
         )
 
     @property
@@ -110,13 +122,18 @@ def load_openvla(
         ConfigurationError: it cannot be loaded, or the data set is not among its own.
     """
     weights = sorted(folder.glob("*.safetensors"))
+    if any(folder.glob(OFT_HEAD)):
+        raise ConfigurationError(
+            f"{folder} is an OpenVLA-OFT checkpoint ({OFT_HEAD}), which cannot be loaded. It needs "
+            "its authors' own transformers, which attends in both directions, and their repository "
+            "beside the folder; docs/families.md has the reasons. Name an OpenVLA checkpoint."
+        )
     if not weights:
         raise ConfigurationError(f"{folder} is an OpenVLA checkpoint without *.safetensors.")
     if not trust_remote_code:
         raise ConfigurationError(
             f"{folder} is an OpenVLA checkpoint and contains its own code (*.py), which would run "
-            "in this process. Read the code. If you trust it, set the parameter "
-            "trust_remote_code:=true."
+            f"in this process. {HOW_TO_TRUST}"
         )
     own = folder / STATISTICS
     fine_tuned = _read_statistics(own) if own.is_file() else None
@@ -131,6 +148,7 @@ def load_openvla(
         f"openvla from {folder.resolve().name} ({policy.unnorm_key})",
         policy_id_of(*weights),
         policy.config,
+        policy.unnorm_key,
     )
 
 
@@ -180,17 +198,22 @@ def _pretrained(folder: Path, device: str) -> tuple[Any, Any]:
     """Return model and processor; both run code that lies in the folder."""
     import transformers
 
+    if not hasattr(transformers, MODEL_CLASS):
+        raise ConfigurationError(
+            f"{folder} is an OpenVLA checkpoint, and its code does not run with transformers "
+            f"{transformers.__version__}, which this Python ({sys.executable}) has. {OWN_PYTHON}"
+        )
     _log.warning("%s contains its own code, which runs in this process.", folder)
     dtype = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
     try:
-        model = transformers.AutoModelForVision2Seq.from_pretrained(
+        model = getattr(transformers, MODEL_CLASS).from_pretrained(
             folder, torch_dtype=dtype, low_cpu_mem_usage=True, trust_remote_code=True
         )
         processor = transformers.AutoProcessor.from_pretrained(folder, trust_remote_code=True)
     except Exception as error:  # somebody else's code raises anything
         raise ConfigurationError(
-            f"OpenVLA in {folder} could not be loaded: {type(error).__name__}: {error}. It needs "
-            "an environment of its own, with transformers 4.40.1: environments/openvla."
+            f"OpenVLA in {folder} could not be loaded: {type(error).__name__}: {error}. "
+            f"{OWN_PYTHON}"
         ) from error
     return model.to(device), processor
 

@@ -10,15 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from transformers import dynamic_module_utils
-
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.policy.checkpoints.replaced import replaced
 
 LEROBOTS_OWN = ("physical-intelligence/fast",)
 """Repositories on the hub whose code lerobot's own classes name: pi0-FAST's action tokenizer."""
 HOW_TO_TRUST = (
-    "Read the code. If you trust it, set the policy node's parameter trust_remote_code:=true."
+    "Read the code. If you trust it, set the policy node's parameter trust_remote_code:=true, or a "
+    "command's option --trust-remote-code."
 )
 
 
@@ -28,11 +27,14 @@ def code_runs_only_if(trusted: bool) -> Iterator[None]:
 
     Within it, what would run code raises a ConfigurationError that names the file.
     """
-    with replaced(dynamic_module_utils, {} if trusted else _refusing()):
+    from transformers import dynamic_module_utils  # slow: only who loads a policy needs it
+
+    refusing = {} if trusted else _refusing(dynamic_module_utils)
+    with replaced(dynamic_module_utils, refusing):
         yield
 
 
-def _refusing() -> dict[str, Any]:
+def _refusing(dynamic_module_utils: Any) -> dict[str, Any]:
     get_file = dynamic_module_utils.get_cached_module_file
 
     def refuse(place: Any, module_file: str, *args: Any, **settings: Any) -> str:

@@ -17,6 +17,7 @@ from torch.nn.functional import pad
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.steering import Snapshot
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.compiled.compilable import UNCOMPILED, require_compilable
 from vla_sae_ros.policy.compiled.graph_cache import CACHE_VARIABLE, compiling_into, graph_cache
 from vla_sae_ros.policy.compiled.parts import CompiledParts, Progress
 from vla_sae_ros.policy.compiled.static_probe import StaticProbe
@@ -28,23 +29,6 @@ from vla_sae_ros.policy.taps.injection import Injection
 from vla_sae_ros.policy.taps.probe import Probe
 from vla_sae_ros.policy.taps.substitution import Substitution
 from vla_sae_ros.sae import SaeBundle
-
-COMPILED_FAMILIES = ("smolvla", "pi0", "pi05")
-"""Families whose chunk is denoised in steps that are all alike."""
-UNCOMPILED = "Run it uncompiled: compile:=never of the node, no --compile of a command."
-
-
-def require_compilable(loaded: LoadedPolicy) -> None:
-    """Raise NotCompiled where policies of this family are not compiled."""
-    if loaded.policy.name not in COMPILED_FAMILIES:
-        raise NotCompiled(
-            complaint(
-                "no torch.compile for policies of this type",
-                loaded.policy.name,
-                COMPILED_FAMILIES,
-                f"The others do not denoise in steps that are all alike. {UNCOMPILED}",
-            )
-        )
 
 
 class CompiledEngine(PolicyEngine):

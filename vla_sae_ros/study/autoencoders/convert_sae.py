@@ -14,6 +14,7 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.terminal import plain_console
 from vla_sae_ros.policy.families.registry import adapter_of
 from vla_sae_ros.policy.families.site import Site
+from vla_sae_ros.policy.load_options import add_load_arguments, load_options
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sae import SaeBundle, SparseAutoencoder, TopKSAE, load
 from vla_sae_ros.sae.bundle import POOLINGS, refuse_existing
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy", required=True, help="policy it was trained on: folder, or owner/name on the hub"
     )
+    add_load_arguments(parser)
     parser.add_argument("--site", required=True, help="site it was trained on, e.g. backbone.5")
     parser.add_argument("--output", type=Path, required=True, help="bundle folder to make")
     parser.add_argument(
@@ -171,7 +173,7 @@ def _origin(args: argparse.Namespace, dataset: ActivationDataset | None) -> SaeO
         )
     if args.pooling is None:
         print(f"--pooling {pooling}, as the activations in {args.activations} were collected.")
-    loaded = load_policy(args.policy)
+    loaded = load_policy(args.policy, options=load_options(args))
     sites = adapter_of(loaded).sites
     return SaeOrigin(
         loaded.policy_id,

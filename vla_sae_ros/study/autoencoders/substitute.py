@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vla_sae_ros.core.parameters import MAP_HELP
 from vla_sae_ros.policy.checkpoints.feature_match import read_map
+from vla_sae_ros.policy.load_options import add_load_arguments, load_options
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sae import SaeBundle
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--policy", type=Path, help="policy; default: the demonstration policy")
     parser.add_argument("--map", default="", metavar="OFFERED=POLICY,...", help=MAP_HELP)
+    add_load_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     names = read_map(args.map)
     bundle = SaeBundle.load(args.bundle)
     trials = substitution_trials(args.env, args.env_tasks, args.env_episodes)
-    loaded = load_policy(args.policy or resource("models", "demo", "policy"))
+    folder = args.policy or resource("models", "demo", "policy")
+    loaded = load_policy(folder, options=load_options(args))
     effect = in_libero(loaded, bundle, trials, names)
     with_effect(bundle, effect).card.save(args.bundle)
     return 0

@@ -21,13 +21,15 @@ from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.policy.checkpoints.feature_match import over, read_map
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.policy.load_options import load_options
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim.environment import Environment, Layout
 from vla_sae_ros.sim.splits import EVALUATION_INIT_STATES
+from vla_sae_ros.study.rollouts.execute_steps import executed_steps
 from vla_sae_ros.study.rollouts.outcomes import wilson_interval
-from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS, play_trial
+from vla_sae_ros.study.rollouts.playing import play_trial
 from vla_sae_ros.study.rollouts.simulated import offered_features, own_names
 from vla_sae_ros.study.rollouts.trials import Trial, parse_tasks, plan_trials
 
@@ -189,7 +191,7 @@ def in_environment(
     bundle: SaeBundle,
     environment: Environment,
     trials: Sequence[Trial],
-    execute_steps: int = EXECUTE_STEPS,
+    execute_steps: int | None = None,
     names: Mapping[str, str] = {},
 ) -> SubstitutionEffect:
     """Run every trial plain, comparing actions at each inference, and once with reconstructions.
@@ -199,13 +201,14 @@ def in_environment(
             environment does not show; `names` may say what it calls it (`--map`).
     """
     policy = SubstitutedPolicy(loaded, bundle)
+    steps = executed_steps(loaded.chunk_length, execute_steps, "execute_steps")
 
     def solved(answer: Answer, said: str) -> int:
         successes = 0
         with CommandProgress() as bar:
             task = bar.add_task(said, total=len(trials))
             for trial in trials:
-                successes += play_trial(environment, trial, execute_steps, answer)
+                successes += play_trial(environment, trial, steps, answer)
                 bar.advance(task)
         return successes
 
@@ -275,7 +278,8 @@ def with_effect(bundle: SaeBundle, effect: ActionDifference | SubstitutionEffect
 
 def _own_policy(args: argparse.Namespace, dataset: ActivationDataset) -> LoadedPolicy:
     """Load the policy that the activations are of."""
-    loaded = load_policy(args.policy or resource("models", "demo", "policy"))
+    folder = args.policy or resource("models", "demo", "policy")
+    loaded = load_policy(folder, options=load_options(args))
     if loaded.policy_id != dataset.collection.policy_id:
         allowed = f"{dataset.collection.policy_id!r}, of which the activations are"
         next_step = "Give the policy with --policy."

@@ -11,6 +11,7 @@ import numpy as np
 from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
 from vla_sae_ros.core.parameters import MAP_HELP
+from vla_sae_ros.policy.load_options import add_load_arguments
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sae.bundle import refuse_existing
 from vla_sae_ros.sae.kinds.normalization import NORMALIZATIONS
@@ -87,6 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--map", default="", metavar="OFFERED=POLICY,...", help=f"with --env: {MAP_HELP}"
     )
+    add_load_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from vla_sae_ros.policy.batch_engine import BatchEngine
+from vla_sae_ros.policy.load_options import DEFAULT_OPTIONS, LoadOptions
 from vla_sae_ros.policy.loading import load_policy
 
 
@@ -30,11 +31,13 @@ class PolicySpec:
     device: str = "cpu"
     threads: int = 1
     names: Mapping[str, str] = field(default_factory=dict)
+    options: LoadOptions = DEFAULT_OPTIONS
 
     def open(self) -> AnsweringPolicy:
         """Load the policy."""
         torch.set_num_threads(self.threads)
-        return AnsweringPolicy(BatchEngine(load_policy(self.folder, self.device), self.names))
+        loaded = load_policy(self.folder, self.device, self.options)
+        return AnsweringPolicy(BatchEngine(loaded, self.names))
 
     @property
     def gpus(self) -> float:

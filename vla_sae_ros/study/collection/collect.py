@@ -23,6 +23,7 @@ from vla_sae_ros.policy.batch_engine import BatchEngine
 from vla_sae_ros.policy.checkpoints.feature_match import over, read_map
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.policy.load_options import add_load_arguments, load_options
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sim.benchmark import DEFAULT_SUITE, Benchmark, benchmark_named
@@ -47,6 +48,7 @@ from vla_sae_ros.study.rollouts.compiling import (
     engine_of,
     refuse_batches,
 )
+from vla_sae_ros.study.rollouts.execute_steps import EXECUTE_STEPS, executed_steps
 from vla_sae_ros.study.rollouts.picture_options import add_picture_arguments, told_pictures
 from vla_sae_ros.study.rollouts.rollout_job import environment_of
 from vla_sae_ros.study.rollouts.simulated import offered_features, own_names
@@ -65,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--policy", type=Path, help="policy; default: the demonstration policy")
     parser.add_argument("--map", default="", metavar="OFFERED=POLICY,...", help=MAP_HELP)
+    add_load_arguments(parser)
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--env",
@@ -105,7 +108,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="step limit of an episode; default: the suite's own limit",
     )
     parser.add_argument(
-        "--every", type=int, default=5, help="control steps per inference; default %(default)s"
+        "--every",
+        type=int,
+        help=f"control steps per inference; default {EXECUTE_STEPS}, or the whole chunk where a "
+        "simulation's policy has a shorter one",
     )
     parser.add_argument(
         "--move",
@@ -159,7 +165,7 @@ def run(args: argparse.Namespace) -> int:
     """Collect what is not in the folder yet; return the exit status."""
     for name in ("episodes", "every", "threads"):
         if (value := getattr(args, name)) is not None and value < 1:
-            raise ConfigurationError(complaint(f"--{name}", getattr(args, name), "1 or more"))
+            raise ConfigurationError(complaint(f"--{name}", value, "1 or more"))
     batch = batch_on(args.policy_batch, args.ray)
     refuse_batches(args.compile, batch, args.ray)
     side_by_side = batch > 1 or bool(args.ray)
@@ -179,12 +185,13 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError(
             complaint("--policy-batch or --ray without a simulation", batch, "--env")
         )
-    loaded = load_policy(policy, args.device)
+    loaded = load_policy(policy, args.device, load_options(args))
+    every = executed_steps(loaded.chunk_length if simulated else None, args.every, "--every")
     if side_by_side:
-        return _run_side_by_side(args, policy, loaded, batch)
+        return _run_side_by_side(args, policy, loaded, batch, every)
     engine = engine_of(loaded, args.compile)
     check_sites(args.sites, list(engine.adapter.sites))
-    source = _source(args, engine)
+    source = _source(args, engine, every)
     try:
         collection = ActivationCollection(
             engine,
@@ -211,18 +218,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_side_by_side(
-    args: argparse.Namespace, policy: Path, loaded: LoadedPolicy, batch: int
+    args: argparse.Namespace, policy: Path, loaded: LoadedPolicy, batch: int, every: int
 ) -> int:
     benchmark, suite = _benchmark(args)
     contract = benchmark.contract(suite)
     names = read_map(args.map, contract.names)
-    spec = PolicySpec(policy.absolute(), args.device, args.threads, names)
+    spec = PolicySpec(policy.absolute(), args.device, args.threads, names, load_options(args))
     engine = BatchEngine(loaded, names)
     engine.observe(contract.offered, names)
     check_sites(args.sites, list(engine.adapter.sites))
     said = said_batch(engine, batch)
     quality: Quality = args.render_quality
-    episodes = [PlannedEpisode(trial, args.every) for trial in _trials(args, benchmark, suite)]
+    episodes = [PlannedEpisode(trial, every) for trial in _trials(args, benchmark, suite)]
     collection = BatchedCollection(
         engine,
         args.folder,
@@ -300,7 +307,7 @@ def _state_names(args: argparse.Namespace) -> tuple[str, ...]:
     return names
 
 
-def _source(args: argparse.Namespace, engine: PolicyEngine) -> EpisodeSource:
+def _source(args: argparse.Namespace, engine: PolicyEngine, every: int) -> EpisodeSource:
     """Return what the arguments name, once the engine takes its frames."""
     # A source's libraries are needed by its user only.
     given = read_map(args.map)
@@ -309,7 +316,7 @@ def _source(args: argparse.Namespace, engine: PolicyEngine) -> EpisodeSource:
 
         engine.observe(dataset_description.offered_features(args.dataset), given)
         features = sorted(engine.input_features)
-        return DatasetSource(args.dataset, features, args.every, args.episodes)
+        return DatasetSource(args.dataset, features, every, args.episodes)
     if args.bag is not None:
         from vla_sae_ros.study.collection.bag_source import BagSource
 
@@ -320,7 +327,7 @@ def _source(args: argparse.Namespace, engine: PolicyEngine) -> EpisodeSource:
     trials = _trials(args, benchmark, suite)
     environment = benchmark.environment(suite)
     engine.observe(offered_features(environment), over(given, own_names(environment)))
-    return SimulatedSource(environment, trials, args.every)
+    return SimulatedSource(environment, trials, every)
 
 
 def _benchmark(args: argparse.Namespace) -> tuple[Benchmark, str]:

@@ -18,6 +18,7 @@ from vla_sae_ros.core.parameters import MAP_HELP
 from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.core.terminal import plain_console
 from vla_sae_ros.policy.checkpoints.feature_match import read_map
+from vla_sae_ros.policy.load_options import add_load_arguments, load_options
 from vla_sae_ros.sim.environment import LIBERO
 from vla_sae_ros.study.batches.side_by_side import players, said_batch
 from vla_sae_ros.study.batches.sizes import add_batch_arguments, batch_on
@@ -57,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="output folder; default: out/studies/NAME; existing runs are not repeated",
     )
     parser.add_argument("--map", default="", metavar="OFFERED=POLICY,...", help=MAP_HELP)
+    add_load_arguments(parser)
     parser.add_argument("--plan", action="store_true", help="print the plan and stop")
     parser.add_argument(
         "--workers", type=int, default=0, help="number of workers; default: one per core"
@@ -84,7 +86,9 @@ def run(args: argparse.Namespace) -> int:
         if study.env == LIBERO
         else f"environment: {study.env}"
     )
-    inputs, spec = inputs_of(study, args.render_quality, read_map(args.map), args.compile)
+    inputs, spec = inputs_of(
+        study, args.render_quality, read_map(args.map), args.compile, load_options(args)
+    )
     shared = AnsweringSetupSpec(spec).open() if batch > 1 else None
     if shared is not None:
         inputs = replace(inputs, policy_batch=said_batch(shared.engine, batch))

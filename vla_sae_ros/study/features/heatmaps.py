@@ -21,6 +21,7 @@ from vla_sae_ros.activations.observations import read_observation
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.policy.load_options import add_load_arguments, load_options
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sae import SaeBundle
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=int, default=1, help="threads of torch; default %(default)s"
     )
+    add_load_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -70,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(args.threads)
     bundle, dataset = SaeBundle.load(args.bundle), ActivationDataset.open(args.activations)
     policy = args.policy or resource("models", "demo", "policy")
-    engine = PolicyEngine(load_policy(policy, args.device), [bundle])
+    engine = PolicyEngine(load_policy(policy, args.device, load_options(args)), [bundle])
     try:
         why_not = engine.why_no_heatmap(bundle.card.site, 0)
         if why_not:

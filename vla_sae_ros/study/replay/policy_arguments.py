@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from vla_sae_ros.core.parameters import MAP_HELP
+from vla_sae_ros.policy.load_options import add_load_arguments
 
 
 def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,3 +24,4 @@ def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--contract", type=Path, help="contract file; default: LIBERO's")
     parser.add_argument("--map", metavar="OFFERED=POLICY,...", help=MAP_HELP)
     parser.add_argument("--device", default="", help="torch device; default: the recorded one")
+    add_load_arguments(parser)

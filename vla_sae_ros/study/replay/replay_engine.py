@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 import torch
 
@@ -10,6 +11,7 @@ from vla_sae_ros.core.contract import Contract, load_contract
 from vla_sae_ros.policy.checkpoints.device import usable_device
 from vla_sae_ros.policy.checkpoints.feature_match import read_map
 from vla_sae_ros.policy.engine import PolicyEngine
+from vla_sae_ros.policy.load_options import load_options
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource, share_folder
 from vla_sae_ros.sae import SaeBundle
@@ -29,7 +31,10 @@ def engine_for(args: argparse.Namespace, recorded: Facts) -> PolicyEngine:
     bundles = args.bundles or sorted(
         path.parent for path in (folder.parent / "sae").glob("*/bundle.yaml")
     )
-    loaded = load_policy(folder, device)
+    options = load_options(args)
+    if not options.unnorm_key:
+        options = replace(options, unnorm_key=recorded.get("parameter.unnorm_key", ""))
+    loaded = load_policy(folder, device, options)
     engine = PolicyEngine(loaded, [SaeBundle.load(bundle, device) for bundle in bundles])
     contract = contract_for(args)
     given = recorded.get("parameter.map", "") if args.map is None else args.map

@@ -7,6 +7,7 @@ import sys
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
+from vla_sae_ros.policy.compiled.compilable import require_compilable
 from vla_sae_ros.policy.engine import PolicyEngine
 
 
@@ -41,7 +42,8 @@ def engine_of(loaded: LoadedPolicy, compiled: bool) -> PolicyEngine:
     """
     if not compiled:
         return PolicyEngine(loaded)
-    from vla_sae_ros.policy.compiled.engine import CompiledEngine  # only where it is wanted
+    require_compilable(loaded)
+    from vla_sae_ros.policy.compiled.engine import CompiledEngine  # it imports lerobot
 
     return CompiledEngine(loaded, progress=tell)
 

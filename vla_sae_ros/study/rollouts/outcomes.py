@@ -50,6 +50,8 @@ class EpisodeOutcome:
     """And after how many steps it was broken off; 0: the benchmark's own limit."""
     compiled: bool = False
     """And whether torch.compile made the policy's graph, which rounds differently."""
+    unnorm_key: str = ""
+    """And the data set whose statistics turned OpenVLA's tokens into actions."""
 
     @property
     def brought_another(self) -> bool:
@@ -63,6 +65,7 @@ def to_come(
     render_quality: Quality = "full",
     policy_batch: int = 1,
     compiled: bool = False,
+    unnorm_key: str = "",
 ) -> EpisodeOutcome:
     """Return the outcome of a trial that has not been run, to be filled in."""
     task, layout = trial.task, trial.layout
@@ -84,6 +87,7 @@ def to_come(
         env=task.env,
         max_steps=trial.max_steps or 0,
         compiled=compiled,
+        unnorm_key=unnorm_key,
     )
 
 
@@ -142,6 +146,7 @@ def _plan(outcome: EpisodeOutcome) -> tuple[object, ...]:
         outcome.env,
         outcome.max_steps,
         outcome.compiled,
+        outcome.unnorm_key,
     )
 
 

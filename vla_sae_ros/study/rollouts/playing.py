@@ -10,10 +10,6 @@ from vla_sae_ros.sim.own_contract import instruction_of
 from vla_sae_ros.study.rollouts.simulated import executable, policy_frame
 from vla_sae_ros.study.rollouts.trials import Trial
 
-EXECUTE_STEPS = 5
-"""Control steps of a chunk that are executed before the policy is asked again."""
-
-
 Watch = Callable[[Observation, FloatArray | None], None]
 """Sees every observation, with the action (A,) that led to it; None for the first one."""
 

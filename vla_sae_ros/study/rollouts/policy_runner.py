@@ -10,7 +10,7 @@ import torch
 from vla_sae_ros.policy.checkpoints.feature_match import over
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.sim.environment import Environment, FloatArray, Observation
-from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS
+from vla_sae_ros.study.rollouts.execute_steps import executed_steps
 from vla_sae_ros.study.rollouts.simulated import (
     executable,
     offered_features,
@@ -27,19 +27,22 @@ class PolicyRunner:
 
     Raises:
         ConfigurationError: the policy reads what the environment does not show; `names` may say
-            what it calls it (`--map`).
+            what it calls it (`--map`); or its chunk has fewer actions than are to be executed.
     """
 
     def __init__(
         self,
         engine: PolicyEngine,
         environment: Environment,
-        execute_steps: int = EXECUTE_STEPS,
+        execute_steps: int | None = None,
         names: Mapping[str, str] = {},
     ) -> None:
         self._engine, self._environment = engine, environment
         self._engine.observe(offered_features(environment), over(names, own_names(environment)))
-        self._execute_steps = execute_steps
+        self.execute_steps = executed_steps(
+            engine.loaded.chunk_length, execute_steps, "--execute-steps"
+        )
+        """Actions of a chunk that are executed."""
         self._chunk: np.ndarray = np.empty((0, 0))
         self.start("", 0)
 
@@ -51,11 +54,11 @@ class PolicyRunner:
 
     def drop_chunk(self) -> None:
         """Ask for a new chunk at the next step: somebody else moved the robot meanwhile."""
-        self._next = self._execute_steps
+        self._next = self.execute_steps
 
     def act(self, observation: Observation) -> FloatArray:
         """Return the action (A,), within the environment's bounds, for this step."""
-        if self._next >= self._execute_steps:
+        if self._next >= self.execute_steps:
             self._chunk, self._next = self._infer(observation), 0
         self._next += 1
         return executable(self._environment, self._chunk[self._next - 1])

@@ -15,6 +15,12 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.parameters import MAP_HELP
 from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.policy.checkpoints.feature_match import read_map
+from vla_sae_ros.policy.load_options import (
+    DEFAULT_OPTIONS,
+    LoadOptions,
+    add_load_arguments,
+    load_options,
+)
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sim.benchmark import DEFAULT_SUITE, Benchmark, benchmark_named
 from vla_sae_ros.sim.environment import LIBERO, Environment, FloatArray, Layout, Observation
@@ -33,9 +39,9 @@ from vla_sae_ros.study.rollouts.compiling import (
     engine_of,
     refuse_batches,
 )
+from vla_sae_ros.study.rollouts.execute_steps import EXECUTE_STEPS, executed_steps
 from vla_sae_ros.study.rollouts.outcomes import EpisodeOutcome, OutcomeFile, table, to_come
 from vla_sae_ros.study.rollouts.picture_options import add_picture_arguments, told_pictures
-from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS
 from vla_sae_ros.study.rollouts.policy_runner import PolicyRunner
 from vla_sae_ros.study.rollouts.rollout_job import RolloutJob, environment_of
 from vla_sae_ros.study.rollouts.simulated import objects_in_basket
@@ -59,26 +65,35 @@ class Actor:
     begin: Callable[[Trial], Act]
     render_quality: Quality = "full"
     compiled: bool = False
+    unnorm_key: str = ""
     prepare: Callable[[], object] = lambda: None
 
 
 def policy_actor(
     folder: Path,
     environment: Environment,
-    execute_steps: int,
+    execute_steps: int | None,
     render_quality: Quality = "full",
     names: Mapping[str, str] = {},
     compiled: bool = False,
+    options: LoadOptions = DEFAULT_OPTIONS,
 ) -> Actor:
     """Load a policy to drive with; `names` as in `--map`; compile it if that is wanted."""
-    engine = engine_of(load_policy(folder), compiled)
+    engine = engine_of(load_policy(folder, options=options), compiled)
     runner = PolicyRunner(engine, environment, execute_steps, names)
 
     def begin(trial: Trial) -> Act:
         runner.start(instruction_of(environment, trial.task.instruction), trial.seed)
         return runner.act
 
-    actor = Actor(engine.policy_id, execute_steps, begin, render_quality, compiled)
+    actor = Actor(
+        engine.policy_id,
+        runner.execute_steps,
+        begin,
+        render_quality,
+        compiled,
+        engine.loaded.unnorm_key,
+    )
     return replace(actor, prepare=engine.warm_up) if compiled else actor
 
 
@@ -110,8 +125,14 @@ def run_trial(environment: Environment, actor: Actor, trial: Trial) -> EpisodeOu
 
 
 def _planned(actor: Actor, trial: Trial) -> EpisodeOutcome:
-    quality, compiled = actor.render_quality, actor.compiled
-    return to_come(trial, actor.policy_id, actor.execute_steps, quality, compiled=compiled)
+    return to_come(
+        trial,
+        actor.policy_id,
+        actor.execute_steps,
+        actor.render_quality,
+        compiled=actor.compiled,
+        unnorm_key=actor.unnorm_key,
+    )
 
 
 def distinct(trials: Sequence[Trial]) -> list[Trial]:
@@ -222,7 +243,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="ask for each of the scene's other objects in turn; success means that "
         "this object was brought",
     )
-    parser.add_argument("--execute-steps", type=int, default=EXECUTE_STEPS)
+    parser.add_argument(
+        "--execute-steps",
+        type=int,
+        help=f"actions of a chunk that are executed; default {EXECUTE_STEPS}, or the whole chunk "
+        "where it is shorter",
+    )
+    add_load_arguments(parser)
     add_batch_arguments(parser)
     add_compile_argument(parser)
     add_picture_arguments(parser)
@@ -301,6 +328,7 @@ def run(args: argparse.Namespace) -> int:
                 args.render_quality,
                 read_map(args.map),
                 args.compile,
+                load_options(args),
             )
         )
         print(table(evaluate(environment, actor, trials, file)))
@@ -319,13 +347,15 @@ def _run_side_by_side(
     suite = trials[0].task.suite
     contract = benchmark_named(args.env, args.contract or "", args.render_quality).contract(suite)
     names = read_map(args.map, contract.names)
-    spec = PolicySpec(Path(args.policy).absolute(), names=names)
+    spec = PolicySpec(Path(args.policy).absolute(), names=names, options=load_options(args))
     answering = spec.open()
     answering.engine.observe(contract.offered, names)
     batch = said_batch(answering.engine, count)
     engine, quality = answering.engine, args.render_quality
+    steps = executed_steps(engine.loaded.chunk_length, args.execute_steps, "--execute-steps")
+    key = engine.loaded.unnorm_key
     planned = [
-        (trial, to_come(trial, engine.policy_id, args.execute_steps, quality, batch))
+        (trial, to_come(trial, engine.policy_id, steps, quality, batch, unnorm_key=key))
         for trial in trials
     ]
     make = partial(environment_of, args.env, suite, str(args.contract or ""), quality)

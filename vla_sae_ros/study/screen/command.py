@@ -12,6 +12,7 @@ from rich.progress import track
 from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.terminal import plain_console
+from vla_sae_ros.policy.load_options import add_load_arguments, load_options
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sae import SaeBundle
@@ -57,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--top", type=int, default=10, help="number of features to show; default %(default)s"
     )
     parser.add_argument("--policy", type=Path, help="default: the demonstration policy")
+    add_load_arguments(parser)
     parser.add_argument("--device", default="cpu", help="torch device; default %(default)s")
     parser.add_argument(
         "--seed", type=int, default=0, help="seed for the random rows and the check"
@@ -74,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
         _require_norm(bundle)
     dataset = ActivationDataset.open(args.activations)
     looked = stored_observations(dataset, effect, args.observations)
-    loaded = load_policy(args.policy or resource("models/demo/policy"), args.device)
+    folder = args.policy or resource("models/demo/policy")
+    loaded = load_policy(folder, args.device, load_options(args))
     screens = screened(loaded, bundles, looked, args.seed, _tracked("differentiating"))
     some = range(0, len(looked), max(1, len(looked) // CHECKED_OBSERVATIONS))
     some = some[:CHECKED_OBSERVATIONS]

@@ -263,7 +263,17 @@ def test_runs_keep_the_ids_that_they_had_before_later_settings_were_there() -> N
     others.add(replace(rollout, render_quality="quick"))
     others.add(replace(rollout, names=(("agentview", "camera1"),)))
     others.add(replace(rollout, compiled=True))
-    assert len({one.run_id for one in others}) == 6
+    others.add(replace(rollout, unnorm_key="libero_object"))
+    assert len({one.run_id for one in others}) == 7
+
+
+def test_runs_execute_no_more_than_the_policy_s_chunk_and_say_its_data_set() -> None:
+    study = toy_study(protocols=["P1", "P2", "P5"], observations={"count": 4, "every": 5})
+    inputs = replace(toy_inputs(study), chunk_length=1, unnorm_key="libero_object")
+    for run in make_plan(study, inputs).runs:
+        assert (run.settings.execute_steps, run.settings.unnorm_key) == (1, "libero_object")
+    with pytest.raises(ConfigurationError, match=r"`execute_steps`.*got 3.*1 to 1"):
+        make_plan(toy_study(execute_steps=3), inputs)
 
 
 def test_a_batch_and_a_quality_are_part_of_every_run_but_latency_is_measured_alone() -> None:

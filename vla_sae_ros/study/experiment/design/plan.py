@@ -30,6 +30,7 @@ from vla_sae_ros.study.experiment.design.compiled_study import check_compiled, c
 from vla_sae_ros.study.experiment.design.settings import Pair, RunSettings
 from vla_sae_ros.study.experiment.design.study_file import Study
 from vla_sae_ros.study.experiment.design.study_parts import InjectionArms, TaskSet
+from vla_sae_ros.study.rollouts.execute_steps import executed_steps
 from vla_sae_ros.study.rollouts.trials import step_limit
 
 
@@ -46,7 +47,8 @@ class StudyInputs:
     """The inputs of a plan: the policy, its SAEs and the tasks of each task set.
 
     bundles: by site. tasks, init_states: one entry per place of the study. mean_differences: site
-    -> content id of its direction. render_quality, policy_batch, names, compiled: see RunSettings.
+    -> content id of its direction. render_quality, policy_batch, names, compiled, unnorm_key: see
+    RunSettings. chunk_length: actions of the policy's chunk; None: not known.
     readings: kinds that conditions may use, see `core.steering.condition`. donors: task and initial
     state of those of each entry of the study's `injection`.
     """
@@ -63,6 +65,8 @@ class StudyInputs:
     readings: frozenset[str] = frozenset(READINGS)
     donors: Sequence[Sequence[tuple[NamedTask, int]]] = ()
     compiled: bool = False
+    unnorm_key: str = ""
+    chunk_length: int | None = None
 
 
 @dataclass(frozen=True)
@@ -122,13 +126,16 @@ class _Start:
 class _Planner:
     def __init__(self, study: Study, inputs: StudyInputs) -> None:
         self._study, self._inputs = study, inputs
+        self._execute_steps = executed_steps(
+            inputs.chunk_length, study.execute_steps, "`execute_steps`"
+        )
         self._taps = {site: (site, bundle.bundle_id) for site, bundle in inputs.bundles.items()}
         self._traced = self._studied_features()
         self._starts = sorted(self._all_starts(), key=lambda start: start.round)
         donating = list(self._donating())
         self._donor_pairs = [[start.pair for start in starts] for starts in donating]
         self._donors = {
-            start.pair: self._observed(start, study.execute_steps)
+            start.pair: self._observed(start, self._execute_steps)
             for starts in donating
             for start in starts
         }
@@ -175,12 +182,13 @@ class _Planner:
             arm.instruction or start.instruction,
             (start.pair.seed + arm.noise,),
             self._limit(start),
-            study.execute_steps,
+            self._execute_steps,
             study.cap,
             render_quality=self._inputs.render_quality,
             policy_batch=self._inputs.policy_batch if arm.injection is None else 1,
             names=self._inputs.names,
             compiled=self._inputs.compiled,
+            unnorm_key=self._inputs.unnorm_key,
             injection=arm.injection,
             sources=() if arm.injection is None else (self._donors[arm.injection.donor].run_id,),
             **self._hooks(arm),
@@ -216,13 +224,14 @@ class _Planner:
             start.instruction,
             (start.pair.seed,),
             self._limit(start),
-            self._study.execute_steps,
+            self._execute_steps,
             self._study.cap,
             every=every,
             render_quality=self._inputs.render_quality,
             policy_batch=self._inputs.policy_batch,
             names=self._inputs.names,
             compiled=self._inputs.compiled,
+            unnorm_key=self._inputs.unnorm_key,
         )
         return PlannedRun(settings.run_id, settings, start.task, ())
 
@@ -242,13 +251,14 @@ class _Planner:
                 arm.instruction,
                 seeds,
                 steps,
-                study.execute_steps,
+                self._execute_steps,
                 study.cap,
                 sources=sources,
                 render_quality=self._inputs.render_quality,
                 policy_batch=self._inputs.policy_batch if kind == "open_loop" else 1,
                 names=self._inputs.names,
                 compiled=self._inputs.compiled,
+                unnorm_key=self._inputs.unnorm_key,
                 **self._hooks(arm),
             )
             yield PlannedRun(settings.run_id, settings, None, (arm,))

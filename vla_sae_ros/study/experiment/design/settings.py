@@ -18,6 +18,7 @@ _LATER = {
     "names": (),
     "injection": None,
     "compiled": False,
+    "unnorm_key": "",
 }
 """What runs were before these were settings: left out, so that ids stay what they were."""
 
@@ -92,7 +93,7 @@ class RunSettings:
     render_quality: of the pictures. policy_batch: of how many simulations the policy infers for at
     once at most; a batch rounds otherwise than an inference alone. names: pairs of `--map`.
     injection: of a rollout. compiled: torch.compile made the policy's graph, which rounds
-    otherwise.
+    otherwise. unnorm_key: data set whose statistics turn OpenVLA's tokens into actions.
     """
 
     kind: str
@@ -114,6 +115,7 @@ class RunSettings:
     names: tuple[tuple[str, str], ...] = ()
     injection: InjectedStream | None = None
     compiled: bool = False
+    unnorm_key: str = ""
 
     @property
     def needs_own_policy(self) -> bool:

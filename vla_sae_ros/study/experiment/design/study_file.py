@@ -46,7 +46,8 @@ class Study:
     policy: a folder; None: the demonstration's. bundles: SAE folders; empty: every bundle beside
     the policy, in sae/. arms: of CHOSEN_ARMS, for P1 and P2; "none" is always run. prompt: the
     instruction of the arm "prompt". cap: largest ||dx|| / ||x|| per token. latency: inferences per
-    arm in P5. execute_steps: actions executed per chunk. max_steps: None: the suite's limit.
+    arm in P5. execute_steps: actions executed per chunk; None: EXECUTE_STEPS, or the whole chunk
+    where it is shorter. max_steps: None: the suite's limit.
     """
 
     name: str
@@ -78,7 +79,7 @@ class Study:
     latency: int = 200
     cap: float = 1.5
     keep: Keep = field(default_factory=Keep)
-    execute_steps: int = 5
+    execute_steps: int | None = None
     max_steps: int | None = None
 
     def __post_init__(self) -> None:
@@ -91,7 +92,8 @@ class Study:
         for name in ("protocols", "places", "windows", "arms"):
             at_least(f"{name}, how many", len(getattr(self, name)), 1)
         at_least("latency", self.latency, 10)
-        at_least("execute_steps", self.execute_steps, 1)
+        if self.execute_steps is not None:
+            at_least("execute_steps", self.execute_steps, 1)
         if self.max_steps is not None:
             at_least("max_steps", self.max_steps, 1)
         if not self.cap > 0 or math.isnan(self.cap):

@@ -15,6 +15,7 @@ from vla_sae_ros.activations.format import EpisodeRecord
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
 from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.policy.checkpoints.feature_match import over
+from vla_sae_ros.policy.load_options import DEFAULT_OPTIONS, LoadOptions
 from vla_sae_ros.policy.taps.directions import Vector
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sim.benchmark import Benchmark, benchmark_named
@@ -32,6 +33,7 @@ def inputs_of(
     render_quality: Quality = "full",
     names: Mapping[str, str] = {},
     compiled: bool = False,
+    options: LoadOptions = DEFAULT_OPTIONS,
 ) -> tuple[StudyInputs, SimulatedSetupSpec]:
     """Load the policy and its SAEs once, and look up the tasks; `names` as in `--map`.
 
@@ -54,6 +56,7 @@ def inputs_of(
         suite=suite,
         contract=str(study.contract or ""),
         names=tuple(over(names, contract.names).items()),
+        options=options,
     )
     setup = first.open()
     setup.check(contract, compiled)
@@ -76,6 +79,8 @@ def inputs_of(
         names=tuple(sorted(names.items())),
         readings=known_readings(contract),
         compiled=compiled,
+        unnorm_key=setup.unnorm_key,
+        chunk_length=setup.chunk_length,
         donors=[
             [_donor(one, suite, benchmark) for one in injection.donors]
             for injection in study.injection

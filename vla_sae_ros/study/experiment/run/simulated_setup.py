@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,15 +14,18 @@ from vla_sae_ros.core.contract import Contract
 from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.policy.batch_engine import BatchEngine
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
-from vla_sae_ros.policy.compiled.engine import CompiledEngine, require_compilable
+from vla_sae_ros.policy.compiled.compilable import require_compilable
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.families.site import Site
+from vla_sae_ros.policy.load_options import DEFAULT_OPTIONS, LoadOptions
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim.benchmark import benchmark_named
 from vla_sae_ros.sim.environment import LIBERO
-from vla_sae_ros.study.experiment.run.compiled_run import CompiledRun
 from vla_sae_ros.study.experiment.run.setup import HookedPolicy, Scene
+
+if TYPE_CHECKING:
+    from vla_sae_ros.policy.compiled.engine import CompiledEngine
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class SimulatedSetupSpec:
     """What the policy calls an observation, as in `--map`."""
     compiled: bool = False
     """The policy is compiled, with a tap for every SAE, when the setup is opened."""
+    options: LoadOptions = DEFAULT_OPTIONS
 
     def open(self, tell: Callable[[str], None] = lambda _text: None) -> SimulatedSetup:
         """Load the policy, on one thread: there is a process per core.
@@ -57,7 +62,7 @@ class SimulatedSetup:
     def __init__(
         self, spec: SimulatedSetupSpec, tell: Callable[[str], None] = lambda _text: None
     ) -> None:
-        self._loaded: LoadedPolicy = load_policy(spec.policy, spec.device)
+        self._loaded: LoadedPolicy = load_policy(spec.policy, spec.device, spec.options)
         bundles = [SaeBundle.load(folder, spec.device) for folder in spec.bundles]
         self._names = dict(spec.names)
         engine = PolicyEngine(self._loaded, bundles, self._names)  # refuses what does not fit
@@ -65,6 +70,7 @@ class SimulatedSetup:
         engine.close()
         self.bundles: Mapping[str, SaeBundle] = {one.card.site: one for one in bundles}
         self.policy = (self._loaded.policy_id, self._loaded.name)
+        self.unnorm_key, self.chunk_length = self._loaded.unnorm_key, self._loaded.chunk_length
         self.vectors = {name: np.array(vector) for name, vector in spec.vectors.items()}
         self._spec = spec
         self._scene: Scene | None = None
@@ -81,6 +87,8 @@ class SimulatedSetup:
 
     def hook(self, bundles: Sequence[SaeBundle]) -> HookedPolicy:
         if self._compiled is not None:
+            from vla_sae_ros.study.experiment.run.compiled_run import CompiledRun
+
             return CompiledRun(self._compiled, bundles)
         return PolicyEngine(self._loaded, bundles, self._names)
 
@@ -96,6 +104,9 @@ class SimulatedSetup:
         engine.close()
 
     def _compile(self, bundles: Sequence[SaeBundle], tell: Callable[[str], None]) -> CompiledEngine:
+        require_compilable(self._loaded)
+        from vla_sae_ros.policy.compiled.engine import CompiledEngine  # it imports lerobot
+
         spec = self._spec
         engine = CompiledEngine(self._loaded, bundles, self._names, tell)
         contract = benchmark_named(spec.env, spec.contract, spec.render_quality).contract(
