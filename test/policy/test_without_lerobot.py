@@ -14,7 +14,7 @@ import sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in {"lerobot", "transformers"}:
-            raise ImportError(f"{name} is not installed in this environment")
+            raise ModuleNotFoundError(f"No module named {name}", name=name)
 
 sys.meta_path.insert(0, Blocker())
 for module in sys.argv[1:]:

@@ -47,7 +47,8 @@ def there(*words: object) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     return subprocess.run(
         [PYTHON, *map(str, words)],
-        env=kept | {"PYTHONPATH": str(REPOSITORY)},
+        env=kept
+        | {"AMENT_PREFIX_PATH": str(Path(PYTHON).parents[1]), "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
         timeout=WORK,
@@ -79,7 +80,7 @@ def work(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     policy = ("--policy", folder, "--trust-remote-code", "--max-steps", STEPS)
     tasks = ("--tasks", "0,1", "--episodes", 2, "--keep-observations")
     command("collect", activations, *policy, *tasks, "--sites", SITE)
-    command("train-sae", activations, "--out", bundle, "--steps", 50, "--expansion", 2)
+    command("train-sae", activations, "--out", bundle, "--dictionary-size", 64, "--epochs", 2)
     command("classify", bundle, activations)
     command("label", bundle, activations)
     return work

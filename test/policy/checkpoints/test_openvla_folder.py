@@ -136,7 +136,7 @@ def test_statistics_that_it_cannot_scale_by_are_refused(folder: Path, text: str,
 
 
 def test_commands_load_what_the_node_loads(folder: Path) -> None:
-    with pytest.raises(ConfigurationError, match="own code.*--trust-remote-code"):
+    with pytest.raises(ConfigurationError, match=r"own code.*--trust-remote-code"):
         load_policy(folder)
     loaded = load_policy(folder, options=LoadOptions(trust_remote_code=True))
     node = make_torch_engine(PolicyParameters(policy=str(folder), trust_remote_code=True), print)

@@ -54,7 +54,7 @@ def test_openvla_is_asked_at_every_step_and_its_data_set_is_part_of_an_outcome(
     folder: Path,
 ) -> None:
     environment, task = PicturedScene(), find_task("libero_object", 0)
-    with pytest.raises(ConfigurationError, match="--execute-steps.*1 to 1, the policy's chunk"):
+    with pytest.raises(ConfigurationError, match=r"--execute-steps.*1 to 1, the policy's chunk"):
         policy_actor(folder, environment, 5, options=LoadOptions(True, "bridge"))
     file, trial = OutcomeFile(folder / "outcomes.jsonl"), Trial(task, 40, 7, max_steps=3)
     for key in ("libero_object", "bridge"):
