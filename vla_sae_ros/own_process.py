@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-LIMIT = 3.0
-"""[s] after which `limited_end` ends the process: a supervisor waits longer before it kills."""
+LIMIT = 10.0
+"""[s] after which `limited_end` ends the process: a busy machine's ordinary end takes less. What a
+supervisor runs is killed by it earlier."""
 _TELL = 0.5  # [s] before, for the stacks
 _STDERR = 2
 _is_own = False

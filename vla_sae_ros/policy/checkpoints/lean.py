@@ -6,7 +6,6 @@ import ctypes
 import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +66,8 @@ def mapped_weights_let_go() -> Iterator[None]:
             if isinstance(value, Tensor):
                 let_go(value)
 
-    try:
-        with replaced(nn.Module, {"_load_from_state_dict": load_and_let_go}):
-            yield
-    finally:
-        _is_of_a_file.cache_clear()
+    with replaced(nn.Module, {"_load_from_state_dict": load_and_let_go}):
+        yield
 
 
 def let_go(tensor: Tensor) -> None:
@@ -94,7 +90,6 @@ def let_go(tensor: Tensor) -> None:
         )
 
 
-@lru_cache(maxsize=64)
 def _is_of_a_file(address: int) -> bool:
     """Return whether an address lies in a file that this process has mapped; Linux tells."""
     if not MAPS.exists():
