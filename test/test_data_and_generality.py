@@ -132,7 +132,36 @@ def test_the_table_counts_what_is_there(tool, tmp_path, capsys):
             result = {"arm": str(arm), "seed": seed, "seen": [10, 12], "unseen": [6, 12]}
             result |= {**vars(replace(arm)), **sites}
             (folder / "result.json").write_text(json.dumps(result))
-    tool.print_table(tmp_path)
+    tool.print_table(tmp_path, tool.results_in(tmp_path, None))
     said = capsys.readouterr().out
     assert "3x5, 2 seeds" in said and "seen layouts: 20 / 24" in said
     assert "unseen layouts: 12 / 24" in said and "backbone.1 general: 10.0%" in said
+
+
+def test_known_results_count_and_are_not_made_again(tool, tmp_path, monkeypatch):
+    known = tmp_path / "known.jsonl"
+    lines = [{"arm": arm, "seed": 0} for arm in ("start", "3x5", "3x80")]
+    known.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    own = tmp_path / "3x5-0" / "result.json"
+    own.parent.mkdir()
+    own.write_text(json.dumps({"arm": "3x5", "seed": 0, "mine": True}))
+    found = tool.results_in(tmp_path, known)
+    assert [one["arm"] for one in found] == ["3x5", "start", "3x80"] and found[0]["mine"]
+    arms = [arm for arm in tool.ARMS if str(arm) in ("3x5", "3x80")]
+    submitted = []
+
+    class NoPool:
+        """In place of the processes: notes what they would do."""
+
+        def __init__(self, *_arguments):
+            pass
+
+        __enter__ = __exit__ = lambda self, *_: self
+
+        def submit(self, *job):
+            submitted.append(job)
+
+    monkeypatch.setattr(tool, "ProcessPoolExecutor", NoPool)
+    monkeypatch.setattr(tool, "as_completed", lambda jobs: ())
+    tool.run_all(tmp_path, 1, 1, tool.Options(), arms, known)
+    assert not submitted

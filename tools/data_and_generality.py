@@ -8,8 +8,9 @@ many layouts of each, with and without the action loss's gradient in the backbon
 placebo, on demonstrations whose pictures were taken from another layout. Every fine-tune has the
 same number of steps. It then measures success in layouts of its training and in held-out ones,
 collects activations in the same held-out layouts of three tasks, trains the same SAEs, and measures
-the share of general features. It may be interrupted: the same command goes on. `table` prints what
-is there.
+the share of general features. It may be interrupted: the same command goes on. With --known FILE it
+takes results of earlier runs, one per line, for its own: docs/data_and_generality.jsonl has those
+that docs/findings.md shows. `table` prints what is there.
 """
 
 from __future__ import annotations
@@ -187,10 +188,6 @@ class Options:
 def run_one(root: Path, arm: Arm | None, seed: int, options: Options) -> dict[str, object]:
     """Fine-tune (None: not at all), measure, and return the result; what is there is kept."""
     out = root / (f"{arm}-{seed}" if arm else f"start-{seed}")
-    result = out / "result.json"
-    if result.is_file():
-        read: dict[str, object] = json.loads(result.read_text(encoding="utf-8"))
-        return read
     policy = START
     tasks = arm.task_numbers(seed) if arm else COMMON_TASKS
     if arm:
@@ -226,7 +223,7 @@ def run_one(root: Path, arm: Arm | None, seed: int, options: Options) -> dict[st
             vla_sae("classify", bundle, out / "activations", "--draws", options.draws)
         found[site] = generality_of(bundle)
     shutil.rmtree(out / "demos", ignore_errors=True)
-    write_whole(result, (json.dumps(found, indent=1) + "\n").encode())
+    write_whole(out / "result.json", (json.dumps(found, indent=1) + "\n").encode())
     return found
 
 
@@ -287,9 +284,16 @@ def slopes(layouts: Sequence[int], tasks: Sequence[int], outcome: Sequence[float
     ]
 
 
-def print_table(root: Path) -> None:
+def results_in(root: Path, known: Path | None) -> list[dict]:
+    """Return the results of a folder's runs, and those of the file that it has none of."""
+    own = [json.loads(path.read_text()) for path in sorted(root.glob("*/result.json"))]
+    there = {(one["arm"], one["seed"]) for one in own}
+    told = map(json.loads, known.read_text().splitlines()) if known else ()
+    return own + [one for one in told if (one["arm"], one["seed"]) not in there]
+
+
+def print_table(root: Path, results: Sequence[dict]) -> None:
     """Print every arm with its intervals, the regression, and the two paired comparisons."""
-    results = [json.loads(path.read_text()) for path in sorted(root.glob("*/result.json"))]
     if not results:
         raise VlaSaeError(f"No results in {root}. Make some with: {sys.argv[0]} run {root}")
     for name in ("start", *map(str, ARMS)):
@@ -356,14 +360,19 @@ def demonstrate(root: Path, task: int) -> None:
 
 
 def run_all(
-    root: Path, seeds: int, workers: int, options: Options, arms: Sequence[Arm] = ARMS
+    root: Path,
+    seeds: int,
+    workers: int,
+    options: Options,
+    arms: Sequence[Arm] = ARMS,
+    known: Path | None = None,
 ) -> None:
     """Make the demonstrations, then every run; every arm once before any a second time."""
-    tasks = sorted(
-        {task for arm in arms for seed in range(seeds) for task in arm.task_numbers(seed)}
-    )
-    os.environ["OMP_NUM_THREADS"] = "1"
+    there = {(one["arm"], one["seed"]) for one in results_in(root, known)}
     runs = [(arm, seed) for seed in range(seeds) for arm in (None, *arms)]
+    runs = [run for run in runs if (str(run[0] or "start"), run[1]) not in there]
+    tasks = sorted({task for arm, seed in runs if arm for task in arm.task_numbers(seed)})
+    os.environ["OMP_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         for made in [pool.submit(demonstrate, root, task) for task in tasks]:
             made.result()
@@ -383,12 +392,13 @@ def main() -> int:
     parser.add_argument(
         "--arms", nargs="+", choices=tuple(map(str, ARMS)), help="only these; default: all"
     )
+    parser.add_argument("--known", type=Path, help="file of results that are not made again")
     args = parser.parse_args()
     try:
         if args.verb == "run":
             wanted = [arm for arm in ARMS if args.arms is None or str(arm) in args.arms]
-            run_all(args.folder, args.seeds, args.workers, Options(), wanted)
-        print_table(args.folder)
+            run_all(args.folder, args.seeds, args.workers, Options(), wanted, args.known)
+        print_table(args.folder, results_in(args.folder, args.known))
     except VlaSaeError as error:
         print(error, file=sys.stderr)
         return 1
