@@ -340,10 +340,11 @@ def load_once(
     monkeypatch: pytest.MonkeyPatch, untouched: LoadedPolicy, tiny_policy_folder: Path
 ) -> None:
     """Give the tiny policy to every command that replays, without reading its files again."""
+    from vla_sae_ros.policy.load_options import DEFAULT_OPTIONS, LoadOptions
     from vla_sae_ros.study.replay import replay_engine
 
-    def copied(folder: Path, device: str) -> LoadedPolicy:
-        assert (folder, device) == (tiny_policy_folder, "cpu")
+    def copied(folder: Path, device: str, options: LoadOptions) -> LoadedPolicy:
+        assert (folder, device, options) == (tiny_policy_folder, "cpu", DEFAULT_OPTIONS)
         return copy.deepcopy(untouched)
 
     monkeypatch.setattr(replay_engine, "load_policy", copied)
