@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from vla_sae_ros.bags.episode_trace import EpisodeTrace, FeatureStream, SteeringNote
+from vla_sae_ros.core.one_line import one_line
 
 _LONGEST = 36
 _ENDS_AN_EDIT = {"RELEASED", "LEASE_EXPIRED", "REMOVED"}
@@ -123,5 +124,5 @@ def _listed(about: list[str]) -> str:
 
 
 def _cut(text: str) -> str:
-    text = text.strip()
+    text = one_line(text)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
