@@ -16,6 +16,7 @@ from statistics import mean, median
 
 import numpy as np
 import torch
+from rtc_delay import LIMITS, boundary_step
 
 from vla_sae_ros.activations.source import PolicyQuery
 from vla_sae_ros.policy.engine import PolicyEngine
@@ -25,12 +26,11 @@ from vla_sae_ros.resources import resource
 from vla_sae_ros.sim.benchmark import benchmark_named
 from vla_sae_ros.sim.environment import Layout
 from vla_sae_ros.sim.libero import LiberoEnvironment
-from vla_sae_ros.study.rollouts.playing import EXECUTE_STEPS, play_trial
+from vla_sae_ros.study.rollouts.execute_steps import EXECUTE_STEPS
+from vla_sae_ros.study.rollouts.playing import play_trial
 from vla_sae_ros.study.rollouts.trials import Trial, parse_suites, plan_trials
 
 MAX_STEPS = 200
-LIMITS = 1200.0, 120.0
-"""[s] for a reset and a step: other jobs may use the machine."""
 
 
 @dataclass
@@ -55,11 +55,6 @@ class Player:
         self.chunks.append(inference.normalised)
         return inference.actions
 
-    def boundary_step(self) -> float:
-        """Return the mean length of the steps between chunks."""
-        ends, starts = np.stack(self.chunks)[:-1, EXECUTE_STEPS - 1], np.stack(self.chunks)[1:, 0]
-        return float(np.linalg.norm(starts - ends, axis=1).mean())
-
 
 def report(
     name: str, trials: Sequence[Trial], engine: PolicyEngine, weight: float | None
@@ -73,7 +68,7 @@ def report(
             inferences.append(len(player.chunks))
         else:
             failed.append(f"{trial.task.instruction}, init state {trial.init_state}")
-        steps.append(player.boundary_step())
+        steps.append(boundary_step(player.chunks, 0))
     environment.close()
     solved = f"{len(trials) - len(failed)} of {len(trials)}"
     took = f"{median(inferences):.0f}" if inferences else "-"
