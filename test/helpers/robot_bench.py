@@ -34,7 +34,6 @@ from vla_sae_ros.msg import (
 from vla_sae_ros.nodes.robot import bridge
 from vla_sae_ros.nodes.robot.bridge import RobotBridge
 from vla_sae_ros.nodes.robot.robot_bridge_node import make_driver
-from vla_sae_ros.robot.envelope import measured_guard
 from vla_sae_ros.robot.settings import RobotSettings
 from vla_sae_ros.robot.settings_file import load_robot
 from vla_sae_ros.wire import qos
@@ -74,9 +73,6 @@ class RobotBench:
             rclpy.init(context=context, domain_id=domain)
         given = {"audit_folder": "", "policy_timeout": POLICY_TIMEOUT} | parameters
         overrides = [Parameter(name, value=value) for name, value in given.items()]
-        # Where commands reach the arm over topics, a busy machine lets it stand still meanwhile.
-        self._patience = mock.patch.multiple(measured_guard, FROZEN=PATIENCE, STUCK=PATIENCE)
-        self._patience.start()
         with mock.patch.object(bridge, "load_robot", partial(patient, watchdog, lease)):
             self.bridge = RobotBridge(make, context=self.contexts[0], parameter_overrides=overrides)
         self.node = Node("observer", context=self.contexts[1])
@@ -154,7 +150,6 @@ class RobotBench:
         self._chunks.publish(chunk)
 
     def close(self) -> None:
-        self._patience.stop()
         self._spinning.close()
         self.client.destroy()
         self.node.destroy_node()
@@ -190,7 +185,15 @@ def patient(watchdog: float, lease: float, robot: str) -> RobotSettings:
 
     No settings file may give such limits: on a real arm they are what stops it.
     """
-    return replace(load_robot(robot), watchdog=watchdog, max_reading_age=PATIENCE, lease=lease)
+    return replace(
+        load_robot(robot),
+        watchdog=watchdog,
+        max_reading_age=PATIENCE,
+        lease=lease,
+        # Where commands reach the arm over topics, a busy machine lets it stand still meanwhile.
+        max_frozen=PATIENCE,
+        max_stuck=PATIENCE,
+    )
 
 
 def chunk_for(request: ChunkRequest, actions: np.ndarray, **changes: Any) -> ActionChunk:

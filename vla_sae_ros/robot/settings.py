@@ -69,6 +69,10 @@ class RobotSettings:
     """[s] by which the arm brakes later than it is told, in any mode; kept free at edges."""
     payload: Payload | None = None
     """What hangs on the flange and the robot does not know of; None: nothing is said to it."""
+    max_frozen: float = 0.14
+    """[s] for which a commanded arm's states may repeat the same values to the last bit."""
+    max_stuck: float = 1.0
+    """[s] for which an arm that is far behind its target may get no nearer to it."""
 
     @property
     def joints(self) -> int:

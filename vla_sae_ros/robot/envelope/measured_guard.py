@@ -12,14 +12,10 @@ from vla_sae_ros.robot.settings import RobotSettings
 
 BREACH = 1.5e-3
 """[m] by which the measured arm may be further out than what is commanded ever is."""
-FROZEN = 0.14
-"""[s] for which a commanded arm's states may repeat the same values to the last bit."""
 LEADING = 0.01
 """[rad] by which a target has to lead before an arm is expected to move."""
-STUCK = 1.0
-"""[s] in which an arm has to get on towards a target that leads it by STUCK_SHARE of the longest
-lead there is."""
 STUCK_SHARE = 0.75
+"""of the longest lead there is; an arm that a target leads by as much has to get on towards it."""
 _PROGRESS = 0.01
 """[rad]"""
 SAG = 0.03
@@ -112,11 +108,11 @@ class MeasuredGuard:
             self._same_since = reading
             return None
         frozen = reading.stamp - first.stamp
-        if frozen <= FROZEN:
+        if frozen <= self._settings.max_frozen:
             return None
         return Stop.STALE_READING, (
             f"the joint states repeat the same values for {frozen:.3f} s while the arm is "
-            f"commanded to move; allowed: {FROZEN:g} s"
+            f"commanded to move; allowed: {self._settings.max_frozen:g} s"
         )
 
     def _led(self, lead: Joints) -> bool:
@@ -144,7 +140,7 @@ class MeasuredGuard:
         if sign * (q - where) > _PROGRESS:
             self._stuck = (reading.stamp, joint, q)
             return None
-        if reading.stamp - since <= STUCK:
+        if reading.stamp - since <= self._settings.max_stuck:
             return None
         return Stop.TRACKING_ERROR, (
             f"joint {joint + 1} makes no progress: it has been {abs(lead[joint]):.3f} rad away "
