@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from lerobot.utils.import_utils import register_third_party_plugins
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.json_document import parse_json
+from vla_sae_ros.core.log_filter import without_records
 from vla_sae_ros.policy.checkpoints.checkpoint_files import (
     ACTION_TOKENIZER_STEP,
     CONFIG,
@@ -142,7 +142,7 @@ def _load_weights(policy_type: str, folder: Path, config: PreTrainedConfig) -> P
         redirect_stdout(said),
         drawn_for_nothing,
         mapped_weights_let_go(),
-        _without_the_usual(),
+        without_records(None, USUAL),  # lerobot logs it with the root logger
     ):
         policy: PreTrainedPolicy = get_policy_class(policy_type).from_pretrained(
             folder, config=config, strict=True
@@ -150,21 +150,6 @@ def _load_weights(policy_type: str, folder: Path, config: PreTrainedConfig) -> P
     if NOT_LOADED in said.getvalue():
         raise RuntimeError(said.getvalue().partition(NOT_LOADED)[2].lstrip(": ").strip())
     return policy
-
-
-@contextmanager
-def _without_the_usual() -> Iterator[None]:
-    """Leave out the warnings of every load; lerobot logs them with the root logger."""
-
-    def is_news(record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith(USUAL)
-
-    root = logging.getLogger()
-    root.addFilter(is_news)
-    try:
-        yield
-    finally:
-        root.removeFilter(is_news)
 
 
 def _not_loaded(policy_type: str, name: str, error: Exception) -> ConfigurationError:

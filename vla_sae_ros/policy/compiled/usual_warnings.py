@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from vla_sae_ros.core.log_filter import without_records
 
 LOGGER = "torch.utils.cpp_extension"
 NO_CUDA = "No CUDA runtime is found"
@@ -18,14 +19,6 @@ DEPRECATED = r"`torch\.jit\.script_method` is deprecated"
 def without_usual_warnings() -> Iterator[None]:
     """Leave out these two; every other warning is shown."""
 
-    def is_news(record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith(NO_CUDA)
-
-    logger = logging.getLogger(LOGGER)
-    logger.addFilter(is_news)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", DEPRECATED, DeprecationWarning)
-            yield
-    finally:
-        logger.removeFilter(is_news)
+    with without_records(LOGGER, NO_CUDA), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", DEPRECATED, DeprecationWarning)
+        yield
