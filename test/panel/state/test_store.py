@@ -67,14 +67,29 @@ def test_both_sites_of_one_inference_are_one_frame_of_history(
     assert store.history.applied(rows).tolist() == [[1.0, 1.5]] * 2
 
 
+def test_a_site_that_was_not_heard_of_yet_has_no_value_and_not_zero(
+    store, incoming, make_activations
+) -> None:
+    incoming.activations.put(make_activations("backbone.1", {0: (2.0, 2.0)}, 1, 10.0))
+    store.take(incoming)
+    rows = store.rows([("backbone.1", 0), ("backbone.1", 1), ("expert.0", 1)])
+    for values in (store.history.natural(rows), store.history.applied(rows)):
+        assert values[0, :2].tolist() == [1.0, 0.0] and np.isnan(values[0, 2])
+    taken = store.history.taken
+    incoming.activations.put(make_activations("expert.0", {}, 1, 10.0))
+    store.take(incoming)
+    assert store.history.natural(rows).tolist() == [[1.0, 0.0, 0.0]]
+    assert store.history.taken == taken + 1, "the traces are drawn again"
+
+
 def test_history_is_the_last_frames_of_a_naive_list(make_activations) -> None:
     rng = np.random.default_rng(3)
-    history, naive = History(np.full(5, 2.0)), []
+    history, naive = History(np.full(5, 2.0), np.zeros(5, int)), []
     for inference in range(1, FRAMES + 50):
         rows = np.sort(rng.choice(5, 2, replace=False))
         values = rng.integers(0, 8, 2).astype(float)
         message = make_activations("s", {}, inference, time=float(inference))
-        history.add(message, rows, values, 2 * values)
+        history.add(message, 0, rows, values, 2 * values)
         dense = np.zeros(5)
         dense[rows] = values / 2
         naive.append(dense)
@@ -85,16 +100,16 @@ def test_history_is_the_last_frames_of_a_naive_list(make_activations) -> None:
 
 
 def test_history_of_a_large_dictionary_stays_within_its_memory() -> None:
-    history = History(np.ones(65_536))
+    history = History(np.ones(65_536), np.zeros(65_536, int))
     assert 2 < history.capacity < FRAMES
     assert history._natural.nbytes + history._applied.nbytes <= LARGEST
 
 
 def test_a_clock_that_begins_anew_begins_a_new_history(make_activations) -> None:
-    history = History(np.ones(2))
+    history = History(np.ones(2), np.zeros(2, int))
     for inference, time in ((1, 100.0), (2, 101.0), (3, 5.0)):
         history.add(
-            make_activations("s", {}, inference, time), np.array([0]), np.ones(1), np.ones(1)
+            make_activations("s", {}, inference, time), 0, np.array([0]), np.ones(1), np.ones(1)
         )
     assert history.times().tolist() == [5.0]
 

@@ -127,6 +127,10 @@ class FeatureColumns:
             return None
         return int(self._first[name[0]] + name[1])
 
+    def site_number(self, name: str) -> int | None:
+        """Return the place of a site in `site_index`, None when no dictionary is there."""
+        return list(self._first).index(name) if name in self._first else None
+
     def site(self, row: int) -> Site:
         """Return the site of a row."""
         return self.catalogue.sites[self.site_index[row]]

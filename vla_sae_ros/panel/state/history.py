@@ -22,18 +22,21 @@ class History:
 
     Args:
         unit: (R,) what an activation is divided by, its observed maximum, so that float16 will do.
+        site: (R,) number of each row's site, from 0.
     """
 
-    def __init__(self, unit: npt.NDArray[np.float64]) -> None:
+    def __init__(self, unit: npt.NDArray[np.float64], site: npt.NDArray[np.integer]) -> None:
         """Start empty."""
         rows = len(unit)
+        self._site = site
         self.capacity = max(2, min(FRAMES, LARGEST // max(4 * rows, 1)))
         self._unit = unit
         self._natural = np.zeros((self.capacity, rows), np.float16)
         self._applied = np.zeros((self.capacity, rows), np.float16)
         self._time = np.zeros(self.capacity)
         self._revision: npt.NDArray[np.int64] = np.zeros(self.capacity, np.int64)
-        self._written = 0
+        self._heard = np.zeros((self.capacity, int(site.max(initial=-1)) + 1), np.bool_)
+        self._written = self._taken = 0
         self._inference = -1
         self._rows: list[list[npt.NDArray[np.int64]]] = [[] for _ in range(self.capacity)]
 
@@ -45,6 +48,11 @@ class History:
     def written(self) -> int:
         """Number of frames begun since the start or `clear`."""
         return self._written
+
+    @property
+    def taken(self) -> int:
+        """Number of messages taken since the start."""
+        return self._taken
 
     def recent(self, count: int) -> Matrix:
         """Return (count, R) values after the edits of the newest frames, in observed maxima,
@@ -60,11 +68,13 @@ class History:
     def add(
         self,
         message: Activations,
+        site: int,
         rows: npt.NDArray[np.int64],
         natural: npt.NDArray[np.float64],
         applied: npt.NDArray[np.float64],
     ) -> None:
-        """Write the values (n,), in the SAE's units, of these rows into the inference's frame.
+        """Write the values (n,), in the SAE's units, of these rows into the inference's frame; the
+        site's other rows are zero in it.
 
         A stamp earlier than the newest frame's begins anew: another clock's history is over.
         """
@@ -73,6 +83,8 @@ class History:
         if message.inference != self._inference or not self._written:
             self._begin(message)
         here = (self._written - 1) % self.capacity
+        self._taken += 1
+        self._heard[here, site] = True
         self._rows[here].append(rows)
         self._natural[here, rows] = np.clip(natural / self._unit[rows], -6e4, 6e4)
         self._applied[here, rows] = np.clip(applied / self._unit[rows], -6e4, 6e4)
@@ -92,13 +104,15 @@ class History:
     def natural(
         self, rows: npt.NDArray[np.int64] | slice = slice(None), last: float = np.inf
     ) -> Matrix:
-        """Return (n, len(rows)) values before the edits, in observed maxima, oldest first."""
+        """Return (n, len(rows)) values before the edits, in observed maxima, oldest first; NaN
+        where nothing came from the row's site."""
         return self._read(self._natural, rows, last)
 
     def applied(
         self, rows: npt.NDArray[np.int64] | slice = slice(None), last: float = np.inf
     ) -> Matrix:
-        """Return (n, len(rows)) values after the edits, in observed maxima, oldest first."""
+        """Return (n, len(rows)) values after the edits, in observed maxima, oldest first; NaN
+        where nothing came from the row's site."""
         return self._read(self._applied, rows, last)
 
     def change(self, last: float) -> npt.NDArray[np.float32]:
@@ -114,6 +128,7 @@ class History:
     def _begin(self, message: Activations) -> None:
         here = self._written % self.capacity
         self._rows[here] = []
+        self._heard[here] = False
         self._natural[here] = 0
         self._applied[here] = 0
         self._time[here], self._revision[here] = message.time, message.revision
@@ -129,4 +144,7 @@ class History:
 
     def _read(self, matrix: Matrix, rows: npt.NDArray[np.int64] | slice, last: float) -> Matrix:
         frames = self._frames(last)
-        return matrix[frames, rows] if isinstance(rows, slice) else matrix[np.ix_(frames, rows)]
+        chosen = np.arange(matrix.shape[1])[rows]
+        values = matrix[np.ix_(frames, chosen)]
+        values[~self._heard[np.ix_(frames, self._site[chosen])]] = np.nan
+        return values

@@ -81,7 +81,7 @@ class Store:
     """The newest of everything, the last seconds of the features, and what is selected."""
 
     columns: FeatureColumns = field(default_factory=lambda: FeatureColumns(NOTHING))
-    history: History = field(default_factory=lambda: History(np.zeros(0)))
+    history: History = field(default_factory=lambda: History(np.zeros(0), np.zeros(0, int)))
     newest: dict[str, Activations] = field(default_factory=dict)
     """By site."""
     steering: StateView | None = None
@@ -164,7 +164,7 @@ class Store:
         template = self.columns.template
         self.columns = FeatureColumns(catalogue)
         self.columns.template = template
-        self.history = History(self.columns.unit)
+        self.history = History(self.columns.unit, self.columns.site_index)
         self.newest.clear()
         self.windows.clear()
         self.monitors.clear()
@@ -202,8 +202,10 @@ class Store:
             return False
         self.newest[message.site] = message
         rows = self.columns.set_activations(message)
-        if len(rows) or not self.columns.beyond:
-            self.history.add(message, rows, self.columns.natural[rows], self.columns.applied[rows])
+        site = self.columns.site_number(message.site)
+        if site is not None and (len(rows) or not self.columns.beyond):
+            natural, applied = self.columns.natural[rows], self.columns.applied[rows]
+            self.history.add(message, site, rows, natural, applied)
         return True
 
     def _take_event(self, event: EventView) -> None:

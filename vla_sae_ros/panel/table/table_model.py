@@ -189,11 +189,10 @@ class FeatureTableModel(QAbstractTableModel):
         if role in (SliderRole, Qt.ItemDataRole.EditRole):
             return self.columns.slider(row)
         if role == SparkRole:
-            rows = np.array([row])
-            return (
-                self._store.history.times(SPARK_SECONDS),
-                self._store.history.applied(rows, SPARK_SECONDS)[:, 0],
-            )
+            history = self._store.history
+            values = history.applied(np.array([row]), SPARK_SECONDS)[:, 0]
+            known = np.isfinite(values)
+            return history.times(SPARK_SECONDS)[known], values[known]
         if role == SteersRole:
             return self.columns.site(row).can_steer
         return self._tooltip(row)

@@ -57,7 +57,7 @@ class TracesView(QWidget):
         newest = store.history.latest
         state = (
             newest,
-            len(store.history),
+            store.history.taken,
             tuple(store.pinned),
             store.events_seen,
             store.monitors.heard,
