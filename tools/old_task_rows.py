@@ -55,7 +55,7 @@ necessity:
   site: {site}
   ids: [{ids}]
   kinds: [chosen, random_any, random_general]
-  draws: 3
+  draws: 2
 controls: {{seed: {task}}}
 places:
   - {{suite: libero_object_swap, tasks: "{task}", init_states: 40-49, rollouts: 10}}
