@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from planted_features import POLICY, SITE, WIDTH, planted_bundle
 from tool_module import tool_module
 
+from vla_sae_ros.activations.format import CollectedSite, Collection
+from vla_sae_ros.activations.writer import ActivationWriter
 from vla_sae_ros.core.errors import RecordingError
+from vla_sae_ros.study.experiment.design.study_file import load_study
 
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
     return tool_module("old_task_rows")
+
+
+def test_a_study_of_the_tasks_own_features_is_written_into_a_new_folder(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tool, "SITE", SITE)
+    run, out = tmp_path / "run", tmp_path / "new" / "old_1.yaml"
+    planted_bundle(run / "sae" / SITE)
+    sites = {SITE: CollectedSite(WIDTH, "mean", ("action",))}
+    with ActivationWriter(run / "activations", Collection(POLICY, "tiny", sites, 20.0)) as writer:
+        for number, (task, feature) in enumerate(((0, 4), (1, 2), (1, 2))):
+            for step in (0, 10, 30):
+                x = np.full(WIDTH, -1.0)
+                x[3 if step == 30 else feature] = 2.0  # 3 fires after the beginning only
+                context = {"episode_id": f"e{number}", "step": step}
+                writer(SITE, x, context | {"task": f"libero_object {task}"})
+            writer.end_episode(True)
+    tool.choose(run, 1, out)
+    study = load_study(out)
+    assert study.necessity is not None and study.necessity.ids == (2,)
+    assert {place.suite for place in study.places} == {"libero_object_swap"}
 
 
 class Motion:

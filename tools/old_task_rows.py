@@ -122,6 +122,7 @@ def choose(run: Path, task: int, out: Path) -> None:
         site=SITE,
         ids=", ".join(map(str, ids)),
     )
+    out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, text.encode())
     print(f"{out}: features {', '.join(map(str, ids))}")
 
