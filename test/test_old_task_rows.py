@@ -43,9 +43,11 @@ def test_a_study_of_the_tasks_own_features_is_written_into_a_new_folder(
 
 
 class Motion:
-    """A trajectory of which only the grasps are known."""
+    """A trajectory of which only what a test gives is known."""
 
     object_names = np.array(["butter_1", "basket_1"])
+    object_positions: np.ndarray
+    ee_position: np.ndarray
 
     def __init__(self, grasped: list[list[bool]]) -> None:
         self.grasped = np.array(grasped)
@@ -56,6 +58,16 @@ def test_the_first_object_between_the_fingers_counts(tool: ModuleType) -> None:
     assert tool.first_grasped(Motion([nothing, second, first])) == "basket_1"
     assert tool.first_grasped(Motion([nothing, first, second])) == "butter_1"
     assert tool.first_grasped(Motion([nothing, nothing])) == ""
+
+
+def test_the_hand_comes_down_at_the_object_that_is_nearest_to_its_lowest_point(
+    tool: ModuleType,
+) -> None:
+    motion = Motion([])
+    motion.object_positions = np.array([[[0.0, 0.0, 0.1], [0.5, 0.0, 0.1]]])
+    motion.ee_position = np.array([[0.0, 0.0, 0.4], [0.4, 0.0, 0.1], [0.1, 0.0, 0.2]])
+    assert tool.came_down_at(motion) == "basket_1"
+    assert tool.nearest_object(motion, np.array([0.2, 0.0])) == "butter_1"
 
 
 def test_the_features_of_one_task_are_found_and_shared_or_rare_ones_are_not(

@@ -7,7 +7,8 @@
 
 `choose` picks the four features that are most specific to a task at the beginning of its episodes
 and writes a study file, which says what will be compared: they are projected out where LIBERO-PRO
-has exchanged places, and so are sets of other features. `table` prints the comparisons.
+has exchanged places, and so are sets of other features. `table` prints the comparisons, and how
+often the hand comes down at the named object, and at the one that now stands in its old place.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,9 @@ from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.core.errors import ConfigurationError, RecordingError, VlaSaeError, complaint
 from vla_sae_ros.core.whole_file import write_whole
 from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.sim.libero import LiberoEnvironment
+from vla_sae_ros.sim.splits import EVALUATION_INIT_STATES
+from vla_sae_ros.sim.suites import find_task, target_and_goal
 from vla_sae_ros.study.experiment.measure.bootstrap import mean_interval
 from vla_sae_ros.study.experiment.measure.paired_tests import holm, wilcoxon
 from vla_sae_ros.study.experiment.records.files import Trajectory
@@ -139,16 +144,54 @@ def is_right(row: Row, folder: Path) -> bool:
     return first_grasped(motion) == task_objects(row.task_instruction, motion.object_names).target
 
 
-def shares(rows: Sequence[Row], outcome: Callable[[Row], bool]) -> Outcomes:
-    """Return by kind and pair the outcome of each set."""
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
+def nearest_object(motion: Trajectory, place: npt.NDArray[np.float64]) -> str:
+    """Return the object that stands nearest to a place (2,) [m] in the plane, at the start."""
+    distance = np.linalg.norm(motion.object_positions[0, :, :2] - place, axis=1)
+    return str(motion.object_names[distance.argmin()])
+
+
+def came_down_at(motion: Trajectory) -> str:
+    """Return the object that stands nearest to where the hand was lowest."""
+    return nearest_object(motion, motion.ee_position[motion.ee_position[:, 2].argmin(), :2])
+
+
+def comes_to_the_right_one(row: Row, folder: Path) -> bool:
+    """Tell whether the hand came down at the object that the instruction names."""
+    motion = Trajectory.load(folder / row.file)
+    return came_down_at(motion) == task_objects(row.task_instruction, motion.object_names).target
+
+
+def comes_to_the_old_place(
+    row: Row, folder: Path, places: Mapping[str, npt.NDArray[np.float64]]
+) -> bool:
+    """Tell whether it came down at the object that stands where the named one was in training."""
+    motion = Trajectory.load(folder / row.file)
+    return came_down_at(motion) == nearest_object(motion, places[row.task])
+
+
+def old_places(tasks: Iterable[str]) -> dict[str, npt.NDArray[np.float64]]:
+    """Return where the named object stands in each task (2,) [m], before places are exchanged."""
+    environment, found = LiberoEnvironment("quick"), {}
+    try:
+        for task in tasks:
+            spec = find_task("libero_object", int(task))
+            environment.reset(spec, EVALUATION_INIT_STATES[0], 0)
+            found[task] = environment.object_positions()[target_and_goal(spec)[0]][:2]
+    finally:
+        environment.close()
+    return found
+
+
+def shares(rows: Sequence[tuple[Row, Path]], outcome: Callable[[Row, Path], bool]) -> Outcomes:
+    """Return by kind and pair the outcome of each set; a row is given with its study's folder."""
+    found: Outcomes = defaultdict(dict)
+    values: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for row, folder in rows:
         if row.protocol == "P3":
-            found[row.arm][row.pair].append(float(outcome(row)))
-    return {
-        kind: {pair: np.array(values) for pair, values in pairs.items()}
-        for kind, pairs in found.items()
-    }
+            values[row.arm, row.pair].append(float(outcome(row, folder)))
+    for (kind, pair), each in values.items():
+        found[kind][pair] = np.array(each)
+    return found
 
 
 def compare(found: Outcomes, pairs: Sequence[str]) -> list[Comparison]:
@@ -194,32 +237,39 @@ def say(title: str, comparisons: Sequence[Comparison], corrected: bool) -> None:
         kind = "p after Holm" if corrected else "p, uncorrected"
         print(
             f"{title}, chosen minus {one.against.removeprefix('random_')}: {one.mean:+.1%} "
-            f"({one.low:+.1%} to {one.high:+.1%}), {one.pairs} pairs, {kind} {value:.3f}"
+            f"({one.low:+.1%} to {one.high:+.1%}), {one.pairs} pairs, {kind} {value:.4f}"
         )
 
 
 def print_table(folders: Sequence[Path]) -> None:
     """Print the comparisons over the pairs of all studies."""
-    right: Outcomes = defaultdict(dict)
-    success: Outcomes = defaultdict(dict)
-    for folder in folders:
-        rows = read_table(folder)
-        for into, found in (
-            (right, shares(rows, lambda row, folder=folder: is_right(row, folder))),
-            (success, shares(rows, lambda row: row.success)),
-        ):
-            for kind, pairs_of in found.items():
-                into[kind] |= pairs_of
+    rows = [(row, folder) for folder in folders for row in read_table(folder)]
+    places = old_places(sorted({row.task for row, _ in rows}))
+    right = shares(rows, is_right)
+    there = shares(rows, comes_to_the_right_one)
+    old = shares(rows, partial(comes_to_the_old_place, places=places))
+    success = shares(rows, lambda row, _: row.success)
     pairs = whole_pairs(right)
     print(f"{len(pairs)} pairs")
-    for name, outcomes in (("right", right), ("success", success)):
+    for name, outcomes in (
+        ("right", right),
+        ("success", success),
+        ("comes down at the right object", there),
+        ("comes down at the old place", old),
+    ):
         for kind in ("none", CHOSEN, *AGAINST):
             mean = np.mean([outcomes[kind][pair].mean() for pair in pairs])
             print(f"  {name}, {kind}: {mean:.1%}")
     wrong = [pair for pair in pairs if not right["none"][pair][0]]
     if wrong:
+        counts = [sum(kind["none"][pair][0] for pair in wrong) for kind in (there, old)]
+        print(
+            f"  plain is not right in {len(wrong)} pairs; in {counts[0]:.0f} of them the hand "
+            f"comes down at the right object, in {counts[1]:.0f} at the old place"
+        )
         say("primary: right where plain is not", compare(right, wrong), True)
     say("right, all pairs", compare(right, pairs), False)
+    say("comes down at the old place, all pairs", compare(old, pairs), False)
     say("success, all pairs", compare(success, pairs), False)
 
 
