@@ -29,7 +29,14 @@ from vla_sae_ros import cli
 from vla_sae_ros.bags.pictures import picture_of
 from vla_sae_ros.bags.storage.findings import Findings
 from vla_sae_ros.bags.storage.metadata import read_metadata
-from vla_sae_ros.msg import EpisodeState, FeatureActivations, NodeDescription, RecordingState
+from vla_sae_ros.msg import (
+    ActionChunk,
+    EpisodeState,
+    FeatureActivations,
+    NodeDescription,
+    RecordingState,
+)
+from vla_sae_ros.nodes.recorder import recorder_node
 from vla_sae_ros.nodes.recorder.recorder_node import RecorderNode
 from vla_sae_ros.srv import StartRecording
 from vla_sae_ros.study.bag_commands.repair import repair
@@ -192,6 +199,53 @@ def test_every_message_between_start_and_stop_is_in_the_bag(make_graph) -> None:
     np.testing.assert_array_equal(messages[0].applied, [0.5, 4.0])
     total = sum(len(of_topic) for of_topic in recorded.values())
     assert f"{total} messages" in stopped.message and "0 dropped" in stopped.message
+
+
+def half_an_inference(graph: Graph) -> tuple[str, Any]:
+    """Record the chunk of a second inference without its read-outs; return bag and publisher."""
+    chunks = graph.source.create_publisher(ActionChunk, "policy/action_chunk", qos.CHUNK)
+    read_outs = graph.source.create_publisher(FeatureActivations, "policy/features", qos.FEATURES)
+    started = graph.start(uri="run")
+    assert started.success, started.message
+    for publisher in (chunks, read_outs):
+        matched(publisher)
+    read_outs.publish(FeatureActivations(site="backbone.1", chunk_id=1))
+    chunks.publish(ActionChunk(chunk_id=2))
+    for publisher in (chunks, read_outs):
+        assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=PATIENCE))
+    return started.uri, read_outs
+
+
+def test_a_bag_is_closed_when_what_its_last_inference_read_out_has_come(
+    make_graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_node, "_LONGEST_SETTLE", PATIENCE)
+    graph = make_graph()
+    bag, read_outs = half_an_inference(graph)
+    looks, look = itertools.count(), graph.recorder._unread_chunk
+
+    def late() -> int | None:
+        if next(looks) == 2:  # it has waited once more by then
+            for site in ("backbone.1", "expert.1"):
+                read_outs.publish(FeatureActivations(site=site, chunk_id=2))
+        return look()
+
+    monkeypatch.setattr(graph.recorder, "_unread_chunk", late)
+    stopped = graph.stop()
+    assert stopped.success, stopped.message
+    found = [(one.chunk_id, one.site) for one in read(bag)["/policy/features"]]
+    assert found == [(1, "backbone.1"), (2, "backbone.1"), (2, "expert.1")]
+
+
+def test_a_bag_is_closed_though_what_an_inference_read_out_never_comes(
+    make_graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_node, "_LONGEST_SETTLE", 0.5)
+    graph = make_graph()
+    bag, _ = half_an_inference(graph)
+    stopped = graph.stop()
+    assert stopped.success, stopped.message
+    assert [one.chunk_id for one in read(bag)["/policy/action_chunk"]] == [2]
 
 
 def test_a_latched_message_from_before_the_start_is_in_the_bag(make_graph) -> None:

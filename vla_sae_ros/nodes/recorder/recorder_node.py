@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +31,7 @@ from vla_sae_ros.wire.steady import steady_timer
 _WATCH_PERIOD = 0.5  # [s] between looks for new publishers and for a failed writer
 _REPORT_PERIOD = 1.0  # [s]
 _SETTLE = 0.3  # [s] after record/stop in which messages already under way arrive
+_LONGEST_SETTLE = 5.0  # [s] for what is read out of an inference whose chunk has come
 
 LONGEST_NAME = 200
 """Characters of a bag's name."""
@@ -178,8 +180,8 @@ class RecorderNode(Node):
             )
             return response
         await self._settled()
-        if self._subscriptions_made is not None:
-            self._subscriptions_made.take_arrived()
+        if self._unread_chunk() is not None:
+            await self._read_out()
         status = self.stop_recording()
         if status is None:  # the writer failed meanwhile
             status = self._last
@@ -187,6 +189,27 @@ class RecorderNode(Node):
         response.success = status.phase is RecordingPhase.CLOSED
         response.message = in_words(status)
         return response
+
+    async def _read_out(self) -> None:
+        """Wait for what is read out of the inference whose chunk has come."""
+        since = time.monotonic()
+        while (unread := self._unread_chunk()) is not None:
+            if time.monotonic() - since > _LONGEST_SETTLE:
+                self.get_logger().warning(
+                    f"what was read out of the inference of chunk {unread} did not come within "
+                    f"{_LONGEST_SETTLE:g} s: the bag has its actions alone"
+                )
+                return
+            await self._settled()
+        await self._settled()  # for the sites after the first
+        self._unread_chunk()
+
+    def _unread_chunk(self) -> int | None:
+        """Record what has arrived; return the chunk whose read-outs are still under way."""
+        if self._subscriptions_made is None:  # the writer failed meanwhile
+            return None
+        self._subscriptions_made.take_arrived()
+        return self._subscriptions_made.unread_chunk
 
     def _settled(self) -> Future:
         """Return a future that is done once messages already under way have arrived."""

@@ -10,6 +10,7 @@ from typing import Protocol
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 from rclpy.validate_topic_name import validate_topic_name
 from rosbags.interfaces import Qos
@@ -18,6 +19,7 @@ from vla_sae_ros.bags.message_definitions import definition_of, message_class
 from vla_sae_ros.bags.picture_compressor import PictureCompressor
 from vla_sae_ros.bags.pictures import COMPRESSED, PICTURES, RAW_TYPE
 from vla_sae_ros.core.errors import RecordingError, complaint
+from vla_sae_ros.msg import ActionChunk, FeatureActivations
 from vla_sae_ros.nodes.recorder.topics import (
     CONTRACT_TOPICS,
     PICTURE_TYPES,
@@ -27,6 +29,8 @@ from vla_sae_ros.nodes.recorder.topics import (
 )
 
 NUMBERS = "sensor_msgs/msg/JointState"
+INFERENCES = {"policy/action_chunk": ActionChunk, "policy/features": FeatureActivations}
+"""What one inference publishes: its chunk, then what was read out."""
 
 
 class Sink(Protocol):
@@ -86,6 +90,8 @@ class RecorderSubscriptions:
         self._types = {node.resolve_topic_name(t.name): t.msgtype for t in CONTRACT_TOPICS}
         self._observations = node.resolve_topic_name("observation") + "/"
         self._prefix = node.resolve_topic_name(PICTURES.rstrip("/")) + "/"
+        self._inferences = {node.resolve_topic_name(t): kind for t, kind in INFERENCES.items()}
+        self._newest: dict[str, bytes] = {}  # of those topics
         self.look()
 
     @property
@@ -108,6 +114,22 @@ class RecorderSubscriptions:
             msgtype: str | None = self._types.get(name) or visible.get(name)
             if msgtype is not None and self._try(name, profile, msgtype):
                 del self._waiting[name]
+
+    @property
+    def unread_chunk(self) -> int | None:
+        """Number of the newest chunk if what was read out of its inference has not come yet.
+
+        None where nothing was read out before, either: that policy has no taps.
+        """
+        try:
+            chunk, read_out = (
+                deserialize_message(self._newest[topic], kind)
+                for topic, kind in self._inferences.items()
+            )
+        except (KeyError, RuntimeError, UnicodeDecodeError):  # not come, or not readable
+            return None
+        later = (chunk.policy_start, chunk.chunk_id) > (read_out.policy_start, read_out.chunk_id)
+        return int(chunk.chunk_id) if later else None
 
     def take_arrived(self) -> None:
         """Record what has arrived and still waits for the executor, one queue per topic at most."""
@@ -184,4 +206,6 @@ class RecorderSubscriptions:
             self._store(topic, taken[0])
 
     def _store(self, topic: str, data: bytes) -> None:
+        if topic in self._inferences:
+            self._newest[topic] = data
         self._sinks[topic].put(topic, time.time_ns(), data)
