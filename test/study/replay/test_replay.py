@@ -156,6 +156,32 @@ def test_a_changed_feature_is_found_by_inference_site_and_size(
     assert "first inference 6" in capsys.readouterr().out
 
 
+def test_a_recording_that_ended_before_its_last_read_outs_is_identical_as_far_as_it_goes(
+    serve: Serve, replay_options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cut(topic: str, message: Any) -> Any:
+        last = topic == "policy/features" and message.chunk_id == 15
+        return None if last and message.site == "expert.1" else message
+
+    bag = serve(change=cut)
+    assert replay(bag, replay_options) == 0
+    assert report(bag)["identical"] and report(bag)["not_read_out"] == ["expert.1"]
+    assert "before the last inference was read out at expert.1" in capsys.readouterr().out
+
+
+def test_a_read_out_that_is_lost_in_the_middle_is_a_difference(
+    serve: Serve, replay_options: Options
+) -> None:
+    def lose(topic: str, message: Any) -> Any:
+        lost = topic == "policy/features" and message.chunk_id == 6 and message.site == "expert.1"
+        return None if lost else message
+
+    bag = serve(change=lose)
+    assert replay(bag, replay_options) == 1
+    assert report(bag)["first"]["what"].startswith("expert.1: features at all")
+    assert report(bag)["not_read_out"] == []
+
+
 def test_a_changed_action_is_found(serve: Serve, replay_options: Options, tmp_path: Path) -> None:
     def change(topic: str, message: Any) -> Any:
         if topic == "policy/action_chunk" and message.chunk_id >= 3:

@@ -100,7 +100,8 @@ def run(args: argparse.Namespace) -> int:
             robot_type = contract.robot_type
             status = _answer(console, replayed, robot_type, args.output)
         else:
-            status = _compare(console, replayed, apart, args.output)
+            last = max(recorded.inferences, key=lambda each: (each.policy_start_ns, each.chunk_id))
+            status = _compare(console, replayed, Comparison(last), apart, args.output)
         told = tell(bag.findings)
         return status or told
 
@@ -139,13 +140,22 @@ def _tell_before(
 
 
 def _compare(
-    console: Console, replayed: Iterable[Replayed], apart: list[str], output: Path | None
+    console: Console,
+    replayed: Iterable[Replayed],
+    comparison: Comparison,
+    apart: list[str],
+    output: Path | None,
 ) -> int:
-    comparison = Comparison()
     for each in replayed:
         comparison.add(each)
     for reason, count in comparison.reasons.items():
         console.print(f"{count} not replayed: {reason}", highlight=False)
+    if comparison.unread:
+        console.print(
+            "the recording ended before the last inference was read out at "
+            f"{', '.join(comparison.unread)}: not compared",
+            highlight=False,
+        )
     if comparison.identical:
         console.print(
             f"{comparison.replayed} of {comparison.total} inferences: features and "
@@ -189,6 +199,7 @@ def _report(comparison: Comparison, apart: list[str]) -> dict[str, object]:
         "parted": comparison.parted,
         "first": first,
         "largest": comparison.largest,
+        "not_read_out": comparison.unread,
         "not_replayed": comparison.reasons,
         "not_the_same": apart,
     }
