@@ -16,7 +16,6 @@ from lerobot.utils.import_utils import register_third_party_plugins
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.json_document import parse_json
-from vla_sae_ros.core.log_filter import without_records
 from vla_sae_ros.policy.checkpoints.checkpoint_files import (
     ACTION_TOKENIZER_STEP,
     CONFIG,
@@ -41,6 +40,7 @@ from vla_sae_ros.policy.checkpoints.policy_id import policy_id_of
 from vla_sae_ros.policy.checkpoints.remote_code import HOW_TO_TRUST, code_runs_only_if
 from vla_sae_ros.policy.checkpoints.weights import refuse_quantised
 from vla_sae_ros.policy.families.registry import FAMILIES, family_of
+from vla_sae_ros.policy.log_filter import without_records
 
 FOLDER_FIELDS = ("vlm_model_name", "tokenizer_name", "text_tokenizer_name")
 """Fields of the configuration that may name a folder inside the checkpoint."""

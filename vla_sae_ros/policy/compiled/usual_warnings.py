@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vla_sae_ros.core.log_filter import without_records
+from vla_sae_ros.policy.log_filter import without_records
 
 LOGGER = "torch.utils.cpp_extension"
 NO_CUDA = "No CUDA runtime is found"
