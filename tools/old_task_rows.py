@@ -16,9 +16,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +70,7 @@ max_steps: 200
 
 Outcomes = dict[str, dict[str, npt.NDArray[np.float64]]]
 """Outcomes of the sets of each kind and pair."""
+Rollout = tuple[Row, Trajectory]
 
 
 @dataclass(frozen=True)
@@ -138,10 +138,14 @@ def first_grasped(motion: Trajectory) -> str:
     return str(motion.object_names[motion.grasped[steps[0]].argmax()]) if len(steps) else ""
 
 
-def is_right(row: Row, folder: Path) -> bool:
-    """Tell whether the hand took the object that the instruction names, before any other."""
-    motion = Trajectory.load(folder / row.file)
-    return first_grasped(motion) == task_objects(row.task_instruction, motion.object_names).target
+def named_object(row: Row, motion: Trajectory) -> str:
+    """Return the object that the instruction names."""
+    return task_objects(row.task_instruction, motion.object_names).target
+
+
+def is_right(row: Row, motion: Trajectory) -> bool:
+    """Tell whether the hand took the named object before any other."""
+    return first_grasped(motion) == named_object(row, motion)
 
 
 def nearest_object(motion: Trajectory, place: npt.NDArray[np.float64]) -> str:
@@ -153,20 +157,6 @@ def nearest_object(motion: Trajectory, place: npt.NDArray[np.float64]) -> str:
 def came_down_at(motion: Trajectory) -> str:
     """Return the object that stands nearest to where the hand was lowest."""
     return nearest_object(motion, motion.ee_position[motion.ee_position[:, 2].argmin(), :2])
-
-
-def comes_to_the_right_one(row: Row, folder: Path) -> bool:
-    """Tell whether the hand came down at the object that the instruction names."""
-    motion = Trajectory.load(folder / row.file)
-    return came_down_at(motion) == task_objects(row.task_instruction, motion.object_names).target
-
-
-def comes_to_the_old_place(
-    row: Row, folder: Path, places: Mapping[str, npt.NDArray[np.float64]]
-) -> bool:
-    """Tell whether it came down at the object that stands where the named one was in training."""
-    motion = Trajectory.load(folder / row.file)
-    return came_down_at(motion) == nearest_object(motion, places[row.task])
 
 
 def old_places(tasks: Iterable[str]) -> dict[str, npt.NDArray[np.float64]]:
@@ -182,13 +172,12 @@ def old_places(tasks: Iterable[str]) -> dict[str, npt.NDArray[np.float64]]:
     return found
 
 
-def shares(rows: Sequence[tuple[Row, Path]], outcome: Callable[[Row, Path], bool]) -> Outcomes:
-    """Return by kind and pair the outcome of each set; a row is given with its study's folder."""
+def shares(rollouts: Sequence[Rollout], outcome: Callable[[Row, Trajectory], bool]) -> Outcomes:
+    """Return by kind and pair the outcome of each set."""
     found: Outcomes = defaultdict(dict)
     values: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for row, folder in rows:
-        if row.protocol == "P3":
-            values[row.arm, row.pair].append(float(outcome(row, folder)))
+    for row, motion in rollouts:
+        values[row.arm, row.pair].append(float(outcome(row, motion)))
     for (kind, pair), each in values.items():
         found[kind][pair] = np.array(each)
     return found
@@ -243,13 +232,21 @@ def say(title: str, comparisons: Sequence[Comparison], corrected: bool) -> None:
 
 def print_table(folders: Sequence[Path]) -> None:
     """Print the comparisons over the pairs of all studies."""
-    rows = [(row, folder) for folder in folders for row in read_table(folder)]
-    places = old_places(sorted({row.task for row, _ in rows}))
-    right = shares(rows, is_right)
-    there = shares(rows, comes_to_the_right_one)
-    old = shares(rows, partial(comes_to_the_old_place, places=places))
-    success = shares(rows, lambda row, _: row.success)
+    rollouts = [
+        (row, Trajectory.load(folder / row.file))
+        for folder in folders
+        for row in read_table(folder)
+        if row.protocol == "P3"
+    ]
+    right = shares(rollouts, is_right)
     pairs = whole_pairs(right)
+    places = old_places(sorted({row.task for row, _ in rollouts}))
+    there = shares(rollouts, lambda row, motion: came_down_at(motion) == named_object(row, motion))
+    old = shares(
+        rollouts,
+        lambda row, motion: came_down_at(motion) == nearest_object(motion, places[row.task]),
+    )
+    success = shares(rollouts, lambda row, _: row.success)
     print(f"{len(pairs)} pairs")
     for name, outcomes in (
         ("right", right),

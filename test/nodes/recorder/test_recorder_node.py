@@ -222,7 +222,7 @@ def test_a_bag_is_closed_when_what_its_last_inference_read_out_has_come(
     monkeypatch.setattr(recorder_node, "_LONGEST_SETTLE", PATIENCE)
     graph = make_graph()
     bag, read_outs = half_an_inference(graph)
-    looks, look = itertools.count(), graph.recorder._unread_chunk
+    looks, look = itertools.count(), graph.recorder._take_arrived
 
     def late() -> int | None:
         if next(looks) == 2:  # it has waited once more by then
@@ -230,7 +230,7 @@ def test_a_bag_is_closed_when_what_its_last_inference_read_out_has_come(
                 read_outs.publish(FeatureActivations(site=site, chunk_id=2))
         return look()
 
-    monkeypatch.setattr(graph.recorder, "_unread_chunk", late)
+    monkeypatch.setattr(graph.recorder, "_take_arrived", late)
     stopped = graph.stop()
     assert stopped.success, stopped.message
     found = [(one.chunk_id, one.site) for one in read(bag)["/policy/features"]]

@@ -182,6 +182,18 @@ def test_a_read_out_that_is_lost_in_the_middle_is_a_difference(
     assert report(bag)["not_read_out"] == []
 
 
+def test_a_site_that_was_never_read_out_is_a_difference_in_the_last_inference_too(
+    serve: Serve, replay_options: Options
+) -> None:
+    def lose(topic: str, message: Any) -> Any:
+        lost = topic == "policy/features" and message.site == "expert.1"
+        return None if lost else message
+
+    bag = serve(change=lose)
+    assert replay(bag, replay_options) == 1
+    assert (report(bag)["parted"], report(bag)["not_read_out"]) == (15, [])
+
+
 def test_a_changed_action_is_found(serve: Serve, replay_options: Options, tmp_path: Path) -> None:
     def change(topic: str, message: Any) -> Any:
         if topic == "policy/action_chunk" and message.chunk_id >= 3:

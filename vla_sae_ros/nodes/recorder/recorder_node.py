@@ -180,7 +180,7 @@ class RecorderNode(Node):
             )
             return response
         await self._settled()
-        if self._unread_chunk() is not None:
+        if self._take_arrived() is not None:
             await self._read_out()
         status = self.stop_recording()
         if status is None:  # the writer failed meanwhile
@@ -193,7 +193,7 @@ class RecorderNode(Node):
     async def _read_out(self) -> None:
         """Wait for what is read out of the inference whose chunk has come."""
         since = time.monotonic()
-        while (unread := self._unread_chunk()) is not None:
+        while (unread := self._take_arrived()) is not None:
             if time.monotonic() - since > _LONGEST_SETTLE:
                 self.get_logger().warning(
                     f"what was read out of the inference of chunk {unread} did not come within "
@@ -202,9 +202,9 @@ class RecorderNode(Node):
                 return
             await self._settled()
         await self._settled()  # for the sites after the first
-        self._unread_chunk()
+        self._take_arrived()
 
-    def _unread_chunk(self) -> int | None:
+    def _take_arrived(self) -> int | None:
         """Record what has arrived; return the chunk whose read-outs are still under way."""
         if self._subscriptions_made is None:  # the writer failed meanwhile
             return None

@@ -128,8 +128,8 @@ class FeatureColumns:
         return int(self._first[name[0]] + name[1])
 
     def site_number(self, name: str) -> int | None:
-        """Return the place of a site in `site_index`, None when no dictionary is there."""
-        return list(self._first).index(name) if name in self._first else None
+        """Return the number of a site in `site_index`, None when it has no row."""
+        return int(self.site_index[self._first[name]]) if self._sizes.get(name) else None
 
     def site(self, row: int) -> Site:
         """Return the site of a row."""

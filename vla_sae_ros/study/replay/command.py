@@ -100,8 +100,8 @@ def run(args: argparse.Namespace) -> int:
             robot_type = contract.robot_type
             status = _answer(console, replayed, robot_type, args.output)
         else:
-            last = max(recorded.inferences, key=lambda each: (each.policy_start_ns, each.chunk_id))
-            status = _compare(console, replayed, Comparison(last), apart, args.output)
+            comparison = Comparison(recorded.inferences)
+            status = _compare(console, replayed, comparison, apart, args.output)
         told = tell(bag.findings)
         return status or told
 

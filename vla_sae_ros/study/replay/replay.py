@@ -151,8 +151,9 @@ class Comparison:
     """How a replay compares with its recording, to the bit.
 
     Attributes:
-        last: newest inference of the bag: a recording may end between its chunk and its read-outs.
-        unread: sites of which that inference has no read-out in the bag; its others are compared.
+        bag: every inference of the bag, oldest first. A recording may end between the chunk and
+            the read-outs of the last one.
+        unread: sites of which the last one has no read-out, and others have; they are not compared.
         total: inferences asked for.
         replayed: of them, those that could be inferred again.
         reasons: why others could not -> how many.
@@ -161,7 +162,7 @@ class Comparison:
         largest: kind of number -> largest difference.
     """
 
-    last: RecordedInference | None = None
+    bag: Sequence[RecordedInference]
     unread: list[str] = field(default_factory=list)
     total: int = 0
     replayed: int = 0
@@ -182,9 +183,9 @@ class Comparison:
             self.reasons[each.why] = self.reasons.get(each.why, 0) + 1
             return
         self.replayed += 1
-        if each.recorded is self.last:
-            there = each.recorded.sites
-            self.unread = [one.site for one in each.inference.sites if one.site not in there]
+        if each.recorded is self.bag[-1]:
+            cut_off = {site for one in self.bag for site in one.sites} - each.recorded.sites.keys()
+            self.unread = [one.site for one in each.inference.sites if one.site in cut_off]
         found = differences(each.recorded, each.inference, self.unread)
         if found:
             self.parted += 1
