@@ -65,6 +65,8 @@ def test_phases_contacts_and_gripper_events_are_those_of_a_hand_made_episode() -
     np.testing.assert_array_equal(found["gripper closing"], [np.nan, 0, 1, 0, 0, 0])
     np.testing.assert_array_equal(found["gripper reopening"], [np.nan, 0, 0, 0, 0, 1])
     np.testing.assert_allclose(found["vertical speed"], [np.nan, -1.2, 0, 0.8, 0, 0], atol=1e-9)
+    np.testing.assert_allclose(found["leftward speed"], [np.nan, 0, 0, 0, 1.8, 0], atol=1e-9)
+    np.testing.assert_allclose(found["forward speed"], [np.nan, 0, 0, 0, 0, 0], atol=1e-9)
     np.testing.assert_allclose(found["target height"], [0, 0, 0, 0.2, 0.2, -0.05], atol=1e-9)
     np.testing.assert_allclose(found["distance to the target"][:2], [0.3, 0.0], atol=1e-9)
     assert found["distance to the goal"][5] == pytest.approx(np.hypot(0.05, 0.3))

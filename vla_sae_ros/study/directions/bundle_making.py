@@ -145,7 +145,7 @@ def _fit(
     rank: int,
     seed: int,
 ) -> list[Fitted]:
-    target = make_target(wish.target, parts, wish.kind != "probe")
+    target = make_target(wish.target, parts, wish.kind == "conceptor")
     training = Samples.known(x[0], target.training, parts.training.data.episode)
     held_out = Samples.known(x[1], target.held_out, parts.held_out.data.episode)
     wanted = training.target[:, None]

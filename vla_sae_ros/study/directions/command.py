@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="TARGET",
-        help='success, a variable of two values, or "A - B", e.g. "object butter_1 - object milk_1"'
-        "; repeatable, like the next two options",
+        help='success, a state variable, or "A - B", e.g. "object butter_1 - object milk_1"; of a '
+        "number: how the mean activation changes with it; repeatable, like the next two options",
     )
     parser.add_argument(
         "--probe",

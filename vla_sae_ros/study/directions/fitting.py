@@ -20,10 +20,12 @@ FOLDS = 5
 
 
 def mean_difference(samples: Matrix, targets: Matrix) -> Matrix:
-    """Return the mean of the samples whose target is 1 minus that of those whose target is 0."""
-    ones, zeros = targets, 1.0 - targets
-    difference = (ones / ones.sum(0)).T @ samples - (zeros / zeros.sum(0)).T @ samples
-    return _unit(difference)
+    """Return how the mean of the samples changes with the target, as unit rows.
+
+    That is the least-squares slope of the samples on the target. With a target of two values it is
+    the mean of the samples with the larger one minus that of the others.
+    """
+    return _unit((targets - targets.mean(0)).T @ samples)
 
 
 @dataclass(frozen=True)

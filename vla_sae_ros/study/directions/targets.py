@@ -53,7 +53,7 @@ def make_target(name: str, parts: Parts, binary: bool) -> Target:
         name: "success", a state variable (see `state_variables`), a part of the name of only one,
             or "A - B": 1 where A holds, 0 where B does.
         parts: what it is about.
-        binary: it must have two values, as a mean difference does.
+        binary: it must have two values, as that of a conceptor does.
 
     Raises:
         ConfigurationError: no such variable, or one that does not vary in one of the parts.
@@ -106,7 +106,7 @@ def _found(name: str, known: Mapping[str, Target], binary: bool) -> str:
         return holding[0]
     what = "variable of two values" if binary else "state variable"
     if name in known:
-        next_step = "It is a number: fit a --probe to it."
+        next_step = "It is a number: fit a --probe or a --mean-difference to it."
     else:
         next_step = "Write one of these, or a part that only one of them has."
     raise ConfigurationError(complaint(what, name, holding or fitting, next_step))

@@ -33,8 +33,9 @@ def state_variables(
     From the hand's position x, y, z [m] and two fingers [m], as far as they are among the names:
     - gripper opening [m], the distance between the fingers,
     - end-effector height [m], the z coordinate of its position,
-    - end-effector speed and vertical speed [m/s], from the position at the previous inference of
-      the episode,
+    - end-effector speed and forward, leftward and vertical speed [m/s], in the frame of the
+      position (of the robot's base in LIBERO), from the position at the previous inference of the
+      episode,
     - gripper closing and gripper reopening, events: the opening falls or grows by more than
       `MOVING_FINGERS`,
     - distance to <object> [m], for each object in `object_positions`, and what
@@ -63,6 +64,8 @@ def state_variables(
             "moving fast",
             "moving slowly",
         ),
+        StateVariable("forward speed", "m/s", velocity[:, 0], "moving forward", "moving backward"),
+        StateVariable("leftward speed", "m/s", velocity[:, 1], "moving left", "moving right"),
         StateVariable("vertical speed", "m/s", velocity[:, 2], "rising", "lowering"),
         indicator(
             "gripper closing", fingers < -MOVING_FINGERS, np.isfinite(fingers), "gripper closing"
