@@ -125,6 +125,7 @@ def test_slopes_are_those_of_least_squares_with_their_intervals(tool):
 def test_the_table_counts_what_is_there(tool, tmp_path, capsys):
     measured = {"value": 0.1, "low": 0.05, "high": 0.2, "coverage": 0.4, "firing": 100}
     sites = {site: measured for site in tool.SITES}
+    sites["closed_loop"] = {site: measured | {"value": 0.3} for site in tool.SITES}
     for arm in tool.ARMS[:2]:
         for seed in range(2):
             folder = tmp_path / f"{arm}-{seed}"
@@ -135,16 +136,18 @@ def test_the_table_counts_what_is_there(tool, tmp_path, capsys):
     tool.print_table(tmp_path, tool.results_in(tmp_path, None))
     said = capsys.readouterr().out
     assert "3x5, 2 seeds" in said and "seen layouts: 20 / 24" in said
-    assert "unseen layouts: 12 / 24" in said and "backbone.1 general: 10.0%" in said
+    assert "unseen layouts: 12 / 24" in said and "recorded, backbone.1 general: 10.0%" in said
+    assert "closed loop, backbone.1 general: 30.0%" in said
 
 
 def test_known_results_count_and_are_not_made_again(tool, tmp_path, monkeypatch):
     known = tmp_path / "known.jsonl"
-    lines = [{"arm": arm, "seed": 0} for arm in ("start", "3x5", "3x80")]
+    site = {tool.SITES[0]: {"value": 0.1}}
+    lines = [{"arm": arm, "seed": 0} | site for arm in ("start", "3x5", "3x80")]
     known.write_text("".join(json.dumps(line) + "\n" for line in lines))
     own = tmp_path / "3x5-0" / "result.json"
     own.parent.mkdir()
-    own.write_text(json.dumps({"arm": "3x5", "seed": 0, "mine": True}))
+    own.write_text(json.dumps({"arm": "3x5", "seed": 0, "mine": True} | site))
     found = tool.results_in(tmp_path, known)
     assert [one["arm"] for one in found] == ["3x5", "start", "3x80"] and found[0]["mine"]
     arms = [arm for arm in tool.ARMS if str(arm) in ("3x5", "3x80")]
@@ -165,3 +168,11 @@ def test_known_results_count_and_are_not_made_again(tool, tmp_path, monkeypatch)
     monkeypatch.setattr(tool, "as_completed", lambda jobs: ())
     tool.run_all(tmp_path, 1, 1, tool.Options(), arms, known)
     assert not submitted
+
+
+def test_a_policy_that_was_measured_in_its_own_episodes_only_is_measured_again(tool):
+    known = {"arm": "3x5", "seed": 0, tool.CLOSED_LOOP: {site: {} for site in tool.SITES}}
+    assert not tool.is_whole(known)
+    assert tool.is_whole(known | {site: {} for site in tool.SITES})
+    by_measurement = tool.by_measurement([known])
+    assert not by_measurement["recorded"] and len(by_measurement["closed loop"]) == 1

@@ -7,10 +7,12 @@
 many layouts of each, with and without the action loss's gradient in the backbone, and, as a
 placebo, on demonstrations whose pictures were taken from another layout. Every fine-tune has the
 same number of steps. It then measures success in layouts of its training and in held-out ones,
-collects activations in the same held-out layouts of three tasks, trains the same SAEs, and measures
-the share of general features. It may be interrupted: the same command goes on. With --known FILE it
-takes results of earlier runs, one per line, for its own: docs/data_and_generality.jsonl has those
-that docs/findings.md shows. `table` prints what is there.
+collects every policy's activations at the same recorded observations, the teacher's episodes in
+held-out layouts of three tasks, trains the same SAEs, and measures the share of general features.
+With the first seed it also measures that share in the policy's own episodes in such layouts: how
+long these are, and where they fail, is then part of the outcome. It may be interrupted: the same
+command goes on. With --known FILE it takes results of earlier runs, one per line, for its own:
+docs/data_and_generality.jsonl has those that docs/findings.md shows. `table` prints what is there.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -39,6 +42,7 @@ from vla_sae_ros.sim.libero import LiberoEnvironment
 from vla_sae_ros.sim.splits import EVALUATION_INIT_STATES, EVALUATION_SEED, TRAINING_INIT_STATES
 from vla_sae_ros.sim.suites import find_task, target_and_goal
 from vla_sae_ros.study.demonstrations.files import read_episode, read_index, write_episode
+from vla_sae_ros.study.demonstrations.lerobot import export_demonstrations
 from vla_sae_ros.study.demonstrations.scripted import EpisodePlan, make_demonstrations
 from vla_sae_ros.study.features.generality.generality_file import GENERALITY_FILE
 from vla_sae_ros.study.rollouts.execute_steps import EXECUTE_STEPS
@@ -57,6 +61,13 @@ SITES = ("backbone.1", "expert.1")
 MOST_LAYOUTS = 80
 TRIALS = 24
 """Of seen and of unseen layouts each."""
+RECORDED = "recorded"
+"""Data set of the teacher's episodes in held-out layouts, and what is measured at them."""
+RECORDED_SEED = EVALUATION_SEED + 500
+PICTURE_STEPS = 2
+"""Control steps between recorded observations."""
+CLOSED_LOOP = "closed_loop"
+"""What is measured in the policy's own episodes."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +149,30 @@ def gather(demos: Path, out: Path, arm: Arm, seed: int) -> None:
     (out / "whole").touch()
 
 
+def record(root: Path, layouts: int) -> None:
+    """Make the data set of the teacher's episodes in so many held-out layouts of each task."""
+    if (root / RECORDED).exists():
+        return
+    demos = root / "demos" / "held_out"
+    make_demonstrations(
+        demos,
+        [
+            replace(
+                layout_plan(task, number),
+                init_state=EVALUATION_INIT_STATES[number % len(EVALUATION_INIT_STATES)],
+                seed=RECORDED_SEED + number,
+            )
+            for task in COMMON_TASKS
+            for number in range(layouts)
+        ],
+        PICTURE_STEPS,
+    )
+    part = root / f"{RECORDED}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    export_demonstrations(demos, part)
+    part.rename(root / RECORDED)
+
+
 def success(policy: Path, trials: Sequence[Trial], journal: Path) -> int:
     """Return in how many trials a policy succeeds."""
     environment = LiberoEnvironment()
@@ -206,12 +241,31 @@ def run_one(root: Path, arm: Arm | None, seed: int, options: Options) -> dict[st
         found[name] = (
             [success(policy, trials, out / f"{name}.jsonl"), len(trials)] if trials else []
         )
+    generality = partial(measure, policy=policy, seed=seed, options=options)
+    found |= generality(out / RECORDED, "--dataset", root / RECORDED, "--every", 1)
+    if seed == 0:
+        found[CLOSED_LOOP] = generality(
+            out, "--suite", SUITE, "--tasks", ",".join(map(str, COMMON_TASKS)),
+            "--episodes", options.episodes, "--every", 2, "--max-steps", 170,
+            "--move", MOVE_M, "--seed", EVALUATION_SEED + 500,
+        )  # fmt: skip
+    shutil.rmtree(out / "demos", ignore_errors=True)
+    write_whole(out / "result.json", (json.dumps(found, indent=1) + "\n").encode())
+    return found
+
+
+def measure(
+    out: Path, *source: object, policy: Path, seed: int, options: Options
+) -> dict[str, object]:
+    """Collect a policy's activations from a source, train SAEs on them, return each site's result.
+
+    source: arguments of `vla-sae collect`.
+    """
     vla_sae(
-        "collect", out / "activations", "--policy", policy, "--sites", *SITES, "--suite", SUITE,
-        "--tasks", ",".join(map(str, COMMON_TASKS)), "--episodes", options.episodes,
-        "--every", 2, "--max-steps", 170, "--move", MOVE_M, "--seed", EVALUATION_SEED + 500,
-        "--frame-height", 0,
+        "collect", out / "activations", "--policy", policy, "--sites", *SITES,
+        "--frame-height", 0, *source,
     )  # fmt: skip
+    found: dict[str, object] = {}
     for site in SITES:
         bundle = out / "sae" / site
         if not (bundle / GENERALITY_FILE).is_file():
@@ -222,8 +276,6 @@ def run_one(root: Path, arm: Arm | None, seed: int, options: Options) -> dict[st
             )  # fmt: skip
             vla_sae("classify", bundle, out / "activations", "--draws", options.draws)
         found[site] = generality_of(bundle)
-    shutil.rmtree(out / "demos", ignore_errors=True)
-    write_whole(out / "result.json", (json.dumps(found, indent=1) + "\n").encode())
     return found
 
 
@@ -292,10 +344,24 @@ def results_in(root: Path, known: Path | None) -> list[dict]:
     return own + [one for one in told if (one["arm"], one["seed"]) not in there]
 
 
+def is_whole(result: Mapping[str, object]) -> bool:
+    """Tell whether a run was also measured at the recorded observations."""
+    return SITES[0] in result
+
+
+def by_measurement(results: Sequence[dict]) -> dict[str, list[dict]]:
+    """Return the results of each measurement, its sites in each of them."""
+    return {
+        "recorded": [one for one in results if is_whole(one)],
+        "closed loop": [one | one[CLOSED_LOOP] for one in results if CLOSED_LOOP in one],
+    }
+
+
 def print_table(root: Path, results: Sequence[dict]) -> None:
-    """Print every arm with its intervals, the regression, and the two paired comparisons."""
+    """Print every arm with its intervals, the regressions, and the two paired comparisons."""
     if not results:
         raise VlaSaeError(f"No results in {root}. Make some with: {sys.argv[0]} run {root}")
+    measured = by_measurement(results)
     for name in ("start", *map(str, ARMS)):
         own = [one for one in results if one["arm"] == name]
         if not own:
@@ -307,23 +373,32 @@ def print_table(root: Path, results: Sequence[dict]) -> None:
                 solved, of = (sum(column) for column in zip(*counted, strict=True))
                 low, high = wilson_interval(solved, of)
                 print(f"  success, {kind} layouts: {solved} / {of} ({low:.0%} to {high:.0%})")
+        for how, group in measured.items():
+            print_arm(how, [one for one in group if one["arm"] == name])
+    for how, group in measured.items():
+        plain = [one for one in group if one.get("layouts")]
+        plain = [one for one in plain if not one["insulated"] and not one["shuffled"]]
         for site in SITES:
-            each = "; ".join(
-                f"{one[site]['value']:.1%} ({one[site]['low']:.1%} to {one[site]['high']:.1%})"
-                for one in own
-            )
-            print(f"  {site} general: {interval([one[site]['value'] for one in own])} [{each}]")
-            print(f"  {site} coverage: {interval([one[site]['coverage'] for one in own])}")
-    plain = [one for one in results if one.get("layouts") and not one["insulated"]]
-    plain = [one for one in plain if not one["shuffled"]]
-    for site in SITES:
-        for outcome in ("value", "coverage"):
-            print_slopes(plain, site, outcome)
-            for other in ("insulated", "shuffled"):
-                print_difference(results, site, outcome, f"{MIDDLE}_{other}")
+            for outcome in ("value", "coverage"):
+                what = f"{how}, {site} {outcome}"
+                print_slopes(what, plain, site, outcome)
+                for other in ("insulated", "shuffled"):
+                    print_difference(what, group, site, outcome, f"{MIDDLE}_{other}")
 
 
-def print_slopes(plain: Sequence[dict], site: str, outcome: str) -> None:
+def print_arm(how: str, own: Sequence[dict]) -> None:
+    """Print one measurement of an arm's features."""
+    for site in SITES if own else ():
+        each = "; ".join(
+            f"{one[site]['value']:.1%} ({one[site]['low']:.1%} to {one[site]['high']:.1%})"
+            for one in own
+        )
+        general = interval([one[site]["value"] for one in own])
+        print(f"  {how}, {site} general: {general} [{each}]")
+        print(f"  {how}, {site} coverage: {interval([one[site]['coverage'] for one in own])}")
+
+
+def print_slopes(what: str, plain: Sequence[dict], site: str, outcome: str) -> None:
     """Print how a site's outcome depends on layouts and tasks."""
     if len(plain) < 5:
         return
@@ -334,14 +409,14 @@ def print_slopes(plain: Sequence[dict], site: str, outcome: str) -> None:
     )
     for name, slope in zip(("layouts", "tasks"), found, strict=True):
         print(
-            f"\n{site} {outcome}, per doubling of {name}: {slope.value:+.2%} "
-            f"({slope.low:+.2%} to {slope.high:+.2%}), p {slope.p:.3f}",
-            end="",
+            f"{what}, per doubling of {name}: {slope.value:+.2%} "
+            f"({slope.low:+.2%} to {slope.high:+.2%}), p {slope.p:.3f}"
         )
-    print()
 
 
-def print_difference(results: Sequence[dict], site: str, outcome: str, name: str) -> None:
+def print_difference(
+    what: str, results: Sequence[dict], site: str, outcome: str, name: str
+) -> None:
     """Print a kind of fine-tune against the middle arm, paired by seed."""
     by_seed = {one["seed"]: one[site][outcome] for one in results if one["arm"] == str(MIDDLE)}
     pairs = [
@@ -350,7 +425,7 @@ def print_difference(results: Sequence[dict], site: str, outcome: str, name: str
         if one["arm"] == name and one["seed"] in by_seed
     ]
     if pairs:
-        print(f"{site} {outcome}, {name} less {MIDDLE}: {interval(pairs)} over {len(pairs)} seeds")
+        print(f"{what}, {name} less {MIDDLE}: {interval(pairs)} over {len(pairs)} seeds")
 
 
 def demonstrate(root: Path, task: int) -> None:
@@ -368,14 +443,15 @@ def run_all(
     known: Path | None = None,
 ) -> None:
     """Make the demonstrations, then every run; every arm once before any a second time."""
-    there = {(one["arm"], one["seed"]) for one in results_in(root, known)}
+    there = {(one["arm"], one["seed"]) for one in results_in(root, known) if is_whole(one)}
     runs = [(arm, seed) for seed in range(seeds) for arm in (None, *arms)]
     runs = [run for run in runs if (str(run[0] or "start"), run[1]) not in there]
     tasks = sorted({task for arm, seed in runs if arm for task in arm.task_numbers(seed)})
     os.environ["OMP_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        for made in [pool.submit(demonstrate, root, task) for task in tasks]:
-            made.result()
+        made = [pool.submit(demonstrate, root, task) for task in tasks]
+        for each in (*made, *([pool.submit(record, root, options.episodes)] if runs else [])):
+            each.result()
         for each in as_completed([pool.submit(run_one, root, *one, options) for one in runs]):
             print(json.dumps(each.result()), flush=True)
 
