@@ -123,8 +123,9 @@ def main() -> int:
     args = parser.parse_args()
     try:
         for folder in args.studies:
-            print(f"\n{folder}\n{SEPARATOR.join(COLUMNS)}")
-            for columns in table(folder):
+            lines = table(folder)
+            print(f"\n{folder}")
+            for columns in (COLUMNS, *lines):
                 print(SEPARATOR.join(columns))
     except VlaSaeError as error:
         print(error, file=sys.stderr)

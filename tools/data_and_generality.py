@@ -446,11 +446,14 @@ def run_all(
     there = {(one["arm"], one["seed"]) for one in results_in(root, known) if is_whole(one)}
     runs = [(arm, seed) for seed in range(seeds) for arm in (None, *arms)]
     runs = [run for run in runs if (str(run[0] or "start"), run[1]) not in there]
+    if not runs:
+        return
     tasks = sorted({task for arm, seed in runs if arm for task in arm.task_numbers(seed)})
     os.environ["OMP_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         made = [pool.submit(demonstrate, root, task) for task in tasks]
-        for each in (*made, *([pool.submit(record, root, options.episodes)] if runs else [])):
+        made.append(pool.submit(record, root, options.episodes))
+        for each in made:
             each.result()
         for each in as_completed([pool.submit(run_one, root, *one, options) for one in runs]):
             print(json.dumps(each.result()), flush=True)

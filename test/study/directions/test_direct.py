@@ -87,8 +87,8 @@ def test_planted_directions_are_found_and_scored_on_held_out_episodes(
     assert [one["measure"] for one in found] == ["AUROC", "AUROC", "r", "r"]
     assert found[0]["score"] > 0.99
     assert abs(found[0]["shuffled_mean"] - 0.5) < 0.2
-    for height in found[2:]:
-        assert 0.6 < height["score"] <= 1.0
+    for height, least in zip(found[2:], (0.6, 0.7), strict=True):
+        assert least < height["score"] <= 1.0
         assert height["shuffled_95"] < height["score"]
     held_out = set(bundle.card.data["held_out_episodes"])
     assert len(held_out) == found[0]["episodes"] == 12
