@@ -234,6 +234,17 @@ def test_a_plan_without_the_activations_of_its_mean_difference_names_the_command
     assert f"vla-sae collect {missing} --sites {SITE} {wanted} --episodes 5" in said
 
 
+def test_a_mean_difference_of_another_policys_activations_is_refused(
+    study_file: Path, activations: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = yaml.safe_load(study_file.read_text())
+    study |= {"arms": [*study["arms"], "mean_difference"]}
+    study |= {"mean_difference": {"activations": str(activations)}}
+    study_file.write_text(yaml.safe_dump(study))
+    assert main(["evaluate", str(study_file), "--plan"]) == 2
+    assert f"policy of the activations in {activations}: got 'p'" in capsys.readouterr().err
+
+
 def test_the_mean_difference_is_that_of_the_episodes_means(activations: Path) -> None:
     by_success = mean_difference(MeanDifference(activations), SITE)
     np.testing.assert_allclose(by_success, 2.0)

@@ -108,6 +108,39 @@ def test_a_run_of_two_protocols_is_made_once() -> None:
     assert len({run.run_id for run in plan.runs}) == len(plan.runs)
 
 
+@pytest.mark.parametrize(
+    "twice",
+    [
+        {"changes": [{"strengths": [0.5, 0.5]}]},
+        {"changes": [{"strengths": [0.5]}, {"strengths": [0.5]}]},
+        {"windows": [{}, {}]},
+        {"protocols": ["P2", "P2"]},
+        {"places": [{"suite": "toy", "rollouts": 2}, {"suite": "toy", "rollouts": 1}]},
+    ],
+)
+def test_what_a_study_asks_for_twice_is_no_second_pair(twice: dict[str, object]) -> None:
+    assert plan_of(**twice).counts() == plan_of().counts()
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        {"changes": [{"strengths": [0.5, 0.5000000001]}]},
+        {
+            "places": [
+                {"suite": "toy", "rollouts": 2},
+                {"suite": "toy", "rollouts": 2, "instruction": "go left"},
+            ]
+        },
+    ],
+)
+def test_different_runs_that_the_table_would_take_for_one_are_refused(
+    different: dict[str, object],
+) -> None:
+    with pytest.raises(ConfigurationError, match="two different ones of P2"):
+        plan_of(**different)
+
+
 def test_necessity_projects_out_the_most_general_features_and_draws_others() -> None:
     plan = plan_of(protocols=["P3"], necessity={"site": SITE, "features": 3})
     (top,) = {run.arms[0].features for run in arms_of(plan, "top_general")}

@@ -59,6 +59,13 @@ def test_a_study_is_read_with_its_defaults() -> None:
         ({"prompt": "go"}, "`prompt`"),
         ({"protocols": ["P3"]}, "`necessity`"),
         ({"mean_difference": {"activations": "a"}}, "`mean_difference`"),
+        (
+            {
+                "arms": ["none", "mean_difference"],
+                "mean_difference": {"activations": "a", "by": "instruction", "a": "go", "b": "go"},
+            },
+            "two different a and b",
+        ),
         ({"cap": 0}, "above 0"),
         ({"keep": {"videos": ["cats"]}}, "keep.videos"),
         ({"observations": {"noise_seeds": []}}, "noise_seeds"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -93,21 +93,20 @@ class Plan:
 
 
 def make_plan(study: Study, inputs: StudyInputs) -> Plan:
-    """Plan a study.
+    """Plan a study. What it asks for twice, as by places that overlap, is made and counted once.
 
     Raises:
-        ConfigurationError: a site, feature or strength that cannot be used.
+        ConfigurationError: a site, feature or strength that cannot be used, or different runs that
+            the table would take for one.
     """
     _check(study, inputs)
     planner = _Planner(study, inputs)
     merged: dict[str, PlannedRun] = {}
     for run in planner.runs():
-        known = merged.get(run.run_id)
-        merged[run.run_id] = (
-            run
-            if known is None
-            else replace(known, arms=known.arms + run.arms, filmed=known.filmed or run.filmed)
-        )
+        known = merged.setdefault(run.run_id, run)
+        arms = tuple(dict.fromkeys(known.arms + run.arms))
+        merged[run.run_id] = replace(known, arms=arms, filmed=known.filmed or run.filmed)
+    _check_names(merged.values())
     if inputs.compiled:
         check_slots([run.settings for run in merged.values()])
     return Plan(study, tuple(merged.values()))
@@ -341,6 +340,25 @@ def _check(study: Study, inputs: StudyInputs) -> None:
         if site not in inputs.sites:
             raise ConfigurationError(complaint("`layers.sites`", site, ", ".join(inputs.sites)))
     _check_strengths(study, inputs)
+
+
+def _check_names(runs: Iterable[PlannedRun]) -> None:
+    """Refuse two runs with the same arm and pair: a row's plain twin is found by these."""
+    seen: set[tuple[str, str, str]] = set()
+    for run in runs:
+        pair = run.settings.pair.text if run.settings.pair else "observations"
+        for arm in run.arms:
+            if (name := (arm.protocol, arm.name, pair)) in seen:
+                raise ConfigurationError(
+                    complaint(
+                        "runs of one arm from the same start",
+                        f"two different ones of {' '.join(name)}",
+                        "one",
+                        "Places that tell different instructions need different first_seeds, and "
+                        "strengths have to differ in their first six digits.",
+                    )
+                )
+            seen.add(name)
 
 
 def _check_injection(injection: InjectionArms, inputs: StudyInputs) -> None:

@@ -170,11 +170,12 @@ class MeanDifference:
 
     def __post_init__(self) -> None:
         one_of("mean_difference.by", self.by, ("success", "instruction"))
-        if (self.by == "instruction") != bool(self.a and self.b):
+        told = {self.a, self.b} - {""}
+        if len(told) != (2 if self.by == "instruction" else 0):
             refuse(
                 "mean_difference",
                 (self.a, self.b),
-                "a and b with by: instruction, neither with by: success",
+                "two different a and b with by: instruction, neither with by: success",
             )
 
 

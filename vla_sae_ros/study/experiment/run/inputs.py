@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from vla_sae_ros.activations.dataset import ActivationDataset
-from vla_sae_ros.activations.format import EpisodeRecord
+from vla_sae_ros.activations.format import Collection, EpisodeRecord
 from vla_sae_ros.core.errors import ConfigurationError, VlaSaeError, complaint
 from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.policy.checkpoints.feature_match import over
 from vla_sae_ros.policy.load_options import DEFAULT_OPTIONS, LoadOptions
 from vla_sae_ros.policy.taps.directions import Vector
 from vla_sae_ros.resources import resource
+from vla_sae_ros.sae.bundle import policy_site
 from vla_sae_ros.sim.benchmark import Benchmark, benchmark_named
 from vla_sae_ros.sim.conventions import known_readings
 from vla_sae_ros.sim.environment import TaskSpec
@@ -60,7 +61,8 @@ def inputs_of(
     )
     setup = first.open()
     setup.check(contract, compiled)
-    vectors = {} if study.mean_difference is None else _vectors(study, study.mean_difference)
+    settings = study.mean_difference
+    vectors = {} if settings is None else _vectors(study, settings, setup.policy[0])
     ids = {site: content_id(vector) for site, vector in vectors.items()}
     inputs = StudyInputs(
         setup.policy[0],
@@ -90,18 +92,24 @@ def inputs_of(
     return inputs, replace(first, vectors=by_id, compiled=compiled)
 
 
-def _vectors(study: Study, settings: MeanDifference) -> dict[str, Vector]:
+def _vectors(study: Study, settings: MeanDifference, policy_id: str) -> dict[str, Vector]:
     """Return site -> its mean-difference direction.
 
     Raises:
-        ConfigurationError: the activations are missing or lack something; with the command.
+        ConfigurationError: the activations are missing, of another policy or lack something; with
+            the command.
     """
-    sites = dict.fromkeys(features.site for features in study.features)
+    sites = {features.site: policy_site(features.site) for features in study.features}
     try:
-        return {site: mean_difference(settings, site) for site in sites}
+        collected = Collection.load(settings.activations).policy_id
+        if collected != policy_id:
+            what = f"policy of the activations in {settings.activations}"
+            raise ConfigurationError(complaint(what, collected, f"{policy_id!r}, the study's"))
+        return {site: mean_difference(settings, read) for site, read in sites.items()}
     except VlaSaeError as error:
         place = study.places[0]
-        words = ["vla-sae", "collect", str(settings.activations), "--sites", *sites]
+        words = ["vla-sae", "collect", str(settings.activations), "--sites"]
+        words += dict.fromkeys(sites.values())
         words += ["--policy", str(study.policy)] if study.policy else []
         words += ["--suite", place.suite] if place.suite else []
         words += ["--env", study.env, "--tasks", place.tasks, "--episodes", "5"]
