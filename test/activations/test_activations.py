@@ -241,6 +241,17 @@ def test_a_folder_of_another_collection_is_refused_by_what_differs(tmp_path: Pat
         ActivationDataset.open(tmp_path / "b")
 
 
+def test_two_writers_cannot_undo_one_another_in_one_folder(tmp_path: Path) -> None:
+    with ActivationWriter(tmp_path / "a", COLLECTION, shard_rows=1) as writer:
+        write_episode(writer, "e0", end=False)
+        writer.flush()
+        with pytest.raises(ConfigurationError, match="being written by another process"):
+            ActivationWriter(tmp_path / "a", COLLECTION)
+        writer.end_episode(True)
+    with ActivationWriter(tmp_path / "a", COLLECTION) as writer:
+        assert writer.completed_episodes == {"e0"}
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Ten episodes to split and damage."""
@@ -303,6 +314,39 @@ def test_an_index_of_other_rows_or_another_episode_is_named(folder: Path) -> Non
     index.write_text("\n".join(lines).replace("e3", "e4"))
     with pytest.raises(CollectionError, match="of another episode than 'e3'"):
         dataset.load("backbone.1")
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        {"success": "no"},
+        {"complete": "false"},
+        {"episode_id": 3},
+        {"shards": None},
+        {"shards": {"backbone.1": [["000000-0000", "2"]]}},
+        {"shards": {"backbone.1": [5]}},
+    ],
+)
+def test_an_episode_line_that_was_edited_wrongly_is_named(
+    folder: Path, edited: dict[str, object]
+) -> None:
+    lines = (folder / "episodes.jsonl").read_text().splitlines()
+    lines[2] = json.dumps(json.loads(lines[2]) | edited)
+    (folder / "episodes.jsonl").write_text("\n".join(lines) + "\n")
+    with pytest.raises(CollectionError, match=r"Line 3 of .*episodes\.jsonl is damaged"):
+        ActivationDataset.open(folder)
+
+
+@pytest.mark.parametrize("edited", [{"step": "3"}, {"step": None}, {"rows": "1"}, {"rows": -1}])
+def test_an_index_with_other_than_whole_numbers_is_named(
+    folder: Path, edited: dict[str, object]
+) -> None:
+    index = folder / "backbone.1" / "000003-0000.jsonl"
+    lines = index.read_text().splitlines()
+    lines[0] = json.dumps(json.loads(lines[0]) | edited)
+    index.write_text("\n".join(lines) + "\n")
+    with pytest.raises(CollectionError, match=r"000003-0000\.jsonl .*step is .* rows is"):
+        ActivationDataset.open(folder).load("backbone.1")
 
 
 def test_an_empty_episode_or_an_unknown_site_is_refused(folder: Path) -> None:

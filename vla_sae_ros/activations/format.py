@@ -168,6 +168,11 @@ class StepRecord:
         Raises ValueError or TypeError for anything else.
         """
         values = json.loads(line)
+        if not isinstance(values, dict):
+            raise ValueError(f"{values!r} is no record")
+        step, rows = values.get("step"), values.get("rows", 1)
+        if type(step) is not int or type(rows) is not int or rows < 1:
+            raise ValueError(f"step is {step!r}, rows is {rows!r}")
         for name in ("episode_id", "task", "instruction"):
             if name in values:
                 values[name] = sys.intern(values[name])
@@ -199,10 +204,32 @@ class EpisodeRecord:
 def read_episodes(folder: Path) -> list[EpisodeRecord]:
     """Return the finished episodes. Raises CollectionError for a damaged line."""
     remedy = "Remove the line; its episode will be collected again."
-    read = read_journal(
-        folder / EPISODES_FILE, lambda line: EpisodeRecord(**line), remedy, CollectionError
-    )
+    read = read_journal(folder / EPISODES_FILE, _episode, remedy, CollectionError)
     return list(read.entries)
+
+
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "number": (int,),
+    "episode_id": (str,),
+    "task": (str,),
+    "instruction": (str,),
+    "success": (bool, type(None)),
+    "complete": (bool,),
+    "shards": (dict,),
+}
+
+
+def _episode(line: Any) -> EpisodeRecord:
+    """Return a line's episode; people edit these lines. Raises ValueError or TypeError."""
+    record = EpisodeRecord(**line)
+    for name, kinds in _KINDS.items():
+        value = getattr(record, name)
+        if type(value) not in kinds:
+            raise ValueError(f"{name} is {value!r}")
+    for site, parts in record.shards.items():
+        if not all(type(stem) is str and type(rows) is int for stem, rows in parts):
+            raise ValueError(f"shards of {site} are {parts!r}")
+    return record
 
 
 def _numbers(name: str, values: Any) -> tuple[float, ...]:

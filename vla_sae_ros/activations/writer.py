@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import queue
 import threading
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from vla_sae_ros.activations.format import (
 from vla_sae_ros.activations.shards import EpisodeShards
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.whole_file import write_whole
+
+LOCK = "lock"
 
 
 class ActivationWriter(AbstractContextManager):
@@ -42,11 +45,19 @@ class ActivationWriter(AbstractContextManager):
         shard_rows: int = 8192,
         queue_size: int = 256,
     ) -> None:
-        """Open or continue `folder`. Raises ConfigurationError if it holds another collection."""
+        """Open or continue `folder`.
+
+        Raises ConfigurationError if it holds another collection, or another process writes to it.
+        """
         self.folder = Path(folder)
         self.collection = collection
         self.stalls = 0
-        self._completed, self._next_number = _prepare(self.folder, collection)
+        self._lock = _locked(self.folder)
+        try:
+            self._completed, self._next_number = _prepare(self.folder, collection)
+        except BaseException:
+            self._lock.close()
+            raise
         self._current: str | None = None
         self._closed = False
         self._failure: BaseException | None = None
@@ -118,6 +129,8 @@ class ActivationWriter(AbstractContextManager):
             self._closed = True
             self._queue.put(("stop",))
             self._thread.join()
+            fcntl.flock(self._lock, fcntl.LOCK_UN)  # processes that were forked have the file, too
+            self._lock.close()
         if self._failure is not None:
             raise self._error() from self._failure
 
@@ -183,14 +196,32 @@ class ActivationWriter(AbstractContextManager):
         )
 
 
-def _prepare(folder: Path, collection: Collection) -> tuple[set[str], int]:
-    """Make or continue the folder; return the ids of complete episodes and the next number."""
+def _locked(folder: Path) -> TextIO:
+    """Return the folder's lock, held until it is closed: two writers would undo one another.
+
+    Raises ConfigurationError if `folder` is another kind of folder, or another process has it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    others = {one.name for one in folder.iterdir()} - {LOCK}
+    if others and COLLECTION_FILE not in others:
+        raise ConfigurationError(
+            f"{folder} is not empty and contains no collection. Name an empty or new folder."
+        )
+    lock = (folder / LOCK).open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise ConfigurationError(
+            f"{folder} is being written by another process. Wait for it or stop it, or name "
+            "another folder."
+        ) from None
+    return lock
+
+
+def _prepare(folder: Path, collection: Collection) -> tuple[set[str], int]:
+    """Fill or continue the folder; return the ids of complete episodes and the next number."""
     if not (folder / COLLECTION_FILE).exists():
-        if any(folder.iterdir()):
-            raise ConfigurationError(
-                f"{folder} is not empty and contains no collection. Name an empty or new folder."
-            )
         write_whole(folder / COLLECTION_FILE, collection.to_json().encode())
     stored = Collection.load(folder)
     if not stored.source:  # of a version that did not say it

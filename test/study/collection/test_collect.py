@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -119,6 +120,13 @@ def test_moved_and_shuffled_episodes_say_so_in_their_ids() -> None:
     )
     assert moved.trial.layout == layout
     assert moved.episode_id == f"shuffled-moved_0.04-{plain.episode_id}"
+
+
+def test_episodes_that_ask_for_another_object_of_a_scene_have_other_ids() -> None:
+    (trial, _) = plan_collection(TASKS, 1, 3)
+    other = replace(trial, task=replace(trial.task, goal=(("in", "butter_1", "basket_1"),)))
+    ids = {PlannedEpisode(one, 5).episode_id for one in (trial, other)}
+    assert len(ids) == 2 and any("butter_1" in one for one in ids)
 
 
 def test_layouts_are_refused_where_they_cannot_be_made(
@@ -396,6 +404,12 @@ def test_a_bag_gives_the_activations_of_its_observations_without_the_recorded_st
         (episode,) = source.episodes()
         episode.play(lambda moment: (again.append(moment.step), np.zeros((6, 7)))[1])
     assert again == [3 * n for n in range(12)] * 2
+
+
+def test_a_bag_of_another_control_rate_than_the_contracts_is_refused(bag: Path) -> None:
+    contract = load_contract(resource("config", "contracts", "libero.yaml"))
+    with pytest.raises(ConfigurationError, match=r"control rate of .*: got '20'; allowed: 10"):
+        BagSource(bag, replace(contract, fps=10.0))
 
 
 def test_a_site_that_the_policy_does_not_have_is_refused_before_anything_is_made(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,12 @@ from vla_sae_ros.bags.recorded_frames import RecordedFrames
 from vla_sae_ros.bags.recorded_inferences import RecordedInference, recorded_inferences
 from vla_sae_ros.core.contract import Contract
 from vla_sae_ros.core.episode_status import EpisodeStatus
-from vla_sae_ros.core.errors import ObservationError, RecordingError
+from vla_sae_ros.core.errors import (
+    ConfigurationError,
+    ObservationError,
+    RecordingError,
+    complaint,
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ class BagSource:
 
     Raises:
         RecordingError: no bag, or no inference in it.
+        ConfigurationError: it was recorded at another control rate than the contract's.
     """
 
     def __init__(self, folder: Path, contract: Contract) -> None:
@@ -73,6 +80,16 @@ class BagSource:
             raise RecordingError(
                 f"{folder} has no inference in it. Record policy/request and policy/action_chunk."
             )
+        for rate in {span.control_rate for span in self._spans.values()} - {0.0}:
+            if not math.isclose(rate, contract.fps, rel_tol=1e-4):
+                raise ConfigurationError(
+                    complaint(
+                        f"control rate of {folder} [Hz]",
+                        f"{rate:g}",
+                        f"{contract.fps:g}, the contract's",
+                        "Give the contract it was recorded with: --contract.",
+                    )
+                )
 
     @property
     def identity(self) -> str:
@@ -98,7 +115,7 @@ class BagSource:
                 self._contract,
                 tuple(first_of_step.values()),
                 span.status if span else EpisodeStatus.UNKNOWN,
-                f"{span.suite} {span.task}" if span else "",
+                f"{span.suite} {span.task}" if span and span.suite else "",
             )
 
     def close(self) -> None:

@@ -45,7 +45,8 @@ class PlannedEpisode:
         moved = trial.layout.move_objects_m
         layout = "shuffled-" if trial.layout.shuffle else ""
         layout += f"moved_{moved:g}-" if moved else ""
-        task = f"{trial.task.suite}-{trial.task.task_index}"
+        asked = f"_{trial.task.goal[0][1]}" if trial.task.goal else ""
+        task = f"{trial.task.suite}-{trial.task.task_index}{asked}"
         return f"{env}{layout}{task}-{trial.init_state}-{trial.seed}"
 
     @property
