@@ -58,6 +58,13 @@ def test_sinks_do_not_hide_what_the_other_samples_lose() -> None:
     assert found.fvu < 1e-3 and found.fvu_ordinary > 0.3
 
 
+def test_padding_makes_no_sinks_of_the_other_samples() -> None:
+    x = samples(120)
+    x[::3] = x[1::3] = 0.0
+    assert evaluate(identity(), x).sink_share == 0
+    assert evaluate(identity(), np.zeros_like(x)).sink_share == 0
+
+
 def test_one_changed_number_makes_another_run() -> None:
     x = samples(5000)
     before = run_id(SETTINGS, x)

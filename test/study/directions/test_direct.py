@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +169,16 @@ def test_a_part_of_a_name_is_enough_where_only_one_has_it(activations: Path) -> 
     assert make_target("vertical", parts, binary=False).name == "vertical speed"
     with pytest.raises(ConfigurationError, match="a part that only one of them has"):
         make_target("end-effector", parts, binary=False)
+
+
+def test_the_numbers_of_a_state_have_the_names_that_the_collection_gives_them(
+    activations: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(activations, tmp_path / "named")
+    said = json.loads((folder / "collection.json").read_text())
+    said["state_names"] = ["j1", "j2", "lift", "j3", "j4", "j5", "j6", "j7"]
+    (folder / "collection.json").write_text(json.dumps(said))
+    assert cosine(run(folder, tmp_path / "found", "--probe", "lift"), 0, HEIGHT) > 0.9
 
 
 def test_the_auroc_is_the_share_of_pairs_in_order() -> None:

@@ -102,9 +102,13 @@ def sink_words(metrics: Mapping[str, float]) -> str:
 
 
 def sink_length(samples: Samples) -> float:
-    """Return ||x|| above which a sample counts as an attention sink: SINK times the median."""
+    """Return ||x|| above which a sample counts as an attention sink: SINK times the median.
+
+    Samples of zeros, as padding is in some policies, do not count towards the median.
+    """
     some = np.unique(np.linspace(0, len(samples) - 1, _MEDIAN_OF).astype(np.int64))
-    return SINK * float(np.median(np.linalg.norm(samples[some], axis=1)))
+    norms = np.linalg.norm(samples[some], axis=1)
+    return SINK * float(np.median(norms[norms > 0])) if norms.any() else math.inf
 
 
 class _Unexplained:

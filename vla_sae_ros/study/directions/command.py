@@ -67,6 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fit, score, write the bundle and print a table; return the exit status."""
     refuse_existing(args.out)
+    if args.seed < 0:
+        raise ConfigurationError(complaint("--seed", args.seed, "0 or more"))
     wishes = [Wish(kind, name) for kind, name in _given(args)]
     if not wishes:
         raise ConfigurationError(
@@ -105,12 +107,13 @@ def run(args: argparse.Namespace) -> int:
 def divided(dataset: ActivationDataset, site: str, held_out: float, seed: int) -> Parts:
     """Return the episodes in two parts, with their activations at the site."""
     training, rest = dataset.split(held_out, seed)
-    rate = dataset.collection.control_rate
-    return Parts(
-        training,
-        rest,
-        *with_variables(dataset.load(site, training), dataset.load(site, rest), rate),
+    variables = with_variables(
+        dataset.load(site, training),
+        dataset.load(site, rest),
+        dataset.collection.control_rate,
+        dataset.collection.state_names,
     )
+    return Parts(training, rest, *variables)
 
 
 def _given(args: argparse.Namespace) -> Sequence[tuple[str, str]]:

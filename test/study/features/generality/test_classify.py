@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,6 +80,21 @@ def test_codes_are_measured_as_of_samples_of_unit_length(bundle: Path, tmp_path:
     run(bundle, collect(tmp_path / "activations"), "--tau", "0.9")
     # The peak, 3, is 0.80 of the sample's length, so that it never passes a threshold of 0.9.
     assert SaeBundle.load(bundle).catalogue.entries[ONSETS].onset_count == 0
+
+
+def test_what_a_person_writes_while_features_are_classified_stays(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = classify.general_share
+
+    def interrupted(*arguments: Any) -> Any:
+        path = bundle / "catalogue.json"
+        Catalogue.load(path).with_entry(FeatureEntry(ONSETS, notes="seen it")).save(path)
+        return share(*arguments)
+
+    monkeypatch.setattr(classify, "general_share", interrupted)
+    run(bundle, collect(tmp_path / "activations"))
+    assert SaeBundle.load(bundle).catalogue.entries[ONSETS].notes == "seen it"
 
 
 def test_a_sample_without_any_length_fires_nothing(bundle: Path, tmp_path: Path) -> None:
@@ -179,6 +195,15 @@ def test_labels_that_do_not_belong_are_refused_and_nothing_is_written(
     with pytest.raises(ConfigurationError, match=word):
         run(bundle, collect(tmp_path / "activations"), "--labels", labels)
     assert (bundle / "catalogue.json").read_bytes() == before
+    assert not (bundle / "generality.json").exists()
+
+
+@pytest.mark.parametrize("tau", ["nan", "inf", "-0.1"])
+def test_a_threshold_that_is_none_is_refused_and_nothing_is_written(
+    bundle: Path, tmp_path: Path, tau: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"--tau: got .*; allowed: a number from 0 on"):
+        run(bundle, collect(tmp_path / "activations"), "--tau", tau)
     assert not (bundle / "generality.json").exists()
 
 

@@ -94,6 +94,11 @@ def blind(content: Content) -> str:
     return json.dumps({"active": list(range(1, 11))})
 
 
+def odd_characters(content: Content) -> str:
+    """A model whose words hold ends of lines that are none in JSON, and half of a character."""
+    return "One\u2028two\x85three \ud83d: " + sees(content)
+
+
 def riddles(_: Content) -> str:
     return "I would rather not say."
 
@@ -183,6 +188,15 @@ def test_an_answer_that_names_nothing_is_kept_and_said(
     (one,) = proposals(bundle)
     assert (one.name, one.right, one.answers) == ("", None, ("I would rather not say.",))
     assert f"of features [{CLOSED}]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("endpoint", [odd_characters], indirect=True)
+def test_whatever_characters_a_model_answers_with_the_file_can_be_read_again(
+    bundle: Path, activations: Path, endpoint: StandIn
+) -> None:
+    run(bundle, activations, "--features", str(CLOSED), "--describe", endpoint.url, "--yes")
+    (one,) = proposals(bundle)
+    assert one.answers[0].startswith("One\u2028two\x85three \ud83d: Sure") and one.right
 
 
 def test_a_feature_that_never_falls_silent_gets_a_name_without_a_test(

@@ -6,6 +6,7 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from planted_features import (
     planted_bundle,
 )
 
+from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.sae import SaeBundle, TopKSAE
 from vla_sae_ros.study.features.labels import label
@@ -75,6 +77,23 @@ def test_features_are_named_on_the_bundles_held_out_episodes_and_a_persons_label
     assert [one.episode_id for one in top[:2]] == ["e11", "e10"]
     assert top[0].value == pytest.approx(3.11)
     assert [(one.episode_id, one.step) for one in by_feature[RARE].top] == [("e2", 35)]
+
+
+def test_what_a_person_writes_while_features_are_labelled_stays(
+    bundle: Path, activations: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure = label._measure
+
+    def interrupted(*arguments: Any) -> Any:
+        path = bundle / CATALOGUE_FILE
+        noted = replace(SaeBundle.load(bundle).catalogue.entries[0], notes="seen it")
+        Catalogue.load(path).with_entry(noted).save(path)
+        return measure(*arguments)
+
+    monkeypatch.setattr(label, "_measure", interrupted)
+    run(bundle, activations)
+    entries = SaeBundle.load(bundle).catalogue.entries
+    assert [one.notes for one in entries if one.notes] == ["seen it"]
 
 
 def test_labelling_again_gives_the_same_and_takes_back_names_without_evidence(

@@ -16,6 +16,7 @@ from rich.table import Table
 from vla_sae_ros.activations.codes import episode_codes
 from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue, FeatureEntry
+from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.terminal import plain_console
 from vla_sae_ros.core.whole_file import write_whole
 from vla_sae_ros.sae import SaeBundle
@@ -95,6 +96,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Classify, write the catalogue and print the shares; return the exit status."""
+    if not 0.0 <= args.tau < math.inf:
+        raise ConfigurationError(complaint("--tau", args.tau, "a number from 0 on"))
     console = plain_console()
     measured = Measured.of(args.bundle, args.activations, args.tau)
     given = _given_labels(args, measured.bundle)
@@ -102,7 +105,8 @@ def run(args: argparse.Namespace) -> int:
     classifier = _classifier(args, measured, given, console)
     share = general_share(measured.statistics, classifier, args.draws)
     probability = general_probability(measured.metrics, classifier)
-    catalogue = classified(measured.bundle.catalogue, measured.metrics, probability, said)
+    now = Catalogue.load(args.bundle / CATALOGUE_FILE)  # people may have written in it meanwhile
+    catalogue = classified(now, measured.metrics, probability, said)
     catalogue.save(args.bundle / CATALOGUE_FILE)
     write_whole(args.bundle / GENERALITY_FILE, _record(args, measured, classifier, share, said))
     console.print(_table(catalogue, probability))

@@ -95,7 +95,8 @@ def run(args: argparse.Namespace) -> int:
     top = TopEpisodes.of(coded_episodes(bundle, dataset), TOP)
     evidence = _evidence(bundle, split, parts, top, stability)
     evidence.save(args.bundle)
-    catalogue = named(bundle.catalogue, parts.labels)
+    now = Catalogue.load(args.bundle / CATALOGUE_FILE)  # people may have written in it meanwhile
+    catalogue = named(now, parts.labels)
     catalogue.save(args.bundle / CATALOGUE_FILE)
     console.print(_table(catalogue, evidence))
     print("\n".join(_in_words(args.bundle, evidence)))

@@ -5,15 +5,13 @@ A proposal is no label: it stays out of the catalogue until a person takes it ov
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 from vla_sae_ros.core.errors import ConfigurationError
-from vla_sae_ros.core.json_document import parse_json
+from vla_sae_ros.core.journal import append_to_journal, read_journal
 
 PROPOSALS_FILE = "proposals.jsonl"
 Moment = tuple[str, int]
@@ -56,17 +54,7 @@ class Proposal:
 
 def add_proposal(folder: Path, proposal: Proposal) -> None:
     """Append a proposal to a bundle's file; after a crash no other line is lost."""
-    line = json.dumps(asdict(proposal), ensure_ascii=False) + "\n"
-    with (folder / PROPOSALS_FILE).open("ab+") as file:
-        _cut_to_whole_lines(file)
-        file.write(line.encode())
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _cut_to_whole_lines(file: BinaryIO) -> None:
-    file.seek(0)
-    file.truncate(file.read().rfind(b"\n") + 1)
+    append_to_journal(folder / PROPOSALS_FILE, asdict(proposal), synced=True)
 
 
 def read_proposals(folder: Path, bundle_id: str) -> list[Proposal]:
@@ -76,12 +64,7 @@ def read_proposals(folder: Path, bundle_id: str) -> list[Proposal]:
     damaged line and for a proposal about another bundle.
     """
     path = folder / PROPOSALS_FILE
-    if not path.exists():
-        return []
-    text = path.read_bytes().decode("utf-8", "replace")
-    whole = text.endswith("\n")
-    lines = text.splitlines()
-    found = [_proposal(path, n, line) for n, line in enumerate(lines if whole else lines[:-1], 1)]
+    found = list(read_journal(path, _proposal, "Delete this line.", ConfigurationError).entries)
     others = {one.bundle_id for one in found} - {bundle_id}
     if others:
         raise ConfigurationError(
@@ -91,18 +74,12 @@ def read_proposals(folder: Path, bundle_id: str) -> list[Proposal]:
     return found
 
 
-def _proposal(path: Path, number: int, line: str) -> Proposal:
-    try:
-        content = parse_json(line)
-        for name in ("shown", "contrast", "tested"):
-            content[name] = tuple((str(episode), int(step)) for episode, step in content[name])
-        for name in ("answers", "fires"):
-            content[name] = tuple(content[name])
-        return Proposal(**content)
-    except (ValueError, TypeError, KeyError) as error:
-        raise ConfigurationError(
-            f"Line {number} of {path} cannot be read: {error}. Delete this line."
-        ) from error
+def _proposal(content: dict[str, Any]) -> Proposal:
+    for name in ("shown", "contrast", "tested"):
+        content[name] = tuple((str(episode), int(step)) for episode, step in content[name])
+    for name in ("answers", "fires"):
+        content[name] = tuple(content[name])
+    return Proposal(**content)
 
 
 def best(proposals: Sequence[Proposal]) -> dict[int, Proposal]:
