@@ -116,6 +116,24 @@ def test_an_existing_bundle_is_refused_before_anything_is_read(tmp_path: Path) -
         run(tmp_path / "no activations", tmp_path / "bundle")
 
 
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--dictionary-size", "0"), "dictionary_size: got 0"),
+        (("--seed", "-1"), "seed: got -1"),
+        (("--device", "abacus"), "device: got 'abacus'"),
+        (("--device", "cuda:99"), "device: got 'cuda:99'"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_written(
+    tmp_path: Path, more: tuple[str, ...], words: str
+) -> None:
+    collect(tmp_path / "activations", {"backbone.1": SITES["backbone.1"]})
+    with pytest.raises(ConfigurationError, match=words):
+        run(tmp_path / "activations", tmp_path / "bundle", *more)
+    assert [path.name for path in tmp_path.iterdir()] == ["activations"]
+
+
 def test_a_run_leaves_its_curve_a_picture_and_no_checkpoint(tmp_path: Path) -> None:
     collect(tmp_path / "activations", {"backbone.1": SITES["backbone.1"]})
     assert run(tmp_path / "activations", tmp_path / "bundle", "--kind", "batchtopk") == 0

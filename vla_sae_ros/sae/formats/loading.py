@@ -11,6 +11,7 @@ import torch
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.folders import require_sae
+from vla_sae_ros.sae.devices import usable_device
 from vla_sae_ros.sae.formats import action_atlas, dictionary_learning, drvla, saelens, sparsify
 from vla_sae_ros.sae.kinds.saving import SAELENS_WEIGHTS, SPARSIFY_WEIGHTS
 from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
@@ -56,7 +57,7 @@ def load(
     read = detect(folder).read
     if read is action_atlas.refuse_negative_codes and drop_negative_codes:
         read = action_atlas.load_sae
-    return read(folder).to(device)
+    return read(folder).to(usable_device(device))
 
 
 def detect(folder: Path) -> Format:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.sae.devices import usable_device
 from vla_sae_ros.sae.files import (
     FLOATS,
     check_tensors,
@@ -63,7 +64,7 @@ def load_sae(
     if config.get("normalize_activations") == _AVERAGE_NORM:
         fold_scaling(weights, _scaling_factor(folder))
         config["normalize_activations"] = "none"
-    return _build(config, weights).to(device)
+    return _build(config, weights).to(usable_device(device))
 
 
 def _check_config(config: dict[str, Any]) -> None:

@@ -47,6 +47,7 @@ class TrainingSettings:
         _require("kind", self.kind, self.kind in KINDS, KINDS)
         for name in ("dictionary_size", "k", "batch_size", "dead_after_steps"):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
+        _require("seed", self.seed, self.seed >= 0, "0 or more")
         _require("k", self.k, self.k <= self.dictionary_size, f"up to {self.dictionary_size}")
         _require(
             "normalization",

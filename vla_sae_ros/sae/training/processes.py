@@ -11,6 +11,8 @@ from datetime import timedelta
 import torch
 from torch import Tensor
 
+from vla_sae_ros.sae.devices import usable_device
+
 _PATIENCE = timedelta(minutes=10)
 
 
@@ -50,7 +52,10 @@ def joined_processes(device: torch.device) -> Iterator[Processes]:
 
 
 def own_device(device: str) -> torch.device:
-    """Return the device of this process: "cuda" becomes the GPU of its local rank."""
+    """Return the device of this process: "cuda" becomes the GPU of its local rank.
+
+    Raises ConfigurationError for a device that is not there.
+    """
     if device == "cuda" and "LOCAL_RANK" in os.environ:
-        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    return torch.device(device)
+        return usable_device(f"cuda:{os.environ['LOCAL_RANK']}")
+    return usable_device(device)

@@ -99,9 +99,9 @@ def run(args: argparse.Namespace) -> int:
     refuse_existing(args.out)
     dataset = ActivationDataset.open(args.activations)
     site = _one_site(dataset, args.site)
+    default_size = DEFAULT_EXPANSION * dataset.collection.sites[site].width
     settings = TrainingSettings(
-        dictionary_size=args.dictionary_size
-        or DEFAULT_EXPANSION * dataset.collection.sites[site].width,
+        dictionary_size=default_size if args.dictionary_size is None else args.dictionary_size,
         kind=args.kind,
         k=args.k,
         sparsity=args.sparsity,

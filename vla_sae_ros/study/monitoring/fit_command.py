@@ -75,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
     refuse_existing(args.out)
     if not args.window >= 0.0:
         raise ConfigurationError(complaint("--window", args.window, "0 or more"))
+    if args.seed < 0:
+        raise ConfigurationError(complaint("--seed", args.seed, "0 or more"))
     dataset = ActivationDataset.open(args.activations)
     sae = load_sae(args.sae, args.site or _only_site(dataset))
     parts = divided(monitored_episodes(dataset, sae), args.fit, args.calibration, args.seed)

@@ -54,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
     """Write one page and say where; return the exit status."""
     if not (math.isfinite(args.most_frames) and args.most_frames >= 0):
         raise ConfigurationError(complaint("--most-frames", args.most_frames, "0 MB or more"))
+    if args.seed < 0:
+        raise ConfigurationError(complaint("--seed", args.seed, "0 or more"))
     if (args.folder / TABLE_FILE).is_file():
         _study(args)
     else:

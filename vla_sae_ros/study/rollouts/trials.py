@@ -123,7 +123,8 @@ def parse_range(text: str) -> list[int]:
     numbers: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")
-        if not first.isdigit() or (last and not last.isdigit()):
+        is_range = first.isdecimal() and (last or first).isdecimal()
+        if not is_range or int(last or first) < int(first):
             raise ConfigurationError(complaint("A range cannot be read", text, "40-49 or 40,42"))
         numbers.extend(range(int(first), int(last or first) + 1))
     return numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,6 +85,14 @@ def test_a_folder_without_a_table_and_a_table_of_other_columns_are_refused(tmp_p
         read_table(tmp_path)
 
 
+@pytest.mark.parametrize("rest", [0, 5, -50])
+def test_a_table_that_is_not_whole_is_refused(tmp_path: Path, rest: int) -> None:
+    path = write_table(tmp_path, [ROW])
+    path.write_bytes(path.read_bytes()[:rest])
+    with pytest.raises(RecordingError, match=r"table\.parquet is damaged .*vla-sae evaluate"):
+        read_table(tmp_path)
+
+
 def test_a_file_comes_back_and_another_kind_or_half_of_it_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.npz"
     latency = Latency(np.array([1.5, 2.0]), np.array([0.1, 0.2]), np.array(True), np.array(1))
@@ -95,6 +104,14 @@ def test_a_file_comes_back_and_another_kind_or_half_of_it_is_refused(tmp_path: P
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(RecordingError, match="only this run"):
         Latency.load(path)
+    whole = latency.to_bytes()
+    array = io.BytesIO()
+    np.save(array, np.zeros(3))
+    # Empty, one array, and bytes that no deflate stream has.
+    for content in (b"", array.getvalue(), whole[:60] + b"\x55" * 30 + whole[90:]):
+        path.write_bytes(content)
+        with pytest.raises(RecordingError, match="only this run"):
+            Latency.load(path)
     with pytest.raises(RecordingError, match="No such file"):
         Latency.load(tmp_path / "none.npz")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +16,9 @@ import numpy.typing as npt
 from vla_sae_ros.core.errors import RecordingError, complaint
 
 Floats = npt.NDArray[np.floating[Any]]
+
+_DAMAGED = (OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error)
+"""What numpy raises for an .npz file that is not whole, empty or something else."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Arrays:
                         complaint(f"arrays in {path}", sorted(archive.files), sorted(names))
                     )
                 return cls(**{name: archive[name] for name in names})
-        except (OSError, ValueError, BadZipFile) as error:
+        except _DAMAGED as error:
             raise RecordingError(
                 f"Cannot read {path}: {error}. Delete it and run the study again: only this run "
                 "is repeated."

@@ -199,7 +199,7 @@ def read_table(folder: Path) -> list[Row]:
     """Read a study's table.
 
     Raises:
-        RecordingError: there is none, or its columns are not those of `Row`.
+        RecordingError: there is none, it is damaged, or its columns are not those of `Row`.
     """
     path = folder / TABLE_FILE
     if not path.is_file():
@@ -207,7 +207,11 @@ def read_table(folder: Path) -> list[Row]:
             f"{folder} contains no {TABLE_FILE}: no run of a study has finished there. Run vla-sae "
             "evaluate first."
         )
-    table = pq.read_table(path)
+    again = "Run vla-sae evaluate again: finished runs are kept, the table is rebuilt."
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise RecordingError(f"{path} is damaged ({error}). {again}") from error
     for name, before in _BEFORE.items():
         if name not in table.column_names:
             table = table.append_column(SCHEMA.field(name), pa.array([before] * len(table)))
@@ -218,7 +222,7 @@ def read_table(folder: Path) -> list[Row]:
                 f"columns of {path}",
                 differing,
                 "those of this version",
-                "Run vla-sae evaluate again: finished runs are kept, the table is rebuilt.",
+                again,
             )
         )
     return [Row(**{**each, "features": tuple(each["features"])}) for each in table.to_pylist()]
