@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -57,13 +58,26 @@ def test_the_share_is_of_all_activation_and_none_where_nothing_fires(tool: Modul
     assert tool.share(some, MEMORIZED).tolist() == [0.5, 0.0]
 
 
+def numbers(said: str) -> list[float]:
+    return [float(one) for one in re.findall(r"\d\.\d+", said)]
+
+
 def test_the_interval_covers_the_value(tool: ModuleType) -> None:
     telling = episodes(tool, 0.3)
-    said = tool.said(telling, lambda some: tool.share(some, MEMORIZED), False)
-    value, low, high = (
-        float(one) for one in said.replace("(", "").replace(")", "").split() if one != "to"
-    )
+    value, low, high = numbers(tool.said(telling, lambda some: tool.share(some, MEMORIZED), True))
     assert low < value < high
+
+
+def test_where_an_instructions_episodes_share_a_fate_drawing_instructions_widens_the_interval(
+    tool: ModuleType,
+) -> None:
+    draw = np.random.default_rng(0)
+    instruction = np.arange(60) // 10
+    failed = instruction % 2 == 0
+    fvu = (failed + 1.5 * draw.standard_normal(6)[instruction]) + 0.1 * draw.uniform(size=60)
+    some = tool.Beginnings(np.ones((60, 2)), fvu, failed, instruction)
+    _, low, high, widest_low, widest_high = numbers(tool.said(some, lambda one: one.fvu, False))
+    assert widest_high - widest_low > 1.5 * (high - low)
 
 
 def test_an_episodes_beginning_has_the_codes_and_the_fvu_of_its_first_inferences(

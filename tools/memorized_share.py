@@ -5,9 +5,10 @@
 Of every episode: the share of the activation that memorized features have, and the fraction of
 variance that the SAE leaves unexplained (FVU), both over the first inferences. Prints for every
 folder, and for all together, the AUROC with which each tells failing episodes from successful ones
-(0.5: not at all), over all pairs and over pairs of the same instruction, with a 95 % bootstrap
-interval over episodes, and the range of the middle 95 of 100 sets of as many alive features drawn
-at random. The bundle must be classified (vla-sae classify).
+(0.5: not at all), over all pairs and over pairs of the same instruction, with 95 % bootstrap
+intervals over episodes and, for all pairs, over whole instructions, and the range of the middle 95
+of 100 sets of as many alive features drawn at random. The bundle must be classified
+(vla-sae classify).
 """
 
 from __future__ import annotations
@@ -117,16 +118,40 @@ def auroc(episodes: Beginnings, values: Floats, within: bool) -> float:
 
 
 def said(episodes: Beginnings, score: Callable[[Beginnings], Floats], within: bool) -> str:
-    """Return an AUROC with its interval over episodes, in words."""
+    """Return an AUROC with its intervals, in words.
+
+    Over all pairs the second interval draws whole instructions: their episodes often share a fate.
+    """
+    value = auroc(episodes, score(episodes), within)
+    single = [np.array([row]) for row in range(len(episodes.failed))]
+    words = f"{value:.2f} ({interval(episodes, single, score, within)}"
+    if not within:
+        of = [np.flatnonzero(episodes.instruction == one) for one in set(episodes.instruction)]
+        words += f"; instructions drawn: {interval(episodes, of, score, within)}"
+    return words + ")"
+
+
+def interval(
+    episodes: Beginnings,
+    units: Sequence[npt.NDArray[np.int64]],
+    score: Callable[[Beginnings], Floats],
+    within: bool,
+) -> str:
+    """Return the 95 % bootstrap interval of an AUROC over units, each some episodes' numbers."""
     draw = np.random.default_rng(0)
-    count = len(episodes.failed)
     resampled = []
     for _ in range(RESAMPLES):
-        chosen = episodes.of(draw.integers(0, count, count))
+        drawn = draw.integers(0, len(units), len(units))
+        chosen = episodes.of(np.concatenate([units[one] for one in drawn]))
         resampled.append(auroc(chosen, score(chosen), within))
-    value = auroc(episodes, score(episodes), within)
-    low, high = np.nanpercentile(resampled, (2.5, 97.5)) if np.isfinite(value) else (np.nan,) * 2
-    return f"{value:.2f} ({low:.2f} to {high:.2f})"
+    return percentiles(resampled)
+
+
+def percentiles(values: Sequence[float]) -> str:
+    """Return the middle 95 % of values, in words; nan where none is a number."""
+    known = np.asarray(values)[np.isfinite(values)]
+    low, high = np.percentile(known, (2.5, 97.5)) if known.size else (np.nan, np.nan)
+    return f"{low:.2f} to {high:.2f}"
 
 
 def random_range(episodes: Beginnings, alive: Sequence[int], count: int, within: bool) -> str:
@@ -136,10 +161,7 @@ def random_range(episodes: Beginnings, alive: Sequence[int], count: int, within:
         auroc(episodes, share(episodes, draw.permutation(alive)[:count]), within)
         for _ in range(RANDOM_SETS)
     ]
-    low, high = (
-        np.nanpercentile(values, (2.5, 97.5)) if np.isfinite(values).any() else (np.nan,) * 2
-    )
-    return f"{low:.2f} to {high:.2f}"
+    return percentiles(values)
 
 
 def print_table(
