@@ -236,7 +236,8 @@ def run_one(root: Path, arm: Arm | None, seed: int, options: Options) -> dict[st
         policy = out / "run" / "policy"
     found: dict[str, object] = {"arm": str(arm or "start"), "seed": seed}
     found |= asdict(arm) if arm else {}
-    seen, unseen = seen_trials(arm, seed) if arm else [], unseen_trials(tasks)
+    seen = seen_trials(arm, seed) if arm else []
+    unseen = unseen_trials(tasks) if arm or seed == 0 else []  # the start is the same policy
     for name, trials in (("seen", seen), ("unseen", unseen)):
         found[name] = (
             [success(policy, trials, out / f"{name}.jsonl"), len(trials)] if trials else []
