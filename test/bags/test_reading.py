@@ -65,11 +65,19 @@ def test_losslessly_compressed_pictures_come_back_to_the_bit(bag: Bag) -> None:
 
 def test_a_picture_that_is_none_is_refused_with_its_topic() -> None:
     broken = SimpleNamespace(format="jpeg", data=np.zeros(10, np.uint8))
-    with pytest.raises(RecordingError, match="on /a: got 'jpeg'; allowed: JPEG or PNG"):
+    with pytest.raises(RecordingError, match="on /a .*got 'jpeg'; allowed: JPEG or PNG"):
         picture_of(broken, "/a")
-    grey = SimpleNamespace(encoding="mono8", data=np.zeros(10, np.uint8))
-    with pytest.raises(RecordingError, match="on /a: got 'mono8'; allowed: rgb8 or bgr8"):
-        picture_of(grey, "/a")
+    depth = SimpleNamespace(encoding="16UC1", data=np.zeros(10, np.uint8))
+    with pytest.raises(RecordingError, match="on /a: got '16UC1'; allowed: rgb8, bgr8"):
+        picture_of(depth, "/a")
+
+
+def test_a_bag_reads_every_encoding_that_the_policy_hears() -> None:
+    """A ZED sends bgra8."""
+    pixels = np.arange(24, dtype=np.uint8)
+    sent = SimpleNamespace(encoding="bgra8", height=2, width=3, step=12, data=pixels)
+    expected = pixels.reshape(2, 3, 4)[..., [2, 1, 0]]
+    np.testing.assert_array_equal(picture_of(sent, "/a"), expected)
 
 
 def test_the_heatmap_belongs_to_its_step(bag: Bag) -> None:

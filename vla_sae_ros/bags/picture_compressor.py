@@ -115,8 +115,8 @@ class PictureCompressor:
 def compressed(data: bytes, topic: str, compression: Compression) -> bytes:
     """Return a serialized Image as serialized CompressedImage with the same header.
 
-    `format` is as image_transport's plugin writes it, "rgb8; png compressed bgr8". Raises
-    RecordingError for an encoding other than rgb8 and bgr8.
+    `format` is as image_transport's plugin writes it, "rgb8; png compressed bgr8"; there are three
+    channels in any case. Raises RecordingError for an encoding that `picture_of` does not know.
     """
     types = _types()
     message: Any = types.deserialize_cdr(data, RAW_TYPE)

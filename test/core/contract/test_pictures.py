@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -47,6 +49,29 @@ def test_a_png_comes_back_bit_by_bit_and_a_jpeg_nearly():
 def test_what_is_no_whole_jpeg_or_png_is_refused_with_its_topic(data):
     with pytest.raises(ObservationError, match="picture on /wrist"):
         CompressedPicture(data, "jpeg", "/wrist").decoded()
+
+
+def empty_png(width: int, length: int = 13) -> bytes:
+    """A PNG without pixels whose header, cut to `length` bytes, claims `width` x `width`."""
+    size = struct.pack(">II", width, width) + bytes([8, 2, 0, 0, 0])
+    chunks = (b"IHDR" + size[:length], b"IDAT")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(each) - 4) + each + struct.pack(">I", zlib.crc32(each))
+        for each in chunks
+    )
+
+
+@pytest.mark.parametrize("width, length", [(100_000, 13), (64, 8)])
+def test_a_header_that_pillow_refuses_in_its_own_way_is_refused_with_its_topic(width, length):
+    with pytest.raises(ObservationError, match="picture on /wrist"):
+        CompressedPicture(empty_png(width, length), "png", "/wrist").decoded()
+
+
+def test_the_sixteen_bits_of_a_depth_picture_are_refused_and_not_cut_off():
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((4, 6), 1200, np.uint16)).save(buffer, "png")
+    with pytest.raises(ObservationError, match="/depth.*16UC1.*8 bits per channel"):
+        CompressedPicture(buffer.getvalue(), "16UC1; png compressed", "/depth").decoded()
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,16 @@ from vla_sae_ros.core.shapes import Picture
 FORMATS = ("JPEG", "PNG")
 LARGEST_PICTURE = 8192 * 8192
 """Pixels; a header that claims more is refused before it is decoded."""
+WIDE = "I"
+"""How Pillow's modes of more than 8 bits per channel begin, of what PNG has."""
+_DAMAGED = (
+    UnidentifiedImageError,
+    OSError,
+    SyntaxError,
+    ValueError,
+    Image.DecompressionBombError,
+)
+"""What Pillow raises at bytes that are no picture, or one larger than it decodes."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +36,8 @@ class CompressedPicture:
     topic: str
 
     def decoded(self) -> Picture:
-        """Return (height, width, 3) uint8 RGB; raises ObservationError for what is no JPEG or PNG.
+        """Return (height, width, 3) uint8 RGB; raises ObservationError for what is no JPEG or PNG,
+        and for 16 bits in one channel: that is depth, which would be cut off to white.
 
         Both formats say themselves how their channels are ordered, so the bgr8 that image_transport
         writes into `format` does not matter here.
@@ -41,8 +52,16 @@ class CompressedPicture:
                             f"up to {LARGEST_PICTURE} pixels",
                         )
                     )
+                if picture.mode.startswith(WIDE):
+                    raise ObservationError(
+                        complaint(
+                            f"pixels of a compressed picture on {self.topic}",
+                            f"{picture.mode} ({self.format})",
+                            "8 bits per channel, no depth",
+                        )
+                    )
                 return np.asarray(picture.convert("RGB"))
-        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        except _DAMAGED as error:
             raise ObservationError(
                 complaint(
                     f"A compressed picture on {self.topic} ({len(self.data)} bytes)",
