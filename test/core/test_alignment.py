@@ -128,3 +128,21 @@ def test_a_clock_that_was_set_back_does_not_blind_the_buffer():
         aligner.push("camera", 2 * hour + index * 50 * MS, "before")
     aligner.push("camera", hour, "after")
     assert aligner.align(hour + 10 * MS)["camera"].value == "after"
+
+
+def test_a_request_is_met_although_a_fast_stream_went_on():
+    """A controller's 1 kHz, and a request that is handled 60 ms after its stamp."""
+    rules = {name: Align("asof", "header", 10.0) for name in ("joints", "camera")}
+    stream = Aligner(rules, PERIOD, numbers={"joints"})
+    for k in range(2000):
+        stream.push("joints", k * MS, k)
+    stream.push("camera", 1936 * MS, "seen")
+    assert stream.align(1940 * MS)["joints"].value == 1940
+
+
+def test_a_stream_of_another_clock_is_not_said_to_be_silent():
+    """The request in simulation time, the camera in wall time."""
+    stream = aligner("asof", 30.0)
+    stream.push("x", 1_700_000_000_000 * MS, "wall")
+    with pytest.raises(FrameIncomplete, match="every x that has arrived is stamped later"):
+        stream.align(12 * MS)

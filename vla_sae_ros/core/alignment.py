@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +14,9 @@ Timeline = Literal["header", "receive"]
 
 BUFFER_DEPTH = 32
 """Samples kept per stream; at 20 Hz that is more than any chunk takes to compute."""
+NUMBERS_DEPTH = 1024
+"""Samples kept of numbers, which are small: a second of a controller's 1 kHz. A request is often
+older than the newest 32 of these."""
 
 MILLISECOND_NS = 1_000_000
 
@@ -55,22 +58,25 @@ class Sample:
 class FrameIncomplete(ObservationError):
     """Some streams have nothing to say at the time asked for.
 
-    missing holds the keys without any sample up to that time, stale the age in milliseconds of the
-    newest sample of each key whose alignment refuses it.
+    missing holds the keys without any sample, stale the age in milliseconds of the newest sample of
+    each key whose alignment refuses it; negative: every sample is of later.
     """
 
     def __init__(self, missing: tuple[str, ...], stale: Mapping[str, float]) -> None:
         self.missing = missing
         self.stale = dict(stale)
         parts = [f"{key} has not arrived" for key in missing]
-        parts += [
-            f"{key} is {age:.1f} ms old, too old for its alignment"
-            for key, age in self.stale.items()
-        ]
+        parts += [_stale_words(key, age) for key, age in self.stale.items()]
         super().__init__(
             f"No complete observation: {'; '.join(parts)}. Check that its publisher runs and that "
             "the contract names its topic."
         )
+
+
+def _stale_words(key: str, age: float) -> str:
+    if age < 0:
+        return f"every {key} that has arrived is stamped later, by {-age:.1f} ms or more"
+    return f"{key} is {age:.1f} ms old, too old for its alignment"
 
 
 class SampleBuffer:
@@ -107,13 +113,17 @@ class SampleBuffer:
 class Aligner:
     """Buffers named streams and aligns them to the time of a frame.
 
-    period_ns is the time between frames, which `drop` needs.
+    period_ns is the time between frames, which `drop` needs; numbers are the keys of streams whose
+    samples are small.
     """
 
-    def __init__(self, rules: Mapping[str, Align], period_ns: int) -> None:
+    def __init__(
+        self, rules: Mapping[str, Align], period_ns: int, numbers: Collection[str] = ()
+    ) -> None:
         self._rules = dict(rules)
         self._period_ns = period_ns
-        self._buffers = {key: SampleBuffer() for key in rules}
+        self._depths = {key: NUMBERS_DEPTH if key in numbers else BUFFER_DEPTH for key in rules}
+        self.clear()
 
     def push(self, key: str, stamp_ns: int, value: Any) -> None:
         """Add a sample; raises ObservationError for a key that has no rule."""
@@ -131,8 +141,10 @@ class Aligner:
         for key, rule in self._rules.items():
             sample = self._buffers[key].newest_at(stamp_ns)
             oldest = rule.oldest_ns(stamp_ns, self._period_ns)
-            if sample is None:
+            if sample is None and not (stamps := self._buffers[key].stamps):
                 missing.append(key)
+            elif sample is None:
+                stale[key] = (stamp_ns - stamps[0]) / MILLISECOND_NS
             elif oldest is not None and sample.stamp_ns < oldest:
                 stale[key] = (stamp_ns - sample.stamp_ns) / MILLISECOND_NS
             else:
@@ -154,7 +166,7 @@ class Aligner:
 
     def clear(self) -> None:
         """Forget every sample, as between two episodes."""
-        self._buffers = {key: SampleBuffer() for key in self._rules}
+        self._buffers = {key: SampleBuffer(depth) for key, depth in self._depths.items()}
 
 
 def _stamp(sample: Sample) -> int:

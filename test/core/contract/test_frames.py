@@ -240,6 +240,14 @@ def test_one_topic_with_two_qos_is_refused():
         )
 
 
+def test_a_frame_of_a_tenth_of_a_second_ago_is_there_at_a_controllers_1_khz():
+    recent = {"strategy": "asof", "timeline": "header", "tolerance_ms": 2}
+    frames = builder(state={"channel": ARM, "align": recent, "select": ["a"]})
+    for k in range(1, 501):
+        frames.push("/arm", joints(k * MS, a=float(k)), receive_ns=k * MS)
+    assert frames.frame(400 * MS).values["state"].tolist() == [400.0]
+
+
 def test_the_newest_complete_frame_is_found_and_clearing_forgets_it():
     exact = {"strategy": "asof", "timeline": "header", "tolerance_ms": 0}
     frames = builder(

@@ -39,7 +39,13 @@ class FrameBuilder:
             for name, source in _streams(entry):
                 self._add(name, source)
         rules = {name: source.align for entry in self._entries for name, source in _streams(entry)}
-        self._aligner = Aligner(rules, contract.period_ns)
+        numbers = {
+            name
+            for entry in self._entries
+            if not entry.is_image
+            for name, _ in _streams(entry)
+        }
+        self._aligner = Aligner(rules, contract.period_ns, numbers)
         self._lock = threading.Lock()
 
     @property
