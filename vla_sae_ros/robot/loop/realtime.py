@@ -13,12 +13,13 @@ LIBRARY_PRIORITY = 80
 
 
 def become_realtime() -> str:
-    """Make the calling thread SCHED_FIFO; return "", or why that was not allowed."""
+    """Make the calling thread SCHED_FIFO; return "", or what was not allowed of it and `raised`."""
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+        for priority in (PRIORITY, LIBRARY_PRIORITY, PRIORITY):  # the middle one on trial
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
     except OSError as error:
         return (
-            f"no real-time priority ({error.strerror}); allow it in "
+            f"no real-time priority of {priority} ({error.strerror}); allow it in "
             "/etc/security/limits.d with `@realtime - rtprio 99`"
         )
     return ""
@@ -33,14 +34,22 @@ def leave_realtime() -> None:
 def raised(priority: int = LIBRARY_PRIORITY) -> Iterator[None]:
     """Run a block at a higher FIFO priority, which a thread that is started in it inherits.
 
-    Without real-time permission the block runs as it is.
+    Without permission for it, which `become_realtime` tells of, the block runs as it is.
     """
     before = os.sched_getscheduler(0), os.sched_getparam(0)
-    if before[0] != os.SCHED_FIFO:
+    if before[0] != os.SCHED_FIFO or not _allowed(priority):
         yield
         return
-    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
     try:
         yield
     finally:
         os.sched_setscheduler(0, *before)
+
+
+def _allowed(priority: int) -> bool:
+    """Take a FIFO priority; return whether that was allowed: `rtprio` may end below it."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+    except PermissionError:
+        return False
+    return True
