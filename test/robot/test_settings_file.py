@@ -20,6 +20,19 @@ def document() -> dict[str, Any]:
     return yaml.safe_load(resource("config", "robots", "panda.yaml").read_text())
 
 
+IN_MM: list[dict[str, object]] = [
+    {"centre": [0.0, 0.0, 60.0]},
+    {"inertia": [1000.0, 1000.0, 500.0]},
+]
+IN_DEGREES: dict[str, object] = {
+    "lower": [-170.0],
+    "upper": [170.0],
+    "velocity": [150.0],
+    "acceleration": [500.0],
+    "jerk": [5000.0],
+}
+
+
 def write(folder: Path, document: object) -> str:
     path = folder / "mine.yaml"
     path.write_text(yaml.safe_dump(document))
@@ -80,6 +93,9 @@ def test_another_arm_brings_its_own_limits(tmp_path: Path, document: dict[str, A
         ({"max_ee_step": -0.1}, "max_ee_step"),
         ({"lease": 60}, "lease"),
         ({"spelled_wrong": 1}, "spelled_wrong"),
+        ({"tool": [0.0, 0.0, 103.4]}, "from -1 to 1 m"),
+        ({"limits": IN_DEGREES}, "from -100 to 100 rad"),
+        ({"limits": IN_DEGREES | {"lower": [-3.0], "upper": [3.0]}}, "from -30 to 30 rad/s"),
         (
             {"limits": "fr3", "scale": {"velocity": 0.5, "acceleration": 0.9, "jerk": 0.1}},
             "closer to the end of its range",
@@ -97,6 +113,14 @@ def test_what_cannot_be_meant_is_refused_by_its_key(
 def test_a_box_turned_inside_out_is_refused(tmp_path: Path, document: dict[str, Any]) -> None:
     document["workspace"]["upper"] = [0.1, 0.6, 0.9]
     with pytest.raises(ConfigurationError, match=r"workspace\.upper"):
+        load_robot(write(tmp_path, document))
+
+
+def test_a_box_in_millimetres_guards_nothing_and_is_refused(
+    tmp_path: Path, document: dict[str, Any]
+) -> None:
+    document["workspace"] |= {"lower": [-200, -600, -50], "upper": [850, 600, 900]}
+    with pytest.raises(ConfigurationError, match=r"workspace\.lower.*from -5 to 5 m"):
         load_robot(write(tmp_path, document))
 
 
@@ -138,6 +162,6 @@ def test_a_payload_is_read_and_a_wrong_one_refused(
     settings = load_robot(write(tmp_path, document | {"payload": payload}))
     assert settings.payload is not None and settings.payload.mass == 0.9
     np.testing.assert_allclose(settings.payload.centre, [0.0, 0.0, 0.06])
-    for change in ({"mass": -1.0}, {"centre": [0.0]}, {"inertia": [-1.0, 0.0, 0.0]}):
+    for change in ({"mass": -1.0}, {"centre": [0.0]}, {"inertia": [-1.0, 0.0, 0.0]}, *IN_MM):
         with pytest.raises(ConfigurationError, match=f"payload.{next(iter(change))}"):
             load_robot(write(tmp_path, document | {"payload": payload | change}))

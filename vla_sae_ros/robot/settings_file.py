@@ -17,6 +17,12 @@ from vla_sae_ros.robot.settings import Payload, Place, RobotSettings
 from vla_sae_ros.robot.workspace import Workspace
 
 FASTEST_HZ = 200.0
+FURTHEST, LARGEST_TOOL = 5.0, 1.0
+"""[m] of the box's sides from the base, and of a tool or load from the flange: more is in mm."""
+LARGEST_INERTIA = 10.0
+"""[kg m^2]"""
+LARGEST_ANGLE, FASTEST = 100.0, 30.0
+"""[rad, rad/s] of another arm's limits: more is in degrees."""
 
 
 def load_robot(name: str) -> RobotSettings:
@@ -74,20 +80,21 @@ def _shipped(name: str) -> Path:
     return path
 
 
-def _vector(fields: Fields, key: str, size: int | None = None) -> Joints:
+def _vector(
+    fields: Fields, key: str, size: int | None = None, largest: float = np.inf, unit: str = ""
+) -> Joints:
+    """Take `size` finite numbers, or one or more, of at most `largest`."""
     value = fields.take(key)
     numbers = value if isinstance(value, list) else []
     fits = len(numbers) == size if size is not None else len(numbers) > 0
-    if not fits or not all(type(each) in (int, float) for each in numbers):
-        raise ContractError(complaint(fields.path(key), value, _numbers(size)))
-    vector = np.array(numbers, float)
-    if not np.isfinite(vector).all():
-        raise ContractError(complaint(fields.path(key), value, _numbers(size)))
-    return vector
-
-
-def _numbers(size: int | None) -> str:
-    return f"{size or 'one or more'} finite numbers"
+    if fits and all(type(each) in (int, float) for each in numbers):
+        vector = np.array(numbers, float)
+        if np.isfinite(vector).all() and (np.abs(vector) <= largest).all():
+            return vector
+    allowed = f"{size or 'one or more'} finite numbers"
+    if np.isfinite(largest):
+        allowed += f" from {-largest:g} to {largest:g} {unit}"
+    raise ContractError(complaint(fields.path(key), value, allowed))
 
 
 def _published(top: Fields) -> RobotLimits:
@@ -99,10 +106,10 @@ def _published(top: Fields) -> RobotLimits:
             raise ContractError(complaint("limits", value, allowed))
         return PUBLISHED[value]
     fields = Fields(value, "limits")
-    lower = _vector(fields, "lower")
-    upper, velocity, acceleration, jerk = (
-        _vector(fields, key, len(lower)) for key in ("upper", "velocity", "acceleration", "jerk")
-    )
+    lower = _vector(fields, "lower", largest=LARGEST_ANGLE, unit="rad")
+    upper = _vector(fields, "upper", len(lower), LARGEST_ANGLE, "rad")
+    velocity = _vector(fields, "velocity", len(lower), FASTEST, "rad/s")
+    acceleration, jerk = (_vector(fields, key, len(lower)) for key in ("acceleration", "jerk"))
     fields.done()
     for key, wrong in (
         ("upper", (upper <= lower).any()),
@@ -120,9 +127,9 @@ def _place(top: Fields, robot: str) -> Place | None:
     """Take what needs forward kinematics; `kinematics: none` says that nobody guards it."""
     if top.choice("kinematics", ("franka", "none")) == "none":
         return None
-    tool = _vector(top, "tool", 3)
+    tool = _vector(top, "tool", 3, LARGEST_TOOL, "m")
     box = top.section("workspace")
-    lower, upper = _vector(box, "lower", 3), _vector(box, "upper", 3)
+    lower, upper = (_vector(box, key, 3, FURTHEST, "m") for key in ("lower", "upper"))
     if (upper <= lower).any():
         raise ContractError(complaint("workspace.upper", upper.tolist(), "above workspace.lower"))
     workspace = Workspace(
@@ -144,7 +151,8 @@ def _payload(top: Fields) -> Payload | None:
         return None
     fields = Fields(value, "payload")
     mass = fields.number("mass", 0.0, 20.0)
-    centre, inertia = _vector(fields, "centre", 3), _vector(fields, "inertia", 3)
+    centre = _vector(fields, "centre", 3, LARGEST_TOOL, "m")
+    inertia = _vector(fields, "inertia", 3, LARGEST_INERTIA, "kg m^2")
     fields.done()
     if (inertia < 0).any():
         raise ContractError(complaint("payload.inertia", inertia.tolist(), "0 or above"))
