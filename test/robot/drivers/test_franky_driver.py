@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -279,6 +280,25 @@ def test_another_model_than_the_settings_is_read_and_may_not_be_moved(
     blocked = on_thread(other.read).blocked
     on_thread(other.close)
     assert "'fr3'" in blocked and "'panda'" in blocked and "joint" in blocked
+
+
+def test_a_robot_whose_libfranka_tells_no_model_is_connected_to(
+    robot: StrictRobotProcess, on_thread: OwnThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """franky has `model_urdf` from libfranka 0.15 on; a Panda's is 0.9.2."""
+    (owner,) = (each for each in franky.Robot.__mro__ if "model_urdf" in vars(each))
+    monkeypatch.delattr(owner, "model_urdf")
+    driver = FrankyDriver(robot.host, SETTINGS, with_hand=False)
+    on_thread(driver.connect)
+    blocked = on_thread(driver.read).blocked
+    on_thread(driver.close)
+    assert blocked == ""
+
+
+def test_a_model_that_says_nothing_of_an_end_is_no_other_robot() -> None:
+    urdf = re.sub(r' (lower|upper)="[^"]*"', "", urdf_for(PUBLISHED["fr3"]))
+    model = model_of(urdf)
+    assert model is not None and misfit(model, SETTINGS) == ""
 
 
 def test_what_a_robot_tells_of_itself_fits_its_own_limits_only() -> None:

@@ -126,7 +126,8 @@ class FrankyDriver:
 
     def _prepare(self, robot: franky.Robot) -> None:
         """Compare the robot with our settings, and set what can only be set at rest."""
-        model = model_of(robot.model_urdf)
+        # A franky for libfranka before 0.15, as a Panda needs it, has no model to tell.
+        model = model_of(getattr(robot, "model_urdf", ""))
         wrong = "" if model is None else misfit(model, self._settings)
         self._misfit = f"These are another robot's limits: {wrong}." if wrong else ""
         _limit(robot, self._settings.limits)

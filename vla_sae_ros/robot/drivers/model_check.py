@@ -72,7 +72,7 @@ def misfit(model: Model, settings: RobotSettings) -> str:
             settings.limits.velocity,
         ),
     ):
-        joint = int(np.nanargmax(excess))
+        joint = int(np.argmax(np.nan_to_num(excess, nan=-np.inf)))  # NaN: it does not say
         if excess[joint] > WIDER:
             return (
                 f"the robot calls itself {model.name!r} and reports {told[joint]:.4g} {unit} as "
