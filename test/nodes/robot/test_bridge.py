@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
 from patience import PATIENCE, answer_of, eventually
+from rclpy.node import Node
 from robot_bench import OWNER, RobotBench, chunk_for
 from std_srvs.srv import SetBool, Trigger
 from written_stderr import written_stderr
@@ -120,6 +121,21 @@ def test_the_bridge_says_when_its_arm_is_there_as_the_supervisor_expects(bench, 
         eventually(lambda: "the arm is enabled" in stderr.read_text())
     said = stderr.read_text()
     assert said.index(f"[bridge]: {spec.ready}") < said.index("the arm is enabled")
+
+
+def test_of_two_scripts_with_one_name_none_is_enabled_for_the_end_of_one_would_not_be_missed(bench):
+    robot = bench()
+    twins = [Node(OWNER, context=robot.contexts[1], enable_rosout=False) for _ in range(2)]
+    beats = [twin.create_publisher(SteeringLease, "bridge/heartbeat", 1) for twin in twins]
+    eventually(lambda: robot.bridge.count_publishers("bridge/heartbeat") == 3)
+    refused = robot.call("enable", data=True)
+    assert not refused.success and f"Two nodes called '{OWNER}'" in refused.message
+    assert robot.robot[-1].status == RobotState.DISABLED
+    twins[0].destroy_publisher(beats[0])
+    eventually(lambda: robot.bridge.count_publishers("bridge/heartbeat") == 2)
+    robot.enable()
+    for twin in twins:
+        twin.destroy_node()
 
 
 def test_an_enable_ends_with_its_owners_heartbeat(bench):

@@ -31,6 +31,15 @@ def said_several(names: Sequence[str]) -> str:
     )
 
 
+def said_twins(client: str) -> str:
+    """Return why a request is refused of a client that is there twice."""
+    return (
+        f"Two nodes called {client!r} can send heartbeats for this arm: one that ends would not be "
+        "missed. End one of them, or give it another name. One that was killed is forgotten within "
+        "half a minute."
+    )
+
+
 class HeardClients:
     """`bridge/heartbeat`, and who is heard of on it.
 
@@ -50,7 +59,10 @@ class HeardClients:
         self._leases = LeaseBook(time.monotonic)
         self._clients: set[str] = set()
         self._waiting: list[tuple[float, Future]] = []
-        node.create_subscription(SteeringLease, "bridge/heartbeat", self._beat, qos.HEARTBEAT)
+        heard = node.create_subscription(
+            SteeringLease, "bridge/heartbeat", self._beat, qos.HEARTBEAT
+        )
+        self._topic = heard.topic_name
         steady_timer(node, LOOK, self._wake)
 
     def names(self) -> list[str]:
@@ -63,6 +75,11 @@ class HeardClients:
     def remaining(self, client: str) -> float:
         """Return for how long [s] a client's last heartbeats are good; 0: it is not heard of."""
         return self._leases.remaining(client)
+
+    def twins(self, client: str) -> bool:
+        """Tell whether several nodes that bear a client's name can send its heartbeats."""
+        named = self._node.get_publishers_info_by_topic(self._topic)
+        return sum(each.node_name == client for each in named) > 1
 
     async def settled(self) -> list[str]:
         """Return who is heard of, as soon as it is one client.

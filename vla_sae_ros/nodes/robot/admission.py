@@ -11,7 +11,7 @@ from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
 from vla_sae_ros.core.errors import VlaSaeError
-from vla_sae_ros.nodes.base.heard_clients import HeardClients, said_several
+from vla_sae_ros.nodes.base.heard_clients import HeardClients, said_several, said_twins
 from vla_sae_ros.robot.admission import EnableRefused
 from vla_sae_ros.robot.loop.loop import ControlLoop
 from vla_sae_ros.robot.machine.events import Kind
@@ -167,6 +167,8 @@ class RobotAdmission:
             raise EnableRefused(REFUSALS[State.STOPPED, Kind.ENABLE].format(reason=state.said))
         if len(alive) > 1:
             raise EnableRefused(said_several(alive))
+        if self.heard.twins(alive[0]):
+            raise EnableRefused(said_twins(alive[0]))
         return alive[0]
 
     def _look(self) -> None:
