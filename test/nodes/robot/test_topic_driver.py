@@ -96,6 +96,15 @@ def test_joint_states_come_by_name_whatever_their_order(controller):
     assert not reading.in_control
 
 
+def test_velocities_that_a_broadcaster_does_not_know_are_like_none(controller):
+    """joint_state_broadcaster fills in NaN for an interface that the hardware lacks."""
+    driver = connected(controller)
+    before = driver.read()
+    controller.say(FR3_JOINTS, Q, [np.nan] * 7)
+    controller.until(lambda: driver.read() is not before)
+    assert driver.read().dq.tolist() == [0.0] * 7
+
+
 def test_without_joint_states_there_is_no_robot(controller):
     driver = TopicDriver(controller.owner, DEFAULTS, SETTINGS)
     with pytest.raises(RobotUnreachable, match="hardware_states"):

@@ -171,7 +171,7 @@ class TopicDriver:
         self._reading = RobotReading(
             time.monotonic() - self._age(message),
             q,
-            zeros if dq is None else dq,
+            zeros if dq is None or np.isnan(dq).all() else dq,  # a broadcaster's NaN: not known
             self._opening,
             self._following,
         )
