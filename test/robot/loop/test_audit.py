@@ -64,6 +64,16 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         AuditLog(tmp_path / "file" / "audit")
 
 
+def test_two_bridges_do_not_write_to_one_file(rig: Rig, tmp_path: Path) -> None:
+    first = AuditLog(tmp_path, largest=1000, kept=2)
+    for number in range(12):  # the file of another age is kept from others, too
+        first(report_of(rig, None, f"event {number}"))
+        with pytest.raises(ConfigurationError, match="another bridge.*audit_folder"):
+            AuditLog(tmp_path)
+    first.close()
+    AuditLog(tmp_path).close()
+
+
 def test_a_full_disk_loses_lines_that_are_counted_and_told(rig: Rig, tmp_path: Path) -> None:
     log = AuditLog(tmp_path)
     real = log._file

@@ -84,8 +84,7 @@ class RobotBridge(Node):
         )
         kinematics = settings.place.kinematics if settings.place is not None else None
         self._output = RobotPublisher(self, names, kinematics, contract.fps)
-        folder = values.audit_folder
-        self._audit = AuditLog(Path(folder)) if folder else None
+        self._audit = self._make_audit(values.audit_folder)
         self._run: RobotRun | None = None
         self._lock = threading.Lock()  # the run: executor's thread and sinks' thread
         self._finished: Future | None = None
@@ -137,6 +136,10 @@ class RobotBridge(Node):
             self._audit.close()
         self._server.destroy()
         super().destroy_node()
+
+    def _make_audit(self, folder: str) -> AuditLog | None:
+        """Every arm has a log of its own: its namespace tells it from others."""
+        return AuditLog(Path(folder, self.get_namespace().strip("/"))) if folder else None
 
     def _make_loop(
         self, make_driver: MakeDriver, settings: RobotSettings, space: ActionSpace

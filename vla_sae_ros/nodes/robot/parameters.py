@@ -143,7 +143,10 @@ class RobotBridgeParameters(PersonParameters):
         minimum=1,
         maximum=1_000_000,
     )
-    audit_folder: str = parameter("out/audit", "folder of the audit log; empty = none")
+    audit_folder: str = parameter(
+        "out/audit",
+        "folder of the audit log, which in a namespace is in a folder of that name; empty = none",
+    )
 
 
 OUTPUTS = {

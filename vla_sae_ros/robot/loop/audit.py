@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import math
 import time
@@ -37,7 +38,8 @@ class AuditLog(Journal):
         clock: wall clock [s].
 
     Raises:
-        ConfigurationError: the folder cannot be written to, or holds another kind of file.
+        ConfigurationError: the folder cannot be written to, holds another kind of file, or is
+            another process's.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class AuditLog(Journal):
         """Lines that could not be written."""
         self._told = 0
         try:
-            super().__init__(self._of_age(0))
+            self._begin()
         except (OSError, RecordingError) as error:
             raise ConfigurationError(f"The audit log cannot be written: {error}") from error
 
@@ -74,6 +76,18 @@ class AuditLog(Journal):
     def _of_age(self, age: int) -> Path:
         return self._folder / ("audit.jsonl" if age == 0 else f"audit.{age}.jsonl")
 
+    def _begin(self) -> None:
+        """Open the file and keep others from it: they would cut each other's lines off."""
+        super().__init__(self._of_age(0))
+        try:
+            fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise RecordingError(
+                f"{self.path} is being written by another bridge. End it, or give each its own "
+                "audit_folder."
+            ) from None
+
     def _rotate(self) -> None:
         """Begin a new file; where that fails the next line tries again."""
         self.close()
@@ -81,7 +95,7 @@ class AuditLog(Journal):
             for age in range(self._kept - 2, -1, -1):
                 if self._of_age(age).exists():
                     self._of_age(age).replace(self._of_age(age + 1))
-        super().__init__(self._of_age(0))
+        self._begin()
 
 
 def record_of(report: Report, wall: float) -> dict[str, Any]:
