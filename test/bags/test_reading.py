@@ -65,7 +65,7 @@ def test_losslessly_compressed_pictures_come_back_to_the_bit(bag: Bag) -> None:
 
 def test_a_picture_that_is_none_is_refused_with_its_topic() -> None:
     broken = SimpleNamespace(format="jpeg", data=np.zeros(10, np.uint8))
-    with pytest.raises(RecordingError, match="on /a .*got 'jpeg'; allowed: JPEG or PNG"):
+    with pytest.raises(RecordingError, match=r"on /a .*got 'jpeg'; allowed: JPEG or PNG"):
         picture_of(broken, "/a")
     depth = SimpleNamespace(encoding="16UC1", data=np.zeros(10, np.uint8))
     with pytest.raises(RecordingError, match="on /a: got '16UC1'; allowed: rgb8, bgr8"):

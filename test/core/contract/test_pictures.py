@@ -70,7 +70,7 @@ def test_a_header_that_pillow_refuses_in_its_own_way_is_refused_with_its_topic(w
 def test_the_sixteen_bits_of_a_depth_picture_are_refused_and_not_cut_off():
     buffer = io.BytesIO()
     Image.fromarray(np.full((4, 6), 1200, np.uint16)).save(buffer, "png")
-    with pytest.raises(ObservationError, match="/depth.*16UC1.*8 bits per channel"):
+    with pytest.raises(ObservationError, match=r"/depth.*16UC1.*8 bits per channel"):
         CompressedPicture(buffer.getvalue(), "16UC1; png compressed", "/depth").decoded()
 
 

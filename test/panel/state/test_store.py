@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vla_sae_ros.core.errors import ObservationError
 from vla_sae_ros.core.steering import Phase
 from vla_sae_ros.msg import FeatureActivations, FeatureCatalogue, FeatureInfo, FeatureTest
 from vla_sae_ros.panel.ros.from_messages import activations, catalogue_view, picture
@@ -228,6 +229,14 @@ def test_features_that_the_catalogue_does_not_list_are_rows_too() -> None:
     assert catalogue.size == len(catalogue.labels) == 8
     assert catalogue.labels[7] == "last" and catalogue.listed.tolist() == [False] * 7 + [True]
     assert catalogue.observed_max[7] == 0.0  # not a number: unknown
+
+
+def test_a_catalogue_that_no_table_could_hold_is_refused() -> None:
+    message = FeatureCatalogue(
+        sites=["s"], dictionary_sizes=to_unsigned([2**22 + 1]), can_steer=[True]
+    )
+    with pytest.raises(ObservationError, match="features of a catalogue: got 4194305"):
+        catalogue_view(message)
 
 
 def test_a_name_counts_as_tested_only_if_the_newest_study_found_it_to_act_as_named() -> None:

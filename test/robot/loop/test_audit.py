@@ -68,7 +68,7 @@ def test_two_bridges_do_not_write_to_one_file(rig: Rig, tmp_path: Path) -> None:
     first = AuditLog(tmp_path, largest=1000, kept=2)
     for number in range(12):  # the file of another age is kept from others, too
         first(report_of(rig, None, f"event {number}"))
-        with pytest.raises(ConfigurationError, match="another bridge.*audit_folder"):
+        with pytest.raises(ConfigurationError, match=r"another bridge.*audit_folder"):
             AuditLog(tmp_path)
     first.close()
     AuditLog(tmp_path).close()

@@ -40,10 +40,7 @@ class FrameBuilder:
                 self._add(name, source)
         rules = {name: source.align for entry in self._entries for name, source in _streams(entry)}
         numbers = {
-            name
-            for entry in self._entries
-            if not entry.is_image
-            for name, _ in _streams(entry)
+            name for entry in self._entries if not entry.is_image for name, _ in _streams(entry)
         }
         self._aligner = Aligner(rules, contract.period_ns, numbers)
         self._lock = threading.Lock()

@@ -68,10 +68,20 @@ _CHANNELS = {
     "mono8": (1, [0, 0, 0]),
 }
 _LONGEST_TEXT = 2000
+_MOST_FEATURES = 2**22
+"""Of all sites; a table of more would fill the memory and end the panel."""
 
 
 def catalogue_view(message: FeatureCatalogue) -> CatalogueView:
-    """Return rows for all features of all sites; entries of unlisted sites are counted as stray."""
+    """Return rows for all features of all sites; entries of unlisted sites are counted as stray.
+
+    Raises ObservationError for more features than can be shown.
+    """
+    features = sum(message.dictionary_sizes)
+    if features > _MOST_FEATURES:
+        raise ObservationError(
+            complaint("features of a catalogue", features, f"up to {_MOST_FEATURES}")
+        )
     sites = tuple(
         Site(name, int(size), bool(steerable), one_line(kind))
         for name, size, steerable, kind in zip(
