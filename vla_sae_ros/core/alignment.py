@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from vla_sae_ros.core.errors import ObservationError
@@ -58,25 +59,32 @@ class Sample:
 class FrameIncomplete(ObservationError):
     """Some streams have nothing to say at the time asked for.
 
-    missing holds the keys without any sample, stale the age in milliseconds of the newest sample of
-    each key whose alignment refuses it; negative: every sample is of later.
+    missing holds the keys without any sample up to that time, stale the age in milliseconds of the
+    newest sample of each key whose alignment refuses it, later by how many milliseconds the oldest
+    sample is too late of each missing key that has any: its clock may be another one.
     """
 
-    def __init__(self, missing: tuple[str, ...], stale: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        missing: tuple[str, ...],
+        stale: Mapping[str, float],
+        later: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         self.missing = missing
-        self.stale = dict(stale)
-        parts = [f"{key} has not arrived" for key in missing]
-        parts += [_stale_words(key, age) for key, age in self.stale.items()]
+        self.stale, self.later = dict(stale), dict(later)
+        parts = [f"{key} has not arrived" for key in missing if key not in later]
+        parts += [
+            f"every {key} that has arrived is stamped later, by {age:.1f} ms or more"
+            for key, age in later.items()
+        ]
+        parts += [
+            f"{key} is {age:.1f} ms old, too old for its alignment"
+            for key, age in self.stale.items()
+        ]
         super().__init__(
             f"No complete observation: {'; '.join(parts)}. Check that its publisher runs and that "
             "the contract names its topic."
         )
-
-
-def _stale_words(key: str, age: float) -> str:
-    if age < 0:
-        return f"every {key} that has arrived is stamped later, by {-age:.1f} ms or more"
-    return f"{key} is {age:.1f} ms old, too old for its alignment"
 
 
 class SampleBuffer:
@@ -138,19 +146,20 @@ class Aligner:
         samples: dict[str, Sample] = {}
         missing: list[str] = []
         stale: dict[str, float] = {}
+        later: dict[str, float] = {}
         for key, rule in self._rules.items():
             sample = self._buffers[key].newest_at(stamp_ns)
             oldest = rule.oldest_ns(stamp_ns, self._period_ns)
-            if sample is None and not (stamps := self._buffers[key].stamps):
+            if sample is None:
                 missing.append(key)
-            elif sample is None:
-                stale[key] = (stamp_ns - stamps[0]) / MILLISECOND_NS
+                if stamps := self._buffers[key].stamps:
+                    later[key] = (stamps[0] - stamp_ns) / MILLISECOND_NS
             elif oldest is not None and sample.stamp_ns < oldest:
                 stale[key] = (stamp_ns - sample.stamp_ns) / MILLISECOND_NS
             else:
                 samples[key] = sample
         if missing or stale:
-            raise FrameIncomplete(tuple(missing), stale)
+            raise FrameIncomplete(tuple(missing), stale, later)
         return samples
 
     def newest_complete(self) -> int | None:
