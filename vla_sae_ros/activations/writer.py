@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import queue
 import threading
@@ -10,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +23,8 @@ from vla_sae_ros.activations.format import (
 )
 from vla_sae_ros.activations.shards import EpisodeShards
 from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.folders import LOCK_FILE, FolderLock
 from vla_sae_ros.core.whole_file import write_whole
-
-LOCK = "lock"
 
 
 class ActivationWriter(AbstractContextManager):
@@ -56,7 +54,7 @@ class ActivationWriter(AbstractContextManager):
         try:
             self._completed, self._next_number = _prepare(self.folder, collection)
         except BaseException:
-            self._lock.close()
+            self._lock.release()
             raise
         self._current: str | None = None
         self._closed = False
@@ -129,8 +127,7 @@ class ActivationWriter(AbstractContextManager):
             self._closed = True
             self._queue.put(("stop",))
             self._thread.join()
-            fcntl.flock(self._lock, fcntl.LOCK_UN)  # processes that were forked have the file, too
-            self._lock.close()
+            self._lock.release()
         if self._failure is not None:
             raise self._error() from self._failure
 
@@ -196,27 +193,18 @@ class ActivationWriter(AbstractContextManager):
         )
 
 
-def _locked(folder: Path) -> TextIO:
-    """Return the folder's lock, held until it is closed: two writers would undo one another.
+def _locked(folder: Path) -> FolderLock:
+    """Make the folder if needed, and return its lock.
 
     Raises ConfigurationError if `folder` is another kind of folder, or another process has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    others = {one.name for one in folder.iterdir()} - {LOCK}
+    others = {one.name for one in folder.iterdir()} - {LOCK_FILE}
     if others and COLLECTION_FILE not in others:
         raise ConfigurationError(
             f"{folder} is not empty and contains no collection. Name an empty or new folder."
         )
-    lock = (folder / LOCK).open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise ConfigurationError(
-            f"{folder} is being written by another process. Wait for it or stop it, or name "
-            "another folder."
-        ) from None
-    return lock
+    return FolderLock(folder)
 
 
 def _prepare(folder: Path, collection: Collection) -> tuple[set[str], int]:

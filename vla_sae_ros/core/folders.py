@@ -1,10 +1,12 @@
 """Folders and files that a command line names, refused before what reads them is imported.
 
-PyTorch and lerobot take seconds; whether a folder is there does not.
+PyTorch and lerobot take seconds; whether a folder is there does not. And the lock of a folder that
+is written to.
 """
 
 from __future__ import annotations
 
+import fcntl
 import re
 from pathlib import Path
 
@@ -15,6 +17,30 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 """What a policy is called on the Hugging Face hub: owner/name."""
 NO_POLICY = ("expert",)
 """What stands in the place of a policy's folder and is none: `rollout --policy expert`."""
+LOCK_FILE = "lock"
+
+
+class FolderLock:
+    """One process writes to a folder at a time: two would undo one another.
+
+    Held until `release`, or until the process ends. Raises ConfigurationError if another has it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = (folder / LOCK_FILE).open("w")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise ConfigurationError(
+                f"{folder} is being written by another process. Wait for it or stop it, or name "
+                "another folder with --out."
+            ) from None
+
+    def release(self) -> None:
+        """Let others write."""
+        fcntl.flock(self._file, fcntl.LOCK_UN)  # processes that were forked have the file, too
+        self._file.close()
 
 
 def require_policy(folder: Path) -> None:

@@ -10,7 +10,6 @@ settings, so a changed study takes from the folder what it still needs.
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.folders import FolderLock
 from vla_sae_ros.core.journal import Journal, append_to_journal, read_journal
 from vla_sae_ros.core.whole_file import write_whole
 from vla_sae_ros.study.experiment.design.settings import RunSettings
@@ -27,7 +26,6 @@ from vla_sae_ros.study.experiment.records.table import FILES_FOLDER, VIDEOS_FOLD
 
 JOURNAL = "runs.jsonl"
 LOST = "lost.jsonl"
-LOCK = "lock"
 
 
 @dataclass(frozen=True)
@@ -51,15 +49,7 @@ class Store(AbstractContextManager):
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._lock = (folder / LOCK).open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            raise ConfigurationError(
-                f"{folder} is being written by another process. Wait for it or stop it, or name "
-                "another folder with --out."
-            ) from None
+        self._lock = FolderLock(folder)
         self._finished = read_finished(folder)
         self._journal = Journal(folder / JOURNAL, synced=True)
 
@@ -108,7 +98,7 @@ class Store(AbstractContextManager):
     def close(self) -> None:
         """Let go of the folder."""
         self._journal.close()
-        self._lock.close()
+        self._lock.release()
 
     def __exit__(self, *_: object) -> None:
         self.close()
