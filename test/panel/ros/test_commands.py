@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
+import pytest
 from patience import eventually
 
 from vla_sae_ros.msg import Annotation, RecordingState
+from vla_sae_ros.nodes.base.heard_clients import LOOK
+from vla_sae_ros.panel.ros.commands import ROBOT_LEASE
 from vla_sae_ros.panel.state.values import EpisodeView
+from vla_sae_ros.robot.loop.loop import _BRAKING
 from vla_sae_ros.wire import qos
 
 
@@ -73,3 +78,19 @@ def test_the_recorders_latched_word_is_heard(ros) -> None:
         1,
     )
     assert view.detail == "slow disk"
+
+
+def test_the_panel_waits_for_an_enable_for_as_long_as_the_bridge_may(
+    ros, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the heartbeats of others to end, then for the arm to stand: an arm that is enabled after
+    the panel has said "no answer in time" would surprise its operator."""
+    limits: list[float] = []
+
+    def send(_client: Any, _request: Any, _words: str, _judge: Any, limit: float) -> int:
+        limits.append(limit)
+        return 1
+
+    monkeypatch.setattr(ros.client.commands._requests, "send", send)
+    ros.client.commands.enable_bridge(True)
+    assert limits[0] > ROBOT_LEASE + LOOK + _BRAKING

@@ -51,7 +51,7 @@ ROBOT_BEAT_PERIOD = 0.2
 """[s] between them: some may be lost."""
 
 _GUI_LIMIT = 1.0  # [s] a GUI silent for longer is frozen: its heartbeat stops, its edits end
-_TAKEOVER = 4.0  # [s] the bridge waits for the heartbeats of others to end
+_GRANT = 4.0  # [s] the bridge waits for the heartbeats of others to end, and for the arm to stand
 _SLOW = 10.0  # [s] for an answer of a recorder or a bundle's file
 
 _SERVICES = {
@@ -225,6 +225,7 @@ class Commands:
             SetBool.Request(data=enable),
             "enable robot" if enable else "hold robot",
             self._judge_enable,
+            _GRANT,
         )
 
     def robot_told(self, robot: RobotView) -> None:
@@ -253,7 +254,7 @@ class Commands:
             return _success(answer)
 
         words = "take over" if on else "hand back"
-        return self._ask("bridge/takeover", SetBool.Request(data=on), words, judge, _TAKEOVER)
+        return self._ask("bridge/takeover", SetBool.Request(data=on), words, judge, _GRANT)
 
     def takeover_told(self, takeover: TakeoverView) -> None:
         """Take note of who commands: a takeover that has ended needs no publisher."""
