@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -30,6 +32,23 @@ def test_wilcoxon_gives_the_number_of_darwins_maize() -> None:
     # Hollander and Wolfe): sum of negative ranks 24, two-sided exact p 0.041.
     darwin = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48], float)
     assert wilcoxon(darwin[:, None])[0] == pytest.approx(0.0413, abs=5e-4)
+
+
+def test_wilcoxon_is_exact_with_zeros_and_ties() -> None:
+    # Against all 2^n choices of signs.
+    differences = np.array([0, 0, 0, 1, 1, -1, 2, 2, -2, 3, 3, 4, 4, 4, 5], float)
+    ranks = stats.rankdata(np.abs(differences)) * (differences != 0)
+    sums = np.array(list(product((-1, 1), repeat=len(ranks)))) @ ranks
+    expected = (np.abs(sums) >= np.sign(differences) @ ranks).mean()
+    assert wilcoxon(differences[:, None])[0] == pytest.approx(expected)
+    few = np.array([0.0] * 20 + [1.0, 2.0, 3.0, 4.0, 5.0])
+    assert wilcoxon(few[:, None])[0] == pytest.approx(2 / 2**5), "only five take a side"
+
+
+def test_wilcoxon_agrees_with_scipy_where_scipy_is_exact() -> None:
+    some = np.random.default_rng(0).normal(0.3, 1.0, (45, 5))
+    expected = [stats.wilcoxon(column, method="exact").pvalue for column in some.T]
+    assert wilcoxon(some) == pytest.approx(expected)
 
 
 def test_wilcoxon_takes_each_quantity_with_the_pairs_it_has() -> None:

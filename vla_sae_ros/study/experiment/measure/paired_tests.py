@@ -17,8 +17,9 @@ Counts = npt.NDArray[np.int64]
 def wilcoxon(differences: Floats) -> Floats:
     """Return (m,) two-sided p that the differences of m quantities lie symmetrically about 0.
 
-    F. Wilcoxon, 1945. Differences of zero keep their ranks but take no side (Pratt, 1959). Up to
-    50 pairs the distribution is exact where no two differences are equal, otherwise normal.
+    F. Wilcoxon, 1945. Differences of zero keep their ranks but take no side (Pratt, 1959); equal
+    ones share their mean rank. The distribution is exact: that of the sum when each difference
+    takes either sign. SciPy's is exact only without ties and zeros or up to 13 pairs.
     NaN differences are left out; 1 where all differences are zero, NaN where there is none.
 
     Args:
@@ -33,7 +34,15 @@ def _signed_ranks(differences: Floats) -> float:
         return float("nan")
     if not known.any():
         return 1.0
-    return float(stats.wilcoxon(known, zero_method="pratt").pvalue)
+    ranks = stats.rankdata(np.abs(known))
+    doubled = np.rint(2 * ranks[known != 0]).astype(np.int64)  # whole numbers, also of shared ranks
+    chance = np.ones(1)  # of each value that the doubled sum of positive ranks can have
+    for rank in doubled:
+        nothing = np.zeros(rank)
+        chance = (np.append(chance, nothing) + np.append(nothing, chance)) / 2
+    positive = int(np.rint(2 * ranks[known > 0]).sum())
+    side = min(chance[: positive + 1].sum(), chance[positive:].sum())
+    return min(1.0, 2 * float(side))
 
 
 def mcnemar(gained: npt.ArrayLike, lost: npt.ArrayLike) -> Floats:
