@@ -16,21 +16,26 @@ import numpy as np
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 from vla_sae_ros.activations.source import Answer, PolicyQuery
-from vla_sae_ros.core.errors import ConfigurationError, ObservationError, complaint
+from vla_sae_ros.core.errors import (
+    ConfigurationError,
+    ObservationError,
+    VlaSaeError,
+    complaint,
+)
 from vla_sae_ros.study.collection.dataset_description import state_names
+from vla_sae_ros.study.collection.dataset_order import put_in_order, rows_by_episode
 
 SUCCESS = "next.success"
 
 
 @dataclass(frozen=True)
 class DatasetEpisode:
-    """Rows `first` to `end` of a data set, every `every`-th of them."""
+    """Some rows of a data set, in their order, every `every`-th of them."""
 
     dataset: LeRobotDataset
     features: Sequence[str]
     number: int
-    first: int
-    end: int
+    rows: Sequence[int]
     every: int
 
     @property
@@ -43,31 +48,38 @@ class DatasetEpisode:
 
     @property
     def inferences(self) -> int:
-        return -(-(self.end - self.first) // self.every)
+        return -(-len(self.rows) // self.every)
 
     def play(self, answer: Answer) -> bool | None:
         """Ask at every chosen row; the answers go nowhere.
 
-        Raises ObservationError for a row that lerobot cannot read.
+        Raises ObservationError for a row that lerobot cannot read, or whose task has no text.
         """
-        for row in range(self.first, self.end, self.every):
-            with self._reading(row):
-                item = self.dataset[row]
+        for step in range(0, len(self.rows), self.every):
+            with self._reading(step):
+                item = self.dataset[self.rows[step]]
                 frame = {name: _as_frame(item[name].numpy()) for name in self.features}
-                instruction = str(item["task"])
-            answer(PolicyQuery(frame, instruction, self.number, row - self.first))
+            answer(PolicyQuery(frame, self._instruction(item, step), self.number, step))
         if SUCCESS not in self.dataset.features:
             return None
-        with self._reading(self.end - 1):
-            return bool(np.any(self.dataset.hf_dataset[self.end - 1][SUCCESS]))
+        with self._reading(len(self.rows) - 1):
+            return bool(np.any(self.dataset.hf_dataset[self.rows[-1]][SUCCESS]))
+
+    def _instruction(self, item: dict[str, Any], step: int) -> str:
+        if not isinstance(item["task"], str):
+            raise ObservationError(
+                f"row {step} is of task {int(item['task_index'])}, which has no text in "
+                "meta/tasks.parquet. Write it there, or leave the episode out."
+            )
+        return item["task"]
 
     @contextmanager
-    def _reading(self, row: int) -> Iterator[None]:
+    def _reading(self, step: int) -> Iterator[None]:
         try:
             yield
         except Exception as error:  # lerobot, av and torchcodec raise anything
             raise ObservationError(
-                f"row {row - self.first} cannot be read ({type(error).__name__}: "
+                f"row {step} cannot be read ({type(error).__name__}: "
                 f"{_first_line(error)}). Copy the data set again, or leave the episode out."
             ) from error
 
@@ -92,16 +104,20 @@ class DatasetSource:
         self._names = state_names(folder)
         try:
             self._dataset = LeRobotDataset(folder.name, root=folder, video_backend=_video_backend())
-            _index_tasks_by_text(self._dataset.meta)
+            put_in_order(self._dataset.meta, folder)
+            self._rows = rows_by_episode(self._dataset.hf_dataset.data, folder)
+            _require_whole(self._dataset, folder)
             self._rate = float(self._dataset.fps)
             self._identity = f"data set {_content_id(self._dataset)}, every {every}"
+        except VlaSaeError:
+            raise
         except Exception as error:  # lerobot raises anything, from KeyError to the hub's errors
             raise ConfigurationError(
                 f"lerobot cannot open the data set in {folder} ({type(error).__name__}: "
                 f"{_first_line(error)}). Copy it again with its data, videos and meta folders."
             ) from error
         self._features, self._every = tuple(features), every
-        self._count = min(self._dataset.num_episodes, episodes or self._dataset.num_episodes)
+        self._numbers = list(self._rows)[:episodes]
         if not 0 < self._rate < math.inf:
             raise ConfigurationError(complaint(f"fps of {folder}", self._rate, "above 0"))
 
@@ -118,13 +134,9 @@ class DatasetSource:
         return self._names
 
     def episodes(self) -> Iterator[DatasetEpisode]:
-        first = 0
-        for number in range(self._count):
-            length = int(self._dataset.meta.episodes[number]["length"])
-            yield DatasetEpisode(
-                self._dataset, self._features, number, first, first + length, self._every
-            )
-            first += length
+        for number in self._numbers:
+            rows = self._rows[number].tolist()
+            yield DatasetEpisode(self._dataset, self._features, number, rows, self._every)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -139,23 +151,36 @@ def _video_backend() -> str:
     return "torchcodec"
 
 
-def _index_tasks_by_text(meta: Any) -> None:
-    """Let lerobot find a task's text where another tool wrote it as a column, not as the index."""
-    if "task" in meta.tasks.columns:
-        meta.tasks = meta.tasks.set_index("task")
+def _require_whole(dataset: LeRobotDataset, folder: Path) -> None:
+    wanted, there = dataset.meta.total_frames, len(dataset.hf_dataset)
+    if there != wanted:
+        raise ConfigurationError(
+            complaint(
+                f"rows of the data set in {folder}",
+                there,
+                f"{wanted}, as its info.json says",
+                "Copy the data set again.",
+            )
+        )
 
 
 def _content_id(dataset: LeRobotDataset) -> str:
-    """Return what tells a data set from others: features, lengths, tasks and first numbers."""
+    """Return what tells a data set from others: features, lengths, tasks, some numbers and
+    pictures, and the sizes of its videos."""
     meta = dataset.meta
     lengths = [int(one) for one in meta.episodes["length"]]
     said = [sorted(meta.features), lengths, [str(one) for one in meta.tasks.index], meta.fps]
+    videos = sorted((dataset.root / "videos").rglob("*.*"))
+    said += [[str(one.relative_to(dataset.root)), one.stat().st_size] for one in videos]
     digest = hashlib.sha256(json.dumps(said).encode())
     numbers = [one for one in ("observation.state", "action") if one in meta.features]
-    for row in np.linspace(0, max(0, len(dataset) - 1), 16).astype(int).tolist():
-        item = dataset.hf_dataset[row]
+    table = dataset.hf_dataset.data  # as it is stored: a damaged picture is one episode's matter
+    for row in np.linspace(0, max(0, len(table) - 1), 16).astype(int).tolist():
+        (item,) = table.slice(row, 1).to_pylist()
         for name in numbers:
             digest.update(np.asarray(item[name], np.float32).tobytes())
+        for name in meta.image_keys:
+            digest.update(item[name]["bytes"] or str(item[name]["path"]).encode())
     return digest.hexdigest()[:16]
 
 
@@ -166,7 +191,10 @@ def _first_line(error: Exception) -> str:
 
 
 def _as_frame(value: np.ndarray) -> np.ndarray:
-    """Return a (C, H, W) picture in [0, 1] as (H, W, C) uint8, a vector as it is."""
+    """Return a (C, H, W) picture in [0, 1] as (H, W, C) uint8, a vector as it is.
+
+    lerobot gives a vector of one number without its axis.
+    """
     if value.ndim == 3:
         return np.rint(value.transpose(1, 2, 0) * 255).astype(np.uint8)
-    return value.astype(np.float32)
+    return np.atleast_1d(value).astype(np.float32)
