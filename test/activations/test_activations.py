@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -250,6 +251,15 @@ def test_two_writers_cannot_undo_one_another_in_one_folder(tmp_path: Path) -> No
         writer.end_episode(True)
     with ActivationWriter(tmp_path / "a", COLLECTION) as writer:
         assert writer.completed_episodes == {"e0"}
+
+
+def test_a_folder_says_which_picture_was_which_input_and_older_ones_do_not(tmp_path: Path) -> None:
+    one, other = (replace(COLLECTION, inputs={"image": name}) for name in ("agentview", "wrist"))
+    ActivationWriter(tmp_path / "new", one).close()
+    with pytest.raises(ConfigurationError, match="inputs"):
+        ActivationWriter(tmp_path / "new", other)
+    ActivationWriter(tmp_path / "old", COLLECTION).close()
+    ActivationWriter(tmp_path / "old", one).close()
 
 
 @pytest.fixture

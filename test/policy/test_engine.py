@@ -49,6 +49,17 @@ def edit_of(site: str, value: float = 8.0) -> Snapshot:
     return Snapshot(1, {site: (AppliedEdit(3, Mode.ADD, value, 1.0),)})
 
 
+def test_an_instruction_that_the_tokenizer_cuts_is_said_once(
+    loaded: LoadedPolicy, frame: dict[str, np.ndarray], caplog: pytest.LogCaptureFixture
+) -> None:
+    engine, long = PolicyEngine(loaded), " ".join(["put the butter aside"] * 50)
+    engine.inputs(frame, "stop")
+    assert not caplog.text
+    for _ in range(2):
+        engine.inputs(frame, long)
+    assert caplog.text.count("is cut off") == 1
+
+
 @pytest.mark.parametrize("pooling", ["mean", "token"])
 @pytest.mark.parametrize("site", SITES)
 def test_a_tap_without_edits_leaves_every_action_bit_identical(

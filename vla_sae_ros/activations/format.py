@@ -64,7 +64,8 @@ class Collection:
     episodes it is of and how often they are asked about; empty where nobody said. state_names: what
     the numbers of `StepRecord.state` are, in their order; empty where nobody said. policy_batch:
     how many environments one inference was for at most; larger matrix products round otherwise.
-    compiled: whether torch.compile made the policy's graph, which rounds otherwise, too.
+    compiled: whether torch.compile made the policy's graph, which rounds otherwise, too. inputs:
+    policy feature -> what the source calls it; empty where nobody said.
     """
 
     policy_id: str
@@ -75,6 +76,7 @@ class Collection:
     state_names: tuple[str, ...] = ()
     policy_batch: int = 1
     compiled: bool = False
+    inputs: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError naming the first field that cannot be."""

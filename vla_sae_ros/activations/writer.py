@@ -212,10 +212,9 @@ def _prepare(folder: Path, collection: Collection) -> tuple[set[str], int]:
     if not (folder / COLLECTION_FILE).exists():
         write_whole(folder / COLLECTION_FILE, collection.to_json().encode())
     stored = Collection.load(folder)
-    if not stored.source:  # of a version that did not say it
-        collection = replace(collection, source="")
-    if not stored.state_names:
-        collection = replace(collection, state_names=())
+    for name in ("source", "state_names", "inputs"):
+        if not (said := getattr(stored, name)):  # of a version that did not say it
+            collection = replace(collection, **{name: said})
     if stored != collection:
         differing = [
             f"{name} ({getattr(stored, name)!r} there, {getattr(collection, name)!r} now)"

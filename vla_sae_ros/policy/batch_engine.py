@@ -77,6 +77,10 @@ class BatchEngine:
     def policy_name(self) -> str:
         return self._engine.policy_name
 
+    @property
+    def fed_by(self) -> dict[str, str]:
+        return self._engine.fed_by
+
     def observe(
         self, offered: Mapping[str, tuple[int, ...] | None], given: Mapping[str, str] = {}
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vla_sae_ros.core.errors import ConfigurationError, ObservationError, VlaSaeError, complaint
+from vla_sae_ros.core.errors import (
+    ConfigurationError,
+    ObservationError,
+    VlaSaeError,
+    bounded,
+    complaint,
+)
 from vla_sae_ros.core.readout import SiteReadout
 from vla_sae_ros.core.steering import Snapshot, SteeringSite
 from vla_sae_ros.policy.checkpoints.feature_match import Feed, match_features
@@ -42,6 +49,10 @@ from vla_sae_ros.policy.taps.tap import Tap
 from vla_sae_ros.policy.taps.tokens import TokenMemory, Tokens
 from vla_sae_ros.sae import SaeBundle
 
+PROMPT_MASK = "observation.language.attention_mask"
+"""Which tokens of a prompt are words, in lerobot's batches; importing its name would keep this out
+of environments without lerobot."""
+_log = logging.getLogger(__name__)
 SomeTap = TypeVar("SomeTap", bound=Tap)
 
 
@@ -71,6 +82,7 @@ class PolicyEngine:
         self._inputs = inputs_of(loaded, family_of(loaded.policy.name).masks_cameras)
         self._feeds: tuple[Feed, ...] = self._inputs.as_they_are()
         self._names, self._observed = dict(names), False
+        self._told: set[str] = set()
         self._has_inferred = self._rtc = False
         self._taps = [self.make_tap(bundle) for bundle in self.bundles]
         read = [tap.name for tap in self._taps]
@@ -101,6 +113,11 @@ class PolicyEngine:
     @property
     def input_features(self) -> frozenset[str]:
         return frozenset(feed.offered for feed in self._feeds)
+
+    @property
+    def fed_by(self) -> dict[str, str]:
+        """Policy feature -> what the frames call it."""
+        return {feed.feature: feed.offered for feed in self._feeds}
 
     def observe(
         self, offered: Mapping[str, tuple[int, ...] | None], given: Mapping[str, str] = {}
@@ -320,6 +337,9 @@ class PolicyEngine:
         if not self._observed:
             self._observe_first(frame)
         prepared: dict[str, Any] = self.loaded.preprocessor(self._to_batch(frame, instruction))
+        if instruction not in self._told:
+            self._told.add(instruction)
+            self._warn_if_cut(prepared, instruction)
         return prepared
 
     def actions(self, chunk: Tensor) -> np.ndarray:
@@ -418,6 +438,21 @@ class PolicyEngine:
             self.observe(shapes, self._names)
         except ConfigurationError as error:
             raise ObservationError(str(error)) from error
+
+    def _warn_if_cut(self, prepared: Mapping[str, Any], instruction: str) -> None:
+        """Say that a prompt fills all of its tokens: its tokenizer cuts without a word."""
+        mask = prepared.get(PROMPT_MASK)
+        steps = getattr(self.loaded.preprocessor, "steps", ())
+        longest = {getattr(step, "max_length", None) for step in steps} - {None}
+        if mask is not None and mask.shape[-1] in longest and bool(mask.all()):
+            _log.warning(
+                "%s reads at most %d tokens of a prompt, and this instruction takes all of them: "
+                "what is beyond is cut off, and with it the state where the prompt ends with that "
+                "(pi0.5). Use fewer words: %s",
+                self.policy_name,
+                mask.shape[-1],
+                bounded(instruction, 200),
+            )
 
     def _to_batch(self, frame: Mapping[str, np.ndarray], instruction: str) -> dict[str, object]:
         require_features(frame, self.input_features)

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from counting_scene import TASKS, CountingScene
@@ -110,6 +112,44 @@ def test_a_longer_plan_begins_like_the_shorter_one_and_keeps_evaluation_states_o
     assert {one.init_state for one in long} == set(range(40))
     assert len({one.seed for one in long}) == 100
     assert plan_collection(TASKS, 1, 0, max_steps=4)[0].step_limit == 4
+
+
+def opened(engine: PolicyEngine, folder: Path, every: int = 3, max_steps: int = 0) -> None:
+    source = SimulatedSource(CountingScene(), plan_collection(TASKS, 1, 7, max_steps), every)
+    ActivationCollection(engine, folder, SITES, "mean", source, 0).close()
+
+
+def test_a_folder_takes_no_episodes_that_were_asked_about_in_another_way(
+    loaded: LoadedPolicy, tmp_path: Path
+) -> None:
+    engine = PolicyEngine(loaded)
+    opened(engine, tmp_path / "a")
+    opened(engine, tmp_path / "a")
+    with pytest.raises(ConfigurationError, match=r"every 3' there, .*every 4' now"):
+        opened(engine, tmp_path / "a", every=4)
+    with pytest.raises(ConfigurationError, match="5 steps at most"):
+        opened(engine, tmp_path / "a", max_steps=5)
+    cameras = [name for name in engine.input_features if name.startswith("observation.images.")]
+    swapped = dict(zip(cameras, reversed(cameras), strict=True))
+    engine.observe({name: None for name in cameras} | {"observation.state": (8,)}, swapped)
+    with pytest.raises(ConfigurationError, match="inputs"):
+        opened(engine, tmp_path / "a")
+
+
+def test_episodes_with_another_object_to_bring_have_ids_of_their_own() -> None:
+    (trial, _) = plan_collection(TASKS, 1, 3)
+    goal = (("in", "butter_1", "basket_1_contain_region"),)
+    other = replace(trial, task=replace(trial.task, goal=goal))
+    one, another = (PlannedEpisode(each, 5).episode_id for each in (trial, other))
+    assert one != another and "butter_1" in another
+
+
+@pytest.mark.parametrize("option", ["--seed", "--max-steps", "--frame-height"])
+def test_a_number_below_zero_is_refused_by_its_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    assert main(["collect", str(tmp_path / "a"), "--sites", "expert.0", option, "-1"]) == 2
+    assert option in capsys.readouterr().err
 
 
 def test_moved_and_shuffled_episodes_say_so_in_their_ids() -> None:
@@ -273,6 +313,38 @@ def test_a_description_of_something_else_is_refused_in_a_sentence(
     with pytest.raises(ConfigurationError, match=r"info\.json|set"):
         offered_features(copied)
         DatasetSource(copied, ["observation.state"], 1)
+
+
+def test_a_data_set_with_other_pictures_is_another_one(data_set: Path, tmp_path: Path) -> None:
+    copied = copy_of(data_set, tmp_path / "set")
+    (file,) = (copied / "data").rglob("*.parquet")
+    table = pq.read_table(file)
+    one, other = (f"observation.images.{name}" for name in ("agentview", "wrist"))
+    fresh = {one: table.column(other), other: table.column(one)}
+    for name, column in fresh.items():
+        place = table.column_names.index(name)
+        table = table.set_column(place, table.schema.field(name), column)
+    features = ["observation.state"]
+    before, again = DatasetSource(data_set, features, 2), DatasetSource(data_set, features, 2)
+    pq.write_table(table, file)
+    assert before.identity == again.identity != DatasetSource(copied, features, 2).identity
+
+
+def test_a_damaged_picture_is_the_matter_of_its_own_episode(
+    loaded: LoadedPolicy, data_set: Path, tmp_path: Path
+) -> None:
+    copied = copy_of(data_set, tmp_path / "set")
+    (file,) = (copied / "data").rglob("*.parquet")
+    table = pq.read_table(file)
+    name = "observation.images.wrist"
+    pictures = table.column(name).to_pylist()
+    pictures[0]["bytes"] = pictures[0]["bytes"][:100]
+    kind = table.schema.field(name)
+    cut = pa.array(pictures, kind.type)
+    pq.write_table(table.set_column(table.column_names.index(name), kind, cut), file)
+    source = DatasetSource(copied, sorted(PolicyEngine(loaded).input_features), 2)
+    tally = collect(loaded, source, tmp_path / "a")
+    assert tally.collected == 1 and tally.broken[0].startswith("episode-000000: row 0")
 
 
 def test_a_data_set_without_its_data_is_refused_in_a_sentence(

@@ -66,6 +66,14 @@ def test_a_line_cut_short_is_run_again(tmp_path: Path, caplog: pytest.LogCapture
     assert len(OutcomeFile(path).outcomes) == 2
 
 
+def test_an_episode_whose_pictures_were_other_inputs_is_another_one(tmp_path: Path) -> None:
+    path, names = tmp_path / "outcomes.jsonl", (("agentview", "image"), ("wrist", "image2"))
+    OutcomeFile(path).add(outcome(0, True, 80, names=names))
+    file = OutcomeFile(path)
+    assert file.outcomes == [outcome(0, True, 80, names=names)]
+    assert file.done(outcome(0, False, 0, names=names)) and not file.done(outcome(0, False, 0))
+
+
 def test_an_episode_with_shuffled_objects_is_another_one(tmp_path: Path) -> None:
     file = OutcomeFile(tmp_path / "outcomes.jsonl")
     file.add(outcome(0, True, 80))

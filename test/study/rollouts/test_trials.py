@@ -87,3 +87,15 @@ def test_ranges_are_parsed_or_refused() -> None:
     for text in ("40-x", "9-3", "", "1,"):
         with pytest.raises(ConfigurationError):
             parse_range(text)
+
+
+@pytest.mark.parametrize("text", ["49-40", "40-42,49-45", "²", "4-²"])
+def test_a_range_without_a_number_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="range"):
+        parse_range(text)
+
+
+@pytest.mark.parametrize("text", ["libero_object_swap,", ",libero_object_swap"])
+def test_a_suite_without_a_name_among_others_is_not_the_default_one(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="Suites cannot be read"):
+        parse_suites(text, "0")

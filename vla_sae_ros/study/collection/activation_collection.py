@@ -78,6 +78,7 @@ class ActivationCollection:
                 source.identity,
                 tuple(state_names) or source.state_names,
                 compiled=engine.compiled,
+                inputs=engine.fed_by,
             ),
         )
 

@@ -14,7 +14,7 @@ from vla_sae_ros.study.batches.jobs import Failed, Players
 from vla_sae_ros.study.batches.playing import outcomes
 from vla_sae_ros.study.collection.activation_collection import Tally, check_disk, context_of
 from vla_sae_ros.study.collection.collect_job import CollectedEpisode, CollectJob
-from vla_sae_ros.study.collection.simulated_source import PlannedEpisode
+from vla_sae_ros.study.collection.simulated_source import PlannedEpisode, identity_of
 
 
 class BatchedCollection:
@@ -65,8 +65,10 @@ class BatchedCollection:
                 engine.policy_name,
                 collected,
                 control_rate,
-                state_names=tuple(state_names),
-                policy_batch=policy_batch,
+                identity_of(self._episodes),
+                tuple(state_names),
+                policy_batch,
+                inputs=engine.fed_by,
             ),
         )
 

@@ -166,10 +166,10 @@ def run(args: argparse.Namespace) -> int:
     for name in ("episodes", "every", "threads"):
         if (value := getattr(args, name)) is not None and value < 1:
             raise ConfigurationError(complaint(f"--{name}", value, "1 or more"))
-    for name in ("seed", "max_steps"):
+    for name in ("seed", "max_steps", "frame_height"):
         if (value := getattr(args, name)) < 0:
-            option = name.replace("_", "-")
-            raise ConfigurationError(complaint(f"--{option}", value, "0 or more"))
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigurationError(complaint(option, value, "0 or more"))
     batch = batch_on(args.policy_batch, args.ray)
     refuse_batches(args.compile, batch, args.ray)
     side_by_side = batch > 1 or bool(args.ray)

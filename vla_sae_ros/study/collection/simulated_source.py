@@ -58,6 +58,13 @@ class PlannedEpisode:
         return -(-self.trial.step_limit // self.execute_steps)
 
 
+def identity_of(episodes: Sequence[PlannedEpisode]) -> str:
+    """Return what planned episodes have in common beside their ids; see `EpisodeSource`."""
+    first = episodes[0]
+    limit = f", {first.trial.max_steps} steps at most" if first.trial.max_steps else ""
+    return f"simulation, every {first.execute_steps}{limit}"
+
+
 @dataclass(frozen=True)
 class SimulatedEpisode(PlannedEpisode):
     """One planned episode in an environment."""
@@ -79,7 +86,7 @@ class SimulatedSource:
 
     @property
     def identity(self) -> str:
-        return ""
+        return identity_of([PlannedEpisode(one, self._execute_steps) for one in self._trials])
 
     @property
     def control_rate(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -52,6 +52,8 @@ class EpisodeOutcome:
     """And whether torch.compile made the policy's graph, which rounds differently."""
     unnorm_key: str = ""
     """And the data set whose statistics turned OpenVLA's tokens into actions."""
+    names: tuple[tuple[str, str], ...] = ()
+    """And the pairs of --map, and of the environment's contract: which picture was which input."""
 
     @property
     def brought_another(self) -> bool:
@@ -66,6 +68,7 @@ def to_come(
     policy_batch: int = 1,
     compiled: bool = False,
     unnorm_key: str = "",
+    names: Mapping[str, str] = {},
 ) -> EpisodeOutcome:
     """Return the outcome of a trial that has not been run, to be filled in."""
     task, layout = trial.task, trial.layout
@@ -88,6 +91,7 @@ def to_come(
         max_steps=trial.max_steps or 0,
         compiled=compiled,
         unnorm_key=unnorm_key,
+        names=tuple(sorted(names.items())),
     )
 
 
@@ -123,8 +127,9 @@ class OutcomeFile:
 def _parsed(fields: dict[str, Any]) -> EpisodeOutcome:
     exchanged = fields.pop("exchanged")
     basket = tuple(fields.pop("in_basket"))
+    names = tuple((one, other) for one, other in fields.pop("names", ()))
     return EpisodeOutcome(
-        **fields, exchanged=tuple(exchanged) if exchanged else None, in_basket=basket
+        **fields, exchanged=tuple(exchanged) if exchanged else None, in_basket=basket, names=names
     )
 
 
@@ -147,6 +152,7 @@ def _plan(outcome: EpisodeOutcome) -> tuple[object, ...]:
         outcome.max_steps,
         outcome.compiled,
         outcome.unnorm_key,
+        outcome.names,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tqdm import tqdm
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.parameters import MAP_HELP
 from vla_sae_ros.core.picture_record import Quality
-from vla_sae_ros.policy.checkpoints.feature_match import read_map
+from vla_sae_ros.policy.checkpoints.feature_match import over, read_map
 from vla_sae_ros.policy.load_options import (
     DEFAULT_OPTIONS,
     LoadOptions,
@@ -44,7 +44,7 @@ from vla_sae_ros.study.rollouts.outcomes import EpisodeOutcome, OutcomeFile, tab
 from vla_sae_ros.study.rollouts.picture_options import add_picture_arguments, told_pictures
 from vla_sae_ros.study.rollouts.policy_runner import PolicyRunner
 from vla_sae_ros.study.rollouts.rollout_job import RolloutJob, environment_of
-from vla_sae_ros.study.rollouts.simulated import objects_in_basket
+from vla_sae_ros.study.rollouts.simulated import objects_in_basket, own_names
 from vla_sae_ros.study.rollouts.trials import Trial, parse_range, parse_suites, plan_trials
 
 EXPERT = "expert"
@@ -66,6 +66,7 @@ class Actor:
     render_quality: Quality = "full"
     compiled: bool = False
     unnorm_key: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[], object] = lambda: None
 
 
@@ -93,6 +94,7 @@ def policy_actor(
         render_quality,
         compiled,
         engine.loaded.unnorm_key,
+        over(names, own_names(environment)),
     )
     return replace(actor, prepare=engine.warm_up) if compiled else actor
 
@@ -132,6 +134,7 @@ def _planned(actor: Actor, trial: Trial) -> EpisodeOutcome:
         actor.render_quality,
         compiled=actor.compiled,
         unnorm_key=actor.unnorm_key,
+        names=actor.names,
     )
 
 
@@ -355,7 +358,7 @@ def _run_side_by_side(
     steps = executed_steps(engine.loaded.chunk_length, args.execute_steps, "--execute-steps")
     key = engine.loaded.unnorm_key
     planned = [
-        (trial, to_come(trial, engine.policy_id, steps, quality, batch, unnorm_key=key))
+        (trial, to_come(trial, engine.policy_id, steps, quality, batch, False, key, names))
         for trial in trials
     ]
     make = partial(environment_of, args.env, suite, str(args.contract or ""), quality)

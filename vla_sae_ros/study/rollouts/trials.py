@@ -94,9 +94,10 @@ def parse_suites(
     suites: str, tasks: str, benchmark: Benchmark = LiberoBenchmark()
 ) -> list[TaskSpec]:
     """Parse the tasks of one suite or of several ("libero_object_swap,libero_object_lan")."""
-    return [
-        task for suite in suites.split(",") for task in parse_tasks(suite.strip(), tasks, benchmark)
-    ]
+    names = [suite.strip() for suite in suites.split(",")]
+    if len(names) > 1 and not all(names):
+        raise ConfigurationError(complaint("Suites cannot be read", suites, "names, with commas"))
+    return [task for suite in names for task in parse_tasks(suite, tasks, benchmark)]
 
 
 def parse_tasks(suite: str, text: str, benchmark: Benchmark = LiberoBenchmark()) -> list[TaskSpec]:
@@ -109,7 +110,7 @@ def parse_tasks(suite: str, text: str, benchmark: Benchmark = LiberoBenchmark())
     tasks = []
     for part in text.split(","):
         index, _, target = part.partition(":")
-        if not index.strip().isdigit() or (target and benchmark.env != LIBERO):
+        if not index.strip().isdecimal() or (target and benchmark.env != LIBERO):
             allowed = "all, <index> or <index>:<object>" if benchmark.env == LIBERO else "all, 0,6"
             raise ConfigurationError(complaint("A task cannot be read", part, allowed))
         task = benchmark.find_task(suite, int(index))
