@@ -12,10 +12,12 @@ import pytest
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.sim.noise import ActionNoise, NoiseSettings
 from vla_sae_ros.sim.splits import TRAINING_INIT_STATES
+from vla_sae_ros.study.demonstrations import command
 from vla_sae_ros.study.demonstrations.command import add_arguments, parse_scene, run, scenes_of
 from vla_sae_ros.study.demonstrations.files import (
     Episode,
     EpisodeInfo,
+    read_arrays,
     read_episode,
     read_index,
     write_episode,
@@ -154,6 +156,27 @@ def test_an_episode_comes_back_as_it_was_written(tmp_path: Path) -> None:
     for name in Episode.__annotations__:
         np.testing.assert_array_equal(getattr(again, name), getattr(episode, name))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index.jsonl", "one.npz"]
+
+
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "episode.npz"
+    np.savez(path, pictures=np.zeros(4))
+    with pytest.raises(ConfigurationError, match=r"episode\.npz is damaged, or no file"):
+        read_arrays(Episode, path)  # of something else
+    path.write_bytes(path.read_bytes()[:-60])
+    with pytest.raises(ConfigurationError, match=r"episode\.npz is damaged"):
+        read_arrays(Episode, path)
+
+
+def test_planned_episodes_that_are_not_made_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "make_demonstrations", lambda *_: [])
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    scene = ["--scene", "0:butter_1", "--rounds", "3"]
+    assert run(parser.parse_args(["--out", str(tmp_path), *scene])) == 0
+    assert "3 of 3 planned episodes were not made" in capsys.readouterr().out
 
 
 def test_an_empty_folder_is_told_how_to_fill_it(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +14,13 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
+from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.picture_record import PictureRecord, read_picture_record
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.policy.tiny.tiny_smolvla import TinySize, build_tiny_smolvla, write_vlm_folder
 from vla_sae_ros.sim.suites import suite_names, suite_tasks
 from vla_sae_ros.study.demonstrations.files import Episode
+from vla_sae_ros.study.policy_training import train_policy
 from vla_sae_ros.study.policy_training.flow_matching import (
     LandmarkHead,
     training_loss,
@@ -282,6 +287,61 @@ def test_training_can_go_on_from_a_saved_policy_with_its_normalisation(tmp_path:
     torch.testing.assert_close(go_on._stats.state_mean, statistics_of(training_set()).state_mean)
     go_on.train()
     load_policy(tmp_path / "b" / "policy")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, 0) for name in ("steps", "batch_size", "frames", "draws", "checkpoint_every")),
+        ("vision_steps", -1),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("nan")),
+    ],
+)
+def test_a_recipe_with_which_nothing_is_trained_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ConfigurationError, match=name.replace("_", " ")):
+        recipe(**{name: value})
+
+
+def test_vision_steps_without_stills_are_refused(tmp_path: Path) -> None:
+    data = training_set()
+    unknown = replace(data, marks=torch.full_like(data.marks, torch.nan))
+    with pytest.raises(ConfigurationError, match="--stills"):
+        Trainer(unknown, tmp_path, recipe(vision_steps=2), size=SMALL)
+
+
+def test_a_training_that_cannot_be_resumed_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    Trainer(training_set(), tmp_path / "a", recipe(steps=1), size=SMALL).train()
+    (tmp_path / "b").mkdir()
+    state = Path(shutil.copy(tmp_path / "a" / "training_state.pt", tmp_path / "b"))
+    with pytest.raises(ConfigurationError, match="of another policy"):
+        Trainer(training_set(), tmp_path / "b", recipe(), size=replace(SMALL, text_layers=3))
+    state.write_bytes(state.read_bytes()[:-500])
+    with pytest.raises(ConfigurationError, match="cannot be resumed"):
+        Trainer(training_set(), tmp_path / "b", recipe(), size=SMALL)
+
+
+def test_a_policy_of_other_sizes_is_not_continued(tmp_path: Path) -> None:
+    Trainer(training_set(), tmp_path / "a", recipe(steps=1), size=SMALL).train()
+    data = training_set()
+    longer = replace(data, chunks=data.chunks.repeat(1, 2, 1), valid=data.valid.repeat(1, 2))
+    with pytest.raises(ConfigurationError, match="chunk_size"):
+        Trainer(longer, tmp_path / "b", recipe(), tmp_path / "a" / "policy", SMALL)
+
+
+def test_a_training_that_has_its_steps_says_so_and_names_no_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(train_policy, "load_training_set", lambda *_: training_set())
+    monkeypatch.setattr(train_policy, "Trainer", partial(Trainer, size=SMALL))
+    parser = argparse.ArgumentParser()
+    train_policy.add_arguments(parser)
+    options = ["--demos", str(tmp_path), "--out", str(tmp_path / "out"), "--steps", "1"]
+    args = parser.parse_args([*options, "--batch-size", "2"])
+    assert train_policy.run(args) == 0 and "flow loss" in capsys.readouterr().out
+    assert train_policy.run(args) == 0
+    said = capsys.readouterr().out
+    assert "for 1 steps already" in said and "flow loss" not in said
 
 
 def test_labels_after_a_push_are_not_taught() -> None:

@@ -182,6 +182,11 @@ def run(args: argparse.Namespace) -> int:
         made = aggregate(args.out, args.policy, plans, read_map(args.map))
     else:
         made = make_demonstrations(args.out, plans, args.picture_every)
+    if there := len(plans) - len(made):
+        print(
+            f"{there} of {len(plans)} planned episodes were not made: {args.out} already contains "
+            "episodes of their tasks and seeds. --first-seed makes others."
+        )
     for target in sorted({info.target for info in made}):
         mine = [info for info in made if info.target == target]
         solved = sum(info.success for info in mine)

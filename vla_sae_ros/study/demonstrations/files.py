@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,9 +76,18 @@ def write_arrays(path: Path, arrays: DataclassInstance) -> None:
 
 
 def read_arrays[T: DataclassInstance](kind: type[T], path: Path) -> T:
-    """Load what `write_arrays` wrote of a dataclass of this kind."""
-    with np.load(path, allow_pickle=False) as archive:
-        return kind(**{one.name: archive[one.name] for one in fields(kind)})
+    """Load what `write_arrays` wrote of a dataclass of this kind.
+
+    Raises ConfigurationError for a damaged file, or one of something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return kind(**{one.name: archive[one.name] for one in fields(kind)})
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ConfigurationError(
+            f"{path} is damaged, or no file of demonstrations ({type(error).__name__}: {error}). "
+            "Copy it again, or remove it and its line of the folder's index and make it again."
+        ) from error
 
 
 def read_index(folder: Path) -> list[EpisodeInfo]:

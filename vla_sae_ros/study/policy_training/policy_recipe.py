@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -42,6 +44,16 @@ class Recipe:
     """The backbone learns from the losses beside the actions' alone (knowledge insulation)."""
     seed: int = 0
     checkpoint_every: int = 100
+
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError for a number with which nothing can be trained."""
+        for name in ("steps", "batch_size", "frames", "draws", "checkpoint_every"):
+            if (value := getattr(self, name)) < 1:
+                raise ConfigurationError(complaint(name.replace("_", " "), value, "1 or more"))
+        if self.vision_steps < 0:
+            raise ConfigurationError(complaint("vision steps", self.vision_steps, "0 or more"))
+        if not 0.0 < self.learning_rate < math.inf:
+            raise ConfigurationError(complaint("learning rate", self.learning_rate, "above 0"))
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate: linear warm-up, then a cosine."""

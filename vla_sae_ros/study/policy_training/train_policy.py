@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import pickle
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.journal import append_to_journal
 from vla_sae_ros.core.picture_record import PictureRecord, common_record, write_picture_record
 from vla_sae_ros.core.whole_file import whole_file
@@ -43,6 +45,8 @@ from vla_sae_ros.study.policy_training.wordings import wordings
 TRAINING_STATE = "training_state.pt"
 POLICY_FOLDER = "policy"
 PROGRESS = "progress.jsonl"
+_NO_STATE = (RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError)
+"""What torch raises for a file that is no state, or that of another policy."""
 
 
 class _Heads(nn.Module):
@@ -94,9 +98,24 @@ class Trainer:
         self._tokens, self._token_mask = tokenize(
             self._vlm_folder, tuple(text for texts in said for text in texts)
         )
+        if recipe.vision_steps and data.marks.isnan().all():
+            raise ConfigurationError(
+                complaint(
+                    "stills to train the vision on",
+                    "none",
+                    "at least one",
+                    "Only they say where objects appear: add some (vla-sae demos --stills), or "
+                    "leave --vision-steps out.",
+                )
+            )
         self._step = 0
         self._seconds = 0.0
         self._resume()
+
+    @property
+    def step(self) -> int:
+        """Steps that were made, those of earlier runs into the same folder included."""
+        return self._step
 
     def train(self) -> float:
         """Train to the recipe's last step; returns the mean flow loss of the last 100 steps."""
@@ -147,14 +166,21 @@ class Trainer:
         path = self._out / TRAINING_STATE
         if not path.is_file():
             return
-        state = torch.load(path, weights_only=True)
-        self._policy.load_state_dict(state["policy"])
-        self._heads.load_state_dict(state["heads"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._average = state["average"]
-        self._stats = Statistics(**state["statistics"])
-        self._step, self._seconds = state["step"], state["seconds"]
-        torch.set_rng_state(state["generator"])
+        try:
+            state = torch.load(path, weights_only=True)
+            self._policy.load_state_dict(state["policy"])
+            self._heads.load_state_dict(state["heads"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self._average = state["average"]
+            self._stats = Statistics(**state["statistics"])
+            self._step, self._seconds = state["step"], state["seconds"]
+            torch.set_rng_state(state["generator"])
+        except _NO_STATE as error:
+            raise ConfigurationError(
+                f"The training in {self._out} cannot be resumed: {path} is damaged, or of another "
+                f"policy than these options and demonstrations make ({type(error).__name__}: "
+                f"{error}). Name another --out, or remove the file to begin again."
+            ) from error
 
     def _report(self, flow: float) -> None:
         """Append to PROGRESS how well the averaged policy finds things it was never shown."""
@@ -351,6 +377,12 @@ def run(args: argparse.Namespace) -> int:
     pictures = common_record([*args.demos, *([args.held_out] if args.held_out else [])])
     print(f"pictures: {pictures or 'nothing is known about how they were drawn'}")
     trainer = Trainer(data, args.out, recipe, args.start_from, held_out=held_out, pictures=pictures)
+    if trainer.step >= recipe.steps:
+        print(
+            f"{args.out} was trained for {trainer.step} steps already, and --steps asks for "
+            f"{recipe.steps}: nothing was done. Ask for more, or name another --out."
+        )
+        return 0
     loss = trainer.train()
     print(f"flow loss {loss:.4f}; policy in {args.out / POLICY_FOLDER}")
     return 0

@@ -18,6 +18,7 @@ from transformers import AutoTokenizer
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.policy.checkpoints.checkpoint_files import VLM_FOLDER
 from vla_sae_ros.policy.checkpoints.input_features import observed_features
+from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.policy.tiny.tiny_smolvla import (
     CAMERA_KEYS,
@@ -55,12 +56,33 @@ def starting_point(
                 "train-policy continues policies that read what the demonstrations show.",
             )
         )
+    _require_sizes(loaded, data)
     vlm_folder = out / VLM_FOLDER
     if not vlm_folder.is_dir():
         shutil.copytree(start_from / VLM_FOLDER, vlm_folder)
     sentences = [text for own in data.instructions for text in wordings(own)]
     policy = _grown(loaded.policy, vlm_folder, add_words(vlm_folder, sentences))
     return vlm_folder, policy, _saved_statistics(loaded.preprocessor, loaded.postprocessor)
+
+
+def _require_sizes(loaded: LoadedPolicy, data: TrainingSet) -> None:
+    """Refuse a policy whose chunks, vectors or pictures are not those of the demonstrations."""
+    config: Any = loaded.config
+    names = ("chunk_size", "max_state_dim", "max_action_dim", "resize_imgs_with_padding")
+    got = dict(zip(names, (getattr(config, name) for name in names), strict=True))
+    chunk, action = data.chunks.shape[1:]
+    sizes = (chunk, data.states.shape[1], action, tuple(data.pictures.shape[-2:]))
+    wanted = dict(zip(names, sizes, strict=True))
+    if got | {names[-1]: tuple(got[names[-1]] or ())} != wanted:
+        raise ConfigurationError(
+            complaint(
+                f"sizes of {loaded.name}",
+                got,
+                wanted,
+                "train-policy continues policies of its own sizes. Train others with lerobot, on "
+                "vla-sae demos --lerobot.",
+            )
+        )
 
 
 def add_words(vlm_folder: Path, sentences: Iterable[str]) -> int:
