@@ -18,7 +18,7 @@ from vla_sae_ros.resources import made_environment
 VARIABLES = {
     "VLA_SAE_POLICY_PYTHON": "Python for nodes that import PyTorch, lerobot or LIBERO, where ROS "
     "was installed by apt",
-    "MUJOCO_GL": "what draws the simulation: osmesa (the default), egl on a GPU, glfw in a window",
+    "MUJOCO_GL": "what draws the simulation: osmesa (the default), egl on a GPU, glx on a display",
     "PYOPENGL_PLATFORM": "as MUJOCO_GL; set from it where it is missing",
     "HF_HUB_OFFLINE": "1 (the default): nothing is downloaded from Hugging Face; 0 allows it",
     "AMENT_PREFIX_PATH": "prefixes of ROS packages; set by setup.bash, or here for the wheels",

@@ -40,3 +40,12 @@ def test_an_unusable_gl_backend_is_refused_by_name(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("MUJOCO_GL", "glfw")
     with pytest.raises(ConfigurationError, match="glfw"):
         prepare_simulator_imports()
+
+
+def test_another_platform_for_pyopengl_is_refused_before_mujoco_is_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MUJOCO_GL", "osmesa")
+    monkeypatch.setenv("PYOPENGL_PLATFORM", "egl")
+    with pytest.raises(ConfigurationError, match=r"PYOPENGL_PLATFORM.*'egl'; allowed: osmesa"):
+        prepare_simulator_imports()

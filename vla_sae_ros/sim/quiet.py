@@ -24,7 +24,8 @@ class DiscardingFileHandler(logging.NullHandler):
 def choose_gl_backend() -> None:
     """Let MuJoCo draw without a display, unless MUJOCO_GL says how; call before it is imported.
 
-    Raises ConfigurationError when that names a backend that robosuite would replace.
+    Raises ConfigurationError when that names a backend that robosuite would replace, or PyOpenGL is
+    told another one.
     """
     backend = os.environ.setdefault("MUJOCO_GL", "osmesa")
     if backend not in GL_BACKENDS:
@@ -38,7 +39,16 @@ def choose_gl_backend() -> None:
         )
     if backend != "glx":
         # PyOpenGL chooses its platform at its own first import, independently of MuJoCo.
-        os.environ.setdefault("PYOPENGL_PLATFORM", backend)
+        platform = os.environ.setdefault("PYOPENGL_PLATFORM", backend) or backend
+        if platform.lower() != backend:
+            raise ConfigurationError(
+                complaint(
+                    f"The environment variable PYOPENGL_PLATFORM, with MUJOCO_GL={backend}",
+                    platform,
+                    backend,
+                    "Unset it, or set both to the same backend; MuJoCo does not draw otherwise.",
+                )
+            )
 
 
 def prepare_simulator_imports() -> None:

@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vla_sae_ros.core.contract.pictures import resized_with_pad
-from vla_sae_ros.core.errors import ContractError, complaint
+from vla_sae_ros.core.errors import ContractError, ObservationError, complaint
 
 Array = npt.NDArray[Any]
 LARGEST_SIDE = 8192
 SMALLEST_SINE = 1e-9
+UNIT_TOLERANCE = 0.01
+"""Of a quaternion's length: what rounding in messages leaves, and no more."""
 
 
 class Operator(Protocol):
@@ -148,7 +150,7 @@ class QuaternionToAxisAngle(_ForwardOnly):
     """quat2axisangle: (x, y, z, w) to axis times angle (3,) rad; an addition to the format.
 
     The angle is 2 acos(w), in [0, 2 pi], and no sign is normalised: LIBERO's policies are
-    trained on exactly this.
+    trained on exactly this. Raises ObservationError for what is no rotation, such as zeros.
     """
 
     name: ClassVar[str] = "quat2axisangle"
@@ -166,6 +168,16 @@ class QuaternionToAxisAngle(_ForwardOnly):
         return 3
 
     def forward(self, value: Array) -> Array:
+        length = float(np.linalg.norm(value))
+        if abs(length - 1.0) > UNIT_TOLERANCE:
+            raise ObservationError(
+                complaint(
+                    f"rotation (x, y, z, w) for {self.name}",
+                    value.tolist(),
+                    "a unit quaternion",
+                    f"Its length is {length:.3g}: a publisher has not set it yet, or scales it.",
+                )
+            )
         w = float(np.clip(value[3], -1.0, 1.0))
         sine = math.sqrt(1.0 - w * w)
         if sine < SMALLEST_SINE:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from vla_sae_ros.core.contract import Contract, load_contract
+from vla_sae_ros.core.errors import RecordingError, complaint
 from vla_sae_ros.policy.checkpoints.device import usable_device
 from vla_sae_ros.policy.checkpoints.feature_match import read_map
 from vla_sae_ros.policy.engine import PolicyEngine
@@ -17,6 +18,8 @@ from vla_sae_ros.resources import resource, share_folder
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.replay.provenance import Facts
 
+MOST_THREADS = 256
+"""As the policy node takes."""
 _DEMO = ("models", "demo", "policy")
 
 
@@ -27,7 +30,7 @@ def engine_for(args: argparse.Namespace, recorded: Facts) -> PolicyEngine:
     """
     folder = args.policy or share_folder().joinpath(*_DEMO)
     device = usable_device(args.device or recorded.get("parameter.device", "cpu"))
-    torch.set_num_threads(int(recorded.get("parameter.threads", 1)))
+    torch.set_num_threads(_threads(recorded))
     bundles = args.bundles or sorted(
         path.parent for path in (folder.parent / "sae").glob("*/bundle.yaml")
     )
@@ -40,6 +43,14 @@ def engine_for(args: argparse.Namespace, recorded: Facts) -> PolicyEngine:
     given = recorded.get("parameter.map", "") if args.map is None else args.map
     engine.observe(contract.offered, read_map(given, contract.names))
     return engine
+
+
+def _threads(recorded: Facts) -> int:
+    text = recorded.get("parameter.threads", "1")
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_THREADS:
+        allowed = f"1 to {MOST_THREADS}"
+        raise RecordingError(complaint("threads of the policy, in the bag", text, allowed))
+    return int(text)
 
 
 def contract_for(args: argparse.Namespace) -> Contract:
