@@ -17,12 +17,14 @@ from vla_sae_ros.bags.recorded_frames import RecordedFrames
 from vla_sae_ros.bags.recorded_inferences import recorded_inferences
 from vla_sae_ros.cli import main
 from vla_sae_ros.core.contract import load_contract
+from vla_sae_ros.core.errors import RecordingError
 from vla_sae_ros.core.readout import injected_readout
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.inference import Inference
 from vla_sae_ros.resources import resource
 from vla_sae_ros.study.replay.injection import Injected
 from vla_sae_ros.study.replay.replay import replay as replayed_of
+from vla_sae_ros.study.replay.replay_engine import threads_of
 from vla_sae_ros.study.replay.what_if import other_instruction
 
 Options = list[str]
@@ -424,3 +426,13 @@ def test_an_inference_with_another_episodes_stream_is_not_replayed_and_said_so(
     assert ("another episode's residual stream at backbone.1" in said) == (share != 0.0)
     assert main(["bag", "info", str(bag)]) == 0
     assert "another episode's stream injected at backbone.1: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["many", "0", "-1", "1.5", "9" * 5000])
+def test_a_number_of_threads_that_no_node_has_is_refused(text: str) -> None:
+    with pytest.raises(RecordingError, match="threads of the policy"):
+        threads_of({"parameter.threads": text})
+
+
+def test_the_recorded_threads_count_and_are_one_where_nobody_said() -> None:
+    assert (threads_of({"parameter.threads": "4"}), threads_of({})) == (4, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import replace
 
 import torch
@@ -30,7 +31,7 @@ def engine_for(args: argparse.Namespace, recorded: Facts) -> PolicyEngine:
     """
     folder = args.policy or share_folder().joinpath(*_DEMO)
     device = usable_device(args.device or recorded.get("parameter.device", "cpu"))
-    torch.set_num_threads(_threads(recorded))
+    torch.set_num_threads(threads_of(recorded))
     bundles = args.bundles or sorted(
         path.parent for path in (folder.parent / "sae").glob("*/bundle.yaml")
     )
@@ -45,9 +46,10 @@ def engine_for(args: argparse.Namespace, recorded: Facts) -> PolicyEngine:
     return engine
 
 
-def _threads(recorded: Facts) -> int:
+def threads_of(recorded: Facts) -> int:
+    """Return the recorded threads of torch; RecordingError for what no node has."""
     text = recorded.get("parameter.threads", "1")
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_THREADS:
+    if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= MOST_THREADS:
         allowed = f"1 to {MOST_THREADS}"
         raise RecordingError(complaint("threads of the policy, in the bag", text, allowed))
     return int(text)
