@@ -123,7 +123,7 @@ def test_slopes_are_those_of_least_squares_with_their_intervals(tool):
 
 
 def test_the_table_counts_what_is_there(tool, tmp_path, capsys):
-    measured = {"value": 0.1, "low": 0.05, "high": 0.2, "coverage": 0.4, "firing": 100}
+    measured = {"value": 0.1, "low": 0.05, "high": 0.2, "coverage": 0.4, "values": [0.1]}
     sites = {site: measured for site in tool.SITES}
     sites["closed_loop"] = {site: measured | {"value": 0.3} for site in tool.SITES}
     for arm in tool.ARMS[:2]:
@@ -142,7 +142,7 @@ def test_the_table_counts_what_is_there(tool, tmp_path, capsys):
 
 def test_known_results_count_and_are_not_made_again(tool, tmp_path, monkeypatch):
     known = tmp_path / "known.jsonl"
-    site = {tool.SITES[0]: {"value": 0.1}}
+    site = {site: {"value": 0.1, "values": [0.1] * 3} for site in tool.SITES}
     lines = [{"arm": arm, "seed": 0} | site for arm in ("start", "3x5", "3x80")]
     known.write_text("".join(json.dumps(line) + "\n" for line in lines))
     own = tmp_path / "3x5-0" / "result.json"
@@ -170,9 +170,21 @@ def test_known_results_count_and_are_not_made_again(tool, tmp_path, monkeypatch)
     assert not submitted
 
 
-def test_a_policy_that_was_measured_in_its_own_episodes_only_is_measured_again(tool):
+def test_a_policy_that_was_not_measured_with_every_sae_is_measured_again(tool):
     known = {"arm": "3x5", "seed": 0, tool.CLOSED_LOOP: {site: {} for site in tool.SITES}}
-    assert not tool.is_whole(known)
-    assert tool.is_whole(known | {site: {} for site in tool.SITES})
-    by_measurement = tool.by_measurement([known])
-    assert not by_measurement["recorded"] and len(by_measurement["closed loop"]) == 1
+    assert not tool.is_whole(known, 1), "in its own episodes only"
+    one = known | {site: {"values": [0.1]} for site in tool.SITES}
+    assert tool.is_whole(one, 1) and not tool.is_whole(one, 3)
+    by_measurement = tool.by_measurement([known, one])
+    assert by_measurement["recorded"] == [one] and len(by_measurement["closed loop"]) == 2
+
+
+def test_a_sites_result_is_the_mean_over_its_saes(tool):
+    each = [{"value": 0.01, "low": 0.0, "firing": 410}, {"value": 0.03, "low": 0.02, "firing": 400}]
+    mean = tool.mean_of(each)
+    assert mean == {
+        "value": pytest.approx(0.02),
+        "low": pytest.approx(0.01),
+        "firing": 405,
+        "values": [0.01, 0.03],
+    }

@@ -8,11 +8,12 @@ many layouts of each, with and without the action loss's gradient in the backbon
 placebo, on demonstrations whose pictures were taken from another layout. Every fine-tune has the
 same number of steps. It then measures success in layouts of its training and in held-out ones,
 collects every policy's activations at the same recorded observations, the teacher's episodes in
-held-out layouts of three tasks, trains the same SAEs, and measures the share of general features.
-With the first seed it also measures that share in the policy's own episodes in such layouts: how
-long these are, and where they fail, is then part of the outcome. It may be interrupted: the same
-command goes on. With --known FILE it takes results of earlier runs, one per line, for its own:
-docs/data_and_generality.jsonl has those that docs/findings.md shows. `table` prints what is there.
+held-out layouts of three tasks, trains three SAEs on each, which differ in their seed alone, and
+measures the mean share of general features. With the first seed it also measures that share in
+the policy's own episodes in such layouts: how long these are, and where they fail, is then part of
+the outcome. It may be interrupted: the same command goes on. With --known FILE it takes results of
+earlier runs, one per line, for its own: docs/data_and_generality.jsonl has those that
+docs/findings.md shows. `table` prints what is there.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -218,6 +220,8 @@ class Options:
     episodes: int = 15
     epochs: int = 300
     draws: int = 300
+    saes: int = 3
+    """Of each site at the recorded observations: the share differs between seeds of an SAE, too."""
 
 
 def run_one(root: Path, arm: Arm | None, seed: int, options: Options) -> dict[str, object]:
@@ -243,10 +247,11 @@ def run_one(root: Path, arm: Arm | None, seed: int, options: Options) -> dict[st
             [success(policy, trials, out / f"{name}.jsonl"), len(trials)] if trials else []
         )
     generality = partial(measure, policy=policy, seed=seed, options=options)
-    found |= generality(out / RECORDED, "--dataset", root / RECORDED, "--every", 1)
+    recorded = ("--dataset", root / RECORDED, "--every", 1)
+    found |= generality(out / RECORDED, options.saes, *recorded)
     if seed == 0:
         found[CLOSED_LOOP] = generality(
-            out, "--suite", SUITE, "--tasks", ",".join(map(str, COMMON_TASKS)),
+            out, 1, "--suite", SUITE, "--tasks", ",".join(map(str, COMMON_TASKS)),
             "--episodes", options.episodes, "--every", 2, "--max-steps", 170,
             "--move", MOVE_M, "--seed", EVALUATION_SEED + 500,
         )  # fmt: skip
@@ -256,9 +261,9 @@ def run_one(root: Path, arm: Arm | None, seed: int, options: Options) -> dict[st
 
 
 def measure(
-    out: Path, *source: object, policy: Path, seed: int, options: Options
+    out: Path, saes: int, *source: object, policy: Path, seed: int, options: Options
 ) -> dict[str, object]:
-    """Collect a policy's activations from a source, train SAEs on them, return each site's result.
+    """Collect a policy's activations, train so many SAEs of each site, return each site's result.
 
     source: arguments of `vla-sae collect`.
     """
@@ -268,16 +273,26 @@ def measure(
     )  # fmt: skip
     found: dict[str, object] = {}
     for site in SITES:
-        bundle = out / "sae" / site
-        if not (bundle / GENERALITY_FILE).is_file():
-            shutil.rmtree(bundle, ignore_errors=True)
-            vla_sae(
-                "train-sae", out / "activations", "--site", site, "--out", bundle, "--seed", seed,
-                "--dictionary-size", 512, "--k", 16, "--epochs", options.epochs, "--policy", policy,
-            )  # fmt: skip
-            vla_sae("classify", bundle, out / "activations", "--draws", options.draws)
-        found[site] = generality_of(bundle)
+        each = []
+        for number in range(saes):
+            bundle = out / (f"sae_{number}" if number else "sae") / site
+            if not (bundle / GENERALITY_FILE).is_file():
+                shutil.rmtree(bundle, ignore_errors=True)
+                vla_sae(
+                    "train-sae", out / "activations", "--site", site, "--out", bundle,
+                    "--seed", seed + 100 * number, "--dictionary-size", 512, "--k", 16,
+                    "--epochs", options.epochs, "--policy", policy,
+                )  # fmt: skip
+                vla_sae("classify", bundle, out / "activations", "--draws", options.draws)
+            each.append(generality_of(bundle))
+        found[site] = mean_of(each)
     return found
+
+
+def mean_of(each: Sequence[Mapping[str, float]]) -> dict[str, object]:
+    """Return the means over a site's SAEs, and the single shares as `values`."""
+    means = {key: float(np.mean([one[key] for one in each])) for key in each[0]}
+    return means | {"values": [one["value"] for one in each]}
 
 
 def generality_of(bundle: Path) -> dict[str, float]:
@@ -345,15 +360,15 @@ def results_in(root: Path, known: Path | None) -> list[dict]:
     return own + [one for one in told if (one["arm"], one["seed"]) not in there]
 
 
-def is_whole(result: Mapping[str, object]) -> bool:
-    """Tell whether a run was also measured at the recorded observations."""
-    return SITES[0] in result
+def is_whole(result: Mapping[str, Any], saes: int) -> bool:
+    """Tell whether a run was also measured at the recorded observations, with so many SAEs."""
+    return all(len(result.get(site, {}).get("values", ())) >= saes for site in SITES)
 
 
 def by_measurement(results: Sequence[dict]) -> dict[str, list[dict]]:
     """Return the results of each measurement, its sites in each of them."""
     return {
-        "recorded": [one for one in results if is_whole(one)],
+        "recorded": [one for one in results if is_whole(one, 1)],
         "closed loop": [one | one[CLOSED_LOOP] for one in results if CLOSED_LOOP in one],
     }
 
@@ -444,7 +459,9 @@ def run_all(
     known: Path | None = None,
 ) -> None:
     """Make the demonstrations, then every run; every arm once before any a second time."""
-    there = {(one["arm"], one["seed"]) for one in results_in(root, known) if is_whole(one)}
+    there = {
+        (one["arm"], one["seed"]) for one in results_in(root, known) if is_whole(one, options.saes)
+    }
     runs = [(arm, seed) for seed in range(seeds) for arm in (None, *arms)]
     runs = [run for run in runs if (str(run[0] or "start"), run[1]) not in there]
     if not runs:
