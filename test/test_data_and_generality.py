@@ -125,7 +125,9 @@ def test_slopes_are_those_of_least_squares_with_their_intervals(tool):
 def test_the_table_counts_what_is_there(tool, tmp_path, capsys):
     measured = {"value": 0.1, "low": 0.05, "high": 0.2, "coverage": 0.4, "values": [0.1]}
     sites = {site: measured for site in tool.SITES}
-    sites["closed_loop"] = {site: measured | {"value": 0.3} for site in tool.SITES}
+    sites["closed_loop"] = {
+        site: measured | {"value": 0.3, "succeeded": 0.02, "failed": 0.4} for site in tool.SITES
+    }
     for arm in tool.ARMS[:2]:
         for seed in range(2):
             folder = tmp_path / f"{arm}-{seed}"
@@ -138,6 +140,7 @@ def test_the_table_counts_what_is_there(tool, tmp_path, capsys):
     assert "3x5, 2 seeds" in said and "seen layouts: 20 / 24" in said
     assert "unseen layouts: 12 / 24" in said and "recorded, backbone.1 general: 10.0%" in said
     assert "closed loop, backbone.1 general: 30.0%" in said
+    assert "closed loop, backbone.1 general in episodes that failed: 40.0%" in said
 
 
 def test_known_results_count_and_are_not_made_again(tool, tmp_path, monkeypatch):

@@ -296,12 +296,17 @@ def mean_of(each: Sequence[Mapping[str, float]]) -> dict[str, object]:
 
 
 def generality_of(bundle: Path) -> dict[str, float]:
-    """Return share of general features with interval, and the mean coverage of those that fire."""
-    share = json.loads((bundle / GENERALITY_FILE).read_text(encoding="utf-8"))["general_share"]
+    """Return share of general features with interval, and the mean coverage of those that fire.
+
+    Where the outcomes of the episodes are known, also the shares of those that `succeeded` and
+    `failed`.
+    """
+    record = json.loads((bundle / GENERALITY_FILE).read_text(encoding="utf-8"))
     entries = Catalogue.load(bundle / CATALOGUE_FILE).entries
     firing = [each.coverage for each in entries if each.feature_class != "dead"]
     coverage = float(np.mean([value for value in firing if value is not None]))
-    return {**share, "coverage": coverage, "firing": len(firing)}
+    by_outcome = {name: share["value"] for name, share in record["by_outcome"].items()}
+    return {**record["general_share"], **by_outcome, "coverage": coverage, "firing": len(firing)}
 
 
 def vla_sae(*arguments: object) -> None:
@@ -411,6 +416,9 @@ def print_arm(how: str, own: Sequence[dict]) -> None:
         )
         general = interval([one[site]["value"] for one in own])
         print(f"  {how}, {site} general: {general} [{each}]")
+        for kind in ("succeeded", "failed"):
+            if shares := [one[site][kind] for one in own if kind in one[site]]:
+                print(f"  {how}, {site} general in episodes that {kind}: {interval(shares)}")
         print(f"  {how}, {site} coverage: {interval([one[site]['coverage'] for one in own])}")
 
 

@@ -38,8 +38,11 @@ def bundle(tmp_path: Path) -> Path:
     return tmp_path / "bundle"
 
 
-def collect(folder: Path, policy_id: str = "0123abcd") -> Path:
-    """Feature 0 comes and goes four times in every episode; features 1 to 4 come in one each."""
+def collect(folder: Path, policy_id: str = "0123abcd", failed: int = 0) -> Path:
+    """Feature 0 comes and goes four times in every episode; features 1 to 4 come in one each.
+
+    The first `failed` episodes fail.
+    """
     collection = Collection(
         policy_id, "tiny", {SITE: CollectedSite(WIDTH, "mean", ("action",))}, 20.0
     )
@@ -50,7 +53,7 @@ def collect(folder: Path, policy_id: str = "0123abcd") -> Path:
                 x[ONSETS] = 3.0 if step % 5 == 0 else -1.0
                 x[1 + number % 4] = 3.0 if 8 <= step < 12 and number < 4 else -1.0
                 writer(SITE, x, {"episode_id": f"e{number}", "step": step})
-            writer.end_episode(success=True)
+            writer.end_episode(success=number >= failed)
     return folder
 
 
@@ -74,6 +77,20 @@ def test_a_feature_of_every_episode_is_general_and_one_of_a_single_episode_is_me
     record = json.loads((bundle / "generality.json").read_text())
     assert record["general_share"]["value"] == pytest.approx(1 / 5)
     assert "1 general of 5 features" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_share_is_also_that_of_episodes_that_succeed_and_of_those_that_fail(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(bundle, collect(tmp_path / "activations", failed=3))
+    record = json.loads((bundle / "generality.json").read_text())
+    # Of features 0 to 4, feature 0 is general; 1 to 3 fire in failed episodes, 4 in the fourth.
+    assert record["by_outcome"] == {
+        "succeeded": {"value": 1 / 2, "episodes": 5},
+        "failed": {"value": 1 / 4, "episodes": 3},
+    }
+    said = " ".join(capsys.readouterr().out.split())
+    assert "50.0% in the 5 episodes that succeeded, 25.0% in the 3 that failed" in said
 
 
 def test_codes_are_measured_as_of_samples_of_unit_length(bundle: Path, tmp_path: Path) -> None:

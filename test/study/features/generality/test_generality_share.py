@@ -7,7 +7,11 @@ import pytest
 
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.study.features.generality.generality import EpisodeStatistics, GeneralityClassifier
-from vla_sae_ros.study.features.generality.generality_share import general_share, share_difference
+from vla_sae_ros.study.features.generality.generality_share import (
+    general_share,
+    share_difference,
+    shares_by_outcome,
+)
 
 LIBERO = GeneralityClassifier.published("libero")
 
@@ -83,3 +87,20 @@ def test_a_share_of_nothing_is_refused() -> None:
         general_share(dead, LIBERO)
     with pytest.raises(ConfigurationError, match="draws"):
         general_share(statistics(0, 5), LIBERO, draws=0)
+
+
+def test_the_share_of_failed_and_of_successful_episodes_is_of_these_alone() -> None:
+    generator = np.random.default_rng(0)
+    made = []
+    for number in range(20):
+        tries = 1 if number < 15 else 6  # feature 0 begins anew with every try
+        f = np.zeros((60, 4))
+        f[: 10 * tries : 10, 0] = 0.8
+        f[3:9, 1 + number % 3] = 0.3 + 0.1 * generator.random()
+        made.append(f)
+    succeeded = [True] * 15 + [False] * 4 + [None]
+    found = shares_by_outcome(EpisodeStatistics.of(made), succeeded, LIBERO)
+    assert found == {"succeeded": (0.0, 15), "failed": (pytest.approx(1 / 4), 4)}
+    of_failed = EpisodeStatistics.of(made[15:19])
+    assert found["failed"][0] == general_share(of_failed, LIBERO, draws=1).value
+    assert shares_by_outcome(of_failed, [None] * 4, LIBERO) == {}

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -33,6 +34,7 @@ from vla_sae_ros.study.features.generality.generality_share import (
     general_probability,
     general_share,
     share_difference,
+    shares_by_outcome,
 )
 
 _LISTED = 10
@@ -45,14 +47,18 @@ class Measured:
     bundle: SaeBundle
     statistics: EpisodeStatistics
     metrics: FeatureMetrics
+    succeeded: tuple[bool | None, ...]
+    """Of each episode; None: not known."""
 
     @classmethod
     def of(cls, bundle_folder: Path, activations: Path, tau: float) -> Measured:
         """Read both folders and measure every feature."""
         bundle = SaeBundle.load(bundle_folder)
-        codes = episode_codes(bundle, ActivationDataset.open(activations), unit_length=True)
+        dataset = ActivationDataset.open(activations)
+        codes = episode_codes(bundle, dataset, unit_length=True)
         statistics = EpisodeStatistics.of(codes, tau)
-        return cls(bundle, statistics, statistics.metrics())
+        succeeded = tuple(one.success for one in dataset.episodes)
+        return cls(bundle, statistics, statistics.metrics(), succeeded)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,13 +110,20 @@ def run(args: argparse.Namespace) -> int:
     said = read_labels(args.bundle, measured.bundle.bundle_id) | given
     classifier = _classifier(args, measured, given, console)
     share = general_share(measured.statistics, classifier, args.draws)
+    by_outcome = shares_by_outcome(measured.statistics, measured.succeeded, classifier)
     probability = general_probability(measured.metrics, classifier)
     now = Catalogue.load(args.bundle / CATALOGUE_FILE)  # people may have written in it meanwhile
     catalogue = classified(now, measured.metrics, probability, said)
     catalogue.save(args.bundle / CATALOGUE_FILE)
-    write_whole(args.bundle / GENERALITY_FILE, _record(args, measured, classifier, share, said))
+    record = _record(args, measured, classifier, share, said)
+    record["by_outcome"] = {
+        name: {"value": value, "episodes": count} for name, (value, count) in by_outcome.items()
+    }
+    write_whole(args.bundle / GENERALITY_FILE, (json.dumps(record, indent=1) + "\n").encode())
     console.print(_table(catalogue, probability))
     console.print(_in_words(str(args.bundle), measured, share))
+    if len(by_outcome) == 2:
+        console.print(_outcomes_in_words(by_outcome))
     if said:
         console.print(_labels_in_words(said, probability))
     warning = without_onset(measured.metrics, args.tau)
@@ -155,6 +168,15 @@ def classified(
 
 def _class_of(probability: float) -> str:
     return "general" if probability >= 0.5 else "memorized"
+
+
+def _outcomes_in_words(by_outcome: Mapping[str, tuple[float, int]]) -> str:
+    (solved, successes), (missed, failures) = by_outcome["succeeded"], by_outcome["failed"]
+    return (
+        f"{solved:.1%} in the {successes} episodes that succeeded, {missed:.1%} in the {failures} "
+        "that failed. Features begin more often where movements are tried again: compare policies "
+        "in episodes of the same outcome, or at the same recorded observations."
+    )
 
 
 def _labels_in_words(said: Mapping[int, str], probability: np.ndarray) -> str:
@@ -210,9 +232,9 @@ def _record(
     classifier: GeneralityClassifier,
     share: Share,
     said: Mapping[int, str],
-) -> bytes:
-    """Return the text of generality.json: what the classes in the catalogue were made with."""
-    content = {
+) -> dict[str, Any]:
+    """Return the content of generality.json: what the classes in the catalogue were made with."""
+    return {
         "bundle_id": measured.bundle.bundle_id,
         "episodes": len(measured.statistics.length),
         "tau": args.tau,
@@ -223,7 +245,6 @@ def _record(
         "labels": {str(feature): kind for feature, kind in sorted(said.items())},
         "magnitude": measured.metrics.magnitude.tolist(),  # the one metric no catalogue has
     }
-    return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def _table(catalogue: Catalogue, probability: np.ndarray) -> Table:

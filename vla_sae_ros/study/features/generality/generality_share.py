@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +76,35 @@ def general_share(
     low, high = np.percentile(all_draws, (2.5, 97.5))
     share = float(_general(metrics, classifier)) / alive
     return Share(share, float(low), float(high), all_draws)
+
+
+def shares_by_outcome(
+    statistics: EpisodeStatistics,
+    succeeded: Sequence[bool | None],
+    classifier: GeneralityClassifier,
+) -> dict[str, tuple[float, int]]:
+    """Return "succeeded" and "failed" -> share of general features there, and number of episodes.
+
+    The share is of the features that fire in these episodes. A policy that fails tries its
+    movements again, so that features begin more often: the share of all its episodes also tells how
+    often it fails.
+
+    Args:
+        succeeded: of each episode; None where it is not known.
+
+    Returns:
+        Only kinds of episodes that there are, and in which a feature fires.
+    """
+    shares = {}
+    for name, kind in (("succeeded", True), ("failed", False)):
+        chosen = np.array([one is kind for one in succeeded])
+        if not chosen.any():
+            continue
+        metrics = statistics.metrics(chosen)
+        if alive := int(metrics.alive.sum()):
+            share = float(_general(metrics, classifier)) / alive
+            shares[name] = (share, int(chosen.sum()))
+    return shares
 
 
 def share_difference(one: Share, other: Share) -> tuple[float, float, float]:
