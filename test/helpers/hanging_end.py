@@ -42,9 +42,17 @@ def ended_while_it_hung(program: str, *arguments: str) -> str:
     return told
 
 
-def participant_threads() -> list[str]:
-    """Return the names of the threads that DDS participants have in this process, sorted."""
-    tasks = Path(f"/proc/{os.getpid()}/task").iterdir()
-    names = [(task / "comm").read_text().strip() for task in tasks]
-    once = "dds.shm.wdog"  # of the process
-    return sorted(name for name in names if name.startswith("dds.") and name != once)
+def participant_threads() -> set[str]:
+    """Return the numbers of the threads that DDS participants have in this process.
+
+    A thread that was joined can be listed for a moment longer: wait for its end with `eventually`.
+    """
+    found = set()
+    for task in Path(f"/proc/{os.getpid()}/task").iterdir():
+        try:
+            name = (task / "comm").read_text().strip()
+        except (FileNotFoundError, ProcessLookupError):  # it has ended since it was listed
+            continue
+        if name.startswith("dds.") and name != "dds.shm.wdog":  # which is the process's own
+            found.add(task.name)
+    return found
