@@ -305,7 +305,8 @@ def generality_of(bundle: Path) -> dict[str, float]:
     entries = Catalogue.load(bundle / CATALOGUE_FILE).entries
     firing = [each.coverage for each in entries if each.feature_class != "dead"]
     coverage = float(np.mean([value for value in firing if value is not None]))
-    by_outcome = {name: share["value"] for name, share in record["by_outcome"].items()}
+    # A folder that an earlier version classified has none.
+    by_outcome = {name: share["value"] for name, share in record.get("by_outcome", {}).items()}
     return {**record["general_share"], **by_outcome, "coverage": coverage, "firing": len(firing)}
 
 
@@ -482,6 +483,9 @@ def run_all(
         for each in made:
             each.result()
         for each in as_completed([pool.submit(run_one, root, *one, options) for one in runs]):
+            if error := each.exception():
+                print(f"A run failed; those under way are finished: {error}", file=sys.stderr)
+                pool.shutdown(wait=False, cancel_futures=True)
             print(json.dumps(each.result()), flush=True)
 
 
