@@ -17,6 +17,6 @@ def usable_device(name: str | torch.device) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
-        allowed = "cpu, or a GPU that torch finds here, e.g. cuda:0"
-        raise ConfigurationError(complaint("device", str(name), allowed, reason)) from error
+        what, allowed = "torch cannot use this device", "cpu, or a GPU that it finds, e.g. cuda:0"
+        raise ConfigurationError(complaint(what, str(name), allowed, reason)) from error
     return device

@@ -9,7 +9,6 @@ import torch
 
 from vla_sae_ros.nodes.policy.activation_collector import ActivationCollector
 from vla_sae_ros.nodes.policy.parameters import PolicyParameters
-from vla_sae_ros.policy.checkpoints.device import usable_device
 from vla_sae_ros.policy.checkpoints.loaded import LoadedPolicy
 from vla_sae_ros.policy.compiled.compilable import require_compilable
 from vla_sae_ros.policy.engine import PolicyEngine
@@ -17,6 +16,7 @@ from vla_sae_ros.policy.inference import Engine
 from vla_sae_ros.policy.load_options import LoadOptions
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.sae.devices import usable_device
 
 
 def make_torch_engine(values: PolicyParameters, tell: Callable[[str], None]) -> PolicyEngine:
@@ -27,7 +27,7 @@ def make_torch_engine(values: PolicyParameters, tell: Callable[[str], None]) -> 
         ConfigurationError: what is wrong with the policy, a bundle or the device.
     """
     torch.set_num_threads(values.threads)
-    device = usable_device(values.device)
+    device = str(usable_device(values.device))
     loaded = _load(values, device)
     bundles = [SaeBundle.load(folder, device) for folder in values.bundles]
     if values.compile == "never":

@@ -10,13 +10,13 @@ import torch
 
 from vla_sae_ros.core.contract import Contract, load_contract
 from vla_sae_ros.core.errors import RecordingError, complaint
-from vla_sae_ros.policy.checkpoints.device import usable_device
 from vla_sae_ros.policy.checkpoints.feature_match import read_map
 from vla_sae_ros.policy.engine import PolicyEngine
 from vla_sae_ros.policy.load_options import load_options
 from vla_sae_ros.policy.loading import load_policy
 from vla_sae_ros.resources import resource, share_folder
 from vla_sae_ros.sae import SaeBundle
+from vla_sae_ros.sae.devices import usable_device
 from vla_sae_ros.study.replay.provenance import Facts
 
 MOST_THREADS = 256
@@ -30,7 +30,7 @@ def engine_for(args: argparse.Namespace, recorded: Facts) -> PolicyEngine:
     Raises ConfigurationError for a policy or bundle that cannot be used.
     """
     folder = args.policy or share_folder().joinpath(*_DEMO)
-    device = usable_device(args.device or recorded.get("parameter.device", "cpu"))
+    device = str(usable_device(args.device or recorded.get("parameter.device", "cpu")))
     torch.set_num_threads(threads_of(recorded))
     bundles = args.bundles or sorted(
         path.parent for path in (folder.parent / "sae").glob("*/bundle.yaml")
