@@ -61,9 +61,15 @@ def test_a_policy_family_of_ones_own_is_read_and_steered() -> None:
     assert plain != steered
 
 
-def test_an_untrained_policy_has_the_widths_of_its_environment(tmp_path: Path) -> None:
+def test_an_untrained_policy_has_the_widths_of_its_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("metaworld", reason='pip install "metaworld==3.1.1"')
-    said = run("untrained_policy.py", tmp_path, "--env", "metaworld", "--suite", "reach-v3")
+    own = ["untrained_policy.py", str(tmp_path), "--env", "metaworld", "--suite", "reach-v3"]
+    # In this process: another one would import lerobot again.
+    monkeypatch.setattr(sys, "argv", own)
+    runpy.run_path(str(EXAMPLES / own[0]), run_name="__main__")
+    said = capsys.readouterr().out
     policy, bundle = map(Path, said.splitlines()[-2:])  # lerobot says something before
     config = json.loads((policy / "config.json").read_text())
     shapes = {key: one["shape"] for key, one in config["input_features"].items()}

@@ -59,8 +59,10 @@ if ! done_before environment "$environment"; then
   # an existing environment would take for packages that are not wanted, and remove with their files.
   "$UV" venv --quiet --clear --python "$PYTHON_312" .venv
   say "installing Python packages (docs/dependencies.md has the sizes)"
-  # The files of one environment are shared with uv's cache where the disk allows it.
-  "$UV" pip sync --python .venv/bin/python --require-hashes "$LOCK"
+  # The files of one environment are shared with uv's cache where the disk allows it. Bytecode is
+  # made now: where PYTHONDONTWRITEBYTECODE is set, as in many containers, or .venv is read-only,
+  # every program would compile lerobot and torch again and start half as fast.
+  "$UV" pip sync --python .venv/bin/python --compile-bytecode --require-hashes "$LOCK"
   rm -f "$STAMPS/messages"
   mark_done environment "$environment"
 fi
