@@ -41,7 +41,7 @@ from vla_sae_ros.wire.action_client import ActionClient
 from vla_sae_ros.wire.guarded_executor import GuardedExecutor
 from vla_sae_ros.wire.leaving import leave_graph
 from vla_sae_ros.wire.person_topics import PersonPublisher
-from vla_sae_ros.wire.robot_words import enabled_for, handed_back_by, taken_over_by
+from vla_sae_ros.wire.robot_words import RECOVERY, enabled_for, handed_back_by, taken_over_by
 from vla_sae_ros.wire.steady import steady_timer
 from vla_sae_ros.wire.steering_messages import from_edit
 
@@ -275,7 +275,7 @@ class Client:
         Raises:
             RecoverRefused: with the bridge's reason; the stop stays.
         """
-        response = self._call("bridge/recover", Trigger.Request())
+        response = self._call("bridge/recover", Trigger.Request(), RECOVERY)
         if not response.success:
             raise RecoverRefused(response.message)
 
@@ -451,11 +451,12 @@ class Client:
                 "give each a namespace (vla-sae up ... --namespace left)."
             )
 
-    def _call(self, name: str, request: Any) -> Any:
+    def _call(self, name: str, request: Any, least: float = 0.0) -> Any:
+        """Return the answer; some take at least so long [s]."""
         client = self._services[name]
         if not client.wait_for_service(SERVICE_TIMEOUT):
             raise NoAnswer(f"there is no answer from {_offered_by([name])}. {self._hint(name)}")
-        return self._wait(client.call_async(request), SERVICE_TIMEOUT, name)
+        return self._wait(client.call_async(request), max(SERVICE_TIMEOUT, least), name)
 
     def _hint(self, missing: str) -> str:
         """Return what to do where a service is missing: a policy that is inactive offers none."""

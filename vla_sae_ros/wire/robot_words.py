@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+RECOVERY = 24.0
+"""[s] within which the bridge answers a recover: it gives the robot 20 s, and itself 3 s."""
+
 
 def enabled_for(owner: str) -> str:
     """Return the answer to a granted enable; whoever is named in it owns the arm, nobody else."""

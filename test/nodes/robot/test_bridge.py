@@ -24,6 +24,7 @@ from vla_sae_ros.msg import EpisodeState, RobotCommand, RobotState, SteeringLeas
 from vla_sae_ros.nodes.recorder.topics import CONTRACT_TOPICS
 from vla_sae_ros.robot.admission import EnableRefused
 from vla_sae_ros.robot.droid import RESET_POSE
+from vla_sae_ros.robot.loop.loop import _ANSWER, _PATIENCE
 from vla_sae_ros.srv import SetSteering
 from vla_sae_ros.systems.robots import SYSTEMS
 from vla_sae_ros.wire import qos
@@ -339,7 +340,9 @@ def test_the_command_line_enables_the_arm_only_once_there_is_a_policy(bench, mon
     robot.until(lambda: robot.robot[-1].status == RobotState.DISABLED)
 
 
-def test_a_script_recovers_a_stopped_arm(bench):
+def test_a_script_recovers_a_stopped_arm_and_waits_for_as_long_as_the_bridge_may(
+    bench, monkeypatch: pytest.MonkeyPatch
+):
     robot = bench(domain=int(os.environ.get("ROS_DOMAIN_ID", "0")), lease=3.0)
     robot.enable()
     robot.call("stop")
@@ -348,7 +351,16 @@ def test_a_script_recovers_a_stopped_arm(bench):
     with Client("script") as client:
         with pytest.raises(EnableRefused, match="--recover"):
             client.enable_robot()
+        waits: list[float] = []
+        wait = client._wait
+
+        def noted(future: Any, limit: float, name: str) -> Any:
+            waits.append(limit)
+            return wait(future, limit, name)
+
+        monkeypatch.setattr(client, "_wait", noted)
         client.recover_robot()
+        assert waits[0] > _PATIENCE + _ANSWER
         robot.until(lambda: robot.robot[-1].status == RobotState.DISABLED)
         client.enable_robot()
         robot.until(lambda: robot.robot[-1].owner == "script")

@@ -12,7 +12,7 @@ from vla_sae_ros.msg import Annotation, RecordingState
 from vla_sae_ros.nodes.base.heard_clients import LOOK
 from vla_sae_ros.panel.ros.commands import ROBOT_LEASE
 from vla_sae_ros.panel.state.values import EpisodeView
-from vla_sae_ros.robot.loop.loop import _BRAKING
+from vla_sae_ros.robot.loop.loop import _ANSWER, _BRAKING, _PATIENCE
 from vla_sae_ros.wire import qos
 
 
@@ -80,11 +80,12 @@ def test_the_recorders_latched_word_is_heard(ros) -> None:
     assert view.detail == "slow disk"
 
 
-def test_the_panel_waits_for_an_enable_for_as_long_as_the_bridge_may(
+def test_the_panel_waits_for_an_enable_and_a_recover_for_as_long_as_the_bridge_may(
     ros, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For the heartbeats of others to end, then for the arm to stand: an arm that is enabled after
-    the panel has said "no answer in time" would surprise its operator."""
+    the panel has said "no answer in time" would surprise its operator. For a robot that recovers:
+    whoever was told that it did not presses Recover again."""
     limits: list[float] = []
 
     def send(_client: Any, _request: Any, _words: str, _judge: Any, limit: float) -> int:
@@ -93,4 +94,6 @@ def test_the_panel_waits_for_an_enable_for_as_long_as_the_bridge_may(
 
     monkeypatch.setattr(ros.client.commands._requests, "send", send)
     ros.client.commands.enable_bridge(True)
+    ros.client.commands.recover_bridge()
     assert limits[0] > ROBOT_LEASE + LOOK + _BRAKING
+    assert limits[1] > _PATIENCE + _ANSWER

@@ -34,7 +34,7 @@ from vla_sae_ros.srv import (
 )
 from vla_sae_ros.wire import qos
 from vla_sae_ros.wire.conversions import NANOSECONDS, to_header
-from vla_sae_ros.wire.robot_words import enabled_for, handed_back_by, taken_over_by
+from vla_sae_ros.wire.robot_words import RECOVERY, enabled_for, handed_back_by, taken_over_by
 from vla_sae_ros.wire.steady import steady_timer
 from vla_sae_ros.wire.steering_messages import from_edit
 
@@ -274,7 +274,7 @@ class Commands:
 
     def recover_bridge(self) -> int:
         """Recover the robot after a stop or a fault."""
-        return self._ask("bridge/recover", Trigger.Request(), "recover robot", _success, _SLOW)
+        return self._ask("bridge/recover", Trigger.Request(), "recover robot", _success, RECOVERY)
 
     def close(self) -> None:
         """Take everything off the node; this panel's edits end with their lease."""
