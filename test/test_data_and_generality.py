@@ -111,7 +111,8 @@ def test_slopes_are_those_of_least_squares_with_their_intervals(tool):
     noise = np.random.default_rng(0).normal(scale=0.02, size=12)
     share = 0.1 + 0.03 * np.log2(layouts) + noise
     tasks = [1, 3, 10, 3, 1, 10, 10, 1, 3, 1, 3, 10]
-    by_layouts, by_tasks = tool.slopes(layouts, tasks, share)
+    found = tool.slopes({"layouts": layouts, "tasks": tasks}, share)
+    by_layouts, by_tasks = found["layouts"], found["tasks"]
     assert by_layouts.low < 0.03 < by_layouts.high and by_layouts.p < 0.001
     assert by_tasks.low < 0 < by_tasks.high
     # Frisch-Waugh: regress both on the tasks first, then one residual on the other.
@@ -120,6 +121,10 @@ def test_slopes_are_those_of_least_squares_with_their_intervals(tool):
         for y in (share, np.log2(layouts))
     ]
     assert by_layouts.value == pytest.approx(scipy.stats.linregress(rest[1], rest[0]).slope)
+    alone = tool.slopes({"layouts": layouts, "tasks": [3] * 12}, share)
+    one = scipy.stats.linregress(np.log2(layouts), share)
+    assert alone.keys() == {"layouts"}
+    assert (alone["layouts"].value, alone["layouts"].p) == pytest.approx((one.slope, one.pvalue))
 
 
 def test_the_table_counts_what_is_there(tool, tmp_path, capsys):
@@ -129,18 +134,22 @@ def test_the_table_counts_what_is_there(tool, tmp_path, capsys):
         site: measured | {"value": 0.3, "succeeded": 0.02, "failed": 0.4} for site in tool.SITES
     }
     for arm in tool.ARMS[:2]:
-        for seed in range(2):
+        for seed in range(3):
             folder = tmp_path / f"{arm}-{seed}"
             folder.mkdir()
             result = {"arm": str(arm), "seed": seed, "seen": [10, 12], "unseen": [6, 12]}
             result |= {**vars(replace(arm)), **sites}
+            result["expert.1"] = measured | {"value": 0.1 * seed}
             (folder / "result.json").write_text(json.dumps(result))
     tool.print_table(tmp_path, tool.results_in(tmp_path, None))
     said = capsys.readouterr().out
-    assert "3x5, 2 seeds" in said and "seen layouts: 20 / 24" in said
-    assert "unseen layouts: 12 / 24" in said and "recorded, backbone.1 general: 10.0%" in said
+    assert "3x5, 3 seeds" in said and "seen layouts: 30 / 36" in said
+    assert "unseen layouts: 18 / 36" in said and "recorded, backbone.1 general: 10.0%" in said
     assert "closed loop, backbone.1 general: 30.0%" in said
     assert "closed loop, backbone.1 general in episodes that failed: 40.0%" in said
+    assert "recorded, backbone.1 value: 10.00% in each of the 6 runs" in said
+    assert "recorded, expert.1 value, per doubling of layouts: " in said
+    assert "per doubling of tasks" not in said  # there is one number of tasks
 
 
 def test_known_results_count_and_are_not_made_again(tool, tmp_path, monkeypatch):

@@ -340,9 +340,13 @@ class Slope:
     p: float
 
 
-def slopes(layouts: Sequence[int], tasks: Sequence[int], outcome: Sequence[float]) -> list[Slope]:
-    """Return the slopes of an outcome on log2 layouts and log2 tasks: ordinary least squares."""
-    columns = np.stack([np.ones(len(outcome)), np.log2(layouts), np.log2(tasks)], axis=1)
+def slopes(given: Mapping[str, Sequence[int]], outcome: Sequence[float]) -> dict[str, Slope]:
+    """Return the slopes of an outcome on log2 of what was given: ordinary least squares.
+
+    What is the same in all runs has no slope.
+    """
+    varied = {name: np.log2(values) for name, values in given.items() if len(set(values)) > 1}
+    columns = np.stack([np.ones(len(outcome)), *varied.values()], axis=1)
     y = np.asarray(outcome, np.float64)
     fitted = np.linalg.lstsq(columns, y, rcond=None)[0]
     free = len(y) - columns.shape[1]
@@ -350,12 +354,12 @@ def slopes(layouts: Sequence[int], tasks: Sequence[int], outcome: Sequence[float
     errors = np.sqrt(np.diag(np.linalg.inv(columns.T @ columns)) * variance)
     reach = scipy.stats.t.ppf(0.975, free) * errors
     p = 2 * scipy.stats.t.sf(np.abs(fitted / errors), free)
-    return [
-        Slope(
+    return {
+        name: Slope(
             float(fitted[i]), float(fitted[i] - reach[i]), float(fitted[i] + reach[i]), float(p[i])
         )
-        for i in (1, 2)
-    ]
+        for i, name in enumerate(varied, start=1)
+    }
 
 
 def results_in(root: Path, known: Path | None) -> list[dict]:
@@ -427,12 +431,12 @@ def print_slopes(what: str, plain: Sequence[dict], site: str, outcome: str) -> N
     """Print how a site's outcome depends on layouts and tasks."""
     if len(plain) < 5:
         return
-    found = slopes(
-        [one["layouts"] for one in plain],
-        [one["tasks"] for one in plain],
-        [one[site][outcome] for one in plain],
-    )
-    for name, slope in zip(("layouts", "tasks"), found, strict=True):
+    values = [one[site][outcome] for one in plain]
+    if len(set(values)) == 1:
+        print(f"{what}: {values[0]:.2%} in each of the {len(values)} runs")
+        return
+    given = {name: [one[name] for one in plain] for name in ("layouts", "tasks")}
+    for name, slope in slopes(given, values).items():
         print(
             f"{what}, per doubling of {name}: {slope.value:+.2%} "
             f"({slope.low:+.2%} to {slope.high:+.2%}), p {slope.p:.3f}"
