@@ -118,6 +118,20 @@ def test_a_package_that_an_installation_set_lacks_is_named() -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", ["msg", "srv", "action"])
+def test_messages_that_are_not_built_are_said(kind: str) -> None:
+    program = (
+        f"import sys; sys.modules['vla_sae_ros.{kind}'] = None\n"
+        "from vla_sae_ros.cli import main; sys.exit(main(['steer', 'list']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert f"the ROS messages are not built here (vla_sae_ros.{kind} is missing)" in done.stderr
+    assert "make setup" in done.stderr and "Traceback" not in done.stderr
+
+
 AT_THE_DOOR = {
     "sites /nope": "There is no policy folder /nope",
     "rollout --policy /nope": "There is no policy folder /nope",

@@ -200,3 +200,18 @@ def test_a_sites_result_is_the_mean_over_its_saes(tool):
         "firing": 405,
         "values": [0.01, 0.03],
     }
+
+
+def test_the_picture_shows_every_result_of_the_page(tmp_path):
+    drawing = tool_module("plot_data_and_generality")
+    lines = (
+        (Path(__file__).parents[1] / "docs" / "data_and_generality.jsonl").read_text().splitlines()
+    )
+    results = [json.loads(line) for line in lines]
+    share, coverage, own = drawing.draw(results).axes
+    assert len(share.get_yticklabels()) == len({one["arm"] for one in results})
+    assert len(coverage.lines) == 2 * len(results)
+    assert len(share.lines) == 2 * len(results)
+    shown = {line.get_xdata()[0] for line in own.lines}
+    played = [one["closed_loop"]["expert.1"] for one in results if "closed_loop" in one]
+    assert {100 * one[kind] for one in played for kind in ("succeeded", "failed")} == shown

@@ -271,8 +271,19 @@ def _told(command: str, error: VlaSaeError | OSError) -> int:
 
 
 def _not_installed(error: ModuleNotFoundError) -> int:
-    """Name a package that this installation lacks, as one made with SET=robot or SET=panel may."""
-    package = (error.name or "").partition(".")[0]
+    """Name a package that this installation lacks, as one made with SET=robot or SET=panel may.
+
+    The ROS messages are missing where they were not built, or are being built.
+    """
+    module = error.name or ""
+    package = module.partition(".")[0]
+    if module in (f"{__package__}.{kind}" for kind in ("msg", "srv", "action")):
+        print(
+            f"vla-sae: the ROS messages are not built here ({module} is missing). Run `make "
+            "setup`, or in a ROS workspace `colcon build`. `vla-sae doctor` tells more.",
+            file=sys.stderr,
+        )
+        return 2
     if package in ("", __package__):
         raise error
     print(

@@ -12,6 +12,7 @@ from vla_sae_ros.core.picture_record import Quality
 from vla_sae_ros.resources import resource
 from vla_sae_ros.sim.environment import LIBERO, Environment, TaskSpec
 from vla_sae_ros.sim.splits import EVALUATION_STATES_TEXT, TRAINING_STATES_TEXT
+from vla_sae_ros.sim.worker import RESET_LIMIT_S, STEP_LIMIT_S
 
 DEFAULT_SUITE = "libero_object"
 LIBERO_CONTRACT = resource("config", "contracts", "libero.yaml")
@@ -51,7 +52,10 @@ class Benchmark(Protocol):
         ...
 
     def environment(
-        self, suite: str = "", reset_limit_s: float = 120.0, step_limit_s: float = 20.0
+        self,
+        suite: str = "",
+        reset_limit_s: float = RESET_LIMIT_S,
+        step_limit_s: float = STEP_LIMIT_S,
     ) -> Environment:
         """Return an environment for the suite's tasks; building it may take seconds."""
         ...
@@ -80,7 +84,10 @@ class LiberoBenchmark:
         return load_contract(LIBERO_CONTRACT)
 
     def environment(
-        self, suite: str = "", reset_limit_s: float = 120.0, step_limit_s: float = 20.0
+        self,
+        suite: str = "",
+        reset_limit_s: float = RESET_LIMIT_S,
+        step_limit_s: float = STEP_LIMIT_S,
     ) -> Environment:
         from vla_sae_ros.sim.libero import LiberoEnvironment  # seconds, and a GL context
 

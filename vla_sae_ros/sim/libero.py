@@ -25,6 +25,7 @@ from vla_sae_ros.sim.expert import PrivilegedState
 from vla_sae_ros.sim.layout import rearranged
 from vla_sae_ros.sim.quiet import prepare_simulator_imports
 from vla_sae_ros.sim.suites import load_init_state
+from vla_sae_ros.sim.worker import RESET_LIMIT_S, STEP_LIMIT_S
 
 prepare_simulator_imports()
 
@@ -51,7 +52,10 @@ class LiberoEnvironment:
     """
 
     def __init__(
-        self, quality: Quality = "full", reset_limit_s: float = 120.0, step_limit_s: float = 20.0
+        self,
+        quality: Quality = "full",
+        reset_limit_s: float = RESET_LIMIT_S,
+        step_limit_s: float = STEP_LIMIT_S,
     ) -> None:
         if quality not in QUALITIES:
             allowed = ", ".join(QUALITIES)

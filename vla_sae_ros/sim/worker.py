@@ -22,6 +22,11 @@ PARTS = 10
 paused study's, the clock runs on, and only the part in which that happened may be lost."""
 
 
+RESET_LIMIT_S, STEP_LIMIT_S = 900.0, 120.0
+"""[s] Where nobody waits, as in a rollout or a study: they end what hangs, and a machine with much
+else to do is not late. The bridge has its own, which are parameters."""
+
+
 class SimulatorLate(SimulationError):
     """A call did not end within its limit; what it has done by now, nobody knows."""
 
@@ -60,7 +65,7 @@ class SimulationThread:
             )
         raise SimulatorLate(
             f"The simulator did not {what} within {limit_s:g} s: it may be looping, or the machine "
-            "is overloaded. The next reset waits until it has come back."
+            "is overloaded. Another reset would wait until it has come back."
         )
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sim.environment import TaskSpec
 from vla_sae_ros.sim.lerobot_envs.config import EnvName, parse_name
 from vla_sae_ros.sim.lerobot_envs.environment import Facts, LerobotEnvironment, facts_of
+from vla_sae_ros.sim.worker import RESET_LIMIT_S, STEP_LIMIT_S
 
 
 class LerobotBenchmark:
@@ -53,7 +54,10 @@ class LerobotBenchmark:
         return self.facts(suite).document(self._name.kind)
 
     def environment(
-        self, suite: str = "", reset_limit_s: float = 120.0, step_limit_s: float = 20.0
+        self,
+        suite: str = "",
+        reset_limit_s: float = RESET_LIMIT_S,
+        step_limit_s: float = STEP_LIMIT_S,
     ) -> LerobotEnvironment:
         """See Benchmark.environment."""
         return LerobotEnvironment(

@@ -25,6 +25,7 @@ from vla_sae_ros.sim.lerobot_envs.config import (
 from vla_sae_ros.sim.lerobot_envs.frames import Processors, batch_of_one, blank_observation
 from vla_sae_ros.sim.lerobot_envs.installing import how_to_install, in_the_way
 from vla_sae_ros.sim.own_contract import VectorObservation, contract_document, topic_name
+from vla_sae_ros.sim.worker import RESET_LIMIT_S, STEP_LIMIT_S
 
 SUCCESS_KEYS = ("is_success", "success", "succeed")
 """Of the information of a step; lerobot's own environments tell the first, plugins any of them."""
@@ -124,8 +125,8 @@ class LerobotEnvironment:
         name: EnvName,
         facts: Facts,
         contract: Contract,
-        reset_limit_s: float = 120.0,
-        step_limit_s: float = 20.0,
+        reset_limit_s: float = RESET_LIMIT_S,
+        step_limit_s: float = STEP_LIMIT_S,
     ) -> None:
         self._name, self._facts = name, facts
         self.contract = contract

@@ -178,6 +178,8 @@ def _say_plan(console: Console, plan: Plan, store: Store, workers: int) -> None:
         table.add_column(heading, justify="right" if heading == "runs" else "left")
     for (protocol, arm), count in sorted(plan.counts().items()):
         table.add_row(protocol, arm, str(count))
+    if kept := sum(not run.arms for run in plan.runs):
+        table.add_row("P1", "(observations)", str(kept))
     console.print(table)
     console.print(forecast(plan, store, workers).in_words())
 
