@@ -22,6 +22,7 @@ from planted_features import (
     planted_bundle,
 )
 
+from vla_sae_ros import cli
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.study.features.feature_activity import BINS, binned
@@ -290,3 +291,12 @@ def test_a_histogram_counts_every_finite_value_once() -> None:
     logarithmic = histogram_svg("t", "u", [("plain", values)], decades=True)
     assert sum(map(int, re.findall(r"<title>(\d+)</title>", logarithmic))) == 3
     assert "No values" in histogram_svg("t", "u", [("plain", np.array([np.nan]))])
+
+
+def test_of_a_study_without_a_finished_run_it_says_how_to_make_some(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "study.yaml").write_text("name: quick\n")
+    assert cli.main(["report", str(tmp_path), "--out", str(tmp_path / "page.html")]) == 2
+    assert "vla-sae evaluate" in capsys.readouterr().err
+    assert not (tmp_path / "page.html").exists()

@@ -58,6 +58,11 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError(complaint("--seed", args.seed, "0 or more"))
     if (args.folder / TABLE_FILE).is_file():
         _study(args)
+    elif (study := args.folder / "study.yaml").is_file():
+        raise ConfigurationError(
+            f"{args.folder} is the folder of a study of which no run is finished. Make some with: "
+            f"vla-sae evaluate {study} --out {args.folder}"
+        )
     else:
         _bundle(args)
         print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB; it opens without a network.")
