@@ -10,9 +10,16 @@ from types import ModuleType
 import numpy as np
 import pytest
 import scipy.stats
+import torch
 from tool_module import tool_module
 
+from vla_sae_ros.activations.format import CollectedSite, Collection
+from vla_sae_ros.activations.writer import ActivationWriter
+from vla_sae_ros.cli import main
+from vla_sae_ros.core.catalogue import Catalogue
 from vla_sae_ros.core.picture_record import PictureRecord, write_picture_record
+from vla_sae_ros.sae import SaeBundle, TopKSAE
+from vla_sae_ros.sae.bundle import BundleCard
 from vla_sae_ros.study.demonstrations.files import (
     Episode,
     EpisodeInfo,
@@ -208,10 +215,41 @@ def test_the_picture_shows_every_result_of_the_page(tmp_path):
         (Path(__file__).parents[1] / "docs" / "data_and_generality.jsonl").read_text().splitlines()
     )
     results = [json.loads(line) for line in lines]
-    share, coverage, own = drawing.draw(results).axes
-    assert len(share.get_yticklabels()) == len({one["arm"] for one in results})
+    backbone, expert, coverage, own = drawing.draw(results).axes
+    assert len(backbone.get_yticklabels()) == len({one["arm"] for one in results})
     assert len(coverage.lines) == 2 * len(results)
-    assert len(share.lines) == 2 * len(results)
+    assert len(backbone.lines) == 2 * len(results) and len(expert.lines) == len(results)
     shown = {line.get_xdata()[0] for line in own.lines}
     played = [one["closed_loop"]["expert.1"] for one in results if "closed_loop" in one]
     assert {100 * one[kind] for one in played for kind in ("succeeded", "failed")} == shown
+
+
+def test_an_saes_own_onset_threshold_is_half_of_its_median_peak(tool, tmp_path):
+    """As `vla-sae classify --tau` with that threshold, which is worked out here by hand."""
+    width, site = 6, "expert.1"
+    eye = torch.eye(width)
+    sae = TopKSAE(eye, torch.zeros(width), eye, torch.zeros(width), 4, "none")
+    card = BundleCard(
+        "0123abcd", "tiny", site, width, width, 4, "mean", ("action",), "none", 1.0, 1.0
+    )
+    bundle = tmp_path / "bundle"
+    SaeBundle(sae, card, Catalogue(site, [])).save(bundle)
+    collection = Collection(
+        "0123abcd", "tiny", {site: CollectedSite(width, "mean", ("action",))}, 20.0
+    )
+    random = np.random.default_rng(0)
+    episodes = random.normal(size=(8, 20, width)) - 0.5
+    with ActivationWriter(tmp_path / "activations", collection) as writer:
+        for number, episode in enumerate(episodes):
+            for step, x in enumerate(episode):
+                writer(site, x, {"episode_id": f"e{number}", "step": step})
+            writer.end_episode(success=True)
+    codes = np.maximum(episodes / np.linalg.norm(episodes, axis=2, keepdims=True), 0)
+    codes[codes < np.sort(codes, axis=2)[:, :, -4, None]] = 0  # the SAE keeps four
+    peaks = codes.max(axis=1)
+    tau = np.median([each[each > 0].mean() for each in peaks.T]) / 2
+    arguments = ["classify", bundle, tmp_path / "activations", "--tau", tau, "--draws", 2]
+    assert main([str(word) for word in arguments]) == 0
+    record = json.loads((bundle / tool.GENERALITY_FILE).read_text())
+    found = tool.at_proposed_onset(bundle, tmp_path / "activations")
+    assert found == record["general_share"]["value"] > 0

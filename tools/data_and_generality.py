@@ -35,10 +35,13 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
+from vla_sae_ros.activations.codes import episode_codes
+from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue
 from vla_sae_ros.core.errors import VlaSaeError
 from vla_sae_ros.core.picture_record import read_picture_record, write_picture_record
 from vla_sae_ros.core.whole_file import write_whole
+from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim.environment import Layout
 from vla_sae_ros.sim.libero import LiberoEnvironment
 from vla_sae_ros.sim.splits import EVALUATION_INIT_STATES, EVALUATION_SEED, TRAINING_INIT_STATES
@@ -46,7 +49,10 @@ from vla_sae_ros.sim.suites import find_task, target_and_goal
 from vla_sae_ros.study.demonstrations.files import read_episode, read_index, write_episode
 from vla_sae_ros.study.demonstrations.lerobot import export_demonstrations
 from vla_sae_ros.study.demonstrations.scripted import EpisodePlan, make_demonstrations
+from vla_sae_ros.study.features.generality.generality import EpisodeStatistics
+from vla_sae_ros.study.features.generality.generality_classifier import GeneralityClassifier
 from vla_sae_ros.study.features.generality.generality_file import GENERALITY_FILE
+from vla_sae_ros.study.features.generality.generality_share import general_share
 from vla_sae_ros.study.rollouts.execute_steps import EXECUTE_STEPS
 from vla_sae_ros.study.rollouts.outcomes import OutcomeFile, wilson_interval
 from vla_sae_ros.study.rollouts.rollout import evaluate, policy_actor
@@ -60,6 +66,13 @@ MOVE_M = 0.05
 COMMON_TASKS = (0, 1, 2)
 """In which activations of every policy are collected."""
 SITES = ("backbone.1", "expert.1")
+MEANS = ("coverage", "onset_count", "relative_run_length")
+"""Of the catalogue's numbers of a feature: their means over a site's features are reported."""
+PROPOSED = "at_proposed_onset"
+"""Key of the share of general features at an onset threshold of each SAE's own."""
+ONSET = {"backbone.1": 0.008, "expert.1": 0.1}
+"""Onset threshold of each site. At the published 0.1 no feature of this backbone is general: most
+never reach it. The other is what `vla-sae classify` proposes for the starting policy's backbone."""
 MOST_LAYOUTS = 80
 TRIALS = 24
 """Of seen and of unseen layouts each."""
@@ -283,10 +296,27 @@ def measure(
                     "--seed", seed + 100 * number, "--dictionary-size", 512, "--k", 16,
                     "--epochs", options.epochs, "--policy", policy,
                 )  # fmt: skip
-                vla_sae("classify", bundle, out / "activations", "--draws", options.draws)
-            each.append(generality_of(bundle))
+                vla_sae(
+                    "classify", bundle, out / "activations", "--draws", options.draws,
+                    "--tau", ONSET[site],
+                )  # fmt: skip
+            proposed = at_proposed_onset(bundle, out / "activations")
+            each.append(generality_of(bundle) | {PROPOSED: proposed})
         found[site] = mean_of(each)
     return found
+
+
+def at_proposed_onset(bundle_folder: Path, activations: Path) -> float:
+    """Return the share of general features at the onset threshold that suits this SAE.
+
+    That is what `vla-sae classify` proposes: half of the median over features of the mean peak.
+    """
+    bundle, dataset = SaeBundle.load(bundle_folder), ActivationDataset.open(activations)
+    codes = list(episode_codes(bundle, dataset, unit_length=True))
+    metrics = EpisodeStatistics.of(codes).metrics()
+    onset = float(np.median(metrics.magnitude[metrics.alive])) / 2
+    statistics = EpisodeStatistics.of(codes, onset)
+    return general_share(statistics, GeneralityClassifier.published("libero"), draws=2).value
 
 
 def mean_of(each: Sequence[Mapping[str, float]]) -> dict[str, object]:
@@ -296,18 +326,19 @@ def mean_of(each: Sequence[Mapping[str, float]]) -> dict[str, object]:
 
 
 def generality_of(bundle: Path) -> dict[str, float]:
-    """Return share of general features with interval, and the mean coverage of those that fire.
+    """Return share of general features with interval, and the MEANS over those that fire.
 
     Where the outcomes of the episodes are known, also the shares of those that `succeeded` and
     `failed`.
     """
     record = json.loads((bundle / GENERALITY_FILE).read_text(encoding="utf-8"))
     entries = Catalogue.load(bundle / CATALOGUE_FILE).entries
-    firing = [each.coverage for each in entries if each.feature_class != "dead"]
-    coverage = float(np.mean([value for value in firing if value is not None]))
+    firing = [one for one in entries if one.feature_class != "dead"]
+    each = {name: np.array([getattr(one, name) for one in firing], float) for name in MEANS}
+    means = {name: float(np.nanmean(values)) for name, values in each.items()}
     # A folder that an earlier version classified has none.
     by_outcome = {name: share["value"] for name, share in record.get("by_outcome", {}).items()}
-    return {**record["general_share"], **by_outcome, "coverage": coverage, "firing": len(firing)}
+    return {**record["general_share"], **by_outcome, **means, "firing": len(firing)}
 
 
 def vla_sae(*arguments: object) -> None:
@@ -405,7 +436,9 @@ def print_table(root: Path, results: Sequence[dict]) -> None:
         plain = [one for one in group if one.get("layouts")]
         plain = [one for one in plain if not one["insulated"] and not one["shuffled"]]
         for site in SITES:
-            for outcome in ("value", "coverage"):
+            for outcome in ("value", PROPOSED, "coverage"):
+                if not all(outcome in one[site] for one in group):
+                    continue  # an earlier version measured some of them
                 what = f"{how}, {site} {outcome}"
                 print_slopes(what, plain, site, outcome)
                 for other in ("insulated", "shuffled"):
@@ -421,10 +454,15 @@ def print_arm(how: str, own: Sequence[dict]) -> None:
         )
         general = interval([one[site]["value"] for one in own])
         print(f"  {how}, {site} general: {general} [{each}]")
+        if shares := [one[site][PROPOSED] for one in own if PROPOSED in one[site]]:
+            print(f"  {how}, {site} general {PROPOSED}: {interval(shares)}")
         for kind in ("succeeded", "failed"):
             if shares := [one[site][kind] for one in own if kind in one[site]]:
                 print(f"  {how}, {site} general in episodes that {kind}: {interval(shares)}")
         print(f"  {how}, {site} coverage: {interval([one[site]['coverage'] for one in own])}")
+        for name in MEANS[1:]:
+            if means := [one[site][name] for one in own if name in one[site]]:
+                print(f"  {how}, {site} {name}: {np.mean(means):.3f}")
 
 
 def print_slopes(what: str, plain: Sequence[dict], site: str, outcome: str) -> None:

@@ -46,36 +46,34 @@ def main() -> int:
 
 
 def draw(results: list[dict[str, Any]]) -> Figure:
-    """Return one row per arm: the share at recorded observations, coverage, own episodes."""
+    """Return one row per arm: shares and coverage at recorded observations, own episodes."""
     matplotlib.rcParams["font.size"] = 9
-    figure = Figure(figsize=(11, 3.6), layout="constrained")
-    share, coverage, own = figure.subplots(1, 3, sharey=True)
+    figure = Figure(figsize=(13, 3.6), layout="constrained")
+    backbone, expert, coverage, own = figure.subplots(1, 4, sharey=True)
     arms = [arm for arm in NAMES if any(one["arm"] == arm for one in results)]
     for row, result in rows(results, arms):
         marker = {"marker": SEEDS[result["seed"] % len(SEEDS)], "linestyle": "none"}
-        values = [100 * value for value in result["expert.1"]["values"]]
-        share.plot(values, [row] * len(values), color=BLUE, alpha=0.3, **marker)
-        share.plot(100 * result["expert.1"]["value"], row, color=BLUE, **marker)
-        for colour, site in ((BLUE, "expert.1"), (ORANGE, "backbone.1")):
-            label = site if result is results[0] else None
-            coverage.plot(100 * result[site]["coverage"], row, color=colour, label=label, **marker)
+        first = result is results[0]
+        values = [100 * value for value in result["backbone.1"]["values"]]
+        backbone.plot(values, [row] * len(values), color=ORANGE, alpha=0.3, **marker)
+        backbone.plot(100 * result["backbone.1"]["value"], row, color=ORANGE, **marker)
+        expert.plot(100 * result["expert.1"]["at_proposed_onset"], row, color=BLUE, **marker)
+        for colour, site in ((ORANGE, "backbone.1"), (BLUE, "expert.1")):
+            value = 100 * result[site]["coverage"]
+            coverage.plot(value, row, color=colour, label=site if first else None, **marker)
         if closed_loop := result.get("closed_loop"):
             for colour, kind in ((GREEN, "succeeded"), (VERMILION, "failed")):
-                label = f"that {kind}" if result is results[0] else None
-                own.plot(
-                    100 * closed_loop["expert.1"][kind], row, color=colour, label=label, **marker
-                )
-    describe(share, "General features of expert.1 [%],\nsame recorded observations")
-    describe(coverage, "Mean episode coverage [%],\nsame recorded observations")
-    describe(own, "General features of expert.1 [%],\nown episodes")
+                value = 100 * closed_loop["expert.1"][kind]
+                own.plot(value, row, color=colour, label=kind if first else None, **marker)
+    describe(backbone, "General features of backbone.1 [%]", "faint: each of three SAEs")
+    describe(expert, "General features of expert.1 [%]", "onset threshold of each SAE's own")
+    describe(coverage, "Mean episode coverage [%]", "circles: seed 0, squares: 1, triangles: 2")
+    describe(own, "General features of expert.1 [%]", "own episodes that")
     coverage.legend(loc="center", fontsize=8)
     own.legend(loc="center right", fontsize=8)
-    share.set_yticks(range(len(arms)), [NAMES[arm] for arm in arms])
-    share.invert_yaxis()
-    share.set_xlim(left=0)
-    share.set_xlabel("faint: each of three SAEs; full: their mean", fontsize=8)
-    coverage.set_xlabel("mean of three SAEs; circles: seed 0, squares: 1, triangles: 2", fontsize=8)
-    own.set_xlabel("one SAE; episodes apart by outcome", fontsize=8)
+    backbone.set_yticks(range(len(arms)), [NAMES[arm] for arm in arms])
+    backbone.set_xlim(left=0)
+    backbone.invert_yaxis()
     return figure
 
 
@@ -87,9 +85,10 @@ def rows(results: list[dict[str, Any]], arms: list[str]) -> Iterator[tuple[float
         yield arms.index(result["arm"]) + APART * (seeds.index(result["seed"]) - middle), result
 
 
-def describe(axes: Axes, title: str) -> None:
-    """Set title and grid."""
+def describe(axes: Axes, title: str, detail: str) -> None:
+    """Set title, what else is to be known, and the grid."""
     axes.set_title(title, fontsize=9)
+    axes.set_xlabel(detail, fontsize=8)
     axes.grid(axis="both", color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
