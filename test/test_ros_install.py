@@ -21,8 +21,13 @@ from ros_install import ROOT, RosInstall
 pytestmark = pytest.mark.slow
 
 RUNNER = ROOT / "test" / "helpers" / "launch_commands.py"
-NO_OPTIMISATION = {"CFLAGS": "-O0", "CXXFLAGS": "-O0", "MAKEFLAGS": "-j2"}
-"""The messages are built for a few requests: their speed is not measured here."""
+NO_OPTIMISATION = {
+    "CFLAGS": "-O0",
+    "CXXFLAGS": "-O0",
+    "MAKEFLAGS": "-j2",
+    "UV_COMPILE_BYTECODE": "0",
+}
+"""Messages and packages are built for a few requests: their speed is not measured here."""
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,8 @@ choose_python
 find_uv "$ROS_PYTHON"
 "$UV" venv --quiet --clear --system-site-packages --python "$ROS_PYTHON" .venv-ros
 say "installing Python packages from $LOCK (docs/dependencies.md has the sizes)"
-"$UV" pip sync --python .venv-ros/bin/python --compile-bytecode --require-hashes "$LOCK"
+UV_COMPILE_BYTECODE=${UV_COMPILE_BYTECODE:-1} \
+  "$UV" pip sync --python .venv-ros/bin/python --require-hashes "$LOCK"
 # What ROS's own Python needs beside apt's packages; its numpy stays apt's.
 "$UV" pip install --quiet --python .venv-ros/bin/python --target .venv-ros/ros-python \
   --no-deps --require-hashes --requirement requirements/ros-python.lock

@@ -62,7 +62,8 @@ if ! done_before environment "$environment"; then
   # The files of one environment are shared with uv's cache where the disk allows it. Bytecode is
   # made now: where PYTHONDONTWRITEBYTECODE is set, as in many containers, or .venv is read-only,
   # every program would compile lerobot and torch again and start half as fast.
-  "$UV" pip sync --python .venv/bin/python --compile-bytecode --require-hashes "$LOCK"
+  UV_COMPILE_BYTECODE=${UV_COMPILE_BYTECODE:-1} \
+    "$UV" pip sync --python .venv/bin/python --require-hashes "$LOCK"
   rm -f "$STAMPS/messages"
   mark_done environment "$environment"
 fi
