@@ -289,13 +289,16 @@ def measure(
         each = []
         for number in range(saes):
             bundle = out / (f"sae_{number}" if number else "sae") / site
-            if not (bundle / GENERALITY_FILE).is_file():
+            classified = bundle / GENERALITY_FILE
+            if not classified.is_file():
                 shutil.rmtree(bundle, ignore_errors=True)
                 vla_sae(
                     "train-sae", out / "activations", "--site", site, "--out", bundle,
                     "--seed", seed + 100 * number, "--dictionary-size", 512, "--k", 16,
                     "--epochs", options.epochs, "--policy", policy,
                 )  # fmt: skip
+            # An earlier version classified at another threshold.
+            if not classified.is_file() or json.loads(classified.read_text())["tau"] != ONSET[site]:
                 vla_sae(
                     "classify", bundle, out / "activations", "--draws", options.draws,
                     "--tau", ONSET[site],
