@@ -209,7 +209,7 @@ def test_a_sites_result_is_the_mean_over_its_saes(tool):
     }
 
 
-def test_the_picture_shows_every_result_of_the_page(tmp_path):
+def test_the_picture_shows_every_result_of_the_page():
     drawing = tool_module("plot_data_and_generality")
     lines = (
         (Path(__file__).parents[1] / "docs" / "data_and_generality.jsonl").read_text().splitlines()

@@ -49,6 +49,7 @@ from vla_sae_ros.sim.suites import find_task, target_and_goal
 from vla_sae_ros.study.demonstrations.files import read_episode, read_index, write_episode
 from vla_sae_ros.study.demonstrations.lerobot import export_demonstrations
 from vla_sae_ros.study.demonstrations.scripted import EpisodePlan, make_demonstrations
+from vla_sae_ros.study.features.generality.classify import proposed_onset
 from vla_sae_ros.study.features.generality.generality import EpisodeStatistics
 from vla_sae_ros.study.features.generality.generality_classifier import GeneralityClassifier
 from vla_sae_ros.study.features.generality.generality_file import GENERALITY_FILE
@@ -310,14 +311,10 @@ def measure(
 
 
 def at_proposed_onset(bundle_folder: Path, activations: Path) -> float:
-    """Return the share of general features at the onset threshold that suits this SAE.
-
-    That is what `vla-sae classify` proposes: half of the median over features of the mean peak.
-    """
+    """Return the share of general features at the onset threshold that classify proposes."""
     bundle, dataset = SaeBundle.load(bundle_folder), ActivationDataset.open(activations)
     codes = list(episode_codes(bundle, dataset, unit_length=True))
-    metrics = EpisodeStatistics.of(codes).metrics()
-    onset = float(np.median(metrics.magnitude[metrics.alive])) / 2
+    onset = proposed_onset(EpisodeStatistics.of(codes).metrics())
     statistics = EpisodeStatistics.of(codes, onset)
     return general_share(statistics, GeneralityClassifier.published("libero"), draws=2).value
 

@@ -41,13 +41,13 @@ def main() -> int:
         print(__doc__, file=sys.stderr)
         return 2
     lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()
-    draw([json.loads(line) for line in lines]).savefig(sys.argv[2], dpi=110)
+    with matplotlib.rc_context({"font.size": 9}):
+        draw([json.loads(line) for line in lines]).savefig(sys.argv[2], dpi=110)
     return 0
 
 
 def draw(results: list[dict[str, Any]]) -> Figure:
     """Return one row per arm: shares and coverage at recorded observations, own episodes."""
-    matplotlib.rcParams["font.size"] = 9
     figure = Figure(figsize=(13, 3.6), layout="constrained")
     backbone, expert, coverage, own = figure.subplots(1, 4, sharey=True)
     arms = [arm for arm in NAMES if any(one["arm"] == arm for one in results)]

@@ -198,12 +198,17 @@ def without_onset(metrics: FeatureMetrics, tau: float) -> str:
     alive = int(metrics.alive.sum())
     if 2 * int(quiet.sum()) <= alive:
         return ""
-    typical = float(np.median(metrics.magnitude[metrics.alive]))
+    onset = proposed_onset(metrics)
     return (
         f"{int(quiet.sum())} of {alive} features that fire stay below the onset threshold of "
         f"{tau:g} in every episode, so they have neither onsets nor runs and their class says "
-        f"little. Half of the features reach {typical:.2g}: try --tau {typical / 2:.1g}."
+        f"little. Half of the features reach {2 * onset:.2g}: try --tau {onset:.1g}."
     )
+
+
+def proposed_onset(metrics: FeatureMetrics) -> float:
+    """Return half of the peak that half of the features that fire reach: an onset threshold."""
+    return float(np.median(metrics.magnitude[metrics.alive])) / 2
 
 
 def _given_labels(args: argparse.Namespace, bundle: SaeBundle) -> dict[int, str]:
