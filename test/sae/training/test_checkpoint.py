@@ -68,7 +68,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_kept(tmp_path: Path) -> None
         (SETTINGS, SAMPLES[:-1]),
     ):
         other = Checkpoint(checkpoint.path, run_id(settings, samples))
-        with pytest.raises(ConfigurationError, match="other settings or samples"):
+        with pytest.raises(ConfigurationError, match="other settings, samples or start"):
             other.resume(Trainer(samples, settings, torch.device("cpu")))
     assert checkpoint.path.read_bytes() == before
 

@@ -70,3 +70,4 @@ def test_one_changed_number_makes_another_run() -> None:
     before = run_id(SETTINGS, x)
     x[4321, 3] += 1e-3
     assert run_id(SETTINGS, x) != before
+    assert run_id(SETTINGS, x, identity()) != run_id(SETTINGS, x)

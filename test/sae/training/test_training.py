@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import torch
 from patience import PATIENCE
 
 from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.sae.formats.saelens import load_sae
 from vla_sae_ros.sae.objectives.choice import objective_for
 from vla_sae_ros.sae.objectives.gradients import Step, only_here
 from vla_sae_ros.sae.objectives.training_settings import KINDS, TrainingSettings
@@ -137,6 +140,55 @@ def test_the_auxiliary_loss_resurrects_dead_latents(coefficient: float, revived:
         dead.append(trainer.dead_count())
     assert max(dead) >= 8
     assert (dead[-1] <= 2) is revived
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("normalization", ["none", "layer_norm"])
+def test_training_begins_at_the_autoencoder_it_is_given(
+    tmp_path: Path, kind: str, normalization: str
+) -> None:
+    """One read from a file, on samples with another centre and scale than it was trained on."""
+    samples = planted(640, 16, 24, 3)[0]
+    settings = dataclasses.replace(SMALL, kind=kind, normalization=normalization)
+    train(samples, settings, progress=False).sae.save(tmp_path)
+    start = load_sae(tmp_path, "cpu")
+    begun = Trainer(samples * 3 + 7, settings, torch.device("cpu"), start=start).result()
+    x = torch.from_numpy(samples)
+    torch.testing.assert_close(begun.encode(x), start.encode(x), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(begun.reconstruct(x), start.reconstruct(x), atol=1e-3, rtol=1e-3)
+
+
+def test_a_feature_keeps_its_number_when_the_samples_change_a_little() -> None:
+    samples, _ = planted(5_000, 32, 64, 3)
+    settings = dataclasses.replace(SMALL, dictionary_size=64, epochs=20)
+    start = train(samples, settings, progress=False).sae
+    turn = np.eye(32) + 0.02 * np.random.default_rng(1).standard_normal((32, 32))
+    turned = (samples @ turn).astype(np.float32)
+    sae = train(turned, settings, progress=False, start=start).sae
+    cold = train(turned, dataclasses.replace(settings, seed=1), progress=False).sae
+    same = [torch.cosine_similarity(start.W_dec, one.W_dec, dim=1) for one in (sae, cold)]
+    assert same[0].median() > 0.9 and same[1].median() < 0.5
+    assert evaluate(sae, turned).fvu < evaluate(start, turned).fvu
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"kind": "relu"}, "architecture"),
+        ({"dictionary_size": 25}, "dictionary size"),
+        ({"normalization": "layer_norm"}, "normalization"),
+    ],
+)
+def test_an_autoencoder_of_another_training_is_no_start(change: dict[str, Any], said: str) -> None:
+    samples = planted(640, 16, 24, 3)[0]
+    start = train(samples, SMALL, progress=False).sae
+    with pytest.raises(ConfigurationError, match=f"{said} of the SAE to start from"):
+        train(samples, dataclasses.replace(SMALL, **change), progress=False, start=start)
+    with pytest.raises(ConfigurationError, match="width of the SAE to start from"):
+        train(samples[:, :8], SMALL, progress=False, start=start)
+    biased = start.remade({**start.stored_weights(), "b_enc": torch.ones(24)}, True)
+    with pytest.raises(ConfigurationError, match="b_enc other than 0"):
+        train(samples, SMALL, progress=False, start=biased)
 
 
 def test_samples_are_read_by_row_from_a_memory_map(tmp_path: object) -> None:

@@ -176,6 +176,62 @@ def test_a_run_that_was_killed_goes_on_and_its_curve_has_every_step_once(
     assert torch.equal(*weights)
 
 
+def test_training_goes_on_from_another_policys_bundle(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    collect(tmp_path / "activations", {"backbone.1": SITES["backbone.1"]})
+    run(tmp_path / "activations", tmp_path / "first", "--normalization", "none")
+    start = SaeBundle.load(tmp_path / "first")
+    capsys.readouterr()
+    parser = argparse.ArgumentParser()
+    train_sae.add_arguments(parser)
+    given = ["--out", str(tmp_path / "second"), "--start-from", str(tmp_path / "first")]
+    more = ["--epochs", "1", "--batch-size", "64", "--seed", "7"]
+    arguments = parser.parse_args([str(tmp_path / "activations"), *given, *more])
+    assert train_sae.run(arguments) == 0
+    bundle = SaeBundle.load(tmp_path / "second")
+    for name in ("dictionary_size", "k", "normalization"):
+        assert getattr(bundle.card, name) == getattr(start.card, name)
+    cosine = torch.cosine_similarity(bundle.sae.W_dec, start.sae.W_dec, dim=1)
+    assert 0.9 < cosine.median() < 1.0
+    assert bundle.card.data["started_from"] == {
+        "sae": start.bundle_id,
+        "policy_id": "0123abcd",
+        "rows_kept": int((cosine >= 0.9).sum()),
+        "median_cosine": pytest.approx(float(cosine.median())),
+    }
+    assert f"started from SAE {start.bundle_id}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--k", "5"), r"k with --start-from .*: got 5"),
+        (("--kind", "relu"), r"kind with --start-from .*: got 'relu'"),
+        (("--site", "expert.0"), r"site with --start-from .*: got 'backbone\.1'"),
+    ],
+)
+def test_a_start_that_is_of_another_kind_or_site_is_refused(
+    tmp_path: Path, more: tuple[str, ...], words: str
+) -> None:
+    collect(tmp_path / "activations", SITES)
+    run(tmp_path / "activations", tmp_path / "first", "--site", "backbone.1", "--epochs", "1")
+    more = ("--site", "backbone.1", "--start-from", str(tmp_path / "first"), *more)
+    with pytest.raises(ConfigurationError, match=words):
+        run(tmp_path / "activations", tmp_path / "second", *more)
+    assert not (tmp_path / "second").exists()
+
+
+def test_a_start_whose_training_is_unknown_is_refused(tmp_path: Path) -> None:
+    collect(tmp_path / "activations", {"backbone.1": SITES["backbone.1"]})
+    run(tmp_path / "activations", tmp_path / "first", "--epochs", "1")
+    card = SaeBundle.load(tmp_path / "first").card
+    del card.data["training"]
+    card.save(tmp_path / "first")
+    with pytest.raises(ConfigurationError, match="says nothing of its training"):
+        run(tmp_path / "activations", tmp_path / "x", "--start-from", str(tmp_path / "first"))
+
+
 @pytest.mark.slow
 def test_two_processes_of_torchrun_train_what_one_does_up_to_rounding(tmp_path: Path) -> None:
     collect(tmp_path / "activations", {"backbone.1": SITES["backbone.1"]})

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from vla_sae_ros.sae.kinds.batch_topk import BatchTopKSAE
+from vla_sae_ros.sae.kinds.jumprelu import JumpReLUSAE
+from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
 from vla_sae_ros.sae.objectives.gradients import (
     AuxK,
     Selected,
@@ -41,6 +43,11 @@ class BatchTopKObjective(TopKObjective):
         return loss_and_gradients(
             x, self._weights, self._select_and_remember, dead, self._aux, total
         )
+
+    def start_from(self, sae: SparseAutoencoder, centre: PerDimension, scale: float) -> None:
+        super().start_from(sae, centre, scale)
+        assert isinstance(sae, JumpReLUSAE)  # as which a BatchTopKSAE is stored
+        self._threshold.copy_(sae.threshold[0] / scale)
 
     def autoencoder(self, centre: PerDimension, scale: float, normalization: str) -> BatchTopKSAE:
         return BatchTopKSAE(

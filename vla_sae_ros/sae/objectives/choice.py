@@ -6,12 +6,42 @@ import math
 
 import torch
 
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
 from vla_sae_ros.sae.objectives.batch_topk import BatchTopKObjective
 from vla_sae_ros.sae.objectives.gradients import AuxK, Weights
 from vla_sae_ros.sae.objectives.objective import Objective
 from vla_sae_ros.sae.objectives.penalised import JumpReLUObjective, ReLUObjective
 from vla_sae_ros.sae.objectives.topk import TopKObjective
 from vla_sae_ros.sae.objectives.training_settings import TrainingSettings
+
+ARCHITECTURES = {
+    "topk": "topk",
+    "batchtopk": "jumprelu",
+    "jumprelu": "jumprelu",
+    "relu": "standard",
+}
+"""Of the autoencoder that each kind of training returns, as it is stored."""
+
+
+def check_start(start: SparseAutoencoder, settings: TrainingSettings, d_in: int) -> None:
+    """Raise ConfigurationError naming the first thing in which `start` is of another training."""
+    has = {
+        "architecture": (start.architecture, ARCHITECTURES[settings.kind]),
+        "width": (start.d_in, d_in),
+        "dictionary size": (start.dictionary_size, settings.dictionary_size),
+        "normalization": (start.normalization, settings.normalization),
+        "apply_b_dec_to_input": (start.apply_b_dec_to_input, True),
+        "pre_bias": (bool((start.pre_bias != 0).any()), False),
+        "unit decoder rows": (bool(((start.W_dec.norm(dim=1) - 1).abs() < 1e-3).all()), True),
+    }
+    if ARCHITECTURES[settings.kind] == "topk":  # trained without one
+        has["b_enc other than 0"] = (bool((start.b_enc != 0).any()), False)
+    for name, (got, needed) in has.items():
+        if got != needed:
+            raise ConfigurationError(
+                complaint(f"{name} of the SAE to start from", got, repr(needed))
+            )
 
 
 def objective_for(settings: TrainingSettings, d_in: int, device: torch.device) -> Objective:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
 from vla_sae_ros.sae.shapes import (
     Batch,
     FeatureCounts,
@@ -44,6 +45,12 @@ class Weights:
     def as_list(self) -> list[Tensor]:
         """Return the tensors in the order of `Step.gradients`."""
         return [self.encoder, self.decoder, self.bias]
+
+    def take(self, sae: SparseAutoencoder, centre: PerDimension, scale: float) -> None:
+        """Copy the weights of an autoencoder of x_n for samples (x_n - centre) / scale."""
+        self.encoder.copy_(sae.W_enc.T)
+        self.decoder.copy_(sae.W_dec)
+        self.bias.copy_((sae.b_dec.to(centre.device) - centre) / scale)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,9 @@ class Objective(Protocol):
         `dead` (F,) bool: features that have not fired for long.
         """
 
+    def start_from(self, sae: SparseAutoencoder, centre: PerDimension, scale: float) -> None:
+        """Take the weights of an autoencoder of this kind, the inverse of `autoencoder`."""
+
     def autoencoder(
         self, centre: PerDimension, scale: float, normalization: str
     ) -> SparseAutoencoder:

@@ -45,6 +45,10 @@ class PenalisedObjective(ABC):
     def memory(self) -> dict[str, Tensor]:
         return {}
 
+    def start_from(self, sae: SparseAutoencoder, centre: PerDimension, scale: float) -> None:
+        self._weights.take(sae, centre, scale)
+        self._encoder_bias.copy_(sae.b_enc.to(centre.device) / scale)
+
     @abstractmethod
     def autoencoder(
         self, centre: PerDimension, scale: float, normalization: str
@@ -110,6 +114,11 @@ class JumpReLUObjective(PenalisedObjective):
     def code_and_penalty(self, hidden: Tensor, leaves: list[Tensor]) -> tuple[Tensor, Tensor]:
         threshold = leaves[-1].exp()
         return _JumpReLU.apply(hidden, threshold), _Active.apply(hidden, threshold).sum()
+
+    def start_from(self, sae: SparseAutoencoder, centre: PerDimension, scale: float) -> None:
+        super().start_from(sae, centre, scale)
+        assert isinstance(sae, JumpReLUSAE)
+        self._log_threshold.copy_((sae.threshold.to(centre.device) / scale).log())
 
     def autoencoder(self, centre: PerDimension, scale: float, normalization: str) -> JumpReLUSAE:
         return JumpReLUSAE(

@@ -43,6 +43,9 @@ class TopKObjective:
     def step(self, x: Batch, dead: FeatureMask, total: Total) -> Step:
         return loss_and_gradients(x, self._weights, top_k(self._k), dead, self._aux, total)
 
+    def start_from(self, sae: SparseAutoencoder, centre: PerDimension, scale: float) -> None:
+        self._weights.take(sae, centre, scale)
+
     def autoencoder(
         self, centre: PerDimension, scale: float, normalization: str
     ) -> SparseAutoencoder:

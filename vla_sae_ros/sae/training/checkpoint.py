@@ -17,6 +17,7 @@ from torch import Tensor
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.core.whole_file import whole_file
 from vla_sae_ros.sae.kinds.samples import Samples
+from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
 from vla_sae_ros.sae.objectives.training_settings import TrainingSettings
 
 _FORMAT = "1"
@@ -39,12 +40,16 @@ class Resumable(Protocol):
     def restore(self, state: TrainingState) -> None: ...
 
 
-def run_id(settings: TrainingSettings, samples: Samples) -> str:
-    """Return an id of settings and samples, every number of them, 16 hex digits."""
+def run_id(
+    settings: TrainingSettings, samples: Samples, start: SparseAutoencoder | None = None
+) -> str:
+    """Return an id of settings, samples and start, every number of them, 16 hex digits."""
     digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
+    for weight in start.stored_weights().values() if start is not None else ():
+        digest.update(weight.numpy().tobytes())
     digest.update(json.dumps([int(length) for length in samples.shape]).encode())
-    for start in range(0, len(samples), _ROWS_AT_ONCE):
-        rows = samples[start : start + _ROWS_AT_ONCE]
+    for first in range(0, len(samples), _ROWS_AT_ONCE):
+        rows = samples[first : first + _ROWS_AT_ONCE]
         digest.update(memoryview(np.ascontiguousarray(rows, np.float32)).cast("B"))
     return digest.hexdigest()[:16]
 
@@ -82,8 +87,8 @@ class Checkpoint:
             ) from error
         if said.get("format") != _FORMAT or said.get("run") != self._run:
             raise ConfigurationError(
-                f"The checkpoint {self.path} is of a run with other settings or samples. "
-                "Use the same settings to continue it, or delete it to start again."
+                f"The checkpoint {self.path} is of a run with other settings, samples or "
+                "start. Use the same settings to continue it, or delete it to start again."
             )
         trainer.restore(TrainingState(tensors, json.loads(said["facts"])))
 

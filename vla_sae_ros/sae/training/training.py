@@ -22,7 +22,7 @@ from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.sae.kinds.normalization import normalize
 from vla_sae_ros.sae.kinds.samples import Samples, check_samples
 from vla_sae_ros.sae.kinds.sparse_autoencoder import SparseAutoencoder
-from vla_sae_ros.sae.objectives.choice import objective_for
+from vla_sae_ros.sae.objectives.choice import check_start, objective_for
 from vla_sae_ros.sae.objectives.training_settings import TrainingSettings
 from vla_sae_ros.sae.shapes import Scalar
 from vla_sae_ros.sae.training.adam import Adam, clip_by_norm
@@ -80,19 +80,21 @@ def train(
     checkpoint: Checkpoint | None = None,
     log: Log | None = None,
     processes: Processes | None = None,
+    start: SparseAutoencoder | None = None,
 ) -> Training:
     """Train on samples (n, d) float32, which may lie in files: batches are read by row.
 
     With `checkpoint`, an interrupted run of the same settings and samples goes on where it was
     last saved and ends with the same weights. `log` hears every step. With several `processes`
-    each computes its part of every batch; the result is the same up to rounding.
+    each computes its part of every batch; the result is the same up to rounding. With `start`
+    the weights begin at that autoencoder's instead of random ones.
 
     Raises ConfigurationError for samples that are not a finite (n, d) matrix, fewer than two, or
-    all alike, and for a checkpoint of another run. Hold episodes out before calling: this function
-    uses every sample it gets.
+    all alike, for a checkpoint of another run, and for a `start` of other settings. Hold episodes
+    out before calling: this function uses every sample it gets.
     """
     processes = processes or Processes()
-    trainer = Trainer(samples, settings, torch.device(device), processes)
+    trainer = Trainer(samples, settings, torch.device(device), processes, start)
     if checkpoint is not None:
         checkpoint.resume(trainer)
     began, first = time.perf_counter(), trainer.step_number
@@ -132,8 +134,11 @@ class Trainer:
         settings: TrainingSettings,
         device: torch.device,
         processes: Processes | None = None,
+        start: SparseAutoencoder | None = None,
     ) -> None:
         check_samples(samples)
+        if start is not None:
+            check_start(start, settings, samples.shape[1])
         self.settings = settings
         self.step_number = 0
         self.fvu_history: list[float] = []
@@ -147,6 +152,8 @@ class Trainer:
         self.steps = self.steps_per_epoch * settings.epochs_for(len(samples))
         self._check_processes()
         self._objective = objective_for(settings, samples.shape[1], device)
+        if start is not None:
+            self._objective.start_from(start, self._centre, self._scale)
         self._adam = Adam(self._objective.weights, eps=_ADAM_EPSILON)
         self._unfired = torch.zeros(settings.dictionary_size, dtype=torch.long, device=device)
         self._epoch_fvu = torch.zeros((), device=device)

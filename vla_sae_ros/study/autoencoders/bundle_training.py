@@ -26,6 +26,8 @@ from vla_sae_ros.study.features.labels.evidence_labels import EvidenceLabel, evi
 from vla_sae_ros.study.features.split_variables import SplitPart, with_variables
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
+SAME_ROW = 0.9
+"""Cosine from which on a decoder row counts as the one that training started from."""
 
 
 def train_bundle(
@@ -37,12 +39,14 @@ def train_bundle(
     progress: bool = True,
     run_folder: Path | None = None,
     processes: Processes | None = None,
+    start: SaeBundle | None = None,
 ) -> SaeBundle:
     """Train on most episodes, measure on the held-out share, describe the features.
 
     The metrics `fvu`, `l0` and `fvu_training` are of the held-out and the training episodes;
     `dead_share` is the share of features that never fire on the training episodes. With
-    `run_folder`, checkpoints are kept there and an interrupted run goes on.
+    `run_folder`, checkpoints are kept there and an interrupted run goes on. With `start` training
+    begins at that bundle's weights; its labels, classes and verdicts are not taken over.
     """
     training_episodes, held_out_episodes = dataset.split(held_out, settings.seed)
     training, validation = with_variables(
@@ -51,7 +55,9 @@ def train_bundle(
         dataset.collection.control_rate,
         dataset.collection.state_names,
     )
-    trained = _train(training.data.rows, settings, device, progress, run_folder, processes)
+    first = start.sae if start else None
+    rows = training.data.rows
+    trained = _train(rows, settings, device, progress, run_folder, processes, first)
     sae = trained.sae.to("cpu")
     on_training, on_held_out = (evaluate(sae, one.data.rows) for one in (training, validation))
     norm, norm_over = training.data.mean_residual_norm(on_training.mean_norm)
@@ -77,6 +83,7 @@ def train_bundle(
             "mean_residual_norm_over": norm_over,
             "fvu_by_task": fvu_by_task(sae, dataset, site, held_out_episodes),
             "training": {**asdict(settings), "steps": trained.steps},
+            **(_what_became_of(start, sae) if start else {}),
         },
         metrics=_metrics(on_training, on_held_out),
     )
@@ -90,15 +97,29 @@ def _train(
     progress: bool,
     run_folder: Path | None,
     processes: Processes | None,
+    start: SparseAutoencoder | None,
 ) -> Training:
     if run_folder is None:
-        return train(rows, settings, device, progress, processes=processes)
-    checkpoint = Checkpoint(run_folder / CHECKPOINT_FILE, run_id(settings, rows))
+        return train(rows, settings, device, progress, processes=processes, start=start)
+    checkpoint = Checkpoint(run_folder / CHECKPOINT_FILE, run_id(settings, rows, start))
     log = TrainingLog(run_folder) if processes is None or processes.is_first else None
-    trained = train(rows, settings, device, progress, checkpoint, log, processes)
+    trained = train(rows, settings, device, progress, checkpoint, log, processes, start)
     if log is not None:
         log.close()
     return trained
+
+
+def _what_became_of(start: SaeBundle, sae: SparseAutoencoder) -> dict[str, object]:
+    """Return where training began, and how many decoder rows still point where they did."""
+    cosine = torch.cosine_similarity(start.sae.W_dec, sae.W_dec, dim=1)
+    return {
+        "started_from": {
+            "sae": start.bundle_id,
+            "policy_id": start.card.policy_id,
+            "rows_kept": int((cosine >= SAME_ROW).sum()),
+            "median_cosine": float(cosine.median()),
+        }
+    }
 
 
 def fvu_by_task(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,11 +19,13 @@ from vla_sae_ros.sae.kinds.normalization import NORMALIZATIONS
 from vla_sae_ros.sae.objectives.training_settings import KINDS, TrainingSettings
 from vla_sae_ros.sae.training.metrics import sink_words
 from vla_sae_ros.sae.training.processes import joined_processes, own_device
-from vla_sae_ros.study.autoencoders.bundle_training import CHECKPOINT_FILE, train_bundle
+from vla_sae_ros.study.autoencoders.bundle_training import CHECKPOINT_FILE, SAME_ROW, train_bundle
 from vla_sae_ros.study.autoencoders.training_log import read_curve
 from vla_sae_ros.study.autoencoders.training_picture import write_training_picture
 
 DEFAULT_EXPANSION = 4
+OF_THE_SAE = ("dictionary_size", "kind", "k", "sparsity", "normalization")
+"""Settings that an SAE has in common with the one that it starts from."""
 PICTURE_FILE = "training.png"
 
 
@@ -32,21 +35,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("activations", type=Path, help="folder of collected activations")
     parser.add_argument("--out", type=Path, required=True, help="bundle folder to make")
     parser.add_argument("--site", help="site to train on; may be left out when there is only one")
-    parser.add_argument("--kind", choices=KINDS, default=defaults.kind)
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="BUNDLE",
+        help="bundle of another policy at the same site, e.g. of the one before a fine-tune; "
+        "training begins at its weights, so that features that are still there keep their numbers",
+    )
+    parser.add_argument("--kind", choices=KINDS, help=f"default {defaults.kind}")
     parser.add_argument(
         "--dictionary-size",
         type=int,
         help=f"number of features; default {DEFAULT_EXPANSION} times the width",
     )
-    parser.add_argument(
-        "--k", type=int, default=defaults.k, help="active features; default %(default)s"
-    )
+    parser.add_argument("--k", type=int, help=f"active features; default {defaults.k}")
     parser.add_argument(
         "--sparsity",
         type=float,
         help="weight of the sparsity penalty of jumprelu and relu; default: that of the kind",
     )
-    parser.add_argument("--normalization", choices=NORMALIZATIONS, default=defaults.normalization)
+    parser.add_argument(
+        "--normalization", choices=NORMALIZATIONS, help=f"default {defaults.normalization}"
+    )
     parser.add_argument("--batch-size", type=int, default=defaults.batch_size)
     parser.add_argument(
         "--epochs",
@@ -99,13 +109,10 @@ def run(args: argparse.Namespace) -> int:
     refuse_existing(args.out)
     dataset = ActivationDataset.open(args.activations)
     site = _one_site(dataset, args.site)
-    default_size = DEFAULT_EXPANSION * dataset.collection.sites[site].width
+    start = SaeBundle.load(args.start_from) if args.start_from else None
+    width = dataset.collection.sites[site].width
     settings = TrainingSettings(
-        dictionary_size=default_size if args.dictionary_size is None else args.dictionary_size,
-        kind=args.kind,
-        k=args.k,
-        sparsity=args.sparsity,
-        normalization=args.normalization,
+        **(_chosen(args, width) if start is None else _of_the_start(args, start, site, width)),
         batch_size=args.batch_size,
         epochs=args.epochs,
         learning_rate=args.learning_rate,
@@ -117,13 +124,46 @@ def run(args: argparse.Namespace) -> int:
     device = own_device(args.device)
     with joined_processes(device) as processes:
         bundle = train_bundle(
-            dataset, site, settings, args.held_out, device, True, run_folder, processes
+            dataset, site, settings, args.held_out, device, True, run_folder, processes, start
         )
         if processes.is_first:
             bundle.save(args.out)  # before anything is measured that may fail
             bundle = _measured(args, bundle, measure)
             _finish(args, bundle, run_folder)
     return 0
+
+
+def _chosen(args: argparse.Namespace, width: int) -> dict[str, Any]:
+    """Return what an SAE is like, as `args` say or by default."""
+    like: dict[str, Any] = {"dictionary_size": DEFAULT_EXPANSION * width}
+    given = {name: getattr(args, name) for name in OF_THE_SAE}
+    return like | {name: value for name, value in given.items() if value is not None}
+
+
+def _of_the_start(
+    args: argparse.Namespace, start: SaeBundle, site: str, width: int
+) -> dict[str, Any]:
+    """Return what an SAE is like that starts from another; refuse arguments that differ."""
+    trained = start.card.data.get("training")
+    if not isinstance(trained, dict) or not set(OF_THE_SAE) <= set(trained):
+        raise ConfigurationError(
+            complaint(
+                f"--start-from {args.start_from}",
+                "a bundle that says nothing of its training",
+                "one that train-sae made",
+                "Train without --start-from instead.",
+            )
+        )
+    for name, got, needed in (
+        ("site", start.card.site, site),
+        ("width", start.card.d_in, width),
+        *((name, getattr(args, name), trained[name]) for name in OF_THE_SAE),
+    ):
+        if got is not None and got != needed:
+            raise ConfigurationError(
+                complaint(f"{name} with --start-from {args.start_from}", got, repr(needed))
+            )
+    return {name: trained[name] for name in OF_THE_SAE}
 
 
 def _measured(
@@ -184,12 +224,24 @@ def summary(bundle: SaeBundle, folder: Path) -> str:
         f"held-out FVU {metrics['fvu']:.4f} (training {metrics['fvu_training']:.4f}), "
         f"L0 {metrics['l0']:.1f}, dead {metrics['dead_share']:.1%} "
         f"of {bundle.card.dictionary_size} features",
-        *filter(None, [sink_words(metrics)]),
+        *filter(None, [_start_words(bundle), sink_words(metrics)]),
         *(f"  FVU {fvu:.4f}  {task}" for task, fvu in _by_task(bundle).items()),
         f"{len(named)} features named by evidence" + (":" if named else "."),
     ]
     lines += [f"  {one.feature:6d}  {one.label}: {one.description}" for one in named[:10]]
     return "\n".join(lines)
+
+
+def _start_words(bundle: SaeBundle) -> str:
+    """Return what is left of the SAE that training started from; empty without one."""
+    start = bundle.card.data.get("started_from")
+    if start is None:
+        return ""
+    return (
+        f"started from SAE {start['sae']}: {start['rows_kept']} of {bundle.card.dictionary_size} "
+        f"decoder rows point where they did (cosine {SAME_ROW:g} or more; median "
+        f"{start['median_cosine']:.2f}). Labels, classes and verdicts are not taken over."
+    )
 
 
 def _by_task(bundle: SaeBundle) -> dict[str, float]:
