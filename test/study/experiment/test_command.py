@@ -26,6 +26,7 @@ from vla_sae_ros.study.experiment.records.files import Responses, Trajectory
 from vla_sae_ros.study.experiment.records.table import read_table
 from vla_sae_ros.study.experiment.run import simulated_setup
 from vla_sae_ros.study.experiment.run.inputs import content_id, mean_difference
+from vla_sae_ros.study.experiment.run.store import Store
 
 SITE = "expert.0"
 
@@ -82,8 +83,12 @@ def test_a_study_is_planned_made_checked_and_written(
     arguments = ["evaluate", str(study_file), "--out", str(tmp_path / "out")]
     assert main([*arguments, "--plan"]) == 0
     assert "no run of kind rollout is finished" in " ".join(capsys.readouterr().err.split())
-    assert not (tmp_path / "out" / "table.parquet").exists()
+    assert not (tmp_path / "out").exists()
     assert main([*arguments, "--limit", "2"]) == 0
+    with Store(tmp_path / "out"):  # as while the study runs
+        capsys.readouterr()
+        assert main([*arguments, "--plan"]) == 0
+    assert "2 runs are finished" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out" / "report.html").exists()
     assert main(arguments) == 0
     said = capsys.readouterr().out

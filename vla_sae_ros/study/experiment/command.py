@@ -41,7 +41,7 @@ from vla_sae_ros.study.experiment.run.inputs import inputs_of, policy_of
 from vla_sae_ros.study.experiment.run.processes import Processes
 from vla_sae_ros.study.experiment.run.rows import rows_of
 from vla_sae_ros.study.experiment.run.simulated_setup import SimulatedSetupSpec
-from vla_sae_ros.study.experiment.run.store import LOST, Store
+from vla_sae_ros.study.experiment.run.store import LOST, Store, StoredRuns
 from vla_sae_ros.study.experiment.run.worker_pool import WorkerPool
 from vla_sae_ros.study.rollouts.compiling import add_compile_argument, refuse_batches
 from vla_sae_ros.study.rollouts.picture_options import add_picture_arguments, told_pictures
@@ -95,18 +95,20 @@ def run(args: argparse.Namespace) -> int:
     plan = make_plan(study, inputs)
     console = plain_console(stderr=True)
     console.print(pictures, highlight=False)
-    with Store(args.out or study_folder(study.name)) as store:
+    folder = args.out or study_folder(study.name)
+    workers = args.workers or (batch if shared and not args.ray else all_cores())
+    if args.plan:
+        _say_plan(console, plan, StoredRuns(folder), workers)
+        return 0
+    with Store(folder) as store:
         shutil.copyfile(args.study, store.folder / "study.yaml")
-        workers = args.workers or (batch if shared and not args.ray else all_cores())
         _say_plan(console, plan, store, workers)
         tally = Tally()
-        if not args.plan and missing(plan, store):
+        if missing(plan, store):
             if args.compile:  # once: the workers find what was made in the cache
                 spec.open(partial(console.print, highlight=False)).close()
             with _pools(args, workers, spec, store.folder, shared, batch) as pools:
                 tally = _evaluate(plan, store, *pools, args.limit, console)
-        if args.plan:
-            return 0
         unread = [name for name, site in inputs.sites.items() if not site.can_steer]
         status = _say_results(plan, store, tally, unread)
         if not missing(plan, store):
@@ -172,7 +174,7 @@ def _pools(
         pool.close()
 
 
-def _say_plan(console: Console, plan: Plan, store: Store, workers: int) -> None:
+def _say_plan(console: Console, plan: Plan, store: StoredRuns, workers: int) -> None:
     table = Table(title=f"study {plan.study.name}")
     for heading in ("protocol", "arm", "runs"):
         table.add_column(heading, justify="right" if heading == "runs" else "left")

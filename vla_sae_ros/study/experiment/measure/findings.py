@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vla_sae_ros.study.experiment.measure.bootstrap import mean_interval
 from vla_sae_ros.study.experiment.measure.effects import SUCCESS, Effect
+from vla_sae_ros.study.experiment.measure.intervals import effect_intervals
 from vla_sae_ros.study.experiment.measure.measured import MeasuredArm
 from vla_sae_ros.study.experiment.measure.paired_tests import holm, mcnemar, wilcoxon
 from vla_sae_ros.study.experiment.measure.random_bar import RandomBar, random_bar
@@ -31,7 +31,7 @@ BARRED = ("feature", "random_alive", "mean_difference")
 class EffectEstimate:
     """One effect of one arm.
 
-    mean, low, high: in the effect's unit, with the 95 % BCa interval over pairs.
+    mean, low, high: in the effect's unit, with the 95 % interval over pairs (`effect_intervals`).
     p: exact McNemar for success; Wilcoxon's signed ranks for the others; that of an unsigned effect
     is about how far it exceeds, pair by pair, the mean over the random rows.
     p_holm: p after Holm over all arms of the same protocol and kind (the features at all their
@@ -81,7 +81,7 @@ def find(arms: Sequence[MeasuredArm], seed: int = 0) -> list[ArmEffects]:
     adjusted = _adjusted(judged, p)
     found = []
     for number, arm in enumerate(judged):
-        interval = mean_interval(arm.values, seed=seed)
+        interval = effect_intervals(arm.values, arm.effects, seed)
         bars = {name: _bars(controls[name][number], len(arm.effects)) for name in CONTROLS}
         found.append(
             ArmEffects(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vla_sae_ros.study.experiment.measure.bootstrap import mean_interval
+from vla_sae_ros.study.experiment.measure.intervals import effect_intervals
 from vla_sae_ros.study.experiment.measure.measured import MeasuredArm
 from vla_sae_ros.study.experiment.report.axis import Axis
 from vla_sae_ros.study.experiment.report.forest import Mark
@@ -37,7 +37,7 @@ def carry_over(title: str, arm: MeasuredArm, effect: str) -> CarryOver | None:
     if len(tasks) < 2:
         return None
     found = [
-        (name, mean_interval(values[at][:, None]))
+        (name, effect_intervals(values[at][:, None], [arm.effects[number]]))
         for name, at in places.items()
         if np.isfinite(values[at]).any()
     ]

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from vla_sae_ros.study.experiment.design.plan import Plan
-from vla_sae_ros.study.experiment.run.store import Store
+from vla_sae_ros.study.experiment.run.store import StoredRuns
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Forecast:
         return f"{text} They will take about {self.hours:.1f} h with {workers}{size}."
 
 
-def forecast(plan: Plan, store: Store, workers: int) -> Forecast:
+def forecast(plan: Plan, store: StoredRuns, workers: int) -> Forecast:
     """Predict from the mean wall time of the finished runs of each kind in this folder."""
     seconds: defaultdict[str, list[float]] = defaultdict(list)
     left: Counter[str] = Counter()

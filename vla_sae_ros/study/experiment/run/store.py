@@ -38,7 +38,32 @@ class Finished:
     video: str
 
 
-class Store(AbstractContextManager):
+class StoredRuns:
+    """The finished runs in a study's folder, to read; the folder need not exist.
+
+    Raises:
+        RecordingError: a line of the journal is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._finished = read_finished(folder)
+
+    @property
+    def finished(self) -> Mapping[str, Finished]:
+        """Every finished run by its id."""
+        return MappingProxyType(self._finished)
+
+    def bytes_per_run(self) -> float | None:
+        """Return what a finished run takes on disk, files and videos; None before the first."""
+        if not self._finished:
+            return None
+        names = [name for one in self._finished.values() for name in (one.file, one.video) if name]
+        sizes = [path.stat().st_size for path in map(self.folder.joinpath, names) if path.exists()]
+        return sum(sizes) / len(self._finished)
+
+
+class Store(StoredRuns, AbstractContextManager):
     """The folder of a study; one process writes to it at a time.
 
     Raises:
@@ -48,15 +73,9 @@ class Store(AbstractContextManager):
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
         self._lock = FolderLock(folder)
-        self._finished = read_finished(folder)
+        super().__init__(folder)
         self._journal = Journal(folder / JOURNAL, synced=True)
-
-    @property
-    def finished(self) -> Mapping[str, Finished]:
-        """Every finished run by its id."""
-        return MappingProxyType(self._finished)
 
     def add(self, settings: RunSettings, result: Result, attempt: int) -> None:
         """Keep a finished run; when this returns it is on the disk."""
@@ -86,14 +105,6 @@ class Store(AbstractContextManager):
             "settings": asdict(settings),
         }
         append_to_journal(self.folder / LOST, entry)
-
-    def bytes_per_run(self) -> float | None:
-        """Return what a finished run takes on disk, files and videos; None before the first."""
-        if not self._finished:
-            return None
-        names = [name for one in self._finished.values() for name in (one.file, one.video) if name]
-        sizes = [path.stat().st_size for path in map(self.folder.joinpath, names) if path.exists()]
-        return sum(sizes) / len(self._finished)
 
     def close(self) -> None:
         """Let go of the folder."""
