@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,11 +31,15 @@ def run(*arguments: str | Path) -> int:
     return relate.run(parser.parse_args([*map(str, arguments)]))
 
 
-def turned(bundle: Path, folder: Path) -> Path:
-    """Write the same features in another order."""
+def said_in(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())
+
+
+def turned(bundle: Path, folder: Path, order: Sequence[int] = TURNED, factor: float = 1) -> Path:
+    """Write the same features in another order, with codes so many times as large."""
     first = SaeBundle.load(bundle)
-    rows = torch.eye(6)[list(TURNED)]
-    sae = TopKSAE(rows.T.contiguous(), torch.zeros(6), rows, torch.zeros(6), 6, "none")
+    rows = torch.eye(6)[list(order)]
+    sae = TopKSAE(factor * rows.T.contiguous(), torch.zeros(6), rows, torch.zeros(6), 6, "none")
     SaeBundle(sae, first.card, type(first.catalogue)(first.card.site, [])).save(folder)
     return folder
 
@@ -87,7 +92,7 @@ def test_two_features_of_the_same_thing_are_each_others_relatives(
 
 
 def test_the_same_features_of_another_sae_are_found_whatever_their_order(
-    bundle: Path, activations: Path, tmp_path: Path
+    bundle: Path, activations: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(bundle, activations, "--to", turned(bundle, tmp_path / "other"), "--top", "2")
     _, other = read_relatives(bundle, SaeBundle.load(bundle).bundle_id)
@@ -96,6 +101,14 @@ def test_the_same_features_of_another_sae_are_found_whatever_their_order(
         assert (best.feature, best.cosine) == (TURNED.index(feature), 1.0)
         assert best.r == pytest.approx(1.0)
     assert len(other.of[CLOSED]) == 2
+    assert "; 0 of them closest to the feature of the same number" in said_in(capsys)
+    run(bundle, activations, "--to", turned(bundle, tmp_path / "kept", range(6), 2.0))
+    _, kept = read_relatives(bundle, SaeBundle.load(bundle).bundle_id)
+    same = [feature for feature, several in kept.of.items() if several[0].feature == feature]
+    assert {CARRYING, RARE} <= set(same)
+    said = said_in(capsys)
+    assert said.count("of the same number") == 1  # not of relatives in the SAE itself
+    assert f"; {len(same)} of them closest to the feature of the same number" in said
 
 
 def test_another_collection_is_compared_where_both_have_the_inference(
