@@ -25,7 +25,7 @@ from vla_sae_ros.study.batches.sizes import add_batch_arguments, batch_on
 from vla_sae_ros.study.experiment.design.plan import Plan, make_plan
 from vla_sae_ros.study.experiment.design.study_file import load_study
 from vla_sae_ros.study.experiment.measure.checks import hook_at_zero, unread_sites
-from vla_sae_ros.study.experiment.records.table import TABLE_FILE
+from vla_sae_ros.study.experiment.records.table import STUDY_FILE, TABLE_FILE
 from vla_sae_ros.study.experiment.report.study_report import write_study_report
 from vla_sae_ros.study.experiment.run.answering import AnsweringSetup, AnsweringSetupSpec
 from vla_sae_ros.study.experiment.run.batched_runs import BatchedRuns, RunPlayer, scene_of
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         _say_plan(console, plan, StoredRuns(folder), workers)
         return 0
     with Store(folder) as store:
-        shutil.copyfile(args.study, store.folder / "study.yaml")
+        shutil.copyfile(args.study, store.folder / STUDY_FILE)
         _say_plan(console, plan, store, workers)
         tally = Tally()
         if missing(plan, store):

@@ -10,7 +10,7 @@ from vla_sae_ros.activations.codes import coded_episodes
 from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.sae import SaeBundle
-from vla_sae_ros.study.experiment.records.table import TABLE_FILE
+from vla_sae_ros.study.experiment.records.table import STUDY_FILE, TABLE_FILE
 from vla_sae_ros.study.experiment.report.study_report import MOST_FRAMES, write_study_report
 from vla_sae_ros.study.features.feature_activity import FeatureActivity, feature_activity
 from vla_sae_ros.study.reports.contact_frames import ContactFrames, Sheet, contact_frames
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError(complaint("--seed", args.seed, "0 or more"))
     if (args.folder / TABLE_FILE).is_file():
         _study(args)
-    elif (study := args.folder / "study.yaml").is_file():
+    elif (study := args.folder / STUDY_FILE).is_file():
         raise ConfigurationError(
             f"{args.folder} is the folder of a study of which no run is finished. Make some with: "
             f"vla-sae evaluate {study} --out {args.folder}"

@@ -1,5 +1,6 @@
 """The table of an experiment: what every run was, and what came of it.
 
+    STUDY/study.yaml             the study file of the last run
     STUDY/table.parquet          one row per run and protocol, `Row`
     STUDY/files/<run_id>.npz     what happened in it: `files.Trajectory`, `Responses` or `Latency`
     STUDY/videos/<run_id>.mp4    of the runs that were asked for
@@ -37,6 +38,8 @@ from vla_sae_ros.sim.environment import LIBERO
 
 TABLE_FILE = "table.parquet"
 FILES_FOLDER = "files"
+STUDY_FILE = "study.yaml"
+"""The study file of the last run."""
 VIDEOS_FOLDER = "videos"
 
 PROTOCOLS = ("P1", "P2", "P3", "P4", "P5")

@@ -17,6 +17,7 @@ from vla_sae_ros.study.experiment.measure.findings import ArmEffects
 from vla_sae_ros.study.experiment.measure.measured import MeasuredArm, arm_key
 from vla_sae_ros.study.experiment.measure.open_loop_effects import OPEN_LOOP_EFFECTS
 from vla_sae_ros.study.experiment.measure.verdicts import FeatureVerdict
+from vla_sae_ros.study.experiment.records.table import STUDY_FILE
 from vla_sae_ros.study.experiment.report.axis import Axis
 from vla_sae_ros.study.experiment.report.carry_over import CarryOver, carry_over
 from vla_sae_ros.study.experiment.report.dose_curve import dose_curve
@@ -247,5 +248,5 @@ def _bar_rules(found: Sequence[ArmEffects]) -> list[tuple[int, float, int]]:
 
 def _settings_file(folder: Path) -> str:
     """Return the study file as it was run, where the folder keeps it."""
-    path = folder / "study.yaml"
+    path = folder / STUDY_FILE
     return path.read_text("utf-8") if path.is_file() else ""
