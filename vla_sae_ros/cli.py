@@ -128,7 +128,11 @@ TOPICS = {
             "train-sae",
             "vla_sae_ros.study.autoencoders.train_sae",
             "train a sparse autoencoder",
-            reads=(Read(0, ACTIVATIONS.module, ACTIVATIONS.function), POLICY),
+            reads=(
+                Read(0, ACTIVATIONS.module, ACTIVATIONS.function),
+                POLICY,
+                Read("--start-from", FOLDERS, "require_bundle"),
+            ),
         ),
         Command(
             "convert",
