@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +18,9 @@ from vla_sae_ros.activations.format import CollectedSite, Collection
 from vla_sae_ros.activations.writer import ActivationWriter
 from vla_sae_ros.cli import main
 from vla_sae_ros.core.catalogue import Catalogue
+from vla_sae_ros.core.errors import VlaSaeError
 from vla_sae_ros.core.picture_record import PictureRecord, write_picture_record
+from vla_sae_ros.policy.checkpoints.policy_id import policy_id_of
 from vla_sae_ros.sae import SaeBundle, TopKSAE
 from vla_sae_ros.sae.bundle import BundleCard
 from vla_sae_ros.study.demonstrations.files import (
@@ -162,6 +165,7 @@ def test_the_table_counts_what_is_there(tool, tmp_path, capsys):
 def test_known_results_count_and_are_not_made_again(tool, tmp_path, monkeypatch):
     known = tmp_path / "known.jsonl"
     site = {site: {"value": 0.1, "values": [0.1] * 3} for site in tool.SITES}
+    site |= {"start": policy_id_of(tool.START)}
     lines = [{"arm": arm, "seed": 0} | site for arm in ("start", "3x5", "3x80")]
     known.write_text("".join(json.dumps(line) + "\n" for line in lines))
     own = tmp_path / "3x5-0" / "result.json"
@@ -186,6 +190,12 @@ def test_known_results_count_and_are_not_made_again(tool, tmp_path, monkeypatch)
     monkeypatch.setattr(tool, "ProcessPoolExecutor", NoPool)
     monkeypatch.setattr(tool, "as_completed", lambda jobs: ())
     tool.run_all(tmp_path, 1, 1, tool.Options(), arms, known)
+    assert not submitted
+    shutil.copytree(tool.START, tmp_path / "another")
+    with (tmp_path / "another" / "model.safetensors").open("ab") as weights:
+        weights.write(b" ")
+    with pytest.raises(VlaSaeError, match=f"started from policy {site['start']}"):
+        tool.run_all(tmp_path, 1, 1, tool.Options(start=tmp_path / "another"), arms, known)
     assert not submitted
 
 

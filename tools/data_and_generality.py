@@ -3,15 +3,15 @@
     python tools/data_and_generality.py run out/data_and_generality
     python tools/data_and_generality.py table out/data_and_generality
 
-`run` fine-tunes models/demo/policy on demonstrations of the scripted teacher: so many tasks, so
-many layouts of each, with and without the action loss's gradient in the backbone, and, as a
-placebo, on demonstrations whose pictures were taken from another layout. Every fine-tune has the
-same number of steps. It then measures success in layouts of its training and in held-out ones,
-collects every policy's activations at the same recorded observations, the teacher's episodes in
-held-out layouts of three tasks, trains three SAEs on each, which differ in their seed alone, and
-measures the mean share of general features. With the first seed it also measures that share in
-the policy's own episodes in such layouts: how long these are, and where they fail, is then part of
-the outcome. It may be interrupted: the same command goes on. With --known FILE it takes results of
+`run` fine-tunes models/demo/policy, or --start FOLDER, on demonstrations of the scripted teacher:
+so many tasks, so many layouts of each, with and without the action loss's gradient in the backbone,
+and, as a placebo, on demonstrations whose pictures were taken from another layout. Every fine-tune
+has the same number of steps. It then measures success in layouts of its training and in held-out
+ones, collects every policy's activations at the same recorded observations, the teacher's episodes
+in held-out layouts of three tasks, trains three SAEs on each, which differ in their seed alone, and
+measures the mean share of general features. With the first seed it also measures that share in the
+policy's own episodes in such layouts: how long these are, and where they fail, is then part of the
+outcome. It may be interrupted: the same command goes on. With --known FILE it takes results of
 earlier runs, one per line, for its own: docs/data_and_generality.jsonl has those that
 docs/findings.md shows. `table` prints what is there.
 """
@@ -41,6 +41,7 @@ from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue
 from vla_sae_ros.core.errors import VlaSaeError
 from vla_sae_ros.core.picture_record import read_picture_record, write_picture_record
 from vla_sae_ros.core.whole_file import write_whole
+from vla_sae_ros.policy.checkpoints.policy_id import policy_id_of
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sim.environment import Layout
 from vla_sae_ros.sim.libero import LiberoEnvironment
@@ -61,6 +62,7 @@ from vla_sae_ros.study.rollouts.trials import Trial
 
 SUITE = "libero_object"
 START = Path("models/demo/policy")
+"""Where every fine-tune starts, unless --start says another."""
 FIRST_SEED = 600_000
 """Of the layouts; nothing else that is shipped was trained on these."""
 MOVE_M = 0.05
@@ -236,23 +238,27 @@ class Options:
     draws: int = 300
     saes: int = 3
     """Of each site at the recorded observations: the share differs between seeds of an SAE, too."""
+    start: Path = START
+    """Policy folder."""
 
 
 def run_one(root: Path, arm: Arm | None, seed: int, options: Options) -> dict[str, object]:
     """Fine-tune (None: not at all), measure, and return the result; what is there is kept."""
     out = root / (f"{arm}-{seed}" if arm else f"start-{seed}")
-    policy = START
+    policy = options.start
     tasks = arm.task_numbers(seed) if arm else COMMON_TASKS
     if arm:
         gather(root / "demos", out / "demos", arm, seed)
         extra = ["--insulate-backbone"] if arm.insulated else []
         vla_sae(
-            "train-policy", "--demos", out / "demos", "--start-from", START, "--out", out / "run",
-            "--batch-size", 12, "--frames", 1, "--draws", 2, "--steps", options.steps,
-            "--learning-rate", 4e-4, "--seed", seed, "--checkpoint-every", 500, *extra,
+            "train-policy", "--demos", out / "demos", "--start-from", options.start,
+            "--out", out / "run", "--batch-size", 12, "--frames", 1, "--draws", 2,
+            "--steps", options.steps, "--learning-rate", 4e-4, "--seed", seed,
+            "--checkpoint-every", 500, *extra,
         )  # fmt: skip
         policy = out / "run" / "policy"
     found: dict[str, object] = {"arm": str(arm or "start"), "seed": seed}
+    found["start"] = policy_id_of(options.start)
     found |= asdict(arm) if arm else {}
     seen = seen_trials(arm, seed) if arm else []
     unseen = unseen_trials(tasks) if arm or seed == 0 else []  # the start is the same policy
@@ -509,10 +515,18 @@ def run_all(
     arms: Sequence[Arm] = ARMS,
     known: Path | None = None,
 ) -> None:
-    """Make the demonstrations, then every run; every arm once before any a second time."""
-    there = {
-        (one["arm"], one["seed"]) for one in results_in(root, known) if is_whole(one, options.saes)
-    }
+    """Make the demonstrations, then every run; every arm once before any a second time.
+
+    Raises VlaSaeError for results of fine-tunes that started from another policy.
+    """
+    results, start = results_in(root, known), policy_id_of(options.start)
+    if others := {one.get("start", "unknown") for one in results} - {start}:
+        raise VlaSaeError(
+            f"The results in {root} and {known} are of fine-tunes that started from policy "
+            f"{', '.join(sorted(others))}; {options.start} is {start}. Give that policy with "
+            "--start, or another folder and no --known."
+        )
+    there = {(one["arm"], one["seed"]) for one in results if is_whole(one, options.saes)}
     runs = [(arm, seed) for seed in range(seeds) for arm in (None, *arms)]
     runs = [run for run in runs if (str(run[0] or "start"), run[1]) not in there]
     if not runs:
@@ -543,12 +557,16 @@ def main() -> int:
     parser.add_argument(
         "--arms", nargs="+", choices=tuple(map(str, ARMS)), help="only these; default: all"
     )
+    parser.add_argument(
+        "--start", type=Path, default=START, help="policy to fine-tune; default %(default)s"
+    )
     parser.add_argument("--known", type=Path, help="file of results that are not made again")
     args = parser.parse_args()
     try:
         if args.verb == "run":
             wanted = [arm for arm in ARMS if args.arms is None or str(arm) in args.arms]
-            run_all(args.folder, args.seeds, args.workers, Options(), wanted, args.known)
+            options = Options(start=args.start)
+            run_all(args.folder, args.seeds, args.workers, options, wanted, args.known)
         print_table(args.folder, results_in(args.folder, args.known))
     except VlaSaeError as error:
         print(error, file=sys.stderr)
