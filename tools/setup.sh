@@ -39,11 +39,11 @@ choose_python() {
     "  or name one: make setup PYTHON=/path/to/python3.12"
 }
 
-# Says every 20 s how far the messages are, while the process of the given number builds them:
-# pip shows nothing of it, and on a slow machine it takes minutes.
+# Says every 20 s, while this script runs, how far the messages are: pip shows nothing of it, and on
+# a slow machine it takes minutes.
 say_progress() {
   local folder=build/wheel/cmake files
-  while sleep 20 >/dev/null 2>&1 && kill -0 "$1" 2>/dev/null; do
+  while sleep 20 >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
     files=$(grep -c '^build [^ ]*\.o: ' $folder/build.ninja 2>/dev/null) || continue
     say "compiled $(find $folder -name '*.o' | wc -l) of $files files"
   done
@@ -80,15 +80,12 @@ fi
 
 if ! done_before messages "$messages"; then
   say "building the ROS messages (one to three minutes)"
-  PATH="$PWD/.venv/bin:$PATH" "$UV" pip install --quiet --python .venv/bin/python \
-    --no-deps --no-build-isolation --editable . &
-  building=$!
-  say_progress $building &
+  say_progress &
   progress=$!
-  built=0
-  wait $building || built=$?
-  kill $progress 2>/dev/null || true
-  [ $built = 0 ] || exit $built
+  trap 'kill $progress 2>/dev/null || true' EXIT
+  # In the foreground: what a script starts in the background does not hear Ctrl-C.
+  PATH="$PWD/.venv/bin:$PATH" "$UV" pip install --quiet --python .venv/bin/python \
+    --no-deps --no-build-isolation --editable .
   mark_done messages "$messages"
 fi
 [ -n "$(missing_packages)" ] || mark_done libraries "$libraries"
