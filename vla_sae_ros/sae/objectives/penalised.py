@@ -47,7 +47,7 @@ class PenalisedObjective(ABC):
 
     def start_from(self, sae: SparseAutoencoder, centre: PerDimension, scale: float) -> None:
         self._weights.take(sae, centre, scale)
-        self._encoder_bias.copy_(sae.b_enc.to(centre.device) / scale)
+        self._encoder_bias.copy_(sae.b_enc / scale)
 
     @abstractmethod
     def autoencoder(
@@ -118,7 +118,7 @@ class JumpReLUObjective(PenalisedObjective):
     def start_from(self, sae: SparseAutoencoder, centre: PerDimension, scale: float) -> None:
         super().start_from(sae, centre, scale)
         assert isinstance(sae, JumpReLUSAE)
-        self._log_threshold.copy_((sae.threshold.to(centre.device) / scale).log())
+        self._log_threshold.copy_((sae.threshold / scale).log())
 
     def autoencoder(self, centre: PerDimension, scale: float, normalization: str) -> JumpReLUSAE:
         return JumpReLUSAE(

@@ -137,8 +137,6 @@ class Trainer:
         start: SparseAutoencoder | None = None,
     ) -> None:
         check_samples(samples)
-        if start is not None:
-            check_start(start, settings, samples.shape[1])
         self.settings = settings
         self.step_number = 0
         self.fvu_history: list[float] = []
@@ -153,6 +151,7 @@ class Trainer:
         self._check_processes()
         self._objective = objective_for(settings, samples.shape[1], device)
         if start is not None:
+            check_start(start, settings, samples.shape[1])
             self._objective.start_from(start, self._centre, self._scale)
         self._adam = Adam(self._objective.weights, eps=_ADAM_EPSILON)
         self._unfired = torch.zeros(settings.dictionary_size, dtype=torch.long, device=device)

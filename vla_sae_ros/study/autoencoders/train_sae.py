@@ -16,6 +16,7 @@ from vla_sae_ros.policy.load_options import add_load_arguments
 from vla_sae_ros.sae import SaeBundle
 from vla_sae_ros.sae.bundle import refuse_existing
 from vla_sae_ros.sae.kinds.normalization import NORMALIZATIONS
+from vla_sae_ros.sae.objectives.choice import check_start
 from vla_sae_ros.sae.objectives.training_settings import KINDS, TrainingSettings
 from vla_sae_ros.sae.training.metrics import sink_words
 from vla_sae_ros.sae.training.processes import joined_processes, own_device
@@ -112,13 +113,15 @@ def run(args: argparse.Namespace) -> int:
     start = SaeBundle.load(args.start_from) if args.start_from else None
     width = dataset.collection.sites[site].width
     settings = TrainingSettings(
-        **(_chosen(args, width) if start is None else _of_the_start(args, start, site, width)),
+        **(_chosen(args, width) if start is None else _of_the_start(args, start, site)),
         batch_size=args.batch_size,
         epochs=args.epochs,
         learning_rate=args.learning_rate,
         dead_after_steps=args.dead_after,
         seed=args.seed,
     )
+    if start is not None:
+        check_start(start.sae, settings, width)
     measure = _measurement(args, dataset, settings)
     run_folder = args.out.with_name(args.out.name + "-run")
     device = own_device(args.device)
@@ -140,9 +143,7 @@ def _chosen(args: argparse.Namespace, width: int) -> dict[str, Any]:
     return like | {name: value for name, value in given.items() if value is not None}
 
 
-def _of_the_start(
-    args: argparse.Namespace, start: SaeBundle, site: str, width: int
-) -> dict[str, Any]:
+def _of_the_start(args: argparse.Namespace, start: SaeBundle, site: str) -> dict[str, Any]:
     """Return what an SAE is like that starts from another; refuse arguments that differ."""
     trained = start.card.data.get("training")
     if not isinstance(trained, dict) or not set(OF_THE_SAE) <= set(trained):
@@ -156,7 +157,6 @@ def _of_the_start(
         )
     for name, got, needed in (
         ("site", start.card.site, site),
-        ("width", start.card.d_in, width),
         *((name, getattr(args, name), trained[name]) for name in OF_THE_SAE),
     ):
         if got is not None and got != needed:
