@@ -56,11 +56,15 @@ def planted_bundle(folder: Path, label: str = "mine") -> Path:
 
 
 def collect_planted(
-    folder: Path, policy_id: str = POLICY, episodes: int = EPISODES, frames: bool = False
+    folder: Path,
+    policy_id: str = POLICY,
+    episodes: int = EPISODES,
+    frames: bool = False,
+    site: str = SITE,
 ) -> Path:
     """Episodes that close the gripper, carry the butter over the basket and let it fall."""
     random = np.random.default_rng(0)
-    sites = {SITE: CollectedSite(WIDTH, "mean", ("action",))}
+    sites = {site: CollectedSite(WIDTH, "mean", ("action",))}
     with ActivationWriter(folder, Collection(policy_id, "tiny", sites, 20.0)) as writer:
         for number in range(episodes):
             name, close_at = f"e{number}", int(random.integers(3, 8))
@@ -73,7 +77,7 @@ def collect_planted(
                 x[CARRYING] = 3.0 + 0.01 * number if carried else -1.0
                 x[NOISE] = random.uniform(0.1, 1)
                 x[RARE] = 4.0 if number == 2 and t == 7 else -1.0
-                writer(SITE, x, _context(name, t, closed, carry <= t < open_at, carried))
+                writer(site, x, _context(name, t, closed, carry <= t < open_at, carried))
             writer.end_episode(success=True)
             if frames:
                 with EpisodeArchive(folder, FRAMES_FOLDER, name) as archive:

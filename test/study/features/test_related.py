@@ -109,6 +109,13 @@ def test_the_same_features_of_another_sae_are_found_whatever_their_order(
     said = said_in(capsys)
     assert said.count("of the same number") == 1  # not of relatives in the SAE itself
     assert f"; {len(same)} of them closest to the feature of the same number" in said
+    elsewhere = tmp_path / "elsewhere"
+    kept_one = SaeBundle.load(tmp_path / "kept")
+    card = replace(kept_one.card, site="backbone.0")
+    SaeBundle(kept_one.sae, card, type(kept_one.catalogue)(card.site, [])).save(elsewhere)
+    there = collect_planted(tmp_path / "there", site="backbone.0")
+    run(bundle, activations, "--to", elsewhere, there)
+    assert "of the same number" not in said_in(capsys)  # numbers of another site mean nothing
 
 
 def test_another_collection_is_compared_where_both_have_the_inference(

@@ -176,7 +176,8 @@ def _table(bundle: SaeBundle, found: Relatives) -> Table:
         numbers = (f"{one.r:+.2f}", f"{100 * one.share:.0f} %", cosine)
         table.add_row(str(feature), entry.label, str(one.feature), one.label, *numbers)
     table.caption = f"{len(found.of)} features have a relative, over {found.inferences} inferences"
-    if not own:  # as after train-sae --start-from; of SAEs that share nothing, hardly any
+    if not own and found.site == bundle.card.site:
+        # As after train-sae --start-from; of SAEs of one site that share nothing, hardly any.
         same = sum(several[0].feature == feature for feature, several in found.of.items())
         table.caption += f"; {same} of them closest to the feature of the same number"
     return table
