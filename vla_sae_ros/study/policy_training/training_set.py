@@ -88,21 +88,25 @@ class Statistics:
 def load_training_set(
     folders: Sequence[Path], chunk: int, instructions: tuple[str, ...] = ()
 ) -> TrainingSet:
-    """Read all demonstrations and stills of the folders.
+    """Read all demonstrations and stills of the folders, but the expert's own failures.
 
-    `instructions` come first in the numbering, whether the data have them or not. Raises
-    ConfigurationError when there is nothing to read.
+    `instructions` come first in the numbering, whether the data have them or not. Says how many
+    demonstrations failed. Raises ConfigurationError when there is nothing to read.
     """
-    episodes = [
+    made = [
         (folder, info)
         for folder in folders
         if (folder / INDEX_NAME).is_file()
         for info in read_index(folder)
     ]
+    # Where a policy drove, the expert's labels are right however the episode ends.
+    episodes = [(folder, info) for folder, info in made if info.success or info.source != "expert"]
+    if failed := len(made) - len(episodes):
+        print(f"{failed} of {len(made)} episodes are the expert's own failures; they are left out.")
     stills = [(folder, info) for folder in folders for info in read_stills_index(folder)]
     if not episodes and not stills:
         raise ConfigurationError(
-            f"No demonstrations and no stills in {', '.join(map(str, folders))}. "
+            f"No demonstration that succeeded and no stills in {', '.join(map(str, folders))}. "
             "Make some with: vla-sae demos --out FOLDER"
         )
     said = {info.instruction for _, info in episodes}
