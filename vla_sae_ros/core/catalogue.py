@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ CATALOGUE_FILE = "catalogue.json"
 FEATURE_CLASSES = ("", "general", "memorized", "dead")
 LABEL_SOURCES = ("", "person", "evidence")
 AS_NAMED = "as named"
-TEST_OUTCOMES = (AS_NAMED, "opposite", "causal", "not shown", "cannot tell")
+ACTING = (AS_NAMED, "opposite", "causal")
+TEST_OUTCOMES = (*ACTING, "not shown", "cannot tell")
 _FORMAT = 1
 _SHARES = ("coverage", "density", "relative_run_length", "general_probability")
 _MAY_BE_UNKNOWN = (*_SHARES, "onset_count")  # NaN here, null in the file
@@ -53,6 +54,16 @@ class FeatureTest:
             raise ConfigurationError(
                 complaint("outcome of a feature's test", self.outcome, TEST_OUTCOMES)
             )
+
+
+def telling_test(tests: Sequence[Any]) -> Any | None:
+    """Return the test that a feature's mark stands for; None without tests.
+
+    The latest in which it acts, or else the latest: another dose or a shorter edit that does
+    nothing takes nothing from a dose that does. `tests` are `FeatureTest`s or messages of them.
+    """
+    acting = [test for test in tests if test.outcome in ACTING]
+    return next(reversed(acting or tests), None)
 
 
 def said_test(test: Any) -> str:

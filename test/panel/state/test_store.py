@@ -239,12 +239,12 @@ def test_a_catalogue_that_no_table_could_hold_is_refused() -> None:
         catalogue_view(message)
 
 
-def test_a_name_counts_as_tested_only_if_the_newest_study_found_it_to_act_as_named() -> None:
-    up, down = (
+def test_a_name_counts_as_tested_only_if_it_is_the_newest_thing_that_a_study_found() -> None:
+    up, down, nothing = (
         FeatureTest(study=study, label="hand goes up", outcome=outcome)
-        for study, outcome in (("first", "as named"), ("second", "causal"))
+        for study, outcome in (("one", "as named"), ("two", "causal"), ("three", "not shown"))
     )
-    tests = ([up], [down, up], [up, down], [])
+    tests = ([up], [down, up], [up, nothing], [up, down], [nothing], [])
     message = FeatureCatalogue(
         sites=["s"],
         bundle_ids=["b"],
@@ -254,8 +254,9 @@ def test_a_name_counts_as_tested_only_if_the_newest_study_found_it_to_act_as_nam
         features=[FeatureInfo(site="s", feature=f, tests=own) for f, own in enumerate(tests)],
     )
     catalogue = catalogue_view(message)
-    assert catalogue.names == ("hand goes up", "hand goes up", "", "")
-    assert catalogue.labels == ("",) * 4, "a label is what a tool or a person gave"
+    assert catalogue.names == ("hand goes up",) * 3 + ("",) * 3
+    assert catalogue.outcomes == ("as named",) * 3 + ("causal", "not shown", "")
+    assert catalogue.labels == ("",) * 6, "a label is what a tool or a person gave"
 
 
 def test_activations_of_unequal_lengths_are_refused() -> None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image
 
-from vla_sae_ros.core.catalogue import AS_NAMED, said_test
+from vla_sae_ros.core.catalogue import AS_NAMED, said_test, telling_test
 from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import ObservationError, complaint
 from vla_sae_ros.core.on_alarm import ON_ALARM
@@ -102,7 +102,7 @@ def catalogue_view(message: FeatureCatalogue) -> CatalogueView:
         descriptions=rows.texts(lambda info: info.description[:_LONGEST_TEXT]),
         label_sources=rows.texts(lambda info: one_line(info.label_source)),
         tests=rows.texts(lambda info: "\n".join(map(_test_words, info.tests))),
-        outcomes=rows.texts(lambda info: one_line(info.tests[-1].outcome) if info.tests else ""),
+        outcomes=rows.texts(_outcome),
         tested_names=rows.texts(_tested_name),
         notes=rows.texts(lambda info: info.notes[:_LONGEST_TEXT]),
         listed=rows.listed,
@@ -117,9 +117,14 @@ def catalogue_view(message: FeatureCatalogue) -> CatalogueView:
     )
 
 
+def _outcome(info: FeatureInfo) -> str:
+    test = telling_test(info.tests)
+    return one_line(test.outcome) if test else ""
+
+
 def _tested_name(info: FeatureInfo) -> str:
-    confirmed = bool(info.tests) and info.tests[-1].outcome == AS_NAMED
-    return one_line(info.tests[-1].label) if confirmed else ""
+    test = telling_test(info.tests)
+    return one_line(test.label) if test and test.outcome == AS_NAMED else ""
 
 
 class _Rows:
