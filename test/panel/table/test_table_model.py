@@ -171,25 +171,29 @@ def test_a_tested_name_is_marked_and_can_be_chosen_apart_from_mere_correlations(
     show(model, catalogue)
     labels = [model._text(row, Column.LABEL) for row in range(5)]
     plain = catalogue.labels
-    assert labels == [f"✓ {plain[0]}", f"✗ {plain[1]}", f"● {plain[2]}", plain[3], plain[4]]
+    marked = zip("✓✗●○", plain, found, strict=False)
+    assert labels == [*(f"{mark} {name or said}" for mark, name, said in marked), plain[4]]
     assert "n = 60" in model._tooltip(0)
     model.set_filter(Filter.TESTED, True)
     assert model.rowCount() == 4
 
 
-def test_a_feature_without_a_label_has_the_name_that_a_study_confirmed(
+def test_a_confirmed_name_stands_where_no_person_gave_a_label(
     model, make_catalogue
 ) -> None:
     plain = make_catalogue()
     catalogue = replace(
         plain,
         labels=("", *plain.labels[1:]),
-        outcomes=("as named", "as named", *plain.outcomes[2:]),
-        tested_names=("hand goes up", "hand sinks", *plain.tested_names[2:]),
+        label_sources=("", "person", "evidence", *plain.label_sources[3:]),
+        outcomes=("as named",) * 3 + ("causal", *plain.outcomes[4:]),
+        tested_names=("hand goes up", "hand sinks", "hand goes left", *plain.tested_names[3:]),
     )
     show(model, catalogue)
     assert model._text(0, Column.LABEL) == "✓ hand goes up"
     assert model._text(1, Column.LABEL) == f"✓ {plain.labels[1]}", "a label is its own"
+    assert model._text(2, Column.LABEL) == "✓ hand goes left", "evidence says only when it fires"
+    assert model._text(3, Column.LABEL) == f"● {plain.labels[3] or 'causal'}"
     assert "hand goes up" in model._tooltip(0)
     model.set_search("goes up")
     assert model.rowCount() == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from planted_study import Plan, Planted, write_planted_study
 from toy_setup import toy_bundle
@@ -52,7 +53,16 @@ def test_verdicts_lie_beside_the_names_in_the_catalogue(study: Path, bundle: Pat
     assert test.label == "end effector high" and test.protocol == "P2"
     assert "add +0.25" in test.words, "the mildest dose that counts"
     assert "n = 12" in test.words and "20 random rows reach" in test.words
-    assert "of 12 plain" in test.words
+    rows = [row for row in read_table(study) if row.success]
+    plain = {(row.task, row.init_state, row.noise_seed): row for row in rows if row.arm == "none"}
+    pairs = [
+        (plain[key].steps, row.steps)
+        for row in rows
+        if row.features == (UP,) and row.strength == 0.25 and row.protocol == "P2"
+        if (key := (row.task, row.init_state, row.noise_seed)) in plain
+    ]
+    one, other = (round(float(np.median(steps))) for steps in zip(*pairs, strict=True))
+    assert f"of 12 plain, {len(pairs)} steered, in {one} and {other} steps" in test.words
     rest = [replace(entry, tests=()) for entry in after.catalogue.entries]
     assert Catalogue(before.site, rest) == before, "nothing else changes"
     assert after.bundle_id == toy_bundle().bundle_id
@@ -82,3 +92,17 @@ def test_without_a_bundle_the_verdicts_are_only_said(
 ) -> None:
     assert cli.main(["verdicts", str(study)]) == 0
     assert "does the opposite of its name" in capsys.readouterr().out
+
+
+def test_a_bundle_says_which_of_its_features_were_tested(
+    study: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["verdicts", str(bundle)]) == 0
+    assert "No feature was tested" in capsys.readouterr().out
+    cli.main(["verdicts", str(study), "--into", str(bundle)])
+    capsys.readouterr()
+    assert cli.main(["verdicts", str(bundle)]) == 0
+    first, *more = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"  #{LATE} planted, not shown") and len(more) == 2
+    assert cli.main(["verdicts", str(bundle), "--into", str(bundle)]) != 0
+    assert "a study's folder for --into" in capsys.readouterr().err

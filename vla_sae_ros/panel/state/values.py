@@ -82,9 +82,15 @@ class CatalogueView:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Per row: the label; without one, the name that a steering study confirmed."""
-        pairs = zip(self.labels, self.tested_names, strict=True)
-        return tuple(label or tested for label, tested in pairs)
+        """Per row: the label; a name that a study confirmed goes before one by evidence.
+
+        That says when a feature fires, a confirmed name what it does.
+        """
+        rows = zip(self.labels, self.label_sources, self.tested_names, strict=True)
+        return tuple(
+            tested if tested and (not label or source == "evidence") else label
+            for label, source, tested in rows
+        )
 
     def site_of(self, row: int) -> Site:
         """Return the site of a row."""

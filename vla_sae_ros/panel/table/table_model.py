@@ -36,8 +36,8 @@ class Filter(Enum):
     TESTED = "tested"
 
 
-TEST_MARKS = {AS_NAMED: "✓", "opposite": "✗", "causal": "●"}
-"""Before the label of a feature that a steering study found to act."""
+TEST_MARKS = {AS_NAMED: "✓", "opposite": "✗", "causal": "●", "not shown": "○", "cannot tell": "○"}
+"""Before the name of a feature that a steering study tested; without a name, what it found."""
 
 _ROLES = frozenset(
     {
@@ -206,8 +206,9 @@ class FeatureTableModel(QAbstractTableModel):
         if column == Column.FEATURE:
             return f"#{self.columns.feature[row]}"
         if column == Column.LABEL:
-            mark = TEST_MARKS.get(catalogue.outcomes[row], "")
-            return f"{mark} {catalogue.names[row]}" if mark else catalogue.names[row]
+            found, name = catalogue.outcomes[row], catalogue.names[row]
+            mark = TEST_MARKS.get(found, "")
+            return f"{mark} {name or found}" if mark else name
         if column == Column.CLASS:
             return catalogue.classes[row]
         if column == Column.COVERAGE:

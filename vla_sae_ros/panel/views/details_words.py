@@ -52,8 +52,9 @@ def test_words(tests: str) -> str:
 
 def source_words(source: str, tested: str) -> str:
     """Return who named the feature; `tested`: the name that a steering study confirmed, if any."""
-    if not source and tested:
-        return f"no label; a steering study confirmed {tested!r}"
+    if tested and source in ("", "evidence"):
+        label = "the label below is from evidence" if source else "no label"
+        return f"a steering study confirmed {tested!r}; {label}"
     return {
         "person": "named by a person",
         "evidence": "named by a tool from evidence",

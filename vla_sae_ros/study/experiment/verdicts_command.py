@@ -1,12 +1,13 @@
-"""`vla-sae verdicts`: what a study found out, and how it gets into a bundle."""
+"""`vla-sae verdicts`: what a study found out, how it gets into a bundle, and what is in one."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from vla_sae_ros.core.catalogue import CATALOGUE_FILE, said_test
-from vla_sae_ros.core.errors import ConfigurationError
+from vla_sae_ros.core.catalogue import CATALOGUE_FILE, Catalogue, said_test
+from vla_sae_ros.core.errors import ConfigurationError, complaint
+from vla_sae_ros.core.folders import BUNDLE_FILE
 from vla_sae_ros.sae.bundle import SaeBundle
 from vla_sae_ros.study.experiment.measure.analysis import analyse
 from vla_sae_ros.study.experiment.report.tested_features import tested
@@ -14,8 +15,13 @@ from vla_sae_ros.study.experiment.report.verdict_rows import verdict_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the study and the bundles to write into."""
-    parser.add_argument("study", type=Path, help="folder of a study (vla-sae evaluate)")
+    """Declare the study, or the bundle to be read, and the bundles to write into."""
+    parser.add_argument(
+        "study",
+        type=Path,
+        metavar="STUDY",
+        help="folder of a study (vla-sae evaluate); or a bundle: which of its features were tested",
+    )
     parser.add_argument(
         "--into",
         type=Path,
@@ -29,6 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print every verdict; write those on the named bundles' features into them."""
+    if (args.study / BUNDLE_FILE).is_file():
+        if args.into:
+            raise ConfigurationError(complaint("STUDY", args.study, "a study's folder for --into"))
+        return _tell_tests(SaeBundle.load(args.study).catalogue)
     bundles = [(folder, SaeBundle.load(folder)) for folder in args.into]
     analysis = analyse(args.study)
     print(verdict_table(analysis))
@@ -39,7 +49,16 @@ def run(args: argparse.Namespace) -> int:
         except OSError as error:
             raise ConfigurationError(f"Cannot write into {folder}: {error.strerror}.") from error
         print(f"{folder}:")
-        for entry in catalogue.entries:
-            for test in entry.tests:
-                print(f"  #{entry.feature} {said_test(test)}")
+        _tell_tests(catalogue)
+    return 0
+
+
+def _tell_tests(catalogue: Catalogue) -> int:
+    """Print every test of every feature, a line each; return the exit status."""
+    lines = [
+        f"  #{entry.feature} {test.study}, {said_test(test)}"
+        for entry in catalogue.entries
+        for test in entry.tests
+    ]
+    print("\n".join(lines) or "No feature was tested. `vla-sae evaluate` tests features.")
     return 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 from vla_sae_ros.core.catalogue import Catalogue, FeatureEntry, FeatureTest
 from vla_sae_ros.core.errors import ConfigurationError
 from vla_sae_ros.sae.bundle import SaeBundle
@@ -88,4 +90,10 @@ def _cost(dose: ArmEffects) -> str:
     if not rows or dose.of(SUCCESS.name) is None:
         return ""
     plain, steered = sum(one.success for one in twins), sum(one.success for one in rows)
-    return f"; success {plain} of {len(rows)} plain, {steered} steered"
+    said = f"; success {plain} of {len(rows)} plain, {steered} steered"
+    pairs = zip(twins, rows, strict=True)
+    both = [(twin.steps, row.steps) for twin, row in pairs if twin.success and row.success]
+    if both:
+        before, after = (round(median(steps)) for steps in zip(*both, strict=True))
+        said += f", in {before} and {after} steps"
+    return said
