@@ -178,9 +178,7 @@ def test_a_tested_name_is_marked_and_can_be_chosen_apart_from_mere_correlations(
     assert model.rowCount() == 4
 
 
-def test_a_confirmed_name_stands_where_no_person_gave_a_label(
-    model, make_catalogue
-) -> None:
+def test_a_confirmed_name_stands_where_no_person_gave_a_label(model, make_catalogue) -> None:
     plain = make_catalogue()
     catalogue = replace(
         plain,

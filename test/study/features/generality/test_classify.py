@@ -76,7 +76,11 @@ def test_a_feature_of_every_episode_is_general_and_one_of_a_single_episode_is_me
     assert (catalogue.entries[ONCE].label, catalogue.entries[ONCE].notes) == ("mine", "hm")
     record = json.loads((bundle / "generality.json").read_text())
     assert record["general_share"]["value"] == pytest.approx(1 / 5)
-    assert "1 general of 5 features" in " ".join(capsys.readouterr().out.split())
+    said = capsys.readouterr().out
+    assert "1 general of 5 features" in " ".join(said.split()) and "they replace" not in said
+    assert run(bundle, tmp_path / "activations") == 0
+    said = capsys.readouterr().out
+    assert f"{bundle / 'catalogue.json'}; they replace those of 8 episodes." in said
 
 
 def test_the_share_is_also_that_of_episodes_that_succeed_and_of_those_that_fail(
