@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -130,6 +131,16 @@ def test_report_and_labelling_page_show_the_heatmaps(
     assert drawn and None not in drawn and len(set(drawn)) == len(drawn)
     assert main(["report", *given, "--labelling", "2"]) == 0
     assert "where in the pictures it is active" in out.read_text()
+
+
+def test_activations_without_observations_are_refused(
+    bundle: SaeBundle, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle.save(tmp_path / "sae")
+    bare = tmp_path / "bare"
+    shutil.copytree(folder, bare, ignore=shutil.ignore_patterns(OBSERVATIONS_FOLDER))
+    assert main(["heatmaps", str(tmp_path / "sae"), str(bare)]) == 2
+    assert "--keep-observations" in capsys.readouterr().err
 
 
 def test_a_site_without_pictures_is_refused(

@@ -17,7 +17,7 @@ import torch
 from vla_sae_ros.activations.codes import coded_episodes
 from vla_sae_ros.activations.dataset import ActivationDataset
 from vla_sae_ros.activations.frames import jpeg
-from vla_sae_ros.activations.observations import read_observation
+from vla_sae_ros.activations.observations import observed_steps, read_observation
 from vla_sae_ros.core.errors import ConfigurationError, complaint
 from vla_sae_ros.core.progress import CommandProgress
 from vla_sae_ros.policy.engine import PolicyEngine
@@ -71,6 +71,11 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError(complaint("--threads", args.threads, "1 or more"))
     torch.set_num_threads(args.threads)
     bundle, dataset = SaeBundle.load(args.bundle), ActivationDataset.open(args.activations)
+    if not any(observed_steps(dataset.folder, each.episode_id) for each in dataset.episodes):
+        raise ConfigurationError(
+            f"{dataset.folder} has no observations to draw heatmaps over. Collect them with "
+            "`vla-sae collect --keep-observations`."
+        )
     policy = args.policy or resource("models", "demo", "policy")
     engine = PolicyEngine(load_policy(policy, args.device, load_options(args)), [bundle])
     try:
