@@ -155,6 +155,25 @@ def test_a_study_replaces_its_own_earlier_test_and_no_others() -> None:
 
 
 @pytest.mark.parametrize(
+    ("label", "source", "name"),
+    [
+        ("", "", "hand up"),
+        ("far from target", "evidence", "hand up"),
+        ("my lift", "person", "my lift"),
+        ("imported", "", "imported"),
+    ],
+)
+def test_a_confirmed_name_stands_before_one_by_evidence_only(
+    label: str, source: str, name: str
+) -> None:
+    confirmed = FeatureTest("demo", "P2", "hand up", "as named", "n = 10")
+    silent = replace(confirmed, study="dose", outcome="not shown")
+    entry = FeatureEntry(3, label=label, label_source=source)
+    assert entry.with_test(silent).name == label
+    assert entry.with_test(confirmed).with_test(silent).name == name
+
+
+@pytest.mark.parametrize(
     ("tests", "named"),
     [
         ("causal", "tests"),

@@ -66,6 +66,20 @@ def telling_test(tests: Sequence[Any]) -> Any | None:
     return next(reversed(acting or tests), None)
 
 
+def confirmed_name(tests: Sequence[Any]) -> str:
+    """Return the name that a study confirmed, or empty; see `telling_test`."""
+    test = telling_test(tests)
+    return test.label if test and test.outcome == AS_NAMED else ""
+
+
+def shown_name(label: str, source: str, confirmed: str) -> str:
+    """Return the label, or the confirmed name before one by evidence.
+
+    Evidence says when a feature fires, a confirmed name what it does.
+    """
+    return confirmed if confirmed and (not label or source == "evidence") else label
+
+
 def said_test(test: Any) -> str:
     """Return a `FeatureTest`, or a message of it, in one line, without its study."""
     name = f" “{test.label}”" if test.label else ""
@@ -120,6 +134,11 @@ class FeatureEntry:
         source = self.label_source
         fine = source in LABEL_SOURCES and (bool(self.label) or not source)
         _require(self, "label_source", fine, f"{LABEL_SOURCES}, empty without a label")
+
+    @property
+    def name(self) -> str:
+        """What to call it; empty without a name. See `shown_name`."""
+        return shown_name(self.label, self.label_source, confirmed_name(self.tests))
 
     def named_by_person(self, label: str, notes: str) -> FeatureEntry:
         """Return the entry with a person's label, or its old one if `label` is empty, and notes."""

@@ -11,6 +11,7 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
 
+from vla_sae_ros.core.catalogue import confirmed_name, shown_name
 from vla_sae_ros.core.errors import SteeringRefused
 from vla_sae_ros.core.steering import StateView, to_view
 from vla_sae_ros.msg import (
@@ -107,7 +108,8 @@ class MarkersNode(Node):
     def _described(self, message: FeatureCatalogue) -> None:
         for info in message.features:
             self._observed_max[info.site, info.feature] = info.observed_max
-            self._labels[info.site, info.feature] = info.label
+            name = shown_name(info.label, info.label_source, confirmed_name(info.tests))
+            self._labels[info.site, info.feature] = name
 
     def _steered(self, message: SteeringState) -> None:
         try:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image
 
-from vla_sae_ros.core.catalogue import AS_NAMED, said_test, telling_test
+from vla_sae_ros.core.catalogue import confirmed_name, said_test, telling_test
 from vla_sae_ros.core.episode_status import EpisodeStatus
 from vla_sae_ros.core.errors import ObservationError, complaint
 from vla_sae_ros.core.on_alarm import ON_ALARM
@@ -103,7 +103,7 @@ def catalogue_view(message: FeatureCatalogue) -> CatalogueView:
         label_sources=rows.texts(lambda info: one_line(info.label_source)),
         tests=rows.texts(lambda info: "\n".join(map(_test_words, info.tests))),
         outcomes=rows.texts(_outcome),
-        tested_names=rows.texts(_tested_name),
+        tested_names=rows.texts(lambda info: one_line(confirmed_name(info.tests))),
         notes=rows.texts(lambda info: info.notes[:_LONGEST_TEXT]),
         listed=rows.listed,
         observed_max=np.maximum(rows.numbers("observed_max", 0.0), 0.0),
@@ -120,11 +120,6 @@ def catalogue_view(message: FeatureCatalogue) -> CatalogueView:
 def _outcome(info: FeatureInfo) -> str:
     test = telling_test(info.tests)
     return one_line(test.outcome) if test else ""
-
-
-def _tested_name(info: FeatureInfo) -> str:
-    test = telling_test(info.tests)
-    return one_line(test.label) if test and test.outcome == AS_NAMED else ""
 
 
 class _Rows:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from vla_sae_ros.core.catalogue import shown_name
 from vla_sae_ros.core.steering import Mode, Unit
 
 FeatureName = tuple[str, int]
@@ -82,15 +83,8 @@ class CatalogueView:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Per row: the label; a name that a study confirmed goes before one by evidence.
-
-        That says when a feature fires, a confirmed name what it does.
-        """
-        rows = zip(self.labels, self.label_sources, self.tested_names, strict=True)
-        return tuple(
-            tested if tested and (not label or source == "evidence") else label
-            for label, source, tested in rows
-        )
+        """Per row: what to call it, see `shown_name`."""
+        return tuple(map(shown_name, self.labels, self.label_sources, self.tested_names))
 
     def site_of(self, row: int) -> Site:
         """Return the site of a row."""

@@ -152,8 +152,8 @@ def _bars(rollout: Rollout, step: int) -> list[Bar]:
         unit = observed_max(rollout.catalogues, (site, feature)) or 1.0
         catalogue = rollout.catalogues.get(site)
         entry = catalogue.get(feature) if catalogue else None
-        label = entry.label if entry and entry.label else site
-        bars.append(Bar(f"#{feature} {label}", natural / unit, applied / unit, applied != natural))
+        name = (entry.name if entry else "") or site
+        bars.append(Bar(f"#{feature} {name}", natural / unit, applied / unit, applied != natural))
     return bars
 
 

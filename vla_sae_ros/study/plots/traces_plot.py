@@ -230,8 +230,8 @@ def episode_title(trace: EpisodeTrace, plain: EpisodeTrace | None = None) -> str
 
 
 def feature_title(catalogue: Catalogue | None, site: str, feature: int) -> str:
-    """Return site, number and label of a feature, cut to what fits a legend."""
+    """Return site, number and name of a feature, cut to what fits a legend."""
     entry = catalogue.get(feature) if catalogue else None
-    label = entry.label if entry and entry.label else ""
-    shown = printable(label if len(label) <= 40 else label[:39] + "…")
+    name = entry.name if entry else ""
+    shown = printable(name if len(name) <= 40 else name[:39] + "…")
     return f"{site} #{feature}" + (f"  {shown}" if shown else "")
