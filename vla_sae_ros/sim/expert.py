@@ -104,8 +104,6 @@ MEASURED_SUITES = ("libero_object", "libero_spatial")
 """And LIBERO-PRO's variants of them, where it knows the objects."""
 REFUSED = {
     ("libero_spatial", 4): "The drawer's walls leave no room for the open fingers.",
-    ("libero_spatial", 5): "The bowl tips over on its ramekin: 7 of 10 were solved.",
-    ("libero_spatial", 8): "It was never measured on this task.",
     ("libero_spatial", 9): "The cabinet's top is at the end of its reach: 4 of 10 were solved.",
 }
 """Tasks whose object and place the expert knows, and which it cannot do all the same."""
