@@ -129,6 +129,12 @@ class Operator:
         assert row is not None
         self.panel.table.committed.emit(row, value)
 
+    def activation(self, name: FeatureName) -> float:
+        """Return how active a feature is now."""
+        row = self.store.columns.row_of(name)
+        assert row is not None
+        return float(self.store.columns.values(SortKey.ACTIVATION)[row])
+
     def pin_strongest(self, site: str, count: int, label: str = "") -> list[FeatureName]:
         """Pin the features of a site, with this in their label, that are most active now."""
         columns, labels = self.store.columns, self.store.catalogue.names
@@ -182,13 +188,13 @@ def desk(operator: Operator) -> None:
     operator.run_episode()
     store.toggle_pin(HAND_UP)
     second = operator.pin_strongest("expert.1", 1)[0]
-    camera = operator.pin_strongest("backbone.1", 2)[0]
-    operator.panel.select(camera)
+    soup = operator.pin_strongest("backbone.1", 2, "object: alphabet_soup")
     operator.show_tab(Area.RIGHT, "Camera")
     operator.live(1.5)
     operator.steer(HAND_UP, 4.0)
     operator.live(1.0)
     operator.steer(second, -1.0)
+    operator.panel.select(max(soup, key=operator.activation))
     operator.live(1.0)
     operator.take("running")
     use_theme(operator.app, "light")
