@@ -148,7 +148,9 @@ class Operator:
     def run_episode(self) -> None:
         """Start recording and an episode, unless one runs; wait for features."""
         self.until(lambda: self.panel._client.commands.can_run_episodes, "the bridge")
-        if self.store.recording is None or not self.store.recording.recording:
+        # A scene before this one may have left a recording on.
+        self.until(lambda: self.store.recording is not None, "the recorder")
+        if not self.store.recording.recording:
             self.panel.areas.view("Controls").toggle_recording()
         self.live(0.5)
 
