@@ -53,7 +53,7 @@ def test_words(tests: str) -> str:
 def source_words(source: str, tested: str) -> str:
     """Return who named the feature; `tested`: the name that a steering study confirmed, if any."""
     if tested and source in ("", "evidence"):
-        label = "the label below is from evidence" if source else "no label"
+        label = "the label is from evidence" if source else "no label"
         return f"a steering study confirmed {tested!r}; {label}"
     return {
         "person": "named by a person",

@@ -30,7 +30,7 @@ from vla_sae_ros.study.features.generality.generality_classifier import (
 from vla_sae_ros.study.features.generality.generality_file import (
     GENERALITY_FILE,
     read_generality,
-    read_labels,
+    said_classes,
 )
 from vla_sae_ros.study.features.generality.generality_labels import GeneralityLabels
 from vla_sae_ros.study.features.generality.generality_share import (
@@ -111,12 +111,12 @@ def run(args: argparse.Namespace) -> int:
     console = plain_console()
     measured = Measured.of(args.bundle, args.activations, args.tau)
     given = _given_labels(args, measured.bundle)
-    said = read_labels(args.bundle, measured.bundle.bundle_id) | given
+    before = read_generality(args.bundle, measured.bundle.bundle_id)
+    said = said_classes(before) | given
     classifier = _classifier(args, measured, given, console)
     share = general_share(measured.statistics, classifier, args.draws)
     by_outcome = shares_by_outcome(measured.statistics, measured.succeeded, classifier)
     probability = general_probability(measured.metrics, classifier)
-    before = read_generality(args.bundle, measured.bundle.bundle_id).get("episodes")
     now = Catalogue.load(args.bundle / CATALOGUE_FILE)  # people may have written in it meanwhile
     catalogue = classified(now, measured.metrics, probability, said)
     catalogue.save(args.bundle / CATALOGUE_FILE)
@@ -131,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
         console.print(_outcomes_in_words(by_outcome))
     if said:
         console.print(_labels_in_words(said, probability))
-    replaced = f"; they replace those of {before} episodes" if before else ""
+    replaced = f"; they replace those of {before['episodes']} episodes" if before else ""
     print(f"The classes are in {args.bundle / CATALOGUE_FILE}{replaced}.")
     warning = without_onset(measured.metrics, args.tau)
     if warning:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,6 @@ def read_generality(folder: Path, bundle_id: str) -> dict[str, Any]:
     return dict(content)
 
 
-def read_labels(folder: Path, bundle_id: str) -> dict[int, str]:
-    """Return what a person once said of features' classes; errors as `read_generality`."""
-    labels = read_generality(folder, bundle_id).get("labels", {})
-    return {int(feature): said for feature, said in labels.items()}
+def said_classes(generality: Mapping[str, Any]) -> dict[int, str]:
+    """Return what a person once said of features' classes; of `read_generality`'s content."""
+    return {int(feature): said for feature, said in generality.get("labels", {}).items()}
